@@ -1,0 +1,21 @@
+"""What does it cost, in accuracy, to make one global network small and personal, and which way is best?"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .config import Experiment, load
+
+if TYPE_CHECKING:
+    from .experiments.compare import compare
+
+__version__ = "0.1.0"
+__all__ = ["Experiment", "compare", "load"]
+
+# Heavy functions load on first use: `import pppl` must not import torch.
+_LAZY = {"compare": "pppl.experiments.compare"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'pppl' has no attribute {name!r}")

@@ -1,0 +1,94 @@
+"""What every backbone tells about itself: its shape, and which channels can be removed together."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelGroup:
+    """Channels that are removed together, as paths of modules inside the backbone.
+
+    - `producer`: the convolution whose output channels these are.
+    - `output`: the module, after batch normalization and activation, whose output a mask multiplies. Masking there
+      equals slicing exactly; before the normalization a masked channel would leave its beta behind.
+    - `followers`: modules with one set of parameters per channel (batch normalization, depthwise convolutions).
+    - `consumers`: convolutions and linear layers that read these channels.
+    """
+
+    producer: str
+    output: str
+    followers: tuple[str, ...]
+    consumers: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeSpec:
+    """All that is needed to build a network before a state dict is loaded into it.
+
+    - `backbone`: its registered name.
+    - `options`: keyword arguments of its constructor; `widths` holds one number of channels per group.
+    """
+
+    backbone: str
+    options: Mapping[str, Any]
+
+    def with_widths(self, widths: Sequence[int]) -> "ShapeSpec":
+        """The same network with other numbers of channels."""
+        return ShapeSpec(backbone=self.backbone, options={**self.options, "widths": tuple(widths)})
+
+    def to_json(self) -> str:
+        """One line of JSON; `from_json` reads it back."""
+        return json.dumps({"backbone": self.backbone, "options": dict(self.options)}, sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> "ShapeSpec":
+        """Reads what `to_json` wrote."""
+        tree = json.loads(text)
+        options = {key: tuple(v) if isinstance(v, list) else v for key, v in tree["options"].items()}
+        return ShapeSpec(backbone=tree["backbone"], options=options)
+
+
+class Backbone(nn.Module):
+    """A network with a `spec` to rebuild it from and `groups` of removable channels, in the forward pass's order."""
+
+    spec: ShapeSpec
+    groups: tuple[ChannelGroup, ...]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels per group."""
+        return tuple(self.spec.options["widths"])
+
+
+@contextmanager
+def hook_groups(
+    backbone: Backbone,
+    before: Callable[[int, Tensor], None] | None = None,
+    after: Callable[[int, Tensor], Tensor | None] | None = None,
+) -> Iterator[None]:
+    """While open, sees every group in a forward pass of `backbone`.
+
+    **Arguments:**
+
+    - `before`: called with the group's index and its producer's input, `(B, C_in, ...)`.
+    - `after`: called with the group's index and its activations, `(B, C, ...)`; what it returns, if anything, takes
+      their place.
+    """
+    handles = []
+    for index, group in enumerate(backbone.groups):
+        if before is not None:
+            producer = backbone.get_submodule(group.producer)
+            handles.append(producer.register_forward_pre_hook(lambda _m, args, i=index: before(i, args[0])))
+        if after is not None:
+            output = backbone.get_submodule(group.output)
+            handles.append(output.register_forward_hook(lambda _m, _args, out, i=index: after(i, out)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,68 @@
+"""A small stack of convolutions, for images and for series."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from .base import Backbone, ChannelGroup, ShapeSpec
+
+
+class ConvNet(Backbone):
+    """3-tap convolutions with batch normalization and ReLU, global average pooling, a linear head.
+
+    The resolution is halved after each of the first two layers.
+
+    **Arguments:**
+
+    - `in_channels`, `num_classes`: of the data.
+    - `dims`: 1 for `(B, C, T)`, 2 for `(B, C, H, W)`.
+    - `widths`: output channels of each layer.
+    """
+
+    def __init__(
+        self, *, in_channels: int, num_classes: int, dims: int = 2, widths: Sequence[int] = (32, 64, 64, 64)
+    ):
+        super().__init__()
+        convolution, normalization, pooling = _LAYERS[dims]
+        self.layers = nn.ModuleList()
+        channels = in_channels
+        for index, width in enumerate(widths):
+            layer = nn.Module()
+            layer.conv = convolution(channels, width, 3, padding=1, bias=False)
+            layer.norm = normalization(width)
+            layer.act = nn.ReLU()
+            layer.pool = pooling(2, ceil_mode=True) if index < 2 else nn.Identity()
+            self.layers.append(layer)
+            channels = width
+        self.head = nn.Linear(channels, num_classes)
+        self.spec = ShapeSpec(
+            backbone="convnet",
+            options={
+                "in_channels": in_channels,
+                "num_classes": num_classes,
+                "dims": dims,
+                "widths": tuple(widths),
+            },
+        )
+        self.groups = tuple(
+            ChannelGroup(
+                producer=f"layers.{index}.conv",
+                # After pooling, which a mask of zeros and ones commutes with: fewer positions to multiply.
+                output=f"layers.{index}.pool",
+                followers=(f"layers.{index}.norm",),
+                consumers=(f"layers.{index + 1}.conv" if index + 1 < len(widths) else "head",),
+            )
+            for index in range(len(widths))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, C, ...)` to logits, `(B, num_classes)`."""
+        for layer in self.layers:
+            x = layer.pool(layer.act(layer.norm(layer.conv(x))))
+        return self.head(x.flatten(2).mean(-1))
+
+
+_LAYERS = {
+    1: (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d),
+    2: (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d),
+}

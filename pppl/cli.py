@@ -1,0 +1,168 @@
+"""The command line: verbs call functions of the same name. Nothing heavy is imported before a verb is chosen."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, NoReturn
+
+from . import __version__
+from .config import Experiment, load
+from .errors import UserError, unknown
+
+_EPILOG = "Every key of an experiment can be set: --training.epochs 5 --persons.shots=10 --budgets [0.1,0.2]"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 0, 2 for bad input, 130 when interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in _VERBS:
+            raise unknown("command", arguments[0], _VERBS)
+        options, overrides = _parser().parse_known_args(arguments)
+        if overrides and options.verb not in ("train", "compare", "demo"):
+            raise UserError(f"unknown argument {overrides[0]!r}: see `pppl {options.verb} --help`")
+        _VERBS[options.verb][0](options, _overrides(overrides))
+    except UserError as error:
+        print(f"pppl: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("pppl: interrupted; what is finished is kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports bad arguments as the rest of the program does: one line, exit 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see `{self.prog} --help`")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="pppl", description="Compare ways of making one global network small and personal.")
+    parser.add_argument("--version", action="version", version=f"pppl {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND", parser_class=_Parser)
+    for name, (_, description, add) in _VERBS.items():
+        epilog = _EPILOG if name in ("train", "compare", "demo") else None
+        add(verbs.add_parser(name, help=description, description=description, epilog=epilog, allow_abbrev=False))
+    return parser
+
+
+def _overrides(arguments: Sequence[str]) -> dict[str, Any]:
+    """`--a.b VALUE` and `--a.b=VALUE` as a mapping; values are read as YAML."""
+    import yaml
+
+    overrides: dict[str, Any] = {}
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("--"):
+            raise UserError(f"unexpected argument {argument!r}: settings are given as --key VALUE")
+        key, equals, value = argument[2:].partition("=")
+        if not equals:
+            value = next(rest, "")
+            if value == "" or (value.startswith("--") and not value[2:3].isdigit()):
+                raise UserError(f"--{key} has no value: give it as --{key} VALUE")
+        try:
+            overrides[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"--{key} {value}: not a value that YAML can read") from error
+    return overrides
+
+
+def _demo(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
+    bundled = Path(str(resources.files("pppl"))) / "demo.yaml"  # in a wheel
+    path = bundled if bundled.exists() else Path(__file__).parents[1] / "sweeps" / "compare" / "digits.yaml"
+    _run_comparison(load(path, overrides), options.out or Path("results/demo"))
+
+
+def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
+    if options.data is not None:
+        overrides = {"data.name": options.data, **overrides}
+    experiment = load(options.experiment, overrides)
+    _run_comparison(experiment, options.out or Path("results") / experiment.name)
+
+
+def _run_comparison(experiment: Experiment, out: Path) -> None:
+    from .experiments.compare import compare
+    from .experiments.report import as_text
+
+    summary = compare(experiment, out)
+    print(as_text(summary))
+    print(f"\nTables and figures are in {out}; offline W&B runs: wandb sync {out}/wandb/offline-run-*")
+
+
+def _train(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
+    from .experiments.train import train
+
+    experiment = load(options.experiment, overrides)
+    out = options.out or Path("results") / f"{experiment.name}-train"
+    print(train(experiment, out).to_string(index=False))
+    print(f"\nNetworks and logs are in {out}")
+
+
+def _figures(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    from .figures import render
+
+    for path in render(options.results):
+        print(path)
+
+
+def _data(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    from .data import SOURCES
+
+    rows = [("name", "samples", "size", "identities", "licence", "present")]
+    rows += [
+        (name, f"{s.samples:,}", s.size, s.identities, s.licence, "yes" if s.present() else "no")
+        for name, s in SOURCES.items()
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _bench(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    from .experiments.bench import bench
+
+    bench(options.names, options.json)
+
+
+def _add_experiment(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.yaml")
+    _add_out(parser)
+
+
+def _add_out(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: below results/)")
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    _add_experiment(parser)
+    parser.add_argument("--data", metavar="NAME", help="another data set, see `pppl data list`")
+
+
+def _add_figures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", type=Path, metavar="RESULTS_DIR")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["list"])
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="gating, surgery, personalize (default: all)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to a file")
+
+
+_Verb = tuple[
+    Callable[[argparse.Namespace, dict[str, Any]], None], str, Callable[[argparse.ArgumentParser], None]
+]
+_VERBS: dict[str, _Verb] = {
+    "demo": (_demo, "every method on handwritten digits, with figures, in minutes", _add_out),
+    "compare": (_compare, "compare methods on the same persons, support and budgets", _add_compare),
+    "train": (_train, "train the global networks of an experiment", _add_experiment),
+    "figures": (_figures, "draw the figures of a results folder again", _add_figures),
+    "data": (_data, "list the data sets", _add_data),
+    "bench": (_bench, "measure speed as ratios against named peers", _add_bench),
+}

@@ -1,0 +1,280 @@
+"""`Experiment`: everything that determines a result, as one tree of frozen dataclasses.
+
+A YAML file and the command line hold only what differs from the defaults here. This module imports nothing heavy, so
+a notebook builds an experiment in one line: `Experiment().replace(**{"training.epochs": 5})`.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from .errors import UserError, unknown
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UserError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Which data set.
+
+    - `name`: a registered source (`pppl data list`).
+    """
+
+    name: str = "digits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Persons:
+    """Who is personalized.
+
+    - `protocol`: `classes`, a person is a subset of the classes.
+    - `classes`: sizes of the subsets; each size gives `count` persons.
+    - `shots`: support samples per class, drawn from the training split.
+    - `query`: the split that the query samples come from. Everything that is tuned is tuned on `validation`.
+    """
+
+    protocol: Literal["classes"] = "classes"
+    classes: tuple[int, ...] = (2, 3, 5)
+    count: int = 20
+    shots: int = 5
+    query: Literal["test", "validation"] = "test"
+
+    def __post_init__(self) -> None:
+        _require(self.count >= 2, f"persons.count is {self.count}: the control `other` needs at least 2 persons")
+        _require(self.shots >= 1, f"persons.shots is {self.shots}: a support set needs at least 1 sample per class")
+        _require(min(self.classes, default=0) >= 1, f"persons.classes is {list(self.classes)}: give sizes of 1 or more")
+        _require(
+            len(set(self.classes)) == len(self.classes),
+            f"persons.classes is {list(self.classes)}: name each size once",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """The network that everybody starts from.
+
+    - `name`: a registered backbone.
+    - `options`: keyword arguments of its constructor, such as `widths`.
+    """
+
+    name: str = "convnet"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How every global network is trained, gated or not: AdamW with a one-cycle learning rate."""
+
+    epochs: int = 40
+    batch_size: int = 128
+    learning_rate: float = 5e-3
+    weight_decay: float = 1e-3
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, f"training.epochs is {self.epochs}: at least 1")
+        _require(self.batch_size >= 2, f"training.batch_size is {self.batch_size}: at least 2 (batch normalization)")
+        _require(self.learning_rate > 0, f"training.learning_rate is {self.learning_rate}: more than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPP:
+    """Gates and losses of Prototype-based Personalized Pruning (Kim et al., ICASSP 2021).
+
+    Of the paper's text only the abstract and the introduction were at hand, so each of these is our choice.
+
+    - `gate_width`: hidden units of a gate.
+    - `temperature`: of the binary concrete relaxation.
+    - `target_rate`, `target_weight`: tau and alpha of the target-rate loss.
+    - `prototype_weight`, `prototype_scale`: beta and scale of the prototype loss; the method `gated` trains with beta 0.
+    - `prototypes`: `parallel` takes all gates from one pass; `sequential` prunes layer by layer.
+    """
+
+    gate_width: int = 16
+    temperature: float = 2 / 3
+    target_rate: float = 0.3
+    target_weight: float = 1.0
+    prototype_weight: float = 0.1
+    prototype_scale: float = 30.0
+    prototypes: Literal["parallel", "sequential"] = "parallel"
+
+    def __post_init__(self) -> None:
+        _require(self.gate_width >= 1, f"ppp.gate_width is {self.gate_width}: at least 1")
+        _require(self.temperature > 0, f"ppp.temperature is {self.temperature}: more than 0")
+        _require(0 < self.target_rate <= 1, f"ppp.target_rate is {self.target_rate}: in (0, 1]")
+        _require(self.target_weight >= 0, f"ppp.target_weight is {self.target_weight}: 0 or more")
+        _require(self.prototype_weight >= 0, f"ppp.prototype_weight is {self.prototype_weight}: 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruning:
+    """What a budget counts.
+
+    - `unit`: `macs` (multiply-accumulates, batch 1) or `params`.
+    - `round_to`: layers keep multiples of this many channels.
+    """
+
+    unit: Literal["macs", "params"] = "macs"
+    round_to: int = 1
+
+    def __post_init__(self) -> None:
+        _require(self.round_to >= 1, f"pruning.round_to is {self.round_to}: at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetune:
+    """Fine-tuning on a support set with its labels (the baselines that retrain): Adam, full batches.
+
+    - `steps`, `learning_rate`: for the full network.
+    - `pruned_steps`, `pruned_learning_rate`: for a network that was pruned before.
+    """
+
+    steps: int = 20
+    learning_rate: float = 1e-3
+    pruned_steps: int = 40
+    pruned_learning_rate: float = 1e-2
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "pruned_steps"):
+            _require(getattr(self, name) >= 1, f"finetune.{name} is {getattr(self, name)}: at least 1")
+        for name in ("learning_rate", "pruned_learning_rate"):
+            _require(getattr(self, name) > 0, f"finetune.{name} is {getattr(self, name)}: more than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One comparison: data, persons, networks, methods, budgets and seeds.
+
+    - `methods`: names of personalizers; `full` is always computed, since every row carries its accuracy.
+    - `budgets`: fractions of the full network's cost, in (0, 1].
+    - `seeds`: each seed trains its own global networks and draws its own persons.
+
+    Raises `UserError` where a value is out of its range.
+    """
+
+    name: str = "experiment"
+    data: Data = field(default_factory=Data)
+    persons: Persons = field(default_factory=Persons)
+    backbone: Backbone = field(default_factory=Backbone)
+    training: Training = field(default_factory=Training)
+    ppp: PPP = field(default_factory=PPP)
+    pruning: Pruning = field(default_factory=Pruning)
+    finetune: Finetune = field(default_factory=Finetune)
+    methods: tuple[str, ...] = ("full", "ppp", "gated", "ocap", "l1", "l1_finetune", "finetune")
+    budgets: tuple[float, ...] = (0.05, 0.1, 0.2, 0.35, 0.5)
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        for budget in self.budgets:
+            _require(0 < budget <= 1, f"budgets holds {budget}: a budget is a fraction in (0, 1]")
+        for key in ("methods", "budgets", "seeds"):
+            values = getattr(self, key)
+            _require(len(values) > 0, f"{key} is empty: name at least one")
+            _require(len(set(values)) == len(values), f"{key} is {list(values)}: name each once")
+
+    def replace(self, **changes: Any) -> "Experiment":
+        """This experiment with dotted keys replaced: `replace(**{"training.epochs": 5, "seeds": [0]})`.
+
+        Raises `UserError` for an unknown key, a value of the wrong type or one out of range.
+        """
+        tree = self.to_dict()
+        for key, value in changes.items():
+            *path, last = key.split(".")
+            node = tree
+            for part in path:
+                node = node.get(part, {}) if isinstance(node, dict) else {}
+            if not isinstance(node, dict) or (last not in node and path != ["backbone", "options"]):
+                raise unknown("key", key, [*_keys(tree)])
+            node[last] = value
+        return from_dict(tree)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tree as plain dictionaries and lists, as `run.json` and YAML hold it."""
+        return _plain(dataclasses.asdict(self))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        yield prefix + key
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{prefix}{key}.")
+
+
+def _check_keys(given: Mapping[str, Any], valid: Mapping[str, Any], prefix: str = "") -> None:
+    for key, value in given.items():
+        name = f"{prefix}{key}"
+        if key not in valid:
+            raise unknown("key", name, [prefix + other for other in valid])
+        if value is None:
+            raise UserError(f"{name} is empty: give it a value or leave the key out")
+        if isinstance(valid[key], Mapping):
+            if not isinstance(value, Mapping):
+                keys = ", ".join(valid[key]) or "of the backbone's constructor"
+                raise UserError(f"{name} is {value!r}: it is a section with the keys {keys}")
+            if name != "backbone.options":
+                _check_keys(value, valid[key], f"{name}.")
+
+
+def from_dict(tree: Mapping[str, Any]) -> Experiment:
+    """An experiment from nested plain values, such as a YAML file's; what is left out keeps its default.
+
+    Raises `UserError` naming the key that is unknown, of the wrong type or out of range.
+    """
+    import jsonargparse
+
+    _check_keys(tree, Experiment().to_dict())
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Experiment)
+    try:
+        return Experiment(**vars(parser.instantiate(parser.parse_object(dict(tree)))))
+    except UserError:
+        raise
+    except Exception as error:  # jsonargparse raises several kinds, with the key in the first line
+        raise UserError(_readable(str(error))) from error
+
+
+def _readable(message: str) -> str:
+    """jsonargparse's message as one line: `training.epochs: expected int, got 'x'`."""
+    line = " ".join(message.split())
+    found = re.fullmatch(r'Parser key "(?P<key>[^"]+)": Expected a (?P<type>.+?)\. Got value: (?P<value>.*)', line)
+    if found is None:
+        return line
+    kind = re.sub(r"<class '([^']+)'>", r"\1", found["type"]).replace("typing.Literal", "one of ")
+    if kind == "tuple":
+        return f"{found['key']}: expected a list, got {found['value']!r}: write [{found['value']}]"
+    return f"{found['key']}: expected {kind}, got {found['value']!r}"
+
+
+def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
+    """Reads an experiment from a YAML file, then applies dotted `overrides`.
+
+    Raises `UserError` where the file is missing, is no mapping, or holds an unknown or mistyped key.
+    """
+    import yaml
+
+    path = Path(path)
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; name an experiment's YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    tree = {} if tree is None else tree
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} holds a {type(tree).__name__}, not a mapping: write lines such as `budgets: [0.1]`")
+    try:
+        experiment = from_dict({"name": path.stem, **tree})
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return experiment.replace(**(overrides or {}))

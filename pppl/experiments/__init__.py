@@ -1,0 +1,1 @@
+"""Whole experiments: train, compare, keep the results, track them."""

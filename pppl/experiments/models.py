@@ -1,0 +1,174 @@
+"""The global networks of an experiment: trained once, kept by the hash of all that determines them."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import platformdirs
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ..backbones import Backbone, ShapeSpec, build, spec_for
+from ..config import PPP, Experiment
+from ..data import IdentityDataset
+from ..errors import UserError
+from ..files import output_folder, replacing
+from ..gating import GatedNetwork
+from ..personalizers import GlobalModel, personalizers_for
+from ..pruning import CostModel
+from ..training import GlobalModule, PPPModule, fit
+from .tracking import notice, track
+
+# Raised when training code changes so that weights of an earlier version are no longer what it would train.
+_VERSION = "1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that determines one global network; `ppp` is None for the one without gates."""
+
+    kind: str
+    dataset_sha256: str
+    spec: ShapeSpec
+    training: dict[str, Any]
+    ppp: PPP | None
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Hash of the recipe."""
+        tree = dataclasses.asdict(self)
+        if self.ppp is not None:
+            tree["ppp"].pop("prototypes")  # how a prototype is taken, not how gates are trained
+        del tree["kind"]
+        return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list[Recipe]:
+    """The networks that the experiment's methods need: `full`, and one per gated method."""
+    gated = {p.gates for p in personalizers_for(experiment)} - {None}
+    ppp = {"ppp": experiment.ppp, "gated": dataclasses.replace(experiment.ppp, prototype_weight=0.0)}
+    backbone = experiment.backbone
+    return [
+        Recipe(
+            kind=kind,
+            dataset_sha256=dataset.sha256,
+            spec=build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes))).spec,
+            training=dataclasses.asdict(experiment.training),
+            ppp=ppp.get(kind),
+            seed=seed,
+        )
+        for kind in ["full", *sorted(cast(set[str], gated))]
+    ]
+
+
+def global_model(experiment: Experiment, dataset: IdentityDataset, seed: int, folder: Path) -> GlobalModel:
+    """The global model of one seed, from the cache where it is there, else trained; `folder` receives the logs."""
+    networks = {r.kind: trained(r, experiment, dataset, folder)[0] for r in recipes(experiment, dataset, seed)}
+    full = cast(Backbone, networks.pop("full"))
+    gated = {kind: cast(GatedNetwork, network) for kind, network in networks.items()}
+    return GlobalModel(full=full, gated=gated, cost=CostModel(full, dataset.input_shape))
+
+
+def trained(
+    recipe: Recipe, experiment: Experiment, dataset: IdentityDataset, folder: Path
+) -> tuple[nn.Module, dict[str, float]]:
+    """A recipe's network in evaluation mode and the metrics of its best epoch, from the cache or from training."""
+    path = output_folder(cache_folder()) / f"{recipe.kind}-{recipe.key}.safetensors"
+    if path.exists():
+        try:
+            return load_network(path)
+        except UserError as error:
+            notice(f"{error}; training it again")
+    network, metrics = _train(recipe, experiment, dataset, folder)
+    save_network(path, recipe, network, metrics)
+    return network, metrics
+
+
+def cache_folder() -> Path:
+    """`$PPPL_CACHE`, or the user's cache folder."""
+    chosen = os.environ.get("PPPL_CACHE")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("pppl") / "models"
+
+
+def _make_module(recipe: Recipe, experiment: Experiment) -> GlobalModule:
+    backbone = build(recipe.spec)
+    if recipe.ppp is None:
+        return GlobalModule(backbone, experiment.training)
+    return PPPModule(backbone, experiment.training, recipe.ppp)
+
+
+def _train(
+    recipe: Recipe, experiment: Experiment, dataset: IdentityDataset, folder: Path
+) -> tuple[nn.Module, dict[str, float]]:
+    name = f"{recipe.kind}-seed{recipe.seed}"
+    notice(f"training {recipe.kind}, seed {recipe.seed}, {experiment.training.epochs} epochs")
+    config = {**experiment.to_dict(), "kind": recipe.kind, "seed": recipe.seed}
+    logs = output_folder(folder / "training")
+    with (
+        tempfile.TemporaryDirectory(dir=logs, prefix=".") as scratch,
+        track(folder, group=experiment.name, name=name, job_type="train", config=config) as tracker,
+    ):
+        module, metrics = fit(
+            lambda: _make_module(recipe, experiment),
+            dataset,
+            seed=recipe.seed,
+            folder=Path(scratch),
+            log_epoch=tracker.log,
+        )
+        (Path(scratch) / "metrics.csv").replace(logs / f"{name}.csv")
+        tracker.summary({f"best_{key}": value for key, value in metrics.items()})
+    return module.network, metrics
+
+
+def save_network(path: Path, recipe: Recipe, network: nn.Module, metrics: Mapping[str, float]) -> None:
+    """Writes weights as safetensors; the header holds shape spec, recipe, metrics and a hash of the weights."""
+    state = {key: value.contiguous() for key, value in network.state_dict().items()}
+    header = {
+        "pppl": _VERSION,
+        "spec": recipe.spec.to_json(),
+        "ppp": json.dumps(dataclasses.asdict(recipe.ppp) if recipe.ppp else None),
+        "metrics": json.dumps(dict(metrics)),
+        "sha256": _sha256(state),
+    }
+    with replacing(path) as temporary:
+        safetensors.torch.save_file(state, temporary, metadata=header)
+
+
+def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
+    """Reads what `save_network` wrote: the network in evaluation mode, and its metrics.
+
+    Raises `UserError` where the file is truncated, altered or of another version.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(f"{path} is truncated or no safetensors file") from error
+    if header.get("pppl") != _VERSION:
+        raise UserError(f"{path} is of another version ({header.get('pppl')}, not {_VERSION})")
+    if header["sha256"] != _sha256(state):
+        raise UserError(f"{path} is altered: its weights do not match their hash")
+    network: nn.Module = build(ShapeSpec.from_json(header["spec"]))
+    ppp = json.loads(header["ppp"])
+    if ppp is not None:
+        network = GatedNetwork(cast(Backbone, network), width=ppp["gate_width"], temperature=ppp["temperature"])
+    network.load_state_dict(state)
+    return network.eval(), json.loads(header["metrics"])
+
+
+def _sha256(state: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        digest.update(key.encode())
+        digest.update(state[key].detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,78 @@
+"""Where a result comes from: `run.json`."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..config import Experiment
+from ..data import IdentityDataset
+from ..files import replacing
+
+_PACKAGES = ("pppl", "torch", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "scikit-learn", "pandas", "wandb")
+
+
+def write_run(folder: Path, experiment: Experiment, dataset: IdentityDataset, *, wall_seconds: float) -> None:
+    """Writes `run.json`: config, seeds, git commit, package versions, hardware, the data's SHA-256, time and memory."""
+    run = {
+        "config": experiment.to_dict(),
+        "seeds": list(experiment.seeds),
+        "git_commit": _git_commit(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "hardware": _hardware(),
+        "dataset_sha256": dataset.sha256,
+        "wall_seconds": round(wall_seconds, 1),
+        "peak_memory_mib": _peak_memory_mib(),
+    }
+    with replacing(folder / "run.json") as path:
+        path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """The commit this code is at, `-dirty` where files differ; None outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _hardware() -> dict[str, Any]:
+    import torch
+
+    return {
+        "machine": platform.machine(),
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def _peak_memory_mib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)  # bytes on macOS, KiB on Linux

@@ -1,0 +1,118 @@
+"""The results of one comparison: a journal that survives a kill, and the tables made of it."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..errors import UserError
+from ..files import replacing
+from .tracking import notice
+
+# One row per person, method, control and budget; these name the row, the rest measure it.
+KEYS = ("dataset", "backbone", "persons", "seen", "method", "control", "budget", "seed", "identity", "shots")
+NUMBERS = (
+    "accuracy",
+    "accuracy_full",
+    "macs",
+    "macs_fraction",
+    "params",
+    "params_fraction",
+    "artifact_bytes",
+    "retrain_samples",
+    "personalize_seconds",
+)
+COLUMNS = (*KEYS, *NUMBERS)
+Row = dict[str, Any]
+
+
+class Journal:
+    """Finished rows, one JSON line each, in `journal.jsonl`.
+
+    A unit's rows are appended by a single write and synced, so a kill loses at most the unit in hand. A line that a
+    kill cut short is left out when it is read, and computed again.
+
+    **Arguments:**
+
+    - `folder`: of the results.
+    - `fingerprint`: hash of all that a row depends on besides its keys; rows with another one are stale and left out.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str):
+        self.path, self.fingerprint = folder / "journal.jsonl", fingerprint
+        self.rows: dict[tuple[Any, ...], Row] = {}
+        self._read()
+
+    def has(self, keys: Iterable[tuple[Any, ...]]) -> bool:
+        """Whether all rows of these keys are there."""
+        return all(key in self.rows for key in keys)
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Adds the rows of one unit."""
+        lines = "".join(json.dumps({"fingerprint": self.fingerprint, **row}) + "\n" for row in rows)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, lines.encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self.rows.update((key_of(row), row) for row in rows)
+
+    def _read(self) -> None:
+        if not self.path.exists():
+            return
+        data = self.path.read_bytes()
+        broken = 0
+        for line in data.splitlines():
+            try:
+                row = json.loads(line)
+                fingerprint = row.pop("fingerprint")
+                key = key_of(row)
+            except (ValueError, KeyError, AttributeError, TypeError):
+                broken += bool(line.strip())
+                continue
+            if fingerprint == self.fingerprint:
+                self.rows[key] = row
+        if broken:
+            notice(f"{self.path} has {broken} broken line{'s' * (broken > 1)}; their rows are computed again")
+        if data and not data.endswith(b"\n"):  # so that the next append starts a line of its own
+            with self.path.open("ab") as file:
+                file.write(b"\n")
+
+
+def key_of(row: Row) -> tuple[Any, ...]:
+    """What names a row, in the order of `KEYS`."""
+    return tuple(row[name] for name in KEYS)
+
+
+def write_table(path: Path, frame: pd.DataFrame) -> None:
+    """Writes a CSV, atomically."""
+    with replacing(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_table(folder: Path, name: str = "table.csv", columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
+    """Reads a table of a results folder.
+
+    Raises `UserError` where it is missing, cut short, or lacks one of `columns`.
+    """
+    path = folder / name
+    if not path.exists():
+        raise UserError(f"{path} is missing: name a folder that `pppl compare` has written")
+    try:
+        frame = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in NUMBERS})
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}); {_REMEDY}") from error
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise UserError(f"{path} is corrupted: it has no column {missing[0]!r}; {_REMEDY}")
+    for column in set(columns) & set(NUMBERS):
+        if not pd.api.types.is_numeric_dtype(frame[column]) or frame[column].isna().any():
+            raise UserError(f"{path} is corrupted: column {column!r} holds something that is no number; {_REMEDY}")
+    return frame
+
+
+_REMEDY = "run `pppl compare` with the same --out again, it rewrites the table from its journal"

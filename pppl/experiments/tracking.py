@@ -1,0 +1,88 @@
+"""Weights & Biases runs: offline unless the user is logged in, and never in the way of a result."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+
+def notice(message: str) -> None:
+    """One line for the user, on stderr."""
+    print(f"pppl: {message}", file=sys.stderr, flush=True)
+
+
+class Tracker:
+    """One W&B run. After the first failure it says so once and does nothing more."""
+
+    def __init__(self, run: Any):
+        self._run = run
+
+    def _try(self, action: Callable[[Any], Any]) -> None:
+        if self._run is None:
+            return
+        try:
+            action(self._run)
+        except Exception as error:  # whatever W&B raises, the experiment goes on
+            self._run = None
+            notice(f"W&B failed ({_first_line(error)}); results are kept in the output folder, without it")
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Adds one point to each curve."""
+        self._try(lambda run: run.log(dict(values), step=step))
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        """Sets the run's final values."""
+        self._try(lambda run: run.summary.update(dict(values)))
+
+    def table(self, name: str, frame: pd.DataFrame) -> None:
+        """Logs a data frame."""
+        self._try(lambda run: run.log({name: _wandb().Table(dataframe=frame)}))
+
+    def image(self, name: str, path: Path) -> None:
+        """Logs a PNG file."""
+        self._try(lambda run: run.log({name: _wandb().Image(str(path))}))
+
+    def finish(self) -> None:
+        """Closes the run."""
+        self._try(lambda run: run.finish())
+
+
+@contextmanager
+def track(folder: Path, *, group: str, name: str, job_type: str, config: Mapping[str, Any]) -> Iterator[Tracker]:
+    """A W&B run in project `pppl` while the block lasts; its files lie in `folder/wandb`.
+
+    `WANDB_MODE` and the other variables of W&B are respected.
+    """
+    tracker = Tracker(_start(folder, group=group, name=name, job_type=job_type, config=dict(config)))
+    try:
+        yield tracker
+    finally:
+        tracker.finish()
+
+
+def _start(folder: Path, **identity: Any) -> Any:
+    try:
+        wandb = _wandb()
+        mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
+        settings = wandb.Settings(
+            silent=True, console="off", disable_git=True, x_disable_stats=True, init_timeout=30, quiet=True
+        )
+        project = os.environ.get("WANDB_PROJECT", "pppl")
+        return wandb.init(project=project, dir=folder, mode=mode, settings=settings, reinit="create_new", **identity)  # type: ignore[arg-type]
+    except Exception as error:  # W&B absent, broken or unreachable
+        notice(f"W&B is not available ({_first_line(error)}); going on without it")
+        return None
+
+
+def _wandb() -> Any:
+    import wandb
+
+    return wandb
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,42 @@
+"""Trains the global networks of an experiment and leaves them in a folder of their own."""
+
+import time
+from pathlib import Path
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from ..config import Experiment
+from ..data import load_dataset
+from ..files import output_folder
+from .models import load_network, recipes, save_network, trained
+from .provenance import write_run
+from .results import write_table
+
+
+def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
+    """Trains (or takes from the cache) every network that the experiment's methods need, for each seed.
+
+    Writes `models/<network>-seed<n>.safetensors`, `training/<network>-seed<n>.csv`, `models.csv` and `run.json`.
+
+    **Returns:** one row per network: its best epoch and that epoch's validation metrics.
+
+    Raises `UserError` where the folder cannot be written, or holds a network that is corrupted.
+    """
+    start = time.perf_counter()
+    dataset = load_dataset(experiment.data.name)
+    plan = [recipe for seed in experiment.seeds for recipe in recipes(experiment, dataset, seed)]
+    folder = output_folder(out)
+    models = output_folder(folder / "models")
+    rows = []
+    for recipe in tqdm(plan, desc="networks", unit="network", disable=None):
+        path = models / f"{recipe.kind}-seed{recipe.seed}.safetensors"
+        if path.exists():
+            load_network(path)
+        network, metrics = trained(recipe, experiment, dataset, folder)
+        save_network(path, recipe, network, metrics)
+        rows.append({"network": recipe.kind, "seed": recipe.seed, **metrics})
+    table = pd.DataFrame(rows)
+    write_table(folder / "models.csv", table)
+    write_run(folder, experiment, dataset, wall_seconds=time.perf_counter() - start)
+    return table[["network", "seed", "epoch", "val_accuracy", "val_loss"]]

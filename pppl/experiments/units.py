@@ -1,0 +1,145 @@
+"""The unit of a comparison: one person, every method and budget, computed at once or not at all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from ..config import Experiment
+from ..data import IdentityDataset, Person, Support
+from ..personalizers import GlobalModel, Personalizer, PersonalModel
+from .results import KEYS, Row, key_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Persons:
+    """The persons of one seed and protocol: each is the next one's `other`, all together are the population."""
+
+    experiment: Experiment
+    dataset: IdentityDataset
+    persons: Sequence[Person]
+    personalizers: Sequence[Personalizer]
+
+    def units(self) -> "list[Unit]":
+        """One unit per person."""
+        return [Unit(among=self, index=index) for index in range(len(self.persons))]
+
+    def support(self, personalizer: Personalizer, index: int) -> Support:
+        """What `personalizer` is given for person `index`."""
+        if personalizer.support_from == "population":
+            return self._population
+        step = 1 if personalizer.support_from == "other" else 0
+        return self._own[(index + step) % len(self._own)]
+
+    @cached_property
+    def _own(self) -> list[Support]:
+        return [person.support_of(self.dataset) for person in self.persons]
+
+    @cached_property
+    def _population(self) -> Support:
+        return Support(
+            x=torch.cat([support.x for support in self._own]),
+            y=torch.cat([support.y for support in self._own]),
+            seed=self._own[0].seed,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """One person among others."""
+
+    among: Persons
+    index: int
+
+    @cached_property
+    def person(self) -> Person:
+        """Whose unit it is."""
+        return self.among.persons[self.index]
+
+    @cached_property
+    def labels(self) -> list[tuple[Personalizer, Row]]:
+        """Every personalizer at every budget, with the columns that name its row. Without pruning the budget is 1."""
+        return [
+            (personalizer, self._label(personalizer, budget))
+            for personalizer in self.among.personalizers
+            for budget in (self.among.experiment.budgets if personalizer.prunes else (1.0,))
+        ]
+
+    @cached_property
+    def keys(self) -> list[tuple[object, ...]]:
+        """The keys of the unit's rows."""
+        return [key_of(label) for _, label in self.labels]
+
+    def _label(self, personalizer: Personalizer, budget: float) -> Row:
+        person, experiment = self.person, self.among.experiment
+        values = (
+            self.among.dataset.name,
+            experiment.backbone.name,
+            person.persons,
+            person.seen,
+            personalizer.method,
+            personalizer.control,
+            budget,
+            person.draw,
+            person.identity,
+            experiment.persons.shots,
+        )
+        return dict(zip(KEYS, values, strict=True))
+
+
+class Workbench:
+    """Computes units of one group of persons; what is the same for all of them is made once.
+
+    **Arguments:**
+
+    - `model`: the global model, on the device that all of it runs on.
+    """
+
+    def __init__(self, model: GlobalModel, device: torch.device):
+        self.model, self.device = model, device
+        self._shared: dict[tuple[int, float], PersonalModel] = {}
+
+    def rows(self, unit: Unit, known: frozenset[tuple[object, ...]] = frozenset()) -> list[Row]:
+        """The unit's rows, but for those whose keys are `known`."""
+        dataset, person = unit.among.dataset, unit.person
+        x, y = dataset.x[person.query].to(self.device), dataset.y[person.query].to(self.device)
+        accuracy_full = accuracy(self.model.full, x, y)
+        rows = []
+        for personalizer, label in unit.labels:
+            if key_of(label) in known:
+                continue
+            personal = self._personal(personalizer, unit, label["budget"])
+            rows.append(
+                label
+                | {
+                    "accuracy": accuracy(personal.module, x, y),
+                    "accuracy_full": accuracy_full,
+                    "macs": personal.cost.macs,
+                    "macs_fraction": personal.cost.macs / self.model.cost.full.macs,
+                    "params": personal.cost.params,
+                    "params_fraction": personal.cost.params / self.model.cost.full.params,
+                    "artifact_bytes": personal.bytes,
+                    "retrain_samples": personal.retrain_samples,
+                    "personalize_seconds": round(personal.seconds, 6),
+                }
+            )
+        return rows
+
+    def _personal(self, personalizer: Personalizer, unit: Unit, budget: float) -> PersonalModel:
+        shared = personalizer.support_from in ("none", "population")
+        key = (id(personalizer), budget)
+        if shared and key in self._shared:
+            return self._shared[key]
+        support = unit.among.support(personalizer, unit.index).to(self.device)
+        personal = personalizer.personalize(self.model, support, budget)
+        if shared:
+            self._shared[key] = personal
+        return personal
+
+
+@torch.inference_mode()
+def accuracy(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+    """Fraction of samples classified right, among all classes of the data set (the person's are not told)."""
+    return (network(x).argmax(1) == y).sum().item() / len(y)

@@ -1,0 +1,7 @@
+"""Figures from tables alone: one function per figure, a tidy frame in, axes out."""
+
+from .accuracy_vs_macs import accuracy_vs_macs
+from .gates import gates
+from .render import render
+
+__all__ = ["accuracy_vs_macs", "gates", "render"]

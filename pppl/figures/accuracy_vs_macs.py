@@ -1,0 +1,54 @@
+"""Accuracy against cost: what each way of making the network smaller keeps."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+
+from .style import look, rank
+
+# Controls of the ablation are in the table; the figure shows its own prototype only.
+_LEFT_OUT = {("gated", "population"), ("gated", "other"), ("gated", "random")}
+
+
+def accuracy_vs_macs(summary: pd.DataFrame, ax: Axes) -> Axes:
+    """Draws the accuracy of each method over its MACs, with 95 % intervals.
+
+    **Arguments:**
+
+    - `summary`: rows of `summary.csv` for one protocol; the columns `method`, `control`, `budget`, `macs_fraction`,
+      `accuracy`, `accuracy_low` and `accuracy_high` are read.
+    """
+    series = {key: rows for key, rows in summary.groupby(["method", "control"]) if key not in _LEFT_OUT}
+    pruned = summary[summary["budget"] < 1]["macs_fraction"]
+    left, right = (pruned.min() / 1.15, pruned.max() * 1.15) if len(pruned) else (0.05, 1.0)
+    for key in sorted(series, key=lambda key: rank(*key)):
+        rows, style = series[key].sort_values("macs_fraction"), look(*key)
+        if (rows["budget"] == 1).all() and rows["macs_fraction"].min() > right:
+            # Not pruned: a level to compare with, whatever the budget.
+            row = rows.iloc[0]
+            ax.axhspan(row["accuracy_low"], row["accuracy_high"], color=style.colour, alpha=0.12, lw=0)
+            ax.axhline(row["accuracy"], color=style.colour, ls=style.dash, lw=1, label=style.label)
+            continue
+        spread = [rows["accuracy"] - rows["accuracy_low"], rows["accuracy_high"] - rows["accuracy"]]
+        ax.errorbar(
+            rows["macs_fraction"],
+            rows["accuracy"],
+            yerr=[side.clip(lower=0) for side in spread],
+            color=style.colour,
+            marker=style.marker,
+            ls=style.dash,
+            capsize=1.5,
+            elinewidth=0.8,
+            label=style.label,
+        )
+    ax.set_xscale("log")
+    ax.set_xlim(left, right)
+    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if left <= t <= right]
+    ax.set_xticks(ticks)
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g} %"))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("MACs, of the full network's")
+    ax.grid(axis="y", lw=0.4, alpha=0.5)
+    return ax

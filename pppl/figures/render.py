@@ -1,0 +1,83 @@
+"""Every figure of a results folder, as PNG and PDF."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..errors import UserError
+from ..files import output_folder, replacing
+from .accuracy_vs_macs import accuracy_vs_macs
+from .gates import gates
+from .style import RC, TEXT_WIDTH
+
+
+def render(folder: Path) -> list[Path]:
+    """Draws `figures/accuracy_vs_macs` from `summary.csv` and `figures/gates` from `gates.csv` where that is there.
+
+    **Returns:** the PNG files. Raises `UserError` where a table is missing or corrupted.
+    """
+    drawn = []
+    with mpl.rc_context(RC):
+        summary = _read(folder / "summary.csv", ["persons", "method", "control", "budget", "macs_fraction", "accuracy"])
+        drawn.append(_save(_accuracy_figure(summary), folder, "accuracy_vs_macs"))
+        if (folder / "gates.csv").exists():
+            frame = _read(folder / "gates.csv", ["persons", "identity", "layer", "channel", "probability"])
+            drawn.append(_save(_gates_figure(frame), folder, "gates"))
+    return drawn
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    remedy = "run `pppl compare` with the same --out again, it rewrites the tables from its journal"
+    try:
+        frame = pd.read_csv(path, keep_default_na=False, na_values={"wilcoxon_p": [""], "ppp_minus_this": [""]})
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: name a folder that `pppl compare` has written") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}); {remedy}") from error
+    for column in columns:
+        if column not in frame.columns:
+            raise UserError(f"{path} is corrupted: it has no column {column!r}; {remedy}")
+    for column in set(columns) & {"budget", "macs_fraction", "accuracy", "probability", "layer", "channel"}:
+        if not pd.api.types.is_numeric_dtype(frame[column]) or frame[column].isna().any():
+            raise UserError(f"{path} is corrupted: column {column!r} holds something that is no number; {remedy}")
+    return frame
+
+
+def _panels(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The frame by protocol (and data set, where there are several), in the order of the table."""
+    return [(str(name), rows) for name, rows in frame.groupby("persons", sort=False)]
+
+
+def _accuracy_figure(summary: pd.DataFrame) -> Figure:
+    panels = _panels(summary)
+    figure = Figure(figsize=(TEXT_WIDTH, 3.1), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for ax, (name, rows) in zip(axes, panels, strict=True):
+        accuracy_vs_macs(rows, ax)
+        ax.set_title(f"persons of {name} (n = {rows['n'].max()})")
+    axes[0].set_ylabel("accuracy on the person's queries")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, columnspacing=1.2)
+    return figure
+
+
+def _gates_figure(frame: pd.DataFrame) -> Figure:
+    panels = _panels(frame)
+    figure = Figure(figsize=(TEXT_WIDTH, 4.2), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for index, (ax, (name, rows)) in enumerate(zip(axes, panels, strict=True)):
+        gates(rows, ax, colour_bar=index == len(panels) - 1)
+        ax.set_title(f"persons of {name}")
+    return figure
+
+
+def _save(figure: Figure, folder: Path, name: str) -> Path:
+    target: Callable[[str], Path] = lambda suffix: output_folder(folder / "figures") / f"{name}.{suffix}"  # noqa: E731
+    with replacing(target("pdf")) as path:
+        figure.savefig(path, metadata={"CreationDate": None})
+    with replacing(target("png")) as path:
+        figure.savefig(path)
+    return target("png")

@@ -1,0 +1,61 @@
+"""How every method looks in every figure: colours of Okabe and Ito, told apart in grey by marker and dash."""
+
+from dataclasses import dataclass
+from typing import Any
+
+# Text width of a two-column paper, inches.
+TEXT_WIDTH = 6.75
+RC: dict[str, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 200,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """A series' label, colour, marker and dash."""
+
+    label: str
+    colour: str
+    marker: str
+    dash: str
+
+
+# The order is that of legends.
+LOOKS: dict[tuple[str, str], Look] = {
+    ("full", ""): Look("full network", "#000000", "", "-"),
+    ("finetune", ""): Look("full, fine-tuned on the person", "#7f7f7f", "", "--"),
+    ("ppp", "own"): Look("PPP, own prototype", "#0072B2", "o", "-"),
+    ("ppp", "population"): Look("PPP, everybody's", "#0072B2", "s", "--"),
+    ("ppp", "other"): Look("PPP, another person's", "#0072B2", "x", ":"),
+    ("ppp", "random"): Look("PPP, random mask", "#56B4E9", "+", ":"),
+    ("gated", "own"): Look("no prototype loss, own", "#009E73", "^", "-."),
+    ("l1_finetune", ""): Look("L1 + fine-tuning", "#D55E00", "D", "-"),
+    ("ocap", ""): Look("OCAP", "#E69F00", "v", "-"),
+    ("l1", ""): Look("L1", "#CC79A7", "P", "-"),
+}
+_SPARE = ("#882255", "#44AA99", "#999933", "#AA4499", "#332288")
+
+
+def look(method: str, control: str) -> Look:
+    """The look of a series; a method that has none yet gets a spare colour, always the same for its name."""
+    if (method, control) in LOOKS:
+        return LOOKS[method, control]
+    label = f"{method}, {control}" if control else method
+    return Look(label, _SPARE[sum(map(ord, label)) % len(_SPARE)], "*", "-")
+
+
+def rank(method: str, control: str) -> tuple[int, str]:
+    """Sorting key: the order of `LOOKS`, then by name."""
+    keys = list(LOOKS)
+    return (keys.index((method, control)) if (method, control) in LOOKS else len(keys), f"{method} {control}")

@@ -1,0 +1,8 @@
+"""Channel gates on a plain backbone, their losses, and prototypes."""
+
+from .gate import Gate, straight_through
+from .gated import GatedNetwork, GatedOutput
+from .losses import prototype_loss, target_rate_loss
+from .prototype import prototype
+
+__all__ = ["Gate", "GatedNetwork", "GatedOutput", "prototype", "prototype_loss", "straight_through", "target_rate_loss"]

@@ -1,0 +1,81 @@
+"""Puts gates on a backbone, which stays as it is."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..backbones import Backbone, hook_groups
+from .gate import Gate, logistic_noise, straight_through
+
+
+class GatedOutput(NamedTuple):
+    """What a gated forward pass gives; lists hold one tensor per group.
+
+    - `logits`: `(B, num_classes)`.
+    - `gates`: what multiplied the channels, `(B, C_l)`.
+    - `gate_logits`: of the probability that each gate is open, `(B, C_l)`.
+    """
+
+    logits: Tensor
+    gates: list[Tensor]
+    gate_logits: list[Tensor]
+
+    def embedding(self) -> Tensor:
+        """E(x), all open probabilities side by side, `(B, D)`."""
+        return torch.cat(self.gate_logits, dim=1).sigmoid()
+
+
+class GatedNetwork(nn.Module):
+    """A backbone with a gate on every channel group.
+
+    In training each gate is sampled; in evaluation it is open where its logit is not negative, without noise.
+
+    **Arguments:**
+
+    - `backbone`: any registered network; its own `forward` stays ungated.
+    - `width`: hidden units of each gate.
+    - `temperature`: of the relaxation.
+    """
+
+    def __init__(self, backbone: Backbone, *, width: int = 16, temperature: float = 2 / 3):
+        super().__init__()
+        self.backbone = backbone
+        self.temperature = temperature
+        producers = [backbone.get_submodule(group.producer) for group in backbone.groups]
+        self.gates = nn.ModuleList(
+            Gate(int(producer.in_channels), channels, width=width)  # type: ignore[arg-type]
+            for producer, channels in zip(producers, backbone.widths, strict=True)
+        )
+
+    def forward(self, x: Tensor, masks: Sequence[Tensor | None] | None = None) -> GatedOutput:
+        """Classifies `x`, `(B, C, ...)`.
+
+        **Arguments:**
+
+        - `masks`: per group `(C_l,)`, used in place of the gate's own decision; None where the gate decides.
+        """
+        gate_logits: list[Tensor] = []
+        gates: list[Tensor] = []
+
+        def decide(index: int, inputs: Tensor) -> None:
+            logits = self.gates[index](inputs)
+            gate_logits.append(logits)
+            mask = masks[index] if masks is not None else None
+            if mask is not None:
+                gates.append(mask.expand_as(logits))
+            elif self.training:
+                gates.append(straight_through(logits, logistic_noise(logits), self.temperature))
+            else:
+                gates.append((logits >= 0).to(logits.dtype))
+
+        with hook_groups(self.backbone, before=decide, after=lambda index, out: apply_gate(out, gates[index])):
+            logits = self.backbone(x)
+        return GatedOutput(logits, gates, gate_logits)
+
+
+def apply_gate(activations: Tensor, gate: Tensor) -> Tensor:
+    """Multiplies activations `(B, C, ...)` by a gate `(B, C)` or `(C,)`."""
+    spatial = (1,) * (activations.ndim - 2)
+    return activations * gate.view(*gate.shape, *spatial)

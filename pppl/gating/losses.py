@@ -1,0 +1,45 @@
+"""The two losses that a gated network adds to its task's: how much is open, and for whom."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def target_rate_loss(gates: Sequence[Tensor], target_rate: float) -> Tensor:
+    """Sum over layers of (mean of the gates over batch and channels - target)^2.
+
+    **Arguments:**
+
+    - `gates`: per layer `(B, C_l)`, hard in the forward pass.
+    - `target_rate`: tau, the fraction of channels that should be open.
+    """
+    rates = torch.stack([gate.mean() for gate in gates])  # (L,)
+    return (rates - target_rate).square().sum()
+
+
+def prototype_loss(embedding: Tensor, labels: Tensor, *, scale: float) -> Tensor:
+    """Pulls gate vectors of a class together and those of different classes apart (our choice of form; as in
+    prototypical networks, Snell et al. 2017, equation 2).
+
+    The first half of the batch is support and gives a prototype per class, its mean embedding; the other half is query
+    and is classified by `softmax(-scale * ||E(x) - u_c||^2 / D)`. So no sample enters its own prototype. Query samples
+    of a class without support are left out; without any left the loss is 0.
+
+    **Arguments:**
+
+    - `embedding`: E(x), `(B, D)` in [0, 1]; the batch is shuffled.
+    - `labels`: classes or persons, `(B,)`.
+    """
+    half = len(embedding) // 2
+    support, query = embedding.split([half, len(embedding) - half])
+    present, index = labels[:half].unique(return_inverse=True)
+    one_hot = F.one_hot(index, len(present)).to(embedding.dtype)  # (S, P)
+    prototypes = (one_hot / one_hot.sum(0)).T @ support  # (P, D)
+    # ||E - u||^2 without E's own term, which the softmax over u cancels.
+    distances = prototypes.square().sum(1) - 2 * query @ prototypes.T  # (Q, P)
+    matches = labels[half:, None] == present  # (Q, P)
+    known = matches.any(1)
+    log_probabilities = F.log_softmax(-scale / embedding.shape[1] * distances, dim=1)
+    return -(log_probabilities * matches).sum() / known.sum().clamp(min=1)

@@ -1,0 +1,37 @@
+"""From a person's samples to the prototype that prunes the network for them."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .gated import GatedNetwork
+
+Rule = Callable[[Sequence[Tensor]], list[Tensor]]
+
+
+@torch.no_grad()
+def prototype(network: GatedNetwork, x: Tensor, *, sequential: Rule | None = None) -> list[Tensor]:
+    """Mean open probability of each channel over the support set, per group `(C_l,)`.
+
+    **Arguments:**
+
+    - `x`: unlabelled support samples, `(N, C, ...)`.
+    - `sequential`: the rule that makes masks of a prototype. Without it all gates come from one pass of the gated
+      network (`parallel`). With it the network is pruned layer by layer, so that each gate sees what it will see after
+      pruning; channels that an earlier step removed come back as `-inf`, kept ones as `inf`.
+    """
+    if network.training:
+        network.eval()
+    if sequential is None:
+        return [logits.sigmoid().mean(0) for logits in network(x).gate_logits]
+    decided: list[Tensor] = []
+    scores: list[Tensor] = []
+    count = len(network.gates)
+    for index in range(count):
+        fixed = [*decided, *[None] * (count - index)]
+        later = [logits.sigmoid().mean(0) for logits in network(x, fixed).gate_logits[index:]]
+        mask = sequential([*scores, *later])[index]
+        decided.append(mask.to(x.dtype))
+        scores.append(torch.where(mask, torch.inf, -torch.inf))
+    return scores

@@ -1,0 +1,11 @@
+"""One module per way of personalizing, behind one protocol. Every module of this package registers its methods."""
+
+import importlib
+import pkgutil
+
+from .base import METHODS, GlobalModel, Personalizer, PersonalModel, personalizers_for, register
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["METHODS", "GlobalModel", "PersonalModel", "Personalizer", "personalizers_for", "register"]

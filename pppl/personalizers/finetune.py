@@ -1,0 +1,45 @@
+"""`finetune` and `l1_finetune`: training on the support set's labels, of the full network and of a pruned one."""
+
+from typing import cast
+
+from torch import Tensor
+
+from ..backbones import Backbone
+from ..config import Experiment
+from ..data import Support
+from ..training import finetune
+from .base import GlobalModel, Personalizer, register
+from .full import Full
+from .l1 import L1
+
+
+class FineTuned(Personalizer):
+    """Whatever `first` gives, fine-tuned on the person's own labelled support set."""
+
+    def __init__(self, method: str, experiment: Experiment, first: Personalizer):
+        super().__init__(method, experiment)
+        self.first = first
+
+    @property
+    def prunes(self) -> bool:
+        return self.first.prunes
+
+    def _make(
+        self, model: GlobalModel, support: Support, budget: float | None
+    ) -> tuple[Backbone, list[Tensor] | None, int]:
+        module, masks, _ = self.first._make(model, support, budget)
+        config = self.experiment.finetune
+        steps = config.pruned_steps if self.prunes else config.steps
+        learning_rate = config.pruned_learning_rate if self.prunes else config.learning_rate
+        tuned, samples = finetune(module, support, steps=steps, learning_rate=learning_rate)
+        return cast(Backbone, tuned), masks, samples
+
+
+@register("finetune")
+def _finetune(experiment: Experiment) -> list[Personalizer]:
+    return [FineTuned("finetune", experiment, Full("full", experiment))]
+
+
+@register("l1_finetune")
+def _l1_finetune(experiment: Experiment) -> list[Personalizer]:
+    return [FineTuned("l1_finetune", experiment, L1("l1", experiment))]

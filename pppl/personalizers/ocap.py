@@ -1,0 +1,36 @@
+"""`ocap`: channels ranked by their activations on the support set; no gates, no training.
+
+After OCAP (on-device class-aware pruning): the strongest cheap competitor, since it is PPP's last step without gates.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..backbones import hook_groups
+from ..config import Experiment
+from ..data import Support
+from .base import GlobalModel, Personalizer, ScorePruner, register, relative
+
+
+class OCAP(ScorePruner):
+    """Scores a channel by the L2 norm of its activations over the support set, relative to its layer's mean."""
+
+    @torch.no_grad()
+    def _scores(
+        self, model: GlobalModel, support: Support, rule: Callable[[list[Tensor]], list[Tensor]]
+    ) -> list[Tensor]:
+        scores: list[Tensor] = []
+
+        def record(index: int, activations: Tensor) -> None:
+            scores.append(activations.transpose(0, 1).flatten(1).norm(dim=1))  # (B, C, ...) -> (C,)
+
+        with hook_groups(model.full, after=record):
+            model.full(support.x)
+        return relative(scores)
+
+
+@register("ocap")
+def _ocap(experiment: Experiment) -> list[Personalizer]:
+    return [OCAP("ocap", experiment)]

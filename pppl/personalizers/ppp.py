@@ -1,0 +1,68 @@
+"""`ppp`: Prototype-based Personalized Pruning (Kim, Chang, Yun, Kwak; ICASSP 2021; arXiv 2103.15564).
+
+The prototype of a few unlabelled samples prunes the gated network; nothing is trained after that. `gated` is the
+ablation: the same, but the gates were trained without the prototype loss. Both come with four controls: the person's
+own prototype, everybody's (`population`), another person's (`other`) and a `random` mask of the same cost.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..backbones import Backbone
+from ..config import Experiment
+from ..data import Support
+from ..gating import prototype
+from ..pruning import threshold_masks
+from .base import GlobalModel, Personalizer, ScorePruner, SupportFrom, register
+
+_CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other")
+
+
+class PPP(ScorePruner):
+    """Prunes the gated network `method` by a prototype. Without a budget it keeps channels that are open on average."""
+
+    def __init__(self, method: str, experiment: Experiment, support_from: SupportFrom):
+        super().__init__(method, experiment)
+        self.gates, self.control, self.support_from = method, str(support_from), support_from
+
+    def _network(self, model: GlobalModel) -> Backbone:
+        return model.gated[self.method].backbone
+
+    def _masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
+        return threshold_masks(scores) if budget is None else super()._masks(model, scores, budget)
+
+    def _scores(
+        self, model: GlobalModel, support: Support, rule: Callable[[list[Tensor]], list[Tensor]]
+    ) -> list[Tensor]:
+        sequential = rule if self.experiment.ppp.prototypes == "sequential" else None
+        return prototype(model.gated[self.method], support.x, sequential=sequential)
+
+
+class RandomMask(PPP):
+    """The control of PPP that draws channels by lot."""
+
+    def __init__(self, method: str, experiment: Experiment):
+        super().__init__(method, experiment, "own")
+        self.control = "random"
+
+    def _scores(
+        self, model: GlobalModel, support: Support, rule: Callable[[list[Tensor]], list[Tensor]]
+    ) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(support.seed)
+        return [torch.rand(width, generator=generator).to(support.x.device) for width in model.full.widths]
+
+
+def _with_controls(method: str, experiment: Experiment) -> list[Personalizer]:
+    return [*(PPP(method, experiment, whose) for whose in _CONTROLS), RandomMask(method, experiment)]
+
+
+@register("ppp")
+def _ppp(experiment: Experiment) -> list[Personalizer]:
+    return _with_controls("ppp", experiment)
+
+
+@register("gated")
+def _gated(experiment: Experiment) -> list[Personalizer]:
+    return _with_controls("gated", experiment)

@@ -1,0 +1,79 @@
+"""From a score per channel to the channels that stay."""
+
+from collections.abc import Sequence
+from math import ceil
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from .cost import CostModel
+
+
+def threshold_masks(scores: Sequence[Tensor], threshold: float = 0.5) -> list[Tensor]:
+    """Keeps the channels that score at least `threshold`, and the best one of a layer where none does.
+
+    `scores` and the result: per group, `(C_l,)`; the result is boolean.
+    """
+    masks = []
+    for score in scores:
+        mask = score >= threshold
+        mask[score.argmax()] = True
+        masks.append(mask)
+    return masks
+
+
+def budget_masks(
+    scores: Sequence[Tensor], cost: CostModel, budget: float, *, unit: str = "macs", round_to: int = 1
+) -> list[Tensor]:
+    """Keeps the channels that score highest over the whole network, as many as the budget allows.
+
+    Layers keep a multiple of `round_to` channels (or all), and never none. Channels that score `-inf` stay out.
+
+    **Arguments:**
+
+    - `scores`: per group, `(C_l,)`, comparable between groups.
+    - `budget`: fraction of the full network's cost, in (0, 1].
+    - `unit`: `macs` or `params`.
+
+    **Returns:** per group, `(C_l,)`, boolean. Raises `UserError` where even the smallest network is over the budget.
+    """
+    device = scores[0].device
+    arrays = [score.detach().cpu().double().numpy() for score in scores]
+    flat = np.concatenate(arrays)
+    layer = np.repeat(np.arange(len(arrays)), [len(a) for a in arrays])
+    order = np.argsort(-flat, kind="stable")
+    candidates = layer[order[: np.isfinite(flat[order]).sum() + np.isposinf(flat).sum()]]
+    full = np.array([len(a) for a in arrays])
+
+    def widths(count: int) -> np.ndarray:
+        """Channels per layer when the best `count` of all are wanted; never decreasing in `count`."""
+        wanted = np.bincount(candidates[:count], minlength=len(full))
+        rounded = np.maximum(wanted // round_to * round_to, np.minimum(round_to, full))
+        return np.where(wanted == full, full, rounded)
+
+    least = cost.fraction(widths(0), unit)
+    if least > budget:
+        raise UserError(
+            f"budget {budget:g} is too small: the smallest network, {_channels(round_to)} per layer, takes "
+            f"{ceil(least * 1e4) / 1e4:g} of the {unit}; the least possible budget is {ceil(least * 1e4) / 1e4:g}"
+        )
+    low, high = 0, len(candidates)  # `low` always fits
+    while low < high:
+        middle = (low + high + 1) // 2
+        if cost.fraction(widths(middle), unit) <= budget:
+            low = middle
+        else:
+            high = middle - 1
+    return [torch.from_numpy(_best(a, int(w))).to(device) for a, w in zip(arrays, widths(low), strict=True)]
+
+
+def _channels(count: int) -> str:
+    return "1 channel" if count == 1 else f"{count} channels"
+
+
+def _best(scores: np.ndarray, count: int) -> np.ndarray:
+    mask = np.zeros(len(scores), bool)
+    mask[np.argsort(-scores, kind="stable")[:count]] = True
+    return mask

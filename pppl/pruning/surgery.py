@@ -1,0 +1,68 @@
+"""From masks to a physically smaller network: plain modules, no gates, no masks."""
+
+import copy
+from collections.abc import Sequence
+from typing import TypeVar
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ..backbones import Backbone
+
+Module = TypeVar("Module", bound=nn.Module)
+# Where a layer states its numbers of channels, by the dimension of its weight.
+_STATED = {0: ("out_channels", "out_features", "num_features"), 1: ("in_channels", "in_features")}
+
+
+@torch.no_grad()
+def slice_network(backbone: Backbone, masks: Sequence[Tensor]) -> Backbone:
+    """A new network that holds only the kept channels.
+
+    It computes what `backbone` computes with the activations of the removed channels set to zero, and it equals
+    `build(result.spec)` with `result.state_dict()` loaded; copying the modules is faster than constructing them.
+
+    **Arguments:**
+
+    - `masks`: per group, `(C_l,)`, boolean, at least one True.
+    """
+    smaller = _copy_modules(backbone)
+    modules = dict(smaller.named_modules())
+    widths = []
+    for group, mask in zip(backbone.groups, masks, strict=True):
+        kept = mask.nonzero().flatten()
+        widths.append(len(kept))
+        for path in (group.producer, *group.followers):
+            _keep(modules[path], kept, dim=0)
+        for path in group.consumers:
+            _keep(modules[path], kept, dim=1)
+    smaller.spec = backbone.spec.with_widths(widths)
+    for module in modules.values():
+        module._parameters.update(
+            {name: nn.Parameter(value) for name, value in module._parameters.items() if value is not None}
+        )
+    return smaller
+
+
+def _copy_modules(module: Module) -> Module:
+    """The module tree with every container copied and every tensor shared."""
+    twin = copy.copy(module)
+    twin.__dict__.update({key: value.copy() for key, value in module.__dict__.items() if isinstance(value, dict)})
+    twin._modules.update({name: _copy_modules(child) for name, child in module._modules.items() if child is not None})
+    return twin
+
+
+def _keep(layer: nn.Module, kept: Tensor, dim: int) -> None:
+    """Keeps entries along `dim` of a layer's tensors; biases and statistics have only dimension 0."""
+    for tensors in (layer._parameters, layer._buffers):
+        for name, value in tensors.items():
+            if value is not None and value.ndim > dim:
+                tensors[name] = value.index_select(dim, kept)  # type: ignore[assignment]
+    for name in _STATED[dim]:
+        if hasattr(layer, name):
+            setattr(layer, name, len(kept))
+
+
+def artifact_bytes(network: nn.Module) -> int:
+    """Size of the file that a device needs to run `network`: its state dict as safetensors."""
+    return len(safetensors.torch.save({k: v.contiguous() for k, v in network.state_dict().items()}))

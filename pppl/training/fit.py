@@ -1,0 +1,76 @@
+"""One training: a module and its data in, the weights of the best validation epoch out."""
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import CSVLogger
+
+from ..data import IdentityDataset
+from ..data.datamodule import InMemoryData
+from .modules import GlobalModule
+
+EpochLog = Callable[[Mapping[str, float], int], None]
+
+
+class _LogEpochs(Callback):
+    """Hands every epoch's metrics to a function."""
+
+    def __init__(self, log: EpochLog):
+        self.log_epoch = log
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.log_epoch(values, trainer.current_epoch)
+
+
+def fit(
+    make_module: Callable[[], GlobalModule],
+    dataset: IdentityDataset,
+    *,
+    seed: int,
+    folder: Path,
+    log_epoch: EpochLog | None = None,
+    progress: bool = False,
+) -> tuple[GlobalModule, dict[str, float]]:
+    """Trains on the training split and keeps the best validation epoch.
+
+    **Arguments:**
+
+    - `make_module`: called after seeding, so that the initial weights follow from `seed`.
+    - `folder`: receives `metrics.csv` and the checkpoint.
+    - `log_epoch`: called with each epoch's metrics and number.
+    - `progress`: whether to show a bar.
+
+    **Returns:** the module with the best epoch's weights, on the CPU in evaluation mode, and that epoch's metrics.
+    """
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    pl.seed_everything(seed, workers=True, verbose=False)
+    module = make_module()
+    best = ModelCheckpoint(folder, filename="best", monitor=module.monitor, mode=module.mode)
+    history: list[dict[str, float]] = []
+    callbacks: list[Callback] = [best, _LogEpochs(lambda values, _: history.append(dict(values)))]
+    callbacks += [_LogEpochs(log_epoch)] if log_epoch else []
+    callbacks += [TQDMProgressBar(leave=False)] if progress else []
+    trainer = pl.Trainer(
+        max_epochs=module.training_config.epochs,
+        accelerator="auto",
+        devices=1,
+        logger=CSVLogger(folder, name="", version=""),
+        callbacks=callbacks,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+    )
+    with warnings.catch_warnings():
+        # Lightning 2.6 asks torch 2.13 in a way that it deprecates.
+        warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
+        trainer.fit(module, datamodule=InMemoryData(dataset, module.training_config.batch_size, seed))
+    checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    module.load_state_dict(checkpoint["state_dict"])
+    return module.cpu().eval(), {**history[checkpoint["epoch"]], "epoch": float(checkpoint["epoch"])}

@@ -1,0 +1,89 @@
+"""LightningModules: a plain global network, and a gated one with the losses of PPP."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from .. import config
+from ..backbones import Backbone
+from ..gating import GatedNetwork, prototype_loss, target_rate_loss
+
+
+class GlobalModule(pl.LightningModule):
+    """Trains a network on cross-entropy with AdamW and a one-cycle learning rate.
+
+    Logs `train_loss`, `val_loss` and `val_accuracy` of every epoch.
+    """
+
+    # The quantity that tells the best epoch, and its better direction.
+    monitor, mode = "val_accuracy", "max"
+
+    def __init__(self, network: nn.Module, training: config.Training):
+        super().__init__()
+        self.network, self.training_config = network, training
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, C, ...)` to logits, `(B, num_classes)`."""
+        return self.network(x)
+
+    def losses(self, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits, `(B, num_classes)`, and the terms of the loss; their sum is minimized."""
+        logits = self(x)
+        return logits, {"task": F.cross_entropy(logits, y)}
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        _, terms = self.losses(*batch)
+        loss = torch.stack([*terms.values()]).sum()
+        values = {f"train_{name}": value.detach() for name, value in {"loss": loss, **terms}.items()}
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        x, y = batch
+        logits, terms = self.losses(x, y)
+        values = {f"val_{name}": value for name, value in {"loss": sum(terms.values()), **terms}.items()}
+        values["val_accuracy"] = multiclass_accuracy(logits, y, logits.shape[1], average="micro")
+        self.log_dict(values, batch_size=len(x), prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        training = self.training_config
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, total_steps=steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class PPPModule(GlobalModule):
+    """Trains a gated network: task + alpha * target rate + beta * prototype loss.
+
+    The best epoch is that of the least `val_loss`, which holds all three terms: accuracy alone would choose an early
+    epoch in which every gate is still open.
+    """
+
+    monitor, mode = "val_loss", "min"
+
+    def __init__(self, backbone: Backbone, training: config.Training, ppp: config.PPP):
+        super().__init__(GatedNetwork(backbone, width=ppp.gate_width, temperature=ppp.temperature), training)
+        self.ppp = ppp
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, C, ...)` to logits, `(B, num_classes)`, through each sample's own gates."""
+        return self.network(x).logits
+
+    def losses(self, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        ppp = self.ppp
+        output = self.network(x)
+        terms = {
+            "task": F.cross_entropy(output.logits, y),
+            "target": ppp.target_weight * target_rate_loss(output.gates, ppp.target_rate),
+        }
+        if ppp.prototype_weight > 0:
+            loss = prototype_loss(output.embedding(), y, scale=ppp.prototype_scale)
+            terms["prototype"] = ppp.prototype_weight * loss
+        return output.logits, terms
