@@ -10,7 +10,7 @@ from .base import Backbone, ChannelGroup, ShapeSpec
 class ConvNet(Backbone):
     """3-tap convolutions with batch normalization and ReLU, global average pooling, a linear head.
 
-    The resolution is halved after each of the first two layers.
+    The resolution is halved after the second and the third layer.
 
     **Arguments:**
 
@@ -31,7 +31,7 @@ class ConvNet(Backbone):
             layer.conv = convolution(channels, width, 3, padding=1, bias=False)
             layer.norm = normalization(width)
             layer.act = nn.ReLU()
-            layer.pool = pooling(2, ceil_mode=True) if index < 2 else nn.Identity()
+            layer.pool = pooling(2, ceil_mode=True) if index in _HALVED_AFTER else nn.Identity()
             self.layers.append(layer)
             channels = width
         self.head = nn.Linear(channels, num_classes)
@@ -59,9 +59,10 @@ class ConvNet(Backbone):
         """`(B, C, ...)` to logits, `(B, num_classes)`."""
         for layer in self.layers:
             x = layer.pool(layer.act(layer.norm(layer.conv(x))))
-        return self.head(x.flatten(2).mean(-1))
+        return self.head(x.mean(tuple(range(2, x.ndim))))
 
 
+_HALVED_AFTER = (1, 2)
 _LAYERS = {
     1: (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d),
     2: (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d),

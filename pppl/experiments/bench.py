@@ -46,8 +46,9 @@ def bench(names: Sequence[str] = (), json_file: Path | None = None) -> list[Resu
         if name not in _BENCHES:
             raise unknown("benchmark", name, _BENCHES)
     results: list[Result] = []
+    torch.set_num_threads(1)  # ratios of small kernels must not hang on how threads are scheduled
     for name in names or _BENCHES:
-        notice(f"measuring {name}")
+        notice(f"measuring {name}, one thread")
         for result in _BENCHES[name]():
             results.append(result)
             verdict = "holds" if result.holds else "DOES NOT HOLD"
@@ -103,7 +104,7 @@ def _bench_gating() -> list[Result]:
         return F.cross_entropy(plain(x), y)
 
     gated_step = _step(module.network, lambda: torch.stack([*module.losses(x, y)[1].values()]).sum(), experiment)
-    ratio = paired_ratio(gated_step, _step(plain, task_loss, experiment), runs=60)
+    ratio = paired_ratio(gated_step, _step(plain, task_loss, experiment), runs=120)
     return [_result("gating: training step", ratio, "the same backbone's plain training step", "<= 1.25")]
 
 

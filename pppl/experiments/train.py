@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 
 from ..config import Experiment
 from ..data import load_dataset
+from ..errors import UserError
 from ..files import output_folder
 from .models import load_network, recipes, save_network, trained
 from .provenance import write_run
@@ -32,7 +33,7 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     for recipe in tqdm(plan, desc="networks", unit="network", disable=None):
         path = models / f"{recipe.kind}-seed{recipe.seed}.safetensors"
         if path.exists():
-            load_network(path)
+            _refuse_corrupted(path)
         network, metrics = trained(recipe, experiment, dataset, folder)
         save_network(path, recipe, network, metrics)
         rows.append({"network": recipe.kind, "seed": recipe.seed, **metrics})
@@ -40,3 +41,10 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     write_table(folder / "models.csv", table)
     write_run(folder, experiment, dataset, wall_seconds=time.perf_counter() - start)
     return table[["network", "seed", "epoch", "val_accuracy", "val_loss"]]
+
+
+def _refuse_corrupted(path: Path) -> None:
+    try:
+        load_network(path)
+    except UserError as error:
+        raise UserError(f"{error}: delete it, then the same command trains it again") from error

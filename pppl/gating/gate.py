@@ -1,5 +1,6 @@
 """One gate: from a layer's input to a decision per output channel."""
 
+from math import prod
 from typing import Any, cast
 
 import torch
@@ -29,38 +30,64 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C_in, ...)` to logits, `(B, C)`."""
-        pooled = x.flatten(2).mean(-1)  # (B, C_in)
+        # A sum, scaled when it is small: its gradient is a view, that of a mean a division at every position.
+        pooled = x.sum(tuple(range(2, x.ndim))) / prod(x.shape[2:])  # (B, C_in)
         return self.logits(torch.relu_(self.norm(self.hidden(pooled))))
 
 
-def straight_through(logits: Tensor, noise: Tensor, temperature: float) -> Tensor:
-    """Hard gates, 0 or 1, with the gradient of the binary concrete relaxation (Maddison et al. 2017, appendix B).
+def straight_through(
+    activations: Tensor, logits: Tensor, noise: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """Multiplies activations by sampled gates, 0 or 1, that have the gradient of the binary concrete relaxation
+    (Maddison et al. 2017, appendix B).
 
-    With `p = sigmoid((logits + noise) / temperature)` the value is `1[p > 0.5]` and the gradient that of `p`. With
-    standard logistic noise a gate opens with probability `sigmoid(logits)`, whatever the temperature.
+    With `p = sigmoid((logits + noise) / temperature)` a gate is `1[p > 0.5]` and its gradient that of `p`. With
+    standard logistic noise it opens with probability `sigmoid(logits)`, whatever the temperature.
 
     **Arguments:**
 
-    - `logits`: any shape.
-    - `noise`: same shape, from `logistic_noise`.
+    - `activations`: `(B, C, ...)`.
+    - `logits`: `(B, C)`.
+    - `noise`: `(B, C)`, from `logistic_noise`.
+
+    **Returns:** the gated activations, `(B, C, ...)`, and the gates, `(B, C)`.
     """
-    return cast(Tensor, _StraightThrough.apply(logits, noise, temperature))
+    return cast(tuple[Tensor, Tensor], _StraightThrough.apply(activations, logits, noise, temperature))
 
 
 class _StraightThrough(torch.autograd.Function):
+    """One node for sampling and multiplying: several fewer than separate ones, which a small network's training step notices."""
+
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, noise: Tensor, temperature: float) -> Tensor:
+    def forward(ctx: Any, activations: Tensor, logits: Tensor, noise: Tensor, temperature: float) -> Any:
         noisy = logits + noise
-        ctx.save_for_backward(noisy)
+        gate = (noisy > 0).to(logits.dtype)  # the same as sigmoid(noisy / temperature) > 0.5
+        ctx.save_for_backward(activations, noisy, gate)
         ctx.temperature = temperature
-        return (noisy > 0).to(logits.dtype)  # the same as sigmoid(noisy / temperature) > 0.5
+        ctx.set_materialize_grads(False)
+        return apply_gate(activations, gate), gate
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        relaxed = torch.sigmoid(ctx.saved_tensors[0] / ctx.temperature)
-        return grads[0] * relaxed * (1 - relaxed) / ctx.temperature, None, None
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, Tensor | None, None, None]:
+        activations, noisy, gate = ctx.saved_tensors
+        grad_output, grad_gate = grads
+        grad_activations = None
+        if grad_output is not None:
+            grad_activations = apply_gate(grad_output, gate)
+            through = (grad_output * activations).sum(tuple(range(2, activations.ndim)))  # (B, C)
+            grad_gate = through if grad_gate is None else through + grad_gate
+        if grad_gate is None:
+            return grad_activations, None, None, None
+        relaxed = torch.sigmoid_(noisy / ctx.temperature)
+        grad_logits = torch.ops.aten.sigmoid_backward(grad_gate, relaxed).div_(ctx.temperature)
+        return grad_activations, grad_logits, None, None
 
 
-def logistic_noise(like: Tensor) -> Tensor:
-    """Standard logistic noise, `log u - log(1 - u)`, of the shape of `like`."""
-    return torch.rand_like(like).logit_(eps=1e-7)
+def apply_gate(activations: Tensor, gate: Tensor) -> Tensor:
+    """Multiplies activations `(B, C, ...)` by a gate `(B, C)` or `(C,)`."""
+    return activations * gate.view(*gate.shape, *(1,) * (activations.ndim - 2))
+
+
+def logistic_noise(*shape: int, device: torch.device) -> Tensor:
+    """Standard logistic noise, `log u - log(1 - u)`."""
+    return torch.rand(*shape, device=device).logit_(eps=1e-7)

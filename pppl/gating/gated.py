@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones import Backbone, hook_groups
-from .gate import Gate, logistic_noise, straight_through
+from .gate import Gate, apply_gate, logistic_noise, straight_through
 
 
 class GatedOutput(NamedTuple):
@@ -58,24 +58,27 @@ class GatedNetwork(nn.Module):
         """
         gate_logits: list[Tensor] = []
         gates: list[Tensor] = []
+        noise = self._noise(x) if self.training else None
 
         def decide(index: int, inputs: Tensor) -> None:
-            logits = self.gates[index](inputs)
-            gate_logits.append(logits)
-            mask = masks[index] if masks is not None else None
-            if mask is not None:
-                gates.append(mask.expand_as(logits))
-            elif self.training:
-                gates.append(straight_through(logits, logistic_noise(logits), self.temperature))
-            else:
-                gates.append((logits >= 0).to(logits.dtype))
+            gate_logits.append(self.gates[index](inputs))
 
-        with hook_groups(self.backbone, before=decide, after=lambda index, out: apply_gate(out, gates[index])):
+        def gate(index: int, activations: Tensor) -> Tensor:
+            logits = gate_logits[index]
+            mask = masks[index] if masks is not None else None
+            if mask is None and noise is not None:
+                gated, hard = straight_through(activations, logits, noise[index], self.temperature)
+            else:
+                hard = (logits >= 0).to(logits.dtype) if mask is None else mask.expand_as(logits)
+                gated = apply_gate(activations, hard)
+            gates.append(hard)
+            return gated
+
+        with hook_groups(self.backbone, before=decide, after=gate):
             logits = self.backbone(x)
         return GatedOutput(logits, gates, gate_logits)
 
-
-def apply_gate(activations: Tensor, gate: Tensor) -> Tensor:
-    """Multiplies activations `(B, C, ...)` by a gate `(B, C)` or `(C,)`."""
-    spatial = (1,) * (activations.ndim - 2)
-    return activations * gate.view(*gate.shape, *spatial)
+    def _noise(self, x: Tensor) -> Sequence[Tensor]:
+        """Noise for all gates from one draw, per group `(B, C_l)`."""
+        widths = self.backbone.widths
+        return logistic_noise(len(x), sum(widths), device=x.device).split(widths, dim=1)

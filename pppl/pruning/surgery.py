@@ -37,10 +37,14 @@ def slice_network(backbone: Backbone, masks: Sequence[Tensor]) -> Backbone:
         for path in group.consumers:
             _keep(modules[path], kept, dim=1)
     smaller.spec = backbone.spec.with_widths(widths)
-    for module in modules.values():
-        module._parameters.update(
-            {name: nn.Parameter(value) for name, value in module._parameters.items() if value is not None}
-        )
+    for module, original in zip(smaller.modules(), backbone.modules(), strict=True):
+        for name, value in module._parameters.items():
+            if value is not None:
+                own = value.clone() if value is original._parameters[name] else value
+                module._parameters[name] = nn.Parameter(own)
+        for name, value in module._buffers.items():
+            if value is not None and value is original._buffers[name]:
+                module._buffers[name] = value.clone()
     return smaller
 
 

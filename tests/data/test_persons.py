@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import torch
+
+from pppl import Experiment
+from pppl.config import Persons
+from pppl.data import IdentityDataset, Support, draw_persons, load_dataset
+from pppl.data.datamodule import Batches
+from pppl.data.identities import TEST, TRAIN, VALIDATION
+from pppl.errors import UserError
+
+
+def test_the_digits_are_split_once_and_for_all(digits: IdentityDataset):
+    assert len(digits.x) == 1797
+    assert digits.sha256 == load_dataset("digits").sha256
+    for split, share in ((TRAIN, 0.60), (VALIDATION, 0.15), (TEST, 0.25)):
+        counts = np.bincount(digits.y.numpy()[digits.rows(split)], minlength=10)
+        assert counts.min() > 0
+        assert len(digits.rows(split)) / 1797 == pytest.approx(share, abs=0.01)
+
+
+@pytest.mark.parametrize("query", ["test", "validation"])
+def test_support_is_from_training_and_query_is_held_out(digits: IdentityDataset, query: str):
+    persons = draw_persons(digits, Persons(query=query), size=3, seed=1)  # type: ignore[arg-type]
+    assert len(persons) == 20
+    assert len({person.identity for person in persons}) == 20
+    for person in persons:
+        classes = {int(name) for name in person.identity.split("+")}
+        assert len(classes) == 3
+        assert set(digits.split[person.support]) == {TRAIN}
+        assert set(digits.split[person.query]) == {TEST if query == "test" else VALIDATION}
+        assert not set(person.support) & set(person.query)
+        support_labels = digits.y.numpy()[person.support]
+        assert {c: (support_labels == c).sum() for c in classes} == dict.fromkeys(classes, 5)
+        held_out = digits.rows(TEST if query == "test" else VALIDATION)
+        expected = [row for row in held_out if int(digits.y[row]) in classes]
+        assert person.query.tolist() == expected
+
+
+def test_persons_follow_from_the_seed(digits: IdentityDataset):
+    def draw(seed: int, count: int = 20) -> list[tuple[str, list[int]]]:
+        drawn = draw_persons(digits, Persons(count=count), size=2, seed=seed)
+        return [(person.identity, person.support.tolist()) for person in drawn]
+
+    assert draw(0) == draw(0)
+    assert draw(0) != draw(1)
+    assert draw(0, count=5) == draw(0)[:5], "more persons must not change the first ones"
+
+
+def test_more_persons_than_there_are_subsets(digits: IdentityDataset):
+    with pytest.raises(UserError, match=r"only 45 subsets of 2: lower persons\.count to 45"):
+        draw_persons(digits, Persons(count=46), size=2, seed=0)
+    assert len(draw_persons(digits, Persons(count=45), size=2, seed=0)) == 45
+
+
+def test_more_shots_than_samples(digits: IdentityDataset):
+    with pytest.raises(UserError, match=r"persons\.shots is 500, but class '\d' of digits has only \d+"):
+        draw_persons(digits, Persons(shots=500), size=2, seed=0)
+
+
+def test_a_support_set_without_samples():
+    with pytest.raises(UserError, match="has no samples"):
+        Support(x=torch.zeros(0, 1, 8, 8), y=torch.zeros(0, dtype=torch.int64))
+
+
+def test_an_unknown_data_set():
+    with pytest.raises(UserError, match=r"unknown data set 'digit': did you mean 'digits'\?"):
+        load_dataset(Experiment().replace(**{"data.name": "digit"}).data.name)
+
+
+def test_batches_cover_everything_once_and_shuffle_every_pass():
+    x = torch.arange(100.0)
+    shuffled = Batches(x, x, 32, torch.Generator().manual_seed(0))
+    first, second = torch.cat([b for b, _ in shuffled]), torch.cat([b for b, _ in shuffled])
+    # 4 samples are less than half a batch and wait for another pass.
+    assert len(shuffled) == 3 == len(list(shuffled))
+    assert len(first.unique()) == 96
+    assert not torch.equal(first, second)
+    ordered = Batches(x, x, 32)
+    assert torch.equal(torch.cat([b for b, _ in ordered]), x)
+    assert len(ordered) == 4 == len(list(ordered))

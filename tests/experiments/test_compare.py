@@ -1,0 +1,155 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pppl import Experiment, compare
+from pppl.errors import UserError
+from pppl.experiments.report import as_text
+from pppl.experiments.results import COLUMNS, KEYS
+
+TIMED = "personalize_seconds"
+
+
+@pytest.fixture(scope="module")
+def results(tiny: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    compare(tiny, folder)
+    return folder
+
+
+def _table(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "table.csv", keep_default_na=False)
+
+
+def test_one_row_per_person_method_control_and_budget(tiny: Experiment, results: Path):
+    table = _table(results)
+    assert tuple(table.columns) == COLUMNS
+    assert not table.duplicated(list(KEYS)).any()
+    persons = len(tiny.seeds) * len(tiny.persons.classes) * tiny.persons.count
+    rows_each = {"full": 1, "finetune": 1, "ppp": 8, "gated": 8, "ocap": 2, "l1": 2, "l1_finetune": 2}
+    assert table["method"].value_counts().to_dict() == {name: rows * persons for name, rows in rows_each.items()}
+    assert set(table.loc[table["method"] == "ppp", "control"]) == {"own", "population", "other", "random"}
+    assert set(table["persons"]) == {"2 classes", "3 classes"}
+
+
+def test_rows_keep_the_contract(results: Path):
+    table = _table(results)
+    assert (table["macs_fraction"] <= table["budget"]).all()
+    assert table["accuracy"].between(0, 1).all()
+    assert table["seen"].all()
+    full = table[table["method"] == "full"]
+    assert (full["accuracy"] == full["accuracy_full"]).all()
+    assert (full["macs_fraction"] == 1).all()
+    assert (full["budget"] == 1).all()
+    assert (table.loc[table["method"].isin(["ppp", "gated", "ocap", "l1", "full"]), "retrain_samples"] == 0).all()
+    assert (table.loc[table["method"].str.endswith("finetune"), "retrain_samples"] > 0).all()
+    per_person = table.groupby(["seed", "identity", "persons"])["accuracy_full"].nunique()
+    assert (per_person == 1).all()
+
+
+def test_run_json_tells_where_the_results_come_from(tiny: Experiment, results: Path):
+    run = json.loads((results / "run.json").read_text())
+    assert run["config"] == tiny.to_dict()
+    assert run["seeds"] == [0, 1]
+    assert len(run["dataset_sha256"]) == 64
+    assert run["packages"]["torch"]
+    assert run["hardware"]["cores"] >= 1
+    assert run["peak_memory_mib"] > 0
+
+
+def test_figures_and_gates_are_written(results: Path):
+    for name in ("accuracy_vs_macs", "gates"):
+        assert (results / "figures" / f"{name}.png").stat().st_size > 10_000
+        assert (results / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    gates = pd.read_csv(results / "gates.csv")
+    assert len(gates) == 4 * (8 + 12 + 12)
+    assert gates["probability"].between(0, 1).all()
+
+
+def test_a_second_call_computes_nothing_and_changes_nothing(tiny: Experiment, results: Path):
+    def contents() -> dict[str, bytes]:
+        names = ("table.csv", "summary.csv", "run.json", "journal.jsonl", "gates.csv")
+        return {name: (results / name).read_bytes() for name in names}
+
+    before = contents()
+    compare(tiny, results)
+    assert contents() == before
+
+
+def test_the_same_seed_gives_the_same_table(tiny: Experiment, results: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("PPPL_CACHE", str(tmp_path / "empty"))  # networks are trained again, too
+    compare(tiny.replace(seeds=[1], methods=["ppp", "l1_finetune"]), tmp_path / "again")
+    again = _table(tmp_path / "again").drop(columns=TIMED)
+    first = _table(results).drop(columns=TIMED)
+    first = first[(first["seed"] == 1) & first["method"].isin(["ppp", "l1_finetune"])]
+    pd.testing.assert_frame_equal(again, first.reset_index(drop=True))
+
+
+def test_a_method_or_budget_added_later_computes_only_its_rows(tiny: Experiment, tmp_path: Path):
+    small = tiny.replace(seeds=[0], **{"persons.classes": [2]})
+    compare(small.replace(methods=["ppp", "l1"]), tmp_path)
+    before = _table(tmp_path)
+    compare(small.replace(methods=["ppp", "l1", "ocap"], budgets=[0.2, 0.5, 0.8]), tmp_path)
+    after = _table(tmp_path)
+    kept = after.merge(before[list(KEYS)], on=list(KEYS))
+    pd.testing.assert_frame_equal(kept, before, check_like=True)  # seconds too: these rows were not computed again
+    assert len(after) == 2 * 3 * (4 + 1 + 1)
+
+
+def test_sigkill_loses_at_most_the_unit_in_hand(tiny_yaml: Path, results: Path, tmp_path: Path):
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "pppl", "compare", str(tiny_yaml), "--out", str(out)]
+    kills, journal = 0, out / "journal.jsonl"
+    while kills < 3:
+        lines = journal.read_text().count("\n") if journal.exists() else 0
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            while process.poll() is None:
+                if journal.exists() and journal.read_text().count("\n") > lines:
+                    os.kill(process.pid, signal.SIGKILL)
+                    kills += 1
+                    break
+                time.sleep(0.002)
+        finally:
+            process.kill()
+            process.wait()
+        if process.returncode == 0:
+            break
+    assert kills >= 1, "the comparison ended before it could be killed"
+    assert not (out / "table.csv").exists() or process.returncode == 0
+    finished = journal.read_text().splitlines()
+    subprocess.run(command, check=True, capture_output=True)
+    pd.testing.assert_frame_equal(_table(out).drop(columns=TIMED), _table(results).drop(columns=TIMED))
+    complete = [line for line in finished if line.endswith("}")]
+    assert journal.read_text().splitlines()[: len(complete)] == complete, "finished rows were computed again"
+
+
+def test_bad_settings_are_told_before_anything_is_trained(tiny: Experiment, tmp_path: Path):
+    for changes, message in (
+        ({"budgets": [0.0001]}, "the least possible budget is"),
+        ({"methods": ["pppp"]}, "did you mean 'ppp'"),
+        ({"data.name": "digit"}, "did you mean 'digits'"),
+        ({"backbone.name": "convnt"}, "did you mean 'convnet'"),
+        ({"persons.classes": [11]}, "lower persons.count"),
+    ):
+        with pytest.raises(UserError, match=message):
+            compare(tiny.replace(**changes), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_summary_is_readable(results: Path):
+    text = as_text(pd.read_csv(results / "summary.csv", keep_default_na=False))
+    lines = text.splitlines()
+    assert lines[0] == "Accuracy in % [95 % interval] at a budget of 0.2 of the full network's MACs"
+    assert lines[2].split("  ")[0] == "method"
+    assert len(lines) == 4 + 13
+    assert max(map(len, lines)) <= 120
+    assert any(line.startswith("l1_finetune") and line.endswith("samples") for line in lines)
+    assert any(line.startswith("ppp own") and line.endswith("nothing") for line in lines)

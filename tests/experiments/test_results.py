@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from pppl.experiments.results import COLUMNS, Journal, Row, key_of
+
+
+def _rows(identity: str) -> list[Row]:
+    return [dict.fromkeys(COLUMNS, 0.5) | {"identity": identity, "method": method} for method in ("a", "b")]
+
+
+def test_rows_come_back_as_they_were(tmp_path: Path):
+    journal = Journal(tmp_path, "now")
+    journal.append(_rows("x"))
+    journal.append(_rows("y"))
+    again = Journal(tmp_path, "now")
+    assert list(again.rows.values()) == [*_rows("x"), *_rows("y")]
+    assert again.has(key_of(row) for row in _rows("x"))
+    assert not again.has(key_of(row) for row in _rows("z"))
+
+
+def test_rows_of_another_configuration_are_stale(tmp_path: Path):
+    Journal(tmp_path, "before").append(_rows("x"))
+    assert Journal(tmp_path, "now").rows == {}
+    assert len(Journal(tmp_path, "before").rows) == 2, "and yet they are not lost"
+
+
+@pytest.mark.parametrize("cut", [1, 20, 200])
+def test_a_line_cut_short_costs_that_line_only(tmp_path: Path, cut: int, capsys: pytest.CaptureFixture[str]):
+    journal = Journal(tmp_path, "now")
+    journal.append(_rows("x"))
+    whole = journal.path.read_bytes()
+    journal.append(_rows("y"))
+    journal.path.write_bytes(journal.path.read_bytes()[: len(whole) + cut])
+    torn = Journal(tmp_path, "now")
+    assert [row["identity"] for row in torn.rows.values()] == ["x", "x"]
+    assert "1 broken line" in capsys.readouterr().err
+    torn.append(_rows("y"))
+    assert [row["identity"] for row in Journal(tmp_path, "now").rows.values()] == ["x", "x", "y", "y"]
+
+
+def test_two_writers_lose_nothing(tmp_path: Path):
+    one, two = Journal(tmp_path, "now"), Journal(tmp_path, "now")
+    one.append(_rows("x"))
+    two.append(_rows("y"))
+    one.append(_rows("z"))
+    assert {row["identity"] for row in Journal(tmp_path, "now").rows.values()} == {"x", "y", "z"}

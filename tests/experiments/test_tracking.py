@@ -1,0 +1,131 @@
+import json
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from wandb.proto import wandb_internal_pb2 as pb
+
+from pppl import Experiment, compare
+from pppl.experiments.tracking import track
+
+
+def read_offline_run(path: Path) -> Iterator[pb.Record]:
+    """Records of a `.wandb` file: a 7-byte header, then LevelDB log framing in blocks of 32 KiB."""
+    data, position, parts = path.read_bytes(), 7, b""
+    while position + 7 <= len(data):
+        left = 32768 - position % 32768
+        if left < 7:
+            position += left
+            continue
+        _crc, length, kind = struct.unpack_from("<IHB", data, position)
+        position += 7
+        parts += data[position : position + length]
+        position += length
+        if kind in (1, 4):  # a full record, or the last part of one
+            record = pb.Record()
+            record.ParseFromString(parts)
+            yield record
+            parts = b""
+
+
+def _runs(folder: Path) -> dict[str, list[pb.Record]]:
+    runs = [list(read_offline_run(path)) for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb"))]
+    named = {}
+    for records in runs:
+        (run,) = (record.run for record in records if record.WhichOneof("record_type") == "run")
+        named[run.display_name] = records
+    return named
+
+
+def _config(records: list[pb.Record]) -> dict:
+    (run,) = (record.run for record in records if record.WhichOneof("record_type") == "run")
+    return {item.key: json.loads(item.value_json) for item in run.config.update}
+
+
+def _history(records: list[pb.Record]) -> list[dict]:
+    def name(item: pb.HistoryItem) -> str:
+        return item.key or ".".join(item.nested_key)
+
+    rows = (record.history.item for record in records if record.WhichOneof("record_type") == "history")
+    return [{name(item): json.loads(item.value_json) for item in row} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def runs(tiny: Experiment, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[pb.Record]]:
+    folder = tmp_path_factory.mktemp("tracked")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PPPL_CACHE", str(folder / "cache"))
+        compare(tiny.replace(seeds=[0], methods=["full", "ppp"], **{"persons.classes": [2]}), folder)
+    return _runs(folder)
+
+
+def test_every_training_and_comparison_is_a_run_of_the_group(tiny: Experiment, runs: dict[str, list[pb.Record]]):
+    assert set(runs) == {"compare", "full-seed0", "ppp-seed0"}
+    for records in runs.values():
+        (run,) = (record.run for record in records if record.WhichOneof("record_type") == "run")
+        assert run.run_group == tiny.name
+        assert run.project == "pppl"
+        (end,) = (record.exit for record in records if record.WhichOneof("record_type") == "exit")
+        assert end.exit_code == 0
+        assert _config(records)["training"]["epochs"] == tiny.training.epochs
+
+
+def test_a_training_has_its_curves(tiny: Experiment, runs: dict[str, list[pb.Record]]):
+    history = _history(runs["ppp-seed0"])
+    assert [row["_step"] for row in history] == list(range(tiny.training.epochs))
+    for row in history:
+        assert {"train_loss", "train_target", "train_prototype", "val_loss", "val_accuracy"} <= set(row)
+    assert _config(runs["ppp-seed0"])["kind"] == "ppp"
+
+
+def test_a_comparison_has_its_summary_and_figures(runs: dict[str, list[pb.Record]]):
+    logged = {key: value for row in _history(runs["compare"]) for key, value in row.items()}
+    assert {"summary", "accuracy_vs_macs", "gates"} <= {key.split(".")[0] for key in logged}
+
+
+def test_the_environment_is_left_alone(tmp_path: Path, monkeypatch):
+    import os
+
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    before = dict(os.environ)
+    with track(tmp_path, group="g", name="n", job_type="test", config={}) as run:
+        run.log({"loss": 1.0}, 0)
+    changed = {k for k in set(before) | set(os.environ) if before.get(k) != os.environ.get(k)}
+    assert "WANDB_MODE" not in changed
+    assert list(tmp_path.glob("wandb/offline-run-*")), "offline unless logged in"
+
+
+def test_a_failing_wandb_never_loses_a_result(tmp_path: Path, monkeypatch, capsys):
+    import wandb
+
+    def fail(*_args, **_kwargs):
+        raise wandb.errors.CommError("no route\nto host")
+
+    monkeypatch.setattr(wandb, "init", fail)
+    with track(tmp_path, group="g", name="n", job_type="test", config={}) as run:
+        run.log({"loss": 1.0}, 0)
+        run.table("t", pd.DataFrame({"a": [1]}))
+        run.image("i", tmp_path / "none.png")
+        run.summary({"a": 1})
+    assert capsys.readouterr().err == "pppl: W&B is not available (no route); going on without it\n"
+
+
+def test_wandb_failing_in_the_middle_says_so_once(tmp_path: Path, capsys):
+    with track(tmp_path, group="g", name="n", job_type="test", config={}) as run:
+        run.image("i", tmp_path / "none.png")
+        run.log({"loss": 1.0}, 0)
+        run.image("i", tmp_path / "none.png")
+    err = capsys.readouterr().err
+    assert err.count("W&B failed") == 1
+
+
+def test_an_absent_wandb_never_loses_a_result(tiny: Experiment, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    compare(tiny.replace(seeds=[0], methods=["full"], **{"persons.classes": [2]}), tmp_path)
+    assert "W&B is not available" in capsys.readouterr().err
+    assert len(pd.read_csv(tmp_path / "table.csv")) == 2

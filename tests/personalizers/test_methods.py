@@ -1,0 +1,111 @@
+import pytest
+import torch
+
+from pppl import Experiment
+from pppl.backbones import hook_groups
+from pppl.data import IdentityDataset, Support
+from pppl.errors import UserError
+from pppl.gating import prototype
+from pppl.personalizers import METHODS, GlobalModel, Personalizer, personalizers_for
+from pppl.pruning import budget_masks
+
+
+@pytest.fixture
+def support(digits: IdentityDataset) -> Support:
+    rows = digits.rows(0)[:12]
+    return Support(x=digits.x[rows], y=digits.y[rows], seed=3)
+
+
+def _all(experiment: Experiment) -> list[Personalizer]:
+    return personalizers_for(experiment.replace(methods=sorted(METHODS)))
+
+
+def _one(experiment: Experiment, method: str, control: str = "") -> Personalizer:
+    return next(p for p in personalizers_for(experiment.replace(methods=[method])) if p.control == control)
+
+
+def test_every_method_keeps_to_the_budget_and_gives_plain_modules(
+    tiny: Experiment, model: GlobalModel, support: Support
+):
+    for personalizer in _all(tiny):
+        budget = 0.3 if personalizer.prunes else 1.0
+        personal = personalizer.personalize(model, support, budget)
+        assert personal.cost.macs <= budget * model.cost.full.macs
+        assert personal.cost == model.cost(personal.module.widths)
+        assert not [name for name, _ in personal.module.named_modules() if "gate" in name]
+        assert personal.bytes >= 4 * personal.cost.params
+        assert (personal.retrain_samples > 0) == personalizer.method.endswith("finetune")
+        with torch.no_grad():
+            assert personal.module(support.x).shape == (12, 10)
+
+
+def test_only_fine_tuning_reads_labels(tiny: Experiment, model: GlobalModel, support: Support):
+    unlabelled = Support(x=support.x, y=torch.full_like(support.y, -1), seed=support.seed)
+    for personalizer in _all(tiny):
+        if personalizer.method.endswith("finetune"):
+            continue
+        with_labels = personalizer.personalize(model, support, 0.4).module.state_dict()
+        without = personalizer.personalize(model, unlabelled, 0.4).module.state_dict()
+        assert all(torch.equal(with_labels[key], without[key]) for key in with_labels)
+
+
+def test_ppp_slices_by_the_prototype(tiny: Experiment, model: GlobalModel, support: Support):
+    personal = _one(tiny, "ppp", "own").personalize(model, support, 0.3)
+    expected = budget_masks(prototype(model.gated["ppp"], support.x), model.cost, 0.3)
+    assert personal.masks is not None
+    assert all(torch.equal(a, b) for a, b in zip(personal.masks, expected, strict=True))
+    with torch.no_grad():
+        masked = model.gated["ppp"](support.x, [mask.float() for mask in expected]).logits
+        torch.testing.assert_close(personal.module(support.x), masked, atol=1e-5, rtol=1e-5)
+
+
+def test_the_threshold_rule_needs_no_budget(tiny: Experiment, model: GlobalModel, support: Support):
+    personal = _one(tiny, "ppp", "own").personalize(model, support)
+    probabilities = prototype(model.gated["ppp"], support.x)
+    assert personal.masks is not None
+    for mask, values in zip(personal.masks, probabilities, strict=True):
+        assert mask.sum() == max(1, (values >= 0.5).sum())
+    with pytest.raises(UserError, match="l1 has no rule of its own: give a budget"):
+        _one(tiny, "l1").personalize(model, support)
+
+
+def test_a_random_mask_costs_the_same_and_follows_its_seed(tiny: Experiment, model: GlobalModel, support: Support):
+    random = _one(tiny, "ppp", "random")
+    first, again = (random.personalize(model, support, 0.4) for _ in range(2))
+    other = random.personalize(model, Support(x=support.x, y=support.y, seed=4), 0.4)
+    assert first.masks is not None
+    assert again.masks is not None
+    assert other.masks is not None
+    assert all(torch.equal(a, b) for a, b in zip(first.masks, again.masks, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first.masks, other.masks, strict=True))
+    assert 0.3 < first.cost.macs / model.cost.full.macs <= 0.4
+
+
+def test_sequential_and_rounding_are_options(tiny: Experiment, model: GlobalModel, support: Support):
+    experiment = tiny.replace(**{"ppp.prototypes": "sequential", "pruning.round_to": 4, "pruning.unit": "params"})
+    personal = _one(experiment, "ppp", "own").personalize(model, support, 0.5)
+    assert all(width % 4 == 0 for width in personal.module.widths)
+    assert personal.cost.params <= 0.5 * model.cost.full.params
+
+
+def test_ocap_ranks_activations_and_l1_ranks_filters(tiny: Experiment, model: GlobalModel, support: Support):
+    norms: list[torch.Tensor] = []
+    with torch.no_grad(), hook_groups(model.full, after=lambda _, out: norms.append(out.square().sum((0, 2, 3)).sqrt())):
+        model.full(support.x)
+    filters = [layer.conv.weight.detach().abs().sum((1, 2, 3)) for layer in model.full.layers]  # type: ignore[union-attr]
+    for method, scores in (("ocap", norms), ("l1", filters)):
+        masks = _one(tiny, method).personalize(model, support, 0.3).masks
+        assert masks is not None
+        for mask, score in zip(masks, scores, strict=True):
+            assert mask.all() or score[mask].min() >= score[~mask].max()
+
+
+@pytest.mark.parametrize("budget", [0.0, -1.0, 1.5])
+def test_a_budget_outside_its_range(tiny: Experiment, model: GlobalModel, support: Support, budget: float):
+    with pytest.raises(UserError, match=r"it is a fraction in \(0, 1\]"):
+        _one(tiny, "ppp", "own").personalize(model, support, budget)
+
+
+def test_an_unknown_method_names_the_nearest(tiny: Experiment):
+    with pytest.raises(UserError, match=r"unknown method 'ocpa': did you mean 'ocap'\?"):
+        personalizers_for(tiny.replace(methods=["ocpa"]))

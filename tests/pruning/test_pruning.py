@@ -1,0 +1,147 @@
+import copy
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
+
+from pppl.backbones import BACKBONES, Backbone, ShapeSpec, build, hook_groups, spec_for
+from pppl.errors import UserError
+from pppl.gating.gate import apply_gate
+from pppl.pruning import CostModel, artifact_bytes, budget_masks, slice_network, threshold_masks
+
+SHAPES = [(1, 8, 8), (3, 9, 7), (2, 13)]
+CASES = list(itertools.product(BACKBONES, SHAPES))
+
+
+def _network(name: str, shape: tuple[int, ...]) -> Backbone:
+    torch.manual_seed(0)
+    network = build(spec_for(name, {}, shape, num_classes=5))
+    network.train()(torch.randn(32, *shape))  # batch statistics that are not those of a new network
+    for module in network.modules():
+        if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+            torch.nn.init.normal_(module.bias)  # a masked channel must not leave its beta behind
+    return network.eval()
+
+
+def _random_masks(network: Backbone, seed: int, density: float) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    masks = [torch.rand(width, generator=generator) < density for width in network.widths]
+    for mask in masks:
+        mask[torch.randint(len(mask), (1,), generator=generator)] = True
+    return masks
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES)
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), density=st.floats(0, 1))
+def test_masked_equals_sliced(name: str, shape: tuple[int, ...], seed: int, density: float):
+    network = _network(name, shape)
+    masks = _random_masks(network, seed, density)
+    x = torch.randn(4, *shape, generator=torch.Generator().manual_seed(seed))
+    sliced = slice_network(network, masks)
+    with torch.no_grad(), hook_groups(network, after=lambda i, out: apply_gate(out, masks[i].float())):
+        masked = network(x)
+    with torch.no_grad():
+        torch.testing.assert_close(sliced(x), masked, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_macs_are_half_the_flop_counter_and_params_are_counted(name: str, shape: tuple[int, ...]):
+    network = _network(name, shape)
+    cost = CostModel(network, shape)
+    for masks in (_random_masks(network, 0, 0.5), _random_masks(network, 1, 0.1), [torch.ones(w) > 0 for w in network.widths]):
+        sliced = slice_network(network, masks)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            sliced(torch.zeros(1, *shape))
+        assert cost(sliced.widths).macs * 2 == counter.get_total_flops()
+        assert cost(sliced.widths).params == sum(parameter.numel() for parameter in sliced.parameters())
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_a_sliced_network_is_rebuilt_from_its_spec_and_state(name: str, shape: tuple[int, ...]):
+    network = _network(name, shape)
+    before = copy.deepcopy(network.state_dict())
+    sliced = slice_network(network, _random_masks(network, 0, 0.4))
+    rebuilt = build(ShapeSpec.from_json(sliced.spec.to_json()))
+    rebuilt.load_state_dict(sliced.state_dict())
+    x = torch.randn(3, *shape)
+    torch.testing.assert_close(rebuilt.eval()(x), sliced(x), rtol=0, atol=0)
+    assert str(rebuilt) == str(sliced), "layers state the same numbers of channels"
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)
+    assert artifact_bytes(sliced) < artifact_bytes(network)
+
+
+def test_a_sliced_network_shares_nothing_with_the_original():
+    network = _network("convnet", (1, 8, 8))
+    before = copy.deepcopy(network.state_dict())
+    sliced = slice_network(network, [torch.ones(w) > 0 for w in network.widths])
+    with torch.no_grad():
+        for parameter in sliced.parameters():
+            parameter.add_(1)
+    sliced.train()(torch.randn(8, 1, 8, 8))
+    sliced.head.register_forward_hook(lambda *_: None)  # type: ignore[union-attr]
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)
+    assert not network.training
+    assert not network.head._forward_hooks  # type: ignore[union-attr]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10_000),
+    budget=st.floats(0.02, 1),
+    unit=st.sampled_from(["macs", "params"]),
+    round_to=st.sampled_from([1, 3, 4]),
+)
+def test_a_budget_is_never_exceeded_and_never_wasted(seed: int, budget: float, unit: str, round_to: int):
+    network = _network("convnet", (1, 8, 8))
+    cost = CostModel(network, (1, 8, 8))
+    generator = torch.Generator().manual_seed(seed)
+    scores = [torch.rand(width, generator=generator) for width in network.widths]
+    masks = budget_masks(scores, cost, budget, unit=unit, round_to=round_to)
+    widths = [int(mask.sum()) for mask in masks]
+    assert cost.fraction(widths, unit) <= budget
+    for mask, score, full in zip(masks, scores, network.widths, strict=True):
+        assert mask.sum() == full or mask.sum() % round_to == 0
+        assert mask.sum() >= 1
+        if not mask.all():
+            assert score[mask].min() > score[~mask].max(), "a layer keeps its best channels"
+    if round_to == 1 and not all(mask.all() for mask in masks):
+        # The next channel in the ranking of the whole network does not fit.
+        candidates = [(score[~mask].max().item(), i) for i, (score, mask) in enumerate(zip(scores, masks, strict=True)) if not mask.all()]
+        widths[max(candidates)[1]] += 1
+        assert cost.fraction(widths, unit) > budget
+
+
+def test_a_budget_of_one_keeps_everything():
+    network = _network("convnet", (1, 8, 8))
+    masks = budget_masks([torch.rand(w) for w in network.widths], CostModel(network, (1, 8, 8)), 1.0)
+    assert all(mask.all() for mask in masks)
+
+
+def test_a_budget_too_small_says_which_is_possible():
+    network = _network("convnet", (1, 8, 8))
+    cost = CostModel(network, (1, 8, 8))
+    scores = [torch.rand(w) for w in network.widths]
+    with pytest.raises(UserError, match=r"budget 0\.0001 is too small.*1 channel per layer.*the least possible budget is") as error:
+        budget_masks(scores, cost, 0.0001)
+    least = float(str(error.value).rsplit(" ", 1)[1])
+    assert [int(mask.sum()) for mask in budget_masks(scores, cost, least)] == [1] * len(scores)
+
+
+def test_a_threshold_keeps_at_least_the_best():
+    masks = threshold_masks([torch.tensor([0.4, 0.5, 0.9]), torch.tensor([0.1, 0.3, 0.2])])
+    assert [mask.tolist() for mask in masks] == [[False, True, True], [False, True, False]]
+
+
+def test_unknown_backbones_and_options_are_named():
+    with pytest.raises(UserError, match=r"unknown backbone 'convnt': did you mean 'convnet'\?"):
+        build(spec_for("convnt", {}, (1, 8, 8), 3))
+    with pytest.raises(UserError, match=r"unknown option of backbone convnet 'width': did you mean 'widths'\?"):
+        build(spec_for("convnet", {"width": (4,)}, (1, 8, 8), 3))
+    with pytest.raises(UserError, match="backbone convnet refuses"):
+        build(spec_for("convnet", {"widths": 3}, (1, 8, 8), 3))

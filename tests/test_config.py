@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import pytest
+
+from pppl import Experiment, load
+from pppl.errors import UserError
+
+
+def test_a_yaml_file_holds_only_what_differs(tmp_path: Path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("training:\n  learning_rate: 1e-3\nbudgets: [1e-1, 0.5]\n")
+    experiment = load(path, {"persons.shots": 3})
+    assert experiment.name == "mine"
+    assert experiment.training.learning_rate == 1e-3
+    assert experiment.budgets == (0.1, 0.5)
+    assert experiment.persons.shots == 3
+    assert experiment.training.epochs == Experiment().training.epochs
+
+
+def test_replace_leaves_the_rest_and_the_original_alone():
+    base = Experiment()
+    changed = base.replace(**{"training.epochs": 5, "backbone.options.widths": [4, 4]})
+    assert changed.training.epochs == 5
+    assert changed.backbone.options == {"widths": [4, 4]}
+    assert base.backbone.options == {}
+    assert changed.replace(**{"training.epochs": base.training.epochs, "backbone.options": {}}) == base
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trainin.epochs": 5}, "unknown key 'trainin.epochs': did you mean 'training.epochs'?"),
+        ({"training.epoch": 5}, "did you mean 'training.epochs'?"),
+        ({"seed": [1]}, "did you mean 'seeds'?"),
+        ({"training.epochs": "many"}, "training.epochs: expected int, got 'many'"),
+        ({"training.epochs": 2.5}, "training.epochs: expected int, got '2.5'"),
+        ({"budgets": 0.1}, "budgets: expected a list, got '0.1': write [0.1]"),
+        ({"ppp.prototypes": "seq"}, "ppp.prototypes: expected one of ['parallel', 'sequential'], got 'seq'"),
+        ({"training": 3}, "training is 3: it is a section with the keys epochs, batch_size"),
+        ({"seeds": None}, "seeds is empty"),
+        ({"budgets": [0.1, 2]}, "budgets holds 2.0: a budget is a fraction in (0, 1]"),
+        ({"budgets": [0]}, "a budget is a fraction in (0, 1]"),
+        ({"methods": []}, "methods is empty"),
+        ({"seeds": [1, 1]}, "name each once"),
+        ({"persons.shots": 0}, "a support set needs at least 1 sample per class"),
+        ({"persons.count": 1}, "at least 2 persons"),
+    ],
+)
+def test_a_bad_key_or_value_names_itself(changes: dict, message: str):
+    with pytest.raises(UserError) as error:
+        Experiment().replace(**changes)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- 1\n- 2\n", "holds a list, not a mapping"),
+        ("a: [\n", "is not valid YAML"),
+        ("trainin:\n  epochs: 1\n", "unknown key 'trainin': did you mean 'training'?"),
+        ("training:\n  epoch: 1\n", "unknown key 'training.epoch': did you mean 'training.epochs'?"),
+        ("training: 5\n", "training is 5: it is a section"),
+    ],
+)
+def test_a_bad_file_names_itself(tmp_path: Path, text: str, message: str):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        load(path)
+    assert message in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_file_names_itself(tmp_path: Path):
+    with pytest.raises(UserError, match=r"cannot read .*none\.yaml"):
+        load(tmp_path / "none.yaml")
+
+
+def test_the_shipped_experiment_holds_only_overrides():
+    import yaml
+
+    path = Path(__file__).parents[1] / "sweeps" / "compare" / "digits.yaml"
+    tree, default = yaml.safe_load(path.read_text()), Experiment().to_dict()
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            for inner, setting in value.items():
+                assert setting != default[key][inner], f"{key}.{inner} repeats its default"
+        else:
+            assert value != default[key], f"{key} repeats its default"

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from pppl import Experiment
+from pppl.backbones import build, spec_for
+from pppl.data import IdentityDataset, Support
+from pppl.gating import GatedNetwork
+from pppl.training import GlobalModule, PPPModule, finetune, fit
+
+
+def _module(experiment: Experiment, digits: IdentityDataset) -> GlobalModule:
+    return GlobalModule(build(spec_for("convnet", {"widths": (8, 8)}, digits.input_shape, 10)), experiment.training)
+
+
+def test_the_seed_determines_the_weights(tiny: Experiment, digits: IdentityDataset, tmp_path: Path):
+    def weights(seed: int, name: str) -> torch.Tensor:
+        module, _ = fit(lambda: _module(tiny, digits), digits, seed=seed, folder=tmp_path / name)
+        return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
+
+    first = weights(0, "a")
+    torch.testing.assert_close(weights(0, "b"), first, rtol=0, atol=0)
+    assert not torch.equal(weights(1, "c"), first)
+
+
+def test_the_best_validation_epoch_is_kept_and_logged(digits: IdentityDataset, tmp_path: Path):
+    experiment = Experiment().replace(**{"training.epochs": 4, "training.learning_rate": 0.02})
+    epochs: dict[int, dict[str, float]] = {}
+    module, metrics = fit(
+        lambda: _module(experiment, digits),
+        digits,
+        seed=0,
+        folder=tmp_path,
+        log_epoch=lambda values, epoch: epochs.update({epoch: dict(values)}),
+    )
+    assert sorted(epochs) == [0, 1, 2, 3]
+    assert metrics["val_accuracy"] == max(values["val_accuracy"] for values in epochs.values())
+    validation = digits.rows(1)
+    with torch.no_grad():
+        predicted = module(digits.x[validation]).argmax(1)
+    accuracy = (predicted == digits.y[validation]).float().mean().item()
+    assert accuracy == pytest.approx(metrics["val_accuracy"], abs=1e-6)
+    assert (tmp_path / "metrics.csv").read_text().count("\n") > 4
+
+
+def test_the_gated_module_adds_up_its_losses(tiny: Experiment, digits: IdentityDataset):
+    torch.manual_seed(0)
+    experiment = tiny.replace(**{"ppp.target_weight": 2.0, "ppp.prototype_weight": 0.5})
+    module = PPPModule(build(spec_for("convnet", {"widths": (8, 8)}, digits.input_shape, 10)), experiment.training, experiment.ppp).eval()
+    x, y = digits.x[:40], digits.y[:40]
+    assert isinstance(module.network, GatedNetwork)
+    output = module.network(x)
+    _, terms = module.losses(x, y)
+    torch.testing.assert_close(terms["task"], torch.nn.functional.cross_entropy(output.logits, y))
+    rates = torch.stack([gate.mean() for gate in output.gates])
+    torch.testing.assert_close(terms["target"], 2 * (rates - experiment.ppp.target_rate).square().sum())
+    assert terms["prototype"] > 0
+    ablation = PPPModule(module.network.backbone, experiment.training, experiment.replace(**{"ppp.prototype_weight": 0}).ppp)
+    assert "prototype" not in ablation.losses(x, y)[1]
+
+
+def test_training_reaches_the_target_rate(digits: IdentityDataset, tmp_path: Path):
+    experiment = Experiment().replace(
+        **{"training.epochs": 12, "ppp.target_rate": 0.4, "ppp.target_weight": 5.0, "training.learning_rate": 0.02}
+    )
+    spec = spec_for("convnet", {"widths": (8, 12)}, digits.input_shape, 10)
+    module, _ = fit(lambda: PPPModule(build(spec), experiment.training, experiment.ppp), digits, seed=0, folder=tmp_path)
+    assert isinstance(module.network, GatedNetwork)
+    with torch.no_grad():
+        gates = module.network(digits.x[digits.rows(1)]).gates
+    assert torch.cat(gates, 1).mean().item() == pytest.approx(0.4, abs=0.15)
+
+
+def test_fine_tuning_learns_the_support_set_and_leaves_the_original_alone(digits: IdentityDataset):
+    torch.manual_seed(0)
+    network = build(spec_for("convnet", {"widths": (8, 8)}, digits.input_shape, 10)).eval()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    rows = digits.rows(0)[:10]
+    support = Support(x=digits.x[rows], y=digits.y[rows])
+    tuned, samples = finetune(network, support, steps=100, learning_rate=0.02)
+    assert samples == 1000
+    with torch.no_grad():
+        assert (tuned(support.x).argmax(1) == support.y).float().mean() == 1
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)
+    statistics = {k: v for k, v in tuned.state_dict().items() if "running" in k}
+    assert all(torch.equal(v, before[k]) for k, v in statistics.items()), "batch statistics stay as they are"
