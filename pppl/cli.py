@@ -155,9 +155,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to a file")
 
 
-_Verb = tuple[
-    Callable[[argparse.Namespace, dict[str, Any]], None], str, Callable[[argparse.ArgumentParser], None]
-]
+_Verb = tuple[Callable[[argparse.Namespace, dict[str, Any]], None], str, Callable[[argparse.ArgumentParser], None]]
 _VERBS: dict[str, _Verb] = {
     "demo": (_demo, "every method on handwritten digits, with figures, in minutes", _add_out),
     "compare": (_compare, "compare methods on the same persons, support and budgets", _add_compare),

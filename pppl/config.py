@@ -71,9 +71,9 @@ class Backbone:
 class Training:
     """How every global network is trained, gated or not: AdamW with a one-cycle learning rate."""
 
-    epochs: int = 40
-    batch_size: int = 128
-    learning_rate: float = 5e-3
+    epochs: int = 60
+    batch_size: int = 256
+    learning_rate: float = 1e-2
     weight_decay: float = 1e-3
 
     def __post_init__(self) -> None:
@@ -91,7 +91,7 @@ class PPP:
     - `gate_width`: hidden units of a gate.
     - `temperature`: of the binary concrete relaxation.
     - `target_rate`, `target_weight`: tau and alpha of the target-rate loss.
-    - `prototype_weight`, `prototype_scale`: beta and scale of the prototype loss; the method `gated` trains with beta 0.
+    - `prototype_weight`, `prototype_scale`: beta and scale of the prototype loss; `gated` trains with beta 0.
     - `prototypes`: `parallel` takes all gates from one pass; `sequential` prunes layer by layer.
     """
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -83,12 +84,22 @@ def hook_groups(
     for index, group in enumerate(backbone.groups):
         if before is not None:
             producer = backbone.get_submodule(group.producer)
-            handles.append(producer.register_forward_pre_hook(lambda _m, args, i=index: before(i, args[0])))
+            handles.append(producer.register_forward_pre_hook(partial(_see_input, before, index)))
         if after is not None:
             output = backbone.get_submodule(group.output)
-            handles.append(output.register_forward_hook(lambda _m, _args, out, i=index: after(i, out)))
+            handles.append(output.register_forward_hook(partial(_see_output, after, index)))
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _see_input(before: Callable[[int, Tensor], None], index: int, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    before(index, inputs[0])
+
+
+def _see_output(
+    after: Callable[[int, Tensor], Tensor | None], index: int, _: nn.Module, _inputs: object, output: Tensor
+) -> Tensor | None:
+    return after(index, output)

@@ -10,7 +10,7 @@ from .base import Backbone, ChannelGroup, ShapeSpec
 class ConvNet(Backbone):
     """3-tap convolutions with batch normalization and ReLU, global average pooling, a linear head.
 
-    The resolution is halved after the second and the third layer.
+    The resolution is halved after each of the first two layers.
 
     **Arguments:**
 
@@ -19,20 +19,12 @@ class ConvNet(Backbone):
     - `widths`: output channels of each layer.
     """
 
-    def __init__(
-        self, *, in_channels: int, num_classes: int, dims: int = 2, widths: Sequence[int] = (32, 64, 64, 64)
-    ):
+    def __init__(self, *, in_channels: int, num_classes: int, dims: int = 2, widths: Sequence[int] = (64, 64, 64, 64)):
         super().__init__()
-        convolution, normalization, pooling = _LAYERS[dims]
         self.layers = nn.ModuleList()
         channels = in_channels
         for index, width in enumerate(widths):
-            layer = nn.Module()
-            layer.conv = convolution(channels, width, 3, padding=1, bias=False)
-            layer.norm = normalization(width)
-            layer.act = nn.ReLU()
-            layer.pool = pooling(2, ceil_mode=True) if index in _HALVED_AFTER else nn.Identity()
-            self.layers.append(layer)
+            self.layers.append(_Layer(channels, width, dims=dims, halve=index in _HALVED_AFTER))
             channels = width
         self.head = nn.Linear(channels, num_classes)
         self.spec = ShapeSpec(
@@ -58,12 +50,27 @@ class ConvNet(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C, ...)` to logits, `(B, num_classes)`."""
         for layer in self.layers:
-            x = layer.pool(layer.act(layer.norm(layer.conv(x))))
+            x = layer(x)
         return self.head(x.mean(tuple(range(2, x.ndim))))
 
 
-_HALVED_AFTER = (1, 2)
-_LAYERS = {
+class _Layer(nn.Module):
+    """Convolution, batch normalization, ReLU, and max-pooling where the resolution is halved."""
+
+    def __init__(self, in_channels: int, width: int, *, dims: int, halve: bool):
+        super().__init__()
+        convolution, normalization, pooling = _PARTS[dims]
+        self.conv = convolution(in_channels, width, 3, padding=1, bias=False)
+        self.norm = normalization(width)
+        self.act = nn.ReLU()
+        self.pool = pooling(2, ceil_mode=True) if halve else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(self.act(self.norm(self.conv(x))))
+
+
+_HALVED_AFTER = (0, 1)
+_PARTS = {
     1: (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d),
     2: (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d),
 }

@@ -13,8 +13,7 @@ def load() -> IdentityDataset:
     """
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
-    images, labels = np.asarray(bunch.images), np.asarray(bunch.target)
+    pixels, labels = (np.asarray(array) for array in load_digits(return_X_y=True))
     split = np.full(len(labels), TRAIN)
     rng = np.random.default_rng(0)
     for label in np.unique(labels):
@@ -24,8 +23,8 @@ def load() -> IdentityDataset:
         split[rows[validation:]] = TEST
     return IdentityDataset(
         name="digits",
-        x=torch.from_numpy((images / 16).astype(np.float32))[:, None],  # (N, 1, 8, 8)
+        x=torch.from_numpy((pixels.reshape(-1, 8, 8) / 16).astype(np.float32))[:, None],  # (N, 1, 8, 8)
         y=torch.from_numpy(labels.astype(np.int64)),
-        classes=tuple(str(name) for name in bunch.target_names),
+        classes=tuple(str(label) for label in np.unique(labels)),
         split=split,
     )

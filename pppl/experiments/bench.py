@@ -66,7 +66,8 @@ def bench(names: Sequence[str] = (), json_file: Path | None = None) -> list[Resu
 def paired_ratio(this: Callable[[], object], peer: Callable[[], object], *, runs: int, warm_up: int = 5) -> float:
     """Median over runs of (time of `this`) / (time of `peer`), the two measured in turns."""
     for _ in range(warm_up):
-        this(), peer()
+        this()
+        peer()
     return statistics.median(_seconds(this) / _seconds(peer) for _ in range(runs))
 
 
@@ -127,9 +128,7 @@ def _bench_surgery() -> list[Result]:
     masks = [torch.rand(width, generator=generator) < 0.3 for width in model.full.widths]
     state = slice_network(model.full, masks).state_dict()
     spec = model.full.spec.with_widths([int(mask.sum()) for mask in masks])
-    ratio = paired_ratio(
-        lambda: slice_network(model.full, masks), lambda: build(spec).load_state_dict(state), runs=200
-    )
+    ratio = paired_ratio(lambda: slice_network(model.full, masks), lambda: build(spec).load_state_dict(state), runs=200)
     return [_result("surgery: masks to network", ratio, "building that network and loading its weights", "<= 1")]
 
 
@@ -151,7 +150,8 @@ def _bench_personalize() -> list[Result]:
         return _seconds(lambda: model.full(support.x))
 
     for support in supports[:10]:
-        forward(support), seconds(own, support)
+        forward(support)
+        seconds(own, support)
     to_forward = [seconds(own, support) / forward(support) for _ in range(5) for support in supports]
     to_tuning = [seconds(tuned, support) / seconds(own, support) for support in supports]
     return [

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from ..errors import UserError
 from ..files import replacing
 from .tracking import notice
 
@@ -92,27 +91,3 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
     """Writes a CSV, atomically."""
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
-
-
-def read_table(folder: Path, name: str = "table.csv", columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
-    """Reads a table of a results folder.
-
-    Raises `UserError` where it is missing, cut short, or lacks one of `columns`.
-    """
-    path = folder / name
-    if not path.exists():
-        raise UserError(f"{path} is missing: name a folder that `pppl compare` has written")
-    try:
-        frame = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in NUMBERS})
-    except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}); {_REMEDY}") from error
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise UserError(f"{path} is corrupted: it has no column {missing[0]!r}; {_REMEDY}")
-    for column in set(columns) & set(NUMBERS):
-        if not pd.api.types.is_numeric_dtype(frame[column]) or frame[column].isna().any():
-            raise UserError(f"{path} is corrupted: column {column!r} holds something that is no number; {_REMEDY}")
-    return frame
-
-
-_REMEDY = "run `pppl compare` with the same --out again, it rewrites the table from its journal"

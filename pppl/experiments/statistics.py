@@ -44,15 +44,15 @@ def _repeat(groups: list[np.ndarray]) -> list[np.ndarray]:
 def wilcoxon_p(differences: Sequence[float]) -> float:
     """Two-sided p-value of the Wilcoxon signed-rank test on paired differences; 1 where all are zero."""
     array = np.asarray(differences, float)
-    return 1.0 if not array.any() else float(stats.wilcoxon(array).pvalue)
+    return 1.0 if not array.any() else stats.wilcoxon(array).pvalue  # pyright: ignore[reportAttributeAccessIssue] (a named tuple)
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:
     """`summary.csv` of a table: means, 95 % intervals, and `ppp` own against everything else.
 
-    `ppp_minus_this` is the mean paired difference to `ppp` with the own prototype on the same persons, seeds and budget,
-    and `wilcoxon_p` its two-sided p-value (uncorrected, given the networks of these seeds); both are empty for `ppp` own
-    itself and where no `ppp` row has this budget.
+    `ppp_minus_this` is the mean paired difference to `ppp` with the own prototype on the same persons, seeds and
+    budget, and `wilcoxon_p` its two-sided p-value (uncorrected, given the networks of these seeds); both are empty for
+    `ppp` own itself and where no `ppp` row has this budget.
     """
     means = [c for c in table.columns if c not in (*GROUP, "seed", "identity", "shots", "accuracy")]
     reference = table[(table["method"] == "ppp") & (table["control"] == "own")].set_index(_PAIR)["accuracy"]

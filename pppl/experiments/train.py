@@ -40,7 +40,7 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     write_table(folder / "models.csv", table)
     write_run(folder, experiment, dataset, wall_seconds=time.perf_counter() - start)
-    return table[["network", "seed", "epoch", "val_accuracy", "val_loss"]]
+    return table.filter(["network", "seed", "epoch", "val_accuracy", "val_loss"])
 
 
 def _refuse_corrupted(path: Path) -> None:

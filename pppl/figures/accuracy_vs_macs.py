@@ -18,12 +18,13 @@ def accuracy_vs_macs(summary: pd.DataFrame, ax: Axes) -> Axes:
     - `summary`: rows of `summary.csv` for one protocol; the columns `method`, `control`, `budget`, `macs_fraction`,
       `accuracy`, `accuracy_low` and `accuracy_high` are read.
     """
-    series = {key: rows for key, rows in summary.groupby(["method", "control"]) if key not in _LEFT_OUT}
-    pruned = summary[summary["budget"] < 1]["macs_fraction"]
-    left, right = (pruned.min() / 1.15, pruned.max() * 1.15) if len(pruned) else (0.05, 1.0)
-    for key in sorted(series, key=lambda key: rank(*key)):
-        rows, style = series[key].sort_values("macs_fraction"), look(*key)
-        if (rows["budget"] == 1).all() and rows["macs_fraction"].min() > right:
+    methods = set(zip(summary["method"], summary["control"], strict=True)) - _LEFT_OUT
+    pruned = summary.loc[summary["budget"] < 1, "macs_fraction"].to_numpy(float)
+    left, right = (float(pruned.min()) / 1.15, float(pruned.max()) * 1.15) if len(pruned) else (0.05, 1.0)
+    for method, control in sorted(methods, key=lambda key: rank(*key)):
+        style = look(method, control)
+        rows = summary.query("method == @method and control == @control").sort_values("macs_fraction")
+        if rows["macs_fraction"].to_numpy(float).min() > right:
             # Not pruned: a level to compare with, whatever the budget.
             row = rows.iloc[0]
             ax.axhspan(row["accuracy_low"], row["accuracy_high"], color=style.colour, alpha=0.12, lw=0)

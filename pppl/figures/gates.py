@@ -30,7 +30,9 @@ def gates(frame: pd.DataFrame, ax: Axes, *, colour_bar: bool = True) -> Axes:
     edges = order.groupby("layer").size().cumsum()
     for edge in edges.iloc[:-1]:
         ax.axhline(edge, color="white", lw=1)
-    ax.set_yticks(edges - order.groupby("layer").size() / 2, [f"layer {layer}" for layer in edges.index], rotation=90, va="center")
+    ax.set_yticks(
+        edges - order.groupby("layer").size() / 2, [f"layer {layer}" for layer in edges.index], rotation=90, va="center"
+    )
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelrotation=90, length=2)
     ax.set_xlabel("person (classes)")

@@ -41,7 +41,7 @@ def _read(path: Path, columns: list[str]) -> pd.DataFrame:
         if column not in frame.columns:
             raise UserError(f"{path} is corrupted: it has no column {column!r}; {remedy}")
     for column in set(columns) & {"budget", "macs_fraction", "accuracy", "probability", "layer", "channel"}:
-        if not pd.api.types.is_numeric_dtype(frame[column]) or frame[column].isna().any():
+        if frame[column].dtype.kind not in "if" or frame[column].isna().to_numpy().any():
             raise UserError(f"{path} is corrupted: column {column!r} holds something that is no number; {remedy}")
     return frame
 

@@ -5,7 +5,7 @@ from typing import Any
 
 # Text width of a two-column paper, inches.
 TEXT_WIDTH = 6.75
-RC: dict[str, Any] = {
+RC: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,

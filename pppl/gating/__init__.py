@@ -3,6 +3,15 @@
 from .gate import Gate, straight_through
 from .gated import GatedNetwork, GatedOutput
 from .losses import prototype_loss, target_rate_loss
-from .prototype import prototype
+from .prototype import Rule, prototype
 
-__all__ = ["Gate", "GatedNetwork", "GatedOutput", "prototype", "prototype_loss", "straight_through", "target_rate_loss"]
+__all__ = [
+    "Gate",
+    "GatedNetwork",
+    "GatedOutput",
+    "Rule",
+    "prototype",
+    "prototype_loss",
+    "straight_through",
+    "target_rate_loss",
+]

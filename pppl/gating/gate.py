@@ -35,9 +35,7 @@ class Gate(nn.Module):
         return self.logits(torch.relu_(self.norm(self.hidden(pooled))))
 
 
-def straight_through(
-    activations: Tensor, logits: Tensor, noise: Tensor, temperature: float
-) -> tuple[Tensor, Tensor]:
+def straight_through(activations: Tensor, logits: Tensor, noise: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Multiplies activations by sampled gates, 0 or 1, that have the gradient of the binary concrete relaxation
     (Maddison et al. 2017, appendix B).
 
@@ -56,7 +54,7 @@ def straight_through(
 
 
 class _StraightThrough(torch.autograd.Function):
-    """One node for sampling and multiplying: several fewer than separate ones, which a small network's training step notices."""
+    """Sampling and multiplying as one node of the graph, which a small network's training step notices."""
 
     @staticmethod
     def forward(ctx: Any, activations: Tensor, logits: Tensor, noise: Tensor, temperature: float) -> Any:

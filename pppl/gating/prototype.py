@@ -1,13 +1,14 @@
 """From a person's samples to the prototype that prunes the network for them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from .gated import GatedNetwork
 
-Rule = Callable[[Sequence[Tensor]], list[Tensor]]
+# What makes masks of a prototype, both per group `(C_l,)`.
+Rule = Callable[[list[Tensor]], list[Tensor]]
 
 
 @torch.no_grad()

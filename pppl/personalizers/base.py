@@ -4,7 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support
 from ..errors import UserError, unknown
-from ..gating import GatedNetwork
+from ..gating import GatedNetwork, Rule
 from ..pruning import Cost, CostModel, artifact_bytes, budget_masks, slice_network
 
 SupportFrom = Literal["own", "population", "other", "none"]
@@ -66,11 +66,13 @@ class Personalizer(ABC):
     - `method`, `control`: as in the table.
     - `support_from`: whose samples it is given; `none` where it looks at nobody's.
     - `gates`: which gated network it needs trained, if any.
+    - `prunes`: whether it makes the network smaller; one that does not has a single row, at budget 1.
     """
 
     control: str = ""
     support_from: SupportFrom = "own"
-    gates: ClassVar[str | None] = None
+    gates: str | None = None
+    prunes: bool = True
 
     def __init__(self, method: str, experiment: Experiment):
         self.method, self.experiment = method, experiment
@@ -92,11 +94,6 @@ class Personalizer(ABC):
             seconds=seconds,
             retrain_samples=retrain_samples,
         )
-
-    @property
-    def prunes(self) -> bool:
-        """Whether it makes the network smaller; one that does not has a single row, at budget 1."""
-        return True
 
     @abstractmethod
     def _make(
@@ -128,9 +125,7 @@ class ScorePruner(Personalizer):
         return model.full
 
     @abstractmethod
-    def _scores(
-        self, model: GlobalModel, support: Support, rule: Callable[[list[Tensor]], list[Tensor]]
-    ) -> list[Tensor]:
+    def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
         """Per group `(C_l,)`, comparable between groups; `rule` is what will make masks of them."""
 
 
@@ -159,4 +154,3 @@ def personalizers_for(experiment: Experiment) -> list[Personalizer]:
 def relative(scores: list[Tensor]) -> list[Tensor]:
     """Scores divided by their layer's mean, which makes layers comparable (as Torch-Pruning does by default)."""
     return [score / score.mean().clamp(min=1e-12) for score in scores]
-

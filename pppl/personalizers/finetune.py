@@ -18,11 +18,7 @@ class FineTuned(Personalizer):
 
     def __init__(self, method: str, experiment: Experiment, first: Personalizer):
         super().__init__(method, experiment)
-        self.first = first
-
-    @property
-    def prunes(self) -> bool:
-        return self.first.prunes
+        self.first, self.prunes = first, first.prunes
 
     def _make(
         self, model: GlobalModel, support: Support, budget: float | None

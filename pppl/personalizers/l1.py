@@ -1,11 +1,10 @@
 """`l1`: static pruning by the L1 norm of each filter (Li et al., ICLR 2017), one network for everybody."""
 
-from collections.abc import Callable
-
 from torch import Tensor
 
 from ..config import Experiment
 from ..data import Support
+from ..gating import Rule
 from .base import GlobalModel, Personalizer, ScorePruner, register, relative
 
 
@@ -14,9 +13,7 @@ class L1(ScorePruner):
 
     support_from = "none"
 
-    def _scores(
-        self, model: GlobalModel, support: Support | None, rule: Callable[[list[Tensor]], list[Tensor]]
-    ) -> list[Tensor]:
+    def _scores(self, model: GlobalModel, support: Support | None, rule: Rule) -> list[Tensor]:
         weights = [model.full.get_parameter(f"{group.producer}.weight") for group in model.full.groups]
         return relative([weight.detach().flatten(1).abs().sum(1) for weight in weights])
 

@@ -3,14 +3,13 @@
 After OCAP (on-device class-aware pruning): the strongest cheap competitor, since it is PPP's last step without gates.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from ..backbones import hook_groups
 from ..config import Experiment
 from ..data import Support
+from ..gating import Rule
 from .base import GlobalModel, Personalizer, ScorePruner, register, relative
 
 
@@ -18,9 +17,7 @@ class OCAP(ScorePruner):
     """Scores a channel by the L2 norm of its activations over the support set, relative to its layer's mean."""
 
     @torch.no_grad()
-    def _scores(
-        self, model: GlobalModel, support: Support, rule: Callable[[list[Tensor]], list[Tensor]]
-    ) -> list[Tensor]:
+    def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
         scores: list[Tensor] = []
 
         def record(index: int, activations: Tensor) -> None:

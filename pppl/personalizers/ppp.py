@@ -5,15 +5,13 @@ ablation: the same, but the gates were trained without the prototype loss. Both 
 own prototype, everybody's (`population`), another person's (`other`) and a `random` mask of the same cost.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support
-from ..gating import prototype
+from ..gating import Rule, prototype
 from ..pruning import threshold_masks
 from .base import GlobalModel, Personalizer, ScorePruner, SupportFrom, register
 
@@ -33,9 +31,7 @@ class PPP(ScorePruner):
     def _masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
         return threshold_masks(scores) if budget is None else super()._masks(model, scores, budget)
 
-    def _scores(
-        self, model: GlobalModel, support: Support, rule: Callable[[list[Tensor]], list[Tensor]]
-    ) -> list[Tensor]:
+    def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
         sequential = rule if self.experiment.ppp.prototypes == "sequential" else None
         return prototype(model.gated[self.method], support.x, sequential=sequential)
 
@@ -47,9 +43,7 @@ class RandomMask(PPP):
         super().__init__(method, experiment, "own")
         self.control = "random"
 
-    def _scores(
-        self, model: GlobalModel, support: Support, rule: Callable[[list[Tensor]], list[Tensor]]
-    ) -> list[Tensor]:
+    def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
         generator = torch.Generator().manual_seed(support.seed)
         return [torch.rand(width, generator=generator).to(support.x.device) for width in model.full.widths]
 

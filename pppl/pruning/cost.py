@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -101,11 +102,11 @@ def _output_positions(backbone: nn.Module, input_shape: tuple[int, ...]) -> dict
     """Output positions (time steps, pixels) of each convolution and linear layer, for one sample."""
     positions: dict[str, int] = {}
 
-    def record(path: str, output: Tensor) -> None:
+    def record(path: str, _: nn.Module, _inputs: object, output: Tensor) -> None:
         positions[path] = prod(output.shape[2:]) if output.ndim > 2 else 1
 
     layers = [(n, m) for n, m in backbone.named_modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Linear))]
-    handles = [m.register_forward_hook(lambda _m, _a, out, n=n: record(n, out)) for n, m in layers]
+    handles = [m.register_forward_hook(partial(record, n)) for n, m in layers]
     training = backbone.training
     try:
         with torch.no_grad():

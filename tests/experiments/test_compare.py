@@ -106,6 +106,7 @@ def test_a_method_or_budget_added_later_computes_only_its_rows(tiny: Experiment,
 def test_sigkill_loses_at_most_the_unit_in_hand(tiny_yaml: Path, results: Path, tmp_path: Path):
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "pppl", "compare", str(tiny_yaml), "--out", str(out)]
+    process: subprocess.Popen[bytes] | None = None
     kills, journal = 0, out / "journal.jsonl"
     while kills < 3:
         lines = journal.read_text().count("\n") if journal.exists() else 0
@@ -123,6 +124,7 @@ def test_sigkill_loses_at_most_the_unit_in_hand(tiny_yaml: Path, results: Path, 
         if process.returncode == 0:
             break
     assert kills >= 1, "the comparison ended before it could be killed"
+    assert process is not None
     assert not (out / "table.csv").exists() or process.returncode == 0
     finished = journal.read_text().splitlines()
     subprocess.run(command, check=True, capture_output=True)

@@ -90,7 +90,10 @@ def test_sequential_and_rounding_are_options(tiny: Experiment, model: GlobalMode
 
 def test_ocap_ranks_activations_and_l1_ranks_filters(tiny: Experiment, model: GlobalModel, support: Support):
     norms: list[torch.Tensor] = []
-    with torch.no_grad(), hook_groups(model.full, after=lambda _, out: norms.append(out.square().sum((0, 2, 3)).sqrt())):
+    with (
+        torch.no_grad(),
+        hook_groups(model.full, after=lambda _, out: norms.append(out.square().sum((0, 2, 3)).sqrt())),
+    ):
         model.full(support.x)
     filters = [layer.conv.weight.detach().abs().sum((1, 2, 3)) for layer in model.full.layers]  # type: ignore[union-attr]
     for method, scores in (("ocap", norms), ("l1", filters)):

@@ -52,7 +52,11 @@ def test_masked_equals_sliced(name: str, shape: tuple[int, ...], seed: int, dens
 def test_macs_are_half_the_flop_counter_and_params_are_counted(name: str, shape: tuple[int, ...]):
     network = _network(name, shape)
     cost = CostModel(network, shape)
-    for masks in (_random_masks(network, 0, 0.5), _random_masks(network, 1, 0.1), [torch.ones(w) > 0 for w in network.widths]):
+    for masks in (
+        _random_masks(network, 0, 0.5),
+        _random_masks(network, 1, 0.1),
+        [torch.ones(w) > 0 for w in network.widths],
+    ):
         sliced = slice_network(network, masks)
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             sliced(torch.zeros(1, *shape))
@@ -112,7 +116,11 @@ def test_a_budget_is_never_exceeded_and_never_wasted(seed: int, budget: float, u
             assert score[mask].min() > score[~mask].max(), "a layer keeps its best channels"
     if round_to == 1 and not all(mask.all() for mask in masks):
         # The next channel in the ranking of the whole network does not fit.
-        candidates = [(score[~mask].max().item(), i) for i, (score, mask) in enumerate(zip(scores, masks, strict=True)) if not mask.all()]
+        candidates = [
+            (score[~mask].max().item(), i)
+            for i, (score, mask) in enumerate(zip(scores, masks, strict=True))
+            if not mask.all()
+        ]
         widths[max(candidates)[1]] += 1
         assert cost.fraction(widths, unit) > budget
 
@@ -127,7 +135,9 @@ def test_a_budget_too_small_says_which_is_possible():
     network = _network("convnet", (1, 8, 8))
     cost = CostModel(network, (1, 8, 8))
     scores = [torch.rand(w) for w in network.widths]
-    with pytest.raises(UserError, match=r"budget 0\.0001 is too small.*1 channel per layer.*the least possible budget is") as error:
+    with pytest.raises(
+        UserError, match=r"budget 0\.0001 is too small.*1 channel per layer.*the least possible budget is"
+    ) as error:
         budget_masks(scores, cost, 0.0001)
     least = float(str(error.value).rsplit(" ", 1)[1])
     assert [int(mask.sum()) for mask in budget_masks(scores, cost, least)] == [1] * len(scores)

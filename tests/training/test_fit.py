@@ -47,7 +47,9 @@ def test_the_best_validation_epoch_is_kept_and_logged(digits: IdentityDataset, t
 def test_the_gated_module_adds_up_its_losses(tiny: Experiment, digits: IdentityDataset):
     torch.manual_seed(0)
     experiment = tiny.replace(**{"ppp.target_weight": 2.0, "ppp.prototype_weight": 0.5})
-    module = PPPModule(build(spec_for("convnet", {"widths": (8, 8)}, digits.input_shape, 10)), experiment.training, experiment.ppp).eval()
+    module = PPPModule(
+        build(spec_for("convnet", {"widths": (8, 8)}, digits.input_shape, 10)), experiment.training, experiment.ppp
+    ).eval()
     x, y = digits.x[:40], digits.y[:40]
     assert isinstance(module.network, GatedNetwork)
     output = module.network(x)
@@ -56,7 +58,9 @@ def test_the_gated_module_adds_up_its_losses(tiny: Experiment, digits: IdentityD
     rates = torch.stack([gate.mean() for gate in output.gates])
     torch.testing.assert_close(terms["target"], 2 * (rates - experiment.ppp.target_rate).square().sum())
     assert terms["prototype"] > 0
-    ablation = PPPModule(module.network.backbone, experiment.training, experiment.replace(**{"ppp.prototype_weight": 0}).ppp)
+    ablation = PPPModule(
+        module.network.backbone, experiment.training, experiment.replace(**{"ppp.prototype_weight": 0}).ppp
+    )
     assert "prototype" not in ablation.losses(x, y)[1]
 
 
@@ -65,7 +69,9 @@ def test_training_reaches_the_target_rate(digits: IdentityDataset, tmp_path: Pat
         **{"training.epochs": 12, "ppp.target_rate": 0.4, "ppp.target_weight": 5.0, "training.learning_rate": 0.02}
     )
     spec = spec_for("convnet", {"widths": (8, 12)}, digits.input_shape, 10)
-    module, _ = fit(lambda: PPPModule(build(spec), experiment.training, experiment.ppp), digits, seed=0, folder=tmp_path)
+    module, _ = fit(
+        lambda: PPPModule(build(spec), experiment.training, experiment.ppp), digits, seed=0, folder=tmp_path
+    )
     assert isinstance(module.network, GatedNetwork)
     with torch.no_grad():
         gates = module.network(digits.x[digits.rows(1)]).gates

@@ -1,0 +1,34 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lint lab
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/base.done  ## Compare every method on handwritten digits, with figures, in results/demo
+	$(BIN)/pppl demo
+
+test: .venv/dev.done  ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/dev.done  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+lab: .venv/lab.done  ## Open JupyterLab
+	$(BIN)/jupyter lab
+
+# One mark for each set of extras that has been installed; a change of the pins installs again.
+.venv/base.done: pyproject.toml requirements.lock | .venv
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable .
+	@touch $@
+
+.venv/%.done: pyproject.toml requirements.lock | .venv
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[$*]'
+	@touch $@
+
+.venv:
+	$(PYTHON) -m venv .venv

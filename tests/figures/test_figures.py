@@ -1,0 +1,77 @@
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from pppl.figures import accuracy_vs_macs, gates
+from pppl.figures.style import LOOKS, look
+
+
+@pytest.fixture
+def summary() -> pd.DataFrame:
+    keys = [("ppp", "own"), ("ppp", "other"), ("gated", "random"), ("l1", ""), ("mine", "")]
+    rows = [
+        {
+            "method": m,
+            "control": c,
+            "budget": b,
+            "macs_fraction": b * 0.98,
+            "accuracy": 0.5 + b,
+            "accuracy_low": 0.4 + b,
+            "accuracy_high": 0.55 + b,
+        }
+        for (m, c), b in itertools.product(keys, (0.1, 0.2))
+    ]
+    rows.append(
+        {
+            "method": "full",
+            "control": "",
+            "budget": 1.0,
+            "macs_fraction": 1.0,
+            "accuracy": 0.9,
+            "accuracy_low": 0.9,
+            "accuracy_high": 0.9,
+        }
+    )
+    return pd.DataFrame(rows)
+
+
+def test_accuracy_is_drawn_where_the_table_says(summary: pd.DataFrame):
+    ax = accuracy_vs_macs(summary, Figure().subplots())
+    handles, labels = ax.get_legend_handles_labels()
+    assert set(labels) == {"PPP, own prototype", "PPP, another person's", "L1", "mine", "full network"}
+    own = handles[labels.index("PPP, own prototype")]
+    line, _, (bars,) = own.lines
+    np.testing.assert_allclose(np.asarray(line.get_xdata(), float), [0.098, 0.196])
+    np.testing.assert_allclose(np.asarray(line.get_ydata(), float), [0.6, 0.7])
+    np.testing.assert_allclose(np.asarray([s[:, 1] for s in bars.get_segments()], float), [[0.5, 0.65], [0.6, 0.75]])
+    assert ax.get_xscale() == "log"
+    assert "MACs" in ax.get_xlabel()
+
+
+def test_a_method_looks_the_same_everywhere_and_unlike_the_others():
+    assert look("mine", "") == look("mine", "")
+    seen = {(style.colour, style.marker, style.dash) for style in LOOKS.values()}
+    assert len(seen) == len(LOOKS)
+    # In grey, series are told apart by marker and dash alone.
+    assert len({(style.marker, style.dash) for style in LOOKS.values()}) == len(LOOKS)
+    for style in LOOKS.values():
+        assert sum(to_rgb(style.colour)) < 2.2, "dark enough for white paper"
+
+
+def test_gates_are_sorted_inside_their_layer():
+    frame = pd.DataFrame(
+        [
+            {"identity": person, "layer": layer, "channel": channel, "probability": value}
+            for person, layer, (channel, value) in itertools.product(("0+1", "2+3"), (1, 2), enumerate([0.1, 0.9, 0.5]))
+        ]
+    )
+    ax = gates(frame, Figure().subplots())
+    mesh = ax.collections[0].get_array()
+    assert mesh is not None
+    np.testing.assert_allclose(np.asarray(mesh).reshape(6, 2)[:, 0], [0.9, 0.5, 0.1, 0.9, 0.5, 0.1])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0+1", "2+3"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["layer 1", "layer 2"]

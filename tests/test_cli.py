@@ -1,0 +1,128 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pppl.cli import main
+
+
+def _fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line that a bad command prints, checked to be one, on stderr, with exit code 2."""
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("pppl: error: ")
+    return captured.err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["compare", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]):
+    code = (
+        "import sys, pppl.cli\n"
+        f"try: pppl.cli.main({arguments!r})\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'wandb', 'matplotlib', 'scipy', 'pytorch_lightning', 'jsonargparse'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_importing_the_package_imports_no_torch():
+    code = "import sys, pppl; pppl.Experiment(); assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["comprae"], "unknown command 'comprae': did you mean 'compare'?"),
+        (["compare"], "the following arguments are required: EXPERIMENT.yaml"),
+        (["compare", "none.yaml"], "cannot read none.yaml"),
+        (["compare", "TINY", "--method", "[ppp]"], "unknown key 'method': did you mean 'methods'?"),
+        (["compare", "TINY", "--methods", "[pppp]"], "unknown method 'pppp': did you mean 'ppp'?"),
+        (["compare", "TINY", "--data", "digit"], "unknown data set 'digit': did you mean 'digits'?"),
+        (["compare", "TINY", "--budgets", "[0]"], "a budget is a fraction in (0, 1]"),
+        (["compare", "TINY", "--budgets=[0.0001]"], "the least possible budget is"),
+        (["compare", "TINY", "--persons.shots", "0"], "a support set needs at least 1 sample"),
+        (["compare", "TINY", "--training.epochs"], "--training.epochs has no value"),
+        (["compare", "TINY", "--training.epochs", "--seeds", "[1]"], "--training.epochs has no value"),
+        (["compare", "TINY", "extra"], "unexpected argument 'extra'"),
+        (["compare", "TINY", "--seeds", "[1"], "not a value that YAML can read"),
+        (["figures", "none"], "none/summary.csv is missing"),
+        (["figures", "none", "--x", "1"], "unknown argument '--x'"),
+        (["data", "lst"], "invalid choice: 'lst'"),
+        (["bench", "gatin"], "unknown benchmark 'gatin': did you mean 'gating'?"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(
+    arguments: list[str], message: str, tiny_yaml: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert message in _fails(capsys, *(str(tiny_yaml) if a == "TINY" else a for a in arguments))
+
+
+def test_a_folder_that_cannot_be_written(tiny_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "file").write_text("")
+    for command in ("compare", "train"):
+        error = _fails(capsys, command, str(tiny_yaml), "--out", str(tmp_path / "file" / "out"))
+        assert "choose another folder with --out" in error
+
+
+def test_corrupted_tables_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    header = "persons,method,control,budget,macs_fraction,accuracy\n"
+    for content in (
+        "",
+        "not,a,table\n1,2\n",
+        header + "2 classes,ppp,own,0.1,0.1\n",
+        header + "2 classes,ppp,own,0.1,x,1\n",
+    ):
+        (tmp_path / "summary.csv").write_text(content)
+        error = _fails(capsys, "figures", str(tmp_path))
+        assert "summary.csv is corrupted" in error
+        assert "pppl compare" in error
+
+
+def test_the_data_list_shows_the_sources(capsys: pytest.CaptureFixture[str]):
+    assert main(["data", "list"]) == 0
+    header, digits = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["name", "samples", "size"]
+    assert digits.startswith("digits")
+    assert digits.endswith("yes")
+
+
+def test_compare_train_and_figures_run(tiny_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "out"
+    settings = ["--seeds", "[0]", "--methods=[ppp, l1]", "--persons.classes", "[2]"]
+    assert main(["compare", str(tiny_yaml), *settings, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "ppp own" in printed
+    assert str(out) in printed
+    figure = out / "figures" / "gates.pdf"
+    before = figure.read_bytes()
+    figure.unlink()
+    assert main(["figures", str(out)]) == 0
+    assert capsys.readouterr().out.split() == [str(out / "figures" / f"{n}.png") for n in ("accuracy_vs_macs", "gates")]
+    assert figure.read_bytes() == before
+    assert main(["train", str(tiny_yaml), *settings, "--out", str(tmp_path / "trained")]) == 0
+    assert "val_accuracy" in capsys.readouterr().out
+
+
+def test_ctrl_c_ends_with_one_line(tiny_yaml: Path, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]):
+    def interrupt(*_args, **_kwargs) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pppl.experiments.compare.global_model", interrupt)
+    assert main(["compare", str(tiny_yaml), "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err.splitlines()[-1].startswith("pppl: interrupted; what is finished is kept")
+
+
+def test_bench_writes_ratios_against_named_peers(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "bench.json"
+    assert main(["bench", "surgery", "--json", str(path)]) == 0
+    (result,) = json.loads(path.read_text())
+    assert list(result) == ["name", "value", "unit", "peer", "goal", "holds"]
+    assert result["value"] > 0
+    assert result["holds"] == (result["value"] <= 1)
+    assert "surgery" in capsys.readouterr().out

@@ -1,0 +1,168 @@
+"""What the files around the code promise."""
+
+import ast
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pppl.backbones import BACKBONES
+from pppl.cli import main
+from pppl.data import SOURCES
+from pppl.personalizers import METHODS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def _pins() -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
+    assert all(len(pin) == 2 for pin in pins), "every line pins one version"
+    return {_normal(name): version for name, version in pins}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_the_lock_pins_every_dependency_inside_its_range():
+    import tomllib
+
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    pins = _pins()
+    for text in named:
+        requirement = Requirement(text)
+        assert pins[_normal(requirement.name)] in requirement.specifier, text
+
+
+def test_the_lock_pins_what_is_installed():
+    from importlib.metadata import distributions
+
+    pins = _pins()
+    installed = {_normal(d.name): d.version.split("+")[0] for d in distributions()}
+    tools = {"pppl", "pip", "setuptools", "wheel"}
+    different = {n: (v, pins.get(n)) for n, v in installed.items() if n not in tools and pins.get(n) != v}
+    assert not different, "remake requirements.lock"
+
+
+def test_the_conda_environment_installs_the_same_lock():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    python, pip, packages = environment["dependencies"]
+    assert re.fullmatch(r"python=3\.1[1-9]", python)
+    assert pip == "pip"
+    assert packages == {"pip": ["--constraint requirements.lock", "--editable .[lab,dev]"]}
+
+
+@pytest.mark.parametrize("target", ["help", "demo", "test", "lint", "lab"])
+def test_every_make_target_builds_its_environment_first(target: str, tmp_path: Path):
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    steps = subprocess.run(["make", "-n", target], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert ("-m venv .venv" in steps) == (target != "help")
+    assert (f"make {target}" in README) or target in ("help", "lint")
+
+
+def _table(heading: str) -> list[list[str]]:
+    section = README.split(f"## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_readmes_table_is_that_of_the_registries():
+    header, _, *rows = _table("Methods and data sets")
+    assert [row[0] for row in rows] == list(dict.fromkeys(row[0] for row in rows))
+    assert {row[0] for row in rows} == set(METHODS)
+    assert set(header[5:]) == set(SOURCES)
+    assert all(cell == "yes" for row in rows for cell in row[5:])
+    (line,) = (line for line in README.splitlines() if line.startswith("Backbones: "))
+    assert set(re.findall(r"`(\w+)`", line)) == set(BACKBONES)
+
+
+@pytest.mark.parametrize("index", range(len(BLOCKS)))
+def test_the_readmes_code_runs(index: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    language, code = BLOCKS[index]
+    shutil.copytree(ROOT / "sweeps", tmp_path / "sweeps")
+    monkeypatch.chdir(tmp_path)
+    if language == "python":
+        exec(compile(code, f"README.md block {index}", "exec"), {"__name__": "__main__"})
+        return
+    assert language == "sh"
+    for line in code.splitlines():
+        program, *arguments = shlex.split(line, comments=True)
+        if program == "make":
+            subprocess.run(["make", "-n", *arguments], cwd=ROOT, check=True, capture_output=True)
+        else:
+            assert program == "pppl"
+            assert main(arguments) == 0, line
+
+
+# Imports go down only: what each package may import.
+_MAY_IMPORT = {
+    "backbones": {"errors"},
+    "data": {"errors", "config"},
+    "gating": {"backbones"},
+    "pruning": {"backbones", "errors"},
+    "training": {"backbones", "data", "gating", "pruning", "config"},
+    "personalizers": {"backbones", "data", "gating", "pruning", "training", "config", "errors"},
+    "figures": {"errors", "files"},
+}
+
+
+@pytest.mark.parametrize("package", sorted(_MAY_IMPORT))
+def test_imports_go_down_only(package: str):
+    for path in (ROOT / "pppl" / package).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level == 2:
+                names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
+                assert set(names) <= _MAY_IMPORT[package], f"{path.name} imports {names}"
+
+
+def test_figures_know_no_torch():
+    code = "import sys, pppl.figures; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_files_stay_small():
+    long = {str(p): n for p in ROOT.glob("pppl/**/*.py") if (n := len(p.read_text().splitlines())) > 300}
+    assert not long
+
+
+def test_the_wheel_works_outside_the_repository(tmp_path: Path):
+    source = tmp_path / "source"
+    shutil.copytree(
+        ROOT, source, ignore=shutil.ignore_patterns(".*", "results", "*.egg-info", "__pycache__", "dist", "notebooks")
+    )
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    target = tmp_path / "installed"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    demo = [
+        "demo",
+        "--seeds=[0]",
+        "--persons.count=2",
+        "--persons.classes=[2]",
+        "--training.epochs=1",
+        "--methods=[ppp]",
+    ]
+    code = (
+        f"import sys; sys.path.insert(0, {str(target)!r})\n"
+        f"import pppl; assert pppl.__file__.startswith({str(target)!r}), pppl.__file__\n"
+        f"from pppl.cli import main; sys.exit(main({demo!r}))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=elsewhere, check=True, capture_output=True)
+    assert (elsewhere / "results" / "demo" / "figures" / "gates.png").exists()
