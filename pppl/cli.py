@@ -1,6 +1,7 @@
 """The command line: verbs call functions of the same name. Nothing heavy is imported before a verb is chosen."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import resources
@@ -74,21 +75,21 @@ def _overrides(arguments: Sequence[str]) -> dict[str, Any]:
 def _demo(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     bundled = Path(str(resources.files("pppl"))) / "demo.yaml"  # in a wheel
     path = bundled if bundled.exists() else Path(__file__).parents[1] / "sweeps" / "compare" / "digits.yaml"
-    _run_comparison(load(path, overrides), options.out or Path("results/demo"))
+    _run_comparison(load(path, overrides), options.out or Path("results/demo"), options.workers)
 
 
 def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     if options.data is not None:
         overrides = {"data.name": options.data, **overrides}
     experiment = load(options.experiment, overrides)
-    _run_comparison(experiment, options.out or Path("results") / experiment.name)
+    _run_comparison(experiment, options.out or Path("results") / experiment.name, options.workers)
 
 
-def _run_comparison(experiment: Experiment, out: Path) -> None:
+def _run_comparison(experiment: Experiment, out: Path, workers: int) -> None:
     from .experiments.compare import compare
     from .experiments.report import as_text
 
-    summary = compare(experiment, out)
+    summary = compare(experiment, out, workers=workers)
     print(as_text(summary))
     print(f"\nTables and figures are in {out}; offline W&B runs: wandb sync {out}/wandb/offline-run-*")
 
@@ -137,8 +138,16 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: below results/)")
 
 
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    _add_out(parser)
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: cores)"
+    )
+
+
 def _add_compare(parser: argparse.ArgumentParser) -> None:
-    _add_experiment(parser)
+    parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.yaml")
+    _add_demo(parser)
     parser.add_argument("--data", metavar="NAME", help="another data set, see `pppl data list`")
 
 
@@ -157,7 +166,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 
 _Verb = tuple[Callable[[argparse.Namespace, dict[str, Any]], None], str, Callable[[argparse.ArgumentParser], None]]
 _VERBS: dict[str, _Verb] = {
-    "demo": (_demo, "every method on handwritten digits, with figures, in minutes", _add_out),
+    "demo": (_demo, "every method on handwritten digits, with figures, in minutes", _add_demo),
     "compare": (_compare, "compare methods on the same persons, support and budgets", _add_compare),
     "train": (_train, "train the global networks of an experiment", _add_experiment),
     "figures": (_figures, "draw the figures of a results folder again", _add_figures),

@@ -114,7 +114,7 @@ def test_ctrl_c_ends_with_one_line(tiny_yaml: Path, tmp_path: Path, monkeypatch,
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pppl.experiments.compare.global_model", interrupt)
-    assert main(["compare", str(tiny_yaml), "--out", str(tmp_path / "out")]) == 130
+    assert main(["compare", str(tiny_yaml), "--out", str(tmp_path / "out"), "--workers", "1"]) == 130
     assert capsys.readouterr().err.splitlines()[-1].startswith("pppl: interrupted; what is finished is kept")
 
 

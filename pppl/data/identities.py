@@ -82,7 +82,6 @@ class Person:
 
     - `persons`: the protocol, as in the table: `2 classes`.
     - `seen`: whether other samples of this person were in training.
-    - `draw`: the seed that this person was drawn with.
     - `seed`: for random choices made for this person.
     """
 
@@ -91,7 +90,6 @@ class Person:
     seen: bool
     support: np.ndarray
     query: np.ndarray
-    draw: int
     seed: int
 
     def support_of(self, dataset: IdentityDataset) -> Support:
@@ -123,7 +121,6 @@ def draw_persons(dataset: IdentityDataset, persons: Persons, size: int, seed: in
                 seen=True,
                 support=np.concatenate(support),
                 query=held_out[np.isin(labels[held_out], subset)],
-                draw=seed,
                 seed=person_seed,
             )
         )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -13,24 +14,25 @@ from tqdm.auto import tqdm
 
 from ..backbones import build, spec_for
 from ..config import Experiment
-from ..data import IdentityDataset, draw_persons, load_dataset
+from ..data import IdentityDataset, load_dataset
 from ..figures import render
 from ..files import output_folder
-from ..personalizers import Personalizer, personalizers_for
+from ..personalizers import personalizers_for
 from ..pruning import CostModel, budget_masks
 from .gatemap import write_gates
-from .models import global_model
-from .provenance import write_run
+from .models import cached, global_model, recipes, trained
+from .provenance import read_config, write_run
 from .results import COLUMNS, Journal, write_table
 from .statistics import summarize
 from .tracking import track
 from .units import Persons, Unit, Workbench
+from .workers import spread
 
 # Raised when a change makes rows of an earlier version differ from what would be computed now.
 _VERSION = "1"
 
 
-def compare(experiment: Experiment, out: str | Path | None = None) -> pd.DataFrame:
+def compare(experiment: Experiment, out: str | Path | None = None, *, workers: int = 1) -> pd.DataFrame:
     """Runs an experiment and returns its summary; `out` receives tables, `run.json` and figures.
 
     Rows that an earlier call with the same configuration finished are not computed again.
@@ -38,40 +40,32 @@ def compare(experiment: Experiment, out: str | Path | None = None) -> pd.DataFra
     **Arguments:**
 
     - `out`: the results folder; `results/<name>` by default.
+    - `workers`: processes that networks and persons are spread over, with one thread each; with 1 all happens in this
+      process.
 
     Raises `UserError` for an unknown data set, backbone or method, a budget that is too small, or a folder that cannot
     be written.
     """
     start = time.perf_counter()
-    personalizers = personalizers_for(experiment)
     dataset = load_dataset(experiment.data.name)
-    _check_budgets(experiment, dataset, personalizers)
-    groups = {
-        (seed, size): Persons(
-            experiment=experiment,
-            dataset=dataset,
-            persons=draw_persons(dataset, experiment.persons, size, seed),
-            personalizers=personalizers,
-        )
-        for seed in experiment.seeds
-        for size in experiment.persons.classes
-    }
-    units = [unit for group in groups.values() for unit in group.units()]
+    _check_budgets(experiment, dataset)
+    groups = [Persons.draw(experiment, dataset, seed, size) for seed, size in _draws(experiment)]
+    units = [unit for group in groups for unit in group.units()]
     folder = output_folder(out if out is not None else Path("results") / experiment.name)
     journal = Journal(folder, _fingerprint(experiment, dataset))
     missing = [unit for unit in units if not journal.has(unit.keys)]
-    if not missing and (folder / "run.json").exists():
+    if not missing and read_config(folder) == experiment.to_dict():
         summary = _write_tables(units, folder, journal)
         render(folder)
         return summary
     config = experiment.to_dict()
     with track(folder, group=experiment.name, name="compare", job_type="compare", config=config) as tracker:
-        _compute(missing, total=len(units), folder=folder, journal=journal)
+        _compute(missing, total=len(units), folder=folder, workers=workers)
+        journal.read()
         summary = _write_tables(units, folder, journal)
         if "ppp" in experiment.methods:
-            seed = experiment.seeds[0]
-            model = global_model(experiment, dataset, seed, folder)
-            write_gates(folder, model, [groups[seed, size] for size in experiment.persons.classes])
+            model = global_model(experiment, dataset, experiment.seeds[0], folder)
+            write_gates(folder, model, groups[: len(experiment.persons.classes)])
         write_run(folder, experiment, dataset, wall_seconds=time.perf_counter() - start)
         figures = render(folder)
         tracker.table("summary", summary)
@@ -80,9 +74,13 @@ def compare(experiment: Experiment, out: str | Path | None = None) -> pd.DataFra
     return summary
 
 
-def _check_budgets(experiment: Experiment, dataset: IdentityDataset, personalizers: Sequence[Personalizer]) -> None:
-    """Raises before anything is trained, where a budget is too small for the backbone."""
-    if not any(personalizer.prunes for personalizer in personalizers):
+def _draws(experiment: Experiment) -> list[tuple[int, int]]:
+    return [(seed, size) for seed in experiment.seeds for size in experiment.persons.classes]
+
+
+def _check_budgets(experiment: Experiment, dataset: IdentityDataset) -> None:
+    """Raises before anything is trained, where a method is unknown or a budget too small for the backbone."""
+    if not any(personalizer.prunes for personalizer in personalizers_for(experiment)):
         return
     backbone = experiment.backbone
     network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes)))
@@ -101,18 +99,73 @@ def _fingerprint(experiment: Experiment, dataset: IdentityDataset) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _compute(missing: Sequence[Unit], *, total: int, folder: Path, journal: Journal) -> None:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+@dataclass(frozen=True, kw_only=True)
+class _Training:
+    """A network to train, as a task for a worker."""
+
+    experiment: Experiment
+    kind: str
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chunk:
+    """Some persons of one draw, as a task for a worker."""
+
+    experiment: Experiment
+    seed: int
+    size: int
+    indices: tuple[int, ...]
+    folder: Path
+
+
+# Small enough for an even load and a lively progress bar.
+_PERSONS_PER_CHUNK = 4
+
+
+def _compute(missing: Sequence[Unit], *, total: int, folder: Path, workers: int) -> None:
+    if not missing:
+        return
+    experiment, dataset = missing[0].among.experiment, missing[0].among.dataset
+    trainings = [
+        _Training(experiment=experiment, kind=recipe.kind, seed=recipe.seed, folder=folder)
+        for seed in dict.fromkeys(unit.among.seed for unit in missing)
+        for recipe in recipes(experiment, dataset, seed)
+        if not cached(recipe)
+    ]
+    for _ in tqdm(spread(_train, trainings, workers), total=len(trainings), desc="networks", disable=None):
+        pass
+    chunks, step = [], _PERSONS_PER_CHUNK
+    for (seed, size), units in groupby(missing, key=lambda unit: (unit.among.seed, unit.among.size)):
+        indices = tuple(unit.index for unit in units)
+        chunks += [
+            _Chunk(experiment=experiment, seed=seed, size=size, indices=indices[at : at + step], folder=folder)
+            for at in range(0, len(indices), step)
+        ]
     with tqdm(total=total, initial=total - len(missing), desc="persons", unit="person", disable=None) as bar:
-        for seed, of_seed in groupby(missing, key=lambda unit: unit.person.draw):
-            units = list(of_seed)
-            among = units[0].among
-            model = global_model(among.experiment, among.dataset, seed, folder).to(device)
-            for _, of_group in groupby(units, key=lambda unit: id(unit.among)):
-                bench = Workbench(model, device)
-                for unit in of_group:
-                    journal.append(bench.rows(unit, known=frozenset(journal.rows)))
-                    bar.update()
+        for count in spread(_compute_chunk, chunks, workers):
+            bar.update(count)
+
+
+def _train(task: _Training) -> None:
+    dataset = load_dataset(task.experiment.data.name)
+    (recipe,) = (r for r in recipes(task.experiment, dataset, task.seed) if r.kind == task.kind)
+    trained(recipe, task.experiment, dataset, task.folder)
+
+
+def _compute_chunk(chunk: _Chunk) -> int:
+    """Computes what is missing of a chunk, appends it to the journal person by person, and returns their number."""
+    experiment = chunk.experiment
+    dataset = load_dataset(experiment.data.name)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = global_model(experiment, dataset, chunk.seed, chunk.folder).to(device)
+    units = Persons.draw(experiment, dataset, chunk.seed, chunk.size).units()
+    journal = Journal(chunk.folder, _fingerprint(experiment, dataset))
+    bench = Workbench(model, device)
+    for index in chunk.indices:
+        journal.append(bench.rows(units[index], known=journal.rows.keys()))
+    return len(chunk.indices)
 
 
 def _write_tables(units: Sequence[Unit], folder: Path, journal: Journal) -> pd.DataFrame:

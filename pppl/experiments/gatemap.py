@@ -21,7 +21,7 @@ def write_gates(folder: Path, model: GlobalModel, groups: Sequence[Persons], met
                 pd.DataFrame(
                     {
                         "persons": person.persons,
-                        "seed": person.draw,
+                        "seed": group.seed,
                         "identity": person.identity,
                         "layer": layer + 1,
                         "channel": range(len(values)),

@@ -82,7 +82,8 @@ def trained(
     recipe: Recipe, experiment: Experiment, dataset: IdentityDataset, folder: Path
 ) -> tuple[nn.Module, dict[str, float]]:
     """A recipe's network in evaluation mode and the metrics of its best epoch, from the cache or from training."""
-    path = output_folder(cache_folder()) / f"{recipe.kind}-{recipe.key}.safetensors"
+    path = _cache_path(recipe)
+    output_folder(path.parent)
     if path.exists():
         try:
             return load_network(path)
@@ -91,6 +92,15 @@ def trained(
     network, metrics = _train(recipe, experiment, dataset, folder)
     save_network(path, recipe, network, metrics)
     return network, metrics
+
+
+def cached(recipe: Recipe) -> bool:
+    """Whether the cache has a file for this network, be it damaged or not."""
+    return _cache_path(recipe).exists()
+
+
+def _cache_path(recipe: Recipe) -> Path:
+    return cache_folder() / f"{recipe.kind}-{recipe.key}.safetensors"
 
 
 def cache_folder() -> Path:

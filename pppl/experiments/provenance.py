@@ -34,6 +34,14 @@ def write_run(folder: Path, experiment: Experiment, dataset: IdentityDataset, *,
         path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
 
 
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """The configuration in a folder's `run.json`; None where there is none, or it cannot be read."""
+    try:
+        return json.loads((folder / "run.json").read_text(encoding="utf-8"))["config"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)

@@ -43,7 +43,7 @@ class Journal:
     def __init__(self, folder: Path, fingerprint: str):
         self.path, self.fingerprint = folder / "journal.jsonl", fingerprint
         self.rows: dict[tuple[Any, ...], Row] = {}
-        self._read()
+        self.read()
 
     def has(self, keys: Iterable[tuple[Any, ...]]) -> bool:
         """Whether all rows of these keys are there."""
@@ -60,7 +60,8 @@ class Journal:
             os.close(descriptor)
         self.rows.update((key_of(row), row) for row in rows)
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Takes in what other processes have appended since."""
         if not self.path.exists():
             return
         data = self.path.read_bytes()

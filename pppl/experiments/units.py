@@ -1,6 +1,6 @@
 """The unit of a comparison: one person, every method and budget, computed at once or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from ..config import Experiment
-from ..data import IdentityDataset, Person, Support
-from ..personalizers import GlobalModel, Personalizer, PersonalModel
+from ..data import IdentityDataset, Person, Support, draw_persons
+from ..personalizers import GlobalModel, Personalizer, PersonalModel, personalizers_for
 from .results import KEYS, Row, key_of
 
 
@@ -19,8 +19,22 @@ class Persons:
 
     experiment: Experiment
     dataset: IdentityDataset
+    seed: int
+    size: int
     persons: Sequence[Person]
     personalizers: Sequence[Personalizer]
+
+    @staticmethod
+    def draw(experiment: Experiment, dataset: IdentityDataset, seed: int, size: int) -> "Persons":
+        """The persons that an experiment draws with a seed, each of `size` classes."""
+        return Persons(
+            experiment=experiment,
+            dataset=dataset,
+            seed=seed,
+            size=size,
+            persons=draw_persons(dataset, experiment.persons, size, seed),
+            personalizers=personalizers_for(experiment),
+        )
 
     def units(self) -> "list[Unit]":
         """One unit per person."""
@@ -82,7 +96,7 @@ class Unit:
             personalizer.method,
             personalizer.control,
             budget,
-            person.draw,
+            self.among.seed,
             person.identity,
             experiment.persons.shots,
         )
@@ -101,7 +115,7 @@ class Workbench:
         self.model, self.device = model, device
         self._shared: dict[tuple[int, float], PersonalModel] = {}
 
-    def rows(self, unit: Unit, known: frozenset[tuple[object, ...]] = frozenset()) -> list[Row]:
+    def rows(self, unit: Unit, known: Collection[tuple[object, ...]] = ()) -> list[Row]:
         """The unit's rows, but for those whose keys are `known`."""
         dataset, person = unit.among.dataset, unit.person
         x, y = dataset.x[person.query].to(self.device), dataset.y[person.query].to(self.device)

@@ -86,6 +86,8 @@ class Personalizer(ABC):
             raise UserError(f"budget is {budget}: it is a fraction in (0, 1]")
         start = time.perf_counter()
         module, masks, retrain_samples = self._make(model, support, budget)
+        if support.x.is_cuda:
+            torch.cuda.synchronize()
         seconds = time.perf_counter() - start
         return PersonalModel(
             module=module,

@@ -105,7 +105,7 @@ def test_a_method_or_budget_added_later_computes_only_its_rows(tiny: Experiment,
 
 def test_sigkill_loses_at_most_the_unit_in_hand(tiny_yaml: Path, results: Path, tmp_path: Path):
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "pppl", "compare", str(tiny_yaml), "--out", str(out)]
+    command = [sys.executable, "-m", "pppl", "compare", str(tiny_yaml), "--out", str(out), "--workers", "2"]
     process: subprocess.Popen[bytes] | None = None
     kills, journal = 0, out / "journal.jsonl"
     while kills < 3:
