@@ -89,6 +89,8 @@ def _run_comparison(experiment: Experiment, out: Path, workers: int) -> None:
     from .experiments.compare import compare
     from .experiments.report import as_text
 
+    if workers < 1:
+        raise UserError(f"--workers is {workers}: at least 1")
     summary = compare(experiment, out, workers=workers)
     print(as_text(summary))
     print(f"\nTables and figures are in {out}; offline W&B runs: wandb sync {out}/wandb/offline-run-*")

@@ -51,6 +51,7 @@ def test_importing_the_package_imports_no_torch():
         (["compare", "TINY", "--training.epochs", "--seeds", "[1]"], "--training.epochs has no value"),
         (["compare", "TINY", "extra"], "unexpected argument 'extra'"),
         (["compare", "TINY", "--seeds", "[1"], "not a value that YAML can read"),
+        (["compare", "TINY", "--workers", "0"], "--workers is 0: at least 1"),
         (["figures", "none"], "none/summary.csv is missing"),
         (["figures", "none", "--x", "1"], "unknown argument '--x'"),
         (["data", "lst"], "invalid choice: 'lst'"),

@@ -8,7 +8,7 @@ from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support
 from ..training import finetune
-from .base import GlobalModel, Personalizer, register
+from .base import GlobalModel, Personalizer, register, uniform
 from .full import Full
 from .l1 import L1
 
@@ -38,4 +38,4 @@ def _finetune(experiment: Experiment) -> list[Personalizer]:
 
 @register("l1_finetune")
 def _l1_finetune(experiment: Experiment) -> list[Personalizer]:
-    return [FineTuned("l1_finetune", experiment, L1("l1", experiment))]
+    return [FineTuned("l1_finetune", experiment, L1("l1", experiment, uniform))]

@@ -10,11 +10,14 @@ from ..backbones import hook_groups
 from ..config import Experiment
 from ..data import Support
 from ..gating import Rule
-from .base import GlobalModel, Personalizer, ScorePruner, register, relative
+from .base import GlobalModel, Personalizer, ScorePruner, register, uniform
 
 
 class OCAP(ScorePruner):
-    """Scores a channel by the L2 norm of its activations over the support set, relative to its layer's mean."""
+    """Scores a channel by the L2 norm of its activations over the support set, ranked inside its layer.
+
+    On validation persons this did better than norms relative to their layer's mean.
+    """
 
     @torch.no_grad()
     def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
@@ -25,7 +28,7 @@ class OCAP(ScorePruner):
 
         with hook_groups(model.full, after=record):
             model.full(support.x)
-        return relative(scores)
+        return uniform(scores)
 
 
 @register("ocap")

@@ -16,7 +16,7 @@ def finetune(network: nn.Module, support: Support, *, steps: int, learning_rate:
     """
     tuned = copy.deepcopy(network).eval()  # evaluation mode: a few samples make poor batch statistics
     with torch.enable_grad():
-        optimizer = torch.optim.Adam(tuned.parameters(), lr=learning_rate)
+        optimizer = torch.optim.Adam(tuned.parameters(), lr=learning_rate, fused=True)
         for _ in range(steps):
             optimizer.zero_grad()
             F.cross_entropy(tuned(support.x), support.y).backward()

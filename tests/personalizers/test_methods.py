@@ -7,6 +7,7 @@ from pppl.data import IdentityDataset, Support
 from pppl.errors import UserError
 from pppl.gating import prototype
 from pppl.personalizers import METHODS, GlobalModel, Personalizer, personalizers_for
+from pppl.personalizers.base import relative, uniform
 from pppl.pruning import budget_masks
 
 
@@ -101,6 +102,15 @@ def test_ocap_ranks_activations_and_l1_ranks_filters(tiny: Experiment, model: Gl
         assert masks is not None
         for mask, score in zip(masks, scores, strict=True):
             assert mask.all() or score[mask].min() >= score[~mask].max()
+
+
+def test_scores_of_layers_are_made_comparable():
+    scores = [torch.tensor([1.0, 3.0]), torch.tensor([30.0, 10.0, 20.0, 60.0])]
+    assert [s.tolist() for s in relative(scores)] == [
+        [0.5, 1.5],
+        [1.0, pytest.approx(1 / 3), pytest.approx(2 / 3), 2.0],
+    ]
+    assert [s.tolist() for s in uniform(scores)] == [[0.5, 1.0], [0.75, 0.25, 0.5, 1.0]]
 
 
 @pytest.mark.parametrize("budget", [0.0, -1.0, 1.5])
