@@ -28,6 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"pppl: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a folder that went away
+        where = f": {error.filename}" if error.filename else ""
+        print(f"pppl: error: {error.strerror or error}{where}; what is finished is kept, run it again", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("pppl: interrupted; what is finished is kept, the same command goes on from there", file=sys.stderr)
         return 130
@@ -92,7 +96,7 @@ def _run_comparison(experiment: Experiment, out: Path, workers: int) -> None:
     if workers < 1:
         raise UserError(f"--workers is {workers}: at least 1")
     summary = compare(experiment, out, workers=workers)
-    print(as_text(summary))
+    print(as_text(summary, experiment.pruning.unit))
     print(f"\nTables and figures are in {out}; offline W&B runs: wandb sync {out}/wandb/offline-run-*")
 
 

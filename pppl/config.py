@@ -8,6 +8,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,6 +81,7 @@ class Training:
         _require(self.epochs >= 1, f"training.epochs is {self.epochs}: at least 1")
         _require(self.batch_size >= 2, f"training.batch_size is {self.batch_size}: at least 2 (batch normalization)")
         _require(self.learning_rate > 0, f"training.learning_rate is {self.learning_rate}: more than 0")
+        _require(self.weight_decay >= 0, f"training.weight_decay is {self.weight_decay}: 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,7 @@ class PPP:
         _require(self.gate_width >= 1, f"ppp.gate_width is {self.gate_width}: at least 1")
         _require(self.temperature > 0, f"ppp.temperature is {self.temperature}: more than 0")
         _require(0 < self.target_rate <= 1, f"ppp.target_rate is {self.target_rate}: in (0, 1]")
+        _require(0 < self.prototype_scale < inf, f"ppp.prototype_scale is {self.prototype_scale}: more than 0")
         _require(self.target_weight >= 0, f"ppp.target_weight is {self.target_weight}: 0 or more")
         _require(self.prototype_weight >= 0, f"ppp.prototype_weight is {self.prototype_weight}: 0 or more")
 
@@ -174,6 +177,8 @@ class Experiment:
     def __post_init__(self) -> None:
         for budget in self.budgets:
             _require(0 < budget <= 1, f"budgets holds {budget}: a budget is a fraction in (0, 1]")
+        for seed in self.seeds:
+            _require(0 <= seed < 2**32, f"seeds holds {seed}: a seed is in [0, 2^32)")
         for key in ("methods", "budgets", "seeds"):
             values = getattr(self, key)
             _require(len(values) > 0, f"{key} is empty: name at least one")

@@ -31,5 +31,5 @@ def output_folder(path: str | Path) -> Path:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise UserError(f"cannot write to {path}: {error.strerror}; choose another folder with --out") from error
+        raise UserError(f"cannot write to {path}: {error.strerror}; choose another folder") from error
     return path

@@ -133,6 +133,14 @@ def test_figures_know_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_no_environment_or_result_of_this_machine_is_tracked():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    tracked = listed.stdout.splitlines()
+    assert not [path for path in tracked if path.startswith((".venv", "results/demo")) or "journal" in path]
+
+
 def test_files_stay_small():
     long = {str(p): n for p in ROOT.glob("pppl/**/*.py") if (n := len(p.read_text().splitlines())) > 300}
     assert not long

@@ -21,6 +21,8 @@ class ConvNet(Backbone):
 
     def __init__(self, *, in_channels: int, num_classes: int, dims: int = 2, widths: Sequence[int] = (64, 64, 64, 64)):
         super().__init__()
+        if dims not in _PARTS or not widths or min(widths) < 1:
+            raise ValueError("dims is 1 or 2, widths one or more numbers of 1 or more")
         self.layers = nn.ModuleList()
         channels = in_channels
         for index, width in enumerate(widths):

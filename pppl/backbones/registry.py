@@ -25,7 +25,7 @@ def build(spec: ShapeSpec) -> Backbone:
             raise unknown(f"option of backbone {spec.backbone}", option, parameters)
     try:
         return constructor(**spec.options)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"backbone {spec.backbone} refuses {dict(spec.options)}: {error}") from error
 
 

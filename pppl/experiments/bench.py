@@ -14,8 +14,8 @@ from torch import nn
 from ..backbones import build, spec_for
 from ..config import Experiment
 from ..data import IdentityDataset, Support, draw_persons, load_dataset
-from ..errors import UserError, unknown
-from ..files import replacing
+from ..errors import unknown
+from ..files import output_folder, replacing
 from ..gating import GatedNetwork
 from ..personalizers import GlobalModel, Personalizer, personalizers_for
 from ..pruning import CostModel, slice_network
@@ -45,6 +45,8 @@ def bench(names: Sequence[str] = (), json_file: Path | None = None) -> list[Resu
     for name in names:
         if name not in _BENCHES:
             raise unknown("benchmark", name, _BENCHES)
+    if json_file is not None:
+        output_folder(json_file.parent)
     results: list[Result] = []
     torch.set_num_threads(1)  # ratios of small kernels must not hang on how threads are scheduled
     for name in names or _BENCHES:
@@ -55,11 +57,8 @@ def bench(names: Sequence[str] = (), json_file: Path | None = None) -> list[Resu
             line = f"{result.name:<32} {result.value:8.2f} {result.unit}  goal {result.goal}: {verdict}"
             print(f"{line}  (peer: {result.peer})")
     if json_file is not None:
-        try:
-            with replacing(json_file) as path:
-                path.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"cannot write {json_file}: {error.strerror}; choose another file for --json") from error
+        with replacing(json_file) as path:
+            path.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n", encoding="utf-8")
     return results
 
 

@@ -15,18 +15,19 @@ from tqdm.auto import tqdm
 from ..backbones import build, spec_for
 from ..config import Experiment
 from ..data import IdentityDataset, load_dataset
+from ..errors import UserError
 from ..figures import render
 from ..files import output_folder
 from ..personalizers import personalizers_for
 from ..pruning import CostModel, budget_masks
-from .gatemap import write_gates
+from .gatemap import GATES, gates_are_whole, write_gates
 from .models import cached, global_model, recipes, trained
 from .provenance import read_config, write_run
 from .results import COLUMNS, Journal, write_table
 from .statistics import summarize
-from .tracking import track
+from .tracking import notice, track
 from .units import Persons, Unit, Workbench
-from .workers import spread
+from .workers import Workers, one_thread
 
 # Raised when a change makes rows of an earlier version differ from what would be computed now.
 _VERSION = "1"
@@ -54,24 +55,47 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     folder = output_folder(out if out is not None else Path("results") / experiment.name)
     journal = Journal(folder, _fingerprint(experiment, dataset))
     missing = [unit for unit in units if not journal.has(unit.keys)]
+    of_first_seed = groups[: len(experiment.persons.classes)]
     if not missing and read_config(folder) == experiment.to_dict():
-        summary = _write_tables(units, folder, journal)
+        _, summary = _write_tables(units, folder, journal)
+        _write_gates(of_first_seed, folder)
         render(folder)
         return summary
+    if journal.broken:
+        notice(f"{journal.path} has {journal.broken} broken lines, as a kill leaves; their rows are computed again")
     config = experiment.to_dict()
     with track(folder, group=experiment.name, name="compare", job_type="compare", config=config) as tracker:
         _compute(missing, total=len(units), folder=folder, workers=workers)
         journal.read()
-        summary = _write_tables(units, folder, journal)
-        if "ppp" in experiment.methods:
-            model = global_model(experiment, dataset, experiment.seeds[0], folder)
-            write_gates(folder, model, groups[: len(experiment.persons.classes)])
-        write_run(folder, experiment, dataset, wall_seconds=time.perf_counter() - start)
+        if not all(journal.has(unit.keys) for unit in units):
+            raise UserError(f"{journal.path} could not take all rows; free some space and run the same command again")
+        table, summary = _write_tables(units, folder, journal)
+        (folder / GATES).unlink(missing_ok=True)
+        _write_gates(of_first_seed, folder)
+        work = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
+        write_run(folder, experiment, dataset, **work, persons_computed=len(missing), persons=len(units))
         figures = render(folder)
+        tracker.table("table", table)
         tracker.table("summary", summary)
+        tracker.summary(_headline(summary))
         for path in figures:
             tracker.image(path.stem, path)
     return summary
+
+
+def _headline(summary: pd.DataFrame) -> dict[str, float]:
+    """The accuracies as single values, for W&B's table of runs."""
+    rows = summary.to_dict("records")
+    names = ("persons", "method", "control", "budget")
+    return {"/".join(str(row[name]) for name in names if row[name] != ""): row["accuracy"] for row in rows}
+
+
+def _write_gates(groups: Sequence[Persons], folder: Path) -> None:
+    """Writes `gates.csv` where `ppp` takes part and the file is not there whole."""
+    among = groups[0]
+    if "ppp" in among.experiment.methods and not gates_are_whole(folder, groups):
+        with one_thread():
+            write_gates(folder, global_model(among.experiment, among.dataset, among.seed, folder), groups)
 
 
 def _draws(experiment: Experiment) -> list[tuple[int, int]]:
@@ -134,8 +158,6 @@ def _compute(missing: Sequence[Unit], *, total: int, folder: Path, workers: int)
         for recipe in recipes(experiment, dataset, seed)
         if not cached(recipe)
     ]
-    for _ in tqdm(spread(_train, trainings, workers), total=len(trainings), desc="networks", disable=None):
-        pass
     chunks, step = [], _PERSONS_PER_CHUNK
     for (seed, size), units in groupby(missing, key=lambda unit: (unit.among.seed, unit.among.size)):
         indices = tuple(unit.index for unit in units)
@@ -143,9 +165,12 @@ def _compute(missing: Sequence[Unit], *, total: int, folder: Path, workers: int)
             _Chunk(experiment=experiment, seed=seed, size=size, indices=indices[at : at + step], folder=folder)
             for at in range(0, len(indices), step)
         ]
-    with tqdm(total=total, initial=total - len(missing), desc="persons", unit="person", disable=None) as bar:
-        for count in spread(_compute_chunk, chunks, workers):
-            bar.update(count)
+    with Workers(min(workers, max(len(trainings), len(chunks)))) as pool:
+        for _ in tqdm(pool.spread(_train, trainings), total=len(trainings), desc="networks", disable=None):
+            pass
+        with tqdm(total=total, initial=total - len(missing), desc="persons", unit="person", disable=None) as bar:
+            for count in pool.spread(_compute_chunk, chunks):
+                bar.update(count)
 
 
 def _train(task: _Training) -> None:
@@ -168,9 +193,10 @@ def _compute_chunk(chunk: _Chunk) -> int:
     return len(chunk.indices)
 
 
-def _write_tables(units: Sequence[Unit], folder: Path, journal: Journal) -> pd.DataFrame:
+def _write_tables(units: Sequence[Unit], folder: Path, journal: Journal) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Writes `table.csv` and `summary.csv` and returns them."""
     table = pd.DataFrame([journal.rows[key] for unit in units for key in unit.keys], columns=list(COLUMNS))
     summary = summarize(table)
     write_table(folder / "table.csv", table)
     write_table(folder / "summary.csv", summary)
-    return summary
+    return table, summary

@@ -10,6 +10,20 @@ from ..personalizers import GlobalModel
 from .results import write_table
 from .units import Persons
 
+GATES = "gates.csv"
+
+
+def gates_are_whole(folder: Path, groups: Sequence[Persons]) -> bool:
+    """Whether the file is there and holds every person of `groups`."""
+    try:
+        frame = pd.read_csv(folder / GATES)
+        named = set(zip(frame["persons"], frame["identity"], strict=True))
+        sizes = frame.groupby(["persons", "identity"])["probability"].count()
+    except (OSError, ValueError, KeyError):
+        return False
+    persons = {(person.persons, person.identity) for group in groups for person in group.persons}
+    return named == persons and len(set(sizes.tolist())) == 1
+
 
 def write_gates(folder: Path, model: GlobalModel, groups: Sequence[Persons], method: str = "ppp") -> None:
     """Writes persons, seed, identity, layer, channel and open probability of the gated network `method`."""
@@ -30,4 +44,4 @@ def write_gates(folder: Path, model: GlobalModel, groups: Sequence[Persons], met
                 )
                 for layer, values in enumerate(probabilities)
             ]
-    write_table(folder / "gates.csv", pd.concat(frames))
+    write_table(folder / GATES, pd.concat(frames))

@@ -83,20 +83,29 @@ def trained(
 ) -> tuple[nn.Module, dict[str, float]]:
     """A recipe's network in evaluation mode and the metrics of its best epoch, from the cache or from training."""
     path = _cache_path(recipe)
-    output_folder(path.parent)
     if path.exists():
         try:
             return load_network(path)
         except UserError as error:
             notice(f"{error}; training it again")
+    try:
+        output_folder(path.parent)
+    except UserError as error:
+        raise UserError(
+            f"cannot keep networks in {path.parent}: set PPPL_CACHE to a folder that can be written"
+        ) from error
     network, metrics = _train(recipe, experiment, dataset, folder)
     save_network(path, recipe, network, metrics)
     return network, metrics
 
 
 def cached(recipe: Recipe) -> bool:
-    """Whether the cache has a file for this network, be it damaged or not."""
-    return _cache_path(recipe).exists()
+    """Whether the cache has this network, whole."""
+    try:
+        load_network(_cache_path(recipe))
+    except UserError:
+        return False
+    return True
 
 
 def _cache_path(recipe: Recipe) -> Path:
@@ -147,8 +156,8 @@ def save_network(path: Path, recipe: Recipe, network: nn.Module, metrics: Mappin
         "spec": recipe.spec.to_json(),
         "ppp": json.dumps(dataclasses.asdict(recipe.ppp) if recipe.ppp else None),
         "metrics": json.dumps(dict(metrics)),
-        "sha256": _sha256(state),
     }
+    header["sha256"] = _sha256(state, header)
     with replacing(path) as temporary:
         safetensors.torch.save_file(state, temporary, metadata=header)
 
@@ -166,8 +175,8 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
         raise UserError(f"{path} is truncated or no safetensors file") from error
     if header.get("pppl") != _VERSION:
         raise UserError(f"{path} is of another version ({header.get('pppl')}, not {_VERSION})")
-    if header["sha256"] != _sha256(state):
-        raise UserError(f"{path} is altered: its weights do not match their hash")
+    if header.pop("sha256", None) != _sha256(state, header):
+        raise UserError(f"{path} is altered: it does not match its hash")
     network: nn.Module = build(ShapeSpec.from_json(header["spec"]))
     ppp = json.loads(header["ppp"])
     if ppp is not None:
@@ -176,8 +185,8 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
     return network.eval(), json.loads(header["metrics"])
 
 
-def _sha256(state: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _sha256(state: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(dict(header), sort_keys=True).encode())
     for key in sorted(state):
         digest.update(key.encode())
         digest.update(state[key].detach().cpu().reshape(-1).view(torch.uint8).numpy().data)

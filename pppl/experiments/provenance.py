@@ -17,8 +17,10 @@ from ..files import replacing
 _PACKAGES = ("pppl", "torch", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "scikit-learn", "pandas", "wandb")
 
 
-def write_run(folder: Path, experiment: Experiment, dataset: IdentityDataset, *, wall_seconds: float) -> None:
-    """Writes `run.json`: config, seeds, git commit, package versions, hardware, the data's SHA-256, time and memory."""
+def write_run(folder: Path, experiment: Experiment, dataset: IdentityDataset, **work: float) -> None:
+    """Writes `run.json`: config, seeds, git commit, package versions, hardware, the data's SHA-256, peak memory (of the
+    largest process) and `work`, what this call did: wall time, workers (one thread each), persons computed now.
+    """
     run = {
         "config": experiment.to_dict(),
         "seeds": list(experiment.seeds),
@@ -27,7 +29,7 @@ def write_run(folder: Path, experiment: Experiment, dataset: IdentityDataset, *,
         "python": platform.python_version(),
         "hardware": _hardware(),
         "dataset_sha256": dataset.sha256,
-        "wall_seconds": round(wall_seconds, 1),
+        **work,
         "peak_memory_mib": _peak_memory_mib(),
     }
     with replacing(folder / "run.json") as path:
@@ -69,7 +71,6 @@ def _hardware() -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 
@@ -83,5 +84,5 @@ def _cpu_name() -> str:
 
 
 def _peak_memory_mib() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)  # bytes on macOS, KiB on Linux

@@ -1,5 +1,6 @@
 """The results of one comparison: a journal that survives a kill, and the tables made of it."""
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -8,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from ..errors import UserError
 from ..files import replacing
-from .tracking import notice
 
 # One row per person, method, control and budget; these name the row, the rest measure it.
 KEYS = ("dataset", "backbone", "persons", "seen", "method", "control", "budget", "seed", "identity", "shots")
@@ -43,6 +44,7 @@ class Journal:
     def __init__(self, folder: Path, fingerprint: str):
         self.path, self.fingerprint = folder / "journal.jsonl", fingerprint
         self.rows: dict[tuple[Any, ...], Row] = {}
+        self.broken = 0
         self.read()
 
     def has(self, keys: Iterable[tuple[Any, ...]]) -> bool:
@@ -54,30 +56,33 @@ class Journal:
         lines = "".join(json.dumps({"fingerprint": self.fingerprint, **row}) + "\n" for row in rows)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, lines.encode())
+            data = lines.encode()
+            if os.write(descriptor, data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         self.rows.update((key_of(row), row) for row in rows)
 
     def read(self) -> None:
-        """Takes in what other processes have appended since."""
-        if not self.path.exists():
+        """Takes in what other processes have appended since; `broken` counts the lines that a kill cut short.
+
+        Raises `UserError` where the file cannot be read.
+        """
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
             return
-        data = self.path.read_bytes()
-        broken = 0
+        except OSError as error:
+            raise UserError(f"cannot read {self.path}: {error.strerror}; move it away and run again") from error
+        self.broken = 0
         for line in data.splitlines():
             try:
                 row = json.loads(line)
-                fingerprint = row.pop("fingerprint")
-                key = key_of(row)
+                if row.pop("fingerprint") == self.fingerprint:
+                    self.rows[key_of(row)] = row
             except (ValueError, KeyError, AttributeError, TypeError):
-                broken += bool(line.strip())
-                continue
-            if fingerprint == self.fingerprint:
-                self.rows[key] = row
-        if broken:
-            notice(f"{self.path} has {broken} broken line{'s' * (broken > 1)}; their rows are computed again")
+                self.broken += bool(line.strip())
         if data and not data.endswith(b"\n"):  # so that the next append starts a line of its own
             with self.path.open("ab") as file:
                 file.write(b"\n")

@@ -46,9 +46,9 @@ class Tracker:
         """Logs a PNG file."""
         self._try(lambda run: run.log({name: _wandb().Image(str(path))}))
 
-    def finish(self) -> None:
-        """Closes the run."""
-        self._try(lambda run: run.finish())
+    def finish(self, exit_code: int) -> None:
+        """Closes the run; any code but 0 marks it as failed."""
+        self._try(lambda run: run.finish(exit_code=exit_code))
 
 
 @contextmanager
@@ -58,10 +58,12 @@ def track(folder: Path, *, group: str, name: str, job_type: str, config: Mapping
     `WANDB_MODE` and the other variables of W&B are respected.
     """
     tracker = Tracker(_start(folder, group=group, name=name, job_type=job_type, config=dict(config)))
+    exit_code = 1
     try:
         yield tracker
+        exit_code = 0
     finally:
-        tracker.finish()
+        tracker.finish(exit_code)
 
 
 def _start(folder: Path, **identity: Any) -> Any:

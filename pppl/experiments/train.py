@@ -13,12 +13,14 @@ from ..files import output_folder
 from .models import load_network, recipes, save_network, trained
 from .provenance import write_run
 from .results import write_table
+from .workers import one_thread
 
 
 def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     """Trains (or takes from the cache) every network that the experiment's methods need, for each seed.
 
-    Writes `models/<network>-seed<n>.safetensors`, `training/<network>-seed<n>.csv`, `models.csv` and `run.json`.
+    Writes `models/<network>-seed<n>.safetensors`, `models.csv` and `run.json`, and for what is trained now the curves,
+    `training/<network>-seed<n>.csv`.
 
     **Returns:** one row per network: its best epoch and that epoch's validation metrics.
 
@@ -34,12 +36,13 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
         path = models / f"{recipe.kind}-seed{recipe.seed}.safetensors"
         if path.exists():
             _refuse_corrupted(path)
-        network, metrics = trained(recipe, experiment, dataset, folder)
+        with one_thread():
+            network, metrics = trained(recipe, experiment, dataset, folder)
         save_network(path, recipe, network, metrics)
         rows.append({"network": recipe.kind, "seed": recipe.seed, **metrics})
     table = pd.DataFrame(rows)
     write_table(folder / "models.csv", table)
-    write_run(folder, experiment, dataset, wall_seconds=time.perf_counter() - start)
+    write_run(folder, experiment, dataset, wall_seconds=round(time.perf_counter() - start, 1), workers=1)
     return table.filter(["network", "seed", "epoch", "val_accuracy", "val_loss"])
 
 

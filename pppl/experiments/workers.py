@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
 from ..errors import UserError
@@ -15,21 +16,43 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-def spread(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:
-    """Calls `function` on every task and yields what it returns, in the order in which tasks end.
+class Workers:
+    """Processes that tasks are spread over; with one worker all happens in this process.
 
-    With one worker all happens in this process. With more, `function`, tasks and results are pickled, and the program's
-    main module must be importable without running (as the command line's is, and a notebook's).
+    Each has one thread of torch, and so has this process while it works: sums in another order would change numbers,
+    and with them what a resumed comparison ends with.
 
-    Raises `UserError` where a worker process is killed.
+    With more than one, the program's main module must be importable without running (as the command line's is, and a
+    notebook's).
     """
-    tasks = list(tasks)
-    if min(workers, len(tasks)) <= 1:
-        yield from map(function, tasks)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), context, initializer=_start_worker) as executor:
-        futures = [executor.submit(function, task) for task in tasks]
+
+    def __init__(self, count: int):
+        context = multiprocessing.get_context("spawn")
+        self._others = set(multiprocessing.active_children())
+        self._executor = ProcessPoolExecutor(count, context, initializer=_start_worker) if count > 1 else None
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._executor is None:
+            return
+        if kind is not None:  # interrupted, or a task has failed: finished units are kept, the rest is dropped
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - self._others:
+                process.terminate()
+        self._executor.shutdown()
+
+    def spread(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """Calls `function` on every task and yields what it returns, in the order in which tasks end.
+
+        Raises `UserError` where a worker process is killed.
+        """
+        if self._executor is None:
+            with one_thread():
+                yield from map(function, tasks)
+            return
+        futures = [self._executor.submit(function, task) for task in tasks]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -38,18 +61,25 @@ def spread(function: Callable[[Task], Result], tasks: Iterable[Task], workers: i
                 "a worker process was killed, perhaps for want of memory; what is finished is kept: "
                 "run the same command again, with fewer --workers"
             ) from error
-        finally:
-            for future in futures:
-                future.cancel()
-            if not all(future.done() for future in futures):  # interrupted, or a task has failed
-                for process in multiprocessing.active_children():
-                    process.terminate()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """While open, torch uses one thread in this process."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, also while torch is imported
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -21,33 +21,38 @@ def render(folder: Path) -> list[Path]:
     """
     drawn = []
     with mpl.rc_context(RC):
-        summary = _read(folder / "summary.csv", ["persons", "method", "control", "budget", "macs_fraction", "accuracy"])
+        summary = _read(folder / "summary.csv", ["persons", "method", "control"], _SUMMARY_NUMBERS)
         drawn.append(_save(_accuracy_figure(summary), folder, "accuracy_vs_macs"))
         if (folder / "gates.csv").exists():
-            frame = _read(folder / "gates.csv", ["persons", "identity", "layer", "channel", "probability"])
+            frame = _read(folder / "gates.csv", ["persons", "identity"], ["layer", "channel", "probability"])
             drawn.append(_save(_gates_figure(frame), folder, "gates"))
     return drawn
 
 
-def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+_SUMMARY_NUMBERS = ["budget", "macs_fraction", "n", "accuracy", "accuracy_low", "accuracy_high"]
+
+
+def _read(path: Path, names: list[str], numbers: list[str]) -> pd.DataFrame:
     remedy = "run `pppl compare` with the same --out again, it rewrites the tables from its journal"
     try:
         frame = pd.read_csv(path, keep_default_na=False, na_values={"wilcoxon_p": [""], "ppp_minus_this": [""]})
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: name a folder that `pppl compare` has written") from error
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}; name a folder that `pppl compare` has written"
+        ) from error
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}); {remedy}") from error
-    for column in columns:
+    for column in [*names, *numbers]:
         if column not in frame.columns:
             raise UserError(f"{path} is corrupted: it has no column {column!r}; {remedy}")
-    for column in set(columns) & {"budget", "macs_fraction", "accuracy", "probability", "layer", "channel"}:
+    for column in numbers:
         if frame[column].dtype.kind not in "if" or frame[column].isna().to_numpy().any():
             raise UserError(f"{path} is corrupted: column {column!r} holds something that is no number; {remedy}")
     return frame
 
 
 def _panels(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The frame by protocol (and data set, where there are several), in the order of the table."""
+    """The frame by protocol, in the order of the table."""
     return [(str(name), rows) for name, rows in frame.groupby("persons", sort=False)]
 
 

@@ -33,6 +33,8 @@ def prototype_loss(embedding: Tensor, labels: Tensor, *, scale: float) -> Tensor
     - `labels`: classes or persons, `(B,)`.
     """
     half = len(embedding) // 2
+    if half == 0:
+        return embedding.sum() * 0  # a lone sample has no support
     support, query = embedding.split([half, len(embedding) - half])
     present, index = labels[:half].unique(return_inverse=True)
     one_hot = F.one_hot(index, len(present)).to(embedding.dtype)  # (S, P)

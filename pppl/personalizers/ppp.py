@@ -43,6 +43,10 @@ class RandomMask(PPP):
         super().__init__(method, experiment, "own")
         self.control = "random"
 
+    def _masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
+        # No threshold here: a random mask is one of the same cost.
+        return ScorePruner._masks(self, model, scores, budget)
+
     def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
         generator = torch.Generator().manual_seed(support.seed)
         return [torch.rand(width, generator=generator).to(support.x.device) for width in model.full.widths]

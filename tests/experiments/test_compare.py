@@ -62,6 +62,7 @@ def test_run_json_tells_where_the_results_come_from(tiny: Experiment, results: P
     assert run["packages"]["torch"]
     assert run["hardware"]["cores"] >= 1
     assert run["peak_memory_mib"] > 0
+    assert (run["workers"], run["persons_computed"], run["persons"]) == (1, 8, 8)
 
 
 def test_figures_and_gates_are_written(results: Path):
@@ -81,6 +82,17 @@ def test_a_second_call_computes_nothing_and_changes_nothing(tiny: Experiment, re
     before = contents()
     compare(tiny, results)
     assert contents() == before
+
+
+@pytest.mark.parametrize("content", [None, "", "persons,identity\n1,2\n"])
+def test_a_damaged_gates_file_is_made_again(tiny: Experiment, results: Path, content: str | None):
+    path = results / "gates.csv"
+    whole = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    compare(tiny, results)
+    assert path.read_bytes() == whole
 
 
 def test_the_same_seed_gives_the_same_table(tiny: Experiment, results: Path, tmp_path: Path, monkeypatch):
@@ -155,3 +167,13 @@ def test_the_summary_is_readable(results: Path):
     assert max(map(len, lines)) <= 120
     assert any(line.startswith("l1_finetune") and line.endswith("samples") for line in lines)
     assert any(line.startswith("ppp own") and line.endswith("nothing") for line in lines)
+
+
+def test_the_summary_keeps_budgets_apart(results: Path):
+    summary = pd.read_csv(results / "summary.csv", keep_default_na=False)
+    everything = summary[summary["budget"] == 0.5].assign(budget=1.0, macs_fraction=1.0)
+    text = as_text(pd.concat([summary, everything]), unit="params")
+    assert text.startswith("Accuracy in % [95 % interval] at a budget of 0.2 of the full network's parameters")
+    (line,) = (line for line in text.splitlines() if line.startswith("ppp own"))
+    macs = summary[(summary["method"] == "ppp") & (summary["control"] == "own") & (summary["budget"] == 0.2)]
+    assert f"{macs['macs_fraction'].mean():.1%}" in line

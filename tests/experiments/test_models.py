@@ -58,12 +58,19 @@ def _other_version(path: Path) -> None:
     path.write_bytes(data[:start] + b"0" + data[start + 1 :])
 
 
+def _other_shape(path: Path) -> None:
+    data = path.read_bytes()
+    assert b"[8, 12, 12]" in data
+    path.write_bytes(data.replace(b"[8, 12, 12]", b"[9, 12, 12]"))
+
+
 @pytest.mark.parametrize(
     ("damage", "notice"),
     [
         (_truncate, "is truncated or no safetensors file"),
         (_empty, "is truncated or no safetensors file"),
         (_alter, "is altered"),
+        (_other_shape, "is altered"),
         (_other_version, "is of another version"),
     ],
 )
@@ -138,3 +145,27 @@ def test_saving_is_atomic(one: Experiment, digits: IdentityDataset, tmp_path: Pa
     assert path.read_bytes() == whole
     assert [p.name for p in tmp_path.glob(".*")] == []
     shutil.rmtree(tmp_path)
+
+
+def test_a_read_only_cache_can_be_read_and_says_when_it_cannot_be_written(
+    one: Experiment, digits: IdentityDataset, tmp_path: Path, monkeypatch
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PPPL_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(UserError, match="set PPPL_CACHE to a folder that can be written"):
+        _train(one, digits, tmp_path)
+
+
+def test_the_number_of_threads_changes_nothing(one: Experiment, tmp_path: Path, monkeypatch):
+    weights = []
+    try:
+        for threads in (1, 2):
+            monkeypatch.setenv("PPPL_CACHE", str(tmp_path / f"cache{threads}"))
+            torch.set_num_threads(threads)
+            train(one.replace(**{"backbone.options.widths": [64, 64]}), tmp_path / str(threads))
+            assert torch.get_num_threads() == threads
+            network, _ = load_network(tmp_path / str(threads) / "models" / "full-seed0.safetensors")
+            weights.append(torch.cat([value.flatten().double() for value in network.state_dict().values()]))
+    finally:
+        torch.set_num_threads(1)
+    torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)

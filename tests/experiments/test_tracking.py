@@ -83,7 +83,21 @@ def test_a_training_has_its_curves(tiny: Experiment, runs: dict[str, list[pb.Rec
 
 def test_a_comparison_has_its_summary_and_figures(runs: dict[str, list[pb.Record]]):
     logged = {key: value for row in _history(runs["compare"]) for key, value in row.items()}
-    assert {"summary", "accuracy_vs_macs", "gates"} <= {key.split(".")[0] for key in logged}
+    assert {"table", "summary", "accuracy_vs_macs", "gates"} <= {key.split(".")[0] for key in logged}
+    values: dict[str, float] = {}
+    for record in runs["compare"]:
+        if record.WhichOneof("record_type") == "summary":
+            values |= {
+                item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in record.summary.update
+            }
+    assert 0 <= values["2 classes/ppp/own/0.2"] <= 1
+
+
+def test_a_failed_run_is_marked_as_failed(tmp_path: Path):
+    with pytest.raises(KeyboardInterrupt), track(tmp_path, group="g", name="n", job_type="test", config={}):
+        raise KeyboardInterrupt
+    (end,) = (record.exit for record in _runs(tmp_path)["n"] if record.WhichOneof("record_type") == "exit")
+    assert end.exit_code == 1
 
 
 def test_the_environment_is_left_alone(tmp_path: Path, monkeypatch):

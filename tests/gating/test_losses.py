@@ -50,6 +50,10 @@ def test_without_a_class_in_both_halves_the_loss_is_zero():
     assert torch.isfinite(embedding.grad).all()  # type: ignore[arg-type]
 
 
+def test_a_lone_sample_has_no_prototype():
+    assert prototype_loss(torch.rand(1, 3), torch.tensor([0]), scale=1.0).item() == 0
+
+
 def test_separated_gates_lose_less():
     labels = torch.tensor([0, 1, 0, 1])
     apart = torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [1.0, 1.0]])

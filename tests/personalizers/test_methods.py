@@ -68,6 +68,8 @@ def test_the_threshold_rule_needs_no_budget(tiny: Experiment, model: GlobalModel
         assert mask.sum() == max(1, (values >= 0.5).sum())
     with pytest.raises(UserError, match="l1 has no rule of its own: give a budget"):
         _one(tiny, "l1").personalize(model, support)
+    with pytest.raises(UserError, match="give a budget"):
+        _one(tiny, "ppp", "random").personalize(model, support)
 
 
 def test_a_random_mask_costs_the_same_and_follows_its_seed(tiny: Experiment, model: GlobalModel, support: Support):
