@@ -96,4 +96,4 @@ def key_of(row: Row) -> tuple[Any, ...]:
 def write_table(path: Path, frame: pd.DataFrame) -> None:
     """Writes a CSV, atomically."""
     with replacing(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
+        frame.to_csv(temporary, index=False, lineterminator="\n", float_format="%.8g")

@@ -1,6 +1,8 @@
 """`ocap`: channels ranked by their activations on the support set; no gates, no training.
 
-After OCAP (on-device class-aware pruning): the strongest cheap competitor, since it is PPP's last step without gates.
+After OCAP (Ma et al., Journal of Systems Architecture 2023): the strongest cheap competitor, since it is PPP's last
+step without gates. Ours ranks by the activations' L2 norm over the whole support set; the paper's per-image top-k with
+frequencies, its data selection and its fine-tuning are left out.
 """
 
 import torch

@@ -66,7 +66,13 @@ def test_the_gated_module_adds_up_its_losses(tiny: Experiment, digits: IdentityD
 
 def test_training_reaches_the_target_rate(digits: IdentityDataset, tmp_path: Path):
     experiment = Experiment().replace(
-        **{"training.epochs": 12, "ppp.target_rate": 0.4, "ppp.target_weight": 5.0, "training.learning_rate": 0.02}
+        **{
+            "training.epochs": 12,
+            "training.batch_size": 64,
+            "ppp.target_rate": 0.4,
+            "ppp.target_weight": 5.0,
+            "training.learning_rate": 0.02,
+        }
     )
     spec = spec_for("convnet", {"widths": (8, 12)}, digits.input_shape, 10)
     module, _ = fit(
