@@ -94,6 +94,6 @@ def key_of(row: Row) -> tuple[Any, ...]:
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
-    """Writes a CSV, atomically."""
+    """Writes a CSV, atomically, with 8 decimals."""
     with replacing(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n", float_format="%.8g")
+        frame.round(8).to_csv(temporary, index=False, lineterminator="\n")

@@ -4,6 +4,7 @@ from math import prod
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -32,7 +33,11 @@ class Gate(nn.Module):
         """`(B, C_in, ...)` to logits, `(B, C)`."""
         # A sum, scaled when it is small: its gradient is a view, that of a mean a division at every position.
         pooled = x.sum(tuple(range(2, x.ndim))) / prod(x.shape[2:])  # (B, C_in)
-        return self.logits(torch.relu_(self.norm(self.hidden(pooled))))
+        # Functions, since calling a module costs as much as one of these small products.
+        norm = self.norm
+        statistics = norm.running_mean, norm.running_var, norm.weight, norm.bias
+        hidden = F.batch_norm(F.linear(pooled, self.hidden.weight), *statistics, self.training)
+        return F.linear(hidden.relu_(), self.logits.weight, self.logits.bias)
 
 
 def straight_through(activations: Tensor, logits: Tensor, noise: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

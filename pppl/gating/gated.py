@@ -1,6 +1,7 @@
 """Puts gates on a backbone, which stays as it is."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import torch
@@ -25,6 +26,10 @@ class GatedOutput(NamedTuple):
     def embedding(self) -> Tensor:
         """E(x), all open probabilities side by side, `(B, D)`."""
         return torch.cat(self.gate_logits, dim=1).sigmoid()
+
+
+class _AllDecided(Exception):
+    """Ends a forward pass at the last gate."""
 
 
 class GatedNetwork(nn.Module):
@@ -56,12 +61,34 @@ class GatedNetwork(nn.Module):
 
         - `masks`: per group `(C_l,)`, used in place of the gate's own decision; None where the gate decides.
         """
-        gate_logits: list[Tensor] = []
         gates: list[Tensor] = []
+        gate_logits: list[Tensor] = []
+        logits = self._run(x, masks, gates, gate_logits, whole=True)
+        assert logits is not None
+        return GatedOutput(logits, gates, gate_logits)
+
+    def decide(self, x: Tensor, masks: Sequence[Tensor | None] | None = None) -> list[Tensor]:
+        """The `gate_logits` that `forward` gives; the pass ends at the last gate, what comes after it is not needed."""
+        gate_logits: list[Tensor] = []
+        self._run(x, masks, [], gate_logits, whole=False)
+        return gate_logits
+
+    def _run(
+        self,
+        x: Tensor,
+        masks: Sequence[Tensor | None] | None,
+        gates: list[Tensor],
+        gate_logits: list[Tensor],
+        *,
+        whole: bool,
+    ) -> Tensor | None:
+        """Fills `gates` and `gate_logits`; the logits, or None where the pass ends at the last gate."""
         noise = self._noise(x) if self.training else None
 
         def decide(index: int, inputs: Tensor) -> None:
             gate_logits.append(self.gates[index](inputs))
+            if not whole and index == len(self.gates) - 1:
+                raise _AllDecided
 
         def gate(index: int, activations: Tensor) -> Tensor:
             logits = gate_logits[index]
@@ -74,9 +101,9 @@ class GatedNetwork(nn.Module):
             gates.append(hard)
             return gated
 
-        with hook_groups(self.backbone, before=decide, after=gate):
-            logits = self.backbone(x)
-        return GatedOutput(logits, gates, gate_logits)
+        with suppress(_AllDecided), hook_groups(self.backbone, before=decide, after=gate):
+            return self.backbone(x)
+        return None
 
     def _noise(self, x: Tensor) -> Sequence[Tensor]:
         """Noise for all gates from one draw, per group `(B, C_l)`."""

@@ -11,7 +11,7 @@ from .gated import GatedNetwork
 Rule = Callable[[list[Tensor]], list[Tensor]]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def prototype(network: GatedNetwork, x: Tensor, *, sequential: Rule | None = None) -> list[Tensor]:
     """Mean open probability of each channel over the support set, per group `(C_l,)`.
 
@@ -25,13 +25,13 @@ def prototype(network: GatedNetwork, x: Tensor, *, sequential: Rule | None = Non
     if network.training:
         network.eval()
     if sequential is None:
-        return [logits.sigmoid().mean(0) for logits in network(x).gate_logits]
+        return list(torch.cat(network.decide(x), 1).sigmoid().mean(0).split(network.backbone.widths))
     decided: list[Tensor] = []
     scores: list[Tensor] = []
     count = len(network.gates)
     for index in range(count):
         fixed = [*decided, *[None] * (count - index)]
-        later = [logits.sigmoid().mean(0) for logits in network(x, fixed).gate_logits[index:]]
+        later = [logits.sigmoid().mean(0) for logits in network.decide(x, fixed)[index:]]
         mask = sequential([*scores, *later])[index]
         decided.append(mask.to(x.dtype))
         scores.append(torch.where(mask, torch.inf, -torch.inf))

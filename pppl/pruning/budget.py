@@ -44,29 +44,22 @@ def budget_masks(
     flat = np.concatenate(arrays)
     layer = np.repeat(np.arange(len(arrays)), [len(a) for a in arrays])
     order = np.argsort(-flat, kind="stable")
-    candidates = layer[order[: np.isfinite(flat[order]).sum() + np.isposinf(flat).sum()]]
+    candidates = layer[order[: np.count_nonzero(flat > -np.inf)]]
     full = np.array([len(a) for a in arrays])
-
-    def widths(count: int) -> np.ndarray:
-        """Channels per layer when the best `count` of all are wanted; never decreasing in `count`."""
-        wanted = np.bincount(candidates[:count], minlength=len(full))
-        rounded = np.maximum(wanted // round_to * round_to, np.minimum(round_to, full))
-        return np.where(wanted == full, full, rounded)
-
-    least = cost.fraction(widths(0), unit)
-    if least > budget:
+    # Row n: channels per layer when the best n of all are wanted; no column ever decreases.
+    wanted = np.zeros((len(candidates) + 1, len(full)), np.int64)
+    np.cumsum(candidates[:, None] == np.arange(len(full)), axis=0, out=wanted[1:])
+    rounded = np.maximum(wanted // round_to * round_to, np.minimum(round_to, full))
+    widths = np.where(wanted == full, full, rounded)
+    fractions = cost.fraction(widths, unit)
+    if fractions[0] > budget:
+        least = f"{ceil(fractions[0] * 1e4) / 1e4:g}"
         raise UserError(
             f"budget {budget:g} is too small: the smallest network, {_channels(round_to)} per layer, takes "
-            f"{ceil(least * 1e4) / 1e4:g} of the {unit}; the least possible budget is {ceil(least * 1e4) / 1e4:g}"
+            f"{least} of the {unit}; the least possible budget is {least}"
         )
-    low, high = 0, len(candidates)  # `low` always fits
-    while low < high:
-        middle = (low + high + 1) // 2
-        if cost.fraction(widths(middle), unit) <= budget:
-            low = middle
-        else:
-            high = middle - 1
-    return [torch.from_numpy(_best(a, int(w))).to(device) for a, w in zip(arrays, widths(low), strict=True)]
+    kept = widths[np.count_nonzero(fractions <= budget) - 1]
+    return [torch.from_numpy(_best(a, int(k))).to(device) for a, k in zip(arrays, kept, strict=True)]
 
 
 def _channels(count: int) -> str:

@@ -22,14 +22,14 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class _Form:
-    """c + l.w + w'Qw, exact in 64-bit integers."""
+    """c + l.w + w'Qw for widths w, `(L,)` or `(N, L)`, exact in 64-bit integers."""
 
     constant: int
     linear: np.ndarray  # (L,)
     quadratic: np.ndarray  # (L, L)
 
-    def __call__(self, widths: np.ndarray) -> int:
-        return self.constant + int(self.linear @ widths + widths @ self.quadratic @ widths)
+    def __call__(self, widths: np.ndarray) -> np.ndarray:
+        return self.constant + widths @ self.linear + (widths @ self.quadratic * widths).sum(-1)
 
 
 class _FormBuilder:
@@ -90,10 +90,10 @@ class CostModel:
     def __call__(self, widths: Sequence[int] | np.ndarray) -> Cost:
         """Cost with `widths` channels kept per group."""
         array = np.asarray(widths, np.int64)
-        return Cost(macs=self._macs(array), params=self._params(array))
+        return Cost(macs=int(self._macs(array)), params=int(self._params(array)))
 
-    def fraction(self, widths: Sequence[int] | np.ndarray, unit: str = "macs") -> float:
-        """Cost relative to the full network's; `unit` is `macs` or `params`."""
+    def fraction(self, widths: Sequence[int] | np.ndarray, unit: str = "macs") -> np.ndarray:
+        """Cost relative to the full network's, for `(L,)` widths or each row of `(N, L)`, in `macs` or `params`."""
         form = self._macs if unit == "macs" else self._params
         return form(np.asarray(widths, np.int64)) / getattr(self.full, unit)
 

@@ -1,6 +1,5 @@
 """From masks to a physically smaller network: plain modules, no gates, no masks."""
 
-import copy
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -26,18 +25,18 @@ def slice_network(backbone: Backbone, masks: Sequence[Tensor]) -> Backbone:
 
     - `masks`: per group, `(C_l,)`, boolean, at least one True.
     """
-    smaller = _copy_modules(backbone)
-    modules = dict(smaller.named_modules())
+    copies: dict[str, tuple[nn.Module, nn.Module]] = {}
+    smaller = _copy_modules(backbone, "", copies)
     widths = []
     for group, mask in zip(backbone.groups, masks, strict=True):
         kept = mask.nonzero().flatten()
         widths.append(len(kept))
         for path in (group.producer, *group.followers):
-            _keep(modules[path], kept, dim=0)
+            _keep(copies[path][0], kept, dim=0)
         for path in group.consumers:
-            _keep(modules[path], kept, dim=1)
+            _keep(copies[path][0], kept, dim=1)
     smaller.spec = backbone.spec.with_widths(widths)
-    for module, original in zip(smaller.modules(), backbone.modules(), strict=True):
+    for module, original in copies.values():
         for name, value in module._parameters.items():
             if value is not None:
                 own = value.clone() if value is original._parameters[name] else value
@@ -48,11 +47,14 @@ def slice_network(backbone: Backbone, masks: Sequence[Tensor]) -> Backbone:
     return smaller
 
 
-def _copy_modules(module: Module) -> Module:
-    """The module tree with every container copied and every tensor shared."""
-    twin = copy.copy(module)
-    twin.__dict__.update({key: value.copy() for key, value in module.__dict__.items() if isinstance(value, dict)})
-    twin._modules.update({name: _copy_modules(child) for name, child in module._modules.items() if child is not None})
+def _copy_modules(module: Module, path: str, copies: dict[str, tuple[nn.Module, nn.Module]]) -> Module:
+    """The module tree with every container copied and every tensor shared; `copies` gets copy and original by path."""
+    twin = type(module).__new__(type(module))
+    twin.__dict__.update({k: v.copy() if isinstance(v, dict) else v for k, v in module.__dict__.items()})
+    copies[path] = twin, module
+    for name, child in module._modules.items():
+        if child is not None:
+            twin._modules[name] = _copy_modules(child, f"{path}.{name}" if path else name, copies)
     return twin
 
 
@@ -63,8 +65,8 @@ def _keep(layer: nn.Module, kept: Tensor, dim: int) -> None:
             if value is not None and value.ndim > dim:
                 tensors[name] = value.index_select(dim, kept)  # type: ignore[assignment]
     for name in _STATED[dim]:
-        if hasattr(layer, name):
-            setattr(layer, name, len(kept))
+        if name in layer.__dict__:
+            layer.__dict__[name] = len(kept)
 
 
 def artifact_bytes(network: nn.Module) -> int:

@@ -47,6 +47,16 @@ def test_a_prototype_is_the_mean_open_probability(network: GatedNetwork):
         torch.testing.assert_close(values, logits.sigmoid().mean(0))
 
 
+def test_deciding_gives_the_gates_of_a_whole_pass(network: GatedNetwork):
+    x = torch.rand(5, 1, 8, 8)
+    masks = [torch.tensor([1.0, 0, 1, 0, 1, 1]), None, None]
+    for given in (None, masks):
+        whole = network(x, given)
+        for a, b in zip(network.decide(x, given), whole.gate_logits, strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.backbone.modules())
+
+
 def test_sequential_prototypes_see_the_pruned_network(network: GatedNetwork):
     x = torch.rand(5, 1, 8, 8)
     scores = prototype(network, x, sequential=threshold_masks)
