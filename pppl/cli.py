@@ -12,7 +12,7 @@ from . import __version__
 from .config import Experiment, load
 from .errors import UserError, unknown
 
-_EPILOG = "Every key of an experiment can be set: --training.epochs 5 --persons.shots=10 --budgets [0.1,0.2]"
+_EPILOG = "Every key of an experiment can be set: --training.epochs 5 --persons.shots=10 --budgets '[0.1, 0.2]'"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,6 +1,9 @@
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -123,6 +126,29 @@ def test_ctrl_c_ends_with_one_line(tiny_yaml: Path, tmp_path: Path, monkeypatch,
     monkeypatch.setattr("pppl.experiments.compare.global_model", interrupt)
     assert main(["compare", str(tiny_yaml), "--out", str(tmp_path / "out"), "--workers", "1"]) == 130
     assert capsys.readouterr().err.splitlines()[-1].startswith("pppl: interrupted; what is finished is kept")
+
+
+@pytest.mark.parametrize("command", [["train"], ["compare", "--workers", "2"]])
+def test_ctrl_c_in_mid_training_is_told_in_one_line(command: list[str], tiny_yaml: Path, tmp_path: Path):
+    verb, *options = command
+    arguments = [str(tiny_yaml), "--training.epochs", "2000", "--out", str(tmp_path / "out"), *options]
+    environment = os.environ | {"PPPL_CACHE": str(tmp_path / "cache")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pppl", verb, *arguments], stderr=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("pppl: training full"):
+            break
+    while not list((tmp_path / "out" / "training").glob("*/metrics.csv")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in rest
+    assert rest.splitlines()[-1].startswith("pppl: interrupted; what is finished is kept")
+    assert not list((tmp_path / "cache").glob("*"))
 
 
 def test_bench_writes_ratios_against_named_peers(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

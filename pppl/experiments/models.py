@@ -3,7 +3,9 @@
 import dataclasses
 import hashlib
 import json
+import multiprocessing
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -142,6 +144,8 @@ def _train(
             seed=recipe.seed,
             folder=Path(scratch),
             log_epoch=tracker.log,
+            progress=sys.stderr.isatty()
+            and multiprocessing.parent_process() is None,  # workers have no line of their own
         )
         (Path(scratch) / "metrics.csv").replace(logs / f"{name}.csv")
         tracker.summary({f"best_{key}": value for key, value in metrics.items()})

@@ -40,7 +40,7 @@ class Workers:
         if kind is not None:  # interrupted, or a task has failed: finished units are kept, the rest is dropped
             self._executor.shutdown(wait=False, cancel_futures=True)
             for process in set(multiprocessing.active_children()) - self._others:
-                process.terminate()
+                process.kill()  # Lightning catches the gentler signal; all that workers write is written atomically
         self._executor.shutdown()
 
     def spread(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:

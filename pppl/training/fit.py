@@ -70,7 +70,10 @@ def fit(
     with warnings.catch_warnings():
         # Lightning 2.6 asks torch 2.13 in a way that it deprecates.
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
-        trainer.fit(module, datamodule=InMemoryData(dataset, module.training_config.batch_size, seed))
+        try:
+            trainer.fit(module, datamodule=InMemoryData(dataset, module.training_config.batch_size, seed))
+        except SystemExit as end:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from end
     checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
     return module.cpu().eval(), {**history[checkpoint["epoch"]], "epoch": float(checkpoint["epoch"])}
