@@ -51,6 +51,6 @@ def accuracy_vs_macs(summary: pd.DataFrame, ax: Axes) -> Axes:
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     ax.set_ylim(0, 1.04)
     ax.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
-    ax.set_xlabel("MACs, fraction of the full network's")
+    ax.set_xlabel("fraction of the full MACs")
     ax.grid(axis="y", lw=0.4, alpha=0.5)
     return ax
