@@ -59,11 +59,12 @@ def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list
     gated = {p.gates for p in personalizers_for(experiment)} - {None}
     ppp = {"ppp": experiment.ppp, "gated": dataclasses.replace(experiment.ppp, prototype_weight=0.0)}
     backbone = experiment.backbone
+    spec = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes))).spec
     return [
         Recipe(
             kind=kind,
             dataset_sha256=dataset.sha256,
-            spec=build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes))).spec,
+            spec=spec,
             training=dataclasses.asdict(experiment.training),
             ppp=ppp.get(kind),
             seed=seed,
