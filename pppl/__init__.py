@@ -3,7 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .config import Experiment, load
+from .config import Experiment
+from .reading import load
 
 if TYPE_CHECKING:
     from .experiments.compare import compare

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import __version__
-from .config import Experiment, load
+from .config import Experiment
 from .errors import UserError, unknown
+from .reading import load
 
 _EPILOG = "Every key of an experiment can be set: --training.epochs 5 --persons.shots=10 --budgets '[0.1, 0.2]'"
 
@@ -83,9 +84,10 @@ def _demo(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
 
 
 def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
+    experiment = load(options.experiment, overrides, fast=options.fast)
     if options.data is not None:
-        overrides = {"data.name": options.data, **overrides}
-    experiment = load(options.experiment, overrides)
+        name = f"{experiment.name}-{Path(options.data).stem}"  # not the folder of the experiment's own data
+        experiment = experiment.replace(**{"data.name": options.data, "name": overrides.get("name", name)})
     _run_comparison(experiment, options.out or Path("results") / experiment.name, options.workers)
 
 
@@ -103,7 +105,7 @@ def _run_comparison(experiment: Experiment, out: Path, workers: int) -> None:
 def _train(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     from .experiments.train import train
 
-    experiment = load(options.experiment, overrides)
+    experiment = load(options.experiment, overrides, fast=options.fast)
     out = options.out or Path("results") / f"{experiment.name}-train"
     print(train(experiment, out).to_string(index=False))
     print(f"\nNetworks and logs are in {out}")
@@ -117,6 +119,11 @@ def _figures(options: argparse.Namespace, _: dict[str, Any]) -> None:
 
 
 def _data(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    if options.action == "prepare":
+        from .data.prepare import prepare
+
+        print(prepare(options.name))
+        return
     from .data import SOURCES
 
     rows = [("name", "samples", "size", "identities", "licence", "present")]
@@ -136,7 +143,7 @@ def _bench(options: argparse.Namespace, _: dict[str, Any]) -> None:
 
 
 def _add_experiment(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.yaml")
+    _add_file(parser)
     _add_out(parser)
 
 
@@ -152,9 +159,14 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.yaml")
+    _add_file(parser)
     _add_demo(parser)
-    parser.add_argument("--data", metavar="NAME", help="another data set, see `pppl data list`")
+    parser.add_argument("--data", metavar="NAME|FILE.npz", help="another data set: see `pppl data list`, or a file")
+
+
+def _add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.yaml")
+    parser.add_argument("--fast", action="store_true", help="apply the file's section `fast`: a look in a minute")
 
 
 def _add_figures(parser: argparse.ArgumentParser) -> None:
@@ -162,11 +174,14 @@ def _add_figures(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["list"])
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
+    actions.add_parser("list", help="show every data set, and whether it is present")
+    prepare = actions.add_parser("prepare", help="download a data set, check it and unpack it")
+    prepare.add_argument("name", metavar="NAME", help="a name from `pppl data list`")
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="NAME", help="gating, surgery, personalize (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="gating, loader, surgery, personalize (default: all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to a file")
 
 
@@ -176,6 +191,6 @@ _VERBS: dict[str, _Verb] = {
     "compare": (_compare, "compare methods on the same persons, support and budgets", _add_compare),
     "train": (_train, "train the global networks of an experiment", _add_experiment),
     "figures": (_figures, "draw the figures of a results folder again", _add_figures),
-    "data": (_data, "list the data sets", _add_data),
+    "data": (_data, "list the data sets, or download one", _add_data),
     "bench": (_bench, "measure speed as ratios against named peers", _add_bench),
 }

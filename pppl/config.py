@@ -5,11 +5,9 @@ a notebook builds an experiment in one line: `Experiment().replace(**{"training.
 """
 
 import dataclasses
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from pathlib import Path
 from typing import Any, Literal
 
 from .errors import UserError, unknown
@@ -22,33 +20,51 @@ def _require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Which data set.
+    """Which data set; 0 for all of it, other numbers for a quick look.
 
-    - `name`: a registered source (`pppl data list`).
+    - `name`: a registered source (`pppl data list`), or the path of an `.npz` file.
+    - `classes`: the first so many classes.
+    - `people`: so many of the people, drawn at random.
+    - `samples`: so many samples of each class, split and person.
     """
 
     name: str = "digits"
+    classes: int = 0
+    people: int = 0
+    samples: int = 0
+
+    def __post_init__(self) -> None:
+        for key in ("classes", "people", "samples"):
+            value = getattr(self, key)
+            _require(value >= 0 and value != 1, f"data.{key} is {value}: 0 (all) or at least 2")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Persons:
     """Who is personalized.
 
-    - `protocol`: `classes`, a person is a subset of the classes.
-    - `classes`: sizes of the subsets; each size gives `count` persons.
-    - `shots`: support samples per class, drawn from the training split.
+    - `protocol`: `classes`, a person is a subset of the classes; `person`, a speaker or writer with all classes;
+      `person+classes`, a speaker with some classes; `auto`, the last where the data set knows whose its samples are,
+      else the first.
+    - `split`: `official`, the data set's own; `random`, people (or samples) are held out by seed.
+    - `classes`: sizes of the subsets; each size gives at most `count` persons, seen and unseen ones apart.
+    - `shots`: support samples per class.
+    - `queries`: query samples per class, at most; 0 for all.
     - `query`: the split that the query samples come from. Everything that is tuned is tuned on `validation`.
     """
 
-    protocol: Literal["classes"] = "classes"
+    protocol: Literal["auto", "classes", "person", "person+classes"] = "auto"
+    split: Literal["official", "random"] = "official"
     classes: tuple[int, ...] = (2, 3, 5)
     count: int = 20
     shots: int = 5
+    queries: int = 0
     query: Literal["test", "validation"] = "test"
 
     def __post_init__(self) -> None:
         _require(self.count >= 2, f"persons.count is {self.count}: the control `other` needs at least 2 persons")
         _require(self.shots >= 1, f"persons.shots is {self.shots}: a support set needs at least 1 sample per class")
+        _require(self.queries >= 0, f"persons.queries is {self.queries}: 0 (all) or more")
         _require(min(self.classes, default=0) >= 1, f"persons.classes is {list(self.classes)}: give sizes of 1 or more")
         _require(
             len(set(self.classes)) == len(self.classes),
@@ -62,20 +78,27 @@ class Backbone:
 
     - `name`: a registered backbone.
     - `options`: keyword arguments of its constructor, such as `widths`.
+    - `weights`: a state dict to start from, `.npz`, `.safetensors` or a Lightning checkpoint; relative to here or to
+      the data folder. Empty: random weights.
     """
 
     name: str = "convnet"
     options: dict[str, Any] = field(default_factory=dict)
+    weights: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How every global network is trained, gated or not: AdamW with a one-cycle learning rate."""
+    """How every global network is trained, gated or not: AdamW with a one-cycle learning rate.
+
+    - `augment`: random changes of each batch, by name: `crop`, `flip`, `shift`, `specaugment`.
+    """
 
     epochs: int = 60
     batch_size: int = 256
     learning_rate: float = 1e-2
     weight_decay: float = 1e-3
+    augment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1, f"training.epochs is {self.epochs}: at least 1")
@@ -189,6 +212,8 @@ class Experiment:
 
         Raises `UserError` for an unknown key, a value of the wrong type or one out of range.
         """
+        from .reading import all_keys, from_dict
+
         tree = self.to_dict()
         for key, value in changes.items():
             *path, last = key.split(".")
@@ -196,7 +221,7 @@ class Experiment:
             for part in path:
                 node = node.get(part, {}) if isinstance(node, dict) else {}
             if not isinstance(node, dict) or (last not in node and path != ["backbone", "options"]):
-                raise unknown("key", key, [*_keys(tree)])
+                raise unknown("key", key, [*all_keys(tree)])
             node[last] = value
         return from_dict(tree)
 
@@ -209,79 +234,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in tree.items():
-        yield prefix + key
-        if isinstance(value, Mapping):
-            yield from _keys(value, f"{prefix}{key}.")
-
-
-def _check_keys(given: Mapping[str, Any], valid: Mapping[str, Any], prefix: str = "") -> None:
-    for key, value in given.items():
-        name = f"{prefix}{key}"
-        if key not in valid:
-            raise unknown("key", name, [prefix + other for other in valid])
-        if value is None:
-            raise UserError(f"{name} is empty: give it a value or leave the key out")
-        if isinstance(valid[key], Mapping):
-            if not isinstance(value, Mapping):
-                keys = ", ".join(valid[key]) or "of the backbone's constructor"
-                raise UserError(f"{name} is {value!r}: it is a section with the keys {keys}")
-            if name != "backbone.options":
-                _check_keys(value, valid[key], f"{name}.")
-
-
-def from_dict(tree: Mapping[str, Any]) -> Experiment:
-    """An experiment from nested plain values, such as a YAML file's; what is left out keeps its default.
-
-    Raises `UserError` naming the key that is unknown, of the wrong type or out of range.
-    """
-    import jsonargparse
-
-    _check_keys(tree, Experiment().to_dict())
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Experiment)
-    try:
-        return Experiment(**vars(parser.instantiate(parser.parse_object(dict(tree)))))
-    except UserError:
-        raise
-    except Exception as error:  # jsonargparse raises several kinds, with the key in the first line
-        raise UserError(_readable(str(error))) from error
-
-
-def _readable(message: str) -> str:
-    """jsonargparse's message as one line: `training.epochs: expected int, got 'x'`."""
-    line = " ".join(message.split())
-    found = re.fullmatch(r'Parser key "(?P<key>[^"]+)": Expected a (?P<type>.+?)\. Got value: (?P<value>.*)', line)
-    if found is None:
-        return line
-    kind = re.sub(r"<class '([^']+)'>", r"\1", found["type"]).replace("typing.Literal", "one of ")
-    if kind == "tuple":
-        return f"{found['key']}: expected a list, got {found['value']!r}: write [{found['value']}]"
-    return f"{found['key']}: expected {kind}, got {found['value']!r}"
-
-
-def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
-    """Reads an experiment from a YAML file, then applies dotted `overrides`.
-
-    Raises `UserError` where the file is missing, is no mapping, or holds an unknown or mistyped key.
-    """
-    import yaml
-
-    path = Path(path)
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; name an experiment's YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    tree = {} if tree is None else tree
-    if not isinstance(tree, dict):
-        raise UserError(f"{path} holds a {type(tree).__name__}, not a mapping: write lines such as `budgets: [0.1]`")
-    try:
-        experiment = from_dict({"name": path.stem, **tree})
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-    return experiment.replace(**(overrides or {}))

@@ -28,6 +28,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]):
         f"try: pppl.cli.main({arguments!r})\n"
         "except SystemExit as end: assert end.code == 0\n"
         "heavy = {'torch', 'numpy', 'pandas', 'wandb', 'matplotlib', 'scipy', 'pytorch_lightning', 'jsonargparse'}\n"
+        "heavy |= {'pooch', 'requests', 'soundfile', 'PIL'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
@@ -58,7 +59,12 @@ def test_importing_the_package_imports_no_torch():
         (["compare", "TINY", "--seeds=[-1]"], "seeds holds -1"),
         (["compare", "TINY", "--training.weight_decay=-1"], "training.weight_decay is -1.0"),
         (["compare", "TINY", "--backbone.options.widths=[]"], "backbone convnet refuses"),
-        (["compare", "TINY", "--backbone.options.dims=3"], "backbone convnet refuses"),
+        (["compare", "TINY", "--backbone.options.dims=3"], "option dims = 3, the data have 2: leave it out"),
+        (["compare", "TINY", "--training.augment=[flop]"], "unknown augmentation 'flop': did you mean 'flip'?"),
+        (["compare", "TINY", "--backbone.weights=w.npz"], "backbone.weights is 'w.npz': no such file"),
+        (["compare", "TINY", "--data.classes=11"], "data.classes is 11, but digits has 10"),
+        (["compare", "TINY", "--persons.protocol=person"], "does not say whose its samples are"),
+        (["compare", "TINY", "--fast"], "has no section `fast`"),
         (["figures", "none"], "cannot read none/summary.csv: No such file or directory"),
         (["figures", "TINY"], "Not a directory"),
         (["bench", "surgery", "--json", "TINY/bench.json"], "choose another folder"),
@@ -92,14 +98,6 @@ def test_corrupted_tables_are_named(tmp_path: Path, capsys: pytest.CaptureFixtur
         error = _fails(capsys, "figures", str(tmp_path))
         assert "summary.csv is corrupted" in error
         assert "pppl compare" in error
-
-
-def test_the_data_list_shows_the_sources(capsys: pytest.CaptureFixture[str]):
-    assert main(["data", "list"]) == 0
-    header, digits = capsys.readouterr().out.splitlines()
-    assert header.split()[:3] == ["name", "samples", "size"]
-    assert digits.startswith("digits")
-    assert digits.endswith("yes")
 
 
 def test_compare_train_and_figures_run(tiny_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

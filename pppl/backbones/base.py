@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -14,11 +14,12 @@ from torch import Tensor, nn
 class ChannelGroup:
     """Channels that are removed together, as paths of modules inside the backbone.
 
-    - `producer`: the convolution whose output channels these are.
+    - `producer`: the convolution whose output channels these are; a depthwise one where it reads a selection of them.
     - `output`: the module, after batch normalization and activation, whose output a mask multiplies. Masking there
       equals slicing exactly; before the normalization a masked channel would leave its beta behind.
-    - `followers`: modules with one set of parameters per channel (batch normalization, depthwise convolutions).
-    - `consumers`: convolutions and linear layers that read these channels.
+    - `followers`: modules with one set of parameters per channel (batch normalization, depthwise convolutions), or
+      that know which channels are there (`ChannelIndex`).
+    - `consumers`: convolutions and linear layers that read these channels; none where a `ChannelIndex` puts them back.
     """
 
     producer: str
@@ -55,8 +56,12 @@ class ShapeSpec:
 
 
 class Backbone(nn.Module):
-    """A network with a `spec` to rebuild it from and `groups` of removable channels, in the forward pass's order."""
+    """A network with a `spec` to rebuild it from and `groups` of removable channels, in the forward pass's order.
 
+    `dims` tells which samples it takes: 1 for series `(C, T)`, 2 for images and spectrograms `(C, H, W)`.
+    """
+
+    dims: ClassVar[tuple[int, ...]] = (2,)
     spec: ShapeSpec
     groups: tuple[ChannelGroup, ...]
 
@@ -64,6 +69,18 @@ class Backbone(nn.Module):
     def widths(self) -> tuple[int, ...]:
         """Channels per group."""
         return tuple(self.spec.options["widths"])
+
+
+def chosen_widths(widths: Sequence[int] | None, full: Sequence[int]) -> tuple[int, ...]:
+    """The channels of each group: `widths`, or all where it is None. Raises `ValueError` where they do not fit."""
+    if widths is None:
+        return tuple(full)
+    if len(widths) != len(full):
+        raise ValueError(f"widths holds {len(widths)} numbers, the network has {len(full)} groups of channels")
+    for index, (width, most) in enumerate(zip(widths, full, strict=True)):
+        if not 1 <= width <= most:
+            raise ValueError(f"widths[{index}] is {width}, that group has 1 to {most} channels")
+    return tuple(widths)
 
 
 @contextmanager

@@ -16,11 +16,14 @@ class ConvNet(Backbone):
 
     - `in_channels`, `num_classes`: of the data.
     - `dims`: 1 for `(B, C, T)`, 2 for `(B, C, H, W)`.
-    - `widths`: output channels of each layer.
+    - `widths`: output channels of each layer; four layers of 64 by default.
     """
 
-    def __init__(self, *, in_channels: int, num_classes: int, dims: int = 2, widths: Sequence[int] = (64, 64, 64, 64)):
+    dims = (1, 2)
+
+    def __init__(self, *, in_channels: int, num_classes: int, dims: int = 2, widths: Sequence[int] | None = None):
         super().__init__()
+        widths = _WIDTHS if widths is None else widths
         if dims not in _PARTS or not widths or min(widths) < 1:
             raise ValueError("dims is 1 or 2, widths one or more numbers of 1 or more")
         self.layers = nn.ModuleList()
@@ -71,6 +74,7 @@ class _Layer(nn.Module):
         return self.pool(self.act(self.norm(self.conv(x))))
 
 
+_WIDTHS = (64, 64, 64, 64)
 _HALVED_AFTER = (0, 1)
 _PARTS = {
     1: (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d),

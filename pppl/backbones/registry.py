@@ -2,13 +2,41 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ..errors import UserError, unknown
 from .base import Backbone, ShapeSpec
+from .bc_resnet import BCResNet
 from .convnet import ConvNet
+from .ds_cnn import DSCNN
+from .resnet import CifarResNet, ResNet18
+from .tang_lin import TangLinNet
+from .tc_resnet import TCResNet
 
-BACKBONES: dict[str, Callable[..., Backbone]] = {"convnet": ConvNet}
+# What a constructor takes by position is fixed by the name; its keywords are the backbone's options.
+BACKBONES: dict[str, Callable[..., Backbone]] = {
+    "convnet": ConvNet,
+    "resnet20": partial(CifarResNet, 20),
+    "resnet32": partial(CifarResNet, 32),
+    "resnet44": partial(CifarResNet, 44),
+    "resnet56": partial(CifarResNet, 56),
+    "resnet110": partial(CifarResNet, 110),
+    "resnet18": ResNet18,
+    "res8": partial(TangLinNet, "res8", pool=(4, 3)),
+    "res15": partial(TangLinNet, "res15"),
+    "res26": partial(TangLinNet, "res26", pool=(2, 2)),
+    "res8_narrow": partial(TangLinNet, "res8_narrow", width=19, pool=(4, 3)),
+    "res15_narrow": partial(TangLinNet, "res15_narrow", width=19),
+    "res26_narrow": partial(TangLinNet, "res26_narrow", width=19, pool=(2, 2)),
+    "ds_cnn_s": partial(DSCNN, "ds_cnn_s", width=64),
+    "ds_cnn_m": partial(DSCNN, "ds_cnn_m", width=172),
+    "ds_cnn_l": partial(DSCNN, "ds_cnn_l", width=276),
+    "tc_resnet8": partial(TCResNet, "tc_resnet8"),
+    "tc_resnet14": partial(TCResNet, "tc_resnet14"),
+    "bc_resnet": BCResNet,
+}
+_TAKEN = {1: "series (C, T)", 2: "images or spectrograms (C, H, W)"}
 
 
 def build(spec: ShapeSpec) -> Backbone:
@@ -16,11 +44,9 @@ def build(spec: ShapeSpec) -> Backbone:
 
     Raises `UserError` for an unknown backbone or option, or a value that its constructor refuses.
     """
-    if spec.backbone not in BACKBONES:
-        raise unknown("backbone", spec.backbone, BACKBONES)
-    constructor = BACKBONES[spec.backbone]
+    constructor = _constructor(spec.backbone)
+    parameters = inspect.signature(constructor).parameters
     for option in spec.options:
-        parameters = inspect.signature(constructor).parameters
         if option not in parameters:
             raise unknown(f"option of backbone {spec.backbone}", option, parameters)
     try:
@@ -30,6 +56,36 @@ def build(spec: ShapeSpec) -> Backbone:
 
 
 def spec_for(name: str, options: Mapping[str, Any], input_shape: tuple[int, ...], num_classes: int) -> ShapeSpec:
-    """The spec of a backbone for data of one shape, `(C, H, W)` or `(C, T)`."""
-    data = {"in_channels": input_shape[0], "num_classes": num_classes, "dims": len(input_shape) - 1}
-    return ShapeSpec(backbone=name, options={**data, **options})
+    """The spec of a backbone for data of one shape, `(C, H, W)`, `(C, T, F)` or `(C, T)`.
+
+    Raises `UserError` for an unknown backbone, and where the network cannot take such data.
+    """
+    constructor = _constructor(name)
+    dims = len(input_shape) - 1
+    if dims not in _class_of(constructor).dims:
+        held = _TAKEN.get(dims, f"of shape {input_shape}")
+        raise UserError(f"backbone {name} takes {_taken(constructor)}, the data are {held}: use convnet")
+    data = {"in_channels": input_shape[0], "num_classes": num_classes, "dims": dims, "bands": input_shape[-1]}
+    parameters = inspect.signature(constructor).parameters
+    spec = ShapeSpec(backbone=name, options={**{k: v for k, v in data.items() if k in parameters}, **options})
+    for option in ("in_channels", "dims", "bands"):
+        if spec.options.get(option, data[option]) != data[option]:
+            given = f"{option} = {spec.options[option]}"
+            raise UserError(f"backbone {name} has option {given}, the data have {data[option]}: leave it out")
+    return spec
+
+
+def _constructor(name: str) -> Callable[..., Backbone]:
+    if name not in BACKBONES:
+        raise unknown("backbone", name, BACKBONES)
+    return BACKBONES[name]
+
+
+def _class_of(constructor: Callable[..., Backbone]) -> type[Backbone]:
+    made = constructor.func if isinstance(constructor, partial) else constructor
+    assert isinstance(made, type)
+    return made
+
+
+def _taken(constructor: Callable[..., Backbone]) -> str:
+    return " and ".join(_TAKEN[dims] for dims in _class_of(constructor).dims)

@@ -27,4 +27,5 @@ def load() -> IdentityDataset:
         y=torch.from_numpy(labels.astype(np.int64)),
         classes=tuple(str(label) for label in np.unique(labels)),
         split=split,
+        standardized=True,
     )

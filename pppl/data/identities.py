@@ -1,41 +1,73 @@
-"""Who a person is: which samples support the personalization, and which ones query it."""
+"""The data set that everything starts from: labelled samples, and whose they are."""
 
+import dataclasses
 import hashlib
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import Persons
 from ..errors import UserError
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
-_SPLITS = {"validation": VALIDATION, "test": TEST}
 
 
-@dataclass(frozen=True, kw_only=True)
+def _one() -> Tensor:
+    return torch.ones(1)
+
+
+def _zero() -> Tensor:
+    return torch.zeros(1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class IdentityDataset:
-    """A labelled data set, held in memory.
+    """A labelled data set, held in memory as it is stored.
 
     **Arguments:**
 
-    - `x`: `(N, C, H, W)` or `(N, C, T)`, float32.
+    - `x`: `(N, C, H, W)` or `(N, C, T)`, uint8, float16 or float32.
     - `y`: `(N,)` class indices, int64.
     - `classes`: the class names.
-    - `split`: `(N,)`, 0 train, 1 validation, 2 test.
+    - `split`: `(N,)`, 0 train, 1 validation, 2 test; None where the source has no split.
+    - `identity`: `(N,)`, the index of the speaker, writer or subject; None where nobody is known.
+    - `identities`: their names.
+    - `scale`, `offset`: `(1,)` or `(C,)`; a value is `x * scale + offset`.
+    - `standardized`: whether these values are what a network is given; if not, `split_for` makes them so.
     """
 
     name: str
     x: Tensor
     y: Tensor
     classes: tuple[str, ...]
-    split: np.ndarray
+    split: np.ndarray | None = None
+    identity: np.ndarray | None = None
+    identities: tuple[str, ...] = ()
+    scale: Tensor = field(default_factory=_one)
+    offset: Tensor = field(default_factory=_zero)
+    standardized: bool = False
 
     def rows(self, split: int) -> np.ndarray:
-        """Indices of the samples of a split."""
+        """Indices of the samples of a split. Raises `ValueError` where the data set has none yet (see `split_for`)."""
+        if self.split is None:
+            raise ValueError(f"{self.name} has no split: make one with split_for")
         return np.flatnonzero(self.split == split)
+
+    def inputs(self, rows: np.ndarray | Tensor) -> Tensor:
+        """What a network is given, `(B, C, ...)` float32."""
+        return self.to_inputs(self.x[torch.as_tensor(rows, device=self.x.device)])
+
+    def to_inputs(self, x: Tensor) -> Tensor:
+        """Stored samples, `(B, C, ...)`, as float32 values `x * scale + offset`."""
+        shape = (-1, *(1,) * (x.ndim - 2))
+        return torch.addcmul(self.offset.view(shape), x.float(), self.scale.view(shape))
+
+    def to(self, device: torch.device | str) -> "IdentityDataset":
+        """The same data set on `device`, as it is stored."""
+        tensors = {name: getattr(self, name).to(device) for name in ("x", "y", "scale", "offset")}
+        return dataclasses.replace(self, **tensors)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -44,19 +76,32 @@ class IdentityDataset:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of samples, labels and split: the data's identity in caches and in `run.json`."""
-        digest = hashlib.sha256()
-        for array in (self.x.numpy(), self.y.numpy(), self.split):
-            digest.update(str((array.shape, array.dtype)).encode())
-            digest.update(np.ascontiguousarray(array).data)
+        """Hash of all that a result can depend on: the data's identity in caches and in `run.json`."""
+        digest = hashlib.sha256(_sha256(self.x))
+        named = {"y": self.y.numpy(), "split": self.split, "identity": self.identity}
+        named |= {"scale": self.scale.numpy(), "offset": self.offset.numpy()}
+        for name, array in named.items():
+            if array is not None:
+                digest.update(f"{name} {array.shape} {array.dtype}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        digest.update(repr((self.classes, self.identities)).encode())
         return digest.hexdigest()
+
+
+@lru_cache(maxsize=2)
+def _sha256(x: Tensor) -> bytes:
+    """Hash of the samples; remembered, since all splits of a data set share them."""
+    array = np.ascontiguousarray(x.numpy())
+    digest = hashlib.sha256(f"{array.shape} {array.dtype}".encode())
+    digest.update(array.data)
+    return digest.digest()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Support:
     """The samples that a personalizer sees.
 
-    - `x`: `(N, C, ...)` inputs.
+    - `x`: `(N, C, ...)` inputs, float32.
     - `y`: `(N,)` labels; PPP and OCAP never read them.
     - `seed`: for the personalizer's own random choices.
     """
@@ -74,79 +119,3 @@ class Support:
     def to(self, device: torch.device | str) -> "Support":
         """The same support set on `device`."""
         return Support(x=self.x.to(device), y=self.y.to(device), seed=self.seed)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Person:
-    """One person: rows of the data set for support (training split) and query (a held-out split).
-
-    - `persons`: the protocol, as in the table: `2 classes`.
-    - `seen`: whether other samples of this person were in training.
-    - `seed`: for random choices made for this person.
-    """
-
-    identity: str
-    persons: str
-    seen: bool
-    support: np.ndarray
-    query: np.ndarray
-    seed: int
-
-    def support_of(self, dataset: IdentityDataset) -> Support:
-        """The support set's samples."""
-        return Support(x=dataset.x[self.support], y=dataset.y[self.support], seed=self.seed)
-
-
-def draw_persons(dataset: IdentityDataset, persons: Persons, size: int, seed: int) -> list[Person]:
-    """Draws `persons.count` different subsets of `size` classes, each with its support and query rows.
-
-    Support comes from the training split, `shots` per class; query is every row of the person's classes in the query
-    split. The draw depends on `seed` and `size` only.
-
-    Raises `UserError` where there are fewer subsets than persons, or fewer training samples than shots.
-    """
-    labels = dataset.y.numpy()
-    subsets = _class_subsets(len(dataset.classes), size, persons.count, seed)
-    training, held_out = dataset.rows(TRAIN), dataset.rows(_SPLITS[persons.query])
-    drawn = []
-    for subset in subsets:
-        # Independent of how many other persons are drawn.
-        person_seed = int(np.random.SeedSequence([seed, size, *subset]).generate_state(1)[0])
-        rng = np.random.default_rng(person_seed)
-        support = [_shots(training[labels[training] == c], persons.shots, dataset, c, rng) for c in subset]
-        drawn.append(
-            Person(
-                identity="+".join(dataset.classes[c] for c in subset),
-                persons=f"{size} classes",
-                seen=True,
-                support=np.concatenate(support),
-                query=held_out[np.isin(labels[held_out], subset)],
-                seed=person_seed,
-            )
-        )
-    return drawn
-
-
-def _class_subsets(classes: int, size: int, count: int, seed: int) -> list[tuple[int, ...]]:
-    from math import comb
-
-    possible = comb(classes, size)
-    if possible < count:
-        raise UserError(
-            f"persons.count is {count}, but {classes} classes have only {possible} subsets of {size}: "
-            f"lower persons.count to {possible} or change persons.classes"
-        )
-    rng = np.random.default_rng([seed, size])
-    subsets: dict[tuple[int, ...], None] = {}
-    while len(subsets) < count:
-        subsets[tuple(sorted(rng.choice(classes, size, replace=False).tolist()))] = None
-    return list(subsets)
-
-
-def _shots(rows: np.ndarray, shots: int, dataset: IdentityDataset, label: int, rng: np.random.Generator) -> np.ndarray:
-    if len(rows) < shots:
-        raise UserError(
-            f"persons.shots is {shots}, but class {dataset.classes[label]!r} of {dataset.name} has only {len(rows)} "
-            f"training samples: lower persons.shots"
-        )
-    return rng.choice(rows, shots, replace=False)

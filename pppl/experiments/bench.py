@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from torch import nn
 from ..backbones import build, spec_for
 from ..config import Experiment
 from ..data import IdentityDataset, Support, draw_persons, load_dataset
+from ..data.datamodule import Batches
 from ..errors import unknown
 from ..files import output_folder, replacing
 from ..gating import GatedNetwork
@@ -94,24 +96,59 @@ def _setting() -> tuple[Experiment, IdentityDataset, GlobalModel]:
     return experiment, dataset, GlobalModel(full=full, gated={"ppp": gated}, cost=CostModel(full, dataset.input_shape))
 
 
+# Backbone, options, input shape and batch size of a training step.
+_STEPS: tuple[tuple[str, dict[str, Any], tuple[int, ...], int], ...] = (
+    ("convnet", {}, (1, 8, 8), 256),
+    ("resnet20", {}, (3, 32, 32), 128),
+    ("res15", {}, (1, 49, 40), 16),
+)
+
+
 def _bench_gating() -> list[Result]:
-    experiment, dataset, model = _setting()
-    x, y = dataset.x[: experiment.training.batch_size], dataset.y[: experiment.training.batch_size]
-    module = PPPModule(build(model.full.spec), experiment.training, experiment.ppp)
-    plain = build(model.full.spec)
+    results = []
+    for name, options, shape, batch in _STEPS:
+        spec = spec_for(name, options, shape, 10)
+        experiment = Experiment()
+        module, plain = PPPModule(build(spec), experiment.training, experiment.ppp), build(spec)
+        x, y = torch.randn(batch, *shape), torch.arange(batch) % 10
+        gated_step = _step(module.network, lambda m=module, x=x, y=y: torch.stack([*m.losses(x, y)[1].values()]).sum())
+        plain_step = _step(plain, lambda p=plain, x=x, y=y: F.cross_entropy(p(x), y))
+        runs = 120 if name == "convnet" else 20
+        ratio = paired_ratio(gated_step, plain_step, runs=runs, warm_up=3)
+        results.append(_result(f"gating: {name}", ratio, "the same backbone's plain training step", "<= 1.25"))
+    return results
 
-    def task_loss() -> torch.Tensor:
-        return F.cross_entropy(plain(x), y)
 
-    gated_step = _step(module.network, lambda: torch.stack([*module.losses(x, y)[1].values()]).sum(), experiment)
-    ratio = paired_ratio(gated_step, _step(plain, task_loss, experiment), runs=120)
-    return [_result("gating: training step", ratio, "the same backbone's plain training step", "<= 1.25")]
+def _bench_loader() -> list[Result]:
+    """An epoch over images in memory, augmented, beside the same number of steps on one prepared batch."""
+    count, batch = 2560, 128
+    images = IdentityDataset(
+        name="random images",
+        x=torch.randint(256, (count, 3, 32, 32)).to(torch.uint8),
+        y=torch.arange(count) % 10,
+        classes=tuple("0123456789"),
+    )
+    batches = Batches(images, torch.arange(count), batch, seed=0, augment=("crop", "flip"))
+    network = build(spec_for("resnet20", {}, images.input_shape, 10))
+    x, y = next(iter(batches))
+    data = {"x": x, "y": y}
+    step = _step(network, lambda: F.cross_entropy(network(data["x"]), data["y"]))
+
+    def epoch() -> None:
+        for data["x"], data["y"] in batches:
+            step()
+
+    def steps() -> None:
+        for _ in range(len(batches)):
+            step()
+
+    ratio = paired_ratio(epoch, steps, runs=5, warm_up=1)
+    return [_result("loader: an epoch", ratio, "its training steps on a batch that is ready", "<= 1.1")]
 
 
-def _step(network: nn.Module, loss: Callable[[], torch.Tensor], experiment: Experiment) -> Callable[[], None]:
+def _step(network: nn.Module, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:
     network.train()
-    training = experiment.training
-    optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(network.parameters(), Experiment().training.learning_rate, fused=True)
 
     def step() -> None:
         optimizer.zero_grad()
@@ -138,7 +175,7 @@ def _bench_personalize() -> list[Result]:
     supports = [
         person.support_of(dataset)
         for size in experiment.persons.classes
-        for person in draw_persons(dataset, experiment.persons, size, seed=0)
+        for person in draw_persons(dataset, experiment.persons, size=size, seed=0)
     ]
 
     def seconds(personalizer: Personalizer, support: Support) -> float:
@@ -166,6 +203,7 @@ def _bench_personalize() -> list[Result]:
 
 _BENCHES: dict[str, Callable[[], list[Result]]] = {
     "gating": _bench_gating,
+    "loader": _bench_loader,
     "surgery": _bench_surgery,
     "personalize": _bench_personalize,
 }

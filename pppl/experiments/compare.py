@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from tqdm.auto import tqdm
 
 from ..backbones import build, spec_for
 from ..config import Experiment
-from ..data import IdentityDataset, load_dataset
+from ..data import IdentityDataset
+from ..data.datamodule import check_augmentations
 from ..errors import UserError
 from ..figures import render
 from ..files import output_folder
@@ -22,6 +24,7 @@ from ..personalizers import personalizers_for
 from ..pruning import CostModel, budget_masks
 from .gatemap import GATES, gates_are_whole, write_gates
 from .models import cached, global_model, recipes, trained
+from .opening import dataset_of, opened, persons_of
 from .provenance import read_config, write_run
 from .results import COLUMNS, Journal, write_table
 from .statistics import summarize
@@ -48,14 +51,14 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     be written.
     """
     start = time.perf_counter()
-    dataset = load_dataset(experiment.data.name)
-    _check_budgets(experiment, dataset)
-    groups = [Persons.draw(experiment, dataset, seed, size) for seed, size in _draws(experiment)]
+    experiment, dataset = opened(experiment)
+    _check_settings(experiment, dataset)
+    groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed)]
     units = [unit for group in groups for unit in group.units()]
     folder = output_folder(out if out is not None else Path("results") / experiment.name)
     journal = Journal(folder, _fingerprint(experiment, dataset))
     missing = [unit for unit in units if not journal.has(unit.keys)]
-    of_first_seed = groups[: len(experiment.persons.classes)]
+    of_first_seed = [group for group in groups if group.seed == experiment.seeds[0]]
     if not missing and read_config(folder) == experiment.to_dict():
         _, summary = _write_tables(units, folder, journal)
         _write_gates(of_first_seed, folder)
@@ -65,7 +68,7 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
         notice(f"{journal.path} has {journal.broken} broken lines, as a kill leaves; their rows are computed again")
     config = experiment.to_dict()
     with track(folder, group=experiment.name, name="compare", job_type="compare", config=config) as tracker:
-        _compute(missing, total=len(units), folder=folder, workers=workers)
+        _compute(missing, total=len(units), folder=folder, fingerprint=journal.fingerprint, workers=workers)
         journal.read()
         if not all(journal.has(unit.keys) for unit in units):
             raise UserError(f"{journal.path} could not take all rows; free some space and run the same command again")
@@ -98,12 +101,9 @@ def _write_gates(groups: Sequence[Persons], folder: Path) -> None:
             write_gates(folder, global_model(among.experiment, among.dataset, among.seed, folder), groups)
 
 
-def _draws(experiment: Experiment) -> list[tuple[int, int]]:
-    return [(seed, size) for seed in experiment.seeds for size in experiment.persons.classes]
-
-
-def _check_budgets(experiment: Experiment, dataset: IdentityDataset) -> None:
-    """Raises before anything is trained, where a method is unknown or a budget too small for the backbone."""
+def _check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
+    """Raises before anything is trained, where a name is unknown or a budget too small for the backbone."""
+    check_augmentations(experiment.training.augment)
     if not any(personalizer.prunes for personalizer in personalizers_for(experiment)):
         return
     backbone = experiment.backbone
@@ -140,31 +140,39 @@ class _Chunk:
     experiment: Experiment
     seed: int
     size: int
+    seen: bool
     indices: tuple[int, ...]
     folder: Path
+    fingerprint: str
 
 
 # Small enough for an even load and a lively progress bar.
 _PERSONS_PER_CHUNK = 4
 
 
-def _compute(missing: Sequence[Unit], *, total: int, folder: Path, workers: int) -> None:
+def _compute(missing: Sequence[Unit], *, total: int, folder: Path, fingerprint: str, workers: int) -> None:
     if not missing:
         return
-    experiment, dataset = missing[0].among.experiment, missing[0].among.dataset
+    experiment = missing[0].among.experiment
     trainings = [
         _Training(experiment=experiment, kind=recipe.kind, seed=recipe.seed, folder=folder)
         for seed in dict.fromkeys(unit.among.seed for unit in missing)
-        for recipe in recipes(experiment, dataset, seed)
+        for recipe in recipes(experiment, dataset_of(experiment, seed), seed)
         if not cached(recipe)
     ]
     chunks, step = [], _PERSONS_PER_CHUNK
-    for (seed, size), units in groupby(missing, key=lambda unit: (unit.among.seed, unit.among.size)):
+    for among, units in groupby(missing, key=lambda unit: unit.among):
         indices = tuple(unit.index for unit in units)
-        chunks += [
-            _Chunk(experiment=experiment, seed=seed, size=size, indices=indices[at : at + step], folder=folder)
-            for at in range(0, len(indices), step)
-        ]
+        task = partial(
+            _Chunk,
+            experiment=experiment,
+            seed=among.seed,
+            size=among.size,
+            seen=among.seen,
+            folder=folder,
+            fingerprint=fingerprint,
+        )
+        chunks += [task(indices=indices[at : at + step]) for at in range(0, len(indices), step)]
     with Workers(min(workers, max(len(trainings), len(chunks)))) as pool:
         for _ in tqdm(pool.spread(_train, trainings), total=len(trainings), desc="networks", disable=None):
             pass
@@ -174,7 +182,7 @@ def _compute(missing: Sequence[Unit], *, total: int, folder: Path, workers: int)
 
 
 def _train(task: _Training) -> None:
-    dataset = load_dataset(task.experiment.data.name)
+    dataset = dataset_of(task.experiment, task.seed)
     (recipe,) = (r for r in recipes(task.experiment, dataset, task.seed) if r.kind == task.kind)
     trained(recipe, task.experiment, dataset, task.folder)
 
@@ -182,11 +190,11 @@ def _train(task: _Training) -> None:
 def _compute_chunk(chunk: _Chunk) -> int:
     """Computes what is missing of a chunk, appends it to the journal person by person, and returns their number."""
     experiment = chunk.experiment
-    dataset = load_dataset(experiment.data.name)
+    dataset = dataset_of(experiment, chunk.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = global_model(experiment, dataset, chunk.seed, chunk.folder).to(device)
-    units = Persons.draw(experiment, dataset, chunk.seed, chunk.size).units()
-    journal = Journal(chunk.folder, _fingerprint(experiment, dataset))
+    units = Persons.draw(experiment, dataset, chunk.seed, chunk.size, chunk.seen).units()
+    journal = Journal(chunk.folder, chunk.fingerprint)
     bench = Workbench(model, device)
     for index in chunk.indices:
         journal.append(bench.rows(units[index], known=journal.rows.keys()))

@@ -17,16 +17,16 @@ def gates_are_whole(folder: Path, groups: Sequence[Persons]) -> bool:
     """Whether the file is there and holds every person of `groups`."""
     try:
         frame = pd.read_csv(folder / GATES)
-        named = set(zip(frame["persons"], frame["identity"], strict=True))
+        named = set(zip(frame["persons"], frame["seen"], frame["identity"], strict=True))
         sizes = frame.groupby(["persons", "identity"])["probability"].count()
     except (OSError, ValueError, KeyError):
         return False
-    persons = {(person.persons, person.identity) for group in groups for person in group.persons}
+    persons = {(person.persons, person.seen, person.identity) for group in groups for person in group.persons}
     return named == persons and len(set(sizes.tolist())) == 1
 
 
 def write_gates(folder: Path, model: GlobalModel, groups: Sequence[Persons], method: str = "ppp") -> None:
-    """Writes persons, seed, identity, layer, channel and open probability of the gated network `method`."""
+    """Writes persons, seen, seed, identity, layer, channel and open probability of the gated network `method`."""
     frames = []
     for group in groups:
         for person in group.persons:
@@ -35,6 +35,7 @@ def write_gates(folder: Path, model: GlobalModel, groups: Sequence[Persons], met
                 pd.DataFrame(
                     {
                         "persons": person.persons,
+                        "seen": person.seen,
                         "seed": group.seed,
                         "identity": person.identity,
                         "layer": layer + 1,

@@ -18,9 +18,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ..backbones import Backbone, ShapeSpec, build, spec_for
+from ..backbones import Backbone, ShapeSpec, build, load_weights, spec_for
 from ..config import PPP, Experiment
-from ..data import IdentityDataset
+from ..data import IdentityDataset, data_folder
 from ..errors import UserError
 from ..files import output_folder, replacing
 from ..gating import GatedNetwork
@@ -35,11 +35,13 @@ _VERSION = "1"
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that determines one global network; `ppp` is None for the one without gates."""
+    """All that determines one global network; `ppp` is None for the one without gates, `weights_sha256` is empty where
+    it starts from random weights."""
 
     kind: str
     dataset_sha256: str
     spec: ShapeSpec
+    weights_sha256: str
     training: dict[str, Any]
     ppp: PPP | None
     seed: int
@@ -60,11 +62,13 @@ def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list
     ppp = {"ppp": experiment.ppp, "gated": dataclasses.replace(experiment.ppp, prototype_weight=0.0)}
     backbone = experiment.backbone
     spec = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes))).spec
+    weights_sha256 = hashlib.sha256(_weights(experiment).read_bytes()).hexdigest() if backbone.weights else ""
     return [
         Recipe(
             kind=kind,
             dataset_sha256=dataset.sha256,
             spec=spec,
+            weights_sha256=weights_sha256,
             training=dataclasses.asdict(experiment.training),
             ppp=ppp.get(kind),
             seed=seed,
@@ -121,8 +125,26 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else platformdirs.user_cache_path("pppl") / "models"
 
 
+def _weights(experiment: Experiment) -> Path:
+    """The file of `backbone.weights`, relative to here or to the data folder.
+
+    Raises `UserError` where there is none.
+    """
+    name = experiment.backbone.weights
+    for path in (Path(name), data_folder() / name):
+        if path.is_file():
+            return path
+    raise UserError(
+        f"backbone.weights is {name!r}: no such file here or in {data_folder()}; name another or leave it out"
+    )
+
+
 def _make_module(recipe: Recipe, experiment: Experiment) -> GlobalModule:
     backbone = build(recipe.spec)
+    if experiment.backbone.weights:
+        fresh = load_weights(backbone, _weights(experiment))
+        if fresh:
+            notice(f"{', '.join(fresh)} are not taken from {experiment.backbone.weights}: they are for other classes")
     if recipe.ppp is None:
         return GlobalModule(backbone, experiment.training)
     return PPPModule(backbone, experiment.training, recipe.ppp)

@@ -20,11 +20,11 @@ def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
     pruning = {(row["method"], row["control"]) for row in records if row["budget"] == budget}
     shown = [row for row in records if row["budget"] == (budget if _series(row) in pruning else 1.0)]
     shown.sort(key=lambda row: -row["budget"])
-    protocols = list(dict.fromkeys(row["persons"] for row in shown))
-    rows = [["method", "MACs", *[f"persons of {name}" for name in protocols], "retrained on"]]
+    protocols = list(dict.fromkeys(map(_protocol, shown)))
+    rows = [["method", "MACs", *protocols, "retrained on"]]
     for method, control in dict.fromkeys(map(_series, shown)):
         same = [row for row in shown if _series(row) == (method, control)]
-        cells = {row["persons"]: _cell(row) for row in same}
+        cells = {_protocol(row): _cell(row) for row in same}
         samples = sum(row["retrain_samples"] for row in same) / len(same)
         macs = sum(row["macs_fraction"] for row in same) / len(same)
         retrained = f"{samples:,.0f} samples" if samples else "nothing"
@@ -34,6 +34,14 @@ def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     title = f"Accuracy in % [95 % interval] at a budget of {budget:g} of the full network's {_UNITS[unit]}"
     return "\n".join([title, "", lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def _protocol(row: Mapping[Any, Any]) -> str:
+    """Who the persons are; people are seen or unseen in training."""
+    persons = str(row["persons"])
+    return (
+        f"{persons}, {'seen' if row['seen'] else 'unseen'}" if persons.startswith("person") else f"persons of {persons}"
+    )
 
 
 def _series(row: Mapping[Any, Any]) -> tuple[str, str]:

@@ -7,10 +7,10 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from ..config import Experiment
-from ..data import load_dataset
 from ..errors import UserError
 from ..files import output_folder
 from .models import load_network, recipes, save_network, trained
+from .opening import dataset_of, opened
 from .provenance import write_run
 from .results import write_table
 from .workers import one_thread
@@ -27,8 +27,9 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     Raises `UserError` where the folder cannot be written, or holds a network that is corrupted.
     """
     start = time.perf_counter()
-    dataset = load_dataset(experiment.data.name)
-    plan = [recipe for seed in experiment.seeds for recipe in recipes(experiment, dataset, seed)]
+    experiment, dataset = opened(experiment)
+    datasets = {seed: dataset_of(experiment, seed) for seed in experiment.seeds}
+    plan = [recipe for seed in experiment.seeds for recipe in recipes(experiment, datasets[seed], seed)]
     folder = output_folder(out)
     models = output_folder(folder / "models")
     rows = []
@@ -37,7 +38,7 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
         if path.exists():
             _refuse_corrupted(path)
         with one_thread():
-            network, metrics = trained(recipe, experiment, dataset, folder)
+            network, metrics = trained(recipe, experiment, datasets[recipe.seed], folder)
         save_network(path, recipe, network, metrics)
         rows.append({"network": recipe.kind, "seed": recipe.seed, **metrics})
     table = pd.DataFrame(rows)

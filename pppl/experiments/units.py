@@ -13,7 +13,7 @@ from ..personalizers import GlobalModel, Personalizer, PersonalModel, personaliz
 from .results import KEYS, Row, key_of
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Persons:
     """The persons of one seed and protocol: each is the next one's `other`, all together are the population."""
 
@@ -21,18 +21,20 @@ class Persons:
     dataset: IdentityDataset
     seed: int
     size: int
+    seen: bool
     persons: Sequence[Person]
     personalizers: Sequence[Personalizer]
 
     @staticmethod
-    def draw(experiment: Experiment, dataset: IdentityDataset, seed: int, size: int) -> "Persons":
-        """The persons that an experiment draws with a seed, each of `size` classes."""
+    def draw(experiment: Experiment, dataset: IdentityDataset, seed: int, size: int, seen: bool) -> "Persons":
+        """The persons that an experiment draws with a seed, of `size` classes, seen in training or not."""
         return Persons(
             experiment=experiment,
             dataset=dataset,
             seed=seed,
             size=size,
-            persons=draw_persons(dataset, experiment.persons, size, seed),
+            seen=seen,
+            persons=draw_persons(dataset, experiment.persons, size=size, seed=seed, seen=seen),
             personalizers=personalizers_for(experiment),
         )
 
@@ -118,7 +120,7 @@ class Workbench:
     def rows(self, unit: Unit, known: Collection[tuple[object, ...]] = ()) -> list[Row]:
         """The unit's rows, but for those whose keys are `known`."""
         dataset, person = unit.among.dataset, unit.person
-        x, y = dataset.x[person.query].to(self.device), dataset.y[person.query].to(self.device)
+        x, y = dataset.inputs(person.query).to(self.device), dataset.y[person.query].to(self.device)
         accuracy_full = accuracy(self.model.full, x, y)
         rows = []
         for personalizer, label in unit.labels:
@@ -156,4 +158,5 @@ class Workbench:
 @torch.inference_mode()
 def accuracy(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
     """Fraction of samples classified right, among all classes of the data set (the person's are not told)."""
-    return (network(x).argmax(1) == y).sum().item() / len(y)
+    right = [network(chunk).argmax(1) == labels for chunk, labels in zip(x.split(256), y.split(256), strict=True)]
+    return torch.cat(right).sum().item() / len(y)

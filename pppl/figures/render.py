@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import UserError
@@ -21,10 +22,10 @@ def render(folder: Path) -> list[Path]:
     """
     drawn = []
     with mpl.rc_context(RC):
-        summary = _read(folder / "summary.csv", ["persons", "method", "control"], _SUMMARY_NUMBERS)
+        summary = _read(folder / "summary.csv", ["persons", "seen", "method", "control"], _SUMMARY_NUMBERS)
         drawn.append(_save(_accuracy_figure(summary), folder, "accuracy_vs_macs"))
         if (folder / "gates.csv").exists():
-            frame = _read(folder / "gates.csv", ["persons", "identity"], ["layer", "channel", "probability"])
+            frame = _read(folder / "gates.csv", ["persons", "seen", "identity"], ["layer", "channel", "probability"])
             drawn.append(_save(_gates_figure(frame), folder, "gates"))
     return drawn
 
@@ -52,18 +53,41 @@ def _read(path: Path, names: list[str], numbers: list[str]) -> pd.DataFrame:
 
 
 def _panels(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The frame by protocol, in the order of the table."""
-    return [(str(name), rows) for name, rows in frame.groupby("persons", sort=False)]
+    """The frame by protocol, in the order of the table; seen and unseen people apart where there are both."""
+    told = frame["seen"].nunique() > 1
+    return [
+        (_protocol(str(persons)) + ((", seen" if seen else ", unseen") if told else ""), rows)
+        for (persons, seen), rows in frame.groupby(["persons", "seen"], sort=False)
+    ]
+
+
+def _protocol(persons: str) -> str:
+    """`2 classes` as `persons of 2 classes`, `person+2 classes` as `2 classes of a person`."""
+    if persons == "person":
+        return "all classes of a person"
+    own = persons.removeprefix("person+")
+    return f"persons of {persons}" if own == persons else f"{own} of a person"
+
+
+def _grid(figure: Figure, panels: int, columns: int = 3) -> list[Axes]:
+    """Axes in rows of at most `columns`, what is left over removed."""
+    rows = -(-panels // columns)
+    columns = -(-panels // rows)
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten().tolist()
+    for ax in axes[panels:]:
+        ax.remove()
+    return axes[:panels]
 
 
 def _accuracy_figure(summary: pd.DataFrame) -> Figure:
     panels = _panels(summary)
-    figure = Figure(figsize=(TEXT_WIDTH, 3.1), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    figure = Figure(figsize=(TEXT_WIDTH, 3.1 if len(panels) <= 3 else 5.4), layout="constrained")
+    axes = _grid(figure, len(panels))
     for ax, (name, rows) in zip(axes, panels, strict=True):
         accuracy_vs_macs(rows, ax)
-        ax.set_title(f"persons of {name} (n = {rows['n'].max()})")
-    axes[0].set_ylabel("accuracy on the person's queries")
+        ax.set_title(f"{name} (n = {rows['n'].max()})")
+        if ax.get_subplotspec().is_first_col():
+            ax.set_ylabel("accuracy on the person's queries")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, columnspacing=1.2)
     return figure
@@ -71,11 +95,11 @@ def _accuracy_figure(summary: pd.DataFrame) -> Figure:
 
 def _gates_figure(frame: pd.DataFrame) -> Figure:
     panels = _panels(frame)
-    figure = Figure(figsize=(TEXT_WIDTH, 4.2), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for index, (ax, (name, rows)) in enumerate(zip(axes, panels, strict=True)):
-        gates(rows, ax, colour_bar=index == len(panels) - 1)
-        ax.set_title(f"persons of {name}")
+    figure = Figure(figsize=(TEXT_WIDTH, 4.2 if len(panels) <= 3 else 7.2), layout="constrained")
+    axes = _grid(figure, len(panels))
+    for ax, (name, rows) in zip(axes, panels, strict=True):
+        gates(rows, ax, colour_bar=ax.get_subplotspec().is_last_col())
+        ax.set_title(name)
     return figure
 
 

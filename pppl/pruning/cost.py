@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones import Backbone
+from ..errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class CostModel:
     **Arguments:**
 
     - `backbone`: at its full widths.
-    - `input_shape`: of one sample, `(C, H, W)` or `(C, T)`.
+    - `input_shape`: of one sample, `(C, H, W)` or `(C, T)`. Raises `UserError` where the network cannot take it.
     """
 
     def __init__(self, backbone: Backbone, input_shape: tuple[int, ...]):
@@ -75,7 +76,7 @@ class CostModel:
             if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
                 kernel = prod(module.weight.shape[2:])
                 sides = [(out, module.weight.shape[0])]
-                if getattr(module, "groups", 1) == 1:
+                if getattr(module, "groups", 1) == 1:  # a depthwise convolution has one set of weights per channel
                     sides.append((consumer.get(path), module.weight.shape[1]))
                 macs.add(positions[path] * kernel, *sides)
                 params.add(kernel, *sides)
@@ -83,7 +84,8 @@ class CostModel:
                     params.add(1, (out, len(module.bias)))
             else:
                 for parameter in module.parameters(recurse=False):
-                    params.add(1, (out, parameter.numel()))
+                    # (C,), or (C, S) where each channel has its own scale in every sub-band
+                    params.add(prod(parameter.shape[1:]), (out, len(parameter)))
         self._macs, self._params = macs.form(), params.form()
         self.full = self(self.full_widths)
 
@@ -98,7 +100,7 @@ class CostModel:
         return form(np.asarray(widths, np.int64)) / getattr(self.full, unit)
 
 
-def _output_positions(backbone: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
+def _output_positions(backbone: Backbone, input_shape: tuple[int, ...]) -> dict[str, int]:
     """Output positions (time steps, pixels) of each convolution and linear layer, for one sample."""
     positions: dict[str, int] = {}
 
@@ -111,6 +113,10 @@ def _output_positions(backbone: nn.Module, input_shape: tuple[int, ...]) -> dict
     try:
         with torch.no_grad():
             backbone.eval()(torch.zeros(1, *input_shape, device=next(backbone.parameters()).device))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        name = backbone.spec.backbone
+        raise UserError(f"backbone {name} cannot take data of shape {input_shape}: {reason}") from error
     finally:
         backbone.train(training)
         for handle in handles:

@@ -12,6 +12,7 @@ from ..backbones import Backbone
 Module = TypeVar("Module", bound=nn.Module)
 # Where a layer states its numbers of channels, by the dimension of its weight.
 _STATED = {0: ("out_channels", "out_features", "num_features"), 1: ("in_channels", "in_features")}
+_DEPTHWISE = ("out_channels", "in_channels", "groups")
 
 
 @torch.no_grad()
@@ -64,7 +65,8 @@ def _keep(layer: nn.Module, kept: Tensor, dim: int) -> None:
         for name, value in tensors.items():
             if value is not None and value.ndim > dim:
                 tensors[name] = value.index_select(dim, kept)  # type: ignore[assignment]
-    for name in _STATED[dim]:
+    depthwise = dim == 0 and layer.__dict__.get("groups", 1) > 1  # as many groups and inputs as outputs
+    for name in _DEPTHWISE if depthwise else _STATED[dim]:
         if name in layer.__dict__:
             layer.__dict__[name] = len(kept)
 

@@ -51,6 +51,7 @@ def fit(
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     pl.seed_everything(seed, workers=True, verbose=False)
     module = make_module()
+    module.network.to(memory_format=torch.channels_last)  # 10 to 35 % faster on a CPU for images and spectrograms
     best = ModelCheckpoint(folder, filename="best", monitor=module.monitor, mode=module.mode)
     history: list[dict[str, float]] = []
     callbacks: list[Callback] = [best, _LogEpochs(lambda values, _: history.append(dict(values)))]
@@ -60,6 +61,7 @@ def fit(
         max_epochs=module.training_config.epochs,
         accelerator="auto",
         devices=1,
+        precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
         logger=CSVLogger(folder, name="", version=""),
         callbacks=callbacks,
         enable_progress_bar=progress,
@@ -71,9 +73,11 @@ def fit(
         # Lightning 2.6 asks torch 2.13 in a way that it deprecates.
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
         try:
-            trainer.fit(module, datamodule=InMemoryData(dataset, module.training_config.batch_size, seed))
+            config = module.training_config
+            trainer.fit(module, datamodule=InMemoryData(dataset, config.batch_size, seed, config.augment))
         except SystemExit as end:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from end
     checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
+    module.network.to(memory_format=torch.contiguous_format)
     return module.cpu().eval(), {**history[checkpoint["epoch"]], "epoch": float(checkpoint["epoch"])}

@@ -1,6 +1,6 @@
 """LightningModules: a plain global network, and a gated one with the losses of PPP."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -47,7 +47,7 @@ class GlobalModule(pl.LightningModule):
         logits, terms = self.losses(x, y)
         values = {f"val_{name}": value for name, value in {"loss": sum(terms.values()), **terms}.items()}
         values["val_accuracy"] = multiclass_accuracy(logits, y, logits.shape[1], average="micro")
-        self.log_dict(values, batch_size=len(x), prog_bar=True)
+        self.log_dict(values, batch_size=len(x), prog_bar=True, sync_dist=_processes() > 1)
 
     def configure_optimizers(self) -> Any:
         training = self.training_config
@@ -79,11 +79,23 @@ class PPPModule(GlobalModule):
     def losses(self, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         ppp = self.ppp
         output = self.network(x)
+        gates = [self._of_all_processes(gate) for gate in output.gates]
         terms = {
             "task": F.cross_entropy(output.logits, y),
-            "target": ppp.target_weight * target_rate_loss(output.gates, ppp.target_rate),
+            "target": ppp.target_weight * target_rate_loss(gates, ppp.target_rate),
         }
         if ppp.prototype_weight > 0:
-            loss = prototype_loss(output.embedding(), y, scale=ppp.prototype_scale)
+            embedding, labels = self._of_all_processes(output.embedding()), self._of_all_processes(y)
+            loss = prototype_loss(embedding, labels, scale=ppp.prototype_scale)
             terms["prototype"] = ppp.prototype_weight * loss
         return output.logits, terms
+
+    def _of_all_processes(self, values: Tensor) -> Tensor:
+        """`(B, ...)` of this process to `(W * B, ...)` of all, for losses that are no means over samples."""
+        if _processes() == 1:
+            return values
+        return cast(Tensor, self.all_gather(values, sync_grads=values.requires_grad)).flatten(0, 1)
+
+
+def _processes() -> int:
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1

@@ -5,7 +5,6 @@ import torch
 from pppl import Experiment
 from pppl.config import Persons
 from pppl.data import IdentityDataset, Support, draw_persons, load_dataset
-from pppl.data.datamodule import Batches
 from pppl.data.identities import TEST, TRAIN, VALIDATION
 from pppl.errors import UserError
 
@@ -47,15 +46,28 @@ def test_persons_follow_from_the_seed(digits: IdentityDataset):
     assert draw(0, count=5) == draw(0)[:5], "more persons must not change the first ones"
 
 
-def test_more_persons_than_there_are_subsets(digits: IdentityDataset):
-    with pytest.raises(UserError, match=r"only 45 subsets of 2: lower persons\.count to 45"):
-        draw_persons(digits, Persons(count=46), size=2, seed=0)
-    assert len(draw_persons(digits, Persons(count=45), size=2, seed=0)) == 45
+def test_more_persons_than_there_are_subsets_are_all_of_them(digits: IdentityDataset):
+    assert len(draw_persons(digits, Persons(count=46), size=2, seed=0)) == 45
+
+
+def test_fewer_than_two_persons(digits: IdentityDataset):
+    with pytest.raises(UserError, match=r"digits has 1 persons of 10 classes, and `other` needs 2"):
+        draw_persons(digits, Persons(), size=10, seed=0)
 
 
 def test_more_shots_than_samples(digits: IdentityDataset):
-    with pytest.raises(UserError, match=r"persons\.shots is 500, but class '\d' of digits has only \d+"):
+    with pytest.raises(
+        UserError, match=r"500 training and 1 test samples are wanted.*lower persons\.shots \(now 500\)"
+    ):
         draw_persons(digits, Persons(shots=500), size=2, seed=0)
+
+
+def test_query_is_bounded_per_class(digits: IdentityDataset):
+    unbounded, bounded = (draw_persons(digits, Persons(queries=n), size=2, seed=0) for n in (0, 7))
+    for all_rows, some in zip(unbounded, bounded, strict=True):
+        assert np.bincount(digits.y.numpy()[some.query]).max() == 7 == len(some.query) / 2
+        assert set(some.query) <= set(all_rows.query)
+        assert some.support.tolist() == all_rows.support.tolist()
 
 
 def test_a_support_set_without_samples():
@@ -66,16 +78,3 @@ def test_a_support_set_without_samples():
 def test_an_unknown_data_set():
     with pytest.raises(UserError, match=r"unknown data set 'digit': did you mean 'digits'\?"):
         load_dataset(Experiment().replace(**{"data.name": "digit"}).data.name)
-
-
-def test_batches_cover_everything_once_and_shuffle_every_pass():
-    x = torch.arange(100.0)
-    shuffled = Batches(x, x, 32, torch.Generator().manual_seed(0))
-    first, second = torch.cat([b for b, _ in shuffled]), torch.cat([b for b, _ in shuffled])
-    # 4 samples are less than half a batch and wait for another pass.
-    assert len(shuffled) == 3 == len(list(shuffled))
-    assert len(first.unique()) == 96
-    assert not torch.equal(first, second)
-    ordered = Batches(x, x, 32)
-    assert torch.equal(torch.cat([b for b, _ in ordered]), x)
-    assert len(ordered) == 4 == len(list(ordered))

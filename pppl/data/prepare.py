@@ -1,0 +1,39 @@
+"""Brings a source into the data folder: download, check, unpack, convert, and only then its name."""
+
+import tempfile
+from pathlib import Path
+
+from ..errors import unknown
+from ..files import output_folder
+from .download import fetch
+from .sources import SOURCES, data_folder
+from .unpack import unpack
+
+
+def prepare(name: str) -> str:
+    """Makes a registered source present, and says in one line where it is.
+
+    Archives are kept in `<data folder>/archives`, where they may be deleted, and where those that somebody put there by
+    hand are found. An interrupted call leaves nothing half-written under the source's name, and the next one continues
+    the download.
+
+    Raises `UserError` for an unknown source, for one that is not downloaded and is not there, and where a download, its
+    hash or its content is not as it should be.
+    """
+    if name not in SOURCES:
+        raise unknown("data set", name, SOURCES)
+    source = SOURCES[name]
+    path = source.path
+    if path is None or source.present():
+        return f"{name} is there: {path or source.size}"
+    if not source.archives:
+        raise source.missing(name)
+    folder = output_folder(data_folder())
+    archives = [fetch(archive, output_folder(folder / "archives")) for archive in source.archives]
+    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as work:
+        unpacked, made = Path(work) / "unpacked", Path(work) / path.name
+        for archive in archives:
+            unpack(archive, unpacked)
+        source.convert(unpacked, made)
+        made.replace(path)
+    return f"{name} is ready: {path} (what lies in {folder / 'archives'} may be deleted)"

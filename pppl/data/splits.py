@@ -1,0 +1,154 @@
+"""Which samples train, validate and test: the source's own split, or one drawn by seed."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import Data, Persons
+from ..errors import UserError
+from .identities import TEST, TRAIN, VALIDATION, IdentityDataset
+
+# Shares of what is held out, for validation and for testing.
+_OF_ROWS = (0.15, 0.25)  # of a class, where persons are classes
+_OF_PEOPLE = (0.1, 0.2)  # of the people: unseen persons
+_OF_A_PERSON = (0.1, 0.2)  # of a seen person's samples of a class
+
+
+def split_for(dataset: IdentityDataset, persons: Persons, seed: int) -> IdentityDataset:
+    """The data set as one seed sees it: split, and standardized by the training rows of that split.
+
+    Where persons are people, those without training rows are *unseen*. The others are *seen*, and where the source
+    holds back nothing of theirs, a part of their samples of each class is held back here, drawn by `seed`. Where
+    persons are classes and the source has no validation rows, a tenth of each class's training rows become that.
+
+    **Arguments:**
+
+    - `persons`: its `split` says whether the source's own split is respected or another one drawn by `seed`; a source
+      without a split always has one drawn.
+
+    Raises `UserError` where there are too few people to hold one back.
+    """
+    if persons.split == "official" and dataset.split is not None:
+        split = dataset.split.copy()
+    elif persons.protocol.startswith("person"):
+        split = _people_split(dataset, seed)
+    else:
+        split = _cell_split(dataset.y.numpy(), _OF_ROWS, seed)
+    if persons.protocol.startswith("person"):
+        _hold_back(dataset, split, seed)
+    elif not (split == VALIDATION).any():
+        rows = np.flatnonzero(split == TRAIN)
+        split[rows] = _cell_split(dataset.y.numpy()[rows], (0.1, 0.0), seed=0)
+    split_dataset = dataclasses.replace(dataset, split=split)
+    return split_dataset if dataset.standardized else _standardized(split_dataset)
+
+
+def _people_split(dataset: IdentityDataset, seed: int) -> np.ndarray:
+    """A split in which some people are in the test or the validation rows only."""
+    people = np.unique(identity_of(dataset))
+    if len(people) < 3:
+        raise UserError(f"{dataset.name} has {len(people)} persons: holding some back takes at least 3")
+    people = np.random.default_rng([seed, 0]).permutation(people)
+    validation, test = (max(1, round(share * len(people))) for share in _OF_PEOPLE)
+    split = np.full(len(dataset.y), TRAIN, np.uint8)
+    split[np.isin(dataset.identity, people[:test])] = TEST
+    split[np.isin(dataset.identity, people[test : test + validation])] = VALIDATION
+    return split
+
+
+def _hold_back(dataset: IdentityDataset, split: np.ndarray, seed: int) -> None:
+    """Gives the people of the training rows validation and test rows of their own, where they have none."""
+    identity = identity_of(dataset)
+    seen = np.isin(identity, np.unique(identity[split == TRAIN]))
+    shares = [
+        0.0 if (seen & (split == part)).any() else share
+        for part, share in zip((VALIDATION, TEST), _OF_A_PERSON, strict=True)
+    ]
+    if any(shares):
+        rows = np.flatnonzero(split == TRAIN)
+        cells = identity[rows] * len(dataset.classes) + dataset.y.numpy()[rows]
+        split[rows] = _cell_split(cells, (shares[0], shares[1]), seed)
+
+
+def _cell_split(cells: np.ndarray, shares: tuple[float, float], seed: int) -> np.ndarray:
+    """Splits the members of each cell; a share above 0 is at least one sample, but one always stays for training."""
+    split = np.full(len(cells), TRAIN, np.uint8)
+    rng = np.random.default_rng([seed, 1])
+    order = rng.permutation(len(cells))
+    order = order[np.argsort(cells[order], kind="stable")]
+    for rows in np.split(order, np.flatnonzero(np.diff(cells[order])) + 1):
+        validation, test = (max(1, round(share * len(rows))) if share else 0 for share in shares)
+        test = min(test, len(rows) - 1)
+        validation = min(validation, len(rows) - test - 1)
+        split[rows[:test]] = TEST
+        split[rows[test : test + validation]] = VALIDATION
+    return split
+
+
+def identity_of(dataset: IdentityDataset) -> np.ndarray:
+    """`(N,)`, whose sample each is. Raises `UserError` where the data set does not know."""
+    if dataset.identity is None:
+        raise UserError(f"{dataset.name} does not say whose its samples are: use --persons.protocol classes")
+    return dataset.identity
+
+
+def _standardized(dataset: IdentityDataset) -> IdentityDataset:
+    """With scale and offset that give each channel mean 0 and variance 1 over the training rows."""
+    channels = dataset.x.shape[1]
+    count, total, squares = 0, torch.zeros(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
+    for values in _chunks(dataset.x, dataset.rows(TRAIN)):
+        count += values.shape[1]
+        total += values.sum(1)
+        squares += values.square().sum(1)
+    mean = total / count
+    deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
+    scale = torch.where(deviation > 0, 1 / deviation, 1.0)
+    return dataclasses.replace(dataset, scale=scale.float(), offset=(-mean * scale).float(), standardized=True)
+
+
+def _chunks(x: Tensor, rows: np.ndarray, size: int = 2048) -> Iterator[Tensor]:
+    """Stored values of some samples at a time, `(C, n)` float64."""
+    for chunk in torch.from_numpy(rows).split(size):
+        yield x[chunk].double().transpose(0, 1).flatten(1)
+
+
+def limited(dataset: IdentityDataset, data: Data) -> IdentityDataset:
+    """A part of the data set, for a quick look: its first classes, some of the people, some samples of each.
+
+    Raises `UserError` where the data set has fewer classes or people than are asked for.
+    """
+    rows, rng = np.arange(len(dataset.y)), np.random.default_rng(0)
+    labels = dataset.y.numpy()
+    if data.classes:
+        _at_most(data.classes, len(dataset.classes), "classes", dataset.name)
+        rows = rows[labels[rows] < data.classes]
+        dataset = dataclasses.replace(dataset, classes=dataset.classes[: data.classes])
+    if data.people:
+        people = np.unique(identity_of(dataset)[rows])
+        _at_most(data.people, len(people), "people", dataset.name)
+        rows = rows[np.isin(identity_of(dataset)[rows], rng.choice(people, data.people, replace=False))]
+    if data.samples:
+        parts = [part[rows] for part in (labels, dataset.split, dataset.identity) if part is not None]
+        cells = np.unique(np.stack(parts), axis=1, return_inverse=True)[1]
+        order = rng.permutation(len(rows))
+        order = order[np.argsort(cells[order], kind="stable")]
+        starts = np.flatnonzero(np.diff(cells[order], prepend=-1))
+        position = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
+        rows = np.sort(rows[order[position < data.samples]])
+    if len(rows) == len(labels):
+        return dataset
+    return dataclasses.replace(
+        dataset,
+        x=dataset.x[torch.from_numpy(rows)],
+        y=dataset.y[torch.from_numpy(rows)],
+        split=None if dataset.split is None else dataset.split[rows],
+        identity=None if dataset.identity is None else dataset.identity[rows],
+    )
+
+
+def _at_most(asked: int, there: int, what: str, name: str) -> None:
+    if asked > there:
+        raise UserError(f"data.{what} is {asked}, but {name} has {there}: lower it, or leave it out for all")

@@ -1,0 +1,73 @@
+"""From an experiment's names to its data and its persons."""
+
+import dataclasses
+from functools import lru_cache
+
+from ..config import Data, Experiment
+from ..config import Persons as PersonsConfig
+from ..data import IdentityDataset, groups, limited, load_dataset, resolved, split_for
+from ..errors import UserError
+from .tracking import notice
+from .units import Persons
+
+
+def opened(experiment: Experiment) -> tuple[Experiment, IdentityDataset]:
+    """The experiment with its protocol decided, and its data set, read anew.
+
+    With the protocol `auto` people are persons where the data set knows them and they have samples enough.
+
+    Raises `UserError` where the data set is missing or damaged, or there are too few persons.
+    """
+    _loaded.cache_clear()
+    dataset = _loaded(experiment.data)
+    persons = resolved(experiment.persons, dataset)
+    decided = dataclasses.replace(experiment, persons=persons)
+    try:
+        persons_of(decided, experiment.seeds[0], report=True)
+    except UserError as error:
+        if experiment.persons.protocol != "auto" or persons.protocol == "classes":
+            raise
+        notice(f"{error}; persons are subsets of the classes instead")
+        decided = dataclasses.replace(experiment, persons=dataclasses.replace(persons, protocol="classes"))
+        persons_of(decided, experiment.seeds[0], report=True)
+    return decided, dataset
+
+
+def dataset_of(experiment: Experiment, seed: int) -> IdentityDataset:
+    """The data set as one seed sees it: split and standardized."""
+    return _split(experiment.data, experiment.persons, seed)
+
+
+@lru_cache(maxsize=1)
+def _loaded(data: Data) -> IdentityDataset:
+    _split.cache_clear()
+    return limited(load_dataset(data.name), data)
+
+
+@lru_cache(maxsize=4)
+def _split(data: Data, persons: PersonsConfig, seed: int) -> IdentityDataset:
+    return split_for(_loaded(data), persons, seed)
+
+
+def persons_of(experiment: Experiment, seed: int, *, report: bool = False) -> list[Persons]:
+    """The groups of persons that an experiment draws with a seed; one for which the data do not suffice is left out.
+
+    **Arguments:**
+
+    - `report`: whether to say which are left out, and why.
+
+    Raises `UserError` where no group is left.
+    """
+    dataset = dataset_of(experiment, seed)
+    drawn: list[Persons] = []
+    reasons: list[UserError] = []
+    for size, seen in groups(experiment.persons):
+        try:
+            drawn.append(Persons.draw(experiment, dataset, seed, size, seen))
+        except UserError as error:
+            reasons.append(error)
+    if not drawn:
+        raise reasons[0]
+    for reason in reasons if report else []:
+        notice(f"left out: {reason}")
+    return drawn

@@ -1,0 +1,98 @@
+"""Experiments from plain values and from YAML files, with errors that name the key."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .config import Experiment
+from .errors import UserError, unknown
+
+
+def all_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Every key of a nested mapping, dotted."""
+    for key, value in tree.items():
+        yield prefix + key
+        if isinstance(value, Mapping):
+            yield from all_keys(value, f"{prefix}{key}.")
+
+
+def _check_keys(given: Mapping[str, Any], valid: Mapping[str, Any], prefix: str = "") -> None:
+    for key, value in given.items():
+        name = f"{prefix}{key}"
+        if key not in valid:
+            raise unknown("key", name, [prefix + other for other in valid])
+        if value is None:
+            raise UserError(f"{name} is empty: give it a value or leave the key out")
+        if isinstance(valid[key], Mapping):
+            if not isinstance(value, Mapping):
+                keys = ", ".join(valid[key]) or "of the backbone's constructor"
+                raise UserError(f"{name} is {value!r}: it is a section with the keys {keys}")
+            if name != "backbone.options":
+                _check_keys(value, valid[key], f"{name}.")
+
+
+def from_dict(tree: Mapping[str, Any]) -> Experiment:
+    """An experiment from nested plain values, such as a YAML file's; what is left out keeps its default.
+
+    Raises `UserError` naming the key that is unknown, of the wrong type or out of range.
+    """
+    import jsonargparse
+
+    _check_keys(tree, Experiment().to_dict())
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Experiment)
+    try:
+        return Experiment(**vars(parser.instantiate(parser.parse_object(dict(tree)))))
+    except UserError:
+        raise
+    except Exception as error:  # jsonargparse raises several kinds, with the key in the first line
+        raise UserError(_readable(str(error))) from error
+
+
+def _readable(message: str) -> str:
+    """jsonargparse's message as one line: `training.epochs: expected int, got 'x'`."""
+    line = " ".join(message.split())
+    found = re.fullmatch(r'Parser key "(?P<key>[^"]+)": Expected a (?P<type>.+?)\. Got value: (?P<value>.*)', line)
+    if found is None:
+        return line
+    kind = re.sub(r"<class '([^']+)'>", r"\1", found["type"]).replace("typing.Literal", "one of ")
+    if kind == "tuple":
+        return f"{found['key']}: expected a list, got {found['value']!r}: write [{found['value']}]"
+    return f"{found['key']}: expected {kind}, got {found['value']!r}"
+
+
+def load(path: str | Path, overrides: Mapping[str, Any] | None = None, *, fast: bool = False) -> Experiment:
+    """Reads an experiment from a YAML file, then applies dotted `overrides`.
+
+    **Arguments:**
+
+    - `fast`: whether to apply the file's section `fast` first, dotted keys for a quick look; the name then ends in
+      `-fast`.
+
+    Raises `UserError` where the file is missing, is no mapping, or holds an unknown or mistyped key.
+    """
+    import yaml
+
+    path = Path(path)
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; name an experiment's YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    tree = {} if tree is None else tree
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} holds a {type(tree).__name__}, not a mapping: write lines such as `budgets: [0.1]`")
+    quick = tree.pop("fast", None)
+    if quick is not None and not isinstance(quick, dict):
+        raise UserError(f"{path}: fast is {quick!r}: it is a section of dotted keys, such as `training.epochs: 1`")
+    if fast and not quick:
+        raise UserError(f"{path} has no section `fast`: write one, or leave --fast out")
+    try:
+        experiment = from_dict({"name": path.stem, **tree})
+        if fast:
+            experiment = experiment.replace(**{"name": f"{experiment.name}-fast", **quick})
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return experiment.replace(**(overrides or {}))

@@ -1,0 +1,182 @@
+"""Persons who are people: seen and unseen, and what is held back of them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from pppl.config import Data, Persons
+from pppl.data import IdentityDataset, draw_persons, groups, limited, resolved, split_for
+from pppl.data.identities import TEST, TRAIN, VALIDATION
+from pppl.errors import UserError
+
+PEOPLE, CLASSES, REPETITIONS = 10, 4, 10
+
+
+def people(split: np.ndarray | None = None, **changes: object) -> IdentityDataset:
+    """Every person says every word ten times."""
+    identity, y, _ = np.indices((PEOPLE, CLASSES, REPETITIONS)).reshape(3, -1)
+    dataset = IdentityDataset(
+        name="words",
+        x=torch.randint(256, (len(y), 2, 5), generator=torch.Generator().manual_seed(0)).to(torch.uint8),
+        y=torch.from_numpy(y),
+        classes=tuple("abcd"),
+        split=split,
+        identity=identity,
+        identities=tuple(f"p{i}" for i in range(PEOPLE)),
+    )
+    return dataclasses.replace(dataset, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def official() -> IdentityDataset:
+    """Persons 0 to 6 train, 7 validates, 8 and 9 test."""
+    by_person = np.array([TRAIN] * 7 + [VALIDATION] + [TEST] * 2, np.uint8)
+    return people(np.repeat(by_person, CLASSES * REPETITIONS))
+
+
+PERSON = Persons(protocol="person", count=20)
+
+
+def test_seen_people_have_samples_held_back_and_the_official_split_stays(official: IdentityDataset):
+    split = split_for(official, PERSON, seed=0).split
+    assert official.split is not None
+    assert split is not None
+    assert (split[official.split == TEST] == TEST).all()
+    assert (split[official.split == VALIDATION] == VALIDATION).all()
+    assert official.identity is not None
+    for person in range(7):
+        for label in range(CLASSES):
+            cell = split[(official.identity == person) & (official.y.numpy() == label)]
+            assert np.bincount(cell, minlength=3).tolist() == [7, 1, 2]
+
+
+def test_what_is_held_back_follows_from_the_seed(official: IdentityDataset):
+    first, again, other = (split_for(official, PERSON, seed) for seed in (0, 0, 1))
+    assert first.sha256 == again.sha256 != other.sha256
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_random_split_holds_people_back(official: IdentityDataset, seed: int):
+    split = split_for(official, Persons(protocol="person", split="random"), seed)
+    assert split.split is not None
+    assert split.identity is not None
+    unseen = [p for p in range(PEOPLE) if TRAIN not in split.split[split.identity == p]]
+    assert len(unseen) == 3  # a fifth of ten to test, a tenth to validate
+    assert {tuple(np.unique(split.split[split.identity == p])) for p in unseen} == {(TEST,), (VALIDATION,)}
+
+
+def test_the_people_held_back_differ_by_seed(official: IdentityDataset):
+    def unseen(seed: int) -> set[str]:
+        persons = Persons(protocol="person", split="random")
+        return {
+            p.identity for p in draw_persons(split_for(official, persons, seed), persons, size=0, seed=seed, seen=False)
+        }
+
+    assert len({frozenset(unseen(seed)) for seed in range(6)}) > 1
+
+
+def test_a_sources_own_held_out_rows_of_seen_people_stay():
+    split = np.where(np.arange(PEOPLE * CLASSES * REPETITIONS) % REPETITIONS < 2, TEST, TRAIN).astype(np.uint8)
+    made = split_for(people(split), PERSON, seed=0).split
+    assert made is not None
+    assert ((made == TEST) == (split == TEST)).all()
+    assert (made == VALIDATION).sum() == PEOPLE * CLASSES
+
+
+@pytest.mark.parametrize("query", ["test", "validation"])
+@pytest.mark.parametrize(("protocol", "size"), [("person", 0), ("person+classes", 2)])
+@pytest.mark.parametrize("split", ["official", "random"])
+def test_seen_and_unseen_people(official: IdentityDataset, query: str, protocol: str, size: int, split: str):
+    persons = Persons(protocol=protocol, query=query, split=split, classes=(2,), count=5)  # type: ignore[arg-type]
+    dataset = split_for(people(official.split), persons, seed=3)
+    assert dataset.split is not None
+    assert dataset.identity is not None
+    wanted = TEST if query == "test" else VALIDATION
+    trained_on = set(dataset.identity[dataset.split == TRAIN])
+    for seen in (True, False):
+        if not seen and query == "validation" and protocol == "person":
+            with pytest.raises(UserError, match="words has 1 unseen persons, and `other` needs 2"):
+                draw_persons(dataset, persons, size=size, seed=0, seen=seen)
+            continue
+        for person in draw_persons(dataset, persons, size=size, seed=0, seen=seen):
+            (who,) = set(dataset.identity[[*person.support, *person.query]])
+            assert person.identity.split(":")[0] == f"p{who}"
+            assert person.seen == seen == (who in trained_on)
+            assert not set(person.support) & set(person.query)
+            assert set(dataset.split[person.query]) == {wanted}
+            assert set(dataset.split[person.support]) == {TRAIN if seen else wanted}
+            labels = dataset.y.numpy()
+            assert set(labels[person.query]) == set(labels[person.support])
+            assert set(np.bincount(labels[person.support])) <= {0, 5}
+            assert len(set(labels[person.support])) == (size or CLASSES)
+
+
+def test_persons_of_some_classes_are_all_different_and_everybody_takes_turns(official: IdentityDataset):
+    persons = Persons(protocol="person+classes", count=14)
+    drawn = draw_persons(split_for(official, persons, 0), persons, size=3, seed=0)
+    assert len({person.identity for person in drawn}) == 14
+    assert {person.persons for person in drawn} == {"person+3 classes"}
+    speakers = [person.identity.split(":")[0] for person in drawn]
+    assert sorted(speakers) == sorted([f"p{i}" for i in range(7)] * 2)
+    fewer = draw_persons(split_for(official, persons, 0), Persons(protocol="person+classes", count=5), size=3, seed=0)
+    assert [(p.identity, p.support.tolist()) for p in fewer] == [(p.identity, p.support.tolist()) for p in drawn[:5]]
+
+
+def test_a_person_with_too_few_samples_of_a_class_is_without_it(official: IdentityDataset):
+    short = np.flatnonzero((official.identity == 8) & (official.y.numpy() == 0))[5:]  # leaves 5: one less than needed
+    keep = np.setdiff1d(np.arange(len(official.y)), short)
+    assert official.split is not None
+    assert official.identity is not None
+    dataset = dataclasses.replace(
+        official, x=official.x[keep], y=official.y[keep], split=official.split[keep], identity=official.identity[keep]
+    )
+    drawn = draw_persons(split_for(dataset, PERSON, 0), PERSON, size=0, seed=0, seen=False)
+    assert [(p.identity, set(dataset.y.numpy()[p.query])) for p in drawn] == [("p8", {1, 2, 3}), ("p9", {0, 1, 2, 3})]
+    with pytest.raises(
+        UserError, match=r"classes with 11 test samples are wanted, 'p0' has the most, 0; lower persons"
+    ):
+        draw_persons(split_for(dataset, PERSON, 0), Persons(protocol="person", shots=10), size=0, seed=0, seen=False)
+
+
+def test_nobody_is_known():
+    anonymous = people(identity=None)
+    with pytest.raises(UserError, match="does not say whose its samples are"):
+        split_for(anonymous, PERSON, 0)
+    assert resolved(Persons(), anonymous).protocol == "classes"
+    assert resolved(Persons(), people()).protocol == "person+classes"
+    assert groups(Persons(protocol="person+classes", classes=(2, 3))) == [(2, True), (3, True), (2, False), (3, False)]
+
+
+def test_two_people_cannot_be_held_back():
+    with pytest.raises(UserError, match="has 2 persons: holding some back takes at least 3"):
+        split_for(limited(people(), Data(people=2)), PERSON, 0)
+
+
+def test_a_class_split_has_validation_rows_where_the_source_has_none(official: IdentityDataset):
+    split = np.where(np.arange(len(official.y)) % 2, TRAIN, TEST).astype(np.uint8)
+    made = split_for(people(split), Persons(protocol="classes"), seed=0).split
+    assert made is not None
+    assert np.bincount(made).tolist() == [180, 20, 200]
+
+
+def test_inputs_are_standardized_by_the_training_rows(official: IdentityDataset):
+    dataset = split_for(dataclasses.replace(official, scale=torch.tensor([3.0]), offset=torch.tensor([7.0])), PERSON, 0)
+    train = dataset.inputs(dataset.rows(TRAIN))
+    assert torch.allclose(train.mean((0, 2)), torch.zeros(2), atol=1e-5)
+    assert torch.allclose(train.var((0, 2), unbiased=False), torch.ones(2), atol=1e-5)
+    constant = split_for(people(x=torch.full((PEOPLE * CLASSES * REPETITIONS, 2, 5), 9, dtype=torch.uint8)), PERSON, 0)
+    assert not constant.inputs(np.arange(3)).any()
+
+
+def test_a_part_for_a_quick_look(official: IdentityDataset):
+    part = limited(official, Data(classes=3, people=4, samples=2))
+    assert part.classes == ("a", "b", "c")
+    assert part.identity is not None
+    assert len(set(part.identity)) == 4
+    assert len(part.y) == 4 * 3 * 2
+    assert limited(official, Data()) is official
+    for data in (Data(classes=5), Data(people=11)):
+        with pytest.raises(UserError, match=r"data\.(classes is 5, but words has 4|people is 11, but words has 10)"):
+            limited(official, data)
