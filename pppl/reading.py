@@ -91,7 +91,7 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None, *, fast: 
         raise UserError(f"{path} has no section `fast`: write one, or leave --fast out")
     try:
         experiment = from_dict({"name": path.stem, **tree})
-        if fast:
+        if fast and quick:
             experiment = experiment.replace(**{"name": f"{experiment.name}-fast", **quick})
     except UserError as error:
         raise UserError(f"{path}: {error}") from error

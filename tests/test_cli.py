@@ -6,9 +6,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from pppl.cli import main
+from pppl.data import SOURCES
+
+ROOT = Path(__file__).parents[1]
 
 
 def _fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -157,3 +162,73 @@ def test_bench_writes_ratios_against_named_peers(tmp_path: Path, capsys: pytest.
     assert result["value"] > 0
     assert result["holds"] == (result["value"] <= 1)
     assert "surgery" in capsys.readouterr().out
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Path:
+    """30 subjects, 6 activities, 8 recordings of each: series of 9 channels and 128 steps."""
+    subject, activity, _ = np.indices((30, 6, 8)).reshape(3, -1)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(len(subject), 9, 128)) + 0.3 * activity[:, None, None] * np.sin(np.arange(128) / 9)
+    path = tmp_path / "my.npz"
+    np.savez(path, x=x.astype(np.float32), y=activity, classes=list("abcdef"), identity=subject)
+    return path
+
+
+def test_an_experiment_runs_on_a_users_own_series(series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    quick = ["--seeds=[0]", "--training.epochs=2", "--persons.count=3", "--finetune.pruned_steps=2", "--budgets=[0.2]"]
+    experiment = str(ROOT / "sweeps" / "compare" / "digits.yaml")
+    assert main(["compare", "--data", str(series), experiment, *quick]) == 0
+    table = pd.read_csv(tmp_path / "results" / "digits-my" / "table.csv")
+    assert set(table["dataset"]) == {"my"}
+    people = table.groupby("persons")["seen"].unique().apply(sorted).to_dict()
+    assert people == {f"person+{size} classes": [False, True] for size in (2, 3, 5)}
+    speakers = {seen: set(rows["identity"].str.split(":").str[0]) for seen, rows in table.groupby("seen")}
+    assert not speakers[True] & speakers[False]
+    assert (table["macs_fraction"] <= table["budget"]).all()
+
+
+def test_people_with_too_few_samples_become_classes(
+    series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    experiment = [
+        "compare",
+        "--data",
+        str(series),
+        str(ROOT / "sweeps" / "compare" / "digits.yaml"),
+        "--methods=[full]",
+    ]
+    quick = ["--seeds=[0]", "--training.epochs=1", "--persons.count=3", "--persons.shots=8", "--persons.classes=[2, 6]"]
+    assert main([*experiment, *quick]) == 0
+    notices = [line for line in capsys.readouterr().err.splitlines() if "left out" in line or "instead" in line]
+    assert len(notices) == 2
+    assert "classes with 8 training and 1 test samples are wanted" in notices[0]
+    assert "my has 1 persons of 6 classes, and `other` needs 2" in notices[1]
+    assert set(pd.read_csv(tmp_path / "results" / "digits-my" / "table.csv")["persons"]) == {"2 classes"}
+    assert main([*experiment, *quick, "--persons.protocol=person"]) == 2
+    assert "lower persons.shots (now 8)" in capsys.readouterr().err
+
+
+def test_a_fast_form_changes_what_the_file_says(tiny_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with tiny_yaml.open("a") as file:
+        file.write("fast:\n  persons.count: 3\n  persons.classes: [2]\n  methods: [full]\n")
+    assert main(["compare", str(tiny_yaml), "--fast", "--seeds=[0]"]) == 0
+    table = pd.read_csv(tmp_path / "results" / "tiny-fast" / "table.csv")
+    assert len(table) == 3
+
+
+def test_people_of_a_real_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    if not SOURCES["arabic_speech_commands"].present():
+        pytest.skip(str(SOURCES["arabic_speech_commands"].missing("arabic_speech_commands")))
+    experiment = str(ROOT / "sweeps" / "compare" / "arabic_kws_ds_cnn.yaml")
+    quick = ["--fast", "--data.classes=3", "--training.epochs=1", "--persons.classes=[2]", "--methods=[full, ppp]"]
+    assert main(["compare", experiment, *quick, "--out", str(tmp_path / "out"), "--workers=1"]) == 0
+    printed = capsys.readouterr().out
+    assert "person+2 classes, seen" in printed
+    assert "person+2 classes, unseen" in printed
+    table = pd.read_csv(tmp_path / "out" / "table.csv")
+    assert set(table["seen"]) == {True, False}
+    assert set(table["backbone"]) == {"ds_cnn_s"}

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pppl.backbones import BACKBONES
+from pppl.backbones import BACKBONES, build, spec_for
 from pppl.cli import main
 from pppl.data import SOURCES
+from pppl.errors import UserError
 from pppl.personalizers import METHODS
+from pppl.pruning import CostModel
+from pppl.reading import load
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -73,38 +76,83 @@ def test_every_make_target_builds_its_environment_first(target: str, tmp_path: P
     assert (f"make {target}" in README) or target in ("help", "lint")
 
 
-def _table(heading: str) -> list[list[str]]:
+def _tables(heading: str) -> list[list[list[str]]]:
+    """Rows of cells of every table in a section."""
     section = README.split(f"## {heading}\n")[1].split("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines]
+    blocks = [block for block in section.split("\n\n") if block.startswith("|")]
+    return [
+        [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in block.splitlines()]
+        for block in blocks
+    ]
 
 
-def test_the_readmes_table_is_that_of_the_registries():
-    header, _, *rows = _table("Methods and data sets")
-    assert [row[0] for row in rows] == list(dict.fromkeys(row[0] for row in rows))
-    assert {row[0] for row in rows} == set(METHODS)
-    assert set(header[5:]) == set(SOURCES)
-    assert all(cell == "yes" for row in rows for cell in row[5:])
-    (line,) = (line for line in README.splitlines() if line.startswith("Backbones: "))
-    assert set(re.findall(r"`(\w+)`", line)) == set(BACKBONES)
+def test_the_readmes_tables_are_those_of_the_registries():
+    methods, *_ = _tables("Methods, backbones and data sets")
+    names = [row[0] for row in methods[2:]]
+    assert len(names) == len(set(names))
+    assert set(names) == set(METHODS)
 
 
-@pytest.mark.parametrize("index", range(len(BLOCKS)))
-def test_the_readmes_code_runs(index: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    language, code = BLOCKS[index]
+# The shapes of the registered sources' samples; of series only files are known.
+_SHAPES = {
+    "digits": (1, 8, 8),
+    "cifar10": (3, 32, 32),
+    "cifar100": (3, 32, 32),
+    "omniglot": (1, 28, 28),
+    "mnist_writers": (1, 28, 28),
+    "arabic_speech_commands": (1, 49, 40),
+    "speech_commands": (1, 49, 40),
+    "fsdd": (1, 49, 40),
+    "series (C, T)": (9, 128),
+}
+
+
+def test_the_readme_tells_which_backbone_takes_which_data_set():
+    _, (header, _, *rows) = _tables("Methods, backbones and data sets")
+    assert set(header[2:]) == set(_SHAPES) == {*SOURCES, "series (C, T)"}
+    assert {row[0] for row in rows} == set(BACKBONES)
+
+    def taken(backbone: str, shape: tuple[int, ...]) -> str:
+        try:
+            CostModel(build(spec_for(backbone, {}, shape, 10)), shape)
+        except UserError:
+            return "-"
+        return "all"
+
+    truth = {(name, shape): taken(name, shape) for name in BACKBONES for shape in set(_SHAPES.values())}
+    for name, _, *cells in rows:
+        assert cells == [truth[name, _SHAPES[data]] for data in header[2:]], name
+
+
+def test_the_readmes_code_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     shutil.copytree(ROOT / "sweeps", tmp_path / "sweeps")
     monkeypatch.chdir(tmp_path)
-    if language == "python":
-        exec(compile(code, f"README.md block {index}", "exec"), {"__name__": "__main__"})
-        return
-    assert language == "sh"
-    for line in code.splitlines():
-        program, *arguments = shlex.split(line, comments=True)
-        if program == "make":
-            subprocess.run(["make", "-n", *arguments], cwd=ROOT, check=True, capture_output=True)
-        else:
-            assert program == "pppl"
-            assert main(arguments) == 0, line
+    for index, (language, code) in enumerate(BLOCKS):
+        if language == "python":
+            exec(compile(code, f"README.md block {index}", "exec"), {"__name__": "__main__"})
+            continue
+        assert language == "sh"
+        for line in code.splitlines():
+            program, *arguments = shlex.split(line, comments=True)
+            if program == "make":
+                subprocess.run(["make", "-n", *arguments], cwd=ROOT, check=True, capture_output=True)
+            else:
+                assert program == "pppl"
+                assert main(arguments) == 0, line
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "sweeps" / "compare").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_experiments_open_with_what_to_expect_and_have_a_fast_form(path: Path):
+    experiment = load(path)
+    assert experiment.name == path.stem
+    head = path.read_text().split("\nname:")[0]
+    assert all(line.startswith("#") for line in head.splitlines())
+    for word in (f"# Command:   pppl compare sweeps/compare/{path.name}\n", "# Run time:", "# Expected:"):
+        assert word in head, word
+    fast = load(path, fast=True)
+    assert fast.name == f"{path.stem}-fast"
+    assert (fast.data.name, fast.backbone) == (experiment.data.name, experiment.backbone)
+    assert experiment.data.name in SOURCES
 
 
 # Imports go down only: what each package may import.

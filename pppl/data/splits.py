@@ -48,14 +48,15 @@ def split_for(dataset: IdentityDataset, persons: Persons, seed: int) -> Identity
 
 def _people_split(dataset: IdentityDataset, seed: int) -> np.ndarray:
     """A split in which some people are in the test or the validation rows only."""
-    people = np.unique(identity_of(dataset))
+    identity = identity_of(dataset)
+    people = np.unique(identity)
     if len(people) < 3:
         raise UserError(f"{dataset.name} has {len(people)} persons: holding some back takes at least 3")
     people = np.random.default_rng([seed, 0]).permutation(people)
     validation, test = (max(1, round(share * len(people))) for share in _OF_PEOPLE)
     split = np.full(len(dataset.y), TRAIN, np.uint8)
-    split[np.isin(dataset.identity, people[:test])] = TEST
-    split[np.isin(dataset.identity, people[test : test + validation])] = VALIDATION
+    split[np.isin(identity, people[:test])] = TEST
+    split[np.isin(identity, people[test : test + validation])] = VALIDATION
     return split
 
 
@@ -136,7 +137,7 @@ def limited(dataset: IdentityDataset, data: Data) -> IdentityDataset:
         order = rng.permutation(len(rows))
         order = order[np.argsort(cells[order], kind="stable")]
         starts = np.flatnonzero(np.diff(cells[order], prepend=-1))
-        position = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
+        position = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
         rows = np.sort(rows[order[position < data.samples]])
     if len(rows) == len(labels):
         return dataset

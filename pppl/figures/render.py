@@ -1,6 +1,7 @@
 """Every figure of a results folder, as PNG and PDF."""
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import matplotlib as mpl
@@ -54,11 +55,13 @@ def _read(path: Path, names: list[str], numbers: list[str]) -> pd.DataFrame:
 
 def _panels(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """The frame by protocol, in the order of the table; seen and unseen people apart where there are both."""
-    told = frame["seen"].nunique() > 1
-    return [
-        (_protocol(str(persons)) + ((", seen" if seen else ", unseen") if told else ""), rows)
-        for (persons, seen), rows in frame.groupby(["persons", "seen"], sort=False)
-    ]
+    told = len(frame["seen"].unique()) > 1
+    panels = []
+    for persons, of_protocol in frame.groupby("persons", sort=False):
+        for seen, rows in of_protocol.groupby("seen", sort=False):
+            whom = {"True": ", seen", "False": ", unseen"}[str(seen)] * told
+            panels.append((_protocol(str(persons)) + whom, rows))
+    return panels
 
 
 def _protocol(persons: str) -> str:
@@ -69,26 +72,26 @@ def _protocol(persons: str) -> str:
     return f"persons of {persons}" if own == persons else f"{own} of a person"
 
 
-def _grid(figure: Figure, panels: int, columns: int = 3) -> list[Axes]:
-    """Axes in rows of at most `columns`, what is left over removed."""
-    rows = -(-panels // columns)
+def _grid(figure: Figure, panels: int) -> list[list[Axes]]:
+    """Rows of at most three axes, what is left over removed."""
+    rows = -(-panels // 3)
     columns = -(-panels // rows)
-    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten().tolist()
-    for ax in axes[panels:]:
-        ax.remove()
-    return axes[:panels]
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).tolist()
+    for _ in range(rows * columns - panels):
+        axes[-1].pop().remove()
+    return axes
 
 
 def _accuracy_figure(summary: pd.DataFrame) -> Figure:
     panels = _panels(summary)
     figure = Figure(figsize=(TEXT_WIDTH, 3.1 if len(panels) <= 3 else 5.4), layout="constrained")
     axes = _grid(figure, len(panels))
-    for ax, (name, rows) in zip(axes, panels, strict=True):
+    for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
         accuracy_vs_macs(rows, ax)
         ax.set_title(f"{name} (n = {rows['n'].max()})")
-        if ax.get_subplotspec().is_first_col():
-            ax.set_ylabel("accuracy on the person's queries")
-    handles, labels = axes[0].get_legend_handles_labels()
+    for first, *_ in axes:
+        first.set_ylabel("accuracy on the person's queries")
+    handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, columnspacing=1.2)
     return figure
 
@@ -97,8 +100,9 @@ def _gates_figure(frame: pd.DataFrame) -> Figure:
     panels = _panels(frame)
     figure = Figure(figsize=(TEXT_WIDTH, 4.2 if len(panels) <= 3 else 7.2), layout="constrained")
     axes = _grid(figure, len(panels))
-    for ax, (name, rows) in zip(axes, panels, strict=True):
-        gates(rows, ax, colour_bar=ax.get_subplotspec().is_last_col())
+    lasts = [row[-1] for row in axes]
+    for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
+        gates(rows, ax, colour_bar=ax in lasts)
         ax.set_title(name)
     return figure
 

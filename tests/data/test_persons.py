@@ -20,6 +20,7 @@ def test_the_digits_are_split_once_and_for_all(digits: IdentityDataset):
 
 @pytest.mark.parametrize("query", ["test", "validation"])
 def test_support_is_from_training_and_query_is_held_out(digits: IdentityDataset, query: str):
+    assert digits.split is not None
     persons = draw_persons(digits, Persons(query=query), size=3, seed=1)  # type: ignore[arg-type]
     assert len(persons) == 20
     assert len({person.identity for person in persons}) == 20

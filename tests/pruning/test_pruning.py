@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from small_backbones import small
 from torch.utils.flop_counter import FlopCounterMode
 
 from pppl.backbones import BACKBONES, Backbone, ShapeSpec, build, hook_groups, spec_for
@@ -14,15 +15,6 @@ from pppl.gating import GatedNetwork
 from pppl.gating.gate import apply_gate
 from pppl.pruning import CostModel, artifact_bytes, budget_masks, slice_network, threshold_masks
 
-# Every backbone, small: by the start of its name, the longest that fits.
-SMALL = {
-    "convnet": ({}, (1, 8, 8)),
-    "resnet": ({"width": 4}, (3, 8, 8)),
-    "res": ({"width": 5}, (1, 13, 10)),
-    "ds_cnn": ({"width": 6}, (1, 13, 9)),
-    "tc_resnet": ({"width": 0.25}, (1, 19, 6)),
-    "bc_resnet": ({"scale": 0.5}, (1, 9, 40)),
-}
 VARIANTS = [
     ("convnet", {}, (3, 9, 7)),
     ("convnet", {}, (2, 13)),
@@ -36,7 +28,7 @@ Case = tuple[str, dict, tuple[int, ...]]
 def _cases() -> list[Case]:
     cases: list[Case] = []
     for name, constructor in BACKBONES.items():
-        options, shape = SMALL[max((start for start in SMALL if name.startswith(start)), key=len)]
+        options, shape = small(name)
         cases.append((name, options, shape))
         parameters = inspect.signature(constructor).parameters
         if "index_add" in parameters:
@@ -145,7 +137,7 @@ def test_every_backbone_is_gated(case: Case):
 
 
 def test_slicing_twice_is_slicing_once():
-    network = _made(("bc_resnet", *SMALL["bc_resnet"]))
+    network = _made(("bc_resnet", *small("bc_resnet")))
     first = _random_masks(network, 0, 0.8)
     smaller = slice_network(network, first)
     second = _random_masks(smaller, 1, 0.6)

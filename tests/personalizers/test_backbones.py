@@ -1,0 +1,36 @@
+"""Every method on every backbone."""
+
+import pytest
+import torch
+from small_backbones import small
+
+from pppl import Experiment
+from pppl.backbones import BACKBONES, build, spec_for
+from pppl.data import Support
+from pppl.gating import GatedNetwork
+from pppl.personalizers import METHODS, GlobalModel, personalizers_for
+from pppl.pruning import CostModel
+
+BUDGET = 0.6
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_method_runs_on_every_backbone(name: str):
+    torch.manual_seed(0)
+    options, shape = small(name)
+    spec = spec_for(name, options, shape, 4)
+    gated = {kind: GatedNetwork(build(spec)).eval() for kind in ("ppp", "gated")}
+    full = build(spec).eval()
+    model = GlobalModel(full=full, gated=gated, cost=CostModel(full, shape))
+    support = Support(x=torch.randn(6, *shape), y=torch.arange(6) % 4)
+    experiment = Experiment().replace(**{"methods": sorted(METHODS), "finetune.steps": 1, "finetune.pruned_steps": 1})
+    for personalizer in personalizers_for(experiment):
+        budget = BUDGET if personalizer.prunes else 1.0
+        personal = personalizer.personalize(model, support, budget)
+        assert personal.cost.macs <= budget * model.cost.full.macs
+        rebuilt = build(personal.module.spec).eval()
+        rebuilt.load_state_dict(personal.module.state_dict())
+        with torch.no_grad():
+            logits = personal.module(support.x)
+            assert logits.isfinite().all()
+            assert torch.allclose(rebuilt(support.x), logits, atol=1e-5)
