@@ -5,12 +5,10 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 from ..backbones import build, spec_for
 from ..config import Experiment
@@ -21,7 +19,7 @@ from ..files import output_folder, replacing
 from ..gating import GatedNetwork
 from ..personalizers import GlobalModel, Personalizer, personalizers_for
 from ..pruning import CostModel, slice_network
-from ..training import PPPModule
+from ..training import GlobalModule, PPPModule
 from .tracking import notice
 
 _BUDGET = 0.1
@@ -96,24 +94,19 @@ def _setting() -> tuple[Experiment, IdentityDataset, GlobalModel]:
     return experiment, dataset, GlobalModel(full=full, gated={"ppp": gated}, cost=CostModel(full, dataset.input_shape))
 
 
-# Backbone, options, input shape and batch size of a training step.
-_STEPS: tuple[tuple[str, dict[str, Any], tuple[int, ...], int], ...] = (
-    ("convnet", {}, (1, 8, 8), 256),
-    ("resnet20", {}, (3, 32, 32), 128),
-    ("res15", {}, (1, 49, 40), 16),
-)
+# Backbone, input shape, batch size and how many steps are measured.
+_STEPS = (("convnet", (1, 8, 8), 256, 120), ("resnet20", (3, 32, 32), 128, 20), ("res15", (1, 49, 40), 16, 15))
 
 
 def _bench_gating() -> list[Result]:
     results = []
-    for name, options, shape, batch in _STEPS:
-        spec = spec_for(name, options, shape, 10)
+    for name, shape, batch, runs in _STEPS:
+        spec = spec_for(name, {}, shape, 10)
         experiment = Experiment()
-        module, plain = PPPModule(build(spec), experiment.training, experiment.ppp), build(spec)
+        gated = PPPModule(build(spec), experiment.training, experiment.ppp)
+        plain = GlobalModule(build(spec), experiment.training)
         x, y = torch.randn(batch, *shape), torch.arange(batch) % 10
-        gated_step = _step(module.network, lambda m=module, x=x, y=y: torch.stack([*m.losses(x, y)[1].values()]).sum())
-        plain_step = _step(plain, lambda p=plain, x=x, y=y: F.cross_entropy(p(x), y))
-        runs = 120 if name == "convnet" else 20
+        gated_step, plain_step = partial(_stepper(gated), x, y), partial(_stepper(plain), x, y)
         ratio = paired_ratio(gated_step, plain_step, runs=runs, warm_up=3)
         results.append(_result(f"gating: {name}", ratio, "the same backbone's plain training step", "<= 1.25"))
     return results
@@ -121,38 +114,37 @@ def _bench_gating() -> list[Result]:
 
 def _bench_loader() -> list[Result]:
     """An epoch over images in memory, augmented, beside the same number of steps on one prepared batch."""
-    count, batch = 2560, 128
+    count = 2560
     images = IdentityDataset(
         name="random images",
         x=torch.randint(256, (count, 3, 32, 32)).to(torch.uint8),
         y=torch.arange(count) % 10,
         classes=tuple("0123456789"),
     )
-    batches = Batches(images, torch.arange(count), batch, seed=0, augment=("crop", "flip"))
-    network = build(spec_for("resnet20", {}, images.input_shape, 10))
-    x, y = next(iter(batches))
-    data = {"x": x, "y": y}
-    step = _step(network, lambda: F.cross_entropy(network(data["x"]), data["y"]))
+    batches = Batches(images, torch.arange(count), 128, seed=0, augment=("crop", "flip"))
+    module = GlobalModule(build(spec_for("resnet20", {}, images.input_shape, 10)), Experiment().training)
+    step, ready = _stepper(module), next(iter(batches))
 
     def epoch() -> None:
-        for data["x"], data["y"] in batches:
-            step()
+        for batch in batches:
+            step(*batch)
 
     def steps() -> None:
         for _ in range(len(batches)):
-            step()
+            step(*ready)
 
     ratio = paired_ratio(epoch, steps, runs=5, warm_up=1)
     return [_result("loader: an epoch", ratio, "its training steps on a batch that is ready", "<= 1.1")]
 
 
-def _step(network: nn.Module, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:
-    network.train()
-    optimizer = torch.optim.AdamW(network.parameters(), Experiment().training.learning_rate, fused=True)
+def _stepper(module: GlobalModule) -> Callable[[torch.Tensor, torch.Tensor], None]:
+    """A function that makes a training step on a batch."""
+    module.train()
+    optimizer = torch.optim.AdamW(module.parameters(), module.training_config.learning_rate, fused=True)
 
-    def step() -> None:
+    def step(x: torch.Tensor, y: torch.Tensor) -> None:
         optimizer.zero_grad()
-        loss().backward()
+        torch.stack([*module.losses(x, y)[1].values()]).sum().backward()
         optimizer.step()
 
     return step

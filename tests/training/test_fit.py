@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from pppl import Experiment
@@ -82,6 +83,20 @@ def test_training_reaches_the_target_rate(digits: IdentityDataset, tmp_path: Pat
     with torch.no_grad():
         gates = module.network(digits.x[digits.rows(1)]).gates
     assert torch.cat(gates, 1).mean().item() == pytest.approx(0.4, abs=0.15)
+
+
+def test_the_gated_module_trains_in_mixed_precision(digits: IdentityDataset, monkeypatch: pytest.MonkeyPatch, tmp_path):
+    """As `fit` does on a GPU; here on the CPU, whose autocast takes the same path through gates and losses."""
+    real = pl.Trainer
+    monkeypatch.setattr(pl, "Trainer", lambda **options: real(**options | {"precision": "bf16-mixed"}))
+    experiment = Experiment().replace(**{"training.epochs": 8, "training.batch_size": 64, "ppp.prototype_weight": 0.3})
+    spec = spec_for("convnet", {"widths": (16, 16)}, digits.input_shape, 10)
+    module, metrics = fit(
+        lambda: PPPModule(build(spec), experiment.training, experiment.ppp), digits, seed=0, folder=tmp_path
+    )
+    assert metrics["val_accuracy"] > 0.8
+    assert {parameter.dtype for parameter in module.parameters()} == {torch.float32}
+    assert all(parameter.is_contiguous() for parameter in module.parameters())
 
 
 def test_fine_tuning_learns_the_support_set_and_leaves_the_original_alone(digits: IdentityDataset):
