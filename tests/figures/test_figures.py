@@ -7,6 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from pppl.figures import accuracy_vs_macs, gates
+from pppl.figures.render import _accuracy_figure
 from pppl.figures.style import LOOKS, look
 
 
@@ -75,3 +76,37 @@ def test_gates_are_sorted_inside_their_layer():
     np.testing.assert_allclose(np.asarray(mesh).reshape(6, 2)[:, 0], [0.9, 0.5, 0.1, 0.9, 0.5, 0.1])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0+1", "2+3"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["layer 1", "layer 2"]
+
+
+def test_many_layers_and_long_names_leave_labels_out():
+    frame = pd.DataFrame(
+        [
+            {"identity": f"speaker {person}: yes+no", "layer": layer, "channel": 0, "probability": 0.5}
+            for person, layer in itertools.product(range(3), range(1, 28))
+        ]
+    )
+    ax = gates(frame, Figure().subplots())
+    assert [label.get_text() for label in ax.get_xticklabels()] == []
+    assert ax.get_xlabel() == "3 persons"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["1", "5", "9", "13", "17", "21", "25"]
+    assert ax.get_ylabel() == "layer"
+
+
+def test_seen_and_unseen_people_have_panels_of_their_own(summary: pd.DataFrame):
+    people = pd.concat(
+        [
+            summary.assign(persons=persons, seen=seen, n=n)
+            for (persons, seen), n in zip(
+                itertools.product(("person", "person+3 classes"), (True, False)), range(1, 5), strict=True
+            )
+        ]
+    )
+    titles = [
+        "all classes of a person, seen (n = 1)",
+        "all classes of a person, unseen (n = 2)",
+        "3 classes of a person, seen (n = 3)",
+        "3 classes of a person, unseen (n = 4)",
+    ]
+    assert [ax.get_title() for ax in _accuracy_figure(people).axes] == titles
+    alone = summary.assign(persons="2 classes", seen=True, n=9)
+    assert [ax.get_title() for ax in _accuracy_figure(alone).axes] == ["persons of 2 classes (n = 9)"]
