@@ -85,7 +85,7 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None, *, fast: 
     if not isinstance(tree, dict):
         raise UserError(f"{path} holds a {type(tree).__name__}, not a mapping: write lines such as `budgets: [0.1]`")
     quick = tree.pop("fast", None)
-    if quick is not None and not isinstance(quick, dict):
+    if quick is not None and not _is_flat(quick):
         raise UserError(f"{path}: fast is {quick!r}: it is a section of dotted keys, such as `training.epochs: 1`")
     if fast and not quick:
         raise UserError(f"{path} has no section `fast`: write one, or leave --fast out")
@@ -96,3 +96,10 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None, *, fast: 
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return experiment.replace(**(overrides or {}))
+
+
+def _is_flat(section: object) -> bool:
+    """Whether it is a mapping of text to values that are no sections."""
+    return isinstance(section, dict) and all(
+        isinstance(key, str) and not isinstance(value, dict) for key, value in section.items()
+    )

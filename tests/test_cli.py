@@ -205,10 +205,15 @@ def test_people_with_too_few_samples_become_classes(
     notices = [line for line in capsys.readouterr().err.splitlines() if "left out" in line or "instead" in line]
     assert len(notices) == 2
     assert "classes with 8 training and 1 test samples are wanted" in notices[0]
-    assert "my has 1 persons of 6 classes, and `other` needs 2" in notices[1]
+    assert "left out with seed 0: my has 1 persons of 6 classes, and `other` needs 2" in notices[1]
     assert set(pd.read_csv(tmp_path / "results" / "digits-my" / "table.csv")["persons"]) == {"2 classes"}
     assert main([*experiment, *quick, "--persons.protocol=person"]) == 2
     assert "lower persons.shots (now 8)" in capsys.readouterr().err
+
+
+def test_a_mistake_is_not_taken_for_too_few_people(series: Path, capsys: pytest.CaptureFixture[str]):
+    experiment = str(ROOT / "sweeps" / "compare" / "digits.yaml")
+    assert "unknown method 'foo'" in _fails(capsys, "compare", "--data", str(series), experiment, "--methods=[foo]")
 
 
 def test_a_fast_form_changes_what_the_file_says(tiny_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

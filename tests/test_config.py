@@ -76,14 +76,32 @@ def test_a_missing_file_names_itself(tmp_path: Path):
         load(tmp_path / "none.yaml")
 
 
-def test_the_shipped_experiment_holds_only_overrides():
+_SHIPPED = sorted((Path(__file__).parents[1] / "sweeps" / "compare").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", _SHIPPED, ids=lambda path: path.stem)
+def test_shipped_experiments_hold_only_overrides(path: Path):
     import yaml
 
-    path = Path(__file__).parents[1] / "sweeps" / "compare" / "digits.yaml"
     tree, default = yaml.safe_load(path.read_text()), Experiment().to_dict()
+    del tree["fast"]
     for key, value in tree.items():
         if isinstance(value, dict):
             for inner, setting in value.items():
                 assert setting != default[key][inner], f"{key}.{inner} repeats its default"
         else:
             assert value != default[key], f"{key} repeats its default"
+
+
+@pytest.mark.parametrize("section", ["5", "[1]", "{training: {epochs: 1}}", "{1: 2}", "{null: 1}"])
+def test_a_fast_section_holds_dotted_keys(tmp_path: Path, section: str):
+    path = tmp_path / "quick.yaml"
+    path.write_text(f"training:\n  learning_rate: 0.5\nfast: {section}\n")
+    with pytest.raises(UserError, match="it is a section of dotted keys, such as"):
+        load(path)
+    path.write_text("training:\n  learning_rate: 0.5\nfast: {training.epochs: 1}\n")
+    fast = load(path, fast=True)
+    assert (fast.name, fast.training.epochs, fast.training.learning_rate) == ("quick-fast", 1, 0.5)
+    path.write_text("fast: {training.epoch: 1}\n")
+    with pytest.raises(UserError, match=r"did you mean 'training\.epochs'"):
+        load(path, fast=True)

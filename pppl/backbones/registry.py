@@ -49,9 +49,11 @@ def build(spec: ShapeSpec) -> Backbone:
     for option in spec.options:
         if option not in parameters:
             raise unknown(f"option of backbone {spec.backbone}", option, parameters)
+        if isinstance(parameters[option].default, bool) and not isinstance(spec.options[option], bool):
+            raise UserError(f"option {option} of backbone {spec.backbone} is {spec.options[option]!r}: true or false")
     try:
         return constructor(**spec.options)
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+    except (TypeError, ValueError, KeyError, RuntimeError, OverflowError) as error:
         raise UserError(f"backbone {spec.backbone} refuses {dict(spec.options)}: {error}") from error
 
 
@@ -68,7 +70,7 @@ def spec_for(name: str, options: Mapping[str, Any], input_shape: tuple[int, ...]
     data = {"in_channels": input_shape[0], "num_classes": num_classes, "dims": dims, "bands": input_shape[-1]}
     parameters = inspect.signature(constructor).parameters
     spec = ShapeSpec(backbone=name, options={**{k: v for k, v in data.items() if k in parameters}, **options})
-    for option in ("in_channels", "dims", "bands"):
+    for option in data:
         if spec.options.get(option, data[option]) != data[option]:
             given = f"{option} = {spec.options[option]}"
             raise UserError(f"backbone {name} has option {given}, the data have {data[option]}: leave it out")

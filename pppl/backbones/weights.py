@@ -2,6 +2,7 @@
 
 import pickle
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from .index import ChannelIndex
 
+# All that numpy, zlib and torch raise on files that are damaged, of another kind, or would need unpickling.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    zipfile.BadZipFile,
+    zlib.error,
+    pickle.UnpicklingError,
+)
 # What training code puts before a network's own names.
 _PREFIXES = ("module.", "model.", "network.", "backbone.")
 
@@ -25,20 +40,29 @@ def load_weights(network: nn.Module, path: Path) -> list[str]:
     """
     state, own = _strip(read_weights(path), network), network.state_dict()
     head = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1:]
-    fresh = {f"{name}.{kind}" for name in head for kind in ("weight", "bias")}
-    fresh = {name for name in fresh & own.keys() if name not in state or state[name].shape != own[name].shape}
-    for name, value in own.items():
-        if name in fresh or name.endswith("num_batches_tracked"):
-            continue
-        if name not in state:
-            held = ", ".join([*state][:3]) or "nothing"
-            raise UserError(f"{path} does not fit the backbone: it has no {name!r} (it holds {held}, ...)")
-        if state[name].shape != value.shape:
-            raise UserError(
-                f"{path} does not fit the backbone: {name} is {tuple(state[name].shape)}, not {tuple(value.shape)}"
-            )
+    fresh = {
+        name
+        for name in own
+        if name.rpartition(".")[0] in head and name in state and state[name].shape != own[name].shape
+    }
+    # What other code has no name for, and an untouched network has right.
+    optional = {f"{name}.index" for name, module in network.named_modules() if isinstance(module, ChannelIndex)}
+    optional |= {name for name in own if name.endswith("num_batches_tracked")}
+    for name in own.keys() - fresh - (optional - state.keys()):
+        _check(path, name, own[name], state)
     network.load_state_dict({**own, **{name: state[name] for name in own.keys() & state.keys() - fresh}})
     return sorted(fresh)
+
+
+def _check(path: Path, name: str, own: Tensor, state: Mapping[str, Tensor]) -> None:
+    if name not in state:
+        held = ", ".join(sorted(state)[:3]) or "nothing"
+        raise UserError(f"{path} does not fit the backbone: it has no {name!r} (it holds {held}, ...)")
+    value = state[name]
+    if value.shape != own.shape:
+        raise UserError(f"{path} does not fit the backbone: {name} is {tuple(value.shape)}, not {tuple(own.shape)}")
+    if value.is_floating_point() != own.is_floating_point() or not value.isfinite().all():
+        raise UserError(f"{path} holds {name} as {value.dtype}, or with values that are not finite: save it again")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -53,12 +77,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         tree = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"no file {path}: name a state dict, .npz, .safetensors or a Lightning checkpoint") from error
-    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+    except _UNREADABLE as error:
         raise UserError(f"{path} holds no weights that can be read safely: save a plain state dict") from error
     except safetensors.SafetensorError as error:
         raise UserError(f"{path} is truncated or no safetensors file") from error
     state = tree.get("state_dict", tree) if isinstance(tree, Mapping) else {}
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    named = state.items() if isinstance(state, Mapping) else ()
+    return {name: value for name, value in named if isinstance(name, str) and isinstance(value, Tensor)}
 
 
 def _strip(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

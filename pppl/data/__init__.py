@@ -1,15 +1,16 @@
 """Data sets, persons and batches. `load_dataset(name)` reads a registered source or an `.npz` file."""
 
 from .identities import IdentityDataset, Support
-from .persons import Person, draw_persons, groups, resolved
+from .persons import Person, draw_persons, groups
 from .sources import SOURCES, data_folder, load_dataset
-from .splits import limited, split_for
+from .splits import TooFewPersons, limited, resolved, split_for
 
 __all__ = [
     "SOURCES",
     "IdentityDataset",
     "Person",
     "Support",
+    "TooFewPersons",
     "data_folder",
     "draw_persons",
     "groups",

@@ -1,7 +1,9 @@
 """The identity-dataset format: one `.npz` file of plain arrays, which is also how users bring their own data."""
 
 import difflib
+import lzma
 import math
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from .identities import TEST, TRAIN, IdentityDataset
 _REQUIRED, _PER_SAMPLE = ("x", "y", "classes"), ("x", "y", "identity", "split")
 _STORED = {"u1": np.uint8, "f2": np.float16, "f4": np.float32, "f8": np.float32}  # as kept in memory
 # All that numpy and zipfile raise on damaged or encrypted files.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, RuntimeError, MemoryError)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, KeyError, RuntimeError, MemoryError)
 
 
 def load_npz(path: str | Path) -> IdentityDataset:
@@ -36,7 +38,7 @@ def load_npz(path: str | Path) -> IdentityDataset:
 
     Raises `UserError` where the file is not there, cannot be read or is not of this format.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))  # which leaves alone what names no user, where pathlib raises
     if not path.is_file():
         raise _not_found(path)
     try:
@@ -112,6 +114,9 @@ class _Arrays:
         values, counts = np.unique(array, return_counts=True)
         if (counts > 1).any():
             raise self.error(f"{name} holds {str(values[counts.argmax()])!r} {counts.max()} times", "every name once")
+        joined = next((each for each in array.tolist() if "+" in each or ":" in each), None)
+        if joined is not None:
+            raise self.error(f"{name} holds {joined!r}", "names without + and :, which join names in tables")
         return tuple(array.tolist())
 
     def indices(self, name: str, kinds: str, below: int | None) -> np.ndarray:
@@ -120,7 +125,7 @@ class _Arrays:
             raise self.error(f"{name} is {self.dtypes[name]}", "an integer for each sample, the index of its name")
         array = self.read(name)
         low, high = int(array.min()), int(array.max())
-        if low < 0 or (below is not None and high >= below):
+        if low < 0 or high >= (2**63 if below is None else below):
             there = "" if below is None else f", but there are {below} {kinds}"
             raise self.error(f"{name} goes from {low} to {high}{there}", f"indices of {kinds}, from 0")
         if low == high:

@@ -1,6 +1,5 @@
 """Who a person is: which samples support the personalization, and which ones query it."""
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import comb
@@ -8,9 +7,8 @@ from math import comb
 import numpy as np
 
 from ..config import Persons
-from ..errors import UserError
 from .identities import TEST, TRAIN, VALIDATION, IdentityDataset, Support
-from .splits import identity_of
+from .splits import TooFewPersons, identity_of, resolved
 
 _SPLITS = {"validation": VALIDATION, "test": TEST}
 
@@ -19,12 +17,15 @@ _SPLITS = {"validation": VALIDATION, "test": TEST}
 class Person:
     """One person: rows of the data set for support and for query, which share no sample.
 
+    - `identity`: names the person in the table: a speaker, classes, or a speaker and classes.
+    - `whose`: the speaker alone; where persons are classes, the same as `identity`.
     - `persons`: the protocol, as in the table: `2 classes`, `person`, `person+3 classes`.
     - `seen`: whether samples of this person were in training.
     - `seed`: for random choices made for this person.
     """
 
     identity: str
+    whose: str
     persons: str
     seen: bool
     support: np.ndarray
@@ -34,13 +35,6 @@ class Person:
     def support_of(self, dataset: IdentityDataset) -> Support:
         """The support set's samples."""
         return Support(x=dataset.inputs(self.support), y=dataset.y[self.support], seed=self.seed)
-
-
-def resolved(persons: Persons, dataset: IdentityDataset) -> Persons:
-    """With `auto` replaced: people with some classes where the data set knows whose its samples are, else classes."""
-    if persons.protocol != "auto":
-        return persons
-    return dataclasses.replace(persons, protocol="classes" if dataset.identity is None else "person+classes")
 
 
 def groups(persons: Persons) -> list[tuple[int, bool]]:
@@ -61,22 +55,22 @@ def draw_persons(
     - `person`: one speaker, writer or subject, with all classes that they have enough samples of.
     - `person+classes`: `size` of those classes.
 
-    A seen person's support is drawn from their training rows, their query from their rows of the query split. An unseen
-    person has no training rows: both are drawn from the query split, and what is no support is query. `persons.queries`
-    bounds the query per class.
+    A seen person's support is drawn from their training rows, which the networks were trained on, their query from
+    their rows of the query split. An unseen person has no training rows: both are drawn from the query split, and what
+    is no support is query. `persons.queries` bounds the query per class.
 
     **Arguments:**
 
     - `dataset`: with its split, see `split_for`.
     - `size`: classes of a person; 0 for `person`.
 
-    Raises `UserError` where there are fewer than two such persons.
+    Raises `TooFewPersons` where there are not two different people (or subsets) among them.
     """
     persons = resolved(persons, dataset)
     pool = _Pool(dataset, persons, seen)
     drawn = [pool.person(who, subset, size, seed) for who, subset in pool.draw(size, seed)]
-    if len(drawn) < 2:
-        raise UserError(pool.too_few(size, len(drawn)))
+    if (found := len({person.whose for person in drawn})) < 2:
+        raise TooFewPersons(pool.too_few(size, found))
     return drawn
 
 
@@ -150,6 +144,7 @@ class _Pool:
         labels = {"classes": f"{size} classes", "person": "person", "person+classes": f"person+{size} classes"}
         return Person(
             identity=f"{name}:{names}" if self.persons.protocol == "person+classes" else name,
+            whose=name,
             persons=labels[self.persons.protocol],
             seen=self.seen,
             support=support,
@@ -159,8 +154,8 @@ class _Pool:
 
     def too_few(self, size: int, found: int) -> str:
         """Why there are fewer than two persons, and what to do."""
-        kind = f"{'seen' if self.seen else 'unseen'} persons" if self.by_people else "persons"
-        wanted = f"{kind} of {size} classes" if size else kind
+        kind = f"{'seen' if self.seen else 'unseen'} people" if self.by_people else "persons"
+        wanted = f"{kind} {'with' if self.by_people else 'of'} {size} classes" if size else kind
         dataset, query = self.dataset, self.persons.query
         if len(self.query) == 0:
             return f"{dataset.name} has no {wanted}: no rows of its {query} split are theirs"

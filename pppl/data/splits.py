@@ -11,67 +11,84 @@ from ..config import Data, Persons
 from ..errors import UserError
 from .identities import TEST, TRAIN, VALIDATION, IdentityDataset
 
-# Shares of what is held out, for validation and for testing.
+# Shares of what is held out, for validation and for testing; of a person's, the validation's is of what is left.
 _OF_ROWS = (0.15, 0.25)  # of a class, where persons are classes
-_OF_PEOPLE = (0.1, 0.2)  # of the people: unseen persons
+_OF_PEOPLE = (0.15, 0.2)  # of the people: unseen persons
 _OF_A_PERSON = (0.1, 0.2)  # of a seen person's samples of a class
+
+
+class TooFewPersons(UserError):
+    """The data set has not enough people, or samples of them, for the persons that are asked for."""
+
+
+def resolved(persons: Persons, dataset: IdentityDataset) -> Persons:
+    """With `auto` replaced: people with some classes where the data set knows whose its samples are, else classes."""
+    if persons.protocol != "auto":
+        return persons
+    return dataclasses.replace(persons, protocol="classes" if dataset.identity is None else "person+classes")
 
 
 def split_for(dataset: IdentityDataset, persons: Persons, seed: int) -> IdentityDataset:
     """The data set as one seed sees it: split, and standardized by the training rows of that split.
 
     Where persons are people, those without training rows are *unseen*. The others are *seen*, and where the source
-    holds back nothing of theirs, a part of their samples of each class is held back here, drawn by `seed`. Where
-    persons are classes and the source has no validation rows, a tenth of each class's training rows become that.
+    holds back nothing of theirs, a part of their samples of each class is held back here: for validation by `seed`, for
+    testing always the same where the source has a split, so that what one seed tunes on no other seed tests on. Without
+    validation rows a tenth of each class's training rows become that.
 
     **Arguments:**
 
     - `persons`: its `split` says whether the source's own split is respected or another one drawn by `seed`; a source
-      without a split always has one drawn.
+      without a split always has one drawn. What is tuned on one drawn split may be tested on in another.
 
-    Raises `UserError` where there are too few people to hold one back.
+    Raises `TooFewPersons` where there are too few people to hold some back, `UserError` where no row can be held back.
     """
-    if persons.split == "official" and dataset.split is not None:
+    persons = resolved(persons, dataset)
+    by_people = persons.protocol != "classes"
+    official = persons.split == "official" and dataset.split is not None
+    if official and dataset.split is not None:
         split = dataset.split.copy()
-    elif persons.protocol.startswith("person"):
+    elif by_people:
         split = _people_split(dataset, seed)
     else:
         split = _cell_split(dataset.y.numpy(), _OF_ROWS, seed)
-    if persons.protocol.startswith("person"):
-        _hold_back(dataset, split, seed)
-    elif not (split == VALIDATION).any():
+    if by_people:
+        _hold_back(dataset, split, TEST, seed=0 if official else seed)
+        _hold_back(dataset, split, VALIDATION, seed=seed)
+    if not (split == VALIDATION).any():
         rows = np.flatnonzero(split == TRAIN)
         split[rows] = _cell_split(dataset.y.numpy()[rows], (0.1, 0.0), seed=0)
+    for part, name in ((VALIDATION, "validation"), (TEST, "test")):
+        if not (split == part).any():
+            raise UserError(f"{dataset.name} has no {name} samples, and too few of each class to hold some back")
     split_dataset = dataclasses.replace(dataset, split=split)
     return split_dataset if dataset.standardized else _standardized(split_dataset)
 
 
 def _people_split(dataset: IdentityDataset, seed: int) -> np.ndarray:
-    """A split in which some people are in the test or the validation rows only."""
+    """A split in which some people are in the test or the validation rows only; two at least are in the test rows."""
     identity = identity_of(dataset)
     people = np.unique(identity)
-    if len(people) < 3:
-        raise UserError(f"{dataset.name} has {len(people)} persons: holding some back takes at least 3")
+    if len(people) < 5:
+        raise TooFewPersons(f"{dataset.name} has {len(people)} people: holding some back takes at least 5")
     people = np.random.default_rng([seed, 0]).permutation(people)
-    validation, test = (max(1, round(share * len(people))) for share in _OF_PEOPLE)
+    validation, test = (max(least, round(s * len(people))) for least, s in zip((1, 2), _OF_PEOPLE, strict=True))
     split = np.full(len(dataset.y), TRAIN, np.uint8)
     split[np.isin(identity, people[:test])] = TEST
     split[np.isin(identity, people[test : test + validation])] = VALIDATION
     return split
 
 
-def _hold_back(dataset: IdentityDataset, split: np.ndarray, seed: int) -> None:
-    """Gives the people of the training rows validation and test rows of their own, where they have none."""
+def _hold_back(dataset: IdentityDataset, split: np.ndarray, part: int, *, seed: int) -> None:
+    """Gives the people of the training rows validation or test rows of their own, where they have none."""
     identity = identity_of(dataset)
     seen = np.isin(identity, np.unique(identity[split == TRAIN]))
-    shares = [
-        0.0 if (seen & (split == part)).any() else share
-        for part, share in zip((VALIDATION, TEST), _OF_A_PERSON, strict=True)
-    ]
-    if any(shares):
-        rows = np.flatnonzero(split == TRAIN)
-        cells = identity[rows] * len(dataset.classes) + dataset.y.numpy()[rows]
-        split[rows] = _cell_split(cells, (shares[0], shares[1]), seed)
+    if (seen & (split == part)).any():
+        return
+    share = _OF_A_PERSON[part - VALIDATION]
+    rows = np.flatnonzero(split == TRAIN)
+    cells = identity[rows] * len(dataset.classes) + dataset.y.numpy()[rows]
+    split[rows] = _cell_split(cells, (share, 0.0) if part == VALIDATION else (0.0, share), seed)
 
 
 def _cell_split(cells: np.ndarray, shares: tuple[float, float], seed: int) -> np.ndarray:
@@ -106,7 +123,8 @@ def _standardized(dataset: IdentityDataset) -> IdentityDataset:
         squares += values.square().sum(1)
     mean = total / count
     deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
-    scale = torch.where(deviation > 0, 1 / deviation, 1.0)
+    # A constant channel, such as a dead sensor's, leaves only rounding noise, which must not be blown up.
+    scale = torch.where(deviation > 1e-6 * mean.abs(), 1 / deviation, 1.0)
     return dataclasses.replace(dataset, scale=scale.float(), offset=(-mean * scale).float(), standardized=True)
 
 

@@ -23,7 +23,7 @@ from ..files import output_folder
 from ..personalizers import personalizers_for
 from ..pruning import CostModel, budget_masks
 from .gatemap import GATES, gates_are_whole, write_gates
-from .models import cached, global_model, recipes, trained
+from .models import cached, global_model, recipes, trained, weights_sha256
 from .opening import dataset_of, opened, persons_of
 from .provenance import read_config, write_run
 from .results import COLUMNS, Journal, write_table
@@ -53,7 +53,7 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     start = time.perf_counter()
     experiment, dataset = opened(experiment)
     _check_settings(experiment, dataset)
-    groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed)]
+    groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed, report=True)]
     units = [unit for group in groups for unit in group.units()]
     folder = output_folder(out if out is not None else Path("results") / experiment.name)
     journal = Journal(folder, _fingerprint(experiment, dataset))
@@ -76,7 +76,8 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
         (folder / GATES).unlink(missing_ok=True)
         _write_gates(of_first_seed, folder)
         work = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
-        write_run(folder, experiment, dataset, **work, persons_computed=len(missing), persons=len(units))
+        work |= {"persons_computed": len(missing), "persons": len(units)}
+        write_run(folder, experiment, dataset, weights_sha256=weights_sha256(experiment), **work)
         figures = render(folder)
         tracker.table("table", table)
         tracker.table("summary", summary)
@@ -119,7 +120,7 @@ def _fingerprint(experiment: Experiment, dataset: IdentityDataset) -> str:
     for named_by_the_row in ("name", "methods", "budgets", "seeds"):
         del tree[named_by_the_row]
     del tree["persons"]["classes"]
-    content = json.dumps([_VERSION, dataset.sha256, tree], sort_keys=True)
+    content = json.dumps([_VERSION, dataset.sha256, weights_sha256(experiment), tree], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

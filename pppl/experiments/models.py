@@ -62,13 +62,13 @@ def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list
     ppp = {"ppp": experiment.ppp, "gated": dataclasses.replace(experiment.ppp, prototype_weight=0.0)}
     backbone = experiment.backbone
     spec = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes))).spec
-    weights_sha256 = hashlib.sha256(_weights(experiment).read_bytes()).hexdigest() if backbone.weights else ""
+    start = weights_sha256(experiment)
     return [
         Recipe(
             kind=kind,
             dataset_sha256=dataset.sha256,
             spec=spec,
-            weights_sha256=weights_sha256,
+            weights_sha256=start,
             training=dataclasses.asdict(experiment.training),
             ppp=ppp.get(kind),
             seed=seed,
@@ -123,6 +123,11 @@ def cache_folder() -> Path:
     """`$PPPL_CACHE`, or the user's cache folder."""
     chosen = os.environ.get("PPPL_CACHE")
     return Path(chosen) if chosen else platformdirs.user_cache_path("pppl") / "models"
+
+
+def weights_sha256(experiment: Experiment) -> str:
+    """Hash of the file of `backbone.weights`; empty without one."""
+    return hashlib.sha256(_weights(experiment).read_bytes()).hexdigest() if experiment.backbone.weights else ""
 
 
 def _weights(experiment: Experiment) -> Path:

@@ -5,8 +5,7 @@ from functools import lru_cache
 
 from ..config import Data, Experiment
 from ..config import Persons as PersonsConfig
-from ..data import IdentityDataset, groups, limited, load_dataset, resolved, split_for
-from ..errors import UserError
+from ..data import IdentityDataset, TooFewPersons, groups, limited, load_dataset, resolved, split_for
 from .tracking import notice
 from .units import Persons
 
@@ -23,13 +22,13 @@ def opened(experiment: Experiment) -> tuple[Experiment, IdentityDataset]:
     persons = resolved(experiment.persons, dataset)
     decided = dataclasses.replace(experiment, persons=persons)
     try:
-        persons_of(decided, experiment.seeds[0], report=True)
-    except UserError as error:
+        persons_of(decided, experiment.seeds[0])
+    except TooFewPersons as error:
         if experiment.persons.protocol != "auto" or persons.protocol == "classes":
             raise
         notice(f"{error}; persons are subsets of the classes instead")
         decided = dataclasses.replace(experiment, persons=dataclasses.replace(persons, protocol="classes"))
-        persons_of(decided, experiment.seeds[0], report=True)
+        persons_of(decided, experiment.seeds[0])
     return decided, dataset
 
 
@@ -56,18 +55,18 @@ def persons_of(experiment: Experiment, seed: int, *, report: bool = False) -> li
 
     - `report`: whether to say which are left out, and why.
 
-    Raises `UserError` where no group is left.
+    Raises `TooFewPersons` where no group is left.
     """
     dataset = dataset_of(experiment, seed)
     drawn: list[Persons] = []
-    reasons: list[UserError] = []
+    reasons: list[TooFewPersons] = []
     for size, seen in groups(experiment.persons):
         try:
             drawn.append(Persons.draw(experiment, dataset, seed, size, seen))
-        except UserError as error:
+        except TooFewPersons as error:
             reasons.append(error)
     if not drawn:
         raise reasons[0]
     for reason in reasons if report else []:
-        notice(f"left out: {reason}")
+        notice(f"left out with seed {seed}: {reason}")
     return drawn

@@ -17,9 +17,10 @@ from ..files import replacing
 _PACKAGES = ("pppl", "torch", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "scikit-learn", "pandas", "wandb")
 
 
-def write_run(folder: Path, experiment: Experiment, dataset: IdentityDataset, **work: float) -> None:
+def write_run(folder: Path, experiment: Experiment, dataset: IdentityDataset, **work: float | str) -> None:
     """Writes `run.json`: config, seeds, git commit, package versions, hardware, the data's SHA-256, peak memory (of the
-    largest process) and `work`, what this call did: wall time, workers (one thread each), persons computed now.
+    largest process) and `work`, what this call did and started from: wall time, workers (one thread each), persons
+    computed now, the hash of the starting weights.
     """
     run = {
         "config": experiment.to_dict(),

@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 from ..config import Experiment
 from ..errors import UserError
 from ..files import output_folder
-from .models import load_network, recipes, save_network, trained
+from .models import load_network, recipes, save_network, trained, weights_sha256
 from .opening import dataset_of, opened
 from .provenance import write_run
 from .results import write_table
@@ -43,7 +43,8 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
         rows.append({"network": recipe.kind, "seed": recipe.seed, **metrics})
     table = pd.DataFrame(rows)
     write_table(folder / "models.csv", table)
-    write_run(folder, experiment, dataset, wall_seconds=round(time.perf_counter() - start, 1), workers=1)
+    work = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": 1}
+    write_run(folder, experiment, dataset, weights_sha256=weights_sha256(experiment), **work)
     return table.filter(["network", "seed", "epoch", "val_accuracy", "val_loss"])
 
 

@@ -15,7 +15,7 @@ from .results import KEYS, Row, key_of
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Persons:
-    """The persons of one seed and protocol: each is the next one's `other`, all together are the population."""
+    """The persons of one seed and protocol: the next one is each one's `other`, all together are the population."""
 
     experiment: Experiment
     dataset: IdentityDataset
@@ -46,8 +46,13 @@ class Persons:
         """What `personalizer` is given for person `index`."""
         if personalizer.support_from == "population":
             return self._population
-        step = 1 if personalizer.support_from == "other" else 0
-        return self._own[(index + step) % len(self._own)]
+        return self._own[self._other(index) if personalizer.support_from == "other" else index]
+
+    def _other(self, index: int) -> int:
+        """The next person who is somebody else, not the same speaker with other words."""
+        count = len(self.persons)
+        following = ((index + step) % count for step in range(1, count))
+        return next(i for i in following if self.persons[i].whose != self.persons[index].whose)
 
     @cached_property
     def _own(self) -> list[Support]:

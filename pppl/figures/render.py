@@ -31,7 +31,7 @@ def render(folder: Path) -> list[Path]:
     return drawn
 
 
-_SUMMARY_NUMBERS = ["budget", "macs_fraction", "n", "accuracy", "accuracy_low", "accuracy_high"]
+_SUMMARY_NUMBERS = ["budget", "macs_fraction", "n", "people", "accuracy", "accuracy_low", "accuracy_high"]
 
 
 def _read(path: Path, names: list[str], numbers: list[str]) -> pd.DataFrame:
@@ -88,7 +88,9 @@ def _accuracy_figure(summary: pd.DataFrame) -> Figure:
     axes = _grid(figure, len(panels))
     for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
         accuracy_vs_macs(rows, ax)
-        ax.set_title(f"{name} (n = {rows['n'].max()})")
+        count, people = int(rows["n"].to_numpy().max()), int(rows["people"].to_numpy().max())
+        of = f", {people} people" if rows["persons"].iloc[0].startswith("person") else ""
+        ax.set_title(f"{name} (n = {count}{of})")
     for first, *_ in axes:
         first.set_ylabel("accuracy on the person's queries")
     handles, labels = axes[0][0].get_legend_handles_labels()

@@ -113,7 +113,7 @@ def _output_positions(backbone: Backbone, input_shape: tuple[int, ...]) -> dict[
     try:
         with torch.no_grad():
             backbone.eval()(torch.zeros(1, *input_shape, device=next(backbone.parameters()).device))
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0]
         name = backbone.spec.backbone
         raise UserError(f"backbone {name} cannot take data of shape {input_shape}: {reason}") from error

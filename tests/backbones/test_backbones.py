@@ -239,8 +239,15 @@ def test_data_that_do_not_fit_are_told_in_a_line():
         assert "\n" not in str(error.value)
 
 
-def test_explicit_options_win():
-    assert spec_for("resnet20", {"num_classes": 3}, (3, 32, 32), 10).options == {"in_channels": 3, "num_classes": 3}
+def test_options_that_contradict_the_data_or_their_kind():
+    with pytest.raises(UserError, match="resnet20 has option num_classes = 3, the data have 10: leave it out"):
+        spec_for("resnet20", {"num_classes": 3}, (3, 32, 32), 10)
+    with pytest.raises(UserError, match="option index_add of backbone resnet20 is 'no': true or false"):
+        build(spec_for("resnet20", {"index_add": "no"}, (3, 32, 32), 10))
+    with pytest.raises(UserError, match="bc_resnet refuses"):
+        build(spec_for("bc_resnet", {"scale": float("inf")}, (1, 49, 40), 10))
+    with pytest.raises(UserError, match="res15"):
+        CostModel(build(spec_for("res15", {"pool": [2, 2.5]}, (1, 49, 40), 10)), (1, 49, 40))
 
 
 def test_a_channel_index_reads_and_writes_in_place():

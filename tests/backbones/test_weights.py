@@ -1,3 +1,5 @@
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from pppl import Experiment
+from pppl import Experiment, compare
 from pppl.backbones import Backbone, build, load_weights, spec_for
 from pppl.data import IdentityDataset
 from pppl.errors import UserError
@@ -54,6 +56,13 @@ def test_a_checkpoint_that_lightning_wrote(tmp_path: Path):
     assert same(module.network.backbone.state_dict(), target.state_dict())
 
 
+def test_channel_indices_need_no_weights(tmp_path: Path):
+    save(network(0).state_dict(), tmp_path / "w.npz")
+    target = build(spec_for("resnet20", {"width": 4, "index_add": True}, (3, 8, 8), 4))
+    assert load_weights(target, tmp_path / "w.npz") == []
+    assert same(network(0).state_dict(), target.state_dict())
+
+
 def test_a_head_for_other_classes_stays_fresh(tmp_path: Path):
     source, target = network(0, classes=4), network(1, classes=6)
     before = target.linear.weight.clone()  # type: ignore[union-attr,operator]
@@ -72,7 +81,24 @@ def test_files_that_do_not_fit_or_cannot_be_read_safely(tmp_path: Path):
     (tmp_path / "no.safetensors").write_bytes(b"\xff" * 20)
     (tmp_path / "no.npz").write_bytes(b"PK\x03\x04")
     (tmp_path / "empty.ckpt").write_bytes(b"")
+    np.savez(tmp_path / "text.npz", **{name: np.array(["a"]) for name in state})
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
+    (tmp_path / "text.ckpt").write_text("hello")
+    torch.save({1: torch.zeros(1)}, tmp_path / "numbers.ckpt")
+    torch.save({"state_dict": [torch.zeros(1)]}, tmp_path / "list.ckpt")
+    save({**state, "conv1.weight": torch.full((4, 3, 3, 3), torch.nan)}, tmp_path / "nan.npz")
+    save({**state, "conv1.weight": torch.zeros(4, 3, 3, 3, dtype=torch.int64)}, tmp_path / "integers.npz")
+    save({name.replace("linear", "fc"): value for name, value in state.items()}, tmp_path / "head.npz")
     expected = {
+        "text.npz": "can be read safely",
+        "array.npz": "can be read safely",
+        "text.ckpt": "can be read safely",
+        "numbers.ckpt": "it has no '.*' \\(it holds nothing",
+        "list.ckpt": "it has no '.*' \\(it holds nothing",
+        "nan.npz": "conv1.weight as torch.float32, or with values that are not finite",
+        "integers.npz": "conv1.weight as torch.int64",
+        "head.npz": "it has no 'linear",
         "short.npz": r"it has no 'conv1\.weight' \(it holds bn1",
         "wide.npz": r"conv1\.weight is \(9, 3, 3, 3\), not \(4, 3, 3, 3\)",
         "pickled.npz": "cannot be read safely|can be read safely",
@@ -106,3 +132,19 @@ def test_training_starts_from_the_weights_and_the_cache_tells_them_apart(
     assert keys.isdisjoint(r.key for r in recipes(warm.replace(**{"backbone.weights": ""}), digits, seed=0))
     with pytest.raises(UserError, match=r"backbone\.weights is 'missing\.npz': no such file here or in"):
         recipes(warm.replace(**{"backbone.weights": "missing.npz"}), digits, seed=0)
+
+
+def test_rows_of_other_starting_weights_are_computed_again(
+    tmp_path: Path, tiny: Experiment, digits: IdentityDataset, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PPPL_DATA", str(tmp_path))
+    one = tiny.replace(**{"backbone.weights": "w.npz", "methods": ["full"], "seeds": [0], "training.epochs": 1})
+    tables = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        save(build(spec_for("convnet", tiny.backbone.options, digits.input_shape, 10)).state_dict(), tmp_path / "w.npz")
+        compare(one, tmp_path / "out")
+        tables.append((tmp_path / "out" / "table.csv").read_text())
+        run = json.loads((tmp_path / "out" / "run.json").read_text())
+        assert run["weights_sha256"] == hashlib.sha256((tmp_path / "w.npz").read_bytes()).hexdigest()
+    assert tables[0] != tables[1]

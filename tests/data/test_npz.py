@@ -196,6 +196,16 @@ def test_a_header_cannot_ask_for_more_than_is_there(tmp_path: Path):
     assert "120 bytes for shape" in _refused(tmp_path / "pets.npz")
 
 
+def test_names_that_would_be_taken_for_two(tmp_path: Path):
+    assert "classes holds 'b+c'" in _refused(_save(tmp_path / "pets.npz", classes=np.array(["a", "b+c"])))
+    assert "without + and :, which join names in tables" in _refused(tmp_path / "pets.npz")
+
+
+def test_identities_beyond_what_an_index_can_be(tmp_path: Path):
+    identity = np.array([0] * (N - 1) + [2**64 - 1], np.uint64)
+    assert "identity goes from 0 to" in _refused(_save(tmp_path / "pets.npz", identity=identity, identities=None))
+
+
 def test_a_file_that_is_not_there(tmp_path: Path):
     _save(tmp_path / "pets.npz")
     for name, hint in (("pet.npz", f"did you mean {str(tmp_path / 'pets.npz')!r}?"), ("far/qqq.npz", "give the path")):

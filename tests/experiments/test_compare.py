@@ -151,7 +151,7 @@ def test_bad_settings_are_told_before_anything_is_trained(tiny: Experiment, tmp_
         ({"methods": ["pppp"]}, "did you mean 'ppp'"),
         ({"data.name": "digit"}, "did you mean 'digits'"),
         ({"backbone.name": "convnt"}, "did you mean 'convnet'"),
-        ({"persons.classes": [11]}, "lower persons.count"),
+        ({"persons.classes": [11]}, "digits has 0 persons of 11 classes"),
     ):
         with pytest.raises(UserError, match=message):
             compare(tiny.replace(**changes), tmp_path / "out")

@@ -69,3 +69,25 @@ def test_the_summary_pairs_persons():
     assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
     assert np.isnan(summary.loc[("ppp", "own"), "wilcoxon_p"])
     assert np.isnan(summary.loc[("full", ""), "wilcoxon_p"]), "no ppp row has this budget"
+
+
+def test_the_words_of_a_speaker_are_resampled_together():
+    """Six speakers with ten identical rows each say no more than six rows."""
+    rng = np.random.default_rng(0)
+    accuracies = rng.random(6)
+    alone = bootstrap_interval(accuracies.tolist(), [0] * 6)
+    rows, speakers = np.repeat(accuracies, 10).tolist(), np.repeat(np.arange(6), 10).astype(str).tolist()
+    assert bootstrap_interval(rows, [0] * 60, speakers) == pytest.approx(alone)
+    low, high = bootstrap_interval(rows, [0] * 60)
+    assert high - low < 0.6 * (alone[1] - alone[0]), "as if they were sixty"
+
+
+def test_the_summary_counts_people():
+    keys = {"dataset": "d", "backbone": "b", "persons": "person+2 classes", "seen": True, "budget": 0.1, "shots": 5}
+    rows = [
+        {**keys, "method": "ppp", "control": "own", "seed": 0, "identity": f"{who}:{words}", "accuracy": 0.5}
+        for who in ("ann", "bob")
+        for words in ("a+b", "a+c", "b+c")
+    ]
+    (row,) = summarize(pd.DataFrame(rows)).to_dict("records")
+    assert (row["n"], row["people"]) == (6, 2)

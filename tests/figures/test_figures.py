@@ -95,18 +95,18 @@ def test_many_layers_and_long_names_leave_labels_out():
 def test_seen_and_unseen_people_have_panels_of_their_own(summary: pd.DataFrame):
     people = pd.concat(
         [
-            summary.assign(persons=persons, seen=seen, n=n)
+            summary.assign(persons=persons, seen=seen, n=n, people=n - 1)
             for (persons, seen), n in zip(
                 itertools.product(("person", "person+3 classes"), (True, False)), range(1, 5), strict=True
             )
         ]
     )
     titles = [
-        "all classes of a person, seen (n = 1)",
-        "all classes of a person, unseen (n = 2)",
-        "3 classes of a person, seen (n = 3)",
-        "3 classes of a person, unseen (n = 4)",
+        "all classes of a person, seen (n = 1, 0 people)",
+        "all classes of a person, unseen (n = 2, 1 people)",
+        "3 classes of a person, seen (n = 3, 2 people)",
+        "3 classes of a person, unseen (n = 4, 3 people)",
     ]
     assert [ax.get_title() for ax in _accuracy_figure(people).axes] == titles
-    alone = summary.assign(persons="2 classes", seen=True, n=9)
+    alone = summary.assign(persons="2 classes", seen=True, n=9, people=8)
     assert [ax.get_title() for ax in _accuracy_figure(alone).axes] == ["persons of 2 classes (n = 9)"]

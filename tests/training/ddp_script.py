@@ -2,8 +2,9 @@
 
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -13,30 +14,40 @@ from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.data import load_dataset
 from pppl.data.datamodule import InMemoryData
-from pppl.gating import prototype
+from pppl.gating import GatedNetwork, prototype
 from pppl.training import PPPModule
 
 
-class Deterministic(PPPModule):
-    """Without sampled gates and batch statistics, which are each process's own; the losses stay as they are."""
+class Shared(PPPModule):
+    """Gates are sampled with noise that is drawn for the whole batch, and nothing uses batch statistics, which are each
+    process's own; the losses stay as they are.
+    """
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        self.network.eval()
+        network = cast(GatedNetwork, self.network).eval()
+        network.training = True  # samples its gates
+        network._noise = self._noise  # type: ignore[method-assign]
         return super().training_step(batch, batch_idx)
 
+    def _noise(self, x: Tensor) -> Sequence[Tensor]:
+        widths = cast(GatedNetwork, self.network).backbone.widths
+        generator = torch.Generator().manual_seed(self.global_step)
+        every = torch.rand(len(x) * self.trainer.world_size, sum(widths), generator=generator, dtype=x.dtype).logit()
+        return every[self.trainer.global_rank * len(x) :][: len(x)].split(widths, dim=1)
+
     def configure_optimizers(self) -> Any:
-        return torch.optim.SGD(self.parameters(), lr=0.3)
+        return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
 def main(processes: int, folder: Path) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    strong = {"ppp.prototype_weight": 3.0, "ppp.prototype_scale": 100.0}
+    strong = {"ppp.prototype_weight": 3.0, "ppp.prototype_scale": 100.0, "ppp.target_weight": 3.0}
     experiment = Experiment().replace(**{**strong, "training.batch_size": 64})
     dataset = load_dataset("digits")
     pl.seed_everything(0, verbose=False)
     backbone = build(spec_for("convnet", {"widths": [6, 8]}, dataset.input_shape, 10))
-    module = Deterministic(backbone, experiment.training, experiment.ppp).double()
+    module = Shared(backbone, experiment.training, experiment.ppp).double()
     for gate in module.network.gates:  # a fresh gate hardly depends on its input, and would hardly learn in an epoch
         torch.nn.init.normal_(gate.logits.weight, std=2.0)  # type: ignore[union-attr,arg-type]
     before = torch.cat(prototype(module.network, dataset.inputs(dataset.rows(2)[:50]).double()))

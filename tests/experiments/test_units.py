@@ -1,0 +1,68 @@
+"""Who is whose `other`, and which groups of persons there are."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from pppl import Experiment
+from pppl.data import IdentityDataset, split_for
+from pppl.experiments import opening
+from pppl.experiments.units import Persons
+from pppl.personalizers import personalizers_for
+
+
+def _dataset(speakers: int) -> IdentityDataset:
+    who, y, _ = np.indices((speakers, 6, 12)).reshape(3, -1)
+    return IdentityDataset(
+        name="words",
+        x=torch.rand(len(y), 1, 4, generator=torch.Generator().manual_seed(0)),
+        y=torch.from_numpy(y),
+        classes=tuple("abcdef"),
+        identity=who,
+        identities=tuple(f"s{i}" for i in range(speakers)),
+    )
+
+
+def test_the_other_is_somebody_else():
+    experiment = Experiment().replace(
+        **{"persons.protocol": "person+classes", "persons.split": "random", "persons.count": 9, "methods": ["ppp"]}
+    )
+    dataset = split_for(_dataset(10), experiment.persons, seed=0)
+    (other,) = (p for p in personalizers_for(experiment) if p.control == "other")
+    for seen in (True, False):
+        among = Persons.draw(experiment, dataset, seed=0, size=2, seen=seen)
+        supports = [person.support_of(dataset).x for person in among.persons]
+        for index, person in enumerate(among.persons):
+            given = among.support(other, index).x
+            (of,) = (i for i, support in enumerate(supports) if torch.equal(support, given))
+            assert among.persons[of].whose != person.whose
+
+
+def test_a_group_that_a_seed_lacks_is_told_for_that_seed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Speakers 0 to 3 have too few samples to be persons; a draw whose unseen people are among them has none."""
+    dataset = _dataset(7)
+    assert dataset.identity is not None
+    keep = np.flatnonzero((dataset.identity > 3) | (np.arange(len(dataset.y)) % 12 < 4))
+    dataset = dataclasses.replace(dataset, x=dataset.x[keep], y=dataset.y[keep], identity=dataset.identity[keep])
+    monkeypatch.setattr(opening, "load_dataset", lambda _: dataset)
+    seeds = range(6)
+    experiment, _ = opening.opened(
+        Experiment().replace(
+            **{"data.name": "words", "persons.split": "random", "persons.classes": [2], "seeds": list(seeds)}
+        )
+    )
+    lacking = []
+    for seed in seeds:
+        try:
+            groups = opening.persons_of(experiment, seed, report=True)
+        except opening.TooFewPersons:
+            continue
+        if len(groups) < 2:
+            lacking.append(seed)
+    told = capsys.readouterr().err
+    assert lacking
+    assert all(f"left out with seed {seed}:" in told for seed in lacking)
