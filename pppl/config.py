@@ -115,6 +115,8 @@ class PPP:
 
     - `gate_width`: hidden units of a gate.
     - `temperature`: of the binary concrete relaxation.
+    - `gate_speed`: the gates' learning rate, as a multiple of the backbone's; more than 1 where that starts from weights
+      that it should keep.
     - `target_rate`, `target_weight`: tau and alpha of the target-rate loss.
     - `prototype_weight`, `prototype_scale`: beta and scale of the prototype loss; `gated` trains with beta 0.
     - `prototypes`: `parallel` takes all gates from one pass; `sequential` prunes layer by layer.
@@ -122,6 +124,7 @@ class PPP:
 
     gate_width: int = 16
     temperature: float = 2 / 3
+    gate_speed: float = 1.0
     target_rate: float = 0.3
     target_weight: float = 1.0
     prototype_weight: float = 0.1
@@ -131,6 +134,7 @@ class PPP:
     def __post_init__(self) -> None:
         _require(self.gate_width >= 1, f"ppp.gate_width is {self.gate_width}: at least 1")
         _require(self.temperature > 0, f"ppp.temperature is {self.temperature}: more than 0")
+        _require(self.gate_speed > 0, f"ppp.gate_speed is {self.gate_speed}: more than 0")
         _require(0 < self.target_rate <= 1, f"ppp.target_rate is {self.target_rate}: in (0, 1]")
         _require(0 < self.prototype_scale < inf, f"ppp.prototype_scale is {self.prototype_scale}: more than 0")
         _require(self.target_weight >= 0, f"ppp.target_weight is {self.target_weight}: 0 or more")

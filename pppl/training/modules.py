@@ -50,13 +50,16 @@ class GlobalModule(pl.LightningModule):
         values["val_accuracy"] = multiclass_accuracy(logits, y, logits.shape[1], average="micro")
         self.log_dict(values, batch_size=len(x), prog_bar=True, sync_dist=_processes() > 1)
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters with their learning rate at its highest."""
+        return [{"params": list(self.network.parameters()), "lr": self.training_config.learning_rate}]
+
     def configure_optimizers(self) -> Any:
-        training = self.training_config
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
-        )
+        groups = self.parameter_groups()
+        optimizer = torch.optim.AdamW(groups, weight_decay=self.training_config.weight_decay, fused=True)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, total_steps=steps)
+        rates = [group["lr"] for group in groups]
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -72,6 +75,11 @@ class PPPModule(GlobalModule):
     def __init__(self, backbone: Backbone, training: config.Training, ppp: config.PPP):
         super().__init__(GatedNetwork(backbone, width=ppp.gate_width, temperature=ppp.temperature), training)
         self.ppp = ppp
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        network, rate = cast(GatedNetwork, self.network), self.training_config.learning_rate
+        gates = {"params": list(network.gates.parameters()), "lr": rate * self.ppp.gate_speed}
+        return [{"params": list(network.backbone.parameters()), "lr": rate}, gates]
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C, ...)` to logits, `(B, num_classes)`, through each sample's own gates."""

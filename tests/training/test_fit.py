@@ -65,6 +65,23 @@ def test_the_gated_module_adds_up_its_losses(tiny: Experiment, digits: IdentityD
     assert "prototype" not in ablation.losses(x, y)[1]
 
 
+def test_gates_learn_at_a_speed_of_their_own(tiny: Experiment, digits: IdentityDataset, tmp_path: Path):
+    """With a learning rate next to nothing only fast gates move."""
+    experiment = tiny.replace(**{"training.learning_rate": 1e-9, "training.weight_decay": 0.0, "ppp.gate_speed": 1e7})
+    spec = spec_for("convnet", {"widths": (8, 12)}, digits.input_shape, 10)
+    made: list[dict[str, torch.Tensor]] = []
+
+    def make() -> PPPModule:
+        module = PPPModule(build(spec), experiment.training, experiment.ppp)
+        made.append({name: value.clone() for name, value in module.network.named_parameters()})
+        return module
+
+    module, _ = fit(make, digits, seed=0, folder=tmp_path)
+    moved = {n: (v - made[0][n]).abs().max().item() for n, v in module.network.named_parameters()}
+    assert max(change for name, change in moved.items() if name.startswith("backbone.")) < 1e-6
+    assert min(change for name, change in moved.items() if name.startswith("gates.")) > 1e-3
+
+
 def test_training_reaches_the_target_rate(digits: IdentityDataset, tmp_path: Path):
     experiment = Experiment().replace(
         **{
