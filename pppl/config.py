@@ -115,8 +115,8 @@ class PPP:
 
     - `gate_width`: hidden units of a gate.
     - `temperature`: of the binary concrete relaxation.
-    - `gate_speed`: the gates' learning rate, as a multiple of the backbone's; more than 1 where that starts from weights
-      that it should keep.
+    - `gate_speed`: the gates' learning rate, as a multiple of the backbone's; more than 1 where that starts from
+      weights that it should keep.
     - `target_rate`, `target_weight`: tau and alpha of the target-rate loss.
     - `prototype_weight`, `prototype_scale`: beta and scale of the prototype loss; `gated` trains with beta 0.
     - `prototypes`: `parallel` takes all gates from one pass; `sequential` prunes layer by layer.

@@ -99,7 +99,7 @@ def test_seen_and_unseen_people(official: IdentityDataset, query: str, protocol:
     trained_on = set(dataset.identity[dataset.split == TRAIN])
     for seen in (True, False):
         if not seen and query == "validation" and split == "official":  # which has one such person
-            with pytest.raises(UserError, match="words has 1 unseen people( with 2 classes)?, and `other` needs 2"):
+            with pytest.raises(UserError, match=r"words has 1 unseen people( with 2 classes)?, and `other` needs 2"):
                 draw_persons(dataset, persons, size=size, seed=0, seen=seen)
             continue
         for person in draw_persons(dataset, persons, size=size, seed=0, seen=seen):
