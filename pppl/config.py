@@ -91,6 +91,8 @@ class Backbone:
 class Training:
     """How every global network is trained, gated or not: AdamW with a one-cycle learning rate.
 
+    - `threads`: of each training; sums in another order change numbers, so that results hold for one number of threads.
+      Comparisons train as many networks at once as their workers have threads for.
     - `augment`: random changes of each batch, by name: `crop`, `flip`, `shift`, `specaugment`.
     """
 
@@ -99,8 +101,10 @@ class Training:
     learning_rate: float = 1e-2
     weight_decay: float = 1e-3
     augment: tuple[str, ...] = ()
+    threads: int = 1
 
     def __post_init__(self) -> None:
+        _require(self.threads >= 1, f"training.threads is {self.threads}: at least 1")
         _require(self.epochs >= 1, f"training.epochs is {self.epochs}: at least 1")
         _require(self.batch_size >= 2, f"training.batch_size is {self.batch_size}: at least 2 (batch normalization)")
         _require(self.learning_rate > 0, f"training.learning_rate is {self.learning_rate}: more than 0")

@@ -30,7 +30,7 @@ from .results import COLUMNS, Journal, write_table
 from .statistics import summarize
 from .tracking import notice, track
 from .units import Persons, Unit, Workbench
-from .workers import Workers, one_thread
+from .workers import Workers, threads
 
 # Raised when a change makes rows of an earlier version differ from what would be computed now.
 _VERSION = "2"
@@ -98,7 +98,7 @@ def _write_gates(groups: Sequence[Persons], folder: Path) -> None:
     """Writes `gates.csv` where `ppp` takes part and the file is not there whole."""
     among = groups[0]
     if "ppp" in among.experiment.methods and not gates_are_whole(folder, groups):
-        with one_thread():
+        with threads(1):
             write_gates(folder, global_model(among.experiment, among.dataset, among.seed, folder), groups)
 
 
@@ -175,7 +175,9 @@ def _compute(missing: Sequence[Unit], *, total: int, folder: Path, fingerprint: 
         )
         chunks += [task(indices=indices[at : at + step]) for at in range(0, len(indices), step)]
     with Workers(min(workers, max(len(trainings), len(chunks)))) as pool:
-        for _ in tqdm(pool.spread(_train, trainings), total=len(trainings), desc="networks", disable=None):
+        at_once = max(1, workers // experiment.training.threads)
+        trained_ones = pool.spread(_train, trainings, at_once=at_once)
+        for _ in tqdm(trained_ones, total=len(trainings), desc="networks", disable=None):
             pass
         with tqdm(total=total, initial=total - len(missing), desc="persons", unit="person", disable=None) as bar:
             for count in pool.spread(_compute_chunk, chunks):
@@ -185,7 +187,8 @@ def _compute(missing: Sequence[Unit], *, total: int, folder: Path, fingerprint: 
 def _train(task: _Training) -> None:
     dataset = dataset_of(task.experiment, task.seed)
     (recipe,) = (r for r in recipes(task.experiment, dataset, task.seed) if r.kind == task.kind)
-    trained(recipe, task.experiment, dataset, task.folder)
+    with threads(task.experiment.training.threads):
+        trained(recipe, task.experiment, dataset, task.folder)
 
 
 def _compute_chunk(chunk: _Chunk) -> int:

@@ -13,7 +13,7 @@ from .models import load_network, recipes, save_network, trained, weights_sha256
 from .opening import dataset_of, opened
 from .provenance import write_run
 from .results import write_table
-from .workers import one_thread
+from .workers import threads
 
 
 def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
@@ -37,7 +37,7 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
         path = models / f"{recipe.kind}-seed{recipe.seed}.safetensors"
         if path.exists():
             _refuse_corrupted(path)
-        with one_thread():
+        with threads(experiment.training.threads):
             network, metrics = trained(recipe, experiment, datasets[recipe.seed], folder)
         save_network(path, recipe, network, metrics)
         rows.append({"network": recipe.kind, "seed": recipe.seed, **metrics})

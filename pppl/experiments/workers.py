@@ -5,9 +5,10 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from typing import TypeVar
 
 from ..errors import UserError
@@ -19,8 +20,8 @@ Result = TypeVar("Result")
 class Workers:
     """Processes that tasks are spread over; with one worker all happens in this process.
 
-    Each has one thread of torch, and so has this process while it works: sums in another order would change numbers,
-    and with them what a resumed comparison ends with.
+    Each has one thread of torch, but for tasks that set their own number, and so has this process while it works: sums
+    in another order would change numbers, and with them what a resumed comparison ends with.
 
     With more than one, the program's main module must be importable without running (as the command line's is, and a
     notebook's).
@@ -43,19 +44,29 @@ class Workers:
                 process.kill()  # Lightning catches the gentler signal; all that workers write is written atomically
         self._executor.shutdown()
 
-    def spread(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+    def spread(
+        self, function: Callable[[Task], Result], tasks: Iterable[Task], *, at_once: int | None = None
+    ) -> Iterator[Result]:
         """Calls `function` on every task and yields what it returns, in the order in which tasks end.
+
+        **Arguments:**
+
+        - `at_once`: tasks that run at a time, at most; fewer than there are processes where a task has several threads.
 
         Raises `UserError` where a worker process is killed.
         """
         if self._executor is None:
-            with one_thread():
+            with threads(1):
                 yield from map(function, tasks)
             return
-        futures = [self._executor.submit(function, task) for task in tasks]
+        waiting = iter(tasks)
+        running = {self._executor.submit(function, task) for task in islice(waiting, at_once)}
         try:
-            for future in as_completed(futures):
-                yield future.result()
+            while running:
+                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                running |= {self._executor.submit(function, task) for task in islice(waiting, len(ended))}
+                for future in ended:
+                    yield future.result()
         except BrokenProcessPool as error:
             raise UserError(
                 "a worker process was killed, perhaps for want of memory; what is finished is kept: "
@@ -64,12 +75,12 @@ class Workers:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """While open, torch uses one thread in this process."""
+def threads(count: int) -> Iterator[None]:
+    """While open, torch uses `count` threads in this process."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
