@@ -25,7 +25,7 @@ def write_run(folder: Path, experiment: Experiment, dataset: IdentityDataset, **
     run = {
         "config": experiment.to_dict(),
         "seeds": list(experiment.seeds),
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(Path(__file__).resolve().parents[2]),
         "packages": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "hardware": _hardware(),
@@ -52,17 +52,21 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git_commit() -> str | None:
-    """The commit this code is at, `-dirty` where files differ; None outside a checkout."""
-    root = Path(__file__).resolve().parents[2]
+def git_commit(root: Path) -> str | None:
+    """The commit that a checkout is at, `-dirty` where files differ other than results; None outside one."""
     if not (root / ".git").exists():
         return None
     try:
-        command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603 (fixed words)
-        return done.stdout.strip() or None
+        commit = _git(root, "rev-parse", "HEAD")
+        differs = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)results")
     except (OSError, subprocess.SubprocessError):
         return None
+    return commit + "-dirty" * bool(differs)
+
+
+def _git(root: Path, *words: str) -> str:
+    command = ["git", "-C", str(root), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603 (fixed words)
 
 
 def _hardware() -> dict[str, Any]:
