@@ -149,6 +149,7 @@ def test_shipped_experiments_open_with_what_to_expect_and_have_a_fast_form(path:
     assert all(line.startswith("#") for line in head.splitlines())
     for word in (f"# Command:   pppl compare sweeps/compare/{path.name}\n", "# Run time:", "# Expected:"):
         assert word in head, word
+    assert not re.search(r"\b[A-Z]{5,}\b", head), "a placeholder was left"
     fast = load(path, fast=True)
     assert fast.name == f"{path.stem}-fast"
     assert (fast.data.name, fast.backbone) == (experiment.data.name, experiment.backbone)
