@@ -79,7 +79,7 @@ def test_every_make_target_builds_its_environment_first(target: str, tmp_path: P
 def _tables(heading: str) -> list[list[list[str]]]:
     """Rows of cells of every table in a section."""
     section = README.split(f"## {heading}\n")[1].split("\n## ")[0]
-    blocks = [block for block in section.split("\n\n") if block.startswith("|")]
+    blocks = [block.strip() for block in section.split("\n\n") if block.strip().startswith("|")]
     return [
         [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in block.splitlines()]
         for block in blocks
@@ -147,9 +147,9 @@ def test_shipped_experiments_open_with_what_to_expect_and_have_a_fast_form(path:
     assert experiment.name == path.stem
     head = path.read_text().split("\nname:")[0]
     assert all(line.startswith("#") for line in head.splitlines())
-    for word in (f"# Command:   pppl compare sweeps/compare/{path.name}\n", "# Run time:", "# Expected:"):
-        assert word in head, word
-    assert not re.search(r"\b[A-Z]{5,}\b", head), "a placeholder was left"
+    assert f"# Command:   pppl compare sweeps/compare/{path.name}\n" in head
+    assert re.search(r"^# Run time:  (\d+ minutes|not measured in full yet)", head, re.MULTILINE)
+    assert re.search(r"^# Expected:  (.*\d|not run in full yet)", head, re.MULTILINE)
     fast = load(path, fast=True)
     assert fast.name == f"{path.stem}-fast"
     assert (fast.data.name, fast.backbone) == (experiment.data.name, experiment.backbone)
