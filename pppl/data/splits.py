@@ -45,15 +45,15 @@ def split_for(dataset: IdentityDataset, persons: Persons, seed: int) -> Identity
     """
     persons = resolved(persons, dataset)
     by_people = persons.protocol != "classes"
-    official = persons.split == "official" and dataset.split is not None
-    if official and dataset.split is not None:
-        split = dataset.split.copy()
+    official = dataset.split if persons.split == "official" else None
+    if official is not None:
+        split = official.copy()
     elif by_people:
         split = _people_split(dataset, seed)
     else:
         split = _cell_split(dataset.y.numpy(), _OF_ROWS, seed)
     if by_people:
-        _hold_back(dataset, split, TEST, seed=0 if official else seed)
+        _hold_back(dataset, split, TEST, seed=seed if official is None else 0)
         _hold_back(dataset, split, VALIDATION, seed=seed)
     if not (split == VALIDATION).any():
         rows = np.flatnonzero(split == TRAIN)
@@ -94,16 +94,20 @@ def _hold_back(dataset: IdentityDataset, split: np.ndarray, part: int, *, seed: 
 def _cell_split(cells: np.ndarray, shares: tuple[float, float], seed: int) -> np.ndarray:
     """Splits the members of each cell; a share above 0 is at least one sample, but one always stays for training."""
     split = np.full(len(cells), TRAIN, np.uint8)
-    rng = np.random.default_rng([seed, 1])
-    order = rng.permutation(len(cells))
-    order = order[np.argsort(cells[order], kind="stable")]
-    for rows in np.split(order, np.flatnonzero(np.diff(cells[order])) + 1):
+    for rows in _shuffled_cells(cells, np.random.default_rng([seed, 1])):
         validation, test = (max(1, round(share * len(rows))) if share else 0 for share in shares)
         test = min(test, len(rows) - 1)
         validation = min(validation, len(rows) - test - 1)
         split[rows[:test]] = TEST
         split[rows[test : test + validation]] = VALIDATION
     return split
+
+
+def _shuffled_cells(cells: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """The members of each cell, as indices in random order."""
+    order = rng.permutation(len(cells))
+    order = order[np.argsort(cells[order], kind="stable")]
+    return np.split(order, np.flatnonzero(np.diff(cells[order])) + 1)
 
 
 def identity_of(dataset: IdentityDataset) -> np.ndarray:
@@ -152,11 +156,8 @@ def limited(dataset: IdentityDataset, data: Data) -> IdentityDataset:
     if data.samples:
         parts = [part[rows] for part in (labels, dataset.split, dataset.identity) if part is not None]
         cells = np.unique(np.stack(parts), axis=1, return_inverse=True)[1]
-        order = rng.permutation(len(rows))
-        order = order[np.argsort(cells[order], kind="stable")]
-        starts = np.flatnonzero(np.diff(cells[order], prepend=-1))
-        position = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
-        rows = np.sort(rows[order[position < data.samples]])
+        kept = [members[: data.samples] for members in _shuffled_cells(cells, rng)]
+        rows = np.sort(rows[np.concatenate(kept)])
     if len(rows) == len(labels):
         return dataset
     return dataclasses.replace(
