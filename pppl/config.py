@@ -94,6 +94,8 @@ class Training:
     - `threads`: of each training; sums in another order change numbers, so that results hold for one number of threads.
       Comparisons train as many networks at once as their workers have threads for.
     - `augment`: random changes of each batch, by name: `crop`, `flip`, `shift`, `specaugment`.
+    - `averaging`: decay of a running average of the weights. Its last value is what is kept, so that no epoch is chosen
+      by validation samples, which weights from elsewhere may have seen. 0: none, and the best epoch is kept.
     """
 
     epochs: int = 60
@@ -101,6 +103,7 @@ class Training:
     learning_rate: float = 1e-2
     weight_decay: float = 1e-3
     augment: tuple[str, ...] = ()
+    averaging: float = 0.0
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -109,6 +112,7 @@ class Training:
         _require(self.batch_size >= 2, f"training.batch_size is {self.batch_size}: at least 2 (batch normalization)")
         _require(self.learning_rate > 0, f"training.learning_rate is {self.learning_rate}: more than 0")
         _require(self.weight_decay >= 0, f"training.weight_decay is {self.weight_decay}: 0 or more")
+        _require(0 <= self.averaging < 1, f"training.averaging is {self.averaging}: in [0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""One training: a module and its data in, the weights of the best validation epoch out."""
+"""One training: a module and its data in, the weights of the best validation epoch (or their average) out."""
 
 import logging
 import warnings
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger
 
 from ..data import IdentityDataset
@@ -37,7 +37,7 @@ def fit(
     log_epoch: EpochLog | None = None,
     progress: bool = False,
 ) -> tuple[GlobalModule, dict[str, float]]:
-    """Trains on the training split and keeps the best validation epoch.
+    """Trains on the training split and keeps the best validation epoch, or the last average of the weights.
 
     **Arguments:**
 
@@ -46,14 +46,17 @@ def fit(
     - `log_epoch`: called with each epoch's metrics and number.
     - `progress`: whether to show a bar.
 
-    **Returns:** the module with the best epoch's weights, on the CPU in evaluation mode, and that epoch's metrics.
+    **Returns:** the module with the kept epoch's weights, on the CPU in evaluation mode, and that epoch's metrics.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     pl.seed_everything(seed, workers=True, verbose=False)
     module = make_module()
-    best = ModelCheckpoint(folder, filename="best", monitor=module.monitor, mode=module.mode)
+    averaging = module.training_config.averaging
+    monitor = None if averaging else module.monitor  # None keeps the last epoch
+    kept = ModelCheckpoint(folder, filename="kept", monitor=monitor, mode=module.mode)
     history: list[dict[str, float]] = []
-    callbacks: list[Callback] = [best, _LogEpochs(lambda values, _: history.append(dict(values)))]
+    callbacks: list[Callback] = [EMAWeightAveraging(decay=averaging)] if averaging else []
+    callbacks += [kept, _LogEpochs(lambda values, _: history.append(dict(values)))]
     callbacks += [_LogEpochs(log_epoch)] if log_epoch else []
     callbacks += [TQDMProgressBar(leave=False)] if progress else []
     trainer = pl.Trainer(
@@ -76,7 +79,7 @@ def fit(
             trainer.fit(module, datamodule=InMemoryData(dataset, config.batch_size, seed, config.augment))
         except SystemExit as end:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from end
-    checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    checkpoint = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
     arrange(module.network, torch.contiguous_format)
     return module.cpu().eval(), {**history[checkpoint["epoch"]], "epoch": float(checkpoint["epoch"])}

@@ -45,6 +45,30 @@ def test_the_best_validation_epoch_is_kept_and_logged(digits: IdentityDataset, t
     assert (tmp_path / "metrics.csv").read_text().count("\n") > 4
 
 
+def test_the_running_average_of_the_weights_is_kept(tiny: Experiment, digits: IdentityDataset, tmp_path: Path):
+    experiment = tiny.replace(**{"training.epochs": 2, "training.averaging": 0.9})
+    steps: list[dict[str, torch.Tensor]] = []
+
+    class Recording(GlobalModule):
+        mode = "min"  # the best epoch would be the worst, the first
+
+        def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
+            steps.append({name: value.clone() for name, value in self.network.state_dict().items()})
+
+    def module() -> GlobalModule:
+        return Recording(_module(experiment, digits).network, experiment.training)
+
+    kept = fit(module, digits, seed=0, folder=tmp_path)[0].network.state_dict()
+    assert len(steps) > 3
+    for name, value in kept.items():
+        average = steps[0][name].double()
+        for step in steps[1:]:
+            average = 0.9 * average + 0.1 * step[name]
+        if value.is_floating_point():
+            torch.testing.assert_close(value, average.float(), msg=name)
+            assert not torch.equal(value, steps[-1][name]), name
+
+
 def test_the_gated_module_adds_up_its_losses(tiny: Experiment, digits: IdentityDataset):
     torch.manual_seed(0)
     experiment = tiny.replace(**{"ppp.target_weight": 2.0, "ppp.prototype_weight": 0.5})
