@@ -195,6 +195,11 @@ def test_a_class_split_has_validation_rows_where_the_source_has_none(official: I
     made = split_for(people(split), Persons(protocol="classes"), seed=0).split
     assert made is not None
     assert np.bincount(made).tolist() == [180, 20, 200]
+    split, y = np.where(np.arange(40_010) < 10, TEST, TRAIN).astype(np.uint8), torch.arange(40_010) % 4
+    many = IdentityDataset(name="many", x=torch.zeros(40_010, 1, 1), y=y, classes=tuple("abcd"), split=split)
+    made = split_for(many, Persons(protocol="classes"), seed=0).split
+    assert made is not None
+    assert np.bincount(made).tolist() == [38_000, 2_000, 10], "a tenth would be 4,000"
 
 
 def test_inputs_are_standardized_by_the_training_rows(official: IdentityDataset):
