@@ -1,0 +1,85 @@
+"""A task's difference to a shared base, and the hash that tells which base."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from .flat import Flat
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Delta:
+    """What makes a task's network of the base.
+
+    - `shapes`: of the base's parameters that may differ, by name.
+    - `positions`: per parameter, ascending, `(K_t,)` int64; those without a difference may be left out.
+    - `values`: what is added there, `(K_t,)`.
+    - `state`: dense parameters and buffers (batch statistics) that the task has for its own.
+    - `base_sha256`: `base_sha256` of the network that it belongs to.
+    - `metadata`: of the task, such as its name and labels.
+    """
+
+    shapes: Mapping[str, torch.Size]
+    positions: Mapping[str, Tensor]
+    values: Mapping[str, Tensor]
+    state: Mapping[str, Tensor]
+    base_sha256: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """How many values differ."""
+        return sum(len(positions) for positions in self.positions.values())
+
+    @property
+    def rate(self) -> float:
+        """Their fraction."""
+        return self.count / max(1, sum(shape.numel() for shape in self.shapes.values()))
+
+    def to(self, dtype: torch.dtype) -> Self:
+        """With values rounded to `dtype`, as a file of that dtype holds them."""
+        values = {name: value.to(dtype) for name, value in self.values.items()}
+        return type(self)(**{**self.__dict__, "values": values})
+
+
+def delta_of(
+    flat: Flat,
+    positions: Tensor,
+    values: Tensor,
+    *,
+    state: Mapping[str, Tensor],
+    base_sha256: str,
+    metadata: Mapping[str, str] | None = None,
+) -> Delta:
+    """A `Delta` of positions in flat storage, `(K,)` ascending, and what is added there."""
+    parts: dict[str, Tensor] = {}
+    added: dict[str, Tensor] = {}
+    for slot in flat.slots.values():
+        limits = torch.tensor([slot.start, slot.start + slot.size], device=positions.device)
+        first, end = torch.searchsorted(positions, limits).tolist()
+        if end > first:
+            parts[slot.name] = (positions[first:end] - slot.start).cpu()
+            added[slot.name] = values[first:end].detach().cpu().clone()
+    shapes = {name: slot.shape for name, slot in flat.slots.items()}
+    return Delta(
+        shapes=shapes,
+        positions=parts,
+        values=added,
+        state={name: tensor.detach().cpu().clone() for name, tensor in state.items()},
+        base_sha256=base_sha256,
+        metadata=metadata or {},
+    )
+
+
+def base_sha256(module: nn.Module, names: Sequence[str]) -> str:
+    """Hash of the named parameters: names, dtypes, shapes and bytes. Tasks may differ in all others."""
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        values = module.get_parameter(name).detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

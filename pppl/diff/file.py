@@ -1,0 +1,176 @@
+"""The delta file: safetensors whose header holds a table of parameters; positions Golomb-Rice coded, then values.
+
+Tensors of the file: `positions`, all codes one after another in the order of the table; `values`, in the same order;
+`state.NAME`, dense parameters and buffers. Nothing is decoded or allocated before the header is found to be possible.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..files import replacing
+from .codec import Code, decode, encode
+from .delta import Delta
+
+_FORMAT = "pppl-delta 1"
+_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
+_MOST_PARAMETERS = 100_000
+
+
+def write_delta(path: Path, delta: Delta, dtype: torch.dtype = torch.float32) -> None:
+    """Writes a delta, its values as `dtype`: float32, float16 or bfloat16 (or float64)."""
+    if dtype not in _DTYPES.values():
+        raise UserError(f"a delta file cannot hold values of {dtype}: choose float32, float16 or bfloat16")
+    table, codes, values = [], [], []
+    for name, shape in delta.shapes.items():
+        positions = delta.positions.get(name, torch.empty(0, dtype=torch.int64))
+        code, coded = encode(positions.numpy(), shape.numel())
+        table.append([name, list(shape), code.count, code.rice, code.unary_bytes])
+        codes.append(coded)
+        values.append(delta.values.get(name, torch.empty(0)).to(dtype))
+    header = {
+        "format": _FORMAT,
+        "base_sha256": delta.base_sha256,
+        "parameters": json.dumps(table, separators=(",", ":")),
+        "task": json.dumps(dict(delta.metadata)),
+    }
+    positions = torch.from_numpy(np.frombuffer(b"".join(codes), np.uint8).copy())
+    tensors = {"positions": positions, "values": torch.cat([torch.empty(0, dtype=dtype), *values])}
+    tensors |= {f"state.{name}": tensor.contiguous() for name, tensor in delta.state.items()}
+    with replacing(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata=header)
+
+
+class DeltaFile:
+    """A delta file, opened: its header is checked, the rest is read when it is asked for.
+
+    **Attributes:**
+
+    - `codes`, `shapes`: per parameter.
+    - `base_sha256`, `metadata`: as in `Delta`.
+    - `dtype`: of the values.
+
+    Raises `UserError` where the file is truncated, is no delta file, or holds counts, sizes or shapes that do not fit
+    each other.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        try:
+            self._file = safetensors.safe_open(self.path, "pt")
+        except (OSError, safetensors.SafetensorError) as error:
+            raise UserError(f"{path} is truncated or no delta file") from error
+        header = self._file.metadata() or {}
+        if header.get("format") != _FORMAT:
+            raise UserError(f"{path} is no delta file of this version ({_FORMAT})")
+        names = set(self._file.keys())
+        if not {"positions", "values"} <= names or any(not name.startswith("state.") for name in names - _OWN):
+            raise self._damaged("its tensors are not those of a delta file")
+        self.base_sha256 = header.get("base_sha256", "")
+        self.metadata = self._json(header, "task", _is_text)
+        table = self._json(header, "parameters", _is_table)
+        self.shapes = {name: torch.Size(shape) for name, shape, *_ in table}
+        self.codes = {
+            name: Code(size=torch.Size(shape).numel(), count=count, rice=rice, unary_bytes=unary_bytes)
+            for name, shape, count, rice, unary_bytes in table
+        }
+        if len(self.codes) != len(table):
+            raise self._damaged("a parameter is named twice")
+        for name, code in self.codes.items():
+            if fault := code.fault():
+                raise self._damaged(f"{name}: {fault}")
+        self._positions, self._values = self._file.get_slice("positions"), self._file.get_slice("values")
+        if self._positions.get_dtype() != "U8" or self._values.get_dtype() not in _DTYPES:
+            raise self._damaged("its positions or values are of another type")
+        self.dtype = _DTYPES[self._values.get_dtype()]
+        sizes = [sum(getattr(code, key) for code in self.codes.values()) for key in ("bytes", "count")]
+        for part, size in zip((self._positions, self._values), sizes, strict=True):
+            if part.get_shape() != [size]:
+                raise self._damaged("the sizes of its parts do not fit each other")
+
+    def windows(self) -> Iterator[tuple[str, np.ndarray, Tensor]]:
+        """Parameter, ascending positions and values, in windows of bounded size.
+
+        Raises `UserError` where the positions are damaged.
+        """
+        byte = value = 0
+        for name, code in self.codes.items():
+            try:
+                for positions in decode(code, self._reader(byte)):
+                    yield name, positions, self._values[value : value + len(positions)]
+                    value += len(positions)
+            except ValueError as error:
+                raise self._damaged(f"{name}: {error}") from error
+            byte += code.bytes
+
+    def check(self, base_sha256: str) -> None:
+        """Raises `UserError` where the file is of another base, or any of its positions is impossible."""
+        if self.base_sha256 != base_sha256:
+            raise UserError(
+                f"{self.path} belongs to another base ({self.base_sha256[:12]}, this one is {base_sha256[:12]}): "
+                "load the network that it was trained on"
+            )
+        for _ in self.windows():
+            pass
+
+    def state(self) -> dict[str, Tensor]:
+        """Dense parameters and buffers, by name."""
+        keys = sorted(set(self._file.keys()) - _OWN)
+        return {key.removeprefix("state."): self._file.get_tensor(key) for key in keys}
+
+    def read(self) -> Delta:
+        """All of it."""
+        positions: dict[str, list[Tensor]] = {}
+        values: dict[str, list[Tensor]] = {}
+        for name, where, what in self.windows():
+            positions.setdefault(name, []).append(torch.from_numpy(where))
+            values.setdefault(name, []).append(what)
+        return Delta(
+            shapes=self.shapes,
+            positions={name: torch.cat(parts) for name, parts in positions.items()},
+            values={name: torch.cat(parts) for name, parts in values.items()},
+            state=self.state(),
+            base_sha256=self.base_sha256,
+            metadata=self.metadata,
+        )
+
+    def _reader(self, offset: int) -> Callable[[int, int], np.ndarray]:
+        return lambda start, stop: self._positions[offset + start : offset + stop].numpy()
+
+    def _json(self, header: Mapping[str, str], key: str, right: Callable[[Any], bool]) -> Any:
+        try:
+            value = json.loads(header.get(key, ""))
+        except (ValueError, RecursionError) as error:
+            raise self._damaged(f"its header has no {key}") from error
+        if not right(value):
+            raise self._damaged(f"the {key} of its header are not what they should be")
+        return value
+
+    def _damaged(self, reason: str) -> UserError:
+        return UserError(f"{self.path} is damaged ({reason}): fetch or make it again")
+
+
+_OWN = {"positions", "values"}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= _MOST_PARAMETERS and all(map(_is_row, value))
+
+
+def _is_row(row: Any) -> bool:
+    """A name, a shape, and three natural numbers; booleans are none."""
+    if not isinstance(row, list) or len(row) != 5 or not isinstance(row[0], str) or not isinstance(row[1], list):
+        return False
+    return len(row[1]) <= 8 and all(type(number) is int and 0 <= number < 2**31 for number in [*row[1], *row[2:]])

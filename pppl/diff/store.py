@@ -1,0 +1,132 @@
+"""Several deltas beside each other on one base: a device holds the network once and changes tasks in place."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError, unknown
+from .delta import base_sha256
+from .file import DeltaFile
+from .flat import BLOCK, Flat, roles
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What one task changes: per part of the storage positions, the task's values and the base's; and own tensors."""
+
+    positions: list[Tensor]
+    values: list[Tensor]
+    base: list[Tensor]
+    state: Mapping[str, Tensor]
+
+
+class DeltaStore:
+    """Deltas on a module, at most one of which is applied at a time.
+
+    A task is written over the base at its positions, and the base's own values there are kept: a swap brings them back
+    bit for bit, in any dtype, and costs what the two tasks' positions cost, not what the network does.
+
+    **Arguments:**
+
+    - `module`: holds the base. Its parameters become views of flat storage: do not move or cast it later.
+    - `dense`, `frozen`: patterns of parameter names, as when the deltas were trained.
+    """
+
+    def __init__(self, module: nn.Module, *, dense: Sequence[str] = (), frozen: Sequence[str] = ()):
+        of = roles(module, dense=dense, frozen=frozen)
+        self.module, self.flat = module, Flat(module, of.diff)
+        self.base_sha256 = base_sha256(module, [*of.diff, *of.frozen])
+        self.applied: str | None = None
+        self._tasks: dict[str, _Task] = {}
+        self._own = {name: module.get_parameter(name).data for name in of.dense} | dict(module.named_buffers())
+        self._own_base = {name: tensor.detach().clone() for name, tensor in self._own.items()}
+        self._dense = set(of.dense)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the tasks that were added."""
+        return list(self._tasks)
+
+    def add(self, name: str, file: DeltaFile) -> None:
+        """Reads a task's delta. Raises `UserError`, and changes nothing, where it does not fit the base."""
+        file.check(self.base_sha256)
+        for parameter, shape in file.shapes.items():
+            slot = self.flat.slots.get(parameter)
+            if slot is None or slot.shape != shape:
+                raise UserError(f"{file.path}: the base has no parameter {parameter} of shape {tuple(shape)}")
+        state = file.state()
+        for key, tensor in state.items():
+            self._check_own(file, key, tensor)
+        applied = self.applied
+        self.revert()
+        self._tasks[name] = self._read(file, state)
+        if applied is not None:
+            self.apply(applied)
+
+    def apply(self, name: str) -> None:
+        """Makes the module the task's; from one task to another is a swap."""
+        if name not in self._tasks:
+            raise unknown("task", name, self._tasks)
+        self.revert()
+        task = self._tasks[name]
+        for part, positions, values in zip(self.flat.parts, task.positions, task.values, strict=True):
+            part.view(-1).index_copy_(0, positions, values)
+        self._set(task.state)
+        self.applied = name
+
+    def revert(self) -> None:
+        """Makes the module the base again."""
+        if self.applied is None:
+            return
+        task = self._tasks[self.applied]
+        for part, positions, values in zip(self.flat.parts, task.positions, task.base, strict=True):
+            part.view(-1).index_copy_(0, positions, values)
+        self._set({name: self._own_base[name] for name in task.state})
+        self.applied = None
+
+    def merged(self, name: str) -> dict[str, Tensor]:
+        """A task's plain weights, as a state dict of their own."""
+        applied = self.applied
+        self.apply(name)
+        state = {key: value.detach().clone() for key, value in self.module.state_dict().items()}
+        self.revert()
+        if applied is not None:
+            self.apply(applied)
+        return state
+
+    def _set(self, state: Mapping[str, Tensor]) -> None:
+        for name, tensor in state.items():
+            self._owner(name).data = tensor
+
+    def _owner(self, name: str) -> Tensor:
+        return self.module.get_parameter(name) if name in self._dense else self.module.get_buffer(name)
+
+    def _check_own(self, file: DeltaFile, name: str, tensor: Tensor) -> None:
+        own = self._own.get(name)
+        if own is None:
+            raise unknown(f"tensor of {file.path}", name, self._own)
+        # A head may have another number of classes; a buffer means nothing in another shape.
+        fits = tensor.dim() == own.dim() if name in self._dense else tensor.shape == own.shape
+        if tensor.dtype != own.dtype or not fits:
+            raise UserError(f"{file.path}: {name} is {tensor.dtype} {tuple(tensor.shape)}, which the base cannot take")
+
+    def _read(self, file: DeltaFile, state: Mapping[str, Tensor]) -> _Task:
+        positions: list[list[Tensor]] = [[] for _ in self.flat.parts]
+        values: list[list[Tensor]] = [[] for _ in self.flat.parts]
+        for name, where, what in file.windows():
+            slot = self.flat.slots[name]
+            part = self.flat.parts[slot.part].view(-1)
+            index = torch.from_numpy(where).to(part.device) + (slot.start - self.flat.edges[slot.part] * BLOCK)
+            positions[slot.part].append(index)
+            added = part[index].to(self.flat.state_dtype) + what.to(part.device, self.flat.state_dtype)
+            values[slot.part].append(added.to(part.dtype))
+        none = torch.empty(0, dtype=torch.int64, device=self.flat.device)
+        indices = [torch.cat([none, *parts]) for parts in positions]
+        return _Task(
+            positions=indices,
+            values=[torch.cat([p.new_empty(0), *parts]) for p, parts in zip(self.flat.parts, values, strict=True)],
+            base=[part.view(-1)[index] for part, index in zip(self.flat.parts, indices, strict=True)],
+            state={name: tensor.to(self.flat.device) for name, tensor in state.items()},
+        )
