@@ -187,6 +187,39 @@ class Finetune:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Diff:
+    """Diff pruning on a support set with its labels, full batches: a sparse difference for each person.
+
+    The defaults are the best of a grid on validation persons of the digits.
+
+    - `rates`: fractions of the parameters that differ. The first is that of method `diff`, any other makes a method
+      `diff@RATE` of its own.
+    - `penalty`: lambda, the price of one difference in the first stage.
+    - `steps`, `learning_rate`, `gate_rate`: of the first stage, in which gates choose.
+    - `fixed_steps`, `fixed_learning_rate`: of the second, in which the chosen are trained on.
+    """
+
+    rates: tuple[float, ...] = (0.005,)
+    penalty: float = 1.25e-7
+    steps: int = 20
+    learning_rate: float = 1e-2
+    gate_rate: float = 0.1
+    fixed_steps: int = 20
+    fixed_learning_rate: float = 1e-2
+
+    def __post_init__(self) -> None:
+        _require(len(self.rates) > 0, "diff.rates is empty: name at least one")
+        for rate in self.rates:
+            _require(0 < rate <= 1, f"diff.rates holds {rate}: a rate is a fraction in (0, 1]")
+        _require(len(set(self.rates)) == len(self.rates), f"diff.rates is {list(self.rates)}: name each once")
+        _require(self.penalty >= 0, f"diff.penalty is {self.penalty}: 0 or more")
+        for name in ("steps", "fixed_steps"):
+            _require(getattr(self, name) >= 1, f"diff.{name} is {getattr(self, name)}: at least 1")
+        for name in ("learning_rate", "gate_rate", "fixed_learning_rate"):
+            _require(getattr(self, name) > 0, f"diff.{name} is {getattr(self, name)}: more than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One comparison: data, persons, networks, methods, budgets and seeds.
 
@@ -205,6 +238,7 @@ class Experiment:
     ppp: PPP = field(default_factory=PPP)
     pruning: Pruning = field(default_factory=Pruning)
     finetune: Finetune = field(default_factory=Finetune)
+    diff: Diff = field(default_factory=Diff)
     methods: tuple[str, ...] = ("full", "ppp", "gated", "ocap", "l1", "l1_finetune", "finetune")
     budgets: tuple[float, ...] = (0.05, 0.1, 0.2, 0.35, 0.5)
     seeds: tuple[int, ...] = (0, 1, 2)

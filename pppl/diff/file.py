@@ -26,7 +26,22 @@ _MOST_PARAMETERS = 100_000
 
 
 def write_delta(path: Path, delta: Delta, dtype: torch.dtype = torch.float32) -> None:
-    """Writes a delta, its values as `dtype`: float32, float16 or bfloat16 (or float64)."""
+    """Writes a delta, its values as `dtype`: float32, float16 or bfloat16 (or float64).
+
+    Raises `UserError` for another dtype.
+    """
+    tensors, header = _packed(delta, dtype)
+    with replacing(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata=header)
+
+
+def delta_bytes(delta: Delta, dtype: torch.dtype = torch.float32) -> int:
+    """Size of the file that `write_delta` would write."""
+    tensors, header = _packed(delta, dtype)
+    return len(safetensors.torch.save(tensors, metadata=header))
+
+
+def _packed(delta: Delta, dtype: torch.dtype) -> tuple[dict[str, Tensor], dict[str, str]]:
     if dtype not in _DTYPES.values():
         raise UserError(f"a delta file cannot hold values of {dtype}: choose float32, float16 or bfloat16")
     table, codes, values = [], [], []
@@ -45,8 +60,7 @@ def write_delta(path: Path, delta: Delta, dtype: torch.dtype = torch.float32) ->
     positions = torch.from_numpy(np.frombuffer(b"".join(codes), np.uint8).copy())
     tensors = {"positions": positions, "values": torch.cat([torch.empty(0, dtype=dtype), *values])}
     tensors |= {f"state.{name}": tensor.contiguous() for name, tensor in delta.state.items()}
-    with replacing(path) as temporary:
-        safetensors.torch.save_file(tensors, temporary, metadata=header)
+    return tensors, header
 
 
 class DeltaFile:

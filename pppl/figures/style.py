@@ -41,10 +41,12 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("ppp", "random"): Look("PPP, random mask", "#56B4E9", "+", ":"),
     ("gated", "own"): Look("no prototype loss, own", "#009E73", "^", "-."),
     ("l1_finetune", ""): Look("L1 + fine-tuning", "#D55E00", "D", "-"),
+    ("ppp+diff", ""): Look("PPP + diff pruning", "#332288", "p", "-"),
+    ("diff", ""): Look("full + diff pruning", "#999933", "", "-."),
     ("ocap", ""): Look("OCAP", "#E69F00", "v", "-"),
     ("l1", ""): Look("L1", "#CC79A7", "P", "-"),
 }
-_SPARE = ("#882255", "#44AA99", "#999933", "#AA4499", "#332288")
+_SPARE = ("#882255", "#44AA99", "#AA4499", "#117733", "#661100")
 
 
 def look(method: str, control: str) -> Look:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support
+from ..diff import Delta, delta_bytes
 from ..errors import UserError, unknown
 from ..gating import GatedNetwork, Rule
 from ..pruning import Cost, CostModel, artifact_bytes, budget_masks, slice_network
@@ -39,25 +40,35 @@ class GlobalModel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PersonalModel:
-    """What runs on a person's device.
+class Made:
+    """What a method makes of a support set.
 
     - `module`: plain modules, in evaluation mode.
     - `masks`: per group, `(C_l,)` boolean; None where nothing was pruned.
-    - `seconds`: wall time from the support set to the module.
     - `retrain_samples`: samples that went through a training step on the way.
+    - `delta`: the module's difference to the global network, where that is what a device is sent.
     """
 
     module: Backbone
+    masks: list[Tensor] | None = None
+    retrain_samples: int = 0
+    delta: Delta | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonalModel(Made):
+    """What runs on a person's device.
+
+    - `seconds`: wall time from the support set to the module.
+    """
+
     cost: Cost
-    masks: list[Tensor] | None
     seconds: float
-    retrain_samples: int
 
     @property
     def bytes(self) -> int:
-        """Size of the file that a device needs to run the module."""
-        return artifact_bytes(self.module)
+        """Size of the file that is a person's own: the module's weights, or its delta to the shared network."""
+        return artifact_bytes(self.module) if self.delta is None else delta_bytes(self.delta)
 
 
 class Personalizer(ABC):
@@ -85,36 +96,26 @@ class Personalizer(ABC):
         if budget is not None and not 0 < budget <= 1:
             raise UserError(f"budget is {budget}: it is a fraction in (0, 1]")
         start = time.perf_counter()
-        module, masks, retrain_samples = self._make(model, support, budget)
+        made = self._make(model, support, budget)
         if support.x.is_cuda:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - start
-        return PersonalModel(
-            module=module,
-            cost=model.cost(module.widths),
-            masks=masks,
-            seconds=seconds,
-            retrain_samples=retrain_samples,
-        )
+        return PersonalModel(**vars(made), cost=model.cost(made.module.widths), seconds=seconds)
 
     @abstractmethod
-    def _make(
-        self, model: GlobalModel, support: Support, budget: float | None
-    ) -> tuple[Backbone, list[Tensor] | None, int]:
-        """Module, masks and retraining samples."""
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+        """The method itself."""
 
 
 class ScorePruner(Personalizer):
     """Methods that score channels, keep the best that the budget allows, and slice."""
 
-    def _make(
-        self, model: GlobalModel, support: Support, budget: float | None
-    ) -> tuple[Backbone, list[Tensor] | None, int]:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
         def rule(scores: list[Tensor]) -> list[Tensor]:
             return self._masks(model, scores, budget)
 
         masks = rule(self._scores(model, support, rule))
-        return slice_network(self._network(model), masks), masks, 0
+        return Made(module=slice_network(self._network(model), masks), masks=masks)
 
     def _masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
         if budget is None:

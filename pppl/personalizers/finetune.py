@@ -2,13 +2,11 @@
 
 from typing import cast
 
-from torch import Tensor
-
 from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support
 from ..training import finetune
-from .base import GlobalModel, Personalizer, register, uniform
+from .base import GlobalModel, Made, Personalizer, register, uniform
 from .full import Full
 from .l1 import L1
 
@@ -20,15 +18,13 @@ class FineTuned(Personalizer):
         super().__init__(method, experiment)
         self.first, self.prunes = first, first.prunes
 
-    def _make(
-        self, model: GlobalModel, support: Support, budget: float | None
-    ) -> tuple[Backbone, list[Tensor] | None, int]:
-        module, masks, _ = self.first._make(model, support, budget)
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+        first = self.first._make(model, support, budget)
         config = self.experiment.finetune
         steps = config.pruned_steps if self.prunes else config.steps
         learning_rate = config.pruned_learning_rate if self.prunes else config.learning_rate
-        tuned, samples = finetune(module, support, steps=steps, learning_rate=learning_rate)
-        return cast(Backbone, tuned), masks, samples
+        tuned, samples = finetune(first.module, support, steps=steps, learning_rate=learning_rate)
+        return Made(module=cast(Backbone, tuned), masks=first.masks, retrain_samples=samples)
 
 
 @register("finetune")

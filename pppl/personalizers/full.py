@@ -1,11 +1,8 @@
 """`full`: the global network as it is. What everything else is measured against."""
 
-from torch import Tensor
-
-from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support
-from .base import GlobalModel, Personalizer, register
+from .base import GlobalModel, Made, Personalizer, register
 
 
 class Full(Personalizer):
@@ -14,10 +11,8 @@ class Full(Personalizer):
     support_from = "none"
     prunes = False
 
-    def _make(
-        self, model: GlobalModel, support: Support | None, budget: float | None
-    ) -> tuple[Backbone, list[Tensor] | None, int]:
-        return model.full, None, 0
+    def _make(self, model: GlobalModel, support: Support | None, budget: float | None) -> Made:
+        return Made(module=model.full)
 
 
 @register("full")

@@ -1,7 +1,9 @@
 """LightningModules, their callbacks, and fine-tuning."""
 
+from .diff import learn_delta
 from .finetune import finetune
 from .fit import fit
 from .modules import GlobalModule, PPPModule
+from .task import TaskModule, outputs, train_task
 
-__all__ = ["GlobalModule", "PPPModule", "finetune", "fit"]
+__all__ = ["GlobalModule", "PPPModule", "TaskModule", "finetune", "fit", "learn_delta", "outputs", "train_task"]

@@ -25,6 +25,10 @@ def _one(experiment: Experiment, method: str, control: str = "") -> Personalizer
     return next(p for p in personalizers_for(experiment.replace(methods=[method])) if p.control == control)
 
 
+def _trains(personalizer: Personalizer) -> bool:
+    return personalizer.method.endswith("finetune") or "diff" in personalizer.method
+
+
 def test_every_method_keeps_to_the_budget_and_gives_plain_modules(
     tiny: Experiment, model: GlobalModel, support: Support
 ):
@@ -34,8 +38,9 @@ def test_every_method_keeps_to_the_budget_and_gives_plain_modules(
         assert personal.cost.macs <= budget * model.cost.full.macs
         assert personal.cost == model.cost(personal.module.widths)
         assert not [name for name, _ in personal.module.named_modules() if "gate" in name]
-        assert personal.bytes >= 4 * personal.cost.params
-        assert (personal.retrain_samples > 0) == personalizer.method.endswith("finetune")
+        assert (personal.delta is not None) == (personalizer.method in ("diff", "diff_elementwise"))
+        assert (personal.bytes >= 4 * personal.cost.params) == (personal.delta is None)
+        assert (personal.retrain_samples > 0) == _trains(personalizer)
         with torch.no_grad():
             assert personal.module(support.x).shape == (12, 10)
 
@@ -43,7 +48,7 @@ def test_every_method_keeps_to_the_budget_and_gives_plain_modules(
 def test_only_fine_tuning_reads_labels(tiny: Experiment, model: GlobalModel, support: Support):
     unlabelled = Support(x=support.x, y=torch.full_like(support.y, -1), seed=support.seed)
     for personalizer in _all(tiny):
-        if personalizer.method.endswith("finetune"):
+        if _trains(personalizer):
             continue
         with_labels = personalizer.personalize(model, support, 0.4).module.state_dict()
         without = personalizer.personalize(model, unlabelled, 0.4).module.state_dict()

@@ -1,0 +1,1 @@
+"""Text tasks and encoders; the extra `text` installs what they need."""

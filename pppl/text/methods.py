@@ -1,0 +1,248 @@
+"""Ways to give one encoder many tasks: diff pruning and its peers, trained through the same loop.
+
+A method is a function that trains a network in place and says what a task's own file holds. Each task has its own head,
+which every method trains, and all train for the same number of epochs, in one stage or in two.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ..diff import FixedDiff, Flat, RelaxedDiff, base_sha256, delta_bytes, delta_of, roles, top_positions
+from ..errors import UserError
+from ..training.adapters import Adapter, Dense, Fixed, Relaxed
+from .encoder import TextClassifier
+
+_GATE_RATE = 0.1
+# Of all epochs, how many choose what is changed, where a method has two stages.
+_FIRST_STAGE = 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a method is given besides the network.
+
+    - `learning_rate`: of what it changes in the encoder; `head_rate`: of the head.
+    - `rate`: fraction of the encoder's values that a sparse method changes.
+    - `compiled`: whether the passes of diff pruning are compiled.
+    - `train`: trains through an adapter for a fraction of all epochs.
+    - `each_gradient`: goes through some of the training examples, and calls a function after the backward pass of each
+      batch.
+    """
+
+    learning_rate: float
+    head_rate: float
+    rate: float
+    seed: int
+    compiled: bool
+    train: Callable[[Adapter, float], None]
+    each_gradient: Callable[[Callable[[], None]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapted:
+    """What came of it: how it is evaluated, how many values are a task's own, and the size of their file."""
+
+    adapter: Adapter
+    values: int
+    bytes: int
+
+
+Method = Callable[[TextClassifier, Setting], Adapted]
+
+
+def _chosen(network: TextClassifier, setting: Setting, chosen: Callable[[str], bool]) -> Adapted:
+    """Trains the parameters of the encoder that a function of their name chooses; the others are frozen."""
+    for name, parameter in network.encoder.named_parameters():
+        parameter.requires_grad_(chosen(name))
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    adapter = _Both(
+        Dense([p for name, p in trained.items() if not name.startswith("head.")], learning_rate=setting.learning_rate),
+        _head(network, setting),
+    )
+    setting.train(adapter, 1.0)
+    tensors = {name: parameter.detach().contiguous() for name, parameter in trained.items()}
+    size = len(safetensors.torch.save(tensors))
+    return Adapted(adapter=adapter, values=sum(p.numel() for p in trained.values()), bytes=size)
+
+
+class _Both(Dense):
+    """Two sets of dense parameters, each with its learning rate."""
+
+    def __init__(self, first: Dense, second: Dense):
+        self.both = first, second
+
+    def step(self, scale: float) -> None:
+        for dense in self.both:
+            dense.step(scale)
+
+
+def _head(network: TextClassifier, setting: Setting) -> Dense:
+    return Dense([*network.head.parameters()], learning_rate=setting.head_rate)
+
+
+def full(network: TextClassifier, setting: Setting) -> Adapted:
+    """Full fine-tuning."""
+    return _chosen(network, setting, lambda name: True)
+
+
+def last_layer(network: TextClassifier, setting: Setting) -> Adapted:
+    """The encoder's last layer."""
+    lists = [(name, module) for name, module in network.encoder.named_modules() if isinstance(module, nn.ModuleList)]
+    if not lists:
+        raise UserError("last_layer: this encoder has no list of layers; leave the method out")
+    name, layers = max(lists, key=lambda pair: len(pair[1]))
+    return _chosen(network, setting, lambda key: key.startswith(f"{name}.{len(layers) - 1}."))
+
+
+def bias_norm(network: TextClassifier, setting: Setting) -> Adapted:
+    """Biases (BitFit, Ben Zaken et al. 2022) and the scales of normalization layers."""
+    scales = {
+        f"{name}.weight" for name, module in network.encoder.named_modules() if "norm" in type(module).__name__.lower()
+    }
+    return _chosen(network, setting, lambda name: name.endswith("bias") or name in scales)
+
+
+def lora(network: TextClassifier, setting: Setting) -> Adapted:
+    """Low-rank differences of the query and value projections (Hu et al. 2022), by `peft`."""
+    return _peft("LoraConfig", network, setting, target_modules=["query", "value"], lora_alpha=16, lora_dropout=0.0)
+
+
+def shira(network: TextClassifier, setting: Setting) -> Adapted:
+    """Sparse differences at random positions of all linear layers (SHiRA, Bhardwaj et al. 2024), by `peft`."""
+    return _peft("ShiraConfig", network, setting, target_modules="all-linear", random_seed=setting.seed)
+
+
+def _peft(config: str, network: TextClassifier, setting: Setting, **options: Any) -> Adapted:
+    """The largest rank whose values are at most `rate` of the encoder's."""
+    import peft
+
+    limit = setting.rate * sum(parameter.numel() for parameter in network.encoder.parameters())
+    one = _adapted_values(peft.get_peft_model(_shapes(network), getattr(peft, config)(r=1, **options)))
+    rank = int(limit // one)
+    if rank == 0:
+        raise UserError(
+            f"{config}: rank 1 has {one} values, more than a rate of {setting.rate:g} allows: raise text.rate"
+        )
+    model = peft.get_peft_model(network.encoder, getattr(peft, config)(r=rank, **options))
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    adapter = _Both(Dense(trained, learning_rate=setting.learning_rate), _head(network, setting))
+    setting.train(adapter, 1.0)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        size = (Path(folder) / "adapter_model.safetensors").stat().st_size
+    own = sum(parameter.numel() for parameter in network.head.parameters())
+    return Adapted(adapter=adapter, values=sum(p.numel() for p in trained) + own, bytes=size + 4 * own)
+
+
+def _shapes(network: TextClassifier) -> nn.Module:
+    """A copy of the encoder to count on."""
+    import copy
+
+    return copy.deepcopy(network.encoder)
+
+
+def _adapted_values(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def diff(network: TextClassifier, setting: Setting, *, structured: bool = True) -> Adapted:
+    """Diff pruning (Guo et al. 2021): gates choose, the best are projected to the rate and trained on."""
+    flat, sha256 = _flat(network)
+    relaxed = RelaxedDiff(flat, structured=structured, seed=setting.seed, compiled=setting.compiled)
+    head = _head(network, setting)
+    first = Relaxed(relaxed, head, learning_rate=setting.learning_rate, gate_rate=_GATE_RATE)
+    setting.train(first, _FIRST_STAGE)
+    difference = relaxed.difference()
+    del relaxed, first
+    return _fixed(network, setting, flat, sha256, difference.abs(), difference, stage=1 - _FIRST_STAGE)
+
+
+def diff_elementwise(network: TextClassifier, setting: Setting) -> Adapted:
+    """Diff pruning without gates of whole tensors."""
+    return diff(network, setting, structured=False)
+
+
+def gradient_mask(network: TextClassifier, setting: Setting) -> Adapted:
+    """Positions of the largest mean gradient before training (SPEFT, 2024)."""
+    flat, sha256 = _flat(network)
+    return _fixed(network, setting, flat, sha256, _gathered(network, setting, flat, lambda g: g).abs())
+
+
+def fisher_mask(network: TextClassifier, setting: Setting) -> Adapted:
+    """Positions of the largest mean squared gradient before training (FISH mask, Sung et al. 2021)."""
+    flat, sha256 = _flat(network)
+    return _fixed(network, setting, flat, sha256, _gathered(network, setting, flat, torch.square))
+
+
+def magnitude_mask(network: TextClassifier, setting: Setting) -> Adapted:
+    """Positions that full fine-tuning moves most, then trained from the base (LT-SFT, Ansell et al. 2022)."""
+    flat, sha256 = _flat(network)
+    base = [part.clone() for part in flat.parts]
+    encoder = Dense([*flat.parameters.values()], learning_rate=setting.learning_rate)
+    setting.train(_Both(encoder, _head(network, setting)), _FIRST_STAGE)
+    scores = torch.cat([(part - start).abs().float() for part, start in zip(flat.parts, base, strict=True)])
+    for part, start in zip(flat.parts, base, strict=True):
+        part.copy_(start)
+    return _fixed(network, setting, flat, sha256, scores, stage=1 - _FIRST_STAGE)
+
+
+def _flat(network: TextClassifier) -> tuple[Flat, str]:
+    names = roles(network, dense=["head.*"]).diff
+    return Flat(network, names), base_sha256(network, names)
+
+
+def _gathered(network: TextClassifier, setting: Setting, flat: Flat, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Sum of a function of the gradients over batches, `(blocks, BLOCK)`."""
+    totals = [torch.zeros_like(part) for part in flat.parts]
+    views = dict(flat.views(totals))
+
+    def add() -> None:
+        for name, parameter in flat.parameters.items():
+            if parameter.grad is not None:
+                views[name].add_(function(parameter.grad))
+        network.zero_grad()
+
+    setting.each_gradient(add)
+    return torch.cat([total.float() for total in totals])
+
+
+def _fixed(
+    network: TextClassifier,
+    setting: Setting,
+    flat: Flat,
+    sha256: str,
+    scores: Tensor,
+    difference: Tensor | None = None,
+    stage: float = 1.0,
+) -> Adapted:
+    """Trains the positions of the highest scores, starting from `difference` (nothing by default)."""
+    positions = top_positions(scores, flat, setting.rate)
+    start = None if difference is None else difference.view(-1)[positions]
+    fixed = FixedDiff(flat, positions, start)
+    adapter = Fixed(fixed, _head(network, setting), learning_rate=setting.learning_rate)
+    setting.train(adapter, stage)
+    head = {name: parameter for name, parameter in network.named_parameters() if name.startswith("head.")}
+    delta = delta_of(flat, positions, fixed.values, state=head, base_sha256=sha256)
+    values = len(positions) + sum(parameter.numel() for parameter in head.values())
+    return Adapted(adapter=adapter, values=values, bytes=delta_bytes(delta))
+
+
+METHODS: dict[str, Method] = {
+    "full": full,
+    "last_layer": last_layer,
+    "bias_norm": bias_norm,
+    "lora": lora,
+    "shira": shira,
+    "gradient_mask": gradient_mask,
+    "fisher_mask": fisher_mask,
+    "magnitude_mask": magnitude_mask,
+    "diff_elementwise": diff_elementwise,
+    "diff": diff,
+}

@@ -1,0 +1,50 @@
+"""Diff pruning on a support set: what a device would learn and send as a delta."""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .. import config
+from ..data import Support
+from ..diff import Delta, FixedDiff, Flat, RelaxedDiff, base_sha256, delta_of, top_positions
+
+
+def learn_delta(
+    network: nn.Module, support: Support, diff: config.Diff, *, rate: float, structured: bool
+) -> tuple[nn.Module, Delta, int]:
+    """Both stages of diff pruning on the support set's labels, full batches; batch statistics stay as they are.
+
+    **Arguments:**
+
+    - `rate`: fraction of the network's parameters that differ in the end, exactly so many.
+    - `structured`: whether each parameter tensor has a gate too.
+
+    **Returns:** a copy of `network` with the difference, in evaluation mode; the difference; and the samples seen.
+    """
+    tuned = copy.deepcopy(network).eval()  # evaluation mode: a few samples make poor batch statistics
+    names = [name for name, _ in tuned.named_parameters()]
+    flat = Flat(tuned, names)
+
+    def loss() -> Tensor:
+        return F.cross_entropy(tuned(support.x), support.y)
+
+    with torch.enable_grad():
+        relaxed = RelaxedDiff(flat, structured=structured, penalty=diff.penalty, seed=support.seed)
+        for step in range(diff.steps):
+            relaxed.sample()
+            loss().backward()
+            relaxed.step(learning_rate=diff.learning_rate * (1 - step / diff.steps), gate_rate=diff.gate_rate)
+        difference = relaxed.difference()
+        positions = top_positions(difference.abs(), flat, rate)
+        fixed = FixedDiff(flat, positions, difference.view(-1)[positions])
+        optimizer = torch.optim.Adam([fixed.values], lr=diff.fixed_learning_rate, fused=True)
+        for _ in range(diff.fixed_steps):
+            loss().backward()
+            fixed.gather()
+            optimizer.step()
+            fixed.scatter()
+    sha256 = base_sha256(network, names)
+    delta = delta_of(flat, positions, fixed.values, state={}, base_sha256=sha256)
+    return tuned.requires_grad_(True), delta, (diff.steps + diff.fixed_steps) * len(support.x)

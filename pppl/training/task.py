@@ -1,0 +1,99 @@
+"""A LightningModule that trains a network on a task through an adapter."""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from .adapters import Adapter
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class TaskModule(pl.LightningModule):
+    """Linear warm-up and decay of the learning rate; gradients of `accumulate` batches make a step.
+
+    The last step of an epoch takes what batches are left. Logs `train_loss`.
+
+    **Arguments:**
+
+    - `network`: batches' inputs to outputs.
+    - `loss`: the mean over a batch, of outputs and targets.
+    - `warm_up`: fraction of all steps in which the learning rate rises.
+    """
+
+    def __init__(self, network: nn.Module, loss: Loss, adapter: Adapter, *, accumulate: int = 1, warm_up: float = 0.06):
+        super().__init__()
+        self.automatic_optimization = False
+        self.network, self.loss, self.adapter = network, loss, adapter
+        self.accumulate, self.warm_up = accumulate, warm_up
+        self.steps, self.waiting = 0, 0
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """None: the adapter has its own."""
+        return []
+
+    def training_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> None:
+        inputs, targets = batch
+        self.adapter.sample()
+        loss = self.loss(self.network(inputs), targets)
+        batches = int(self.trainer.num_training_batches)
+        together = min(self.accumulate, batches - batch_idx // self.accumulate * self.accumulate)
+        self.manual_backward(loss / together)
+        self.waiting += 1
+        if self.waiting == together:
+            self.adapter.step(self._scale(-(-batches // self.accumulate) * int(self.trainer.max_epochs or 1)))
+            self.steps, self.waiting = self.steps + 1, 0
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(targets))
+
+    def _scale(self, total: int) -> float:
+        rising = max(1, round(self.warm_up * total))
+        return min((self.steps + 1) / rising, (total - self.steps) / max(1, total - rising))
+
+
+class Batches(Protocol):
+    """An epoch's batches of inputs and targets whenever it is iterated over; no list, which Lightning takes apart."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[tuple[Any, Tensor]]: ...
+
+
+def train_task(
+    network: nn.Module, loss: Loss, adapter: Adapter, batches: Batches, *, epochs: int, accumulate: int = 1
+) -> None:
+    """Trains `network` in place."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    trainer = pl.Trainer(
+        max_epochs=epochs,
+        accelerator="auto",
+        devices=1,
+        precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    with warnings.catch_warnings():
+        # Lightning 2.6 asks torch 2.13 in a way that it deprecates; batches are made in memory, without workers.
+        warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        try:
+            trainer.fit(TaskModule(network.train(), loss, adapter, accumulate=accumulate), batches)
+        except SystemExit as end:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from end
+
+
+@torch.no_grad()
+def outputs(network: nn.Module, adapter: Adapter, batches: Iterable[tuple[Any, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Outputs, `(N, outputs)`, and targets of all batches, in evaluation mode."""
+    training = network.training
+    network.eval()
+    with adapter.evaluating():
+        pairs = [(network(inputs).float(), targets) for inputs, targets in batches]
+    network.train(training)
+    return torch.cat([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs])
