@@ -147,10 +147,9 @@ class Flat:
         """The blocks of a part."""
         return slice(self.edges[part], self.edges[part + 1])
 
-    def slot_of_block(self) -> Tensor:
-        """`(blocks,)`, the index of the parameter that each block belongs to."""
-        counts = torch.tensor([slot.blocks for slot in self.slots.values()], device=self.device)
-        return torch.repeat_interleave(counts)
+    def lengths(self) -> Tensor:
+        """`(parameters,)`, the number of blocks of each, in the order of `slots`."""
+        return torch.tensor([slot.blocks for slot in self.slots.values()], device=self.device)
 
     def padding(self) -> Tensor:
         """Positions of the storage where no parameter lies."""

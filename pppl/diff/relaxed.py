@@ -69,7 +69,7 @@ class RelaxedDiff:
         self._moments = [torch.zeros(shape, **self._options) for _ in range(4)]
         self.group_log_alpha = torch.full((len(flat.slots),), _INITIAL_LOG_ALPHA, **self._options)
         self._group_moments = torch.zeros(2, len(flat.slots), **self._options)
-        self._slot_of_block = flat.slot_of_block()
+        self._lengths = flat.lengths()
         self._weights: list[Tensor] = []  # of the sample; none between steps
         self._gradients: list[Tensor] = []
 
@@ -160,9 +160,7 @@ class RelaxedDiff:
         """Of the group gates' log_alpha, `(parameters,)`, from the sums over blocks."""
         if not self.structured:
             return torch.zeros_like(self.group_log_alpha)
-        along, count = torch.zeros(2, len(self.group_log_alpha), **self._options).index_add_(
-            1, self._slot_of_block, sums[:, 2:].T
-        )
+        along, count = torch.segment_reduce(sums[:, 2:], "sum", lengths=self._lengths).T
         opened = open_probability(self.group_log_alpha)
         of_gate = slope(stretched(self.group_log_alpha, self._group_noise))
         return along * of_gate + self._penalty * opened * (1 - opened) * count
@@ -170,7 +168,7 @@ class RelaxedDiff:
     def _of_blocks(self, of_parameters: Tensor) -> Tensor:
         """`(parameters,)` to `(blocks, 1)`; 1 without group gates."""
         values = of_parameters if self.structured else torch.ones_like(of_parameters)
-        return values[self._slot_of_block][:, None]
+        return values.repeat_interleave(self._lengths)[:, None]
 
     def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return (compiled(function) if self._compiled else function)(*arguments)

@@ -72,7 +72,7 @@ class DeltaStore:
         self.revert()
         task = self._tasks[name]
         for part, positions, values in zip(self.flat.parts, task.positions, task.values, strict=True):
-            part.view(-1).index_copy_(0, positions, values)
+            part.view(-1).scatter_(0, positions, values)
         self._set(task.state)
         self.applied = name
 
@@ -82,7 +82,7 @@ class DeltaStore:
             return
         task = self._tasks[self.applied]
         for part, positions, values in zip(self.flat.parts, task.positions, task.base, strict=True):
-            part.view(-1).index_copy_(0, positions, values)
+            part.view(-1).scatter_(0, positions, values)
         self._set({name: self._own_base[name] for name in task.state})
         self.applied = None
 

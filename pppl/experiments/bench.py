@@ -193,9 +193,16 @@ def _bench_personalize() -> list[Result]:
     ]
 
 
+def _bench_diff() -> list[Result]:
+    from . import bench_diff
+
+    return [_result(*measured) for measured in bench_diff.measure(paired_ratio)]
+
+
 _BENCHES: dict[str, Callable[[], list[Result]]] = {
     "gating": _bench_gating,
     "loader": _bench_loader,
     "surgery": _bench_surgery,
     "personalize": _bench_personalize,
+    "diff": _bench_diff,
 }

@@ -4,7 +4,9 @@ A method is a function that trains a network in place and says what a task's own
 which every method trains, and all train for the same number of epochs, in one stage or in two.
 """
 
+import copy
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +118,7 @@ def lora(network: TextClassifier, setting: Setting) -> Adapted:
 
 def shira(network: TextClassifier, setting: Setting) -> Adapted:
     """Sparse differences at random positions of all linear layers (SHiRA, Bhardwaj et al. 2024), by `peft`."""
+    torch.sparse.check_sparse_tensor_invariants.disable()  # as it is by default, but without a warning
     return _peft("ShiraConfig", network, setting, target_modules="all-linear", random_seed=setting.seed)
 
 
@@ -123,33 +126,27 @@ def _peft(config: str, network: TextClassifier, setting: Setting, **options: Any
     """The largest rank whose values are at most `rate` of the encoder's."""
     import peft
 
-    limit = setting.rate * sum(parameter.numel() for parameter in network.encoder.parameters())
-    one = _adapted_values(peft.get_peft_model(_shapes(network), getattr(peft, config)(r=1, **options)))
-    rank = int(limit // one)
-    if rank == 0:
-        raise UserError(
-            f"{config}: rank 1 has {one} values, more than a rate of {setting.rate:g} allows: raise text.rate"
-        )
-    model = peft.get_peft_model(network.encoder, getattr(peft, config)(r=rank, **options))
+    make = getattr(peft, config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 asks transformers 5 in a way that it deprecates
+        trial: Any = peft.get_peft_model(copy.deepcopy(network.encoder), make(r=1, **options))  # pyright: ignore
+        one, total = _trained(trial), sum(parameter.numel() for parameter in network.encoder.parameters())
+        rank = int(setting.rate * total // one)
+        if rank == 0:
+            raise UserError(f"{config}: rank 1 has {one} values, more than a rate of {setting.rate:g} allows: raise it")
+        model: Any = peft.get_peft_model(network.encoder, make(r=rank, **options))  # pyright: ignore
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     adapter = _Both(Dense(trained, learning_rate=setting.learning_rate), _head(network, setting))
     setting.train(adapter, 1.0)
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         size = (Path(folder) / "adapter_model.safetensors").stat().st_size
-    own = sum(parameter.numel() for parameter in network.head.parameters())
-    return Adapted(adapter=adapter, values=sum(p.numel() for p in trained) + own, bytes=size + 4 * own)
+    own = _trained(network.head)
+    return Adapted(adapter=adapter, values=_trained(model) + own, bytes=size + 4 * own)
 
 
-def _shapes(network: TextClassifier) -> nn.Module:
-    """A copy of the encoder to count on."""
-    import copy
-
-    return copy.deepcopy(network.encoder)
-
-
-def _adapted_values(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+def _trained(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
 def diff(network: TextClassifier, setting: Setting, *, structured: bool = True) -> Adapted:

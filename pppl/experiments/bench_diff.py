@@ -1,0 +1,198 @@
+"""Diff pruning in time, memory and bytes, beside full fine-tuning and `peft`."""
+
+import copy
+import ctypes
+import gc
+import multiprocessing
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..diff import (
+    Delta,
+    DeltaFile,
+    DeltaStore,
+    FixedDiff,
+    Flat,
+    RelaxedDiff,
+    base_sha256,
+    delta_of,
+    roles,
+    top_positions,
+    write_delta,
+)
+from ..diff.codec import encode, entropy_bits
+from ..errors import UserError
+from ..text.encoder import TextClassifier
+from ..training.adapters import Adapter, Dense, Fixed, Relaxed
+
+_ENCODER, _RATE, _RUNS = "minilm-l6", 0.005, 15
+# What a benchmark is told: name, value, peer, goal.
+Measured = tuple[str, float, str, str]
+Ratio = Callable[..., float]
+
+
+def measure(paired_ratio: Ratio) -> Iterator[Measured]:
+    """All of diff pruning's measurements on MiniLM-L6, batches of 16 x 64 tokens.
+
+    Raises `UserError` where the extra `text` is not installed.
+    """
+    yield from _steps(paired_ratio)
+    yield from _memory()
+    yield from _bytes(paired_ratio)
+
+
+def _batch(size: int = 16, length: int = 64) -> tuple[dict[str, Tensor], Tensor]:
+    ids = torch.randint(1000, 20000, (size, length), generator=torch.Generator().manual_seed(0))
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, torch.arange(size) % 2
+
+
+def _stepper(network: nn.Module, adapter: Adapter) -> Callable[[], None]:
+    inputs, targets = _batch()
+
+    def step() -> None:
+        adapter.sample()
+        F.cross_entropy(network(inputs), targets).backward()
+        adapter.step(1.0)
+
+    return step
+
+
+def _relaxed(network: TextClassifier, *, compiled: bool) -> tuple[Flat, Relaxed]:
+    flat = Flat(network, roles(network, dense=["head.*"]).diff)
+    head = Dense([*network.head.parameters()], learning_rate=1e-3)
+    return flat, Relaxed(RelaxedDiff(flat, compiled=compiled), head, learning_rate=1e-3, gate_rate=0.1)
+
+
+def _steps(paired_ratio: Ratio) -> Iterator[Measured]:
+    network = TextClassifier(_ENCODER, 2).train()
+    plain = copy.deepcopy(network)
+    full = _stepper(plain, Dense([*plain.parameters()], learning_rate=1e-5))
+    peer = "a step of full fine-tuning with AdamW"
+    flat, relaxed = _relaxed(network, compiled=True)
+    step = _stepper(network, relaxed)
+    yield "diff: first stage, compiled", paired_ratio(step, full, runs=_RUNS, warm_up=2), peer, "<= 1.5"
+    relaxed.relaxed._compiled = False
+    yield "diff: first stage, not compiled", paired_ratio(step, full, runs=5, warm_up=1), peer, "<= 2.7"
+    positions = top_positions(torch.rand_like(relaxed.relaxed.w), flat, _RATE)
+    fixed = Fixed(FixedDiff(flat, positions), relaxed.dense, learning_rate=1e-3)
+    yield "diff: fixed mask", paired_ratio(_stepper(network, fixed), full, runs=_RUNS, warm_up=2), peer, "<= 1.15"
+
+
+def _memory() -> Iterator[Measured]:
+    """In a process of its own, whose memory nothing else is in."""
+    context = multiprocessing.get_context("spawn")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=_measure_memory, args=(send,))
+    process.start()
+    send.close()
+    counted, resident, peak = receive.recv()
+    process.join()
+    peer = "the parameters' own size; full fine-tuning keeps 4, the public code of diff pruning 11"
+    yield "diff: copies kept, counted", counted, peer, "<= 7"
+    yield "diff: memory between steps", resident, "the parameters' own size, resident memory", "<= 7.25"
+    yield "diff: memory at its peak", peak, "the parameters' own size, with a step's weights and gradient", "<= 11"
+
+
+def _measure_memory(connection: Any) -> None:
+    network = nn.Sequential(*(nn.Linear(1500, 1500) for _ in range(10)))
+    size = sum(parameter.nbytes for parameter in network.parameters())
+    x = torch.ones(1, 1500)
+    network(x).sum().backward()  # whatever torch sets up once
+    network.zero_grad()
+    gc.collect()
+    before = _resident("VmRSS") - size
+    flat = Flat(network, roles(network).diff)
+    relaxed = RelaxedDiff(flat)
+    for _ in range(3):
+        relaxed.sample()
+        network(x).square().sum().backward()
+        relaxed.step(learning_rate=1e-3, gate_rate=0.1)
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back to the system
+    kept = [*flat.parts, *(value for value in vars(relaxed).values() if isinstance(value, Tensor)), *relaxed._moments]
+    dense = [tensor.nbytes for tensor in kept if tensor.numel() == relaxed.w.numel()]
+    counted = sum(dense) / relaxed.w.nbytes
+    connection.send((counted, (_resident("VmRSS") - before) / size, (_resident("VmHWM") - before) / size))
+
+
+def _resident(key: str) -> int:
+    """Bytes of this process's memory, now or at its peak, as Linux counts them."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1]) * 1024
+    raise UserError("the memory of diff pruning can be measured on Linux only")
+
+
+def _bytes(paired_ratio: Ratio) -> Iterator[Measured]:
+    network = TextClassifier(_ENCODER, 2).eval()
+    state = copy.deepcopy(network.state_dict())
+    with tempfile.TemporaryDirectory() as folder:
+        shira, masks = _shira(Path(folder))
+        names = roles(network, dense=["head.*"]).diff
+        sha256, flat = base_sha256(network, names), Flat(network, names)
+        delta = Delta(
+            shapes={name: slot.shape for name, slot in flat.slots.items()},
+            positions=masks,
+            values={name: torch.randn(len(where)) for name, where in masks.items()},
+            state={},
+            base_sha256=sha256,
+        )
+        pairs = [(flat.slots[name].size, where.numpy()) for name, where in masks.items()]
+        bits = sum(8 * len(encode(where, size)[1]) for size, where in pairs)
+        bound = sum(entropy_bits(size, len(where)) for size, where in pairs)
+        yield "diff: bits of the positions", bits / bound, "log2 of the ways to choose them", "<= 1.02"
+        for dtype, goal in ((torch.float16, ">= 3.5"), (torch.float32, ">= 2")):
+            write_delta(Path(folder) / "same", delta, dtype)
+            ratio = shira / (Path(folder) / "same").stat().st_size
+            kind = str(dtype).removeprefix("torch.")
+            yield f"diff: SHiRA's file, {kind}", ratio, "a delta file of the same positions; peft's has float32", goal
+        store = DeltaStore(network, dense=["head.*"])
+        for seed, name in enumerate("ab"):
+            torch.manual_seed(seed)
+            positions = top_positions(torch.rand(flat.blocks, 256), flat, _RATE)
+            task = delta_of(flat, positions, torch.randn(len(positions)), state={}, base_sha256=sha256)
+            write_delta(Path(folder) / name, task)
+            store.add(name, DeltaFile(Path(folder) / name))
+        for count, goal in ((20, ">= 10"), (1, ">= 4")):
+            ratio = paired_ratio(partial(_loads, network, state, count), partial(_swaps, store, count), runs=20)
+            peer = f"a swap between two tasks of 0.5 %, {count} of each in turns"
+            yield f"diff: load_state_dict, {count} in a row", ratio, peer, goal
+
+
+def _loads(network: nn.Module, state: dict[str, Tensor], count: int) -> None:
+    for _ in range(count):
+        network.load_state_dict(state)
+
+
+def _swaps(store: DeltaStore, count: int) -> None:
+    for _ in range(count):
+        store.apply("b" if store.applied == "a" else "a")
+
+
+def _shira(folder: Path) -> tuple[int, dict[str, Tensor]]:
+    """The size of the file that `peft` writes, and the positions that it holds."""
+    import peft
+    import safetensors
+
+    encoder: Any = TextClassifier(_ENCODER, 2).encoder
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 asks transformers 5 in a way that it deprecates
+        config: Any = peft.ShiraConfig(r=2, target_modules="all-linear", random_seed=0)
+        peft.get_peft_model(encoder, config).save_pretrained(str(folder))
+    path, masks = folder / "adapter_model.safetensors", {}
+    with safetensors.safe_open(path, "pt") as file:
+        for key in file.keys():  # noqa: SIM118 (not a dict)
+            if key.endswith("shira_indices"):
+                name = key.removeprefix("base_model.model.").removesuffix("shira_indices") + "weight"
+                rows, columns = file.get_tensor(key).long()
+                width = encoder.get_parameter(name.replace(".weight", ".base_layer.weight")).shape[1]
+                masks[f"encoder.{name}"] = (rows * width + columns).sort().values
+    return path.stat().st_size, masks
