@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..files import replacing
+from ..files import output_folder, replacing
 from .codec import Code, decode, encode
 from .delta import Delta
 
@@ -28,9 +28,10 @@ _MOST_PARAMETERS = 100_000
 def write_delta(path: Path, delta: Delta, dtype: torch.dtype = torch.float32) -> None:
     """Writes a delta, its values as `dtype`: float32, float16 or bfloat16 (or float64).
 
-    Raises `UserError` for another dtype.
+    Raises `UserError` for another dtype, and where the folder cannot be made or written to.
     """
     tensors, header = _packed(delta, dtype)
+    output_folder(path.parent)
     with replacing(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, metadata=header)
 
