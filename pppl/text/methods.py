@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..diff import FixedDiff, Flat, RelaxedDiff, base_sha256, delta_bytes, delta_of, roles, top_positions
 from ..errors import UserError
-from ..training.adapters import Adapter, Dense, Fixed, Relaxed
+from ..training.adapters import Adapter, Dense, Fixed, Relaxed, Together
 from .encoder import TextClassifier
 
 _GATE_RATE = 0.1
@@ -64,7 +64,7 @@ def _chosen(network: TextClassifier, setting: Setting, chosen: Callable[[str], b
     for name, parameter in network.encoder.named_parameters():
         parameter.requires_grad_(chosen(name))
     trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    adapter = _Both(
+    adapter = Together(
         Dense([p for name, p in trained.items() if not name.startswith("head.")], learning_rate=setting.learning_rate),
         _head(network, setting),
     )
@@ -72,17 +72,6 @@ def _chosen(network: TextClassifier, setting: Setting, chosen: Callable[[str], b
     tensors = {name: parameter.detach().contiguous() for name, parameter in trained.items()}
     size = len(safetensors.torch.save(tensors))
     return Adapted(adapter=adapter, values=sum(p.numel() for p in trained.values()), bytes=size)
-
-
-class _Both(Dense):
-    """Two sets of dense parameters, each with its learning rate."""
-
-    def __init__(self, first: Dense, second: Dense):
-        self.both = first, second
-
-    def step(self, scale: float) -> None:
-        for dense in self.both:
-            dense.step(scale)
 
 
 def _head(network: TextClassifier, setting: Setting) -> Dense:
@@ -136,7 +125,7 @@ def _peft(config: str, network: TextClassifier, setting: Setting, **options: Any
             raise UserError(f"{config}: rank 1 has {one} values, more than a rate of {setting.rate:g} allows: raise it")
         model: Any = peft.get_peft_model(network.encoder, make(r=rank, **options))  # pyright: ignore
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    adapter = _Both(Dense(trained, learning_rate=setting.learning_rate), _head(network, setting))
+    adapter = Together(Dense(trained, learning_rate=setting.learning_rate), _head(network, setting))
     setting.train(adapter, 1.0)
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
@@ -153,9 +142,8 @@ def diff(network: TextClassifier, setting: Setting, *, structured: bool = True) 
     """Diff pruning (Guo et al. 2021): gates choose, the best are projected to the rate and trained on."""
     flat, sha256 = _flat(network)
     relaxed = RelaxedDiff(flat, structured=structured, seed=setting.seed, compiled=setting.compiled)
-    head = _head(network, setting)
-    first = Relaxed(relaxed, head, learning_rate=setting.learning_rate, gate_rate=_GATE_RATE)
-    setting.train(first, _FIRST_STAGE)
+    first = Relaxed(relaxed, learning_rate=setting.learning_rate, gate_rate=_GATE_RATE)
+    setting.train(Together(first, _head(network, setting)), _FIRST_STAGE)
     difference = relaxed.difference()
     del relaxed, first
     return _fixed(network, setting, flat, sha256, difference.abs(), difference, stage=1 - _FIRST_STAGE)
@@ -183,7 +171,7 @@ def magnitude_mask(network: TextClassifier, setting: Setting) -> Adapted:
     flat, sha256 = _flat(network)
     base = [part.clone() for part in flat.parts]
     encoder = Dense([*flat.parameters.values()], learning_rate=setting.learning_rate)
-    setting.train(_Both(encoder, _head(network, setting)), _FIRST_STAGE)
+    setting.train(Together(encoder, _head(network, setting)), _FIRST_STAGE)
     scores = torch.cat([(part - start).abs().float() for part, start in zip(flat.parts, base, strict=True)])
     for part, start in zip(flat.parts, base, strict=True):
         part.copy_(start)
@@ -223,7 +211,7 @@ def _fixed(
     positions = top_positions(scores, flat, setting.rate)
     start = None if difference is None else difference.view(-1)[positions]
     fixed = FixedDiff(flat, positions, start)
-    adapter = Fixed(fixed, _head(network, setting), learning_rate=setting.learning_rate)
+    adapter = Together(Fixed(fixed, learning_rate=setting.learning_rate), _head(network, setting))
     setting.train(adapter, stage)
     head = {name: parameter for name, parameter in network.named_parameters() if name.startswith("head.")}
     delta = delta_of(flat, positions, fixed.values, state=head, base_sha256=sha256)

@@ -1,7 +1,7 @@
 """Ways in which a task changes a network: what a training step moves, behind one small protocol."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Protocol
 
 import torch
@@ -50,11 +50,10 @@ class Dense:
 
 
 class Relaxed:
-    """The first stage of diff pruning, and dense parameters beside it, such as a head."""
+    """The first stage of diff pruning."""
 
-    def __init__(self, relaxed: RelaxedDiff, dense: Dense, *, learning_rate: float, gate_rate: float):
-        self.relaxed, self.dense = relaxed, dense
-        self.learning_rate, self.gate_rate = learning_rate, gate_rate
+    def __init__(self, relaxed: RelaxedDiff, *, learning_rate: float, gate_rate: float):
+        self.relaxed, self.learning_rate, self.gate_rate = relaxed, learning_rate, gate_rate
 
     def sample(self) -> None:
         """One sample of the gates for all micro-batches of a step."""
@@ -63,21 +62,17 @@ class Relaxed:
     def step(self, scale: float) -> None:
         """The gates' learning rate stays as it is (Guo et al.'s code)."""
         self.relaxed.step(learning_rate=self.learning_rate * scale, gate_rate=self.gate_rate)
-        self.dense.step(scale)
 
-    @contextmanager
-    def evaluating(self) -> Iterator[None]:
+    def evaluating(self) -> AbstractContextManager[None]:
         """Gates without noise."""
-        with self.relaxed.evaluating():
-            yield
+        return self.relaxed.evaluating()
 
 
 class Fixed:
-    """Differences at fixed positions, and dense parameters beside them."""
+    """Differences at fixed positions, the second stage of diff pruning and what any other choice of positions needs."""
 
-    def __init__(self, fixed: FixedDiff, dense: Dense, *, learning_rate: float):
-        self.fixed, self.dense = fixed, dense
-        self._values = Dense([fixed.values], learning_rate=learning_rate)
+    def __init__(self, fixed: FixedDiff, *, learning_rate: float):
+        self.fixed, self._values = fixed, Dense([fixed.values], learning_rate=learning_rate)
 
     def sample(self) -> None:
         """Nothing to do."""
@@ -87,8 +82,32 @@ class Fixed:
         self.fixed.gather()
         self._values.step(scale)
         self.fixed.scatter()
-        self.dense.step(scale)
 
     def evaluating(self) -> AbstractContextManager[None]:
         """The network is what it is."""
         return nullcontext()
+
+
+class Together:
+    """Several adapters of one network, such as a difference to its encoder and a dense head."""
+
+    def __init__(self, *adapters: Adapter):
+        self.adapters = adapters
+
+    def sample(self) -> None:
+        """Each in turn."""
+        for adapter in self.adapters:
+            adapter.sample()
+
+    def step(self, scale: float) -> None:
+        """Each in turn, at its own learning rate."""
+        for adapter in self.adapters:
+            adapter.step(scale)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """All of them."""
+        with ExitStack() as stack:
+            for adapter in self.adapters:
+                stack.enter_context(adapter.evaluating())
+            yield

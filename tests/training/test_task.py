@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pppl.diff import FixedDiff, Flat, RelaxedDiff, roles, top_positions
 from pppl.training import outputs, train_task
-from pppl.training.adapters import Adapter, Dense, Fixed, Relaxed
+from pppl.training.adapters import Adapter, Dense, Fixed, Relaxed, Together
 
 
 class Batches:
@@ -36,15 +36,14 @@ def dense(network: Tied) -> Adapter:
 def relaxed(network: Tied) -> Adapter:
     flat = Flat(network, roles(network, dense=["head.*"]).diff)
     head = Dense([*network.head.parameters()], learning_rate=0.02)
-    return Relaxed(RelaxedDiff(flat), head, learning_rate=0.02, gate_rate=0.01)
+    return Together(Relaxed(RelaxedDiff(flat), learning_rate=0.02, gate_rate=0.01), head)
 
 
 def fixed(network: Tied) -> Adapter:
     flat = Flat(network, roles(network, dense=["head.*"]).diff)
+    head = Dense([*network.head.parameters()], learning_rate=0.02)
     positions = top_positions(torch.rand(flat.blocks, 256), flat, 0.2)
-    return Fixed(
-        FixedDiff(flat, positions), Dense([*network.head.parameters()], learning_rate=0.02), learning_rate=0.02
-    )
+    return Together(Fixed(FixedDiff(flat, positions), learning_rate=0.02), head)
 
 
 @pytest.mark.parametrize("make_adapter", [dense, relaxed, fixed])
