@@ -58,12 +58,9 @@ def delta_of(
     """A `Delta` of positions in flat storage, `(K,)` ascending, and what is added there."""
     parts: dict[str, Tensor] = {}
     added: dict[str, Tensor] = {}
-    for slot in flat.slots.values():
-        limits = torch.tensor([slot.start, slot.start + slot.size], device=positions.device)
-        first, end = torch.searchsorted(positions, limits).tolist()
-        if end > first:
-            parts[slot.name] = (positions[first:end] - slot.start).cpu()
-            added[slot.name] = values[first:end].detach().cpu().clone()
+    for slot, rows in flat.spans(positions):
+        parts[slot.name] = (positions[rows] - slot.start).cpu()
+        added[slot.name] = values[rows].detach().cpu().clone()
     shapes = {name: slot.shape for name, slot in flat.slots.items()}
     return Delta(
         shapes=shapes,

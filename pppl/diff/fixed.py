@@ -48,13 +48,10 @@ class FixedDiff:
         edges = torch.tensor([edge * BLOCK for edge in flat.edges], device=flat.device)
         self._edges = torch.searchsorted(positions, edges).tolist()
         self._base = [part.view(-1)[index] for part, index, _ in self._of_parts()]
-        self._trained: dict[str, tuple[slice, Tensor]] = {}
+        self._trained = {slot.name: (rows, positions[rows] - slot.start) for slot, rows in flat.spans(positions)}
         self._requires_grad = {name: parameter.requires_grad for name, parameter in flat.parameters.items()}
-        for slot in flat.slots.values():
-            first, end = torch.searchsorted(positions, torch.tensor([slot.start, slot.start + slot.size])).tolist()
-            flat.parameters[slot.name].requires_grad_(end > first)
-            if end > first:
-                self._trained[slot.name] = (slice(first, end), positions[first:end] - slot.start)
+        for name, parameter in flat.parameters.items():
+            parameter.requires_grad_(name in self._trained)
         self.scatter()
 
     def scatter(self) -> None:

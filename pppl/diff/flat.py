@@ -147,6 +147,14 @@ class Flat:
         """The blocks of a part."""
         return slice(self.edges[part], self.edges[part + 1])
 
+    def spans(self, positions: Tensor) -> Iterator[tuple[Slot, slice]]:
+        """Which of ascending `positions`, `(K,)`, lie in each parameter; parameters without any are left out."""
+        for slot in self.slots.values():
+            limits = torch.tensor([slot.start, slot.start + slot.size], device=positions.device)
+            first, end = torch.searchsorted(positions, limits).tolist()
+            if end > first:
+                yield slot, slice(first, end)
+
     def lengths(self) -> Tensor:
         """`(parameters,)`, the number of blocks of each, in the order of `slots`."""
         return torch.tensor([slot.blocks for slot in self.slots.values()], device=self.device)

@@ -118,9 +118,9 @@ class RelaxedDiff:
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Inside, the module computes with the gates without noise."""
-        weights = self.flat.empty()
+        weights, group = self.flat.empty(), self._of_blocks(evaluation_gate(self.group_log_alpha))
         for rows, (out, base) in self._stripes(weights, self.flat.parts):
-            out.copy_(base + self._difference(rows))
+            out.copy_(base + self._difference(rows, group))
         self.flat.point(weights)
         try:
             yield
@@ -129,7 +129,8 @@ class RelaxedDiff:
 
     def difference(self) -> Tensor:
         """z * w with the gates without noise, `(blocks, BLOCK)`."""
-        return torch.cat([self._difference(rows) for rows, _ in self._stripes()])
+        group = self._of_blocks(evaluation_gate(self.group_log_alpha))
+        return torch.cat([self._difference(rows, group) for rows, _ in self._stripes()])
 
     def expected_count(self) -> float:
         """E[L0]: the number of differences that a sample keeps, on average."""
@@ -137,9 +138,8 @@ class RelaxedDiff:
         counts = [(open_probability(self.log_alpha[rows]) * group[rows]).double().sum() for rows, _ in self._stripes()]
         return float(torch.stack(counts).sum())
 
-    def _difference(self, rows: slice) -> Tensor:
-        group = self._of_blocks(evaluation_gate(self.group_log_alpha))[rows]
-        return evaluation_gate(self.log_alpha[rows]) * group * self.w[rows]
+    def _difference(self, rows: slice, group: Tensor) -> Tensor:
+        return evaluation_gate(self.log_alpha[rows]) * group[rows] * self.w[rows]
 
     def _stripes(self, *storage: list[Tensor]) -> Iterator[tuple[slice, list[Tensor]]]:
         """Blocks that a pass takes at once, all of one part, and what each `storage` holds there."""
@@ -178,9 +178,8 @@ class RelaxedDiff:
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """A pass as `torch.compile` makes it: one loop over its tensors. Its first call takes half a minute or so."""
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", ".*script_method.* is deprecated", DeprecationWarning
-        )  # torch's own use of it
+        # Torch itself uses what it deprecates.
+        warnings.filterwarnings("ignore", ".*script_method.* is deprecated", DeprecationWarning)
         importlib.import_module("torch._inductor.compile_fx")
     # Both thresholds keep a pass from being split into several with whole tensors in between.
     options: dict[str, Any] = {"realize_opcount_threshold": 1000, "realize_reads_threshold": 1000}

@@ -154,7 +154,7 @@ def _bytes(paired_ratio: Ratio) -> Iterator[Measured]:
         store = DeltaStore(network, dense=["head.*"])
         for seed, name in enumerate("ab"):
             torch.manual_seed(seed)
-            positions = top_positions(torch.rand(flat.blocks, 256), flat, _RATE)
+            positions = top_positions(torch.rand(flat.blocks, BLOCK), flat, _RATE)
             task = delta_of(flat, positions, torch.randn(len(positions)), state={}, base_sha256=sha256)
             write_delta(Path(folder) / name, task)
             store.add(name, DeltaFile(Path(folder) / name))

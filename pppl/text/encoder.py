@@ -60,7 +60,7 @@ class TextClassifier(nn.Module):
         super().__init__()
         self.encoder: nn.Module = _pretrained("AutoModel", name, use_safetensors=True)
         if getattr(self.encoder, "pooler", None) is not None:
-            self.encoder.pooler = None  # type: ignore[assignment] (it has no part in the mean)
+            self.encoder.pooler = None  # type: ignore[assignment] (some encoders have it; it has no part in the mean)
         config: Any = self.encoder.config
         self.dropout = nn.Dropout(0.1)
         self.head = nn.Linear(config.hidden_size, outputs)
@@ -85,16 +85,16 @@ class Tokens:
         self.lengths = np.array([len(row["input_ids"]) for row in self.rows])
 
     def batches(self, size: int, seed: int | None = None) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        """Tokens and targets, batches of similar length, in random order; all of them in order without `seed`."""
-        if seed is None:
+        """Tokens and targets, batches of similar length, in random order, or by length without `seed`."""
+        rng = None if seed is None else np.random.default_rng(seed)
+        if rng is None:
             order = np.argsort(self.lengths, kind="stable")
-            chosen = [order[start : start + size] for start in range(0, len(order), size)]
         else:
-            rng = np.random.default_rng(seed)
             order = rng.permutation(len(self.rows))
             windows = np.split(order, range(size * _SORTED, len(order), size * _SORTED))
             order = np.concatenate([window[np.argsort(self.lengths[window], kind="stable")] for window in windows])
-            chosen = [order[start : start + size] for start in range(0, len(order), size)]
+        chosen = [order[start : start + size] for start in range(0, len(order), size)]
+        if rng is not None:
             chosen = [chosen[i] for i in rng.permutation(len(chosen))]
         for rows in chosen:
             padded = self.tokenizer.pad([self.rows[row] for row in rows], return_tensors="pt")

@@ -118,12 +118,12 @@ def _peft(config: str, network: TextClassifier, setting: Setting, **options: Any
     make = getattr(peft, config)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 asks transformers 5 in a way that it deprecates
-        trial: Any = peft.get_peft_model(copy.deepcopy(network.encoder), make(r=1, **options))  # pyright: ignore
+        trial: Any = peft.get_peft_model(copy.deepcopy(network.encoder), make(r=1, **options))
         one, total = _trained(trial), sum(parameter.numel() for parameter in network.encoder.parameters())
         rank = int(setting.rate * total // one)
         if rank == 0:
             raise UserError(f"{config}: rank 1 has {one} values, more than a rate of {setting.rate:g} allows: raise it")
-        model: Any = peft.get_peft_model(network.encoder, make(r=rank, **options))  # pyright: ignore
+        model: Any = peft.get_peft_model(network.encoder, make(r=rank, **options))
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     adapter = Together(Dense(trained, learning_rate=setting.learning_rate), _head(network, setting))
     setting.train(adapter, 1.0)

@@ -1,7 +1,5 @@
 """One training: a module and its data in, the weights of the best validation epoch (or their average) out."""
 
-import logging
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData
+from .lightning import precision, quietly
 from .modules import GlobalModule, arrange
 
 EpochLog = Callable[[Mapping[str, float], int], None]
@@ -48,7 +47,6 @@ def fit(
 
     **Returns:** the module with the kept epoch's weights, on the CPU in evaluation mode, and that epoch's metrics.
     """
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     pl.seed_everything(seed, workers=True, verbose=False)
     module = make_module()
     averaging = module.training_config.averaging
@@ -59,26 +57,21 @@ def fit(
     callbacks += [kept, _LogEpochs(lambda values, _: history.append(dict(values)))]
     callbacks += [_LogEpochs(log_epoch)] if log_epoch else []
     callbacks += [TQDMProgressBar(leave=False)] if progress else []
-    trainer = pl.Trainer(
-        max_epochs=module.training_config.epochs,
-        accelerator="auto",
-        devices=1,
-        precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
-        logger=CSVLogger(folder, name="", version=""),
-        callbacks=callbacks,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-    )
-    with warnings.catch_warnings():
-        # Lightning 2.6 asks torch 2.13 in a way that it deprecates.
-        warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
-        try:
-            config = module.training_config
-            trainer.fit(module, datamodule=InMemoryData(dataset, config.batch_size, seed, config.augment))
-        except SystemExit as end:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from end
+    with quietly():
+        config = module.training_config
+        trainer = pl.Trainer(
+            max_epochs=config.epochs,
+            accelerator="auto",
+            devices=1,
+            precision=precision(),
+            logger=CSVLogger(folder, name="", version=""),
+            callbacks=callbacks,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+        )
+        trainer.fit(module, datamodule=InMemoryData(dataset, config.batch_size, seed, config.augment))
     checkpoint = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
     arrange(module.network, torch.contiguous_format)

@@ -1,6 +1,5 @@
 """A LightningModule that trains a network on a task through an adapter."""
 
-import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .adapters import Adapter
+from .lightning import precision, quietly
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -67,25 +67,19 @@ def train_task(
     network: nn.Module, loss: Loss, adapter: Adapter, batches: Batches, *, epochs: int, accumulate: int = 1
 ) -> None:
     """Trains `network` in place."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    trainer = pl.Trainer(
-        max_epochs=epochs,
-        accelerator="auto",
-        devices=1,
-        precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    with warnings.catch_warnings():
-        # Lightning 2.6 asks torch 2.13 in a way that it deprecates; batches are made in memory, without workers.
-        warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        try:
-            trainer.fit(TaskModule(network.train(), loss, adapter, accumulate=accumulate), batches)
-        except SystemExit as end:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from end
+    with quietly():
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")  # batches are made in memory
+        trainer = pl.Trainer(
+            max_epochs=epochs,
+            accelerator="auto",
+            devices=1,
+            precision=precision(),
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(TaskModule(network.train(), loss, adapter, accumulate=accumulate), batches)
 
 
 @torch.no_grad()

@@ -43,9 +43,9 @@ class Reference:
             penalty = penalty + opened.sum()
         return F.cross_entropy(torch.func.functional_call(self.module, weights, (x,)), y) + PENALTY * penalty
 
-    def step(self, *arguments: object) -> None:
+    def step(self, x: Tensor, y: Tensor, u: dict[str, Tensor], group_u: Tensor) -> None:
         self.optimizer.zero_grad()
-        self.loss(*arguments).backward()  # type: ignore[arg-type]
+        self.loss(x, y, u, group_u).backward()
         for group in self.groups:
             nn.utils.clip_grad_norm_(group, 1.0)
         self.optimizer.step()

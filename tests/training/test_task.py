@@ -65,7 +65,8 @@ def test_the_learning_rate_rises_and_falls_and_batches_add_up():
     class Recording(Dense):
         def step(self, scale: float) -> None:
             scales.append(scale)
-            gradients.append(self.parameters[0].grad.clone())  # type: ignore[union-attr]
+            assert self.parameters[0].grad is not None
+            gradients.append(self.parameters[0].grad.clone())
             super().step(0.0)
 
     network = nn.Sequential(nn.Linear(20, 5), nn.Tanh(), nn.Linear(5, 3))

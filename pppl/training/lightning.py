@@ -1,0 +1,27 @@
+"""What every use of Lightning's trainer needs."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+
+
+def precision() -> Literal["bf16-mixed", "32-true"]:
+    """Of training: bf16 where there is a GPU."""
+    return "bf16-mixed" if torch.cuda.is_available() else "32-true"
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Inside, a trainer neither chats nor warns of what is meant, and Ctrl-C is a KeyboardInterrupt."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # Lightning 2.6 asks torch 2.13 in a way that it deprecates.
+        warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
+        try:
+            yield
+        except SystemExit as end:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from end
