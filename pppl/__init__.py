@@ -3,17 +3,17 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .config import Experiment
-from .reading import load
+from .config import Experiment, TaskExperiment
 
 if TYPE_CHECKING:
     from .experiments.compare import compare
+    from .experiments.tasks import compare_tasks
 
 __version__ = "0.1.0"
-__all__ = ["Experiment", "compare", "load"]
+__all__ = ["Experiment", "TaskExperiment", "compare", "compare_tasks"]
 
 # Heavy functions load on first use: `import pppl` must not import torch.
-_LAZY = {"compare": "pppl.experiments.compare"}
+_LAZY = {"compare": "pppl.experiments.compare", "compare_tasks": "pppl.experiments.tasks"}
 
 
 def __getattr__(name: str) -> Any:

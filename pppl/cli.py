@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import __version__
-from .config import Experiment
+from .config import Experiment, TaskExperiment
 from .errors import UserError, unknown
-from .reading import load
 
 _EPILOG = "Every key of an experiment can be set: --training.epochs 5 --persons.shots=10 --budgets '[0.1, 0.2]'"
+
+
+_WITH_SETTINGS = ("train", "compare", "demo", "tasks")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments and not arguments[0].startswith("-") and arguments[0] not in _VERBS:
             raise unknown("command", arguments[0], _VERBS)
         options, overrides = _parser().parse_known_args(arguments)
-        if overrides and options.verb not in ("train", "compare", "demo"):
+        if overrides and options.verb not in _WITH_SETTINGS:
             raise UserError(f"unknown argument {overrides[0]!r}: see `pppl {options.verb} --help`")
         _VERBS[options.verb][0](options, _overrides(overrides))
     except UserError as error:
@@ -80,11 +82,11 @@ def _overrides(arguments: Sequence[str]) -> dict[str, Any]:
 def _demo(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     bundled = Path(str(resources.files("pppl"))) / "demo.yaml"  # in a wheel
     path = bundled if bundled.exists() else Path(__file__).parents[1] / "sweeps" / "compare" / "digits.yaml"
-    _run_comparison(load(path, overrides), options.out or Path("results/demo"), options.workers)
+    _run_comparison(Experiment.load(path, overrides), options.out or Path("results/demo"), options.workers)
 
 
 def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
-    experiment = load(options.experiment, overrides, fast=options.fast)
+    experiment = Experiment.load(options.experiment, overrides, fast=options.fast)
     if options.data is not None:
         name = f"{experiment.name}-{Path(options.data).stem}"  # not the folder of the experiment's own data
         experiment = experiment.replace(**{"data.name": options.data, "name": overrides.get("name", name)})
@@ -95,17 +97,35 @@ def _run_comparison(experiment: Experiment, out: Path, workers: int) -> None:
     from .experiments.compare import compare
     from .experiments.report import as_text
 
+    summary = compare(experiment, out, workers=_positive(workers))
+    print(as_text(summary, experiment.pruning.unit))
+    _say_where(out)
+
+
+def _positive(workers: int) -> int:
     if workers < 1:
         raise UserError(f"--workers is {workers}: at least 1")
-    summary = compare(experiment, out, workers=workers)
-    print(as_text(summary, experiment.pruning.unit))
+    return workers
+
+
+def _say_where(out: Path) -> None:
     print(f"\nTables and figures are in {out}; offline W&B runs: wandb sync {out}/wandb/offline-run-*")
+
+
+def _tasks(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
+    from .experiments.report import tasks_as_text
+    from .experiments.tasks import compare_tasks
+
+    experiment = TaskExperiment.load(options.experiment, overrides, fast=options.fast)
+    out = options.out or Path("results") / experiment.name
+    print(tasks_as_text(compare_tasks(experiment, out, workers=_positive(options.workers))))
+    _say_where(out)
 
 
 def _train(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     from .experiments.train import train
 
-    experiment = load(options.experiment, overrides, fast=options.fast)
+    experiment = Experiment.load(options.experiment, overrides, fast=options.fast)
     out = options.out or Path("results") / f"{experiment.name}-train"
     print(train(experiment, out).to_string(index=False))
     print(f"\nNetworks and logs are in {out}")
@@ -164,6 +184,11 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="NAME|FILE.npz", help="another data set: see `pppl data list`, or a file")
 
 
+def _add_tasks(parser: argparse.ArgumentParser) -> None:
+    _add_file(parser)
+    _add_demo(parser)
+
+
 def _add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.yaml")
     parser.add_argument("--fast", action="store_true", help="apply the file's section `fast`: a look in a minute")
@@ -191,6 +216,7 @@ _Verb = tuple[Callable[[argparse.Namespace, dict[str, Any]], None], str, Callabl
 _VERBS: dict[str, _Verb] = {
     "demo": (_demo, "every method on handwritten digits, with figures, in minutes", _add_demo),
     "compare": (_compare, "compare methods on the same persons, support and budgets", _add_compare),
+    "tasks": (_tasks, "compare ways to adapt one text encoder to many tasks", _add_tasks),
     "train": (_train, "train the global networks of an experiment", _add_experiment),
     "figures": (_figures, "draw the figures of a results folder again", _add_figures),
     "data": (_data, "list the data sets, or download one", _add_data),

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from .config import Experiment
+from .config import Tree
 from .errors import UserError, unknown
+
+Kind = TypeVar("Kind", bound=Tree)
 
 
 def all_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -32,18 +34,18 @@ def _check_keys(given: Mapping[str, Any], valid: Mapping[str, Any], prefix: str 
                 _check_keys(value, valid[key], f"{name}.")
 
 
-def from_dict(tree: Mapping[str, Any]) -> Experiment:
-    """An experiment from nested plain values, such as a YAML file's; what is left out keeps its default.
+def from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
+    """An experiment of some kind from nested plain values, such as a YAML file's; what is left out keeps its default.
 
     Raises `UserError` naming the key that is unknown, of the wrong type or out of range.
     """
     import jsonargparse
 
-    _check_keys(tree, Experiment().to_dict())
+    _check_keys(tree, kind().to_dict())
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Experiment)
+    parser.add_class_arguments(kind)
     try:
-        return Experiment(**vars(parser.instantiate(parser.parse_object(dict(tree)))))
+        return kind(**vars(parser.instantiate(parser.parse_object(dict(tree)))))
     except UserError:
         raise
     except Exception as error:  # jsonargparse raises several kinds, with the key in the first line
@@ -62,16 +64,8 @@ def _readable(message: str) -> str:
     return f"{found['key']}: expected {kind}, got {found['value']!r}"
 
 
-def load(path: str | Path, overrides: Mapping[str, Any] | None = None, *, fast: bool = False) -> Experiment:
-    """Reads an experiment from a YAML file, then applies dotted `overrides`.
-
-    **Arguments:**
-
-    - `fast`: whether to apply the file's section `fast` first, dotted keys for a quick look; the name then ends in
-      `-fast`.
-
-    Raises `UserError` where the file is missing, is no mapping, or holds an unknown or mistyped key.
-    """
+def read(path: str | Path, kind: type[Kind], overrides: Mapping[str, Any] | None, *, fast: bool) -> Kind:
+    """What `Tree.load` does."""
     import yaml
 
     path = Path(path)
@@ -90,7 +84,7 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None, *, fast: 
     if fast and not quick:
         raise UserError(f"{path} has no section `fast`: write one, or leave --fast out")
     try:
-        experiment = from_dict({"name": path.stem, **tree})
+        experiment = from_dict({"name": path.stem, **tree}, kind)
         if fast and quick:
             experiment = experiment.replace(**{"name": f"{experiment.name}-fast", **quick})
     except UserError as error:

@@ -2,14 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from pppl import Experiment, load
+from pppl import Experiment
 from pppl.errors import UserError
 
 
 def test_a_yaml_file_holds_only_what_differs(tmp_path: Path):
     path = tmp_path / "mine.yaml"
     path.write_text("training:\n  learning_rate: 1e-3\nbudgets: [1e-1, 0.5]\n")
-    experiment = load(path, {"persons.shots": 3})
+    experiment = Experiment.load(path, {"persons.shots": 3})
     assert experiment.name == "mine"
     assert experiment.training.learning_rate == 1e-3
     assert experiment.budgets == (0.1, 0.5)
@@ -66,14 +66,14 @@ def test_a_bad_file_names_itself(tmp_path: Path, text: str, message: str):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(UserError) as error:
-        load(path)
+        Experiment.load(path)
     assert message in str(error.value)
     assert str(path) in str(error.value)
 
 
 def test_a_missing_file_names_itself(tmp_path: Path):
     with pytest.raises(UserError, match=r"cannot read .*none\.yaml"):
-        load(tmp_path / "none.yaml")
+        Experiment.load(tmp_path / "none.yaml")
 
 
 _SHIPPED = sorted((Path(__file__).parents[1] / "sweeps" / "compare").glob("*.yaml"))
@@ -98,10 +98,10 @@ def test_a_fast_section_holds_dotted_keys(tmp_path: Path, section: str):
     path = tmp_path / "quick.yaml"
     path.write_text(f"training:\n  learning_rate: 0.5\nfast: {section}\n")
     with pytest.raises(UserError, match="it is a section of dotted keys, such as"):
-        load(path)
+        Experiment.load(path)
     path.write_text("training:\n  learning_rate: 0.5\nfast: {training.epochs: 1}\n")
-    fast = load(path, fast=True)
+    fast = Experiment.load(path, fast=True)
     assert (fast.name, fast.training.epochs, fast.training.learning_rate) == ("quick-fast", 1, 0.5)
     path.write_text("fast: {training.epoch: 1}\n")
     with pytest.raises(UserError, match=r"did you mean 'training\.epochs'"):
-        load(path, fast=True)
+        Experiment.load(path, fast=True)

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pppl import Experiment
 from pppl.backbones import BACKBONES, build, spec_for
 from pppl.cli import main
 from pppl.data import SOURCES
 from pppl.errors import UserError
 from pppl.personalizers import METHODS
 from pppl.pruning import CostModel
-from pppl.reading import load
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -145,14 +145,14 @@ def test_the_readmes_code_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("path", sorted((ROOT / "sweeps" / "compare").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_experiments_open_with_what_to_expect_and_have_a_fast_form(path: Path):
-    experiment = load(path)
+    experiment = Experiment.load(path)
     assert experiment.name == path.stem
     head = path.read_text().split("\nname:")[0]
     assert all(line.startswith("#") for line in head.splitlines())
     assert f"# Command:   pppl compare sweeps/compare/{path.name}\n" in head
     assert re.search(r"^# Run time:  (\d+ minutes|not measured in full yet)", head, re.MULTILINE)
     assert re.search(r"^# Expected:  (.*\d|not run in full yet)", head, re.MULTILINE)
-    fast = load(path, fast=True)
+    fast = Experiment.load(path, fast=True)
     assert fast.name == f"{path.stem}-fast"
     assert (fast.data.name, fast.backbone) == (experiment.data.name, experiment.backbone)
     assert experiment.data.name in SOURCES

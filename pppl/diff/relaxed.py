@@ -132,6 +132,13 @@ class RelaxedDiff:
         group = self._of_blocks(evaluation_gate(self.group_log_alpha))
         return torch.cat([self._difference(rows, group) for rows, _ in self._stripes()])
 
+    def importance(self) -> Tensor:
+        """P(z > 0) |w|, `(blocks, BLOCK)`: what a projection ranks by. It still tells apart what gates have closed."""
+        group = self._of_blocks(open_probability(self.group_log_alpha))
+        return torch.cat(
+            [open_probability(self.log_alpha[rows]) * group[rows] * self.w[rows].abs() for rows, _ in self._stripes()]
+        )
+
     def expected_count(self) -> float:
         """E[L0]: the number of differences that a sample keeps, on average."""
         group = self._of_blocks(open_probability(self.group_log_alpha))

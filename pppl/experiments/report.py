@@ -1,4 +1,4 @@
-"""The summary as a table that a person can read in ten seconds."""
+"""Summaries as tables that a person can read in ten seconds."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,9 +30,26 @@ def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
         retrained = f"{samples:,.0f} samples" if samples else "nothing"
         name = f"{method} {control}".strip()
         rows.append([name, f"{macs:.1%}", *[cells.get(protocol, "") for protocol in protocols], retrained])
+    return _aligned(
+        f"Accuracy in % [95 % interval] at a budget of {budget:g} of the full network's {_UNITS[unit]}", rows
+    )
+
+
+def tasks_as_text(summary: pd.DataFrame) -> str:
+    """The score of every method on every task in %, with its 95 % interval, and what a task costs on average."""
+    tasks = list(dict.fromkeys(summary["task"]))
+    rows = [["method", *tasks, "values", "kB", "peak MiB"]]
+    for method, group in summary.groupby("method", sort=False):
+        cells = {str(row["task"]): _cell(row, "score") for row in group.to_dict("records")}
+        means = group[["values", "task_bytes", "peak_memory_mib"]].mean()
+        costs = [f"{means['values']:,.0f}", f"{means['task_bytes'] / 1e3:,.0f}", f"{means['peak_memory_mib']:,.0f}"]
+        rows.append([str(method), *[cells[task] for task in tasks], *costs])
+    return _aligned("Score in % [95 % interval]; values, bytes and memory of a task", rows)
+
+
+def _aligned(title: str, rows: list[list[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    title = f"Accuracy in % [95 % interval] at a budget of {budget:g} of the full network's {_UNITS[unit]}"
     return "\n".join([title, "", lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
@@ -48,5 +65,5 @@ def _series(row: Mapping[Any, Any]) -> tuple[str, str]:
     return row["method"], row["control"]
 
 
-def _cell(row: Mapping[Any, Any]) -> str:
-    return f"{row['accuracy'] * 100:5.1f} [{row['accuracy_low'] * 100:.1f}, {row['accuracy_high'] * 100:.1f}]"
+def _cell(row: Mapping[Any, Any], name: str = "accuracy") -> str:
+    return f"{row[name] * 100:5.1f} [{row[f'{name}_low'] * 100:.1f}, {row[f'{name}_high'] * 100:.1f}]"

@@ -39,10 +39,11 @@ class Journal:
 
     - `folder`: of the results.
     - `fingerprint`: hash of all that a row depends on besides its keys; rows with another one are stale and left out.
+    - `names`: of the columns that name a row.
     """
 
-    def __init__(self, folder: Path, fingerprint: str):
-        self.path, self.fingerprint = folder / "journal.jsonl", fingerprint
+    def __init__(self, folder: Path, fingerprint: str, names: Sequence[str] = KEYS):
+        self.path, self.fingerprint, self.names = folder / "journal.jsonl", fingerprint, names
         self.rows: dict[tuple[Any, ...], Row] = {}
         self.broken = 0
         self.read()
@@ -62,7 +63,7 @@ class Journal:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        self.rows.update((key_of(row), row) for row in rows)
+        self.rows.update((key_of(row, self.names), row) for row in rows)
 
     def read(self) -> None:
         """Takes in what other processes have appended since; `broken` counts the lines that a kill cut short.
@@ -80,7 +81,7 @@ class Journal:
             try:
                 row = json.loads(line)
                 if row.pop("fingerprint") == self.fingerprint:
-                    self.rows[key_of(row)] = row
+                    self.rows[key_of(row, self.names)] = row
             except (ValueError, KeyError, AttributeError, TypeError):
                 self.broken += bool(line.strip())
         if data and not data.endswith(b"\n"):  # so that the next append starts a line of its own
@@ -88,9 +89,9 @@ class Journal:
                 file.write(b"\n")
 
 
-def key_of(row: Row) -> tuple[Any, ...]:
-    """What names a row, in the order of `KEYS`."""
-    return tuple(row[name] for name in KEYS)
+def key_of(row: Row, names: Sequence[str] = KEYS) -> tuple[Any, ...]:
+    """What names a row, in the order of `names`."""
+    return tuple(row[name] for name in names)
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:

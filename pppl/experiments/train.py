@@ -44,7 +44,7 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     write_table(folder / "models.csv", table)
     work = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": 1}
-    write_run(folder, experiment, dataset, weights_sha256=weights_sha256(experiment), **work)
+    write_run(folder, experiment.to_dict(), dataset.sha256, weights_sha256=weights_sha256(experiment), **work)
     return table.filter(["network", "seed", "epoch", "val_accuracy", "val_loss"])
 
 

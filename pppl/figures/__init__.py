@@ -3,5 +3,6 @@
 from .accuracy_vs_macs import accuracy_vs_macs
 from .gates import gates
 from .render import render
+from .tasks import storage, task_scores
 
-__all__ = ["accuracy_vs_macs", "gates", "render"]
+__all__ = ["accuracy_vs_macs", "gates", "render", "storage", "task_scores"]

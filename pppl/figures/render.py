@@ -14,30 +14,45 @@ from ..files import output_folder, replacing
 from .accuracy_vs_macs import accuracy_vs_macs
 from .gates import gates
 from .style import RC, TEXT_WIDTH
+from .tasks import storage, task_scores
 
 
 def render(folder: Path) -> list[Path]:
-    """Draws `figures/accuracy_vs_macs` from `summary.csv` and `figures/gates` from `gates.csv` where that is there.
+    """Draws what the tables of a folder tell.
+
+    `figures/accuracy_vs_macs` from `summary.csv` and `figures/gates` from `gates.csv` where that is there; of a
+    comparison on tasks, `figures/task_scores` from `summary.csv` and `figures/storage` from `stream.csv`.
 
     **Returns:** the PNG files. Raises `UserError` where a table is missing or corrupted.
     """
-    drawn = []
+    figures: dict[str, Figure] = {}
     with mpl.rc_context(RC):
-        summary = _read(folder / "summary.csv", ["persons", "seen", "method", "control"], _SUMMARY_NUMBERS)
-        drawn.append(_save(_accuracy_figure(summary), folder, "accuracy_vs_macs"))
+        if "task" in _read(folder / "summary.csv", ["method"], []).columns:
+            summary = _read(folder / "summary.csv", ["task", "metric"], _TASK_NUMBERS)
+            figures["task_scores"] = _scores_figure(summary)
+        else:
+            summary = _read(folder / "summary.csv", ["persons", "seen", "method", "control"], _SUMMARY_NUMBERS)
+            figures["accuracy_vs_macs"] = _accuracy_figure(summary)
         if (folder / "gates.csv").exists():
             frame = _read(folder / "gates.csv", ["persons", "seen", "identity"], ["layer", "channel", "probability"])
-            drawn.append(_save(_gates_figure(frame), folder, "gates"))
-    return drawn
+            figures["gates"] = _gates_figure(frame)
+        if (folder / "stream.csv").exists():
+            stream = _read(folder / "stream.csv", [], ["step", "stored_bytes", "copies_bytes"])
+            figures["storage"] = _storage_figure(stream)
+        return [_save(figure, folder, name) for name, figure in figures.items()]
 
 
+# Columns that are empty where a row is what the others are compared with.
+_PAIRED = [f"minus_{reference}{end}" for reference in ("full", "diff") for end in ("", "_low", "_high")]
+_EMPTY = {name: [""] for name in ("wilcoxon_p", "ppp_minus_this", *_PAIRED)}
+_TASK_NUMBERS = ["score", "score_low", "score_high", "task_bytes"]
 _SUMMARY_NUMBERS = ["budget", "macs_fraction", "n", "people", "accuracy", "accuracy_low", "accuracy_high"]
 
 
 def _read(path: Path, names: list[str], numbers: list[str]) -> pd.DataFrame:
     remedy = "run `pppl compare` with the same --out again, it rewrites the tables from its journal"
     try:
-        frame = pd.read_csv(path, keep_default_na=False, na_values={"wilcoxon_p": [""], "ppp_minus_this": [""]})
+        frame = pd.read_csv(path, keep_default_na=False, na_values=_EMPTY)
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}; name a folder that `pppl compare` has written"
@@ -106,6 +121,26 @@ def _gates_figure(frame: pd.DataFrame) -> Figure:
     for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
         gates(rows, ax, colour_bar=ax in lasts)
         ax.set_title(name)
+    return figure
+
+
+def _scores_figure(summary: pd.DataFrame) -> Figure:
+    groups = [(str(task), rows) for task, rows in summary.groupby("task", sort=False)]
+    figure = Figure(figsize=(TEXT_WIDTH, 0.8 + 0.19 * len(set(summary["method"]))), layout="constrained")
+    axes = figure.subplots(1, len(groups), squeeze=False)[0]
+    for index, (ax, (task, rows)) in enumerate(zip(axes, groups, strict=True)):
+        task_scores(rows, ax)
+        if index:
+            ax.tick_params(labelleft=False)
+        ax.set_title(task.removeprefix("glue/"))
+        metric = rows["metric"].iloc[0]
+        ax.set_xlabel({"accuracy": "accuracy (%)", "": "score (%)"}.get(metric, metric))
+    return figure
+
+
+def _storage_figure(stream: pd.DataFrame) -> Figure:
+    figure = Figure(figsize=(TEXT_WIDTH / 2, 2.2), layout="constrained")
+    storage(stream, figure.subplots())
     return figure
 
 

@@ -16,7 +16,17 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ..diff import FixedDiff, Flat, RelaxedDiff, base_sha256, delta_bytes, delta_of, roles, top_positions
+from ..diff import (
+    Delta,
+    FixedDiff,
+    Flat,
+    RelaxedDiff,
+    base_sha256,
+    delta_bytes,
+    delta_of,
+    roles,
+    top_positions,
+)
 from ..errors import UserError
 from ..training.adapters import Adapter, Dense, Fixed, Relaxed, Together
 from .encoder import TextClassifier
@@ -49,14 +59,22 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Adapted:
-    """What came of it: how it is evaluated, how many values are a task's own, and the size of their file."""
+    """What came of it: how it is evaluated, how many values are a task's own, the size of their file, and what is in
+    it where that is a sparse difference.
+    """
 
     adapter: Adapter
     values: int
     bytes: int
+    delta: Delta | None = None
 
 
-Method = Callable[[TextClassifier, Setting], Adapted]
+@dataclass(frozen=True)
+class Method:
+    """What it does, and the learning rate that a search for its own begins with."""
+
+    adapt: Callable[[TextClassifier, Setting], Adapted]
+    learning_rate: float
 
 
 def _chosen(network: TextClassifier, setting: Setting, chosen: Callable[[str], bool]) -> Adapted:
@@ -144,9 +162,9 @@ def diff(network: TextClassifier, setting: Setting, *, structured: bool = True) 
     relaxed = RelaxedDiff(flat, structured=structured, seed=setting.seed, compiled=setting.compiled)
     first = Relaxed(relaxed, learning_rate=setting.learning_rate, gate_rate=_GATE_RATE)
     setting.train(Together(first, _head(network, setting)), _FIRST_STAGE)
-    difference = relaxed.difference()
+    importance, difference = relaxed.importance(), relaxed.difference()
     del relaxed, first
-    return _fixed(network, setting, flat, sha256, difference.abs(), difference, stage=1 - _FIRST_STAGE)
+    return _fixed(network, setting, flat, sha256, importance, difference, stage=1 - _FIRST_STAGE)
 
 
 def diff_elementwise(network: TextClassifier, setting: Setting) -> Adapted:
@@ -216,18 +234,18 @@ def _fixed(
     head = {name: parameter for name, parameter in network.named_parameters() if name.startswith("head.")}
     delta = delta_of(flat, positions, fixed.values, state=head, base_sha256=sha256)
     values = len(positions) + sum(parameter.numel() for parameter in head.values())
-    return Adapted(adapter=adapter, values=values, bytes=delta_bytes(delta))
+    return Adapted(adapter=adapter, values=values, bytes=delta_bytes(delta), delta=delta)
 
 
 METHODS: dict[str, Method] = {
-    "full": full,
-    "last_layer": last_layer,
-    "bias_norm": bias_norm,
-    "lora": lora,
-    "shira": shira,
-    "gradient_mask": gradient_mask,
-    "fisher_mask": fisher_mask,
-    "magnitude_mask": magnitude_mask,
-    "diff_elementwise": diff_elementwise,
-    "diff": diff,
+    "full": Method(full, 5e-5),
+    "last_layer": Method(last_layer, 1e-4),
+    "bias_norm": Method(bias_norm, 1e-3),
+    "lora": Method(lora, 1e-3),
+    "shira": Method(shira, 1e-3),
+    "gradient_mask": Method(gradient_mask, 1e-3),
+    "fisher_mask": Method(fisher_mask, 1e-3),
+    "magnitude_mask": Method(magnitude_mask, 1e-3),
+    "diff_elementwise": Method(diff_elementwise, 5e-4),
+    "diff": Method(diff, 5e-4),
 }

@@ -10,7 +10,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData
-from .lightning import precision, quietly
+from .lightning import quietly, usual_precision
 from .modules import GlobalModule, arrange
 
 EpochLog = Callable[[Mapping[str, float], int], None]
@@ -63,7 +63,7 @@ def fit(
             max_epochs=config.epochs,
             accelerator="auto",
             devices=1,
-            precision=precision(),
+            precision=usual_precision(),
             logger=CSVLogger(folder, name="", version=""),
             callbacks=callbacks,
             enable_progress_bar=progress,

@@ -8,8 +8,10 @@ from typing import Literal
 
 import torch
 
+Precision = Literal["bf16-mixed", "32-true"]
 
-def precision() -> Literal["bf16-mixed", "32-true"]:
+
+def usual_precision() -> Precision:
     """Of training: bf16 where there is a GPU."""
     return "bf16-mixed" if torch.cuda.is_available() else "32-true"
 

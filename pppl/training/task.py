@@ -2,14 +2,16 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from .adapters import Adapter
-from .lightning import precision, quietly
+from .lightning import Precision, quietly, usual_precision
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -21,7 +23,8 @@ class TaskModule(pl.LightningModule):
 
     **Arguments:**
 
-    - `network`: batches' inputs to outputs.
+    - `network`: batches' inputs to outputs. It stays where it is, and is no module of this one, which Lightning would
+      move: adapters hold views of its parameters.
     - `loss`: the mean over a batch, of outputs and targets.
     - `warm_up`: fraction of all steps in which the learning rate rises.
     """
@@ -29,7 +32,7 @@ class TaskModule(pl.LightningModule):
     def __init__(self, network: nn.Module, loss: Loss, adapter: Adapter, *, accumulate: int = 1, warm_up: float = 0.06):
         super().__init__()
         self.automatic_optimization = False
-        self.network, self.loss, self.adapter = network, loss, adapter
+        self._network, self.loss, self.adapter = (network,), loss, adapter
         self.accumulate, self.warm_up = accumulate, warm_up
         self.steps, self.waiting = 0, 0
 
@@ -40,7 +43,7 @@ class TaskModule(pl.LightningModule):
     def training_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> None:
         inputs, targets = batch
         self.adapter.sample()
-        loss = self.loss(self.network(inputs), targets)
+        loss = self.loss(self._network[0](inputs), targets)
         batches = int(self.trainer.num_training_batches)
         together = min(self.accumulate, batches - batch_idx // self.accumulate * self.accumulate)
         self.manual_backward(loss / together)
@@ -64,16 +67,28 @@ class Batches(Protocol):
 
 
 def train_task(
-    network: nn.Module, loss: Loss, adapter: Adapter, batches: Batches, *, epochs: int, accumulate: int = 1
+    network: nn.Module,
+    loss: Loss,
+    adapter: Adapter,
+    batches: Batches,
+    *,
+    epochs: int,
+    accumulate: int = 1,
+    precision: Precision | None = None,
 ) -> None:
-    """Trains `network` in place."""
+    """Trains `network` in place, on the device that it is on.
+
+    **Arguments:**
+
+    - `precision`: as Lightning names it; by default bf16 where there is a GPU.
+    """
     with quietly():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # batches are made in memory
         trainer = pl.Trainer(
             max_epochs=epochs,
-            accelerator="auto",
+            accelerator=next(network.parameters()).device.type,
             devices=1,
-            precision=precision(),
+            precision=precision or usual_precision(),
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -83,11 +98,13 @@ def train_task(
 
 
 @torch.no_grad()
-def outputs(network: nn.Module, adapter: Adapter, batches: Iterable[tuple[Any, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Outputs, `(N, outputs)`, and targets of all batches, in evaluation mode."""
-    training = network.training
+def outputs(
+    network: nn.Module, batches: Iterable[tuple[Any, Tensor]], adapter: Adapter | None = None
+) -> tuple[Tensor, Tensor]:
+    """Outputs, `(N, outputs)`, and targets of all batches, in evaluation mode, on the CPU."""
+    training, device = network.training, next(network.parameters()).device
     network.eval()
-    with adapter.evaluating():
-        pairs = [(network(inputs).float(), targets) for inputs, targets in batches]
+    with nullcontext() if adapter is None else adapter.evaluating():
+        pairs = [(network(move_data_to_device(inputs, device)).float().cpu(), targets) for inputs, targets in batches]
     network.train(training)
     return torch.cat([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs])

@@ -1,4 +1,4 @@
-"""Every way to adapt an encoder, on a tiny BERT with random weights and the tokenizer that is at hand."""
+"""Every way to adapt an encoder, on a tiny BERT."""
 
 import os
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny_encoder import WORDS, make_encoder
 
 from pppl.errors import UserError
 from pppl.text.encoder import TextClassifier, Tokens
@@ -22,25 +23,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    import transformers
-
-    from pppl.text.encoder import _folder
-
-    folder = tmp_path_factory.mktemp("tiny-bert")
-    torch.manual_seed(0)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(_folder("minilm-l6"))
-    tokenizer.save_pretrained(folder)
-    config = transformers.BertConfig(
-        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
-    )
-    transformers.BertModel(config).save_pretrained(folder)
-    return str(folder)
+    return make_encoder(tmp_path_factory.mktemp("tiny-bert"))
 
 
 @pytest.fixture(scope="module")
 def examples() -> Examples:
-    words = ("good", "fine", "nice"), ("bad", "poor", "sad")
-    texts = [(f"it is {words[i % 2][i % 3]} " + "really " * (i % 5),) for i in range(48)]
+    texts = [(f"it is {WORDS[i % 2][i % 3]} " + "really " * (i % 5),) for i in range(48)]
     return Examples(texts=texts, targets=torch.arange(48) % 2)
 
 
@@ -81,8 +69,8 @@ def test_every_method_learns_within_its_rate(method: str, encoder: str, examples
 
     rates = {"learning_rate": 2e-2, "head_rate": 1e-2, "rate": 0.004}
     setting = Setting(**rates, seed=0, compiled=False, train=train, each_gradient=each_gradient)
-    adapted = METHODS[method](network, setting)
-    logits, targets = outputs(network, adapted.adapter, tokens.batches(16))
+    adapted = METHODS[method].adapt(network, setting)
+    logits, targets = outputs(network, tokens.batches(16), adapted.adapter)
     assert (logits.argmax(1) == targets).float().mean() > 0.85
     head = 16 * 2 + 2
     limit = {"full": total, "last_layer": 2300, "bias_norm": 1000}.get(method, round(0.004 * total))
@@ -95,7 +83,7 @@ def test_every_method_learns_within_its_rate(method: str, encoder: str, examples
         assert adapted.values == round(0.004 * total) + head
     if method in ("lora", "shira"):
         with pytest.raises(UserError, match=r"rank 1 has .* values, more than a rate of 1e-06 allows"):
-            METHODS[method](TextClassifier(encoder, 2), replace(setting, rate=1e-6))
+            METHODS[method].adapt(TextClassifier(encoder, 2), replace(setting, rate=1e-6))
 
 
 def test_an_encoder_that_is_not_there(tmp_path: Path):

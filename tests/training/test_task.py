@@ -50,9 +50,9 @@ def fixed(network: Tied) -> Adapter:
 def test_every_adapter_learns(make_adapter: Callable[[Tied], Adapter]):
     network, data = make(torch.float32)[0], Batches(5)
     adapter = make_adapter(network)
-    before, targets = outputs(network, adapter, data)
+    before, targets = outputs(network, data, adapter)
     train_task(network, F.cross_entropy, adapter, data, epochs=40, accumulate=2)
-    after, _ = outputs(network, adapter, data)
+    after, _ = outputs(network, data, adapter)
     assert F.cross_entropy(after, targets) < 0.5 * F.cross_entropy(before, targets)
     assert network.training, "as it was"
     assert before.shape == (80, 3)

@@ -1,21 +1,10 @@
-"""`Experiment`: everything that determines a result, as one tree of frozen dataclasses.
+"""`Experiment`: everything that determines a comparison of personalizers."""
 
-A YAML file and the command line hold only what differs from the defaults here. This module imports nothing heavy, so
-a notebook builds an experiment in one line: `Experiment().replace(**{"training.epochs": 5})`.
-"""
-
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal
 
-from .errors import UserError, unknown
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise UserError(message)
+from .tree import Tree, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +25,7 @@ class Data:
     def __post_init__(self) -> None:
         for key in ("classes", "people", "samples"):
             value = getattr(self, key)
-            _require(value >= 0 and value != 1, f"data.{key} is {value}: 0 (all) or at least 2")
+            require(value >= 0 and value != 1, f"data.{key} is {value}: 0 (all) or at least 2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +51,11 @@ class Persons:
     query: Literal["test", "validation"] = "test"
 
     def __post_init__(self) -> None:
-        _require(self.count >= 2, f"persons.count is {self.count}: the control `other` needs at least 2 persons")
-        _require(self.shots >= 1, f"persons.shots is {self.shots}: a support set needs at least 1 sample per class")
-        _require(self.queries >= 0, f"persons.queries is {self.queries}: 0 (all) or more")
-        _require(min(self.classes, default=0) >= 1, f"persons.classes is {list(self.classes)}: give sizes of 1 or more")
-        _require(
+        require(self.count >= 2, f"persons.count is {self.count}: the control `other` needs at least 2 persons")
+        require(self.shots >= 1, f"persons.shots is {self.shots}: a support set needs at least 1 sample per class")
+        require(self.queries >= 0, f"persons.queries is {self.queries}: 0 (all) or more")
+        require(min(self.classes, default=0) >= 1, f"persons.classes is {list(self.classes)}: give sizes of 1 or more")
+        require(
             len(set(self.classes)) == len(self.classes),
             f"persons.classes is {list(self.classes)}: name each size once",
         )
@@ -107,12 +96,12 @@ class Training:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        _require(self.threads >= 1, f"training.threads is {self.threads}: at least 1")
-        _require(self.epochs >= 1, f"training.epochs is {self.epochs}: at least 1")
-        _require(self.batch_size >= 2, f"training.batch_size is {self.batch_size}: at least 2 (batch normalization)")
-        _require(self.learning_rate > 0, f"training.learning_rate is {self.learning_rate}: more than 0")
-        _require(self.weight_decay >= 0, f"training.weight_decay is {self.weight_decay}: 0 or more")
-        _require(0 <= self.averaging < 1, f"training.averaging is {self.averaging}: in [0, 1)")
+        require(self.threads >= 1, f"training.threads is {self.threads}: at least 1")
+        require(self.epochs >= 1, f"training.epochs is {self.epochs}: at least 1")
+        require(self.batch_size >= 2, f"training.batch_size is {self.batch_size}: at least 2 (batch normalization)")
+        require(self.learning_rate > 0, f"training.learning_rate is {self.learning_rate}: more than 0")
+        require(self.weight_decay >= 0, f"training.weight_decay is {self.weight_decay}: 0 or more")
+        require(0 <= self.averaging < 1, f"training.averaging is {self.averaging}: in [0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,13 +129,13 @@ class PPP:
     prototypes: Literal["parallel", "sequential"] = "parallel"
 
     def __post_init__(self) -> None:
-        _require(self.gate_width >= 1, f"ppp.gate_width is {self.gate_width}: at least 1")
-        _require(self.temperature > 0, f"ppp.temperature is {self.temperature}: more than 0")
-        _require(self.gate_speed > 0, f"ppp.gate_speed is {self.gate_speed}: more than 0")
-        _require(0 < self.target_rate <= 1, f"ppp.target_rate is {self.target_rate}: in (0, 1]")
-        _require(0 < self.prototype_scale < inf, f"ppp.prototype_scale is {self.prototype_scale}: more than 0")
-        _require(self.target_weight >= 0, f"ppp.target_weight is {self.target_weight}: 0 or more")
-        _require(self.prototype_weight >= 0, f"ppp.prototype_weight is {self.prototype_weight}: 0 or more")
+        require(self.gate_width >= 1, f"ppp.gate_width is {self.gate_width}: at least 1")
+        require(self.temperature > 0, f"ppp.temperature is {self.temperature}: more than 0")
+        require(self.gate_speed > 0, f"ppp.gate_speed is {self.gate_speed}: more than 0")
+        require(0 < self.target_rate <= 1, f"ppp.target_rate is {self.target_rate}: in (0, 1]")
+        require(0 < self.prototype_scale < inf, f"ppp.prototype_scale is {self.prototype_scale}: more than 0")
+        require(self.target_weight >= 0, f"ppp.target_weight is {self.target_weight}: 0 or more")
+        require(self.prototype_weight >= 0, f"ppp.prototype_weight is {self.prototype_weight}: 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +150,7 @@ class Pruning:
     round_to: int = 1
 
     def __post_init__(self) -> None:
-        _require(self.round_to >= 1, f"pruning.round_to is {self.round_to}: at least 1")
+        require(self.round_to >= 1, f"pruning.round_to is {self.round_to}: at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,9 +170,9 @@ class Finetune:
 
     def __post_init__(self) -> None:
         for name in ("steps", "pruned_steps"):
-            _require(getattr(self, name) >= 1, f"finetune.{name} is {getattr(self, name)}: at least 1")
+            require(getattr(self, name) >= 1, f"finetune.{name} is {getattr(self, name)}: at least 1")
         for name in ("learning_rate", "pruned_learning_rate"):
-            _require(getattr(self, name) > 0, f"finetune.{name} is {getattr(self, name)}: more than 0")
+            require(getattr(self, name) > 0, f"finetune.{name} is {getattr(self, name)}: more than 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,19 +197,19 @@ class Diff:
     fixed_learning_rate: float = 1e-2
 
     def __post_init__(self) -> None:
-        _require(len(self.rates) > 0, "diff.rates is empty: name at least one")
+        require(len(self.rates) > 0, "diff.rates is empty: name at least one")
         for rate in self.rates:
-            _require(0 < rate <= 1, f"diff.rates holds {rate}: a rate is a fraction in (0, 1]")
-        _require(len(set(self.rates)) == len(self.rates), f"diff.rates is {list(self.rates)}: name each once")
-        _require(self.penalty >= 0, f"diff.penalty is {self.penalty}: 0 or more")
+            require(0 < rate <= 1, f"diff.rates holds {rate}: a rate is a fraction in (0, 1]")
+        require(len(set(self.rates)) == len(self.rates), f"diff.rates is {list(self.rates)}: name each once")
+        require(self.penalty >= 0, f"diff.penalty is {self.penalty}: 0 or more")
         for name in ("steps", "fixed_steps"):
-            _require(getattr(self, name) >= 1, f"diff.{name} is {getattr(self, name)}: at least 1")
+            require(getattr(self, name) >= 1, f"diff.{name} is {getattr(self, name)}: at least 1")
         for name in ("learning_rate", "gate_rate", "fixed_learning_rate"):
-            _require(getattr(self, name) > 0, f"diff.{name} is {getattr(self, name)}: more than 0")
+            require(getattr(self, name) > 0, f"diff.{name} is {getattr(self, name)}: more than 0")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment:
+class Experiment(Tree):
     """One comparison: data, persons, networks, methods, budgets and seeds.
 
     - `methods`: names of personalizers; `full` is always computed, since every row carries its accuracy.
@@ -230,7 +219,6 @@ class Experiment:
     Raises `UserError` where a value is out of its range.
     """
 
-    name: str = "experiment"
     data: Data = field(default_factory=Data)
     persons: Persons = field(default_factory=Persons)
     backbone: Backbone = field(default_factory=Backbone)
@@ -245,38 +233,5 @@ class Experiment:
 
     def __post_init__(self) -> None:
         for budget in self.budgets:
-            _require(0 < budget <= 1, f"budgets holds {budget}: a budget is a fraction in (0, 1]")
-        for seed in self.seeds:
-            _require(0 <= seed < 2**32, f"seeds holds {seed}: a seed is in [0, 2^32)")
-        for key in ("methods", "budgets", "seeds"):
-            values = getattr(self, key)
-            _require(len(values) > 0, f"{key} is empty: name at least one")
-            _require(len(set(values)) == len(values), f"{key} is {list(values)}: name each once")
-
-    def replace(self, **changes: Any) -> "Experiment":
-        """This experiment with dotted keys replaced: `replace(**{"training.epochs": 5, "seeds": [0]})`.
-
-        Raises `UserError` for an unknown key, a value of the wrong type or one out of range.
-        """
-        from .reading import all_keys, from_dict
-
-        tree = self.to_dict()
-        for key, value in changes.items():
-            *path, last = key.split(".")
-            node = tree
-            for part in path:
-                node = node.get(part, {}) if isinstance(node, dict) else {}
-            if not isinstance(node, dict) or (last not in node and path != ["backbone", "options"]):
-                raise unknown("key", key, [*all_keys(tree)])
-            node[last] = value
-        return from_dict(tree)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The tree as plain dictionaries and lists, as `run.json` and YAML hold it."""
-        return _plain(dataclasses.asdict(self))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+            require(0 < budget <= 1, f"budgets holds {budget}: a budget is a fraction in (0, 1]")
+        self.check_lists("methods", "budgets", "seeds")

@@ -1,0 +1,23 @@
+"""Everything that determines a result, as trees of frozen dataclasses.
+
+A YAML file and the command line hold only what differs from the defaults here. This package imports nothing heavy, so
+a notebook builds an experiment in one line: `Experiment().replace(**{"training.epochs": 5})`.
+"""
+
+from .experiment import PPP, Backbone, Data, Diff, Experiment, Finetune, Persons, Pruning, Training
+from .tasks import TaskExperiment
+from .tree import Tree
+
+__all__ = [
+    "PPP",
+    "Backbone",
+    "Data",
+    "Diff",
+    "Experiment",
+    "Finetune",
+    "Persons",
+    "Pruning",
+    "TaskExperiment",
+    "Training",
+    "Tree",
+]

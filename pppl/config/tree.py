@@ -1,0 +1,74 @@
+"""What all kinds of experiments are: a tree of frozen dataclasses with dotted keys."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ..errors import UserError, unknown
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises `UserError` unless the condition holds."""
+    if not condition:
+        raise UserError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """A frozen dataclass whose fields are plain values and sections, dataclasses of their own."""
+
+    name: str = "experiment"
+
+    def check_lists(self, *names: str) -> None:
+        """Raises `UserError` where a list is empty or names something twice, or a seed is impossible."""
+        for key in names:
+            values = getattr(self, key)
+            require(len(values) > 0, f"{key} is empty: name at least one")
+            require(len(set(values)) == len(values), f"{key} is {list(values)}: name each once")
+        for seed in getattr(self, "seeds", ()):
+            require(0 <= seed < 2**32, f"seeds holds {seed}: a seed is in [0, 2^32)")
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Mapping[str, Any] | None = None, *, fast: bool = False) -> Self:
+        """Reads a YAML file, then applies dotted `overrides`.
+
+        **Arguments:**
+
+        - `fast`: whether to apply the file's section `fast` first, dotted keys for a quick look; the name then ends in
+          `-fast`.
+
+        Raises `UserError` where the file is missing, is no mapping, or holds an unknown or mistyped key.
+        """
+        from ..reading import read
+
+        return read(path, cls, overrides, fast=fast)
+
+    def replace(self, **changes: Any) -> Self:
+        """This one with dotted keys replaced: `replace(**{"training.epochs": 5, "seeds": [0]})`.
+
+        Raises `UserError` for an unknown key, a value of the wrong type or one out of range.
+        """
+        from ..reading import all_keys, from_dict
+
+        tree = self.to_dict()
+        for key, value in changes.items():
+            *path, last = key.split(".")
+            node = tree
+            for part in path:
+                node = node.get(part, {}) if isinstance(node, dict) else {}
+            if not isinstance(node, dict) or (last not in node and path != ["backbone", "options"]):
+                raise unknown("key", key, [*all_keys(tree)])
+            node[last] = value
+        return from_dict(tree, type(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tree as plain dictionaries and lists, as `run.json` and YAML hold it."""
+        return _plain(dataclasses.asdict(self))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

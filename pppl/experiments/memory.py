@@ -1,0 +1,49 @@
+"""How much memory a piece of work needs at its peak."""
+
+import ctypes
+import gc
+import sys
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from ..errors import UserError
+
+
+def resident(key: str) -> int:
+    """Bytes of this process's memory, now (`VmRSS`) or at its peak (`VmHWM`), as Linux counts them."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1]) * 1024
+    raise UserError("memory can be measured on Linux only")
+
+
+def give_back() -> None:
+    """What is free goes back to the system."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+class PeakMemory:
+    """What comes to the memory while it is open, at the peak: of the GPU where there is one, else resident memory.
+
+    `bytes` is NaN where it cannot be told, which is on a CPU anywhere but on Linux.
+    """
+
+    bytes: float = float("nan")
+
+    def __enter__(self) -> Self:
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        elif sys.platform == "linux":
+            give_back()
+            Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew (proc(5))
+            self._before = resident("VmRSS")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if torch.cuda.is_available():
+            self.bytes = torch.cuda.max_memory_allocated()
+        elif sys.platform == "linux":
+            self.bytes = resident("VmHWM") - self._before

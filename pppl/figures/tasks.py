@@ -1,0 +1,57 @@
+"""Scores of ways to adapt an encoder, and what is stored as tasks come."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from .style import look, rank
+
+_LABELS = {"full": "full fine-tuning", "diff": "diff pruning"}
+
+
+def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
+    """Draws each method's score with its 95 % interval, one below the other; a line stands at full fine-tuning.
+
+    **Arguments:**
+
+    - `rows`: of `summary.csv` for one task; the columns `method`, `task_bytes`, `score`, `score_low` and `score_high`
+      are read.
+    """
+    ordered = rows.sort_values("method", key=lambda names: names.map(lambda name: rank(name, "")))
+    labels = []
+    for place, row in enumerate(ordered.to_dict("records")):
+        style = look(str(row["method"]), "")
+        spread = [[max(0.0, row["score"] - row["score_low"])], [max(0.0, row["score_high"] - row["score"])]]
+        ax.errorbar(row["score"], place, xerr=spread, color=style.colour, marker="o", capsize=1.5, elinewidth=0.9)
+        if row["method"] == "full":
+            ax.axvline(row["score"], color=style.colour, lw=0.6, ls=":")
+        labels.append(f"{_LABELS.get(str(row['method']), style.label)} ({_size(row['task_bytes'])})")
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.grid(axis="x", lw=0.4, alpha=0.5)
+    return ax
+
+
+def _size(count: float) -> str:
+    """Bytes in MB or kB, two digits."""
+    return f"{count / 1e6:.2g} MB" if count >= 1e5 else f"{count / 1e3:.2g} kB"
+
+
+def storage(stream: pd.DataFrame, ax: Axes) -> Axes:
+    """Draws what is stored after each task: one base with deltas, beside a whole network for each.
+
+    **Arguments:**
+
+    - `stream`: the columns `step`, `stored_bytes` and `copies_bytes` are read.
+    """
+    ax.plot(stream["step"], stream["copies_bytes"] / 1e6, color="#000000", marker="s", ls="--", label="full copies")
+    ax.plot(stream["step"], stream["stored_bytes"] / 1e6, color="#0072B2", marker="o", label="base and deltas")
+    ax.set_xlabel("tasks so far")
+    ax.set_ylabel("stored (MB)")
+    ax.set_ylim(0)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(axis="y", lw=0.4, alpha=0.5)
+    ax.legend(frameon=False)
+    return ax

@@ -1,0 +1,158 @@
+"""One encoder, one task, one method: what it costs and what it scores."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import TaskExperiment
+from ..training.adapters import Adapter
+from ..training.task import outputs, train_task
+from .encoder import TextClassifier, Tokens
+from .methods import METHODS, Adapted, Setting
+from .metrics import score
+from .tasks import Examples, TextTask, load_task
+
+# Training examples whose gradients choose a mask, as many as Sung et al. (2021) need.
+_GRADIENT_EXAMPLES = 1024
+_EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """A task as one encoder reads it.
+
+    - `sha256`: of its texts and targets.
+    """
+
+    task: TextTask
+    train: Tokens
+    validation: Tokens
+    test: Tokens
+    sha256: str
+
+
+def prepare(encoder: str, name: str, examples: int = 0) -> Prepared:
+    """A task's tokens; at most `examples` of each split, 0 for all."""
+    task = load_task(name)
+    parts = {part: _at_most(getattr(task, part), examples) for part in ("train", "validation", "test")}
+    content = json.dumps([[part.texts, part.targets.tolist()] for part in parts.values()])
+    sha256 = hashlib.sha256(content.encode()).hexdigest()
+    return Prepared(task=task, sha256=sha256, **{key: Tokens(encoder, part) for key, part in parts.items()})
+
+
+def _at_most(examples: Examples, count: int) -> Examples:
+    if not 0 < count < len(examples):
+        return examples
+    return examples.rows(sorted(np.random.default_rng(0).permutation(len(examples))[:count].tolist()))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outcome:
+    """An adapted network and what it does on the task.
+
+    - `validation`, `score`: the task's metric on its validation and test examples.
+    - `predictions`: `(N, outputs)` on the test examples.
+    - `seconds`: of training.
+    """
+
+    network: TextClassifier
+    adapted: Adapted
+    validation: float
+    score: float
+    predictions: Tensor
+    seconds: float
+
+
+def adapt(
+    experiment: TaskExperiment,
+    prepared: Prepared,
+    method: str,
+    *,
+    learning_rate: float,
+    seed: int,
+) -> Outcome:
+    """Adapts the experiment's encoder, loaded anew, to a task.
+
+    **Arguments:**
+
+    - `learning_rate`: of what the method changes in the encoder.
+
+    Raises `UserError` where the encoder cannot be loaded or the method cannot keep to the rate.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(seed)
+    network = TextClassifier(experiment.encoder, prepared.task.outputs).to(device)
+    start = time.perf_counter()
+    trainer = _Trainer(experiment, prepared, network, seed)
+    setting = Setting(
+        learning_rate=learning_rate,
+        head_rate=experiment.head_rate,
+        rate=experiment.rate,
+        seed=seed,
+        compiled=experiment.compiled,
+        train=trainer.train,
+        each_gradient=trainer.each_gradient,
+    )
+    adapted = METHODS[method].adapt(network, setting)
+    seconds = time.perf_counter() - start
+    validation, _ = evaluate(network, prepared.task.metric, prepared.validation, adapted.adapter)
+    test, predictions = evaluate(network, prepared.task.metric, prepared.test, adapted.adapter)
+    return Outcome(
+        network=network, adapted=adapted, validation=validation, score=test, predictions=predictions, seconds=seconds
+    )
+
+
+def evaluate(network: nn.Module, metric: str, tokens: Tokens, adapter: Adapter | None = None) -> tuple[float, Tensor]:
+    """Score and predictions, `(N, outputs)`."""
+    by_length, _ = outputs(network, tokens.batches(_EVALUATION_BATCH), adapter)
+    predictions = torch.empty_like(by_length)
+    predictions[tokens.by_length] = by_length
+    return score(metric, tokens.targets.numpy(), predictions.numpy()), predictions
+
+
+class _Trainer:
+    """The two functions that a method trains by, for one task and network."""
+
+    def __init__(self, experiment: TaskExperiment, prepared: Prepared, network: TextClassifier, seed: int):
+        self.experiment, self.network = experiment, network
+        self.batches = _Shuffled(prepared.train, experiment.batch_size, seed)
+        self.loss = _squared if not prepared.task.labels else F.cross_entropy
+
+    def train(self, adapter: Adapter, part: float) -> None:
+        epochs = max(1, round(part * self.experiment.epochs))
+        train_task(self.network, self.loss, adapter, self.batches, epochs=epochs, precision=self.experiment.precision)
+
+    def each_gradient(self, after: Callable[[], None]) -> None:
+        device = next(self.network.parameters()).device
+        for count, (inputs, targets) in enumerate(self.batches):
+            if count * self.experiment.batch_size >= _GRADIENT_EXAMPLES:
+                return
+            logits = self.network({key: value.to(device) for key, value in inputs.items()})
+            self.loss(logits, targets.to(device)).backward()
+            after()
+
+
+def _squared(predictions: Tensor, targets: Tensor) -> Tensor:
+    return F.mse_loss(predictions[:, 0], targets)
+
+
+class _Shuffled:
+    """Batches in an order of their own for every epoch."""
+
+    def __init__(self, tokens: Tokens, size: int, seed: int):
+        self.tokens, self.size = tokens, size
+        self._random = np.random.default_rng(seed)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.tokens.rows) / self.size)
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        return self.tokens.batches(self.size, seed=int(self._random.integers(2**31)))

@@ -1,0 +1,201 @@
+"""Comparisons of ways to adapt an encoder, on a tiny BERT and tasks of sixty sentences."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tiny_encoder import make_encoder, write_task
+
+from pppl import TaskExperiment, compare_tasks
+from pppl.cli import main
+from pppl.errors import UserError
+from pppl.experiments.memory import PeakMemory
+from pppl.experiments.task_statistics import AVERAGE, summarize_tasks
+from pppl.experiments.tasks import COLUMNS
+from pppl.text.adapt import Prepared, prepare
+
+pytest.importorskip("transformers", reason="the extra `text` is not installed")
+
+METHODS = ("full", "bias_norm", "gradient_mask", "diff")
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> TaskExperiment:
+    folder = tmp_path_factory.mktemp("tasks")
+    tasks = (write_task(folder / "two.csv"), write_task(folder / "three.csv", labels=3))
+    return TaskExperiment(
+        name="tiny",
+        encoder=make_encoder(folder / "encoder"),
+        tasks=tasks,
+        methods=METHODS,
+        epochs=2,
+        batch_size=8,
+        search=(1.0, 30.0),
+        seeds=(0, 1),
+    )
+
+
+@pytest.fixture(scope="module")
+def results(experiment: TaskExperiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    compare_tasks(experiment, folder)
+    return folder
+
+
+def test_the_best_on_validation_is_what_other_seeds_run(experiment: TaskExperiment, results: Path):
+    table = pd.read_csv(results / "table.csv")
+    assert list(table.columns) == list(COLUMNS)
+    for (task, method), rows in table.groupby(["task", "method"]):
+        searched = rows[rows["seed"] == 0]
+        assert len(searched) == 2, f"{method} on {task} tries every learning rate with the first seed"
+        best = searched.loc[searched["validation"].idxmax(), "learning_rate"]
+        chosen = rows[rows["chosen"]]
+        assert chosen["learning_rate"].tolist() == [best, best]
+        assert chosen["seed"].tolist() == [0, 1]
+        assert len(rows) == 3
+    assert set(table["method"]) == set(METHODS)
+    assert table["peak_memory_mib"].min() > 0
+    sparse = table[table["method"].isin(["gradient_mask", "diff"])]
+    assert (sparse["task_bytes"] < 0.05 * table.loc[table["method"] == "full", "task_bytes"].min()).all()
+
+
+def test_the_summary_is_of_the_chosen_rows(experiment: TaskExperiment, results: Path):
+    table, summary = (pd.read_csv(results / f"{name}.csv") for name in ("table", "summary"))
+    scores = table[table["chosen"]].groupby(["task", "method"])["score"].mean()
+    for row in summary.to_dict("records"):
+        if row["task"] == AVERAGE:
+            expected = np.mean([scores[task, row["method"]] for task in experiment.tasks])
+        else:
+            expected = scores[row["task"], row["method"]]
+        assert row["score"] == pytest.approx(expected)
+        assert row["score_low"] <= row["score"] <= row["score_high"]
+        assert row["n"] == 2
+    full = summary.set_index(["task", "method"])["score"]
+    for row in summary[summary["method"] != "full"].to_dict("records"):
+        assert row["minus_full"] == pytest.approx(row["score"] - full[row["task"], "full"])
+        assert row["minus_full_low"] <= row["minus_full"] <= row["minus_full_high"]
+    assert set(summary.loc[summary["minus_diff"].isna(), "method"]) == {"diff"}
+
+
+def test_a_comparison_goes_on_where_it_was_killed(experiment: TaskExperiment, results: Path, tmp_path: Path):
+    lines = (results / "journal.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "journal.jsonl").write_text("".join(lines[: len(lines) - 3]) + lines[-3][:40])
+    (tmp_path / "deltas").symlink_to(results / "deltas")
+    compare_tasks(experiment, tmp_path, workers=2)
+    assert json.loads((tmp_path / "run.json").read_text())["runs_computed"] == 3
+    measured = ["peak_memory_mib", "train_seconds"]
+    for name in ("table", "summary"):
+        before, after = (pd.read_csv(folder / f"{name}.csv").drop(columns=measured) for folder in (results, tmp_path))
+        pd.testing.assert_frame_equal(before, after)
+    compare_tasks(experiment, tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["runs_computed"] == 0
+
+
+def test_tasks_in_a_stream_are_not_forgotten_and_cost_a_delta_each(experiment: TaskExperiment, results: Path):
+    stream, table = (pd.read_csv(results / f"{name}.csv") for name in ("stream", "table"))
+    learnt = table[table["chosen"] & (table["method"] == "diff") & (table["seed"] == 0)].set_index("task")
+    assert stream["task"].tolist() == list(experiment.tasks)
+    assert stream["score"].tolist() == stream["score_at_end"].tolist()
+    assert stream["score"].tolist() == pytest.approx([learnt.loc[task, "score"] for task in experiment.tasks])
+    assert stream["task_bytes"].tolist() == [learnt.loc[task, "task_bytes"] for task in experiment.tasks]
+    base = stream["copies_bytes"].iloc[0]
+    assert stream["stored_bytes"].tolist() == (base + stream["task_bytes"].cumsum()).tolist()
+    assert stream["copies_bytes"].tolist() == [base, 2 * base]
+
+
+def test_figures_are_drawn_again_from_the_tables(results: Path):
+    names = {"task_scores.png", "task_scores.pdf", "storage.png", "storage.pdf"}
+    assert {path.name for path in (results / "figures").iterdir()} == names
+    before = (results / "figures" / "task_scores.pdf").read_bytes()
+    assert main(["figures", str(results)]) == 0
+    assert (results / "figures" / "task_scores.pdf").read_bytes() == before
+
+
+def _prepared(experiment: TaskExperiment) -> dict[str, Prepared]:
+    return {task: prepare(experiment.encoder, task) for task in experiment.tasks}
+
+
+def _rows(prepared: dict[str, Prepared], right: dict[str, float]) -> list[dict[str, object]]:
+    """Predictions right so often, by method, wrong ones different for each seed."""
+    rows = []
+    for task, of_task in prepared.items():
+        targets = of_task.test.targets
+        for method, rate in right.items():
+            for seed in range(3):
+                generator = torch.Generator().manual_seed(seed)
+                wrong = torch.randperm(len(targets), generator=generator)[: round((1 - rate) * len(targets))]
+                predicted = targets.clone()
+                predicted[wrong] = (predicted[wrong] + 1) % of_task.task.outputs
+                score = float((predicted == targets).float().mean())
+                names = {
+                    "task": task,
+                    "encoder": "e",
+                    "method": method,
+                    "rate": 0.1,
+                    "seed": seed,
+                    "metric": "accuracy",
+                }
+                costs = dict.fromkeys(("values", "task_bytes", "peak_memory_mib", "train_seconds"), 1.0)
+                rows.append(names | costs | {"metric": "accuracy", "score": score, "predicted": predicted.tolist()})
+    return rows
+
+
+def test_intervals_are_paired(experiment: TaskExperiment):
+    prepared = _prepared(experiment)
+    summary = summarize_tasks(_rows(prepared, {"full": 1.0, "diff": 0.5, "lora": 0.5}), prepared)
+    full, diff, lora = (summary[summary["method"] == name].iloc[-1] for name in ("full", "diff", "lora"))
+    assert full["task"] == diff["task"] == AVERAGE
+    assert (full["score_low"], full["score"], full["score_high"]) == (1, 1, 1)
+    assert 0.2 < diff["score_low"] < 0.5 < diff["score_high"] < 0.8
+    assert diff["minus_full_low"] == pytest.approx(diff["score_low"] - 1)
+    assert lora["minus_diff_low"] == lora["minus_diff_high"] == 0, "the same predictions, whatever is drawn"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--methods=[lor]"], "unknown method 'lor': did you mean 'lora'?"),
+        (["--tasks=[glue/COLA]"], "unknown task 'glue/COLA': did you mean 'glue/CoLA'?"),
+        (["--rate=2"], "rate is 2.0: a fraction in (0, 1]"),
+        (["--epochs=1"], "epochs is 1: at least 2, since some methods have two stages"),
+        (["--search=[]"], "search is empty"),
+        (["--search=[0]"], "search is [0.0]: each more than 0"),
+        (["--seeds=[0, 0]"], "seeds is [0, 0]: name each once"),
+        (["--persons.count=3"], "unknown key 'persons.count'"),
+        (["--precision=16"], "precision: expected one of ['32-true', 'bf16-mixed']"),
+        (["--methods=[lora]", "--rate=1e-9"], "rank 1 has"),
+        (["--workers=0"], "--workers is 0: at least 1"),
+    ],
+)
+def test_bad_input_is_one_line(
+    experiment: TaskExperiment,
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    path = tmp_path / "tasks.yaml"
+    path.write_text(f"encoder: {experiment.encoder}\ntasks: ['{experiment.tasks[0]}']\n")
+    assert main(["tasks", str(path), *arguments, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("pppl: error: ")
+    assert message in error
+
+
+def test_a_delta_that_is_gone_is_named(experiment: TaskExperiment, results: Path, tmp_path: Path):
+    (tmp_path / "journal.jsonl").write_bytes((results / "journal.jsonl").read_bytes())
+    with pytest.raises(UserError, match=r"deltas.*diff-.*safetensors is truncated or no delta file"):
+        compare_tasks(experiment, tmp_path)
+
+
+def test_peak_memory_is_what_came_to_it():
+    kept = torch.ones(2**20)
+    with PeakMemory() as large:
+        assert torch.ones(50 * 2**20).sum() > 0
+    with PeakMemory() as small:
+        kept += 1
+    assert large.bytes == pytest.approx(200 * 2**20, rel=0.2)
+    assert small.bytes < 20 * 2**20
