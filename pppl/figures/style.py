@@ -45,14 +45,19 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("diff", ""): Look("full + diff pruning", "#999933", "", "-."),
     ("ocap", ""): Look("OCAP", "#E69F00", "v", "-"),
     ("l1", ""): Look("L1", "#CC79A7", "P", "-"),
-    ("diff_elementwise", ""): Look("diff pruning, no groups", "#0072B2", "o", "--"),
-    ("magnitude_mask", ""): Look("magnitude mask", "#009E73", "^", "-"),
-    ("fisher_mask", ""): Look("Fisher mask", "#D55E00", "D", "-"),
-    ("gradient_mask", ""): Look("gradient mask", "#E69F00", "v", "-"),
-    ("shira", ""): Look("SHiRA", "#CC79A7", "P", "-"),
-    ("lora", ""): Look("LoRA", "#882255", "s", "-"),
-    ("bias_norm", ""): Look("biases and norms", "#56B4E9", "+", "-"),
-    ("last_layer", ""): Look("last layer", "#7f7f7f", "x", "-"),
+}
+# Of ways to adapt a text encoder, which stand one below the other and need no marker or dash to be told apart.
+TASK_LOOKS: dict[str, tuple[str, str]] = {
+    "full": ("full fine-tuning", "#000000"),
+    "diff": ("diff pruning", "#0072B2"),
+    "diff_elementwise": ("diff pruning, no groups", "#56B4E9"),
+    "magnitude_mask": ("magnitude mask", "#009E73"),
+    "fisher_mask": ("Fisher mask", "#D55E00"),
+    "gradient_mask": ("gradient mask", "#E69F00"),
+    "shira": ("SHiRA", "#CC79A7"),
+    "lora": ("LoRA", "#882255"),
+    "bias_norm": ("biases and norms", "#999933"),
+    "last_layer": ("last layer", "#7f7f7f"),
 }
 _SPARE = ("#882255", "#44AA99", "#AA4499", "#117733", "#661100")
 

@@ -4,9 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from .style import look, rank
-
-_LABELS = {"full": "full fine-tuning", "diff": "diff pruning"}
+from .style import TASK_LOOKS
 
 
 def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
@@ -17,15 +15,15 @@ def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
     - `rows`: of `summary.csv` for one task; the columns `method`, `task_bytes`, `score`, `score_low` and `score_high`
       are read.
     """
-    ordered = rows.sort_values("method", key=lambda names: names.map(lambda name: rank(name, "")))
+    by_method = {str(row["method"]): row for row in rows.to_dict("records")}
     labels = []
-    for place, row in enumerate(ordered.to_dict("records")):
-        style = look(str(row["method"]), "")
+    for place, method in enumerate(sorted(by_method, key=list(TASK_LOOKS).index)):
+        row, (label, colour) = by_method[method], TASK_LOOKS[method]
         spread = [[max(0.0, row["score"] - row["score_low"])], [max(0.0, row["score_high"] - row["score"])]]
-        ax.errorbar(row["score"], place, xerr=spread, color=style.colour, marker="o", capsize=1.5, elinewidth=0.9)
-        if row["method"] == "full":
-            ax.axvline(row["score"], color=style.colour, lw=0.6, ls=":")
-        labels.append(f"{_LABELS.get(str(row['method']), style.label)} ({_size(row['task_bytes'])})")
+        ax.errorbar(row["score"], place, xerr=spread, color=colour, marker="o", capsize=1.5, elinewidth=0.9)
+        if method == "full":
+            ax.axvline(row["score"], color=colour, lw=0.6, ls=":")
+        labels.append(f"{label} ({_size(row['task_bytes'])})")
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))

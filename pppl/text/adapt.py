@@ -98,6 +98,7 @@ def adapt(
         rate=experiment.rate,
         seed=seed,
         compiled=experiment.compiled,
+        steps=len(trainer.batches) * experiment.epochs,
         train=trainer.train,
         each_gradient=trainer.each_gradient,
     )

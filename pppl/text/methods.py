@@ -31,9 +31,12 @@ from ..errors import UserError
 from ..training.adapters import Adapter, Dense, Fixed, Relaxed, Together
 from .encoder import TextClassifier
 
-_GATE_RATE = 0.1
-# Of all epochs, how many choose what is changed, where a method has two stages.
-_FIRST_STAGE = 0.4
+# Of all epochs, how many choose what is changed, where a method has two stages; and their learning rate, as a fraction
+# of the second stage's, since they move everything.
+_FIRST_STAGE, _FIRST_RATE = 0.4, 0.1
+# The gates' learning rate times the steps of the first stage. About 12 of it closes a gate that nothing holds open, so
+# that short and long training end with about as many open ones.
+_GATES_WAY = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,7 @@ class Setting:
     - `learning_rate`: of what it changes in the encoder; `head_rate`: of the head.
     - `rate`: fraction of the encoder's values that a sparse method changes.
     - `compiled`: whether the passes of diff pruning are compiled.
+    - `steps`: of all epochs together.
     - `train`: trains through an adapter for a fraction of all epochs.
     - `each_gradient`: goes through some of the training examples, and calls a function after the backward pass of each
       batch.
@@ -53,6 +57,7 @@ class Setting:
     rate: float
     seed: int
     compiled: bool
+    steps: int
     train: Callable[[Adapter, float], None]
     each_gradient: Callable[[Callable[[], None]], None]
 
@@ -160,7 +165,8 @@ def diff(network: TextClassifier, setting: Setting, *, structured: bool = True) 
     """Diff pruning (Guo et al. 2021): gates choose, the best are projected to the rate and trained on."""
     flat, sha256 = _flat(network)
     relaxed = RelaxedDiff(flat, structured=structured, seed=setting.seed, compiled=setting.compiled)
-    first = Relaxed(relaxed, learning_rate=setting.learning_rate, gate_rate=_GATE_RATE)
+    gate_rate = _GATES_WAY / max(1, setting.steps * _FIRST_STAGE)
+    first = Relaxed(relaxed, learning_rate=_FIRST_RATE * setting.learning_rate, gate_rate=gate_rate)
     setting.train(Together(first, _head(network, setting)), _FIRST_STAGE)
     importance, difference = relaxed.importance(), relaxed.difference()
     del relaxed, first
@@ -188,7 +194,7 @@ def magnitude_mask(network: TextClassifier, setting: Setting) -> Adapted:
     """Positions that full fine-tuning moves most, then trained from the base (LT-SFT, Ansell et al. 2022)."""
     flat, sha256 = _flat(network)
     base = [part.clone() for part in flat.parts]
-    encoder = Dense([*flat.parameters.values()], learning_rate=setting.learning_rate)
+    encoder = Dense([*flat.parameters.values()], learning_rate=_FIRST_RATE * setting.learning_rate)
     setting.train(Together(encoder, _head(network, setting)), _FIRST_STAGE)
     scores = torch.cat([(part - start).abs().float() for part, start in zip(flat.parts, base, strict=True)])
     for part, start in zip(flat.parts, base, strict=True):
@@ -246,6 +252,6 @@ METHODS: dict[str, Method] = {
     "gradient_mask": Method(gradient_mask, 1e-3),
     "fisher_mask": Method(fisher_mask, 1e-3),
     "magnitude_mask": Method(magnitude_mask, 1e-3),
-    "diff_elementwise": Method(diff_elementwise, 5e-4),
-    "diff": Method(diff, 5e-4),
+    "diff_elementwise": Method(diff_elementwise, 1e-3),
+    "diff": Method(diff, 1e-3),
 }

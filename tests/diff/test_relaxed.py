@@ -159,6 +159,23 @@ def test_mixed_dtypes_are_one_storage_each():
         assert w.abs().max() == pytest.approx(0.1, rel=1e-3), name  # the first step of Adam
 
 
+def test_importance_tells_apart_what_gates_have_closed():
+    module, x, y = make()
+    relaxed = RelaxedDiff(Flat(module, roles(module).diff), penalty=PENALTY)
+    for _ in range(3):
+        relaxed.sample()
+        F.cross_entropy(module(x), y).backward()
+        relaxed.step(learning_rate=RATE, gate_rate=3.0)  # every gate closes
+    relaxed.log_alpha -= 5
+    assert not relaxed.difference().any()
+    importance = per_parameter(relaxed, relaxed.importance())
+    w, alpha = (per_parameter(relaxed, each) for each in (relaxed.w, relaxed.log_alpha))
+    for name, group in zip(w, relaxed.group_log_alpha, strict=True):
+        expected = w[name].abs() * torch.sigmoid(alpha[name]) * torch.sigmoid(group)
+        torch.testing.assert_close(importance[name], expected)
+        assert expected.unique().numel() > 1
+
+
 def test_an_expected_count_starts_near_all_and_a_step_without_sample_is_an_error():
     relaxed = RelaxedDiff(Flat(make()[0], ["head.weight"]), structured=False)
     assert relaxed.expected_count() == pytest.approx(60 / (1 + math.exp(-5)))

@@ -68,7 +68,7 @@ def test_every_method_learns_within_its_rate(method: str, encoder: str, examples
             after()
 
     rates = {"learning_rate": 2e-2, "head_rate": 1e-2, "rate": 0.004}
-    setting = Setting(**rates, seed=0, compiled=False, train=train, each_gradient=each_gradient)
+    setting = Setting(**rates, seed=0, compiled=False, steps=75, train=train, each_gradient=each_gradient)
     adapted = METHODS[method].adapt(network, setting)
     logits, targets = outputs(network, tokens.batches(16), adapted.adapter)
     assert (logits.argmax(1) == targets).float().mean() > 0.85

@@ -101,6 +101,19 @@ def test_what_is_not_there_or_damaged(glue: Path):
         load_task(str(glue / "nowhere.csv"))
 
 
+def test_metrics_are_those_of_scikit_learn():
+    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+    rng = np.random.default_rng(0)
+    for right in (0.0, 0.2, 0.5, 0.9, 1.0):
+        targets = rng.integers(2, size=50)
+        predicted = np.where(rng.random(50) < right, targets, 1 - targets)
+        assert METRICS["accuracy"](targets, predicted) == pytest.approx(accuracy_score(targets, predicted))
+        assert METRICS["matthews"](targets, predicted) == pytest.approx(matthews_corrcoef(targets, predicted))
+        both = accuracy_score(targets, predicted) + f1_score(targets, predicted)
+        assert METRICS["accuracy and F1"](targets, predicted) == pytest.approx(both / 2)
+
+
 def test_metrics_are_the_official_ones():
     targets, right = np.array([0, 1, 1, 0, 1]), np.array([0, 1, 0, 0, 1])
     logits = np.eye(2)[right]
