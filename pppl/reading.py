@@ -28,9 +28,9 @@ def _check_keys(given: Mapping[str, Any], valid: Mapping[str, Any], prefix: str 
             raise UserError(f"{name} is empty: give it a value or leave the key out")
         if isinstance(valid[key], Mapping):
             if not isinstance(value, Mapping):
-                keys = ", ".join(valid[key]) or "of the backbone's constructor"
+                keys = ", ".join(valid[key]) or "of your choice"
                 raise UserError(f"{name} is {value!r}: it is a section with the keys {keys}")
-            if name != "backbone.options":
+            if valid[key]:  # a section that is empty by default takes any key
                 _check_keys(value, valid[key], f"{name}.")
 
 

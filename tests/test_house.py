@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pppl import Experiment
+from pppl import Experiment, TaskExperiment
 from pppl.backbones import BACKBONES, build, spec_for
 from pppl.cli import main
 from pppl.data import SOURCES
 from pppl.errors import UserError
 from pppl.personalizers import METHODS
 from pppl.pruning import CostModel
+from pppl.text.methods import METHODS as TEXT_METHODS
+from pppl.text.tasks import task_names
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -143,19 +145,25 @@ def test_the_readmes_code_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: p
                 assert main(arguments) == 0, line
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "sweeps" / "compare").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "sweeps").glob("*/*.yaml")), ids=lambda path: path.stem)
 def test_shipped_experiments_open_with_what_to_expect_and_have_a_fast_form(path: Path):
-    experiment = Experiment.load(path)
+    kind = {"compare": Experiment, "tasks": TaskExperiment}[path.parent.name]
+    experiment = kind.load(path)
     assert experiment.name == path.stem
     head = path.read_text().split("\nname:")[0]
     assert all(line.startswith("#") for line in head.splitlines())
-    assert f"# Command:   pppl compare sweeps/compare/{path.name}\n" in head
+    assert f"# Command:   pppl {path.parent.name} sweeps/{path.parent.name}/{path.name}\n" in head
     assert re.search(r"^# Run time:  (\d+ minutes|not measured in full yet)", head, re.MULTILINE)
     assert re.search(r"^# Expected:  (.*\d|not run in full yet)", head, re.MULTILINE)
-    fast = Experiment.load(path, fast=True)
+    fast = kind.load(path, fast=True)
     assert fast.name == f"{path.stem}-fast"
-    assert (fast.data.name, fast.backbone) == (experiment.data.name, experiment.backbone)
-    assert experiment.data.name in SOURCES
+    if isinstance(experiment, Experiment) and isinstance(fast, Experiment):
+        assert (fast.data.name, fast.backbone) == (experiment.data.name, experiment.backbone)
+        assert experiment.data.name in SOURCES
+    if isinstance(experiment, TaskExperiment) and isinstance(fast, TaskExperiment):
+        assert (fast.tasks, fast.encoder) == (experiment.tasks, experiment.encoder)
+        assert set(experiment.tasks) <= set(task_names())
+        assert set(experiment.methods) <= set(TEXT_METHODS)
 
 
 # Imports go down only: what each package may import.

@@ -1,8 +1,9 @@
 """`TaskExperiment`: everything that determines a comparison of ways to give one encoder many tasks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from ..errors import unknown
 from .tree import Tree, require
 
 
@@ -14,12 +15,14 @@ class TaskExperiment(Tree):
     - `tasks`: `glue/CoLA`, `clinc150`, `clinc150/banking` and the like, or CSV files.
     - `methods`: names in `METHODS` of `pppl.text.methods`.
     - `rate`: fraction of the encoder's values that a sparse or low-rank method has for itself.
-    - `epochs`, `batch_size`: of every method, both stages together where it has two.
+    - `epochs`, `batch_size`: of every method, both stages together where it has two. `epochs_of`: of tasks that need
+      another number, by name.
     - `precision`: of training, as Lightning names it; evaluation has 32 bits.
     - `compiled`: whether `torch.compile` fuses the passes of diff pruning: faster, and needs a C++ compiler.
     - `head_rate`: learning rate of the head, which every method trains.
-    - `search`: multiples of a method's own learning rate. The first seed runs all of them; for each task and method the
-      best on its validation examples is what the other seeds run.
+    - `search`: multiples of a method's own learning rate. The first seed runs all of them on `search_tasks`; what has
+      the best mean score on their validation examples is run on all tasks with all seeds. Without `search_tasks` each
+      task chooses for itself.
     - `examples`: of each split of a task, at most; 0 for all.
     - `seeds`: of head, order and gates.
 
@@ -35,19 +38,31 @@ class TaskExperiment(Tree):
     )
     rate: float = 0.005
     epochs: int = 3
+    epochs_of: dict[str, int] = field(default_factory=dict)
     batch_size: int = 16
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     compiled: bool = False
     head_rate: float = 1e-3
     search: tuple[float, ...] = (0.3, 1.0, 3.0)
+    search_tasks: tuple[str, ...] = ()
     examples: int = 0
     seeds: tuple[int, ...] = (0, 1, 2)
 
+    def epochs_on(self, task: str) -> int:
+        """How many epochs every method gets on a task."""
+        return self.epochs_of.get(task, self.epochs)
+
     def __post_init__(self) -> None:
         require(0 < self.rate <= 1, f"rate is {self.rate}: a fraction in (0, 1]")
-        require(self.epochs >= 2, f"epochs is {self.epochs}: at least 2, since some methods have two stages")
+        for task, epochs in {"": self.epochs, **self.epochs_of}.items():
+            name = f"epochs_of.{task}" if task else "epochs"
+            require(epochs >= 2, f"{name} is {epochs}: at least 2, since some methods have two stages")
+        for task in self.search_tasks:
+            if task not in self.tasks:
+                raise unknown("task in search_tasks", task, self.tasks)
         require(self.batch_size >= 1, f"batch_size is {self.batch_size}: at least 1")
         require(self.head_rate > 0, f"head_rate is {self.head_rate}: more than 0")
         require(min(self.search, default=1) > 0, f"search is {list(self.search)}: each more than 0")
         require(self.examples >= 0 and self.examples != 1, f"examples is {self.examples}: 0 (all) or at least 2")
+        require(len(set(self.search_tasks)) == len(self.search_tasks), "search_tasks names a task twice")
         self.check_lists("tasks", "methods", "search", "seeds")

@@ -52,13 +52,14 @@ class Tree:
         """
         from ..reading import all_keys, from_dict
 
-        tree = self.to_dict()
+        tree, default = self.to_dict(), type(self)().to_dict()
         for key, value in changes.items():
             *path, last = key.split(".")
-            node = tree
+            node, usual = tree, default
             for part in path:
-                node = node.get(part, {}) if isinstance(node, dict) else {}
-            if not isinstance(node, dict) or (last not in node and path != ["backbone", "options"]):
+                node, usual = (each.get(part, None) if isinstance(each, dict) else None for each in (node, usual))
+            # A section that is empty by default takes any key.
+            if not isinstance(node, dict) or (usual != {} and last not in node):
                 raise unknown("key", key, [*all_keys(tree)])
             node[last] = value
         return from_dict(tree, type(self))

@@ -20,6 +20,7 @@ from ..files import output_folder
 from ..text.adapt import Prepared, adapt, prepare
 from ..text.encoder import TextClassifier
 from ..text.methods import METHODS
+from ..text.tasks import task_names
 from .memory import PeakMemory
 from .provenance import write_run
 from .results import Journal, Row, write_table
@@ -51,9 +52,7 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
     written.
     """
     start = time.perf_counter()
-    for method in experiment.methods:
-        if method not in METHODS:
-            raise unknown("method", method, METHODS)
+    _check(experiment)
     plan = _Plan(experiment, output_folder(out if out is not None else Path("results") / experiment.name))
     missing = [run for run in plan.search() if not plan.has(run)]
     config = experiment.to_dict()
@@ -76,6 +75,15 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
         for path in figures:
             tracker.image(path.stem, path)
     return summary
+
+
+def _check(experiment: TaskExperiment) -> None:
+    for method in experiment.methods:
+        if method not in METHODS:
+            raise unknown("method", method, METHODS)
+    for task in experiment.epochs_of:
+        if task not in experiment.tasks and task not in task_names():  # fewer tasks may be run than a file tells of
+            raise unknown("task in epochs_of", task, experiment.tasks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +122,9 @@ class _Plan:
 
     def _fingerprint(self, task: str) -> str:
         """Hash of all that a row of this task depends on besides its keys."""
-        tree = self.experiment.to_dict()
-        for named_by_the_row in ("name", "tasks", "encoder", "methods", "rate", "search", "seeds"):
-            del tree[named_by_the_row]
+        in_the_row = {"name", "tasks", "encoder", "methods", "rate", "search", "search_tasks", "seeds", "epochs_of"}
+        tree = {key: value for key, value in self.experiment.to_dict().items() if key not in in_the_row}
+        tree["epochs"] = self.experiment.epochs_on(task)
         content = json.dumps([_VERSION, self.prepared[task].sha256, self.encoder_sha256, tree], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -129,16 +137,16 @@ class _Plan:
         return self._journals[run.task].has([run.key])
 
     def search(self) -> list[_Run]:
-        """Every learning rate with the first seed, the cheap tasks first as they are listed."""
-        pairs = [(task, method) for task in self.experiment.tasks for method in self.experiment.methods]
+        """Every learning rate with the first seed."""
         return [
             self._run(task, method, factor, self.experiment.seeds[0])
-            for task, method in pairs
+            for task in self.experiment.search_tasks or self.experiment.tasks
+            for method in self.experiment.methods
             for factor in self.experiment.search
         ]
 
     def chosen(self) -> list[_Run]:
-        """Every seed with the learning rate that was best on the validation examples; of equals, the first."""
+        """Every seed with the learning rate that was best on validation examples; of equals, the first."""
         return [
             self._run(task, method, self._best_factor(task, method), seed)
             for seed in self.experiment.seeds
@@ -147,11 +155,13 @@ class _Plan:
         ]
 
     def _best_factor(self, task: str, method: str) -> float:
-        rows, first = self._journals[task].rows, self.experiment.seeds[0]
-        return max(
-            self.experiment.search,
-            key=lambda factor: rows[self._run(task, method, factor, first).key]["validation"],
-        )
+        tasks, first = self.experiment.search_tasks or (task,), self.experiment.seeds[0]
+
+        def validation(factor: float) -> float:
+            runs = [self._run(each, method, factor, first) for each in tasks]
+            return sum(self._journals[run.task].rows[run.key]["validation"] for run in runs) / len(runs)
+
+        return max(self.experiment.search, key=validation)
 
     def _run(self, task: str, method: str, factor: float, seed: int) -> _Run:
         return _Run(

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -20,8 +21,8 @@ from .methods import METHODS, Adapted, Setting
 from .metrics import score
 from .tasks import Examples, TextTask, load_task
 
-# Training examples whose gradients choose a mask, as many as Sung et al. (2021) need.
-_GRADIENT_EXAMPLES = 1024
+# Training examples whose gradients, each its own, choose a mask; Sung et al. (2021) find that a hundred or so suffice.
+_GRADIENT_EXAMPLES = 256
 _EVALUATION_BATCH = 64
 
 
@@ -29,9 +30,11 @@ _EVALUATION_BATCH = 64
 class Prepared:
     """A task as one encoder reads it.
 
+    - `name`: as experiments name it.
     - `sha256`: of its texts and targets.
     """
 
+    name: str
     task: TextTask
     train: Tokens
     validation: Tokens
@@ -45,7 +48,7 @@ def prepare(encoder: str, name: str, examples: int = 0) -> Prepared:
     parts = {part: _at_most(getattr(task, part), examples) for part in ("train", "validation", "test")}
     content = json.dumps([[part.texts, part.targets.tolist()] for part in parts.values()])
     sha256 = hashlib.sha256(content.encode()).hexdigest()
-    return Prepared(task=task, sha256=sha256, **{key: Tokens(encoder, part) for key, part in parts.items()})
+    return Prepared(name=name, task=task, sha256=sha256, **{key: Tokens(encoder, part) for key, part in parts.items()})
 
 
 def _at_most(examples: Examples, count: int) -> Examples:
@@ -98,7 +101,8 @@ def adapt(
         rate=experiment.rate,
         seed=seed,
         compiled=experiment.compiled,
-        steps=len(trainer.batches) * experiment.epochs,
+        epochs=experiment.epochs_on(prepared.name),
+        steps=len(trainer.batches),
         train=trainer.train,
         each_gradient=trainer.each_gradient,
     )
@@ -124,20 +128,19 @@ class _Trainer:
 
     def __init__(self, experiment: TaskExperiment, prepared: Prepared, network: TextClassifier, seed: int):
         self.experiment, self.network = experiment, network
+        self.tokens, self.seed = prepared.train, seed
         self.batches = _Shuffled(prepared.train, experiment.batch_size, seed)
         self.loss = _squared if not prepared.task.labels else F.cross_entropy
 
-    def train(self, adapter: Adapter, part: float) -> None:
-        epochs = max(1, round(part * self.experiment.epochs))
+    def train(self, adapter: Adapter, epochs: int) -> None:
         train_task(self.network, self.loss, adapter, self.batches, epochs=epochs, precision=self.experiment.precision)
 
     def each_gradient(self, after: Callable[[], None]) -> None:
         device = next(self.network.parameters()).device
-        for count, (inputs, targets) in enumerate(self.batches):
-            if count * self.experiment.batch_size >= _GRADIENT_EXAMPLES:
-                return
-            logits = self.network({key: value.to(device) for key, value in inputs.items()})
-            self.loss(logits, targets.to(device)).backward()
+        self.network.eval()
+        for inputs, targets in islice(self.tokens.batches(1, seed=self.seed), _GRADIENT_EXAMPLES):
+            outputs = self.network({key: value.to(device) for key, value in inputs.items()})
+            self.loss(outputs, targets.to(device)).backward()
             after()
 
 

@@ -33,10 +33,10 @@ from .encoder import TextClassifier
 
 # Of all epochs, how many choose what is changed, where a method has two stages; and their learning rate, as a fraction
 # of the second stage's, since they move everything.
-_FIRST_STAGE, _FIRST_RATE = 0.4, 0.1
-# The gates' learning rate times the steps of the first stage. About 12 of it closes a gate that nothing holds open, so
-# that short and long training end with about as many open ones.
-_GATES_WAY = 20.0
+_FIRST_STAGE, _FIRST_RATE = 0.2, 0.1
+# The gates' learning rate times the steps of the first stage. It closes what nothing holds open in short training as
+# in long.
+_GATES_WAY = 12.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +46,9 @@ class Setting:
     - `learning_rate`: of what it changes in the encoder; `head_rate`: of the head.
     - `rate`: fraction of the encoder's values that a sparse method changes.
     - `compiled`: whether the passes of diff pruning are compiled.
-    - `steps`: of all epochs together.
-    - `train`: trains through an adapter for a fraction of all epochs.
-    - `each_gradient`: goes through some of the training examples, and calls a function after the backward pass of each
-      batch.
+    - `epochs`: all that a method has; `steps`: of each.
+    - `train`: trains through an adapter for so many epochs.
+    - `each_gradient`: goes through some of the training examples, and calls a function after the backward pass of each.
     """
 
     learning_rate: float
@@ -57,9 +56,15 @@ class Setting:
     rate: float
     seed: int
     compiled: bool
+    epochs: int
     steps: int
-    train: Callable[[Adapter, float], None]
+    train: Callable[[Adapter, int], None]
     each_gradient: Callable[[Callable[[], None]], None]
+
+    @property
+    def first_epochs(self) -> int:
+        """Of a method that has two stages."""
+        return max(1, round(_FIRST_STAGE * self.epochs))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +96,7 @@ def _chosen(network: TextClassifier, setting: Setting, chosen: Callable[[str], b
         Dense([p for name, p in trained.items() if not name.startswith("head.")], learning_rate=setting.learning_rate),
         _head(network, setting),
     )
-    setting.train(adapter, 1.0)
+    setting.train(adapter, setting.epochs)
     tensors = {name: parameter.detach().contiguous() for name, parameter in trained.items()}
     size = len(safetensors.torch.save(tensors))
     return Adapted(adapter=adapter, values=sum(p.numel() for p in trained.values()), bytes=size)
@@ -149,7 +154,7 @@ def _peft(config: str, network: TextClassifier, setting: Setting, **options: Any
         model: Any = peft.get_peft_model(network.encoder, make(r=rank, **options))
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     adapter = Together(Dense(trained, learning_rate=setting.learning_rate), _head(network, setting))
-    setting.train(adapter, 1.0)
+    setting.train(adapter, setting.epochs)
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         size = (Path(folder) / "adapter_model.safetensors").stat().st_size
@@ -165,12 +170,12 @@ def diff(network: TextClassifier, setting: Setting, *, structured: bool = True) 
     """Diff pruning (Guo et al. 2021): gates choose, the best are projected to the rate and trained on."""
     flat, sha256 = _flat(network)
     relaxed = RelaxedDiff(flat, structured=structured, seed=setting.seed, compiled=setting.compiled)
-    gate_rate = _GATES_WAY / max(1, setting.steps * _FIRST_STAGE)
+    gate_rate = _GATES_WAY / (setting.steps * setting.first_epochs)
     first = Relaxed(relaxed, learning_rate=_FIRST_RATE * setting.learning_rate, gate_rate=gate_rate)
-    setting.train(Together(first, _head(network, setting)), _FIRST_STAGE)
+    setting.train(Together(first, _head(network, setting)), setting.first_epochs)
     importance, difference = relaxed.importance(), relaxed.difference()
     del relaxed, first
-    return _fixed(network, setting, flat, sha256, importance, difference, stage=1 - _FIRST_STAGE)
+    return _fixed(network, setting, flat, sha256, importance, difference, epochs=setting.epochs - setting.first_epochs)
 
 
 def diff_elementwise(network: TextClassifier, setting: Setting) -> Adapted:
@@ -195,11 +200,11 @@ def magnitude_mask(network: TextClassifier, setting: Setting) -> Adapted:
     flat, sha256 = _flat(network)
     base = [part.clone() for part in flat.parts]
     encoder = Dense([*flat.parameters.values()], learning_rate=_FIRST_RATE * setting.learning_rate)
-    setting.train(Together(encoder, _head(network, setting)), _FIRST_STAGE)
+    setting.train(Together(encoder, _head(network, setting)), setting.first_epochs)
     scores = torch.cat([(part - start).abs().float() for part, start in zip(flat.parts, base, strict=True)])
     for part, start in zip(flat.parts, base, strict=True):
         part.copy_(start)
-    return _fixed(network, setting, flat, sha256, scores, stage=1 - _FIRST_STAGE)
+    return _fixed(network, setting, flat, sha256, scores, epochs=setting.epochs - setting.first_epochs)
 
 
 def _flat(network: TextClassifier) -> tuple[Flat, str]:
@@ -208,7 +213,7 @@ def _flat(network: TextClassifier) -> tuple[Flat, str]:
 
 
 def _gathered(network: TextClassifier, setting: Setting, flat: Flat, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """Sum of a function of the gradients over batches, `(blocks, BLOCK)`."""
+    """Sum of a function of the gradients over examples, `(blocks, BLOCK)`."""
     totals = [torch.zeros_like(part) for part in flat.parts]
     views = dict(flat.views(totals))
 
@@ -229,14 +234,14 @@ def _fixed(
     sha256: str,
     scores: Tensor,
     difference: Tensor | None = None,
-    stage: float = 1.0,
+    epochs: int | None = None,
 ) -> Adapted:
-    """Trains the positions of the highest scores, starting from `difference` (nothing by default)."""
+    """Trains the positions of the highest scores, from `difference` (nothing by default), for `epochs` (all)."""
     positions = top_positions(scores, flat, setting.rate)
     start = None if difference is None else difference.view(-1)[positions]
     fixed = FixedDiff(flat, positions, start)
     adapter = Together(Fixed(fixed, learning_rate=setting.learning_rate), _head(network, setting))
-    setting.train(adapter, stage)
+    setting.train(adapter, epochs or setting.epochs)
     head = {name: parameter for name, parameter in network.named_parameters() if name.startswith("head.")}
     delta = delta_of(flat, positions, fixed.values, state=head, base_sha256=sha256)
     values = len(positions) + sum(parameter.numel() for parameter in head.values())
@@ -247,11 +252,11 @@ METHODS: dict[str, Method] = {
     "full": Method(full, 5e-5),
     "last_layer": Method(last_layer, 1e-4),
     "bias_norm": Method(bias_norm, 1e-3),
-    "lora": Method(lora, 1e-3),
-    "shira": Method(shira, 1e-3),
-    "gradient_mask": Method(gradient_mask, 1e-3),
-    "fisher_mask": Method(fisher_mask, 1e-3),
-    "magnitude_mask": Method(magnitude_mask, 1e-3),
-    "diff_elementwise": Method(diff_elementwise, 1e-3),
-    "diff": Method(diff, 1e-3),
+    "lora": Method(lora, 3e-4),
+    "shira": Method(shira, 3e-4),
+    "gradient_mask": Method(gradient_mask, 3e-4),
+    "fisher_mask": Method(fisher_mask, 3e-4),
+    "magnitude_mask": Method(magnitude_mask, 3e-4),
+    "diff_elementwise": Method(diff_elementwise, 3e-4),
+    "diff": Method(diff, 3e-4),
 }

@@ -164,6 +164,8 @@ def test_intervals_are_paired(experiment: TaskExperiment):
         (["--search=[]"], "search is empty"),
         (["--search=[0]"], "search is [0.0]: each more than 0"),
         (["--seeds=[0, 0]"], "seeds is [0, 0]: name each once"),
+        (["--epochs_of.glue/COLA=3"], "unknown task in epochs_of 'glue/COLA'"),
+        (["--search_tasks=[glue/RTE]"], "unknown task in search_tasks 'glue/RTE'"),
         (["--persons.count=3"], "unknown key 'persons.count'"),
         (["--precision=16"], "precision: expected one of ['32-true', 'bf16-mixed']"),
         (["--methods=[lora]", "--rate=1e-9"], "rank 1 has"),
