@@ -106,3 +106,15 @@ def test_a_fast_section_holds_dotted_keys(tmp_path: Path, section: str):
     path.write_text("fast: {training.epoch: 1}\n")
     with pytest.raises(UserError, match=r"did you mean 'training\.epochs'"):
         Experiment.load(path, fast=True)
+
+
+def test_a_section_that_is_empty_by_default_takes_any_key(tmp_path: Path):
+    path = tmp_path / "tasks.yaml"
+    path.write_text("epochs_of: {glue/CoLA: 6}\n")
+    experiment = TaskExperiment.load(path, {"epochs_of.glue/RTE": 4})
+    assert [experiment.epochs_on(task) for task in ("glue/CoLA", "glue/RTE", "clinc150")] == [6, 4, experiment.epochs]
+    assert Experiment().replace(**{"backbone.options.widths": [8]}).backbone.options == {"widths": [8]}
+    with pytest.raises(UserError, match=r"epochs_of\.glue/RTE is 1: at least 2"):
+        experiment.replace(**{"epochs_of.glue/RTE": 1})
+    with pytest.raises(UserError, match=r"unknown key 'seeds\.first'"):
+        experiment.replace(**{"seeds.first": 1})

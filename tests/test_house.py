@@ -97,6 +97,11 @@ def test_the_readmes_tables_are_those_of_the_registries():
     assert set(names) == set(METHODS)
 
 
+def test_the_readmes_ways_to_adapt_an_encoder_are_those_of_the_registry():
+    (methods,) = _tables("One text encoder, many tasks")
+    assert [row[0] for row in methods[2:]] == list(TEXT_METHODS)
+
+
 # The shapes of the registered sources' samples; of series only files are known.
 _SHAPES = {
     "digits": (1, 8, 8),
@@ -174,7 +179,8 @@ _MAY_IMPORT = {
     "pruning": {"backbones", "errors"},
     "diff": {"errors", "files"},
     "training": {"backbones", "data", "gating", "pruning", "diff", "config"},
-    "text": {"data", "diff", "training", "errors"},
+    "text": {"data", "diff", "training", "config", "errors"},
+    "config": {"errors", "reading"},
     "personalizers": {"backbones", "data", "gating", "pruning", "diff", "training", "config", "errors"},
     "figures": {"errors", "files"},
 }

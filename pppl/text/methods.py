@@ -257,6 +257,6 @@ METHODS: dict[str, Method] = {
     "gradient_mask": Method(gradient_mask, 3e-4),
     "fisher_mask": Method(fisher_mask, 3e-4),
     "magnitude_mask": Method(magnitude_mask, 3e-4),
-    "diff_elementwise": Method(diff_elementwise, 3e-4),
     "diff": Method(diff, 3e-4),
+    "diff_elementwise": Method(diff_elementwise, 3e-4),
 }
