@@ -25,6 +25,22 @@ def give_back() -> None:
     ctypes.CDLL(None).malloc_trim(0)
 
 
+def keep_freed() -> None:
+    """What is freed stays with this process, where the C library lets itself be told so (glibc).
+
+    A training step takes and frees the same large tensors as the one before. Taken anew from the system, page by page,
+    they cost a quarter of the step with short sentences.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, 2**30)
+        mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+# As malloc.h numbers them.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+
+
 class PeakMemory:
     """What comes to the memory while it is open, at the peak: of the GPU where there is one, else resident memory.
 

@@ -1,6 +1,9 @@
+import platform
+import resource
 import time
 from itertools import pairwise
 
+import pytest
 import torch
 
 from pppl.experiments.workers import Workers, threads
@@ -23,6 +26,21 @@ def test_tasks_with_several_threads_take_turns():
         assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))
         assert list(pool.spread(_threads, [0])) == [2]
         assert sorted(pool.spread(abs, [-1, -2, -3])) == [1, 2, 3]
+
+
+def _faults(_: int) -> int:
+    """Pages that come from the system when 64 MiB are taken and freed ten times."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc lets itself be told")
+def test_workers_keep_the_memory_that_they_free():
+    pages = 2**26 // resource.getpagesize()
+    with Workers(2) as pool:
+        assert max(pool.spread(_faults, [0, 1])) < 3 * pages
 
 
 def test_threads_are_given_back():
