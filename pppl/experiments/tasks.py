@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,12 +17,12 @@ from ..diff import base_sha256, write_delta
 from ..errors import unknown
 from ..figures import render
 from ..files import output_folder
-from ..text.adapt import Prepared, adapt, prepare
+from ..text.adapt import Prepared, adapt, evaluate, prepare
 from ..text.encoder import TextClassifier
 from ..text.methods import METHODS
 from ..text.tasks import task_names
 from .memory import PeakMemory
-from .provenance import write_run
+from .provenance import read_config, write_run
 from .results import Journal, Row, write_table
 from .stream import replay
 from .task_statistics import summarize_tasks
@@ -54,18 +54,18 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
     start = time.perf_counter()
     _check(experiment)
     plan = _Plan(experiment, output_folder(out if out is not None else Path("results") / experiment.name))
-    missing = [run for run in plan.search() if not plan.has(run)]
     config = experiment.to_dict()
+    if plan.whole() and read_config(plan.folder) == config:
+        _, summary = plan.write_tables()
+        render(plan.folder)
+        return summary
     with track(plan.folder, group=experiment.name, name="tasks", job_type="tasks", config=config) as tracker:
-        computed = _compute(missing, workers)
+        computed = _compute(plan.missing(plan.search()), workers)
         plan.read()
-        computed += _compute([run for run in plan.chosen() if not plan.has(run)], workers)
+        computed += _compute(plan.missing(plan.chosen()), workers)
         plan.read()
-        table, summary = plan.tables()
-        write_table(plan.folder / "table.csv", table)
-        write_table(plan.folder / "summary.csv", summary)
-        if computed or not (plan.folder / "stream.csv").exists():
-            plan.write_stream()
+        table, summary = plan.write_tables()
+        plan.write_stream()
         data = {name: prepared.sha256 for name, prepared in plan.prepared.items()}
         work = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers, "runs_computed": computed}
         write_run(plan.folder, config, data, weights_sha256=plan.encoder_sha256, runs=len(table), **work)
@@ -133,8 +133,13 @@ class _Plan:
         for journal in self._journals.values():
             journal.read()
 
-    def has(self, run: _Run) -> bool:
-        return self._journals[run.task].has([run.key])
+    def missing(self, runs: Iterable[_Run]) -> list[_Run]:
+        """Those without a row."""
+        return [run for run in runs if not self._journals[run.task].has([run.key])]
+
+    def whole(self) -> bool:
+        """Whether nothing is left to run."""
+        return not self.missing(self.search()) and not self.missing(self.chosen())
 
     def search(self) -> list[_Run]:
         """Every learning rate with the first seed."""
@@ -174,13 +179,16 @@ class _Plan:
             fingerprint=self._journals[task].fingerprint,
         )
 
-    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """`table.csv` and `summary.csv`."""
+    def write_tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Writes `table.csv` and `summary.csv` and returns them."""
         chosen = {run.key: run for run in self.chosen()}
         every = {run.key: run for run in [*self.search(), *chosen.values()]}
         rows = [self._journals[run.task].rows[key] | {"chosen": key in chosen} for key, run in every.items()]
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
         summary = summarize_tasks([row for row in rows if row["chosen"]], self.prepared)
-        return pd.DataFrame(rows, columns=list(COLUMNS)), summary
+        write_table(self.folder / "table.csv", table)
+        write_table(self.folder / "summary.csv", summary)
+        return table, summary
 
     def write_stream(self) -> None:
         """Writes `stream.csv` where diff pruning takes part."""
@@ -202,8 +210,7 @@ def prepared_task(experiment: TaskExperiment, task: str) -> Prepared:
     return _prepared(experiment.encoder, task, experiment.examples)
 
 
-def _compute(runs: Iterable[_Run], workers: int) -> int:
-    runs = list(runs)
+def _compute(runs: Sequence[_Run], workers: int) -> int:
     if not runs:
         return 0
     with Workers(min(workers, len(runs))) as pool:
@@ -215,19 +222,24 @@ def _compute(runs: Iterable[_Run], workers: int) -> int:
 def _compute_run(run: _Run) -> None:
     """Computes a row and appends it to the journal."""
     prepared = prepared_task(run.experiment, run.task)
+    start = time.perf_counter()
     with PeakMemory() as memory:
-        outcome = adapt(run.experiment, prepared, run.method, learning_rate=run.learning_rate, seed=run.seed)
-    if outcome.adapted.delta is not None:
-        write_delta(run.delta_path, outcome.adapted.delta)
-    predicted = outcome.predictions.argmax(1) if prepared.task.labels else outcome.predictions[:, 0]
+        network, adapted = adapt(run.experiment, prepared, run.method, learning_rate=run.learning_rate, seed=run.seed)
+    seconds = time.perf_counter() - start
+    metric, adapter = prepared.task.metric, adapted.adapter
+    validation, _ = evaluate(network, metric, prepared.validation, adapter)
+    score, outputs = evaluate(network, metric, prepared.test, adapter)
+    if adapted.delta is not None:
+        write_delta(run.delta_path, adapted.delta)
+    predicted = outputs.argmax(1) if prepared.task.labels else outputs[:, 0]
     row: Row = dict(zip(NAMES, run.key, strict=True)) | {
-        "metric": prepared.task.metric,
-        "validation": outcome.validation,
-        "score": outcome.score,
-        "values": outcome.adapted.values,
-        "task_bytes": outcome.adapted.bytes,
+        "metric": metric,
+        "validation": validation,
+        "score": score,
+        "values": adapted.values,
+        "task_bytes": adapted.bytes,
         "peak_memory_mib": memory.bytes / 2**20,
-        "train_seconds": outcome.seconds,
+        "train_seconds": seconds,
         "predicted": predicted.tolist(),
     }
     Journal(run.folder, run.fingerprint, NAMES).append([row])

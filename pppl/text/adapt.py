@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -57,23 +56,6 @@ def _at_most(examples: Examples, count: int) -> Examples:
     return examples.rows(sorted(np.random.default_rng(0).permutation(len(examples))[:count].tolist()))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Outcome:
-    """An adapted network and what it does on the task.
-
-    - `validation`, `score`: the task's metric on its validation and test examples.
-    - `predictions`: `(N, outputs)` on the test examples.
-    - `seconds`: of training.
-    """
-
-    network: TextClassifier
-    adapted: Adapted
-    validation: float
-    score: float
-    predictions: Tensor
-    seconds: float
-
-
 def adapt(
     experiment: TaskExperiment,
     prepared: Prepared,
@@ -81,7 +63,7 @@ def adapt(
     *,
     learning_rate: float,
     seed: int,
-) -> Outcome:
+) -> tuple[TextClassifier, Adapted]:
     """Adapts the experiment's encoder, loaded anew, to a task.
 
     **Arguments:**
@@ -93,7 +75,6 @@ def adapt(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(seed)
     network = TextClassifier(experiment.encoder, prepared.task.outputs).to(device)
-    start = time.perf_counter()
     trainer = _Trainer(experiment, prepared, network, seed)
     setting = Setting(
         learning_rate=learning_rate,
@@ -106,13 +87,7 @@ def adapt(
         train=trainer.train,
         each_gradient=trainer.each_gradient,
     )
-    adapted = METHODS[method].adapt(network, setting)
-    seconds = time.perf_counter() - start
-    validation, _ = evaluate(network, prepared.task.metric, prepared.validation, adapted.adapter)
-    test, predictions = evaluate(network, prepared.task.metric, prepared.test, adapted.adapter)
-    return Outcome(
-        network=network, adapted=adapted, validation=validation, score=test, predictions=predictions, seconds=seconds
-    )
+    return network, METHODS[method].adapt(network, setting)
 
 
 def evaluate(network: nn.Module, metric: str, tokens: Tokens, adapter: Adapter | None = None) -> tuple[float, Tensor]:
