@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,11 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
+import torch
 from tqdm.auto import tqdm
 
 from ..config import TaskExperiment
 from ..diff import base_sha256, write_delta
-from ..errors import unknown
+from ..errors import UserError, unknown
 from ..figures import render
 from ..files import output_folder
 from ..text.adapt import Prepared, adapt, evaluate, prepare
@@ -84,6 +87,9 @@ def _check(experiment: TaskExperiment) -> None:
     for task in experiment.epochs_of:
         if task not in experiment.tasks and task not in task_names():  # fewer tasks may be run than a file tells of
             raise unknown("task in epochs_of", task, experiment.tasks)
+    compilers = ("g++", "clang++", os.environ.get("CXX", "c++"))
+    if experiment.compiled and not torch.cuda.is_available() and not any(map(shutil.which, compilers)):
+        raise UserError("compiled is true, but there is no C++ compiler: install g++, or set compiled to false")
 
 
 @dataclass(frozen=True, kw_only=True)

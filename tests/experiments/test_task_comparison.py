@@ -188,6 +188,13 @@ def test_bad_input_is_one_line(
     assert message in error
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU needs no C++ compiler")
+def test_compiling_without_a_compiler(experiment: TaskExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"no C\+\+ compiler: install g\+\+, or set compiled to false"):
+        compare_tasks(experiment.replace(compiled=True), tmp_path)
+
+
 def test_a_delta_that_is_gone_is_named(experiment: TaskExperiment, results: Path, tmp_path: Path):
     (tmp_path / "journal.jsonl").write_bytes((results / "journal.jsonl").read_bytes())
     with pytest.raises(UserError, match=r"deltas.*diff-.*safetensors is truncated or no delta file"):
