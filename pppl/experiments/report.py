@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 _SHOWN = 0.1
+_MOST_TASKS = 5
 _UNITS = {"macs": "MACs", "params": "parameters"}
 
 
@@ -36,8 +37,12 @@ def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
 
 
 def tasks_as_text(summary: pd.DataFrame) -> str:
-    """The score of every method on every task in %, with its 95 % interval, and what a task costs on average."""
+    """The score of every method on every task in %, with its 95 % interval, and what a task costs on average.
+
+    Of many tasks the average alone, so that a line fits a screen.
+    """
     tasks = list(dict.fromkeys(summary["task"]))
+    tasks = tasks if len(tasks) <= _MOST_TASKS else tasks[-1:]
     rows = [["method", *tasks, "values", "kB", "peak MiB"]]
     for method, group in summary.groupby("method", sort=False):
         cells = {str(row["task"]): _cell(row, "score") for row in group.to_dict("records")}

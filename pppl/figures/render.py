@@ -125,16 +125,23 @@ def _gates_figure(frame: pd.DataFrame) -> Figure:
 
 
 def _scores_figure(summary: pd.DataFrame) -> Figure:
+    by_task = {str(task): rows for task, rows in summary.groupby("task", sort=False)}
     # The average, which comes last in the table, first: the labels tell its bytes.
-    groups = [(str(task), rows) for task, rows in summary.iloc[::-1].groupby("task", sort=False)]
-    figure = Figure(figsize=(TEXT_WIDTH, 0.8 + 0.19 * len(set(summary["method"]))), layout="constrained")
-    axes = figure.subplots(1, len(groups), squeeze=False)[0]
-    for index, (ax, (task, rows)) in enumerate(zip(axes, groups, strict=True)):
-        task_scores(rows, ax)
-        if index:
+    names = [*list(by_task)[-1:], *list(by_task)[:-1]]
+    rows = -(-len(names) // 5)
+    columns = -(-len(names) // rows)
+    height = rows * (0.65 + 0.19 * len(set(summary["method"])))
+    figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for index, ax in enumerate(axes):
+        if index >= len(names):
+            ax.remove()
+            continue
+        task_scores(by_task[names[index]], ax)
+        if index % columns:
             ax.tick_params(labelleft=False)
-        ax.set_title(task.removeprefix("glue/"))
-        metric = rows["metric"].iloc[0]
+        ax.set_title(names[index].split("/")[-1].removesuffix(".csv").replace("_", " "))
+        metric = by_task[names[index]]["metric"].iloc[0]
         ax.set_xlabel({"accuracy": "accuracy (%)", "": "score (%)"}.get(metric, metric))
     return figure
 

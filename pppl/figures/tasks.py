@@ -2,7 +2,7 @@
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from .style import TASK_LOOKS
 
@@ -26,8 +26,8 @@ def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
         labels.append(f"{label} ({_size(row['task_bytes'])})")
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.5, -0.5)
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
-    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g}"))
+    ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.grid(axis="x", lw=0.4, alpha=0.5)
     return ax
 
