@@ -56,6 +56,7 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
     """
     start = time.perf_counter()
     _check(experiment)
+    _prepared.cache_clear()  # files may have changed since an earlier call
     plan = _Plan(experiment, output_folder(out if out is not None else Path("results") / experiment.name))
     config = experiment.to_dict()
     if plan.whole() and read_config(plan.folder) == config:

@@ -95,6 +95,18 @@ def test_a_comparison_goes_on_where_it_was_killed(experiment: TaskExperiment, re
     assert (tmp_path / "run.json").read_bytes() == run, "nothing was left to do, so nothing new is told"
 
 
+def test_a_task_whose_file_changed_is_run_again(experiment: TaskExperiment, tmp_path: Path):
+    task = write_task(tmp_path / "mine.csv")
+    one = experiment.replace(tasks=[task], methods=["bias_norm"], search=[1.0], seeds=[0])
+    compare_tasks(one, tmp_path)
+    first = json.loads((tmp_path / "run.json").read_text())
+    write_task(tmp_path / "mine.csv", rows=40)
+    compare_tasks(one, tmp_path)
+    second = json.loads((tmp_path / "run.json").read_text())
+    assert second["runs_computed"] == 1
+    assert first["dataset_sha256"] != second["dataset_sha256"]
+
+
 def test_tasks_in_a_stream_are_not_forgotten_and_cost_a_delta_each(experiment: TaskExperiment, results: Path):
     stream, table = (pd.read_csv(results / f"{name}.csv") for name in ("stream", "table"))
     learnt = table[table["chosen"] & (table["method"] == "diff") & (table["seed"] == 0)].set_index("task")
