@@ -173,9 +173,10 @@ def diff(network: TextClassifier, setting: Setting, *, structured: bool = True) 
     gate_rate = _GATES_WAY / (setting.steps * setting.first_epochs)
     first = Relaxed(relaxed, learning_rate=_FIRST_RATE * setting.learning_rate, gate_rate=gate_rate)
     setting.train(Together(first, _head(network, setting)), setting.first_epochs)
-    importance, difference = relaxed.importance(), relaxed.difference()
-    del relaxed, first
-    return _fixed(network, setting, flat, sha256, importance, difference, epochs=setting.epochs - setting.first_epochs)
+    positions = top_positions(relaxed.importance(), flat, setting.rate)
+    start = relaxed.difference().view(-1)[positions]
+    del relaxed, first  # six copies of the parameters
+    return _fixed(network, setting, flat, sha256, positions, start, epochs=setting.epochs - setting.first_epochs)
 
 
 def diff_elementwise(network: TextClassifier, setting: Setting) -> Adapted:
@@ -186,13 +187,15 @@ def diff_elementwise(network: TextClassifier, setting: Setting) -> Adapted:
 def gradient_mask(network: TextClassifier, setting: Setting) -> Adapted:
     """Positions of the largest mean gradient before training (SPEFT, 2024)."""
     flat, sha256 = _flat(network)
-    return _fixed(network, setting, flat, sha256, _gathered(network, setting, flat, lambda g: g).abs())
+    positions = top_positions(_gathered(network, setting, flat, lambda g: g).abs(), flat, setting.rate)
+    return _fixed(network, setting, flat, sha256, positions)
 
 
 def fisher_mask(network: TextClassifier, setting: Setting) -> Adapted:
     """Positions of the largest mean squared gradient before training (FISH mask, Sung et al. 2021)."""
     flat, sha256 = _flat(network)
-    return _fixed(network, setting, flat, sha256, _gathered(network, setting, flat, torch.square))
+    positions = top_positions(_gathered(network, setting, flat, torch.square), flat, setting.rate)
+    return _fixed(network, setting, flat, sha256, positions)
 
 
 def magnitude_mask(network: TextClassifier, setting: Setting) -> Adapted:
@@ -204,7 +207,9 @@ def magnitude_mask(network: TextClassifier, setting: Setting) -> Adapted:
     scores = torch.cat([(part - start).abs().float() for part, start in zip(flat.parts, base, strict=True)])
     for part, start in zip(flat.parts, base, strict=True):
         part.copy_(start)
-    return _fixed(network, setting, flat, sha256, scores, epochs=setting.epochs - setting.first_epochs)
+    positions = top_positions(scores, flat, setting.rate)
+    del encoder, base, start, scores  # four copies of the parameters
+    return _fixed(network, setting, flat, sha256, positions, epochs=setting.epochs - setting.first_epochs)
 
 
 def _flat(network: TextClassifier) -> tuple[Flat, str]:
@@ -232,13 +237,11 @@ def _fixed(
     setting: Setting,
     flat: Flat,
     sha256: str,
-    scores: Tensor,
-    difference: Tensor | None = None,
+    positions: Tensor,
+    start: Tensor | None = None,
     epochs: int | None = None,
 ) -> Adapted:
-    """Trains the positions of the highest scores, from `difference` (nothing by default), for `epochs` (all)."""
-    positions = top_positions(scores, flat, setting.rate)
-    start = None if difference is None else difference.view(-1)[positions]
+    """Trains the values at some positions, from `start` (zeros by default), for `epochs` (all)."""
     fixed = FixedDiff(flat, positions, start)
     adapter = Together(Fixed(fixed, learning_rate=setting.learning_rate), _head(network, setting))
     setting.train(adapter, epochs or setting.epochs)
