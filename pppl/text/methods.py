@@ -205,10 +205,9 @@ def magnitude_mask(network: TextClassifier, setting: Setting) -> Adapted:
     encoder = Dense([*flat.parameters.values()], learning_rate=_FIRST_RATE * setting.learning_rate)
     setting.train(Together(encoder, _head(network, setting)), setting.first_epochs)
     scores = torch.cat([(part - start).abs().float() for part, start in zip(flat.parts, base, strict=True)])
-    for part, start in zip(flat.parts, base, strict=True):
-        part.copy_(start)
+    torch._foreach_copy_(flat.parts, base)
     positions = top_positions(scores, flat, setting.rate)
-    del encoder, base, start, scores  # four copies of the parameters
+    del encoder, base, scores  # four copies of the parameters
     return _fixed(network, setting, flat, sha256, positions, epochs=setting.epochs - setting.first_epochs)
 
 
