@@ -204,11 +204,17 @@ def magnitude_mask(network: TextClassifier, setting: Setting) -> Adapted:
     base = [part.clone() for part in flat.parts]
     encoder = Dense([*flat.parameters.values()], learning_rate=_FIRST_RATE * setting.learning_rate)
     setting.train(Together(encoder, _head(network, setting)), setting.first_epochs)
-    scores = torch.cat([(part - start).abs().float() for part, start in zip(flat.parts, base, strict=True)])
-    torch._foreach_copy_(flat.parts, base)
-    positions = top_positions(scores, flat, setting.rate)
-    del encoder, base, scores  # four copies of the parameters
+    positions = top_positions(_taken_back(flat, base), flat, setting.rate)
+    del encoder, base  # three copies of the parameters
     return _fixed(network, setting, flat, sha256, positions, epochs=setting.epochs - setting.first_epochs)
+
+
+def _taken_back(flat: Flat, base: list[Tensor]) -> Tensor:
+    """Puts the base back, and returns how far each value was from it, `(blocks, BLOCK)`."""
+    moved = torch.cat([(part - start).abs().float() for part, start in zip(flat.parts, base, strict=True)])
+    for part, start in zip(flat.parts, base, strict=True):
+        part.copy_(start)
+    return moved
 
 
 def _flat(network: TextClassifier) -> tuple[Flat, str]:
