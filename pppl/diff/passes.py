@@ -23,8 +23,12 @@ def uniform(index: Tensor, key: Tensor) -> Tensor:
     A hash of two multiplications and three shifts (C. Wellons, *Prospecting for hash functions*, 2018; `lowbias32`),
     done twice with a key each; integers make it the same on every device, compiled or not.
     """
-    bits = _mixed(_mixed(index ^ key[0]) ^ key[1])
-    return (((bits >> 8) & 0xFFFFFF).float() + 0.5) * 2.0**-24
+    return _fraction(_mixed(_mixed(index ^ key[0]) ^ key[1]))
+
+
+def _fraction(bits: Tensor) -> Tensor:
+    """The upper 24 bits as a number in (0, 1); the largest would be rounded to 1, where a closed gate is 0 / 0."""
+    return ((((bits >> 8) & 0xFFFFFF).float() + 0.5) * 2.0**-24).clamp(max=1 - 2.0**-24)
 
 
 def _mixed(x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from . import passes
 from .flat import BLOCK, Flat
 from .hard_concrete import evaluation_gate, gate, open_probability, slope, stretched
@@ -98,6 +99,8 @@ class RelaxedDiff:
         of_group = self._group_gradient(sums)
         squares = sums[:, :2].double().sum(0)
         squares[1] += of_group.double().square().sum()
+        if not bool(squares.isfinite().all()):
+            raise UserError("gradients of diff pruning are not finite: lower the learning rate")
         clips = (self.clip / (squares.sqrt() + 1e-6)).clamp(max=1)
         self.steps += 1
         correct = [1 - beta**self.steps for beta in (passes.BETA1, passes.BETA2)]

@@ -15,6 +15,7 @@ from pppl.diff.flat import BLOCK
 from pppl.diff.hard_concrete import gate, open_probability
 from pppl.diff.passes import noise
 from pppl.diff.relaxed import compiled
+from pppl.errors import UserError
 
 PENALTY, RATE, GATE_RATE = 1e-3, 1e-2, 0.1
 
@@ -157,6 +158,24 @@ def test_mixed_dtypes_are_one_storage_each():
     assert [part.dtype for part in relaxed.flat.parts] == [torch.float32, torch.bfloat16]
     for name, w in per_parameter(relaxed, relaxed.w).items():
         assert w.abs().max() == pytest.approx(0.1, rel=1e-3), name  # the first step of Adam
+
+
+def test_noise_never_reaches_0_or_1_and_a_closed_gate_stays_closed():
+    noise = passes._fraction(torch.tensor([0, -1, 2**31 - 1, -(2**31)], dtype=torch.int32))
+    assert noise.min() > 0
+    assert noise.max() == 1 - 2.0**-24, "rounded up, it would be 1"
+    for log_alpha in (-1e4, -100.0):
+        z = gate(torch.tensor(log_alpha), noise)
+        assert not z.any(), "no gate that is closed for good opens, or is not a number"
+
+
+def test_gradients_that_are_not_finite_are_told():
+    module, x, _ = make()
+    relaxed = RelaxedDiff(Flat(module, ["head.weight"]))
+    relaxed.sample()
+    (module(x) * float("inf")).sum().backward()
+    with pytest.raises(UserError, match="not finite: lower the learning rate"):
+        relaxed.step(learning_rate=0.1, gate_rate=0.1)
 
 
 def test_importance_tells_apart_what_gates_have_closed():
