@@ -28,8 +28,8 @@ def give_back() -> None:
 def keep_freed() -> None:
     """What is freed stays with this process, where the C library lets itself be told so (glibc).
 
-    A training step takes and frees the same large tensors as the one before. Taken anew from the system, page by page,
-    they cost a quarter of the step with short sentences.
+    A training step takes and frees the same large tensors as the one before; taken anew from the system they come page
+    by page.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
