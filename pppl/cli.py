@@ -179,8 +179,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
-    _add_file(parser)
-    _add_demo(parser)
+    _add_tasks(parser)
     parser.add_argument("--data", metavar="NAME|FILE.npz", help="another data set: see `pppl data list`, or a file")
 
 

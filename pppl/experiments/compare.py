@@ -1,7 +1,5 @@
 """Every method on the same persons, the same support and the same budgets: one row per person."""
 
-import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ from ..pruning import CostModel, budget_masks
 from .gatemap import GATES, gates_are_whole, write_gates
 from .models import cached, global_model, recipes, trained, weights_sha256
 from .opening import dataset_of, opened, persons_of
-from .provenance import read_config, write_run
+from .provenance import fingerprint, read_config, write_run
 from .results import COLUMNS, Journal, write_table
 from .statistics import summarize
 from .tracking import notice, track
@@ -120,8 +118,7 @@ def _fingerprint(experiment: Experiment, dataset: IdentityDataset) -> str:
     for named_by_the_row in ("name", "methods", "budgets", "seeds"):
         del tree[named_by_the_row]
     del tree["persons"]["classes"]
-    content = json.dumps([_VERSION, dataset.sha256, weights_sha256(experiment), tree], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    return fingerprint([_VERSION, dataset.sha256, weights_sha256(experiment), tree])
 
 
 @dataclass(frozen=True, kw_only=True)

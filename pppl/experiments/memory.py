@@ -22,7 +22,7 @@ def resident(key: str) -> int:
 def give_back() -> None:
     """What is free goes back to the system."""
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    _tell_malloc("malloc_trim", 0)
 
 
 def keep_freed() -> None:
@@ -31,10 +31,15 @@ def keep_freed() -> None:
     A training step takes and frees the same large tensors as the one before; taken anew from the system they come page
     by page.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, 2**30)
-        mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    _tell_malloc("mallopt", _MMAP_THRESHOLD, 2**30)
+    _tell_malloc("mallopt", _TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _tell_malloc(function: str, *arguments: int) -> None:
+    """Calls what glibc has and other C libraries have not."""
+    call = getattr(ctypes.CDLL(None), function, None) if sys.platform == "linux" else None
+    if call is not None:
+        call(*arguments)
 
 
 # As malloc.h numbers them.

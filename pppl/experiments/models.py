@@ -27,6 +27,7 @@ from ..gating import GatedNetwork
 from ..personalizers import GlobalModel, personalizers_for
 from ..pruning import CostModel
 from ..training import GlobalModule, PPPModule, fit
+from .provenance import fingerprint
 from .tracking import notice, track
 
 # Raised when training code changes so that weights of an earlier version are no longer what it would train.
@@ -53,7 +54,7 @@ class Recipe:
         if self.ppp is not None:
             tree["ppp"].pop("prototypes")  # how a prototype is taken, not how gates are trained
         del tree["kind"]
-        return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
+        return fingerprint(tree)
 
 
 def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list[Recipe]:

@@ -1,5 +1,6 @@
 """Where a result comes from: `run.json`."""
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -39,6 +40,11 @@ def write_run(
     }
     with replacing(folder / "run.json") as path:
         path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+
+
+def fingerprint(content: Any) -> str:
+    """Short hash of plain values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:

@@ -47,7 +47,8 @@ def summarize_tasks(rows: Sequence[Row], prepared: Mapping[str, Prepared]) -> pd
                     paired = drawn[task][index] - drawn[task][methods.index(reference)]
                     record |= _interval(f"minus_{reference}", paired)
             records.append(record | group[list(_MEANS)].mean().to_dict())
-    intervals = [f"{name}{end}" for name in ("score", "minus_full", "minus_diff") for end in ("", "_low", "_high")]
+    measured = ("score", *(f"minus_{reference}" for reference in _REFERENCES))
+    intervals = [f"{name}{end}" for name in measured for end in ("", "_low", "_high")]
     return pd.DataFrame(records, columns=["task", "encoder", "method", "rate", "metric", "n", *intervals, *_MEANS])
 
 

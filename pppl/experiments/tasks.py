@@ -1,7 +1,5 @@
 """Every way to adapt one encoder, on the same tasks, for the same epochs, searched alike: one row per run."""
 
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -25,7 +23,7 @@ from ..text.encoder import TextClassifier
 from ..text.methods import METHODS
 from ..text.tasks import task_names
 from .memory import PeakMemory
-from .provenance import read_config, write_run
+from .provenance import fingerprint, read_config, write_run
 from .results import Journal, Row, write_table
 from .stream import replay
 from .task_statistics import summarize_tasks
@@ -132,8 +130,7 @@ class _Plan:
         in_the_row = {"name", "tasks", "encoder", "methods", "rate", "search", "search_tasks", "seeds", "epochs_of"}
         tree = {key: value for key, value in self.experiment.to_dict().items() if key not in in_the_row}
         tree["epochs"] = self.experiment.epochs_on(task)
-        content = json.dumps([_VERSION, self.prepared[task].sha256, self.encoder_sha256, tree], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return fingerprint([_VERSION, self.prepared[task].sha256, self.encoder_sha256, tree])
 
     def read(self) -> None:
         """Takes in what workers have finished."""

@@ -27,11 +27,12 @@ def render(folder: Path) -> list[Path]:
     """
     figures: dict[str, Figure] = {}
     with mpl.rc_context(RC):
-        if "task" in _read(folder / "summary.csv", ["method"], []).columns:
-            summary = _read(folder / "summary.csv", ["task", "metric"], _TASK_NUMBERS)
+        summary = _read(folder / "summary.csv", ["method"], [])
+        if "task" in summary.columns:
+            _check(folder / "summary.csv", summary, ["metric"], _TASK_NUMBERS)
             figures["task_scores"] = _scores_figure(summary)
         else:
-            summary = _read(folder / "summary.csv", ["persons", "seen", "method", "control"], _SUMMARY_NUMBERS)
+            _check(folder / "summary.csv", summary, ["persons", "seen", "control"], _SUMMARY_NUMBERS)
             figures["accuracy_vs_macs"] = _accuracy_figure(summary)
         if (folder / "gates.csv").exists():
             frame = _read(folder / "gates.csv", ["persons", "seen", "identity"], ["layer", "channel", "probability"])
@@ -47,10 +48,10 @@ _PAIRED = [f"minus_{reference}{end}" for reference in ("full", "diff") for end i
 _EMPTY = {name: [""] for name in ("wilcoxon_p", "ppp_minus_this", *_PAIRED)}
 _TASK_NUMBERS = ["score", "score_low", "score_high", "task_bytes"]
 _SUMMARY_NUMBERS = ["budget", "macs_fraction", "n", "people", "accuracy", "accuracy_low", "accuracy_high"]
+_REMEDY = "run `pppl compare` with the same --out again, it rewrites the tables from its journal"
 
 
 def _read(path: Path, names: list[str], numbers: list[str]) -> pd.DataFrame:
-    remedy = "run `pppl compare` with the same --out again, it rewrites the tables from its journal"
     try:
         frame = pd.read_csv(path, keep_default_na=False, na_values=_EMPTY)
     except OSError as error:
@@ -58,14 +59,18 @@ def _read(path: Path, names: list[str], numbers: list[str]) -> pd.DataFrame:
             f"cannot read {path}: {error.strerror}; name a folder that `pppl compare` has written"
         ) from error
     except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}); {remedy}") from error
+        raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}); {_REMEDY}") from error
+    _check(path, frame, names, numbers)
+    return frame
+
+
+def _check(path: Path, frame: pd.DataFrame, names: list[str], numbers: list[str]) -> None:
     for column in [*names, *numbers]:
         if column not in frame.columns:
-            raise UserError(f"{path} is corrupted: it has no column {column!r}; {remedy}")
+            raise UserError(f"{path} is corrupted: it has no column {column!r}; {_REMEDY}")
     for column in numbers:
         if frame[column].dtype.kind not in "if" or frame[column].isna().to_numpy().any():
-            raise UserError(f"{path} is corrupted: column {column!r} holds something that is no number; {remedy}")
-    return frame
+            raise UserError(f"{path} is corrupted: column {column!r} holds something that is no number; {_REMEDY}")
 
 
 def _panels(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

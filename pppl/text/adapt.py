@@ -10,6 +10,7 @@ from itertools import islice
 import numpy as np
 import torch
 import torch.nn.functional as F
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from ..config import TaskExperiment
@@ -113,9 +114,9 @@ class _Trainer:
     def each_gradient(self, after: Callable[[], None]) -> None:
         device = next(self.network.parameters()).device
         self.network.eval()
-        for inputs, targets in islice(self.tokens.batches(1, seed=self.seed), _GRADIENT_EXAMPLES):
-            outputs = self.network({key: value.to(device) for key, value in inputs.items()})
-            self.loss(outputs, targets.to(device)).backward()
+        for batch in islice(self.tokens.batches(1, seed=self.seed), _GRADIENT_EXAMPLES):
+            inputs, targets = move_data_to_device(batch, device)
+            self.loss(self.network(inputs), targets).backward()
             after()
 
 
