@@ -12,10 +12,14 @@ from . import __version__
 from .config import Experiment, TaskExperiment
 from .errors import UserError, unknown
 
-_EPILOG = "Every key of an experiment can be set: --training.epochs 5 --persons.shots=10 --budgets '[0.1, 0.2]'"
-
-
-_WITH_SETTINGS = ("train", "compare", "demo", "tasks")
+_EXAMPLE = "--training.epochs 5 --persons.shots=10 --budgets '[0.1, 0.2]'"
+# The verbs that take an experiment's keys, with an example.
+_WITH_SETTINGS = {
+    "train": _EXAMPLE,
+    "compare": _EXAMPLE,
+    "demo": _EXAMPLE,
+    "tasks": "--epochs 5 --methods '[full, diff]' --epochs_of.clinc150=2",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pppl {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND", parser_class=_Parser)
     for name, (_, description, add) in _VERBS.items():
-        epilog = _EPILOG if name in ("train", "compare", "demo") else None
+        epilog = f"Every key of an experiment can be set: {_WITH_SETTINGS[name]}" if name in _WITH_SETTINGS else None
         add(verbs.add_parser(name, help=description, description=description, epilog=epilog, allow_abbrev=False))
     return parser
 

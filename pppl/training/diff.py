@@ -4,17 +4,20 @@ import copy
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from .. import config
 from ..data import Support
 from ..diff import Delta, FixedDiff, Flat, RelaxedDiff, base_sha256, delta_of, top_positions
+from .adapters import Adapter, Fixed, Relaxed
 
 
 def learn_delta(
     network: nn.Module, support: Support, diff: config.Diff, *, rate: float, structured: bool
 ) -> tuple[nn.Module, Delta, int]:
     """Both stages of diff pruning on the support set's labels, full batches; batch statistics stay as they are.
+
+    In each stage the learning rate decays linearly.
 
     **Arguments:**
 
@@ -27,24 +30,18 @@ def learn_delta(
     names = [name for name, _ in tuned.named_parameters()]
     flat = Flat(tuned, names)
 
-    def loss() -> Tensor:
-        return F.cross_entropy(tuned(support.x), support.y)
+    def train(adapter: Adapter, steps: int) -> None:
+        for step in range(steps):
+            adapter.sample()
+            F.cross_entropy(tuned(support.x), support.y).backward()
+            adapter.step(1 - step / steps)
 
     with torch.enable_grad():
         relaxed = RelaxedDiff(flat, structured=structured, penalty=diff.penalty, seed=support.seed)
-        for step in range(diff.steps):
-            relaxed.sample()
-            loss().backward()
-            relaxed.step(learning_rate=diff.learning_rate * (1 - step / diff.steps), gate_rate=diff.gate_rate)
-        difference = relaxed.difference()
-        positions = top_positions(difference.abs(), flat, rate)
-        fixed = FixedDiff(flat, positions, difference.view(-1)[positions])
-        optimizer = torch.optim.Adam([fixed.values], lr=diff.fixed_learning_rate, fused=True)
-        for _ in range(diff.fixed_steps):
-            loss().backward()
-            fixed.gather()
-            optimizer.step()
-            fixed.scatter()
+        train(Relaxed(relaxed, learning_rate=diff.learning_rate, gate_rate=diff.gate_rate), diff.steps)
+        positions = top_positions(relaxed.importance(), flat, rate)
+        fixed = FixedDiff(flat, positions, relaxed.difference().view(-1)[positions])
+        train(Fixed(fixed, learning_rate=diff.fixed_learning_rate), diff.fixed_steps)
     sha256 = base_sha256(network, names)
     delta = delta_of(flat, positions, fixed.values, state={}, base_sha256=sha256)
     return tuned.requires_grad_(True), delta, (diff.steps + diff.fixed_steps) * len(support.x)

@@ -1,0 +1,66 @@
+"""A person's delta, learnt on a support set."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pppl.backbones import build, spec_for
+from pppl.config import Diff
+from pppl.data import Support
+from pppl.diff import base_sha256
+from pppl.training import learn_delta
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    network = build(spec_for("resnet20", {"width": 4}, (3, 8, 8), 5))
+    for _ in range(3):  # batch statistics that are not those of a new network
+        network(torch.randn(32, 3, 8, 8) + 0.5)
+    return network.eval()
+
+
+@pytest.fixture
+def support() -> Support:
+    torch.manual_seed(1)
+    return Support(x=torch.randn(12, 3, 8, 8), y=torch.arange(12) % 5, seed=3)
+
+
+def _loss(network: nn.Module, support: Support) -> float:
+    with torch.no_grad():
+        return F.cross_entropy(network(support.x), support.y).item()
+
+
+@pytest.mark.parametrize("structured", [True, False])
+@pytest.mark.parametrize("rate", [0.005, 0.05])
+def test_delta_is_exactly_what_was_learnt(network: nn.Module, support: Support, rate: float, structured: bool):
+    before = copy.deepcopy(network.state_dict())
+    tuned, delta, samples = learn_delta(network, support, Diff(), rate=rate, structured=structured)
+    size = sum(parameter.numel() for parameter in network.parameters())
+    assert delta.count == round(rate * size)
+    assert samples == (Diff().steps + Diff().fixed_steps) * 12
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+    names = [name for name, _ in network.named_parameters()]
+    assert delta.base_sha256 == base_sha256(network, names)
+    for name, parameter in network.named_parameters():
+        expected = parameter.detach().clone().view(-1)
+        if name in delta.positions:
+            expected[delta.positions[name]] += delta.values[name]
+        assert torch.equal(tuned.get_parameter(name).view(-1), expected)
+    for name, buffer in network.named_buffers():
+        assert torch.equal(tuned.get_buffer(name), buffer)
+    assert _loss(tuned, support) < _loss(network, support)
+
+
+def test_learning_rate_decays_to_the_last_step(network: nn.Module, support: Support):
+    """After one step of the second stage, at the full rate, the next of two moves half as far, by Adam's sign."""
+    moved: list[Tensor] = []
+    for steps in (1, 2):
+        diff = Diff(steps=1, gate_rate=1e-9, learning_rate=1e-9, fixed_steps=steps, fixed_learning_rate=1e-4)
+        _, delta, _ = learn_delta(network, support, diff, rate=0.05, structured=True)
+        moved.append(torch.cat([*delta.values.values()]).abs())
+    assert moved[0].median().item() == pytest.approx(1e-4, rel=1e-3)
+    assert moved[1].median().item() == pytest.approx(1.5e-4, rel=1e-2)
