@@ -11,6 +11,13 @@ class UserError(ValueError):
     """Bad input. The command line prints the message as one line and exits with code 2."""
 
 
+class Diverged(UserError):
+    """Training whose gradients or outputs are no longer finite."""
+
+    def __init__(self, what: str):
+        super().__init__(f"{what} are not finite: lower the learning rate")
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """An error for a name that is not in `known`, with the nearest one that is.
 

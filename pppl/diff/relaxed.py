@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import Diverged
 from . import passes
 from .flat import BLOCK, Flat
 from .hard_concrete import evaluation_gate, gate, open_probability, slope, stretched
@@ -82,7 +82,7 @@ class RelaxedDiff:
         self._group_noise = torch.from_numpy(self._random.uniform(size=len(self.flat.slots))).to(**self._options)
         group = self._of_blocks(gate(self.group_log_alpha, self._group_noise))
         self._weights = self.flat.empty()
-        for rows, (out, base) in self._stripes(self._weights, self.flat.parts):
+        for rows, (out, base) in self._stripes(self._weights, self.flat.parts, whole=self._compiled):
             self._run(passes.sample, out, base, self.w[rows], self.log_alpha[rows], group[rows], rows.start, self._key)
         self.flat.point(self._weights)
         self._gradients = [torch.zeros_like(part) for part in self.flat.parts]
@@ -100,7 +100,7 @@ class RelaxedDiff:
         squares = sums[:, :2].double().sum(0)
         squares[1] += of_group.double().square().sum()
         if not bool(squares.isfinite().all()):
-            raise UserError("gradients of diff pruning are not finite: lower the learning rate")
+            raise Diverged("gradients of diff pruning")
         clips = (self.clip / (squares.sqrt() + 1e-6)).clamp(max=1)
         self.steps += 1
         correct = [1 - beta**self.steps for beta in (passes.BETA1, passes.BETA2)]
@@ -151,18 +151,18 @@ class RelaxedDiff:
     def _difference(self, rows: slice, group: Tensor) -> Tensor:
         return evaluation_gate(self.log_alpha[rows]) * group[rows] * self.w[rows]
 
-    def _stripes(self, *storage: list[Tensor]) -> Iterator[tuple[slice, list[Tensor]]]:
-        """Blocks that a pass takes at once, all of one part, and what each `storage` holds there."""
+    def _stripes(self, *storage: list[Tensor], whole: bool = False) -> Iterator[tuple[slice, list[Tensor]]]:
+        """Blocks that are taken at once, all of one part or the `whole` of it, and what each `storage` holds there."""
         for part, (first, end) in enumerate(pairwise(self.flat.edges)):
-            for start in range(first, end, end - first if self._compiled else _CHUNK):
-                rows = slice(start, end if self._compiled else min(start + _CHUNK, end))
+            for start in range(first, end, end - first if whole else _CHUNK):
+                rows = slice(start, end if whole else min(start + _CHUNK, end))
                 yield rows, [parts[part][rows.start - first : rows.stop - first] for parts in storage]
 
     def _arguments(self) -> Iterator[tuple[slice, tuple[Any, ...]]]:
         """What `passes.gradients` takes, for each stripe."""
         group = self._of_blocks(gate(self.group_log_alpha, self._group_noise))
         group_open = self._of_blocks(open_probability(self.group_log_alpha))
-        for rows, (gradient,) in self._stripes(self._gradients):
+        for rows, (gradient,) in self._stripes(self._gradients, whole=self._compiled):
             of_rows = (self.w[rows], self.log_alpha[rows], gradient, group[rows], group_open[rows])
             yield rows, (*of_rows, self._penalty, rows.start, self._key)
 

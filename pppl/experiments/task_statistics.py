@@ -19,9 +19,9 @@ _MEANS = ("values", "task_bytes", "peak_memory_mib", "train_seconds")
 def summarize_tasks(rows: Sequence[Row], prepared: Mapping[str, Prepared]) -> pd.DataFrame:
     """`summary.csv` of a comparison on tasks: each method on each task, then the average over tasks.
 
-    Intervals (95 %, percentile) are of a bootstrap that resamples seeds, and test examples, the same for all methods
-    and seeds, so that `minus_full` and `minus_diff`, a method's score less that of `full` or `diff`, are paired. With
-    few seeds they are on the narrow side (Davison and Hinkley 1997, section 3.8).
+    Intervals (95 %, percentile) are of a bootstrap that resamples each task's seeds and test examples, the same for all
+    methods and seeds, so that `minus_full` and `minus_diff`, a method's score less that of `full` or `diff`, are
+    paired. With few seeds they are on the narrow side (Davison and Hinkley 1997, section 3.8).
 
     **Arguments:**
 
@@ -30,7 +30,10 @@ def summarize_tasks(rows: Sequence[Row], prepared: Mapping[str, Prepared]) -> pd
     frame = pd.DataFrame(rows)
     tasks, methods = frame["task"].unique().tolist(), frame["method"].unique().tolist()
     groups = {key: group.sort_values("seed") for key, group in frame.groupby(["task", "method"], sort=False)}
-    drawn = {task: _resampled([groups[task, method] for method in methods], prepared[task]) for task in tasks}
+    drawn = {
+        task: _resampled([groups[task, method] for method in methods], prepared[task], seed=index)
+        for index, task in enumerate(tasks)
+    }
     drawn[AVERAGE] = np.mean([drawn[task] for task in tasks], axis=0)
     records = []
     for task in [*tasks, AVERAGE] if len(tasks) > 1 else tasks:
@@ -52,9 +55,9 @@ def summarize_tasks(rows: Sequence[Row], prepared: Mapping[str, Prepared]) -> pd
     return pd.DataFrame(records, columns=["task", "encoder", "method", "rate", "metric", "n", *intervals, *_MEANS])
 
 
-def _resampled(groups: Sequence[pd.DataFrame], prepared: Prepared) -> np.ndarray:
+def _resampled(groups: Sequence[pd.DataFrame], prepared: Prepared, *, seed: int) -> np.ndarray:
     """`(methods, resamples)`: mean scores over seeds and examples that are drawn anew."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng([0, seed])
     targets, metric = prepared.test.targets.numpy(), METRICS[prepared.task.metric]
     predicted = [[np.asarray(each) for each in group["predicted"]] for group in groups]
     seeds = len(predicted[0])

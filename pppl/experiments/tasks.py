@@ -1,12 +1,11 @@
 """Every way to adapt one encoder, on the same tasks, for the same epochs, searched alike: one row per run."""
 
+import math
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -14,25 +13,23 @@ import torch
 from tqdm.auto import tqdm
 
 from ..config import TaskExperiment
-from ..diff import base_sha256, write_delta
+from ..diff import base_sha256
 from ..errors import UserError, unknown
 from ..figures import render
 from ..files import output_folder
-from ..text.adapt import Prepared, adapt, evaluate, prepare
 from ..text.encoder import TextClassifier
 from ..text.methods import METHODS
 from ..text.tasks import task_names
-from .memory import PeakMemory
 from .provenance import fingerprint, read_config, write_run
-from .results import Journal, Row, write_table
+from .results import Journal, write_table
 from .stream import replay
+from .task_runs import NAMES, Run, compute_run, prepared_task
 from .task_statistics import summarize_tasks
-from .tracking import track
+from .tracking import notice, track
 from .workers import Workers
 
 # Raised when a change makes rows of an earlier version differ from what would be computed now.
-_VERSION = "1"
-NAMES = ("task", "encoder", "method", "rate", "learning_rate", "seed")
+_VERSION = "2"
 COLUMNS = (
     *NAMES,
     *("chosen", "metric", "validation", "score", "values", "task_bytes", "peak_memory_mib", "train_seconds"),
@@ -54,7 +51,7 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
     """
     start = time.perf_counter()
     _check(experiment)
-    _prepared.cache_clear()  # files may have changed since an earlier call
+    prepared_task.cache_clear()  # files may have changed since an earlier call
     plan = _Plan(experiment, output_folder(out if out is not None else Path("results") / experiment.name))
     config = experiment.to_dict()
     if plan.whole() and read_config(plan.folder) == config:
@@ -64,8 +61,10 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
     with track(plan.folder, group=experiment.name, name="tasks", job_type="tasks", config=config) as tracker:
         computed = _compute(plan.missing(plan.search()), workers)
         plan.read()
+        plan.tell_ends()
         computed += _compute(plan.missing(plan.chosen()), workers)
         plan.read()
+        computed += _compute([run for run in plan.stream() if not run.delta_path.exists()], workers)
         table, summary = plan.write_tables()
         plan.write_stream()
         data = {name: prepared.sha256 for name, prepared in plan.prepared.items()}
@@ -91,36 +90,14 @@ def _check(experiment: TaskExperiment) -> None:
         raise UserError("compiled is true, but there is no C++ compiler: install g++, or set compiled to false")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Run:
-    """One row, as a task for a worker."""
-
-    experiment: TaskExperiment
-    task: str
-    method: str
-    learning_rate: float
-    seed: int
-    folder: Path
-    fingerprint: str
-
-    @property
-    def key(self) -> tuple[str | float, ...]:
-        """In the order of `NAMES`."""
-        return self.task, self.experiment.encoder, self.method, self.experiment.rate, self.learning_rate, self.seed
-
-    @property
-    def delta_path(self) -> Path:
-        """Where the delta goes, of a method that makes one."""
-        name = f"{self.method}-{self.task}-{self.learning_rate:g}-{self.seed}-{self.fingerprint}"
-        return self.folder / "deltas" / f"{re.sub('[^A-Za-z0-9.]+', '-', name)}.safetensors"
-
-
 class _Plan:
     """What is to be run, and what of it is there."""
 
     def __init__(self, experiment: TaskExperiment, folder: Path):
         self.experiment, self.folder = experiment, folder
-        self.prepared = {name: prepared_task(experiment, name) for name in experiment.tasks}
+        self.prepared = {
+            name: prepared_task(experiment.encoder, name, experiment.examples) for name in experiment.tasks
+        }
         network = TextClassifier(experiment.encoder, 1)
         self.encoder_sha256 = base_sha256(network, [f"encoder.{n}" for n, _ in network.encoder.named_parameters()])
         self._journals = {name: Journal(folder, self._fingerprint(name), NAMES) for name in experiment.tasks}
@@ -137,7 +114,7 @@ class _Plan:
         for journal in self._journals.values():
             journal.read()
 
-    def missing(self, runs: Iterable[_Run]) -> list[_Run]:
+    def missing(self, runs: Iterable[Run]) -> list[Run]:
         """Those without a row."""
         return [run for run in runs if not self._journals[run.task].has([run.key])]
 
@@ -145,7 +122,7 @@ class _Plan:
         """Whether nothing is left to run."""
         return not self.missing(self.search()) and not self.missing(self.chosen())
 
-    def search(self) -> list[_Run]:
+    def search(self) -> list[Run]:
         """Every learning rate with the first seed."""
         return [
             self._run(task, method, factor, self.experiment.seeds[0])
@@ -154,7 +131,7 @@ class _Plan:
             for factor in self.experiment.search
         ]
 
-    def chosen(self) -> list[_Run]:
+    def chosen(self) -> list[Run]:
         """Every seed with the learning rate that was best on validation examples; of equals, the first."""
         return [
             self._run(task, method, self._best_factor(task, method), seed)
@@ -168,12 +145,22 @@ class _Plan:
 
         def validation(factor: float) -> float:
             runs = [self._run(each, method, factor, first) for each in tasks]
-            return sum(self._journals[run.task].rows[run.key]["validation"] for run in runs) / len(runs)
+            mean = sum(self._journals[run.task].rows[run.key]["validation"] for run in runs) / len(runs)
+            return -math.inf if math.isnan(mean) else mean
 
         return max(self.experiment.search, key=validation)
 
-    def _run(self, task: str, method: str, factor: float, seed: int) -> _Run:
-        return _Run(
+    def tell_ends(self) -> None:
+        """Names the methods whose best learning rate is the least or the largest of three or more that were tried."""
+        search, together = self.experiment.search, self.experiment.search_tasks
+        for task, method in product(self.experiment.tasks[: 1 if together else None], self.experiment.methods):
+            best = self._best_factor(task, method)
+            if len(search) > 2 and best in (min(search), max(search)):
+                where = ", ".join(together or (task,))
+                notice(f"{method} on {where}: the best learning rate is an end of `search`, {best:g} times its own")
+
+    def _run(self, task: str, method: str, factor: float, seed: int) -> Run:
+        return Run(
             experiment=self.experiment,
             task=task,
             method=method,
@@ -194,9 +181,14 @@ class _Plan:
         write_table(self.folder / "summary.csv", summary)
         return table, summary
 
+    def stream(self) -> list[Run]:
+        """Those whose deltas `stream.csv` needs: of diff pruning, where it takes part and has not diverged."""
+        runs = [run for run in self.chosen() if run.method == "diff" and run.seed == self.experiment.seeds[0]]
+        return [run for run in runs if not math.isnan(self._journals[run.task].rows[run.key]["validation"])]
+
     def write_stream(self) -> None:
         """Writes `stream.csv` where diff pruning takes part."""
-        runs = [run for run in self.chosen() if run.method == "diff" and run.seed == self.experiment.seeds[0]]
+        runs = self.stream()
         if runs:
             rows = [self._journals[run.task].rows[run.key] for run in runs]
             files = {run.task: run.delta_path for run in runs}
@@ -204,46 +196,10 @@ class _Plan:
             write_table(self.folder / "stream.csv", stream)
 
 
-@lru_cache(maxsize=8)
-def _prepared(encoder: str, task: str, examples: int) -> Prepared:
-    return prepare(encoder, task, examples)
-
-
-def prepared_task(experiment: TaskExperiment, task: str) -> Prepared:
-    """A task's tokens; kept for the runs that follow in this process."""
-    return _prepared(experiment.encoder, task, experiment.examples)
-
-
-def _compute(runs: Sequence[_Run], workers: int) -> int:
+def _compute(runs: Sequence[Run], workers: int) -> int:
     if not runs:
         return 0
     with Workers(min(workers, len(runs))) as pool:
-        for _ in tqdm(pool.spread(_compute_run, runs), total=len(runs), desc="runs", unit="run", disable=None):
+        for _ in tqdm(pool.spread(compute_run, runs), total=len(runs), desc="runs", unit="run", disable=None):
             pass
     return len(runs)
-
-
-def _compute_run(run: _Run) -> None:
-    """Computes a row and appends it to the journal."""
-    prepared = prepared_task(run.experiment, run.task)
-    start = time.perf_counter()
-    with PeakMemory() as memory:
-        network, adapted = adapt(run.experiment, prepared, run.method, learning_rate=run.learning_rate, seed=run.seed)
-    seconds = time.perf_counter() - start
-    metric, adapter = prepared.task.metric, adapted.adapter
-    validation, _ = evaluate(network, metric, prepared.validation, adapter)
-    score, outputs = evaluate(network, metric, prepared.test, adapter)
-    if adapted.delta is not None:
-        write_delta(run.delta_path, adapted.delta)
-    predicted = outputs.argmax(1) if prepared.task.labels else outputs[:, 0]
-    row: Row = dict(zip(NAMES, run.key, strict=True)) | {
-        "metric": metric,
-        "validation": validation,
-        "score": score,
-        "values": adapted.values,
-        "task_bytes": adapted.bytes,
-        "peak_memory_mib": memory.bytes / 2**20,
-        "train_seconds": seconds,
-        "predicted": predicted.tolist(),
-    }
-    Journal(run.folder, run.fingerprint, NAMES).append([row])

@@ -29,7 +29,7 @@ def render(folder: Path) -> list[Path]:
     with mpl.rc_context(RC):
         summary = _read(folder / "summary.csv", ["method"], [])
         if "task" in summary.columns:
-            _check(folder / "summary.csv", summary, ["metric"], _TASK_NUMBERS)
+            _check(folder / "summary.csv", summary, ["metric", "task_bytes"], _TASK_NUMBERS)
             figures["task_scores"] = _scores_figure(summary)
         else:
             _check(folder / "summary.csv", summary, ["persons", "seen", "control"], _SUMMARY_NUMBERS)
@@ -43,10 +43,10 @@ def render(folder: Path) -> list[Path]:
         return [_save(figure, folder, name) for name, figure in figures.items()]
 
 
-# Columns that are empty where a row is what the others are compared with.
+# Columns that are empty where a row is what the others are compared with, or training diverged.
 _PAIRED = [f"minus_{reference}{end}" for reference in ("full", "diff") for end in ("", "_low", "_high")]
-_EMPTY = {name: [""] for name in ("wilcoxon_p", "ppp_minus_this", *_PAIRED)}
-_TASK_NUMBERS = ["score", "score_low", "score_high", "task_bytes"]
+_EMPTY = {name: [""] for name in ("wilcoxon_p", "ppp_minus_this", "task_bytes", *_PAIRED)}
+_TASK_NUMBERS = ["score", "score_low", "score_high"]
 _SUMMARY_NUMBERS = ["budget", "macs_fraction", "n", "people", "accuracy", "accuracy_low", "accuracy_high"]
 _REMEDY = "run `pppl compare` with the same --out again, it rewrites the tables from its journal"
 

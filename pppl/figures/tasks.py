@@ -1,5 +1,7 @@
 """Scores of ways to adapt an encoder, and what is stored as tasks come."""
 
+from math import isnan
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -33,7 +35,9 @@ def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _size(count: float) -> str:
-    """Bytes in MB or kB, two digits."""
+    """Bytes in MB or kB, two digits; unknown where no training came to its end."""
+    if isnan(count):
+        return "diverged"
     return f"{count / 1e6:.2g} MB" if count >= 1e5 else f"{count / 1e3:.2g} kB"
 
 

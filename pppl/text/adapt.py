@@ -83,8 +83,7 @@ def adapt(
         rate=experiment.rate,
         seed=seed,
         compiled=experiment.compiled,
-        epochs=experiment.epochs_on(prepared.name),
-        steps=len(trainer.batches),
+        steps=experiment.epochs_on(prepared.name) * trainer.epoch,
         train=trainer.train,
         each_gradient=trainer.each_gradient,
     )
@@ -105,11 +104,13 @@ class _Trainer:
     def __init__(self, experiment: TaskExperiment, prepared: Prepared, network: TextClassifier, seed: int):
         self.experiment, self.network = experiment, network
         self.tokens, self.seed = prepared.train, seed
-        self.batches = _Shuffled(prepared.train, experiment.batch_size, seed)
+        self.epoch = math.ceil(len(prepared.train.rows) / experiment.batch_size)  # in steps
+        self._batches = _shuffled(prepared.train, experiment.batch_size, seed)
         self.loss = _squared if not prepared.task.labels else F.cross_entropy
 
-    def train(self, adapter: Adapter, epochs: int) -> None:
-        train_task(self.network, self.loss, adapter, self.batches, epochs=epochs, precision=self.experiment.precision)
+    def train(self, adapter: Adapter, steps: int) -> None:
+        following = _Following(self._batches, steps)
+        train_task(self.network, self.loss, adapter, following, epochs=1, precision=self.experiment.precision)
 
     def each_gradient(self, after: Callable[[], None]) -> None:
         device = next(self.network.parameters()).device
@@ -124,15 +125,24 @@ def _squared(predictions: Tensor, targets: Tensor) -> Tensor:
     return F.mse_loss(predictions[:, 0], targets)
 
 
-class _Shuffled:
-    """Batches in an order of their own for every epoch."""
+_Batch = tuple[dict[str, Tensor], Tensor]
 
-    def __init__(self, tokens: Tokens, size: int, seed: int):
-        self.tokens, self.size = tokens, size
-        self._random = np.random.default_rng(seed)
+
+def _shuffled(tokens: Tokens, size: int, seed: int) -> Iterator[_Batch]:
+    """Batches without end, in an order of their own for every epoch."""
+    random = np.random.default_rng(seed)
+    while True:
+        yield from tokens.batches(size, seed=int(random.integers(2**31)))
+
+
+class _Following:
+    """So many batches that come next."""
+
+    def __init__(self, batches: Iterator[_Batch], count: int):
+        self.batches, self.count = batches, count
 
     def __len__(self) -> int:
-        return math.ceil(len(self.tokens.rows) / self.size)
+        return self.count
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        return self.tokens.batches(self.size, seed=int(self._random.integers(2**31)))
+    def __iter__(self) -> Iterator[_Batch]:
+        return islice(self.batches, self.count)

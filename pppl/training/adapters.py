@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ..diff import FixedDiff, RelaxedDiff
+from ..errors import Diverged
 
 
 class Adapter(Protocol):
@@ -37,8 +38,9 @@ class Dense:
         """Nothing to do."""
 
     def step(self, scale: float) -> None:
-        """AdamW on clipped gradients."""
-        nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        """AdamW on clipped gradients. Raises `Diverged` where they are not finite."""
+        if not bool(nn.utils.clip_grad_norm_(self.parameters, self.clip).isfinite()):
+            raise Diverged("gradients")
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate * scale
         self.optimizer.step()

@@ -1,6 +1,8 @@
 """Comparisons of ways to adapt an encoder, on a tiny BERT and tasks of sixty sentences."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -207,10 +209,47 @@ def test_compiling_without_a_compiler(experiment: TaskExperiment, tmp_path: Path
         compare_tasks(experiment.replace(compiled=True), tmp_path)
 
 
-def test_a_delta_that_is_gone_is_named(experiment: TaskExperiment, results: Path, tmp_path: Path):
+def test_a_delta_that_is_gone_is_learnt_again(experiment: TaskExperiment, results: Path, tmp_path: Path):
     (tmp_path / "journal.jsonl").write_bytes((results / "journal.jsonl").read_bytes())
-    with pytest.raises(UserError, match=r"deltas.*diff-.*safetensors is truncated or no delta file"):
-        compare_tasks(experiment, tmp_path)
+    compare_tasks(experiment, tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["runs_computed"] == len(experiment.tasks)
+    assert (tmp_path / "stream.csv").read_bytes() == (results / "stream.csv").read_bytes()
+
+
+def test_deltas_of_two_rates_live_in_one_folder(experiment: TaskExperiment, tmp_path: Path):
+    one = experiment.replace(tasks=experiment.tasks[:1], methods=["diff"], search=[1.0], seeds=[0])
+    for rate in (0.005, 0.1, 0.005):
+        compare_tasks(one.replace(rate=rate), tmp_path)
+        table, stream = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("table", "stream"))
+        assert stream["task_bytes"].tolist() == table["task_bytes"].tolist()
+
+
+@pytest.mark.parametrize("method", ["full", "gradient_mask", "diff"])
+def test_a_run_that_diverges_is_a_row_and_no_end(
+    experiment: TaskExperiment, method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    one = experiment.replace(tasks=experiment.tasks[:1], methods=[method], search=[1e36, 1.0], seeds=[0])
+    summary = compare_tasks(one, tmp_path)
+    assert f"{method} on {one.tasks[0]} diverged at a learning rate of" in capsys.readouterr().err
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert table["validation"].isna().tolist() == [True, False]
+    assert table["chosen"].tolist() == [False, True]
+    assert summary["score"].tolist() == pytest.approx([table["score"].iloc[1]])
+    hopeless = compare_tasks(one.replace(search=[1e36]), tmp_path)
+    assert hopeless["score"].tolist() == pytest.approx([table["score"].iloc[0]]), "it always says the same"
+
+
+def test_memory_does_not_depend_on_what_ran_before(experiment: TaskExperiment, tmp_path: Path):
+    """In a new process. Nor is it more for a few values than for all: the encoder is in memory once."""
+    path, out = tmp_path / "tasks.yaml", tmp_path / "out"
+    path.write_text(
+        f"tasks: ['{experiment.tasks[0]}']\nmethods: [full, lora]\nsearch: [1.0]\nseeds: [0, 1]\nepochs: 2\n"
+    )
+    command = [sys.executable, "-m", "pppl", "tasks", str(path), "--out", str(out), "--workers", "1"]
+    subprocess.run(command, check=True, capture_output=True)
+    peaks = pd.read_csv(out / "table.csv").pivot(index="method", columns="seed", values="peak_memory_mib")
+    assert peaks[0].to_dict() == pytest.approx(peaks[1].to_dict(), rel=0.1)
+    assert peaks.loc["lora", 0] < 0.6 * peaks.loc["full", 0]
 
 
 def test_peak_memory_is_what_came_to_it():

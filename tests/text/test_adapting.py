@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -53,13 +54,14 @@ def test_every_method_learns_within_its_rate(method: str, encoder: str, examples
     network, tokens = TextClassifier(encoder, 2), Tokens(encoder, examples)
     start = {name: value.clone() for name, value in network.state_dict().items()}
     total = sum(parameter.numel() for parameter in network.encoder.parameters())
+    batches = (batch for epoch in count() for batch in tokens.batches(16, seed=epoch))
 
-    def train(adapter: Adapter, epochs: int) -> None:
-        for epoch in range(epochs):
-            for inputs, targets in tokens.batches(16, seed=epoch):
-                adapter.sample()
-                F.cross_entropy(network(inputs), targets).backward()
-                adapter.step(1 - epoch / epochs)
+    def train(adapter: Adapter, steps: int) -> None:
+        for step in range(steps):
+            inputs, targets = next(batches)
+            adapter.sample()
+            F.cross_entropy(network(inputs), targets).backward()
+            adapter.step(1 - step / steps)
 
     def each_gradient(after: Callable[[], None]) -> None:
         for inputs, targets in tokens.batches(16, seed=0):
@@ -67,7 +69,7 @@ def test_every_method_learns_within_its_rate(method: str, encoder: str, examples
             after()
 
     rates = {"learning_rate": 2e-2, "head_rate": 1e-2, "rate": 0.004}
-    setting = Setting(**rates, seed=0, compiled=False, epochs=25, steps=3, train=train, each_gradient=each_gradient)
+    setting = Setting(**rates, seed=0, compiled=False, steps=75, train=train, each_gradient=each_gradient)
     adapted = METHODS[method].adapt(network, setting)
     logits, targets = outputs(network, tokens.batches(16), adapted.adapter)
     assert (logits.argmax(1) == targets).float().mean() > 0.85
