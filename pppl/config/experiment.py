@@ -184,7 +184,9 @@ class Diff:
     - `rates`: fractions of the parameters that differ. The first is that of method `diff`, any other makes a method
       `diff@RATE` of its own.
     - `penalty`: lambda, the price of one difference in the first stage.
-    - `steps`, `learning_rate`, `gate_rate`: of the first stage, in which gates choose.
+    - `steps`, `learning_rate`: of the first stage, in which gates choose. `gates_way`: how far it can move a gate's
+      log_alpha, which begins at 5; a gate is no longer whole below 1.6 and closed below 0. Where the way is shorter,
+      magnitudes alone choose.
     - `fixed_steps`, `fixed_learning_rate`: of the second, in which the chosen are trained on.
     """
 
@@ -192,7 +194,7 @@ class Diff:
     penalty: float = 1.25e-7
     steps: int = 20
     learning_rate: float = 1e-2
-    gate_rate: float = 0.1
+    gates_way: float = 12.0
     fixed_steps: int = 20
     fixed_learning_rate: float = 1e-2
 
@@ -204,7 +206,7 @@ class Diff:
         require(self.penalty >= 0, f"diff.penalty is {self.penalty}: 0 or more")
         for name in ("steps", "fixed_steps"):
             require(getattr(self, name) >= 1, f"diff.{name} is {getattr(self, name)}: at least 1")
-        for name in ("learning_rate", "gate_rate", "fixed_learning_rate"):
+        for name in ("learning_rate", "gates_way", "fixed_learning_rate"):
             require(getattr(self, name) > 0, f"diff.{name} is {getattr(self, name)}: more than 0")
 
 

@@ -1,7 +1,7 @@
 """A task's difference to a shared base, and the hash that tells which base."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -19,7 +19,7 @@ class Delta:
     - `positions`: per parameter, ascending, `(K_t,)` int64; those without a difference may be left out.
     - `values`: what is added there, `(K_t,)`.
     - `state`: dense parameters and buffers (batch statistics) that the task has for its own.
-    - `base_sha256`: `base_sha256` of the network that it belongs to.
+    - `base_sha256`: `base_sha256` of the network that it belongs to, without what `state` holds.
     - `metadata`: of the task, such as its name and labels.
     """
 
@@ -72,11 +72,16 @@ def delta_of(
     )
 
 
-def base_sha256(module: nn.Module, names: Sequence[str]) -> str:
-    """Hash of the named parameters: names, dtypes, shapes and bytes. Tasks may differ in all others."""
-    digest = hashlib.sha256()
-    for name in sorted(names):
-        values = module.get_parameter(name).detach().cpu().contiguous()
+def base_sha256(module: nn.Module, *, own: Iterable[str] = ()) -> str:
+    """Hash of the parameters and buffers: names, dtypes, shapes and bytes.
+
+    **Arguments:**
+
+    - `own`: those that a task has for its own, such as a head, and that may be anything.
+    """
+    digest, state = hashlib.sha256(), module.state_dict()
+    for name in sorted(state.keys() - set(own)):
+        values = state[name].detach().cpu().contiguous()
         digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
         digest.update(values.view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -136,10 +136,14 @@ class DeltaFile:
         for _ in self.windows():
             pass
 
+    @property
+    def own(self) -> list[str]:
+        """Names of the dense parameters and buffers that it brings."""
+        return [key.removeprefix("state.") for key in sorted(set(self._file.keys()) - _OWN)]
+
     def state(self) -> dict[str, Tensor]:
         """Dense parameters and buffers, by name."""
-        keys = sorted(set(self._file.keys()) - _OWN)
-        return {key.removeprefix("state."): self._file.get_tensor(key) for key in keys}
+        return {name: self._file.get_tensor(f"state.{name}") for name in self.own}
 
     def read(self) -> Delta:
         """All of it."""

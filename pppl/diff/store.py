@@ -37,12 +37,12 @@ class DeltaStore:
     def __init__(self, module: nn.Module, *, dense: Sequence[str] = (), frozen: Sequence[str] = ()):
         of = roles(module, dense=dense, frozen=frozen)
         self.module, self.flat = module, Flat(module, of.diff)
-        self.base_sha256 = base_sha256(module, [*of.diff, *of.frozen])
         self.applied: str | None = None
         self._tasks: dict[str, _Task] = {}
         self._own = {name: module.get_parameter(name).data for name in of.dense} | dict(module.named_buffers())
         self._own_base = {name: tensor.detach().clone() for name, tensor in self._own.items()}
         self._dense = set(of.dense)
+        self._sha256: dict[frozenset[str], str] = {}
 
     @property
     def names(self) -> list[str]:
@@ -51,7 +51,18 @@ class DeltaStore:
 
     def add(self, name: str, file: DeltaFile) -> None:
         """Reads a task's delta. Raises `UserError`, and changes nothing, where it does not fit the base."""
-        file.check(self.base_sha256)
+        applied = self.applied
+        self.revert()
+        try:
+            self._check(file)
+            self._tasks[name] = self._read(file)
+        finally:
+            if applied is not None:
+                self.apply(applied)
+
+    def _check(self, file: DeltaFile) -> None:
+        own = self._dense | set(file.own)
+        file.check(self._base_sha256(frozenset(own)))
         for parameter, shape in file.shapes.items():
             slot = self.flat.slots.get(parameter)
             if slot is None or slot.shape != shape:
@@ -59,11 +70,12 @@ class DeltaStore:
         state = file.state()
         for key, tensor in state.items():
             self._check_own(file, key, tensor)
-        applied = self.applied
-        self.revert()
-        self._tasks[name] = self._read(file, state)
-        if applied is not None:
-            self.apply(applied)
+        self._check_heads(file, state)
+
+    def _base_sha256(self, own: frozenset[str]) -> str:
+        if own not in self._sha256:
+            self._sha256[own] = base_sha256(self.module, own=own)
+        return self._sha256[own]
 
     def apply(self, name: str) -> None:
         """Makes the module the task's; from one task to another is a swap."""
@@ -98,7 +110,11 @@ class DeltaStore:
 
     def _set(self, state: Mapping[str, Tensor]) -> None:
         for name, tensor in state.items():
-            self._owner(name).data = tensor
+            owner = self._owner(name)
+            if owner.shape == tensor.shape:
+                owner.data.copy_(tensor)
+            else:  # not the tensor itself: what trains the module would train the store's
+                owner.data = tensor.clone()
 
     def _owner(self, name: str) -> Tensor:
         return self.module.get_parameter(name) if name in self._dense else self.module.get_buffer(name)
@@ -107,12 +123,22 @@ class DeltaStore:
         own = self._own.get(name)
         if own is None:
             raise unknown(f"tensor of {file.path}", name, self._own)
-        # A head may have another number of classes; a buffer means nothing in another shape.
-        fits = tensor.dim() == own.dim() if name in self._dense else tensor.shape == own.shape
-        if tensor.dtype != own.dtype or not fits:
+        # A head may have another number of classes, its first dimension; a buffer means nothing in another shape.
+        fits = tensor.dim() == own.dim() > 0 and tensor.shape[1:] == own.shape[1:] and name in self._dense
+        if tensor.dtype != own.dtype or not (fits or tensor.shape == own.shape):
             raise UserError(f"{file.path}: {name} is {tensor.dtype} {tuple(tensor.shape)}, which the base cannot take")
 
-    def _read(self, file: DeltaFile, state: Mapping[str, Tensor]) -> _Task:
+    def _check_heads(self, file: DeltaFile, state: Mapping[str, Tensor]) -> None:
+        """All parameters of a dense module have one number of classes."""
+        shapes = {name: state.get(name, self._own_base[name]).shape for name in self._dense}
+        changed = {name for name, shape in shapes.items() if shape != self._own_base[name].shape}
+        for name, shape in shapes.items():
+            module = name.rpartition(".")[0]
+            for other in changed:
+                if other.rpartition(".")[0] == module and shapes[other][0] != (shape[0] if shape else None):
+                    raise UserError(f"{file.path}: {other} is {tuple(shapes[other])}, but {name} is {tuple(shape)}")
+
+    def _read(self, file: DeltaFile) -> _Task:
         positions: list[list[Tensor]] = [[] for _ in self.flat.parts]
         values: list[list[Tensor]] = [[] for _ in self.flat.parts]
         for name, where, what in file.windows():
@@ -128,5 +154,5 @@ class DeltaStore:
             positions=indices,
             values=[torch.cat([p.new_empty(0), *parts]) for p, parts in zip(self.flat.parts, values, strict=True)],
             base=[part.view(-1)[index] for part, index in zip(self.flat.parts, indices, strict=True)],
-            state={name: tensor.to(self.flat.device) for name, tensor in state.items()},
+            state={name: tensor.to(self.flat.device) for name, tensor in file.state().items()},
         )

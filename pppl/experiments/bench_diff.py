@@ -123,8 +123,8 @@ def _bytes(paired_ratio: Ratio) -> Iterator[Measured]:
     state = copy.deepcopy(network.state_dict())
     with tempfile.TemporaryDirectory() as folder:
         shira, masks = _shira(Path(folder))
-        names = roles(network, dense=["head.*"]).diff
-        sha256, flat = base_sha256(network, names), Flat(network, names)
+        of = roles(network, dense=["head.*"])
+        sha256, flat = base_sha256(network, own=of.dense), Flat(network, of.diff)
         delta = Delta(
             shapes={name: slot.shape for name, slot in flat.slots.items()},
             positions=masks,

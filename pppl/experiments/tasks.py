@@ -99,7 +99,7 @@ class _Plan:
             name: prepared_task(experiment.encoder, name, experiment.examples) for name in experiment.tasks
         }
         network = TextClassifier(experiment.encoder, 1)
-        self.encoder_sha256 = base_sha256(network, [f"encoder.{n}" for n, _ in network.encoder.named_parameters()])
+        self.encoder_sha256 = base_sha256(network.encoder)
         self._journals = {name: Journal(folder, self._fingerprint(name), NAMES) for name in experiment.tasks}
 
     def _fingerprint(self, task: str) -> str:

@@ -230,8 +230,8 @@ def _taken_back(flat: Flat, base: list[Tensor]) -> Tensor:
 
 
 def _flat(network: TextClassifier) -> tuple[Flat, str]:
-    names = roles(network, dense=["head.*"]).diff
-    return Flat(network, names), base_sha256(network, names)
+    of = roles(network, dense=["head.*"])
+    return Flat(network, of.diff), base_sha256(network, own=of.dense)
 
 
 def _gathered(network: TextClassifier, setting: Setting, flat: Flat, function: Callable[[Tensor], Tensor]) -> Tensor:

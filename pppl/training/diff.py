@@ -27,8 +27,7 @@ def learn_delta(
     **Returns:** a copy of `network` with the difference, in evaluation mode; the difference; and the samples seen.
     """
     tuned = copy.deepcopy(network).eval()  # evaluation mode: a few samples make poor batch statistics
-    names = [name for name, _ in tuned.named_parameters()]
-    flat = Flat(tuned, names)
+    flat = Flat(tuned, [name for name, _ in tuned.named_parameters()])
 
     def train(adapter: Adapter, steps: int) -> None:
         for step in range(steps):
@@ -38,10 +37,10 @@ def learn_delta(
 
     with torch.enable_grad():
         relaxed = RelaxedDiff(flat, structured=structured, penalty=diff.penalty, seed=support.seed)
-        train(Relaxed(relaxed, learning_rate=diff.learning_rate, gate_rate=diff.gate_rate), diff.steps)
+        gate_rate = diff.gates_way / diff.steps
+        train(Relaxed(relaxed, learning_rate=diff.learning_rate, gate_rate=gate_rate), diff.steps)
         positions = top_positions(relaxed.importance(), flat, rate)
         fixed = FixedDiff(flat, positions, relaxed.difference().view(-1)[positions])
         train(Fixed(fixed, learning_rate=diff.fixed_learning_rate), diff.fixed_steps)
-    sha256 = base_sha256(network, names)
-    delta = delta_of(flat, positions, fixed.values, state={}, base_sha256=sha256)
+    delta = delta_of(flat, positions, fixed.values, state={}, base_sha256=base_sha256(network))
     return tuned.requires_grad_(True), delta, (diff.steps + diff.fixed_steps) * len(support.x)

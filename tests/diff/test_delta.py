@@ -36,7 +36,8 @@ def trained(
     """Writes the file of a task trained in its own way; returns the base and the task's weights."""
     module, x, y = make(dtype)
     of = roles(module, dense=["head.*"])
-    sha256, base = base_sha256(module, of.diff), copy.deepcopy(module)
+    own = {name: module.get_parameter(name) for name in of.dense} | dict(module.named_buffers())
+    sha256, base = base_sha256(module, own=own), copy.deepcopy(module)
     flat = Flat(module, of.diff)
     torch.manual_seed(seed)
     fixed = FixedDiff(flat, top_positions(torch.rand(flat.blocks, 256), flat, rate))
@@ -47,7 +48,6 @@ def trained(
         fixed.gather()
         optimizer.step()
         fixed.scatter()
-    own = {name: module.get_parameter(name) for name in of.dense} | dict(module.named_buffers())
     delta = delta_of(flat, fixed.positions, fixed.values, state=own, base_sha256=sha256, metadata={"seed": str(seed)})
     write_delta(path, delta, torch.float64 if dtype == torch.float64 else torch.float32)
     return base, bits(module)
@@ -135,7 +135,7 @@ def test_any_delta_comes_back_and_any_base_too(
     torch.manual_seed(seed)
     module = nn.ParameterDict({f"p{i}": nn.Parameter(torch.randn(shape).to(dtype)) for i, shape in enumerate(shapes)})
     before, names = bits(module), [name for name, _ in module.named_parameters()]
-    sha256, flat = base_sha256(module, names), Flat(module, names)
+    sha256, flat = base_sha256(module), Flat(module, names)
     positions = top_positions(torch.rand(flat.blocks, 256), flat, density)
     delta = delta_of(flat, positions, torch.randn(len(positions)), state={}, base_sha256=sha256)
     path = tmp_path_factory.getbasetemp() / "any"

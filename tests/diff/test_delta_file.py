@@ -27,11 +27,11 @@ def base() -> Tied:
 
 @pytest.fixture
 def path(base: Tied, tmp_path: Path) -> Path:
-    names = roles(base, dense=["head.*"]).diff
-    sha256, flat = base_sha256(base, names), Flat(base, names)
+    flat = Flat(base, roles(base, dense=["head.*"]).diff)
     positions = top_positions(torch.rand(flat.blocks, 256, generator=torch.Generator().manual_seed(0)), flat, 0.1)
     own = {"head.weight": torch.zeros(5, 20), "head.bias": torch.zeros(5), "norm.running_mean": torch.ones(20)}
-    delta = delta_of(flat, positions, torch.ones(len(positions)), state=own, base_sha256=sha256, metadata={"task": "x"})
+    sha256, values = base_sha256(base, own=own), torch.ones(len(positions))
+    delta = delta_of(flat, positions, values, state=own, base_sha256=sha256, metadata={"task": "x"})
     write_delta(tmp_path / "task.safetensors", delta, torch.float16)
     return tmp_path / "task.safetensors"
 
@@ -64,6 +64,49 @@ def test_values_that_no_file_holds(path: Path):
     delta = DeltaFile(path).read()
     with pytest.raises(UserError, match=r"cannot hold values of torch.int8: choose float32"):
         write_delta(path, delta, torch.int8)
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"head.weight": torch.zeros(5, 20)}, r"head.weight is \(5, 20\), but head.bias is \(3,\)"),
+        ({"head.weight": torch.zeros(5, 20), "head.bias": torch.zeros(4)}, r"head.\w+ is .*, but head.\w+ is"),
+        ({"head.weight": torch.zeros(3, 7)}, r"head.weight is torch.float32 \(3, 7\), which the base cannot take"),
+        ({"norm.running_mean": torch.zeros(21)}, r"running_mean is .* \(21,\), which the base cannot take"),
+    ],
+)
+def test_own_tensors_that_do_not_fit(path: Path, base: Tied, own: dict[str, Tensor], message: str):
+    flat = Flat(base, roles(base, dense=["head.*"]).diff)
+    none, heads = torch.empty(0, dtype=torch.int64), ["head.weight", "head.bias"]
+    sha256 = base_sha256(base, own=[*heads, *own])
+    write_delta(path, delta_of(flat, none, torch.empty(0), state=own, base_sha256=sha256))
+    store = DeltaStore(base, dense=["head.*"])
+    with pytest.raises(UserError, match=message):
+        store.add("x", DeltaFile(path))
+    assert store.names == []
+
+
+def test_batch_statistics_that_a_task_does_not_bring_are_the_bases(path: Path, base: Tied):
+    base.norm.running_mean += 5  # which the file brings
+    DeltaStore(base, dense=["head.*"]).add("x", DeltaFile(path))
+    base.norm.running_var += 5  # which it does not
+    with pytest.raises(UserError, match=r"belongs to another base"):
+        DeltaStore(base, dense=["head.*"]).add("x", DeltaFile(path))
+
+
+def test_what_trains_an_applied_task_does_not_train_the_stores(path: Path, base: Tied):
+    store = DeltaStore(base, dense=["head.*"])
+    store.add("x", DeltaFile(path))
+    before = base.state_dict()["norm.running_mean"].clone()
+    for _ in range(2):
+        store.apply("x")
+        assert torch.equal(base.norm.running_mean, torch.ones(20))
+        assert not base.head.weight.any()
+        base.train()(torch.randn(8, 20))  # batch statistics move
+        base.head.weight.data += 1
+        store.revert()
+        assert torch.equal(base.norm.running_mean, before)
+        assert base.head.weight.shape == (3, 20)
 
 
 def test_a_file_of_another_base(path: Path, base: Tied):

@@ -43,8 +43,7 @@ def test_delta_is_exactly_what_was_learnt(network: nn.Module, support: Support, 
     assert delta.count == round(rate * size)
     assert samples == (Diff().steps + Diff().fixed_steps) * 12
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
-    names = [name for name, _ in network.named_parameters()]
-    assert delta.base_sha256 == base_sha256(network, names)
+    assert delta.base_sha256 == base_sha256(network)
     for name, parameter in network.named_parameters():
         expected = parameter.detach().clone().view(-1)
         if name in delta.positions:
@@ -59,7 +58,7 @@ def test_learning_rate_decays_to_the_last_step(network: nn.Module, support: Supp
     """After one step of the second stage, at the full rate, the next of two moves half as far, by Adam's sign."""
     moved: list[Tensor] = []
     for steps in (1, 2):
-        diff = Diff(steps=1, gate_rate=1e-9, learning_rate=1e-9, fixed_steps=steps, fixed_learning_rate=1e-4)
+        diff = Diff(steps=1, gates_way=1e-9, learning_rate=1e-9, fixed_steps=steps, fixed_learning_rate=1e-4)
         _, delta, _ = learn_delta(network, support, diff, rate=0.05, structured=True)
         moved.append(torch.cat([*delta.values.values()]).abs())
     assert moved[0].median().item() == pytest.approx(1e-4, rel=1e-3)
