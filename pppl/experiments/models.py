@@ -78,9 +78,9 @@ def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list
     ]
 
 
-def global_model(experiment: Experiment, dataset: IdentityDataset, seed: int, folder: Path) -> GlobalModel:
+def global_model(experiment: Experiment, dataset: IdentityDataset, seed: int, folder: str | Path) -> GlobalModel:
     """The global model of one seed, from the cache where it is there, else trained; `folder` receives the logs."""
-    networks = {r.kind: trained(r, experiment, dataset, folder)[0] for r in recipes(experiment, dataset, seed)}
+    networks = {r.kind: trained(r, experiment, dataset, Path(folder))[0] for r in recipes(experiment, dataset, seed)}
     full = cast(Backbone, networks.pop("full"))
     gated = {kind: cast(GatedNetwork, network) for kind, network in networks.items()}
     return GlobalModel(full=full, gated=gated, cost=CostModel(full, dataset.input_shape))
