@@ -81,6 +81,8 @@ class DeltaFile:
         self.path = Path(path)
         try:
             self._file = safetensors.safe_open(self.path, "pt")
+        except FileNotFoundError as error:
+            raise UserError(f"{path} is not there: name a delta file") from error
         except (OSError, safetensors.SafetensorError) as error:
             raise UserError(f"{path} is truncated or no delta file") from error
         header = self._file.metadata() or {}

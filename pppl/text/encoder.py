@@ -33,11 +33,12 @@ def _pretrained(kind: str, name: str, **options: Any) -> Any:
     if importlib.util.find_spec("transformers") is None:
         raise UserError("text needs the package transformers: run `pip install 'pppl[text]'`")
     import transformers
+    from safetensors import SafetensorError
 
     transformers.utils.logging.disable_progress_bar()
     try:
         return getattr(transformers, kind).from_pretrained(_folder(name), **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"cannot load encoder {name!r}: {reason}; name a folder, a model of the hub or minilm-l6"

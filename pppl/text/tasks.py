@@ -132,9 +132,9 @@ def _domains() -> tuple[str, ...]:
 
 def _clinc(name: str, domain: str, folder: Path) -> TextTask:
     origin = "CLINC150 (github.com/clinc/oos-eval)"
+    texts = [_text(folder / name, origin) for name in ("data_full.json", "domains.json")]
     try:
-        data = json.loads(_text(folder / "data_full.json", origin))
-        intents = json.loads(_text(folder / "domains.json", origin))
+        data, intents = map(json.loads, texts)
         labels = tuple(sorted(intents[domain] if domain else {label for _, label in data["train"]}))
         splits = [
             [(text, label) for text, label in data[part] if label in set(labels)] for part in ("train", "val", "test")
@@ -151,7 +151,7 @@ def _labelled(rows: Sequence[tuple[str, str]], labels: Sequence[str]) -> Example
 
 
 def _from_csv(path: Path) -> TextTask:
-    rows = list(csv.DictReader(io.StringIO(_text(path, "a file of yours"))))
+    rows = _rows(path)
     columns = set(rows[0]) if rows else set()
     for column in ("text", "label"):
         if column not in columns:
@@ -159,7 +159,7 @@ def _from_csv(path: Path) -> TextTask:
     labels = tuple(sorted({row["label"] for row in rows}))
     if len(labels) < 2:
         raise UserError(f"{path} has {len(labels)} labels: a task needs 2 at least")
-    texts = [tuple(row[key] or "" for key in ("text", "text2") if key in columns) for row in rows]
+    texts = [tuple(row[key] for key in ("text", "text2") if key in columns) for row in rows]
     every = Examples(texts=texts, targets=torch.tensor([labels.index(row["label"]) for row in rows]))
     if "split" not in columns:
         rest, test = _apart(every, seed=1)
@@ -176,6 +176,22 @@ def _from_csv(path: Path) -> TextTask:
     return TextTask(name=path.stem, metric="accuracy", labels=labels, **parts)
 
 
+def _rows(path: Path) -> list[dict[str, str]]:
+    reader = csv.DictReader(io.StringIO(_text(path, "a file of yours", newline=""), newline=""))
+    rows: list[dict[str, str]] = []
+    try:
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            if None in row or None in row.values():
+                raise UserError(f"{where}: not as many fields as the header has; put texts with commas into quotes")
+            if not row.get("label", "any"):
+                raise UserError(f"{where}: the label is empty; give one, or leave the row out")
+            rows.append(row)
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num + 1}: {error}") from error
+    return rows
+
+
 def _with_validation(name: str, metric: str, labels: tuple[str, ...], train: Examples, test: Examples) -> TextTask:
     rest, validation = _apart(train, seed=0)
     return TextTask(name=name, metric=metric, labels=labels, train=rest, validation=validation, test=test)
@@ -190,9 +206,10 @@ def _apart(examples: Examples, *, seed: int) -> tuple[Examples, Examples]:
     return examples.rows(sorted(order[count:])), examples.rows(sorted(order[:count]))
 
 
-def _text(path: Path, origin: str) -> str:
+def _text(path: Path, origin: str, *, newline: str | None = None) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig", newline=newline) as file:
+            return file.read()
     except FileNotFoundError as error:
         raise UserError(f"{path} is not there: put {origin} there (PPPL_DATA names another data folder)") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -109,6 +109,11 @@ def test_what_trains_an_applied_task_does_not_train_the_stores(path: Path, base:
         assert base.head.weight.shape == (3, 20)
 
 
+def test_a_file_that_is_not_there(tmp_path: Path):
+    with pytest.raises(UserError, match=r"none.safetensors is not there"):
+        DeltaFile(tmp_path / "none.safetensors")
+
+
 def test_a_file_of_another_base(path: Path, base: Tied):
     base.first.weight.data[0, 0] += 1
     store = DeltaStore(base, dense=["head.*"])

@@ -90,3 +90,21 @@ def test_every_method_learns_within_its_rate(method: str, encoder: str, examples
 def test_an_encoder_that_is_not_there(tmp_path: Path):
     with pytest.raises(UserError, match=r"cannot load encoder .*name a folder, a model of the hub or minilm-l6"):
         TextClassifier(str(tmp_path), 2)
+    make_encoder(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-50])
+    with pytest.raises(UserError, match=r"cannot load encoder .*ncomplete"):
+        TextClassifier(str(tmp_path), 2)
+
+
+def test_a_rank_that_no_layer_has(encoder: str):
+    setting = Setting(
+        **{"learning_rate": 1e-3, "head_rate": 1e-3, "rate": 0.9},
+        seed=0,
+        compiled=False,
+        steps=0,
+        train=lambda adapter, steps: None,
+        each_gradient=lambda after: None,
+    )
+    with pytest.raises(UserError, match=r"ShiraConfig of rank \d+: "):
+        METHODS["shira"].adapt(TextClassifier(encoder, 2), setting)

@@ -74,6 +74,8 @@ def test_a_table_of_ones_own(tmp_path: Path):
     assert (task.name, task.labels) == ("mine", ("no", "yes"))
     assert [len(part) for part in (task.train, task.validation, task.test)] == [41, 4, 5]
     assert ("Text,\n7",) in task.train.texts + task.validation.texts + task.test.texts
+    path.write_bytes(b"text,label\n" + b'"a\rb",x\r\nc,y\r\n' * 2)
+    assert ("a\rb",) in (task := load_task(str(path))).train.texts + task.validation.texts + task.test.texts
     _write(path, "text,text2,label,split", "a,b,x,train", "c,d,y,train", "e,,x,validation", "g,h,y,test")
     task = load_task(str(path))
     assert (task.train.texts, task.validation.texts) == ([("a", "b"), ("c", "d")], [("e", "")])
@@ -82,6 +84,10 @@ def test_a_table_of_ones_own(tmp_path: Path):
         (["text,label", "a,b"], "has 1 labels: a task needs 2"),
         (["text,label,split", "a,x,train", "b,y,tset"], "unknown split in .*mine.csv 'tset': did you mean 'test'"),
         (["text,label,split", "a,x,train", "b,y,train"], "has no rows whose split is test"),
+        (["text,label", "a,x", "only text"], "line 3: not as many fields as the header has"),
+        (["text,label", "a,x", "one, two,y"], "line 3: not as many fields as the header has"),
+        (["text,label", "a,x", "b,"], "line 3: the label is empty"),
+        (["text,label", "a,x", f"{'b' * 200_000},y"], "line 3: field larger than field limit"),
     ):
         _write(path, *rows)
         with pytest.raises(UserError, match=message):
@@ -97,6 +103,8 @@ def test_what_is_not_there_or_damaged(glue: Path):
     _write(glue / "RTE" / "train.tsv", "index\tsentence1\tsentence2\tlabel", "0\ta\tb\tmaybe")
     with pytest.raises(UserError, match=r"train.tsv is damaged .*maybe.*: fetch it again"):
         load_task("glue/RTE")
+    with pytest.raises(UserError, match=r"data_full.json is not there: put CLINC150"):
+        load_task("clinc150")
     with pytest.raises(UserError, match=r"nowhere.csv is not there"):
         load_task(str(glue / "nowhere.csv"))
 
