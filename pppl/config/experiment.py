@@ -196,7 +196,7 @@ class Diff:
     learning_rate: float = 1e-2
     gates_way: float = 12.0
     fixed_steps: int = 20
-    fixed_learning_rate: float = 1e-2
+    fixed_learning_rate: float = 3e-2
 
     def __post_init__(self) -> None:
         require(len(self.rates) > 0, "diff.rates is empty: name at least one")

@@ -31,7 +31,7 @@ from .units import Persons, Unit, Workbench
 from .workers import Workers, threads
 
 # Raised when a change makes rows of an earlier version differ from what would be computed now.
-_VERSION = "3"
+_VERSION = "4"
 
 
 def compare(experiment: Experiment, out: str | Path | None = None, *, workers: int = 1) -> pd.DataFrame:

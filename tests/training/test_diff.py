@@ -63,3 +63,14 @@ def test_learning_rate_decays_to_the_last_step(network: nn.Module, support: Supp
         moved.append(torch.cat([*delta.values.values()]).abs())
     assert moved[0].median().item() == pytest.approx(1e-4, rel=1e-3)
     assert moved[1].median().item() == pytest.approx(1.5e-4, rel=1e-2)
+
+
+@pytest.mark.parametrize("structured", [True, False])
+def test_gates_choose_and_not_magnitudes_alone(network: nn.Module, support: Support, structured: bool):
+    def chosen(diff: Diff) -> set[tuple[str, int]]:
+        _, delta, _ = learn_delta(network, support, diff, rate=0.05, structured=structured)
+        return {(name, place) for name, places in delta.positions.items() for place in places.tolist()}
+
+    default, by_magnitude, unpriced = (chosen(diff) for diff in (Diff(), Diff(gates_way=1e-6), Diff(penalty=0)))
+    assert len(default & by_magnitude) < 0.9 * len(default)
+    assert default != unpriced, "what a difference costs has a say"
