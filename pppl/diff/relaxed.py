@@ -132,15 +132,17 @@ class RelaxedDiff:
 
     def difference(self) -> Tensor:
         """z * w with the gates without noise, `(blocks, BLOCK)`."""
-        group = self._of_blocks(evaluation_gate(self.group_log_alpha))
-        return torch.cat([self._difference(rows, group) for rows, _ in self._stripes()])
+        group, out = self._of_blocks(evaluation_gate(self.group_log_alpha)), torch.empty_like(self.w)
+        for rows, _ in self._stripes():
+            out[rows] = self._difference(rows, group)
+        return out
 
     def importance(self) -> Tensor:
         """P(z > 0) |w|, `(blocks, BLOCK)`: what a projection ranks by. It still tells apart what gates have closed."""
-        group = self._of_blocks(open_probability(self.group_log_alpha))
-        return torch.cat(
-            [open_probability(self.log_alpha[rows]) * group[rows] * self.w[rows].abs() for rows, _ in self._stripes()]
-        )
+        group, out = self._of_blocks(open_probability(self.group_log_alpha)), torch.empty_like(self.w)
+        for rows, _ in self._stripes():
+            out[rows] = open_probability(self.log_alpha[rows]) * group[rows] * self.w[rows].abs()
+        return out
 
     def expected_count(self) -> float:
         """E[L0]: the number of differences that a sample keeps, on average."""

@@ -94,7 +94,12 @@ def _memory() -> Iterator[Measured]:
     peer = "the parameters' own size; full fine-tuning keeps 4, the public code of diff pruning 11"
     yield "diff: copies kept, counted", counted, peer, "<= 7"
     yield "diff: memory between steps", resident, "the parameters' own size, resident memory", "<= 7.25"
-    yield "diff: memory at its peak", peak, "the parameters' own size, with a step's weights and gradient", "<= 11"
+    yield (
+        "diff: memory at its peak",
+        peak,
+        "the parameters' own size, with a step's weights and gradient, or the projection",
+        "<= 11",
+    )
 
 
 def _measure_memory(connection: Any) -> None:
@@ -114,8 +119,9 @@ def _measure_memory(connection: Any) -> None:
     give_back()
     kept = [*flat.parts, *(value for value in vars(relaxed).values() if isinstance(value, Tensor)), *relaxed._moments]
     dense = [tensor.nbytes for tensor in kept if tensor.numel() == relaxed.w.numel()]
-    counted = sum(dense) / relaxed.w.nbytes
-    connection.send((counted, (resident("VmRSS") - before) / size, (resident("VmHWM") - before) / size))
+    counted, between = sum(dense) / relaxed.w.nbytes, resident("VmRSS") - before
+    top_positions(relaxed.importance(), flat, _RATE)
+    connection.send((counted, between / size, (resident("VmHWM") - before) / size))
 
 
 def _bytes(paired_ratio: Ratio) -> Iterator[Measured]:
