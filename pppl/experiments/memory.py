@@ -57,6 +57,7 @@ class PeakMemory:
     def __enter__(self) -> Self:
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
+            self._before = torch.cuda.memory_allocated()
         elif sys.platform == "linux":
             give_back()
             Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew (proc(5))
@@ -65,6 +66,6 @@ class PeakMemory:
 
     def __exit__(self, *_: object) -> None:
         if torch.cuda.is_available():
-            self.bytes = torch.cuda.max_memory_allocated()
+            self.bytes = torch.cuda.max_memory_allocated() - self._before
         elif sys.platform == "linux":
             self.bytes = resident("VmHWM") - self._before

@@ -169,6 +169,22 @@ def test_intervals_are_paired(experiment: TaskExperiment):
     assert lora["minus_diff_low"] == lora["minus_diff_high"] == 0, "the same predictions, whatever is drawn"
 
 
+def test_each_task_is_resampled_for_itself(experiment: TaskExperiment):
+    """Whether tasks fail on examples of the same number says nothing of their average."""
+    prepared = _prepared(experiment)
+    widths = []
+    for wrong in ((0, 0), (0, 1)):
+        rows = _rows(prepared, {"full": 1.0})
+        for row in rows:
+            place = wrong[experiment.tasks.index(str(row["task"]))]
+            predicted = np.array(row["predicted"])
+            predicted[place] = (predicted[place] + 1) % 2
+            row |= {"predicted": predicted.tolist(), "score": 1 - 1 / len(predicted)}
+        average = summarize_tasks(rows, prepared).iloc[-1]
+        widths.append(average["score_high"] - average["score_low"])
+    assert widths[0] == pytest.approx(widths[1], abs=1 / 12 + 1e-9)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
