@@ -6,7 +6,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 from .style import look, rank
 
-# In the table only: controls of the ablation without prototype loss, and the lesser form of diff pruning.
+# In the table only, as are further rates of diff pruning: controls of the ablation without prototype loss, and the
+# lesser form of diff pruning.
 _LEFT_OUT = {("gated", "population"), ("gated", "other"), ("gated", "random"), ("diff_elementwise", "")}
 
 
@@ -18,7 +19,8 @@ def accuracy_vs_macs(summary: pd.DataFrame, ax: Axes) -> Axes:
     - `summary`: rows of `summary.csv` for one protocol; the columns `method`, `control`, `budget`, `macs_fraction`,
       `accuracy`, `accuracy_low` and `accuracy_high` are read.
     """
-    methods = set(zip(summary["method"], summary["control"], strict=True)) - _LEFT_OUT
+    pairs = zip(summary["method"], summary["control"], strict=True)
+    methods = {(method, control) for method, control in pairs if "@" not in method} - _LEFT_OUT
     pruned = summary.loc[summary["budget"] < 1, "macs_fraction"].to_numpy(float)
     left, right = (float(pruned.min()) / 1.15, float(pruned.max()) * 1.15) if len(pruned) else (0.05, 1.0)
     for method, control in sorted(methods, key=lambda key: rank(*key)):

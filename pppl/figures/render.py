@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ..errors import UserError
 from ..files import output_folder, replacing
+from .accuracy_vs_bytes import accuracy_vs_bytes, has_rates
 from .accuracy_vs_macs import accuracy_vs_macs
 from .gates import gates
 from .style import RC, TEXT_WIDTH
@@ -20,8 +21,9 @@ from .tasks import storage, task_scores
 def render(folder: Path) -> list[Path]:
     """Draws what the tables of a folder tell.
 
-    `figures/accuracy_vs_macs` from `summary.csv` and `figures/gates` from `gates.csv` where that is there; of a
-    comparison on tasks, `figures/task_scores` from `summary.csv` and `figures/storage` from `stream.csv`.
+    `figures/accuracy_vs_macs` from `summary.csv`, `figures/accuracy_vs_bytes` where diff pruning has several rates, and
+    `figures/gates` from `gates.csv` where that is there; of a comparison on tasks, `figures/task_scores` from
+    `summary.csv` and `figures/storage` from `stream.csv`.
 
     **Returns:** the PNG files. Raises `UserError` where a table is missing or corrupted.
     """
@@ -34,6 +36,9 @@ def render(folder: Path) -> list[Path]:
         else:
             _check(folder / "summary.csv", summary, ["persons", "seen", "control"], _SUMMARY_NUMBERS)
             figures["accuracy_vs_macs"] = _accuracy_figure(summary)
+            if has_rates(summary):
+                _check(folder / "summary.csv", summary, [], ["artifact_bytes"])
+                figures["accuracy_vs_bytes"] = _bytes_figure(summary)
         if (folder / "gates.csv").exists():
             frame = _read(folder / "gates.csv", ["persons", "seen", "identity"], ["layer", "channel", "probability"])
             figures["gates"] = _gates_figure(frame)
@@ -114,7 +119,21 @@ def _accuracy_figure(summary: pd.DataFrame) -> Figure:
     for first, *_ in axes:
         first.set_ylabel("accuracy on the person's queries")
     handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, columnspacing=1.2)
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, columnspacing=1.2)
+    return figure
+
+
+def _bytes_figure(summary: pd.DataFrame) -> Figure:
+    panels = _panels(summary)
+    figure = Figure(figsize=(TEXT_WIDTH, 2.6 if len(panels) <= 3 else 4.6), layout="constrained")
+    axes = _grid(figure, len(panels))
+    for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
+        accuracy_vs_bytes(rows, ax)
+        ax.set_title(name)
+    for first, *_ in axes:
+        first.set_ylabel("accuracy on the queries")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 

@@ -43,6 +43,7 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("l1_finetune", ""): Look("L1 + fine-tuning", "#D55E00", "D", "-"),
     ("ppp+diff", ""): Look("PPP + diff pruning", "#332288", "p", "-"),
     ("diff", ""): Look("full + diff pruning", "#999933", "", "-."),
+    ("diff_elementwise", ""): Look("full + diff pruning, no groups", "#882255", "", ":"),
     ("ocap", ""): Look("OCAP", "#E69F00", "v", "-"),
     ("l1", ""): Look("L1", "#CC79A7", "P", "-"),
 }

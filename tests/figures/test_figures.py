@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from pppl.figures import accuracy_vs_macs, gates
+from pppl.figures import accuracy_vs_bytes, accuracy_vs_macs, gates
 from pppl.figures.render import _accuracy_figure
 from pppl.figures.style import LOOKS, look
 
@@ -51,6 +51,20 @@ def test_accuracy_is_drawn_where_the_table_says(summary: pd.DataFrame):
     np.testing.assert_allclose(np.asarray([s[:, 1] for s in bars.get_segments()], float), [[0.5, 0.65], [0.6, 0.75]])
     assert ax.get_xscale() == "log"
     assert "MACs" in ax.get_xlabel()
+
+
+def test_rates_of_diff_pruning_are_drawn_over_bytes_and_nowhere_else(summary: pd.DataFrame):
+    rates = {"diff": 3000, "diff@0.05": 40_000, "diff@0.001": 900, "diff_elementwise": 3100, "ppp+diff@0.05": 9}
+    common = {"control": "", "budget": 1.0, "macs_fraction": 1.0, "accuracy_low": 0.8, "accuracy_high": 0.9}
+    rows = [common | {"method": m, "artifact_bytes": size, "accuracy": 0.85} for m, size in rates.items()]
+    both = pd.concat([summary, pd.DataFrame(rows)])
+    ax = accuracy_vs_bytes(both, Figure().subplots())
+    handles, labels = ax.get_legend_handles_labels()
+    assert set(labels) == {"full + diff pruning", "full + diff pruning, no groups", "full network"}
+    line = handles[labels.index("full + diff pruning")].lines[0]
+    np.testing.assert_allclose(np.asarray(line.get_xdata(), float), [0.9, 3, 40])
+    _, labels = accuracy_vs_macs(both, Figure().subplots()).get_legend_handles_labels()
+    assert not [label for label in labels if "@" in label]
 
 
 def test_a_method_looks_the_same_everywhere_and_unlike_the_others():
