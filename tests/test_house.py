@@ -179,7 +179,7 @@ _MAY_IMPORT = {
     "gating": {"backbones"},
     "pruning": {"backbones", "errors"},
     "diff": {"errors", "files"},
-    "training": {"backbones", "data", "gating", "pruning", "diff", "config"},
+    "training": {"backbones", "data", "gating", "pruning", "diff", "config", "errors"},
     "text": {"data", "diff", "training", "config", "errors"},
     "config": {"errors", "reading"},
     "personalizers": {"backbones", "data", "gating", "pruning", "diff", "training", "config", "errors"},
