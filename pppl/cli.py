@@ -142,6 +142,22 @@ def _figures(options: argparse.Namespace, _: dict[str, Any]) -> None:
         print(path)
 
 
+def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    if options.action == "merge":
+        from .experiments.joining import merge
+        from .experiments.report import as_text
+
+        print(as_text(merge(options.folders, options.out)))
+        return
+    from .experiments.checking import check
+
+    wrong = [f"{folder}: {line}" for folder in options.folders for line in check(folder)]
+    if wrong:
+        print("\n".join(wrong))
+        raise UserError(f"{len(wrong)} findings; `pppl compare` with these settings and --out computes what is missing")
+    print("\n".join(f"{folder}: whole and current" for folder in options.folders))
+
+
 def _data(options: argparse.Namespace, _: dict[str, Any]) -> None:
     if options.action == "prepare":
         from .data.prepare import prepare
@@ -201,6 +217,15 @@ def _add_figures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("results", type=Path, metavar="RESULTS_DIR")
 
 
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
+    merge = actions.add_parser("merge", help="join tables of one experiment from several machines")
+    merge.add_argument("--out", type=Path, metavar="DIR", required=True, help="results folder of all together")
+    check = actions.add_parser("check", help="tell what is missing, contradictory or stale")
+    for action in (merge, check):
+        action.add_argument("folders", type=Path, nargs="+", metavar="RESULTS_DIR")
+
+
 def _add_data(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
     actions.add_parser("list", help="show every data set, and whether it is present")
@@ -222,6 +247,7 @@ _VERBS: dict[str, _Verb] = {
     "tasks": (_tasks, "compare ways to adapt one text encoder to many tasks", _add_tasks),
     "train": (_train, "train the global networks of an experiment", _add_experiment),
     "figures": (_figures, "draw the figures of a results folder again", _add_figures),
+    "results": (_results, "join or check tables of results", _add_results),
     "data": (_data, "list the data sets, or download one", _add_data),
     "bench": (_bench, "measure speed as ratios against named peers", _add_bench),
 }

@@ -116,7 +116,8 @@ def test_compare_train_and_figures_run(tiny_yaml: Path, tmp_path: Path, capsys: 
     before = figure.read_bytes()
     figure.unlink()
     assert main(["figures", str(out)]) == 0
-    assert capsys.readouterr().out.split() == [str(out / "figures" / f"{n}.png") for n in ("accuracy_vs_macs", "gates")]
+    names = ("accuracy_vs_macs", "iso_macs", "personal_gain", "gates")
+    assert capsys.readouterr().out.split() == [str(out / "figures" / f"{name}.png") for name in names]
     assert figure.read_bytes() == before
     assert main(["train", str(tiny_yaml), *settings, "--out", str(tmp_path / "trained")]) == 0
     assert "val_accuracy" in capsys.readouterr().out

@@ -114,7 +114,7 @@ def test_a_section_that_is_empty_by_default_takes_any_key(tmp_path: Path):
     experiment = TaskExperiment.load(path, {"epochs_of.glue/RTE": 4})
     assert [experiment.epochs_on(task) for task in ("glue/CoLA", "glue/RTE", "clinc150")] == [6, 4, experiment.epochs]
     assert Experiment().replace(**{"backbone.options.widths": [8]}).backbone.options == {"widths": [8]}
-    with pytest.raises(UserError, match=r"epochs_of\.glue/RTE is 1: at least 2"):
-        experiment.replace(**{"epochs_of.glue/RTE": 1})
+    with pytest.raises(UserError, match=r"epochs_of\.glue/RTE is 0: at least 1"):
+        experiment.replace(**{"epochs_of.glue/RTE": 0})
     with pytest.raises(UserError, match=r"unknown key 'seeds\.first'"):
         experiment.replace(**{"seeds.first": 1})

@@ -4,11 +4,13 @@ A YAML file and the command line hold only what differs from the defaults here. 
 a notebook builds an experiment in one line: `Experiment().replace(**{"training.epochs": 5})`.
 """
 
-from .experiment import PPP, Backbone, Data, Diff, Experiment, Finetune, Persons, Pruning, Training
+from .experiment import BN, OCAP, PPP, Backbone, Data, Diff, Experiment, Finetune, Persons, Pruning, Static, Training
 from .tasks import TaskExperiment
 from .tree import Tree
 
 __all__ = [
+    "BN",
+    "OCAP",
     "PPP",
     "Backbone",
     "Data",
@@ -17,6 +19,7 @@ __all__ = [
     "Finetune",
     "Persons",
     "Pruning",
+    "Static",
     "TaskExperiment",
     "Training",
     "Tree",

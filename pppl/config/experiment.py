@@ -176,6 +176,45 @@ class Finetune:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Static:
+    """Static pruning, one smaller network for everybody.
+
+    - `samples`: training samples by whose gradients `taylor` and `hessian` score channels.
+    """
+
+    samples: int = 512
+
+    def __post_init__(self) -> None:
+        require(self.samples >= 1, f"static.samples is {self.samples}: at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OCAP:
+    """`ocap_frequency`, votes of the support samples.
+
+    - `top`: fraction of a layer's channels that a sample votes for.
+    """
+
+    top: float = 0.25
+
+    def __post_init__(self) -> None:
+        require(0 < self.top <= 1, f"ocap.top is {self.top}: in (0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BN:
+    """The step `+bn`, batch statistics of the support set.
+
+    - `share`: of the support set's statistics, the rest being the training data's.
+    """
+
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(0 < self.share <= 1, f"bn.share is {self.share}: in (0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Diff:
     """Diff pruning on a support set with its labels, full batches: a sparse difference for each person.
 
@@ -214,7 +253,8 @@ class Diff:
 class Experiment(Tree):
     """One comparison: data, persons, networks, methods, budgets and seeds.
 
-    - `methods`: names of personalizers; `full` is always computed, since every row carries its accuracy.
+    - `methods`: names of personalizers, with any steps behind them (`ppp+bn`); `full` is always computed, since every
+      row carries its accuracy.
     - `budgets`: fractions of the full network's cost, in (0, 1].
     - `seeds`: each seed trains its own global networks and draws its own persons.
 
@@ -228,8 +268,11 @@ class Experiment(Tree):
     ppp: PPP = field(default_factory=PPP)
     pruning: Pruning = field(default_factory=Pruning)
     finetune: Finetune = field(default_factory=Finetune)
+    static: Static = field(default_factory=Static)
+    ocap: OCAP = field(default_factory=OCAP)
+    bn: BN = field(default_factory=BN)
     diff: Diff = field(default_factory=Diff)
-    methods: tuple[str, ...] = ("full", "ppp", "gated", "ocap", "l1", "l1_finetune", "finetune")
+    methods: tuple[str, ...] = ("full", "ppp", "gated", "ocap", "l1", "l1_local+finetune", "finetune")
     budgets: tuple[float, ...] = (0.05, 0.1, 0.2, 0.35, 0.5)
     seeds: tuple[int, ...] = (0, 1, 2)
 

@@ -23,6 +23,7 @@ class TaskExperiment(Tree):
     - `search`: multiples of a method's own learning rate. The first seed runs all of them on `search_tasks`; what has
       the best mean score on their validation examples is run on all tasks with all seeds. Without `search_tasks` each
       task chooses for itself.
+    - `beyond`: how often the search goes on beyond its end, for methods whose best learning rate lies there.
     - `examples`: of each split of a task, at most; 0 for all.
     - `seeds`: of head, order and gates.
 
@@ -45,6 +46,7 @@ class TaskExperiment(Tree):
     head_rate: float = 1e-3
     search: tuple[float, ...] = (0.3, 1.0, 3.0)
     search_tasks: tuple[str, ...] = ()
+    beyond: int = 1
     examples: int = 0
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -56,13 +58,14 @@ class TaskExperiment(Tree):
         require(0 < self.rate <= 1, f"rate is {self.rate}: a fraction in (0, 1]")
         for task, epochs in {"": self.epochs, **self.epochs_of}.items():
             name = f"epochs_of.{task}" if task else "epochs"
-            require(epochs >= 2, f"{name} is {epochs}: at least 2, since some methods have two stages")
+            require(epochs >= 1, f"{name} is {epochs}: at least 1")
         for task in self.search_tasks:
             if task not in self.tasks:
                 raise unknown("task in search_tasks", task, self.tasks)
         require(self.batch_size >= 1, f"batch_size is {self.batch_size}: at least 1")
         require(self.head_rate > 0, f"head_rate is {self.head_rate}: more than 0")
         require(min(self.search, default=1) > 0, f"search is {list(self.search)}: each more than 0")
+        require(self.beyond >= 0, f"beyond is {self.beyond}: 0 or more")
         require(self.examples >= 0 and self.examples != 1, f"examples is {self.examples}: 0 (all) or at least 2")
         require(len(set(self.search_tasks)) == len(self.search_tasks), "search_tasks names a task twice")
         self.check_lists("tasks", "methods", "search", "seeds")

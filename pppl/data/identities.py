@@ -2,8 +2,11 @@
 
 import dataclasses
 import hashlib
+import time
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +15,7 @@ from torch import Tensor
 from ..errors import UserError
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
+Value = TypeVar("Value")
 
 
 def _one() -> Tensor:
@@ -97,6 +101,34 @@ def _sha256(x: Tensor) -> bytes:
     return digest.digest()
 
 
+class Once:
+    """What several methods and budgets need of the same samples, computed once.
+
+    - `spared`: seconds that were not spent again. Who reports what a method costs adds them.
+    """
+
+    def __init__(self) -> None:
+        self.spared = 0.0
+        self._kept: dict[Hashable, tuple[Any, float]] = {}
+
+    def __call__(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """What `make` gives, or gave when it was asked for under this key before."""
+        if key in self._kept:
+            value, seconds = self._kept[key]
+            self.spared += seconds
+            return value
+        start = _now()
+        value = make()
+        self._kept[key] = value, _now() - start
+        return value
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Support:
     """The samples that a personalizer sees.
@@ -104,11 +136,13 @@ class Support:
     - `x`: `(N, C, ...)` inputs, float32.
     - `y`: `(N,)` labels; PPP and OCAP never read them.
     - `seed`: for the personalizer's own random choices.
+    - `once`: keeps what methods compute of these samples.
     """
 
     x: Tensor
     y: Tensor
     seed: int = 0
+    once: Once = field(default_factory=Once, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.x) == 0:
@@ -117,5 +151,8 @@ class Support:
             raise UserError(f"the support set has {len(self.x)} samples but {len(self.y)} labels")
 
     def to(self, device: torch.device | str) -> "Support":
-        """The same support set on `device`."""
+        """The same support set on `device`; itself where it is there already."""
+        wanted = torch.device(device)
+        if self.x.device.type == wanted.type and wanted.index in (None, self.x.device.index):
+            return self
         return Support(x=self.x.to(device), y=self.y.to(device), seed=self.seed)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -54,13 +55,12 @@ class DeltaStore:
         applied = self.applied
         self.revert()
         try:
-            self._check(file)
-            self._tasks[name] = self._read(file)
+            self._tasks[name] = self._read(file, self._checked_state(file))
         finally:
             if applied is not None:
                 self.apply(applied)
 
-    def _check(self, file: DeltaFile) -> None:
+    def _checked_state(self, file: DeltaFile) -> dict[str, Tensor]:
         own = self._dense | set(file.own)
         file.check(self._base_sha256(frozenset(own)))
         for parameter, shape in file.shapes.items():
@@ -71,6 +71,7 @@ class DeltaStore:
         for key, tensor in state.items():
             self._check_own(file, key, tensor)
         self._check_heads(file, state)
+        return state
 
     def _base_sha256(self, own: frozenset[str]) -> str:
         if own not in self._sha256:
@@ -132,13 +133,12 @@ class DeltaStore:
         """All parameters of a dense module have one number of classes."""
         shapes = {name: state.get(name, self._own_base[name]).shape for name in self._dense}
         changed = {name for name, shape in shapes.items() if shape != self._own_base[name].shape}
-        for name, shape in shapes.items():
-            module = name.rpartition(".")[0]
-            for other in changed:
-                if other.rpartition(".")[0] == module and shapes[other][0] != (shape[0] if shape else None):
-                    raise UserError(f"{file.path}: {other} is {tuple(shapes[other])}, but {name} is {tuple(shape)}")
+        for name, other in product(changed, shapes):
+            beside = name.rpartition(".")[0] == other.rpartition(".")[0]
+            if beside and shapes[name][:1] != shapes[other][:1]:
+                raise UserError(f"{file.path}: {name} is {tuple(shapes[name])}, but {other} is {tuple(shapes[other])}")
 
-    def _read(self, file: DeltaFile) -> _Task:
+    def _read(self, file: DeltaFile, state: Mapping[str, Tensor]) -> _Task:
         positions: list[list[Tensor]] = [[] for _ in self.flat.parts]
         values: list[list[Tensor]] = [[] for _ in self.flat.parts]
         for name, where, what in file.windows():
@@ -154,5 +154,5 @@ class DeltaStore:
             positions=indices,
             values=[torch.cat([p.new_empty(0), *parts]) for p, parts in zip(self.flat.parts, values, strict=True)],
             base=[part.view(-1)[index] for part, index in zip(self.flat.parts, indices, strict=True)],
-            state={name: tensor.to(self.flat.device) for name, tensor in file.state().items()},
+            state={name: tensor.to(self.flat.device) for name, tensor in state.items()},
         )

@@ -91,7 +91,8 @@ def _setting() -> tuple[Experiment, IdentityDataset, GlobalModel]:
     spec = spec_for(experiment.backbone.name, experiment.backbone.options, dataset.input_shape, len(dataset.classes))
     torch.manual_seed(0)
     full, gated = build(spec).eval(), GatedNetwork(build(spec), width=experiment.ppp.gate_width).eval()
-    return experiment, dataset, GlobalModel(full=full, gated={"ppp": gated}, cost=CostModel(full, dataset.input_shape))
+    cost, train = CostModel(full, dataset.input_shape), Support(x=dataset.x[:1], y=dataset.y[:1])
+    return experiment, dataset, GlobalModel(full=full, gated={"ppp": gated}, cost=cost, train=train)
 
 
 # Backbone, input shape, batch size and how many steps are measured.
@@ -163,7 +164,7 @@ def _bench_surgery() -> list[Result]:
 def _bench_personalize() -> list[Result]:
     experiment, dataset, model = _setting()
     own = personalizers_for(experiment.replace(methods=["ppp"]))[0]
-    tuned = personalizers_for(experiment.replace(methods=["l1_finetune"]))[0]
+    tuned = personalizers_for(experiment.replace(methods=["l1_local+finetune"]))[0]
     supports = [
         person.support_of(dataset)
         for size in experiment.persons.classes
@@ -171,7 +172,8 @@ def _bench_personalize() -> list[Result]:
     ]
 
     def seconds(personalizer: Personalizer, support: Support) -> float:
-        return personalizer.personalize(model, support, _BUDGET).seconds
+        fresh = Support(x=support.x, y=support.y, seed=support.seed)  # of which nothing is kept
+        return personalizer.personalize(model, fresh, _BUDGET).seconds
 
     @torch.no_grad()
     def forward(support: Support) -> float:

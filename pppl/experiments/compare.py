@@ -1,11 +1,12 @@
 """Every method on the same persons, the same support and the same budgets: one row per person."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -20,18 +21,16 @@ from ..figures import render
 from ..files import output_folder
 from ..personalizers import personalizers_for
 from ..pruning import CostModel, budget_masks
+from .freshness import fingerprints
 from .gatemap import GATES, gates_are_whole, write_gates
 from .models import cached, global_model, recipes, trained, weights_sha256
 from .opening import dataset_of, opened, persons_of
-from .provenance import fingerprint, read_config, write_run
-from .results import COLUMNS, Journal, write_table
-from .statistics import summarize
+from .provenance import read_run, write_run
+from .results import COLUMNS, Journal, adopt_table
+from .summary import write_tables
 from .tracking import notice, track
 from .units import Persons, Unit, Workbench
 from .workers import Workers, threads
-
-# Raised when a change makes rows of an earlier version differ from what would be computed now.
-_VERSION = "4"
 
 
 def compare(experiment: Experiment, out: str | Path | None = None, *, workers: int = 1) -> pd.DataFrame:
@@ -54,10 +53,12 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed, report=True)]
     units = [unit for group in groups for unit in group.units()]
     folder = output_folder(out if out is not None else Path("results") / experiment.name)
-    journal = Journal(folder, _fingerprint(experiment, dataset))
+    journal = Journal(folder, fingerprints(experiment, dataset))
+    adopt_table(journal)
     missing = [unit for unit in units if not journal.has(unit.keys)]
     of_first_seed = [group for group in groups if group.seed == experiment.seeds[0]]
-    if not missing and read_config(folder) == experiment.to_dict():
+    run = read_run(folder)
+    if not missing and (run.get("config"), run.get("fingerprints")) == (experiment.to_dict(), journal.fingerprints):
         _, summary = _write_tables(units, folder, journal)
         _write_gates(of_first_seed, folder)
         render(folder)
@@ -66,15 +67,16 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
         notice(f"{journal.path} has {journal.broken} broken lines, as a kill leaves; their rows are computed again")
     config = experiment.to_dict()
     with track(folder, group=experiment.name, name="compare", job_type="compare", config=config) as tracker:
-        _compute(missing, total=len(units), folder=folder, fingerprint=journal.fingerprint, workers=workers)
+        _compute(missing, total=len(units), journal=journal, workers=workers)
         journal.read()
         if not all(journal.has(unit.keys) for unit in units):
             raise UserError(f"{journal.path} could not take all rows; free some space and run the same command again")
+        (folder / "run.json").unlink(missing_ok=True)  # so that it never tells of other tables than are there
         table, summary = _write_tables(units, folder, journal)
         (folder / GATES).unlink(missing_ok=True)
         _write_gates(of_first_seed, folder)
-        work = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
-        work |= {"persons_computed": len(missing), "persons": len(units)}
+        work: dict[str, Any] = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
+        work |= {"persons_computed": len(missing), "persons": len(units), "fingerprints": journal.fingerprints}
         write_run(folder, experiment.to_dict(), dataset.sha256, weights_sha256=weights_sha256(experiment), **work)
         figures = render(folder)
         tracker.table("table", table)
@@ -103,22 +105,15 @@ def _write_gates(groups: Sequence[Persons], folder: Path) -> None:
 def _check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
     """Raises before anything is trained, where a name is unknown or a budget too small for the backbone."""
     check_augmentations(experiment.training.augment)
-    if not any(personalizer.prunes for personalizer in personalizers_for(experiment)):
-        return
-    backbone = experiment.backbone
+    backbone, personalizers = experiment.backbone, personalizers_for(experiment)
     network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes)))
+    for personalizer in personalizers:
+        personalizer.check(network)
+    if not any(personalizer.prunes for personalizer in personalizers):
+        return
     scores = [torch.zeros(width) for width in network.widths]
     cost, pruning = CostModel(network, dataset.input_shape), experiment.pruning
     budget_masks(scores, cost, min(experiment.budgets), unit=pruning.unit, round_to=pruning.round_to)
-
-
-def _fingerprint(experiment: Experiment, dataset: IdentityDataset) -> str:
-    """Hash of all that a row depends on besides its keys."""
-    tree = experiment.to_dict()
-    for named_by_the_row in ("name", "methods", "budgets", "seeds"):
-        del tree[named_by_the_row]
-    del tree["persons"]["classes"]
-    return fingerprint([_VERSION, dataset.sha256, weights_sha256(experiment), tree])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,17 +136,17 @@ class _Chunk:
     seen: bool
     indices: tuple[int, ...]
     folder: Path
-    fingerprint: str
+    fingerprints: Mapping[str, str]
 
 
 # Small enough for an even load and a lively progress bar.
 _PERSONS_PER_CHUNK = 4
 
 
-def _compute(missing: Sequence[Unit], *, total: int, folder: Path, fingerprint: str, workers: int) -> None:
+def _compute(missing: Sequence[Unit], *, total: int, journal: Journal, workers: int) -> None:
     if not missing:
         return
-    experiment = missing[0].among.experiment
+    experiment, folder = missing[0].among.experiment, journal.path.parent
     trainings = [
         _Training(experiment=experiment, kind=recipe.kind, seed=recipe.seed, folder=folder)
         for seed in dict.fromkeys(unit.among.seed for unit in missing)
@@ -168,7 +163,7 @@ def _compute(missing: Sequence[Unit], *, total: int, folder: Path, fingerprint: 
             size=among.size,
             seen=among.seen,
             folder=folder,
-            fingerprint=fingerprint,
+            fingerprints=journal.fingerprints,
         )
         chunks += [task(indices=indices[at : at + step]) for at in range(0, len(indices), step)]
     with Workers(min(workers, max(len(trainings), len(chunks)))) as pool:
@@ -195,7 +190,7 @@ def _compute_chunk(chunk: _Chunk) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = global_model(experiment, dataset, chunk.seed, chunk.folder).to(device)
     units = Persons.draw(experiment, dataset, chunk.seed, chunk.size, chunk.seen).units()
-    journal = Journal(chunk.folder, chunk.fingerprint)
+    journal = Journal(chunk.folder, chunk.fingerprints)
     bench = Workbench(model, device)
     for index in chunk.indices:
         journal.append(bench.rows(units[index], known=journal.rows.keys()))
@@ -203,9 +198,6 @@ def _compute_chunk(chunk: _Chunk) -> int:
 
 
 def _write_tables(units: Sequence[Unit], folder: Path, journal: Journal) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Writes `table.csv` and `summary.csv` and returns them."""
-    table = pd.DataFrame([journal.rows[key] for unit in units for key in unit.keys], columns=list(COLUMNS))
-    summary = summarize(table)
-    write_table(folder / "table.csv", table)
-    write_table(folder / "summary.csv", summary)
-    return table, summary
+    """Writes all tables and returns `table.csv` and `summary.csv`."""
+    table = pd.DataFrame([journal.rows[key] for unit in units for key in unit.keys], columns=list(COLUMNS)).round(8)
+    return table, write_tables(folder, table)

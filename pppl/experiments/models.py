@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import platformdirs
 import safetensors
 import safetensors.torch
@@ -20,7 +21,8 @@ from torch import Tensor, nn
 
 from ..backbones import Backbone, ShapeSpec, build, load_weights, spec_for
 from ..config import PPP, Experiment
-from ..data import IdentityDataset, data_folder
+from ..data import IdentityDataset, Support, data_folder
+from ..data.identities import TRAIN
 from ..errors import UserError
 from ..files import output_folder, replacing
 from ..gating import GatedNetwork
@@ -83,7 +85,10 @@ def global_model(experiment: Experiment, dataset: IdentityDataset, seed: int, fo
     networks = {r.kind: trained(r, experiment, dataset, Path(folder))[0] for r in recipes(experiment, dataset, seed)}
     full = cast(Backbone, networks.pop("full"))
     gated = {kind: cast(GatedNetwork, network) for kind, network in networks.items()}
-    return GlobalModel(full=full, gated=gated, cost=CostModel(full, dataset.input_shape))
+    rows = dataset.rows(TRAIN)
+    rows = np.sort(np.random.default_rng(seed).permutation(rows)[: experiment.static.samples])
+    train = Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=seed)
+    return GlobalModel(full=full, gated=gated, cost=CostModel(full, dataset.input_shape), train=train)
 
 
 def trained(

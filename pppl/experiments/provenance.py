@@ -21,11 +21,14 @@ _PACKAGES = (
 
 
 def write_run(
-    folder: Path, config: Mapping[str, Any], dataset_sha256: str | Mapping[str, str], **work: float | str
+    folder: Path,
+    config: Mapping[str, Any],
+    dataset_sha256: str | Mapping[str, str],
+    **work: Any,
 ) -> None:
     """Writes `run.json`: config, seeds, git commit, package versions, hardware, the data's SHA-256 (one, or one for
     each task), peak memory (of the largest process) and `work`, what this call did and started from: wall time, workers
-    (one thread each), rows computed now, the hash of the starting weights.
+    (one thread each), rows computed now, the hash of the starting weights, the fingerprints of rows.
     """
     run = {
         "config": config,
@@ -47,12 +50,13 @@ def fingerprint(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def read_config(folder: Path) -> dict[str, Any] | None:
-    """The configuration in a folder's `run.json`; None where there is none, or it cannot be read."""
+def read_run(folder: Path) -> dict[str, Any]:
+    """A folder's `run.json`; empty where there is none, or it cannot be read."""
     try:
-        return json.loads((folder / "run.json").read_text(encoding="utf-8"))["config"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return run if isinstance(run, dict) else {}
 
 
 def _version(package: str) -> str | None:

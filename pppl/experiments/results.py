@@ -3,7 +3,8 @@
 import errno
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from ..errors import UserError
 from ..files import replacing
+from .provenance import read_run
 
 # One row per person, method, control and budget; these name the row, the rest measure it.
 KEYS = ("dataset", "backbone", "persons", "seen", "method", "control", "budget", "seed", "identity", "shots")
@@ -26,6 +28,11 @@ NUMBERS = (
     "personalize_seconds",
 )
 COLUMNS = (*KEYS, *NUMBERS)
+TIMED = "personalize_seconds"  # differs between runs by nature
+_TYPES: dict[Hashable, Any] = {  # what pandas would take for numbers
+    **dict.fromkeys(("dataset", "backbone", "persons", "method", "control", "identity"), str),
+    "seen": bool,
+}
 Row = dict[str, Any]
 
 
@@ -38,12 +45,16 @@ class Journal:
     **Arguments:**
 
     - `folder`: of the results.
-    - `fingerprint`: hash of all that a row depends on besides its keys; rows with another one are stale and left out.
+    - `fingerprints`: hash of all that a row depends on besides its keys, by the value of column `by`; rows with another
+      one are stale and left out.
     - `names`: of the columns that name a row.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, names: Sequence[str] = KEYS):
-        self.path, self.fingerprint, self.names = folder / "journal.jsonl", fingerprint, names
+    def __init__(
+        self, folder: Path, fingerprints: Mapping[str, str], *, by: str = "method", names: Sequence[str] = KEYS
+    ):
+        self.path, self.names = folder / "journal.jsonl", names
+        self.fingerprints, self.by = fingerprints, by
         self.rows: dict[tuple[Any, ...], Row] = {}
         self.broken = 0
         self.read()
@@ -54,7 +65,8 @@ class Journal:
 
     def append(self, rows: Sequence[Row]) -> None:
         """Adds the rows of one unit."""
-        lines = "".join(json.dumps({"fingerprint": self.fingerprint, **row}) + "\n" for row in rows)
+        marked = ({"fingerprint": self.fingerprints[row[self.by]], **row} for row in rows)
+        lines = "".join(json.dumps(row) + "\n" for row in marked)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             data = lines.encode()
@@ -80,7 +92,8 @@ class Journal:
         for line in data.splitlines():
             try:
                 row = json.loads(line)
-                if row.pop("fingerprint") == self.fingerprint:
+                current = self.fingerprints.get(row[self.by])
+                if row.pop("fingerprint") == current and current is not None:
                     self.rows[key_of(row, self.names)] = row
             except (ValueError, KeyError, AttributeError, TypeError):
                 self.broken += bool(line.strip())
@@ -94,7 +107,40 @@ def key_of(row: Row, names: Sequence[str] = KEYS) -> tuple[Any, ...]:
     return tuple(row[name] for name in names)
 
 
+def adopt_table(journal: Journal) -> None:
+    """Adds the rows of `table.csv` that the journal lacks, where `run.json` says that they are current: of results that
+    came without their journal.
+    """
+    folder = journal.path.parent
+    told = read_run(folder).get("fingerprints")
+    if not isinstance(told, dict):
+        return
+    current = {method for method, fingerprint in journal.fingerprints.items() if told.get(method) == fingerprint}
+    with suppress(UserError):  # what cannot be read is computed again
+        rows = [row for row in read_table(folder / "table.csv") if row["method"] in current]
+        lacking = [row for row in rows if key_of(row) not in journal.rows]
+        if lacking:
+            journal.append(lacking)
+
+
+def read_table(path: Path) -> list[Row]:
+    """The rows of a `table.csv`. Raises `UserError` where it cannot be read."""
+    try:
+        frame = pd.read_csv(path, usecols=list(COLUMNS), dtype=_TYPES, keep_default_na=False)
+        for column in ("budget", "seed", "shots", *NUMBERS):
+            if len(frame) and frame[column].dtype.kind not in "if":
+                raise ValueError(f"column {column} holds something that is no number")
+        return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"cannot read {path} as a table of results: {' '.join(str(error).split())}") from error
+
+
 def write_table(path: Path, frame: pd.DataFrame) -> None:
     """Writes a CSV, atomically, with 8 decimals."""
     with replacing(path) as temporary:
-        frame.round(8).to_csv(temporary, index=False, lineterminator="\n")
+        temporary.write_text(table_text(frame), encoding="utf-8")
+
+
+def table_text(frame: pd.DataFrame) -> str:
+    """What `write_table` writes."""
+    return frame.round(8).to_csv(index=False, lineterminator="\n")

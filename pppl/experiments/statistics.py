@@ -1,90 +1,91 @@
 """Intervals and paired tests over persons and seeds."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-GROUP = ["dataset", "backbone", "persons", "seen", "method", "control", "budget"]
-_PAIR = ["dataset", "backbone", "persons", "seen", "seed", "identity", "budget"]
 _RESAMPLES = 2000
 
 
-def bootstrap_interval(
-    values: Sequence[float], strata: Sequence[int], people: Sequence[str] | None = None, level: float = 0.95
-) -> tuple[float, float]:
-    """Percentile interval of the mean, from a stratified cluster bootstrap in two stages.
+def resampled_means(
+    values: np.ndarray | Sequence[float], strata: Sequence[int], people: Sequence[str] | None = None
+) -> np.ndarray:
+    """Means of a stratified cluster bootstrap in two stages.
 
     Seeds are resampled, since each has its own networks, and within each seed (the stratum) people, each with all
     their rows: a speaker's words are no independent speakers. With one seed it is the ordinary bootstrap over people.
-    With few seeds the interval is on the narrow side, as any cluster bootstrap is (Davison and Hinkley 1997, section
-    3.8).
+    With few seeds intervals are on the narrow side, as those of any cluster bootstrap are (Davison and Hinkley 1997,
+    section 3.8).
 
     **Arguments:**
 
-    - `values`: one accuracy per person and seed.
-    - `strata`: the seed of each value.
-    - `people`: whose each value is; by default everybody is somebody else.
+    - `values`: `(N,)`, or `(N, K)` where each row has several numbers that are resampled together.
+    - `strata`: the seed of each row.
+    - `people`: whose each row is; by default everybody is somebody else.
+
+    **Returns:** `(R,)` or `(R, K)`.
     """
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"value": values, "seed": strata})
+    array = np.asarray(values, float)
+    frame = pd.DataFrame(array.reshape(len(array), -1))
+    frame["seed"] = list(strata)
     frame["who"] = range(len(frame)) if people is None else list(people)
-    each = frame.groupby(["seed", "who"], sort=False)["value"].agg(["sum", "count"]).groupby("seed")
-    groups = [group.to_numpy(float) for _, group in each]  # per seed (people, 2)
+    frame["count"] = 1.0  # the last column
+    each: Any = frame.groupby(["seed", "who"], sort=False).sum()
+    groups = [group.to_numpy() for _, group in each.groupby("seed")]  # per seed (people, K + 1)
     # Totals and counts of resampled people for every stratum, then a draw of strata.
     drawn = [g[rng.integers(len(g), size=(_RESAMPLES, len(g)))].sum(1) for g in groups * len(groups)]
-    table = np.stack(drawn, 1).reshape(_RESAMPLES, len(groups), len(groups), 2)  # (R, draw, seed, 2)
+    table = np.stack(drawn, 1).reshape(_RESAMPLES, len(groups), len(groups), -1)  # (R, draw, seed, K + 1)
     choice = rng.integers(len(groups), size=(_RESAMPLES, len(groups)))  # (R, draw)
-    chosen = np.take_along_axis(table, choice[:, :, None, None], axis=2)[:, :, 0].sum(1)  # (R, 2)
-    low, high = np.quantile(chosen[:, 0] / chosen[:, 1], [(1 - level) / 2, (1 + level) / 2])
+    chosen = np.take_along_axis(table, choice[:, :, None, None], axis=2)[:, :, 0].sum(1)  # (R, K + 1)
+    return (chosen[:, :-1] / chosen[:, -1:]).reshape(_RESAMPLES, *array.shape[1:])
+
+
+def percentile_interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Between which `level` of the draws lie."""
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
+def interval_of(name: str, draws: np.ndarray) -> dict[str, float]:
+    """The 95 % interval of draws as the columns `name_low` and `name_high`."""
+    low, high = percentile_interval(draws)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def bootstrap_interval(
+    values: Sequence[float], strata: Sequence[int], people: Sequence[str] | None = None
+) -> tuple[float, float]:
+    """95 % percentile interval of the mean; arguments as of `resampled_means`."""
+    return percentile_interval(resampled_means(values, strata, people))
+
+
 def wilcoxon_p(differences: Sequence[float]) -> float:
-    """Two-sided p-value of the Wilcoxon signed-rank test on paired differences; 1 where all are zero."""
-    array = np.asarray(differences, float)
+    """Two-sided p-value of the Wilcoxon signed-rank test on paired differences; 1 where all are zero.
+
+    Differences count as equal to 6 decimals: those of fractions differ in their last bits, which is no rank.
+    """
+    array = np.round(np.asarray(differences, float), 6)
     return 1.0 if not array.any() else stats.wilcoxon(array).pvalue  # pyright: ignore[reportAttributeAccessIssue] (a named tuple)
 
 
-def summarize(table: pd.DataFrame) -> pd.DataFrame:
-    """`summary.csv` of a table: means, 95 % intervals, and `ppp` own against everything else.
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number, so that all claims of a family hold together (Holm 1979).
 
-    `n` counts rows, `people` how many different people (or subsets of classes) they are of.
-
-    `ppp_minus_this` is the mean paired difference to `ppp` with the own prototype on the same persons, seeds and
-    budget, and `wilcoxon_p` its two-sided p-value (uncorrected, given the networks of these seeds); both are empty for
-    `ppp` own itself and where no `ppp` row has this budget.
+    NaN stands for no test and stays; it counts for nothing.
     """
-    means = [c for c in table.columns if c not in (*GROUP, "seed", "identity", "shots", "accuracy")]
-    reference = table[(table["method"] == "ppp") & (table["control"] == "own")].set_index(_PAIR)["accuracy"]
-    rows = []
-    for key, group in table.groupby(GROUP, sort=False):
-        assert isinstance(key, tuple)
-        people = group["identity"].str.partition(":")[0]  # `speaker:words` is that speaker
-        low, high = bootstrap_interval(group["accuracy"].tolist(), group["seed"].tolist(), people.tolist())
-        row = dict(zip(GROUP, key, strict=True)) | {
-            "n": len(group),
-            "people": people.nunique(),
-            "accuracy": group["accuracy"].mean(),
-            "accuracy_low": low,
-            "accuracy_high": high,
-            **group[means].mean().to_dict(),
-        }
-        if (row["method"], row["control"]) != ("ppp", "own"):
-            paired = (reference - group.set_index(_PAIR)["accuracy"]).dropna()
-            if len(paired):
-                row |= {"ppp_minus_this": paired.mean(), "wilcoxon_p": wilcoxon_p(paired.tolist())}
-        rows.append(row)
-    columns = [
-        *GROUP,
-        "n",
-        "people",
-        "accuracy",
-        "accuracy_low",
-        "accuracy_high",
-        *means,
-        "ppp_minus_this",
-        "wilcoxon_p",
-    ]
-    return pd.DataFrame(rows, columns=columns)
+    array = np.asarray(p_values, float)
+    order = np.argsort(array)  # NaN comes last
+    count = int(np.count_nonzero(~np.isnan(array)))
+    corrected = np.full(len(array), np.nan)
+    ascending = array[order[:count]] * np.arange(count, 0, -1)
+    corrected[order[:count]] = np.minimum(1, np.maximum.accumulate(ascending))
+    return corrected.tolist()
+
+
+def people_of(rows: pd.DataFrame) -> list[str]:
+    """Whose each row is: the identity `speaker:words` is that speaker, a subset of classes is itself."""
+    return [str(identity).partition(":")[0] for identity in rows["identity"]]

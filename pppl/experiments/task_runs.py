@@ -64,7 +64,7 @@ def compute_run(run: Run) -> None:
         notice(f"{run.method} on {run.task} diverged at a learning rate of {run.learning_rate:g}, seed {run.seed}")
         measured = _diverged(prepared)
     row = dict(zip(NAMES, run.key, strict=True)) | {"metric": prepared.task.metric} | measured
-    Journal(run.folder, run.fingerprint, NAMES).append([row])
+    Journal(run.folder, {run.task: run.fingerprint}, by="task", names=NAMES).append([row])
 
 
 _warm: set[tuple[str, str, str, bool]] = set()

@@ -20,7 +20,7 @@ from ..files import output_folder
 from ..text.encoder import TextClassifier
 from ..text.methods import METHODS
 from ..text.tasks import task_names
-from .provenance import fingerprint, read_config, write_run
+from .provenance import fingerprint, read_run, write_run
 from .results import Journal, write_table
 from .stream import replay
 from .task_runs import NAMES, Run, compute_run, prepared_task
@@ -54,13 +54,15 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
     prepared_task.cache_clear()  # files may have changed since an earlier call
     plan = _Plan(experiment, output_folder(out if out is not None else Path("results") / experiment.name))
     config = experiment.to_dict()
-    if plan.whole() and read_config(plan.folder) == config:
+    if plan.whole() and read_run(plan.folder).get("config") == config:
         _, summary = plan.write_tables()
         render(plan.folder)
         return summary
     with track(plan.folder, group=experiment.name, name="tasks", job_type="tasks", config=config) as tracker:
-        computed = _compute(plan.missing(plan.search()), workers)
-        plan.read()
+        computed = 0
+        while missing := plan.missing(plan.search()):  # that of some methods goes on beyond its end
+            computed += _compute(missing, workers)
+            plan.read()
         plan.tell_ends()
         computed += _compute(plan.missing(plan.chosen()), workers)
         plan.read()
@@ -100,35 +102,36 @@ class _Plan:
         }
         network = TextClassifier(experiment.encoder, 1)
         self.encoder_sha256 = base_sha256(network.encoder)
-        self._journals = {name: Journal(folder, self._fingerprint(name), NAMES) for name in experiment.tasks}
+        fingerprints = {task: self._fingerprint(task) for task in experiment.tasks}
+        self._journal = Journal(folder, fingerprints, by="task", names=NAMES)
 
     def _fingerprint(self, task: str) -> str:
         """Hash of all that a row of this task depends on besides its keys."""
-        in_the_row = {"name", "tasks", "encoder", "methods", "rate", "search", "search_tasks", "seeds", "epochs_of"}
+        in_the_row = {"name", "tasks", "encoder", "methods", "rate", "seeds", "epochs_of"}
+        in_the_row |= {"search", "search_tasks", "beyond"}
         tree = {key: value for key, value in self.experiment.to_dict().items() if key not in in_the_row}
         tree["epochs"] = self.experiment.epochs_on(task)
         return fingerprint([_VERSION, self.prepared[task].sha256, self.encoder_sha256, tree])
 
     def read(self) -> None:
         """Takes in what workers have finished."""
-        for journal in self._journals.values():
-            journal.read()
+        self._journal.read()
 
     def missing(self, runs: Iterable[Run]) -> list[Run]:
         """Those without a row."""
-        return [run for run in runs if not self._journals[run.task].has([run.key])]
+        return [run for run in runs if not self._journal.has([run.key])]
 
     def whole(self) -> bool:
         """Whether nothing is left to run."""
         return not self.missing(self.search()) and not self.missing(self.chosen())
 
     def search(self) -> list[Run]:
-        """Every learning rate with the first seed."""
+        """Every learning rate with the first seed, as far as is known by now."""
         return [
             self._run(task, method, factor, self.experiment.seeds[0])
             for task in self.experiment.search_tasks or self.experiment.tasks
             for method in self.experiment.methods
-            for factor in self.experiment.search
+            for factor in self._factors(task, method)
         ]
 
     def chosen(self) -> list[Run]:
@@ -140,24 +143,45 @@ class _Plan:
             for method in self.experiment.methods
         ]
 
+    def _factors(self, task: str, method: str) -> list[float]:
+        """What is tried of a method's learning rate: `search`, and beyond it where the best is at its end."""
+        factors = list(self.experiment.search)
+        for _ in range(self.experiment.beyond if len(factors) > 2 else 0):
+            ordered = sorted(factors)
+            scores = [self._validation(task, method, factor) for factor in ordered]
+            known = [score for score in scores if score is not None]
+            if len(known) < len(ordered):
+                break
+            for end, neighbour in ((0, 1), (-1, -2)):
+                if known[end] == max(known):
+                    factors.append(ordered[end] ** 2 / ordered[neighbour])
+                    break
+        return factors
+
     def _best_factor(self, task: str, method: str) -> float:
+        def score(factor: float) -> float:
+            validation = self._validation(task, method, factor)
+            return -math.inf if validation is None else validation
+
+        return max(self._factors(task, method), key=score)
+
+    def _validation(self, task: str, method: str, factor: float) -> float | None:
+        """Mean score over the tasks that are searched together; None where it is not computed yet."""
         tasks, first = self.experiment.search_tasks or (task,), self.experiment.seeds[0]
-
-        def validation(factor: float) -> float:
-            runs = [self._run(each, method, factor, first) for each in tasks]
-            mean = sum(self._journals[run.task].rows[run.key]["validation"] for run in runs) / len(runs)
-            return -math.inf if math.isnan(mean) else mean
-
-        return max(self.experiment.search, key=validation)
+        keys = [self._run(each, method, factor, first).key for each in tasks]
+        if not self._journal.has(keys):
+            return None
+        mean = sum(self._journal.rows[key]["validation"] for key in keys) / len(keys)
+        return -math.inf if math.isnan(mean) else mean
 
     def tell_ends(self) -> None:
         """Names the methods whose best learning rate is the least or the largest of three or more that were tried."""
-        search, together = self.experiment.search, self.experiment.search_tasks
+        together = self.experiment.search_tasks
         for task, method in product(self.experiment.tasks[: 1 if together else None], self.experiment.methods):
-            best = self._best_factor(task, method)
-            if len(search) > 2 and best in (min(search), max(search)):
+            best, tried = self._best_factor(task, method), self._factors(task, method)
+            if len(tried) > 2 and best in (min(tried), max(tried)):
                 where = ", ".join(together or (task,))
-                notice(f"{method} on {where}: the best learning rate is an end of `search`, {best:g} times its own")
+                notice(f"{method} on {where}: the best learning rate is an end of those tried, {best:g} times its own")
 
     def _run(self, task: str, method: str, factor: float, seed: int) -> Run:
         return Run(
@@ -167,14 +191,14 @@ class _Plan:
             learning_rate=float(f"{METHODS[method].learning_rate * factor:.6g}"),
             seed=seed,
             folder=self.folder,
-            fingerprint=self._journals[task].fingerprint,
+            fingerprint=self._journal.fingerprints[task],
         )
 
     def write_tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Writes `table.csv` and `summary.csv` and returns them."""
-        chosen = {run.key: run for run in self.chosen()}
-        every = {run.key: run for run in [*self.search(), *chosen.values()]}
-        rows = [self._journals[run.task].rows[key] | {"chosen": key in chosen} for key, run in every.items()]
+        chosen = [run.key for run in self.chosen()]
+        keys = dict.fromkeys([*(run.key for run in self.search()), *chosen])
+        rows = [self._journal.rows[key] | {"chosen": key in chosen} for key in keys]
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         summary = summarize_tasks([row for row in rows if row["chosen"]], self.prepared)
         write_table(self.folder / "table.csv", table)
@@ -184,13 +208,13 @@ class _Plan:
     def stream(self) -> list[Run]:
         """Those whose deltas `stream.csv` needs: of diff pruning, where it takes part and has not diverged."""
         runs = [run for run in self.chosen() if run.method == "diff" and run.seed == self.experiment.seeds[0]]
-        return [run for run in runs if not math.isnan(self._journals[run.task].rows[run.key]["validation"])]
+        return [run for run in runs if not math.isnan(self._journal.rows[run.key]["validation"])]
 
     def write_stream(self) -> None:
         """Writes `stream.csv` where diff pruning takes part."""
         runs = self.stream()
         if runs:
-            rows = [self._journals[run.task].rows[run.key] for run in runs]
+            rows = [self._journal.rows[run.key] for run in runs]
             files = {run.task: run.delta_path for run in runs}
             stream = replay(self.experiment.encoder, rows, files, self.prepared)
             write_table(self.folder / "stream.csv", stream)

@@ -1,12 +1,15 @@
 """Accuracy against what a person's own file takes: differences to one network at several rates."""
 
+from dataclasses import replace
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-from .style import look
+from .style import draw_series, look
 
-_METHODS = ("diff", "diff_elementwise")
+# With marker and dash: where they are a level to compare with, they have a dash of their own and no marker.
+_METHODS = {"diff": ("o", "-"), "diff_elementwise": ("^", "--")}
 _LEVELS = ("full", "finetune")
 
 
@@ -24,20 +27,10 @@ def accuracy_vs_bytes(summary: pd.DataFrame, ax: Axes) -> Axes:
       `accuracy_low` and `accuracy_high` are read.
     """
     family = summary["method"].str.split("@").str[0]
-    for method in _METHODS:
-        style, rows = look(method, ""), summary.loc[family == method].sort_values(by="artifact_bytes")
-        spread = [rows["accuracy"] - rows["accuracy_low"], rows["accuracy_high"] - rows["accuracy"]]
-        ax.errorbar(
-            rows["artifact_bytes"] / 1e3,
-            rows["accuracy"],
-            yerr=[side.clip(lower=0) for side in spread],
-            color=style.colour,
-            marker="o" if method == "diff" else "^",
-            ls="-" if method == "diff" else "--",
-            capsize=1.5,
-            elinewidth=0.8,
-            label=style.label,
-        )
+    for method, (marker, dash) in _METHODS.items():
+        rows = summary.loc[family == method].sort_values(by="artifact_bytes")
+        kilobytes = rows["artifact_bytes"].to_numpy(float) / 1e3
+        draw_series(rows, kilobytes, replace(look(method, ""), marker=marker, dash=dash), ax)
     for method in _LEVELS:
         for level in summary.loc[summary["method"] == method, "accuracy"]:
             style = look(method, "")

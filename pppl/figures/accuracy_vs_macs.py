@@ -4,11 +4,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-from .style import look, rank
+from .style import draw_series, look, rank
 
 # In the table only, as are further rates of diff pruning: controls of the ablation without prototype loss, and the
 # lesser form of diff pruning.
 _LEFT_OUT = {("gated", "population"), ("gated", "other"), ("gated", "random"), ("diff_elementwise", "")}
+
+
+# Where a figure has room for one budget, it is the nearest to this.
+SHOWN_BUDGET = 0.1
+
+
+def shown_series(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Methods and controls that figures show, in the order of legends."""
+    pairs = {(method, control) for method, control in zip(frame["method"], frame["control"], strict=True)}
+    return sorted((pair for pair in pairs - _LEFT_OUT if "@" not in pair[0]), key=lambda pair: rank(*pair))
 
 
 def accuracy_vs_macs(summary: pd.DataFrame, ax: Axes) -> Axes:
@@ -19,11 +29,9 @@ def accuracy_vs_macs(summary: pd.DataFrame, ax: Axes) -> Axes:
     - `summary`: rows of `summary.csv` for one protocol; the columns `method`, `control`, `budget`, `macs_fraction`,
       `accuracy`, `accuracy_low` and `accuracy_high` are read.
     """
-    pairs = zip(summary["method"], summary["control"], strict=True)
-    methods = {(method, control) for method, control in pairs if "@" not in method} - _LEFT_OUT
     pruned = summary.loc[summary["budget"] < 1, "macs_fraction"].to_numpy(float)
     left, right = (float(pruned.min()) / 1.15, float(pruned.max()) * 1.15) if len(pruned) else (0.05, 1.0)
-    for method, control in sorted(methods, key=lambda key: rank(*key)):
+    for method, control in shown_series(summary):
         style = look(method, control)
         rows = summary.query("method == @method and control == @control").sort_values("macs_fraction")
         if rows["macs_fraction"].to_numpy(float).min() > right:
@@ -32,18 +40,7 @@ def accuracy_vs_macs(summary: pd.DataFrame, ax: Axes) -> Axes:
             ax.axhspan(row["accuracy_low"], row["accuracy_high"], color=style.colour, alpha=0.12, lw=0)
             ax.axhline(row["accuracy"], color=style.colour, ls=style.dash, lw=1, label=style.label)
             continue
-        spread = [rows["accuracy"] - rows["accuracy_low"], rows["accuracy_high"] - rows["accuracy"]]
-        ax.errorbar(
-            rows["macs_fraction"],
-            rows["accuracy"],
-            yerr=[side.clip(lower=0) for side in spread],
-            color=style.colour,
-            marker=style.marker,
-            ls=style.dash,
-            capsize=1.5,
-            elinewidth=0.8,
-            label=style.label,
-        )
+        draw_series(rows, rows["macs_fraction"].to_numpy(float), style, ax)
     ax.set_xscale("log")
     ax.set_xlim(left, right)
     ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if left <= t <= right]

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
 # Text width of a two-column paper, inches.
 TEXT_WIDTH = 6.75
 RC: dict[Any, Any] = {
@@ -40,7 +44,7 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("ppp", "other"): Look("PPP, another person's", "#0072B2", "x", ":"),
     ("ppp", "random"): Look("PPP, random mask", "#56B4E9", "+", ":"),
     ("gated", "own"): Look("no prototype loss, own", "#009E73", "^", "-."),
-    ("l1_finetune", ""): Look("L1 + fine-tuning", "#D55E00", "D", "-"),
+    ("l1_local+finetune", ""): Look("L1 + fine-tuning", "#D55E00", "D", "-"),
     ("ppp+diff", ""): Look("PPP + diff pruning", "#332288", "p", "-"),
     ("diff", ""): Look("full + diff pruning", "#999933", "", "-."),
     ("diff_elementwise", ""): Look("full + diff pruning, no groups", "#882255", "", ":"),
@@ -69,6 +73,22 @@ def look(method: str, control: str) -> Look:
         return LOOKS[method, control]
     label = f"{method}, {control}" if control else method
     return Look(label, _SPARE[sum(map(ord, label)) % len(_SPARE)], "*", "-")
+
+
+def draw_series(rows: pd.DataFrame, x: np.ndarray, style: Look, ax: Axes) -> None:
+    """Draws the accuracies of `rows` over `x`, with 95 % intervals."""
+    spread = [rows["accuracy"] - rows["accuracy_low"], rows["accuracy_high"] - rows["accuracy"]]
+    ax.errorbar(
+        x,
+        rows["accuracy"],
+        yerr=[side.clip(lower=0) for side in spread],
+        color=style.colour,
+        marker=style.marker,
+        ls=style.dash,
+        capsize=1.5,
+        elinewidth=0.8,
+        label=style.label,
+    )
 
 
 def rank(method: str, control: str) -> tuple[int, str]:

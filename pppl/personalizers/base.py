@@ -3,8 +3,8 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,16 +27,18 @@ class GlobalModel:
     - `full`: the backbone, trained without gates.
     - `gated`: gated networks by the name of the method that trained them.
     - `cost`: of the backbone at any widths.
+    - `train`: some of the samples that they were trained on, for methods that prune for everybody by data.
     """
 
     full: Backbone
     gated: Mapping[str, GatedNetwork]
     cost: CostModel
+    train: Support
 
     def to(self, device: torch.device) -> "GlobalModel":
         """The same model on `device`."""
         gated = {name: network.to(device) for name, network in self.gated.items()}
-        return GlobalModel(full=self.full.to(device), gated=gated, cost=self.cost)
+        return GlobalModel(full=self.full.to(device), gated=gated, cost=self.cost, train=self.train.to(device))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +80,14 @@ class Personalizer(ABC):
     - `support_from`: whose samples it is given; `none` where it looks at nobody's.
     - `gates`: which gated network it needs trained, if any.
     - `prunes`: whether it makes the network smaller; one that does not has a single row, at budget 1.
+    - `version`: raised when a change of the method makes its rows differ from what would be computed now.
     """
 
     control: str = ""
     support_from: SupportFrom = "own"
     gates: str | None = None
     prunes: bool = True
+    version: int = 1
 
     def __init__(self, method: str, experiment: Experiment):
         self.method, self.experiment = method, experiment
@@ -95,12 +99,20 @@ class Personalizer(ABC):
         """
         if budget is not None and not 0 < budget <= 1:
             raise UserError(f"budget is {budget}: it is a fraction in (0, 1]")
-        start = time.perf_counter()
+        kept = (support.once, model.train.once)
+        spared, start = sum(each.spared for each in kept), time.perf_counter()
         made = self._make(model, support, budget)
         if support.x.is_cuda:
             torch.cuda.synchronize()
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start + sum(each.spared for each in kept) - spared
         return PersonalModel(**vars(made), cost=model.cost(made.module.widths), seconds=seconds)
+
+    def depends_on(self) -> dict[str, Any]:
+        """The settings that it reads, by section of the experiment."""
+        return {}
+
+    def check(self, backbone: Backbone) -> None:  # noqa: B027 (most methods work on all)
+        """Raises `UserError` where the method cannot work on such a network, whatever its weights."""
 
     @abstractmethod
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
@@ -109,6 +121,10 @@ class Personalizer(ABC):
 
 class ScorePruner(Personalizer):
     """Methods that score channels, keep the best that the budget allows, and slice."""
+
+    def depends_on(self) -> dict[str, Any]:
+        """What a budget counts."""
+        return {"pruning": asdict(self.experiment.pruning)}
 
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
         def rule(scores: list[Tensor]) -> list[Tensor]:
@@ -134,24 +150,63 @@ class ScorePruner(Personalizer):
 
 Factory = Callable[[Experiment], list[Personalizer]]
 METHODS: dict[str, Factory] = {}
+Entry = TypeVar("Entry")
 
 
-def register(method: str) -> Callable[[Factory], Factory]:
-    """Registers a function that makes a method's personalizers, one for each control."""
-
-    def add(factory: Factory) -> Factory:
-        METHODS[method] = factory
-        return factory
+def _into(registry: dict[str, Entry], name: str) -> Callable[[Entry], Entry]:
+    def add(entry: Entry) -> Entry:
+        registry[name] = entry
+        return entry
 
     return add
 
 
+def register(method: str) -> Callable[[Factory], Factory]:
+    """Registers a function that makes a method's personalizers, one for each control."""
+    return _into(METHODS, method)
+
+
+class After(Personalizer):
+    """Something that is done on the person's support set to what `first` gives: `first.method` + a step's name."""
+
+    def __init__(self, method: str, first: Personalizer):
+        super().__init__(method, first.experiment)
+        self.first, self.prunes, self.gates = first, first.prunes, first.gates
+
+    def depends_on(self) -> dict[str, Any]:
+        """What `first` depends on, and which it is."""
+        before = self.first.depends_on()
+        return {**before, "first": [self.first.method, self.first.version, before]}
+
+    def check(self, backbone: Backbone) -> None:
+        """As of `first`."""
+        self.first.check(backbone)
+
+
+Step = Callable[[Personalizer], list[Personalizer]]
+STEPS: dict[str, Step] = {}
+
+
+def register_step(name: str) -> Callable[[Step], Step]:
+    """Registers a function that makes personalizers of another one; a method's name calls for it by `+` and `name`."""
+    return _into(STEPS, name)
+
+
 def personalizers_for(experiment: Experiment) -> list[Personalizer]:
     """All personalizers of an experiment's methods, controls included. Raises `UserError` for an unknown method."""
-    for method in experiment.methods:
-        if method not in METHODS:
-            raise unknown("method", method, METHODS)
-    return [each for method in experiment.methods for each in METHODS[method](experiment)]
+    return [each for method in experiment.methods for each in _made(method, experiment)]
+
+
+def _made(method: str, experiment: Experiment) -> list[Personalizer]:
+    name, *steps = method.split("+")
+    if name not in METHODS:
+        raise unknown("method", name, METHODS)
+    made = METHODS[name](experiment)
+    for step in steps:
+        if step not in STEPS:
+            raise unknown(f"step of method {method}", step, STEPS)
+        made = [each for first in made if first.control in ("", "own") for each in STEPS[step](first)]
+    return made
 
 
 def relative(scores: list[Tensor]) -> list[Tensor]:

@@ -1,59 +1,58 @@
-"""`diff`, `diff_elementwise`, `ppp+diff`: a sparse difference per person (Guo, Rush, Kim, ACL 2021).
+"""`diff`, `diff_elementwise` and the step `+diff`: a sparse difference per person (Guo, Rush, Kim, ACL 2021).
 
 `diff` has a gate per parameter tensor beside that of each value, `diff_elementwise` has not. Both leave the network as
-large as it is. `ppp+diff` first prunes the network by the person's prototype, then learns a difference on the weights
-that survive.
+large as it is. As a step behind a method that prunes (`ppp+diff`) it learns a difference on the weights that survive.
 """
 
-from typing import cast
+from dataclasses import asdict
+from typing import Any, cast
 
 from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support
 from ..training import learn_delta
-from .base import GlobalModel, Made, Personalizer, register
+from .base import After, GlobalModel, Made, Personalizer, register, register_step
 from .full import Full
-from .ppp import PPP
 
 
-class DiffPruned(Personalizer):
+class DiffPruned(After):
     """Whatever `first` gives, with a difference that is learnt on the person's own labelled support set."""
 
-    def __init__(
-        self, method: str, experiment: Experiment, first: Personalizer, *, rate: float, structured: bool = True
-    ):
-        super().__init__(method, experiment)
-        self.first, self.prunes, self.gates = first, first.prunes, first.gates
+    def __init__(self, method: str, first: Personalizer, *, rate: float, structured: bool = True):
+        super().__init__(method, first)
         self.rate, self.structured = rate, structured
+
+    def depends_on(self) -> dict[str, Any]:
+        """What differs, and how that is learnt; not the rates of other rows."""
+        return super().depends_on() | {"diff": asdict(self.experiment.diff) | {"rates": [self.rate]}}
 
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
         first = self.first._make(model, support, budget)
         tuned, delta, samples = learn_delta(
             first.module, support, self.experiment.diff, rate=self.rate, structured=self.structured
         )
-        # A pruned network is a person's own anyway: the difference is merged into it.
-        sent = None if self.prunes else delta
-        return Made(module=cast(Backbone, tuned), masks=first.masks, retrain_samples=samples, delta=sent)
+        # Any other network is a person's own anyway: the difference is merged into it.
+        sent = delta if first.module is model.full else None
+        seen = first.retrain_samples + samples
+        return Made(module=cast(Backbone, tuned), masks=first.masks, retrain_samples=seen, delta=sent)
 
 
-def _of_every_rate(
-    method: str, experiment: Experiment, first: Personalizer, *, structured: bool = True
-) -> list[Personalizer]:
-    main, *others = experiment.diff.rates
+def _of_every_rate(method: str, first: Personalizer, *, structured: bool = True) -> list[Personalizer]:
+    main, *others = first.experiment.diff.rates
     names = {main: method} | {rate: f"{method}@{rate:g}" for rate in others}
-    return [DiffPruned(name, experiment, first, rate=rate, structured=structured) for rate, name in names.items()]
+    return [DiffPruned(name, first, rate=rate, structured=structured) for rate, name in names.items()]
 
 
 @register("diff")
 def _diff(experiment: Experiment) -> list[Personalizer]:
-    return _of_every_rate("diff", experiment, Full("full", experiment))
+    return _of_every_rate("diff", Full("full", experiment))
 
 
 @register("diff_elementwise")
 def _diff_elementwise(experiment: Experiment) -> list[Personalizer]:
-    return _of_every_rate("diff_elementwise", experiment, Full("full", experiment), structured=False)
+    return _of_every_rate("diff_elementwise", Full("full", experiment), structured=False)
 
 
-@register("ppp+diff")
-def _ppp_diff(experiment: Experiment) -> list[Personalizer]:
-    return _of_every_rate("ppp+diff", experiment, PPP("ppp", experiment, "own"))
+@register_step("diff")
+def _step(first: Personalizer) -> list[Personalizer]:
+    return _of_every_rate(f"{first.method}+diff", first)

@@ -5,6 +5,9 @@ ablation: the same, but the gates were trained without the prototype loss. Both 
 own prototype, everybody's (`population`), another person's (`other`) and a `random` mask of the same cost.
 """
 
+from dataclasses import asdict
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -25,6 +28,10 @@ class PPP(ScorePruner):
         super().__init__(method, experiment)
         self.gates, self.control, self.support_from = method, str(support_from), support_from
 
+    def depends_on(self) -> dict[str, Any]:
+        """How gates are trained and prototypes taken, too."""
+        return super().depends_on() | {"ppp": asdict(self.experiment.ppp)}
+
     def _network(self, model: GlobalModel) -> Backbone:
         return model.gated[self.method].backbone
 
@@ -32,8 +39,10 @@ class PPP(ScorePruner):
         return threshold_masks(scores) if budget is None else super()._masks(model, scores, budget)
 
     def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
-        sequential = rule if self.experiment.ppp.prototypes == "sequential" else None
-        return prototype(model.gated[self.method], support.x, sequential=sequential)
+        network = model.gated[self.method]
+        if self.experiment.ppp.prototypes == "sequential":
+            return prototype(network, support.x, sequential=rule)
+        return support.once(("prototype", network), lambda: prototype(network, support.x))
 
 
 class RandomMask(PPP):

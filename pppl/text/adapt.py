@@ -14,6 +14,7 @@ from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from ..config import TaskExperiment
+from ..errors import UserError
 from ..training.adapters import Adapter
 from ..training.task import outputs, train_task
 from .encoder import TextClassifier, Tokens
@@ -71,8 +72,11 @@ def adapt(
 
     - `learning_rate`: of what the method changes in the encoder.
 
-    Raises `UserError` where the encoder cannot be loaded or the method cannot keep to the rate.
+    Raises `UserError` where the encoder cannot be loaded, the method cannot keep to the rate, or one step is all.
     """
+    epochs, batches = experiment.epochs_on(prepared.name), math.ceil(len(prepared.train.rows) / experiment.batch_size)
+    if epochs * batches < 2:
+        raise UserError(f"{prepared.name}: one step is all, but some methods have two stages: give more epochs")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(seed)
     network = TextClassifier(experiment.encoder, prepared.task.outputs).to(device)
@@ -83,7 +87,7 @@ def adapt(
         rate=experiment.rate,
         seed=seed,
         compiled=experiment.compiled,
-        steps=experiment.epochs_on(prepared.name) * trainer.epoch,
+        steps=epochs * batches,
         train=trainer.train,
         each_gradient=trainer.each_gradient,
     )
@@ -104,7 +108,6 @@ class _Trainer:
     def __init__(self, experiment: TaskExperiment, prepared: Prepared, network: TextClassifier, seed: int):
         self.experiment, self.network = experiment, network
         self.tokens, self.seed = prepared.train, seed
-        self.epoch = math.ceil(len(prepared.train.rows) / experiment.batch_size)  # in steps
         self._batches = _shuffled(prepared.train, experiment.batch_size, seed)
         self.loss = _squared if not prepared.task.labels else F.cross_entropy
 

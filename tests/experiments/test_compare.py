@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,7 +34,7 @@ def test_one_row_per_person_method_control_and_budget(tiny: Experiment, results:
     assert tuple(table.columns) == COLUMNS
     assert not table.duplicated(list(KEYS)).any()
     persons = len(tiny.seeds) * len(tiny.persons.classes) * tiny.persons.count
-    rows_each = {"full": 1, "finetune": 1, "ppp": 8, "gated": 8, "ocap": 2, "l1": 2, "l1_finetune": 2}
+    rows_each = {"full": 1, "finetune": 1, "ppp": 8, "gated": 8, "ocap": 2, "l1": 2, "l1_local+finetune": 2}
     assert table["method"].value_counts().to_dict() == {name: rows * persons for name, rows in rows_each.items()}
     assert set(table.loc[table["method"] == "ppp", "control"]) == {"own", "population", "other", "random"}
     assert set(table["persons"]) == {"2 classes", "3 classes"}
@@ -97,10 +98,10 @@ def test_a_damaged_gates_file_is_made_again(tiny: Experiment, results: Path, con
 
 def test_the_same_seed_gives_the_same_table(tiny: Experiment, results: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("PPPL_CACHE", str(tmp_path / "empty"))  # networks are trained again, too
-    compare(tiny.replace(seeds=[1], methods=["ppp", "l1_finetune"]), tmp_path / "again")
+    compare(tiny.replace(seeds=[1], methods=["ppp", "l1_local+finetune"]), tmp_path / "again")
     again = _table(tmp_path / "again").drop(columns=TIMED)
     first = _table(results).drop(columns=TIMED)
-    first = first[(first["seed"] == 1) & first["method"].isin(["ppp", "l1_finetune"])]
+    first = first[(first["seed"] == 1) & first["method"].isin(["ppp", "l1_local+finetune"])]
     pd.testing.assert_frame_equal(again, first.reset_index(drop=True))
 
 
@@ -113,6 +114,35 @@ def test_a_method_or_budget_added_later_computes_only_its_rows(tiny: Experiment,
     kept = after.merge(before[list(KEYS)], on=list(KEYS))
     pd.testing.assert_frame_equal(kept, before, check_like=True)  # seconds too: these rows were not computed again
     assert len(after) == 2 * 3 * (4 + 1 + 1)
+
+
+def test_a_setting_makes_the_rows_stale_of_the_methods_that_read_it(tiny: Experiment, tmp_path: Path):
+    small = tiny.replace(seeds=[0], methods=["full", "ppp", "l1_local+finetune", "diff"], **{"persons.classes": [2]})
+    compare(small, tmp_path)
+    before = _table(tmp_path)
+    compare(small.replace(**{"finetune.pruned_steps": 3, "diff.rates": [0.005, 0.01]}), tmp_path)
+    after = _table(tmp_path).merge(before, on=list(KEYS), suffixes=("", "_before"))
+    same = after["personalize_seconds"] == after["personalize_seconds_before"]
+    assert set(after["method"][same]) == {"full", "ppp", "diff"}
+    assert set(after["method"][~same]) == {"l1_local+finetune"}
+    assert len(_table(tmp_path)) == len(before) + 2, "diff@0.01 of two persons"
+
+
+def test_a_table_without_its_journal_is_gone_on_with(tiny: Experiment, results: Path, tmp_path: Path):
+    for name in ("table.csv", "run.json"):
+        shutil.copy(results / name, tmp_path)
+    compare(tiny, tmp_path)
+    assert (tmp_path / "table.csv").read_bytes() == (results / "table.csv").read_bytes()
+    again = tmp_path / "altered"
+    again.mkdir()
+    shutil.copy(results / "table.csv", again)
+    run = json.loads((results / "run.json").read_text())
+    run["fingerprints"]["ocap"] = "another"
+    (again / "run.json").write_text(json.dumps(run))
+    compare(tiny, again)
+    rows = _table(again).merge(_table(results), on=list(KEYS), suffixes=("", "_before"))
+    same = rows["personalize_seconds"] == rows["personalize_seconds_before"]
+    assert set(rows["method"][~same]) == {"ocap"}
 
 
 def test_sigkill_loses_at_most_the_unit_in_hand(tiny_yaml: Path, results: Path, tmp_path: Path):
@@ -165,7 +195,7 @@ def test_the_summary_is_readable(results: Path):
     assert lines[2].split("  ")[0] == "method"
     assert len(lines) == 4 + 13
     assert max(map(len, lines)) <= 120
-    assert any(line.startswith("l1_finetune") and line.endswith("samples") for line in lines)
+    assert any(line.startswith("l1_local+finetune") and line.endswith("samples") for line in lines)
     assert any(line.startswith("ppp own") and line.endswith("nothing") for line in lines)
 
 

@@ -6,56 +6,64 @@ import pytest
 from pppl.errors import UserError
 from pppl.experiments.results import COLUMNS, Journal, Row, key_of
 
+NOW = {"a": "now", "b": "now"}
+BEFORE = {"a": "before", "b": "before"}
+
 
 def _rows(identity: str) -> list[Row]:
     return [dict.fromkeys(COLUMNS, 0.5) | {"identity": identity, "method": method} for method in ("a", "b")]
 
 
 def test_rows_come_back_as_they_were(tmp_path: Path):
-    journal = Journal(tmp_path, "now")
+    journal = Journal(tmp_path, NOW)
     journal.append(_rows("x"))
     journal.append(_rows("y"))
-    again = Journal(tmp_path, "now")
+    again = Journal(tmp_path, NOW)
     assert list(again.rows.values()) == [*_rows("x"), *_rows("y")]
     assert again.has(key_of(row) for row in _rows("x"))
     assert not again.has(key_of(row) for row in _rows("z"))
 
 
 def test_rows_of_another_configuration_are_stale(tmp_path: Path):
-    Journal(tmp_path, "before").append(_rows("x"))
-    assert Journal(tmp_path, "now").rows == {}
-    assert len(Journal(tmp_path, "before").rows) == 2, "and yet they are not lost"
+    Journal(tmp_path, BEFORE).append(_rows("x"))
+    assert Journal(tmp_path, NOW).rows == {}
+    assert len(Journal(tmp_path, BEFORE).rows) == 2, "and yet they are not lost"
+
+
+def test_only_the_rows_of_what_changed_are_stale(tmp_path: Path):
+    Journal(tmp_path, NOW).append(_rows("x"))
+    assert [row["method"] for row in Journal(tmp_path, {"a": "now", "b": "later"}).rows.values()] == ["a"]
 
 
 @pytest.mark.parametrize("cut", [1, 20, 200])
 def test_a_line_cut_short_costs_that_line_only(tmp_path: Path, cut: int):
-    journal = Journal(tmp_path, "now")
+    journal = Journal(tmp_path, NOW)
     journal.append(_rows("x"))
     whole = journal.path.read_bytes()
     journal.append(_rows("y"))
     journal.path.write_bytes(journal.path.read_bytes()[: len(whole) + cut])
-    torn = Journal(tmp_path, "now")
+    torn = Journal(tmp_path, NOW)
     assert [row["identity"] for row in torn.rows.values()] == ["x", "x"]
     assert torn.broken == 1
     torn.append(_rows("y"))
-    assert [row["identity"] for row in Journal(tmp_path, "now").rows.values()] == ["x", "x", "y", "y"]
+    assert [row["identity"] for row in Journal(tmp_path, NOW).rows.values()] == ["x", "x", "y", "y"]
 
 
 def test_two_writers_lose_nothing(tmp_path: Path):
-    one, two = Journal(tmp_path, "now"), Journal(tmp_path, "now")
+    one, two = Journal(tmp_path, NOW), Journal(tmp_path, NOW)
     one.append(_rows("x"))
     two.append(_rows("y"))
     one.append(_rows("z"))
-    assert {row["identity"] for row in Journal(tmp_path, "now").rows.values()} == {"x", "y", "z"}
+    assert {row["identity"] for row in Journal(tmp_path, NOW).rows.values()} == {"x", "y", "z"}
 
 
 def test_a_line_that_is_no_row_is_left_out(tmp_path: Path):
-    journal = Journal(tmp_path, "now")
+    journal = Journal(tmp_path, NOW)
     journal.append(_rows("x"))
     strange = '{"fingerprint": "now", "identity": []}', "[1]", "null", '{"fingerprint": "now"}', "\x00\xff"
     with journal.path.open("a", encoding="latin-1") as file:
         file.write("\n".join(strange) + "\n")
-    again = Journal(tmp_path, "now")
+    again = Journal(tmp_path, NOW)
     assert len(again.rows) == 2
     assert again.broken == len(strange)
 
@@ -63,15 +71,15 @@ def test_a_line_that_is_no_row_is_left_out(tmp_path: Path):
 def test_a_folder_in_the_journals_place_is_named(tmp_path: Path):
     (tmp_path / "journal.jsonl").mkdir()
     with pytest.raises(UserError, match=r"cannot read .*journal\.jsonl"):
-        Journal(tmp_path, "now")
+        Journal(tmp_path, NOW)
 
 
 def test_a_full_disk_is_no_half_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    journal = Journal(tmp_path, "now")
+    journal = Journal(tmp_path, NOW)
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:30]))
     with pytest.raises(OSError, match="No space left"):
         journal.append(_rows("x"))
     monkeypatch.undo()
-    again = Journal(tmp_path, "now")
+    again = Journal(tmp_path, NOW)
     assert (len(again.rows), again.broken) == (0, 1)

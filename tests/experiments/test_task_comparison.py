@@ -191,7 +191,7 @@ def test_each_task_is_resampled_for_itself(experiment: TaskExperiment):
         (["--methods=[lor]"], "unknown method 'lor': did you mean 'lora'?"),
         (["--tasks=[glue/COLA]"], "unknown task 'glue/COLA': did you mean 'glue/CoLA'?"),
         (["--rate=2"], "rate is 2.0: a fraction in (0, 1]"),
-        (["--epochs=1"], "epochs is 1: at least 2, since some methods have two stages"),
+        (["--epochs=0"], "epochs is 0: at least 1"),
         (["--search=[]"], "search is empty"),
         (["--search=[0]"], "search is [0.0]: each more than 0"),
         (["--seeds=[0, 0]"], "seeds is [0, 0]: name each once"),
@@ -230,6 +230,33 @@ def test_a_delta_that_is_gone_is_learnt_again(experiment: TaskExperiment, result
     compare_tasks(experiment, tmp_path)
     assert json.loads((tmp_path / "run.json").read_text())["runs_computed"] == len(experiment.tasks)
     assert (tmp_path / "stream.csv").read_bytes() == (results / "stream.csv").read_bytes()
+
+
+@pytest.mark.parametrize("search", [(0.01, 0.1, 1.0), (1.0, 1e36, 1e37)])
+def test_a_search_goes_on_beyond_its_end(
+    experiment: TaskExperiment, search: tuple[float, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    one = experiment.replace(tasks=experiment.tasks[:1], methods=["full"], search=search, seeds=[0])
+    compare_tasks(one.replace(beyond=0), tmp_path)
+    table = pd.read_csv(tmp_path / "table.csv").sort_values("learning_rate")
+    rates, best = table["learning_rate"].tolist(), table["validation"].max()
+    at_end = [validation == best for validation in table["validation"].iloc[[0, 2]]]
+    beyond = [rates[0] ** 2 / rates[1], rates[2] ** 2 / rates[1]]
+    ends = [rate for rate, here in zip(beyond, at_end, strict=True) if here]
+    assert len(ends) > 0, "this search has its best rate at an end"
+    assert "the best learning rate is an end of those tried" in capsys.readouterr().err
+    compare_tasks(one, tmp_path)
+    again = pd.read_csv(tmp_path / "table.csv")
+    assert again["learning_rate"].tolist()[:3] == [rate for rate in again["learning_rate"] if rate in rates]
+    assert again["learning_rate"].iloc[3:].tolist() == pytest.approx(ends[:1])
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["runs_computed"] == 1
+
+
+def test_one_step_is_too_few_for_two_stages(experiment: TaskExperiment, tmp_path: Path):
+    few = experiment.replace(tasks=experiment.tasks[:1], epochs=1, examples=8, methods=["diff"])
+    with pytest.raises(UserError, match=r"one step is all, but some methods have two stages: give more epochs"):
+        compare_tasks(few, tmp_path)
 
 
 def test_deltas_of_two_rates_live_in_one_folder(experiment: TaskExperiment, tmp_path: Path):

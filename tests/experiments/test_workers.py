@@ -29,9 +29,9 @@ def test_tasks_with_several_threads_take_turns():
 
 
 def _faults(_: int) -> int:
-    """Pages that come from the system when 64 MiB are taken and freed ten times."""
+    """Pages that come from the system when 64 MiB are taken and freed twenty times."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(10):
+    for _ in range(20):
         torch.ones(2**24)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
@@ -40,7 +40,8 @@ def _faults(_: int) -> int:
 def test_workers_keep_the_memory_that_they_free():
     pages = 2**26 // resource.getpagesize()
     with Workers(2) as pool:
-        assert max(pool.spread(_faults, [0, 1])) < 3 * pages
+        # Two or three times, since what else is taken may lie in the way; each of the twenty times if none is kept.
+        assert max(pool.spread(_faults, [0, 1])) < 10 * pages
 
 
 def test_threads_are_given_back():

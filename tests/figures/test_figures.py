@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from pppl.figures import accuracy_vs_bytes, accuracy_vs_macs, gates
-from pppl.figures.render import _accuracy_figure
+from pppl.figures import accuracy_vs_bytes, accuracy_vs_macs, gates, iso_macs, personal_gain, retraining
+from pppl.figures.panels import accuracy_figure, gain_figure, retraining_figure
 from pppl.figures.style import LOOKS, look
 
 
@@ -121,6 +122,86 @@ def test_seen_and_unseen_people_have_panels_of_their_own(summary: pd.DataFrame):
         "3 classes of a person, seen (n = 3, 2 people)",
         "3 classes of a person, unseen (n = 4, 3 people)",
     ]
-    assert [ax.get_title() for ax in _accuracy_figure(people).axes] == titles
+    assert [ax.get_title() for ax in accuracy_figure(people).axes] == titles
     alone = summary.assign(persons="2 classes", seen=True, n=9, people=8)
-    assert [ax.get_title() for ax in _accuracy_figure(alone).axes] == ["persons of 2 classes (n = 9)"]
+    assert [ax.get_title() for ax in accuracy_figure(alone).axes] == ["persons of 2 classes (n = 9)"]
+
+
+def test_bars_end_where_a_method_is_as_accurate_as_the_full_network():
+    row = {"method": "ppp", "control": "own", "macs_within_1": 0.4, "macs_within_1_low": 0.3, "macs_within_1_high": 0.5}
+    never = {f"macs_within_3{end}": 1.0 for end in ("", "_low", "_high")}
+    ax = iso_macs(pd.DataFrame([row | never]), [("l1", ""), ("ppp", "own")], Figure().subplots())
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["L1", "PPP, own prototype"]
+    bars = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+    assert [bar.get_width() for bar in bars] == [0.4, 1.0]
+    assert bars[0].get_facecolor()[3] == 1
+    assert bars[1].get_facecolor()[3] == 0, "without colour: only the full network itself suffices"
+    (whisker,) = ax.lines
+    np.testing.assert_allclose(np.asarray(whisker.get_xdata(), float), [0.3, 0.5])
+
+
+def test_a_dot_is_a_persons_gain():
+    rows = [
+        {"method": "ppp", "control": control, "budget": 0.1, "seed": 0, "identity": person, "accuracy": accuracy}
+        for control, accuracies in (("own", (0.9, 0.8)), ("other", (0.4, 0.9)))
+        for person, accuracy in zip("ab", accuracies, strict=True)
+    ]
+    mean = {"method": "ppp", "against": "other", "budget": 0.1, "gain": 0.2, "gain_low": 0.1, "gain_high": 0.4}
+    ax = personal_gain(pd.DataFrame(rows), pd.DataFrame([mean]), Figure().subplots())
+    np.testing.assert_allclose(np.asarray(ax.lines[0].get_ydata(), float), [-10, 50])
+    handles, labels = ax.get_legend_handles_labels()
+    assert labels == ["PPP, own prototype"]
+    line, _, (bars,) = handles[0].lines
+    np.testing.assert_allclose(np.asarray(line.get_ydata(), float), [20])
+    np.testing.assert_allclose(np.asarray(bars.get_segments(), float)[0, :, 1], [10, 40])
+
+
+def test_methods_that_train_nothing_stand_side_by_side():
+    common = {"control": "", "accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6}
+    samples = {"full": 0, "ocap": 0, "l1": 0, "finetune": 150}
+    rows = pd.DataFrame([common | {"method": method, "retrain_samples": count} for method, count in samples.items()])
+    ax = retraining(rows, [(method, "") for method in samples], Figure().subplots())
+    handles, _ = ax.get_legend_handles_labels()
+    places = [float(np.asarray(handle.lines[0].get_xdata(), float)[0]) for handle in handles]
+    assert places[3] == 150
+    assert len(set(places[:3])) == 3
+    assert max(map(abs, places[:3])) < 10
+    assert ax.get_xscale() == "symlog"
+
+
+def test_a_budget_has_one_place_for_all_methods():
+    rows = [
+        {"method": method, "control": control, "budget": budget, "seed": 0, "identity": "a", "accuracy": 0.5}
+        for method, budgets in (("ppp", (0.05, 0.1)), ("gated", (0.1, 0.2)))
+        for budget in budgets
+        for control in ("own", "other")
+    ]
+    means = [
+        {"method": method, "against": "other", "budget": budget, "gain": 0.0, "gain_low": 0.0, "gain_high": 0.0}
+        for method, budget in (("ppp", 0.05), ("ppp", 0.1), ("gated", 0.1), ("gated", 0.2))
+    ]
+    ax = personal_gain(pd.DataFrame(rows), pd.DataFrame(means), Figure().subplots())
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["5 %", "10 %", "20 %"]
+    handles, labels = ax.get_legend_handles_labels()
+    gated = handles[labels.index("no prototype loss, own")].lines[0]
+    np.testing.assert_allclose(np.round(np.asarray(gated.get_xdata(), float)), [1, 2])
+
+
+def test_protocols_without_a_gain_have_no_panel():
+    series = (("2 classes", "ppp", "own"), ("2 classes", "ppp", "other"), ("3 classes", "l1", ""))
+    common = {"budget": 0.1, "seed": 0, "identity": "a", "accuracy": 0.5, "seen": True}
+    rows = [common | {"persons": persons, "method": method, "control": control} for persons, method, control in series]
+    mean = {"method": "ppp", "against": "other", "budget": 0.1, "gain": 0.0, "gain_low": 0.0, "gain_high": 0.0}
+    figure = gain_figure(pd.DataFrame(rows), pd.DataFrame([mean | {"persons": "2 classes", "seen": True}]))
+    assert [ax.get_title() for ax in figure.axes] == ["persons of 2 classes"]
+
+
+def test_a_pruned_method_at_the_whole_budget_is_not_shown_for_another():
+    common = {"control": "", "retrain_samples": 90.0, "persons": "2 classes", "seen": True, "n": 3, "people": 3}
+    points = (("l1", 0.1, 0.4), ("l1", 1.0, 0.9), ("full", 1.0, 1.0))
+    rows = [
+        common | {"method": m, "budget": b, "accuracy": a, "accuracy_low": a, "accuracy_high": a} for m, b, a in points
+    ]
+    (ax,) = retraining_figure(pd.DataFrame(rows)).axes
+    handles, labels = ax.get_legend_handles_labels()
+    assert float(np.asarray(handles[labels.index("L1")].lines[0].get_ydata(), float)[0]) == 0.4

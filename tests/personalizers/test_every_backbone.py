@@ -7,8 +7,9 @@ from small_backbones import small
 from pppl import Experiment
 from pppl.backbones import BACKBONES, build, spec_for
 from pppl.data import Support
+from pppl.errors import UserError
 from pppl.gating import GatedNetwork
-from pppl.personalizers import METHODS, GlobalModel, personalizers_for
+from pppl.personalizers import METHODS, STEPS, GlobalModel, personalizers_for
 from pppl.pruning import CostModel
 
 BUDGET = 0.6
@@ -21,10 +22,18 @@ def test_every_method_runs_on_every_backbone(name: str):
     spec = spec_for(name, options, shape, 4)
     gated = {kind: GatedNetwork(build(spec)).eval() for kind in ("ppp", "gated")}
     full = build(spec).eval()
-    model = GlobalModel(full=full, gated=gated, cost=CostModel(full, shape))
     support = Support(x=torch.randn(6, *shape), y=torch.arange(6) % 4)
-    experiment = Experiment().replace(**{"methods": sorted(METHODS), "finetune.steps": 1, "finetune.pruned_steps": 1})
+    train = Support(x=torch.randn(5, *shape), y=torch.arange(5) % 4)
+    model = GlobalModel(full=full, gated=gated, cost=CostModel(full, shape), train=train)
+    methods = [*sorted(METHODS), *(f"ppp+{step}" for step in STEPS)]
+    experiment = Experiment().replace(**{"methods": methods, "finetune.steps": 1, "finetune.pruned_steps": 1})
+    refused = set()
     for personalizer in personalizers_for(experiment):
+        try:
+            personalizer.check(full)
+        except UserError:
+            refused.add(personalizer.method)
+            continue
         budget = BUDGET if personalizer.prunes else 1.0
         personal = personalizer.personalize(model, support, budget)
         assert personal.cost.macs <= budget * model.cost.full.macs
@@ -34,3 +43,5 @@ def test_every_method_runs_on_every_backbone(name: str):
             logits = personal.module(support.x)
             assert logits.isfinite().all()
             assert torch.allclose(rebuilt(support.x), logits, atol=1e-5)
+    without_scales = name.startswith(("res8", "res15", "res26", "bc_resnet"))
+    assert refused == ({"bn_scale", "bn_scale_local", "bn_scale_isomorphic"} if without_scales else set())

@@ -1,3 +1,5 @@
+from typing import cast
+
 import pytest
 import torch
 
@@ -6,9 +8,13 @@ from pppl.backbones import hook_groups
 from pppl.data import IdentityDataset, Support
 from pppl.errors import UserError
 from pppl.gating import prototype
-from pppl.personalizers import METHODS, GlobalModel, Personalizer, personalizers_for
+from pppl.personalizers import METHODS, STEPS, GlobalModel, Personalizer, personalizers_for
 from pppl.personalizers.base import relative, uniform
+from pppl.personalizers.static import Static
 from pppl.pruning import budget_masks
+
+# Each step behind a method that prunes by gates, behind one that does without, and behind another step.
+ALL = [*sorted(METHODS), *(f"{method}+{step}" for method in ("ppp", "l1_local") for step in STEPS), "ocap+bn+finetune"]
 
 
 @pytest.fixture
@@ -18,7 +24,7 @@ def support(digits: IdentityDataset) -> Support:
 
 
 def _all(experiment: Experiment) -> list[Personalizer]:
-    return personalizers_for(experiment.replace(methods=sorted(METHODS)))
+    return personalizers_for(experiment.replace(methods=ALL))
 
 
 def _one(experiment: Experiment, method: str, control: str = "") -> Personalizer:
@@ -45,10 +51,10 @@ def test_every_method_keeps_to_the_budget_and_gives_plain_modules(
             assert personal.module(support.x).shape == (12, 10)
 
 
-def test_only_fine_tuning_reads_labels(tiny: Experiment, model: GlobalModel, support: Support):
+def test_only_fine_tuning_and_gradients_read_labels(tiny: Experiment, model: GlobalModel, support: Support):
     unlabelled = Support(x=support.x, y=torch.full_like(support.y, -1), seed=support.seed)
     for personalizer in _all(tiny):
-        if _trains(personalizer):
+        if _trains(personalizer) or "_support" in personalizer.method:
             continue
         with_labels = personalizer.personalize(model, support, 0.4).module.state_dict()
         without = personalizer.personalize(model, unlabelled, 0.4).module.state_dict()
@@ -111,6 +117,23 @@ def test_ocap_ranks_activations_and_l1_ranks_filters(tiny: Experiment, model: Gl
             assert mask.all() or score[mask].min() >= score[~mask].max()
 
 
+def test_ocap_can_count_votes(tiny: Experiment, model: GlobalModel, support: Support):
+    norms: list[torch.Tensor] = []
+    with torch.no_grad(), hook_groups(model.full, after=lambda _, out: norms.append(out.square().sum((2, 3)).sqrt())):
+        model.full(support.x)
+    masks = _one(tiny.replace(**{"ocap.top": 0.25}), "ocap_frequency").personalize(model, support, 0.3).masks
+    assert masks is not None
+    for mask, norm in zip(masks, norms, strict=True):
+        top = -(-norm.shape[1] // 4)
+        least = norm.sort(descending=True).values[:, top - 1, None]
+        votes = (norm >= least).int().sum(0)
+        assert int(votes.sum()) == top * len(norm)
+        kept = int(mask.sum())
+        # The most votes; of equal ones, the larger norm.
+        order = sorted(range(len(mask)), key=lambda c: (-int(votes[c]), -float(norm[:, c].norm())))
+        assert set(mask.nonzero().flatten().tolist()) == set(order[:kept])
+
+
 def test_scores_of_layers_are_made_comparable():
     scores = [torch.tensor([1.0, 3.0]), torch.tensor([30.0, 10.0, 20.0, 60.0])]
     assert [s.tolist() for s in relative(scores)] == [
@@ -129,3 +152,53 @@ def test_a_budget_outside_its_range(tiny: Experiment, model: GlobalModel, suppor
 def test_an_unknown_method_names_the_nearest(tiny: Experiment):
     with pytest.raises(UserError, match=r"unknown method 'ocpa': did you mean 'ocap'\?"):
         personalizers_for(tiny.replace(methods=["ocpa"]))
+    with pytest.raises(UserError, match=r"unknown step of method ocap\+bm 'bm': did you mean 'bn'\?"):
+        personalizers_for(tiny.replace(methods=["ocap+bm"]))
+
+
+def test_steps_follow_each_other(tiny: Experiment, model: GlobalModel, support: Support):
+    (both,) = personalizers_for(tiny.replace(methods=["l1_local+finetune+diff"]))
+    (one,) = personalizers_for(tiny.replace(methods=["l1_local+finetune"]))
+    made, before = (each.personalize(model, support, 0.4) for each in (both, one))
+    assert made.retrain_samples > before.retrain_samples > 0
+    assert made.masks is not None
+    assert before.masks is not None
+    assert all(torch.equal(a, b) for a, b in zip(made.masks, before.masks, strict=True))
+    differ = sum(int((a != b).sum()) for a, b in zip(made.module.parameters(), before.module.parameters(), strict=True))
+    assert 0 < differ <= 0.005 * made.cost.params + 1
+
+
+def test_a_difference_to_a_network_of_ones_own_is_no_file(tiny: Experiment, model: GlobalModel, support: Support):
+    for method, sent in (("diff", True), ("full+diff", True), ("finetune+diff", False), ("full+bn+diff", False)):
+        (personalizer,) = personalizers_for(tiny.replace(methods=[method]))
+        assert (personalizer.personalize(model, support).delta is not None) == sent, method
+
+
+def test_a_step_depends_on_all_that_came_before(tiny: Experiment, monkeypatch: pytest.MonkeyPatch):
+    (both,) = personalizers_for(tiny.replace(methods=["l1_local+finetune+bn"]))
+    before = both.depends_on()
+    monkeypatch.setattr(Static, "version", 99)
+    assert both.depends_on() != before
+
+
+class _Seen:
+    """An experiment that notes which of its sections are read."""
+
+    def __init__(self, experiment: Experiment):
+        self._experiment, self.read = experiment, set[str]()
+
+    def __getattr__(self, name: str):
+        self.read.add(name)
+        return getattr(self._experiment, name)
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_a_method_tells_all_the_settings_that_it_reads(
+    tiny: Experiment, model: GlobalModel, support: Support, method: str
+):
+    seen = _Seen(tiny)
+    seen.methods = [method]
+    for personalizer in personalizers_for(cast(Experiment, seen)):
+        seen.read.clear()
+        personalizer.personalize(model, support, 0.4 if personalizer.prunes else 1.0)
+        assert seen.read <= set(personalizer.depends_on())

@@ -1,0 +1,56 @@
+"""How small a network can be and still be nearly as accurate as the full one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
+
+from .style import look
+
+# Points below the full network, with the look of its bars.
+_BARS: dict[str, dict[str, Any]] = {
+    "1": {"facecolor": "#0072B2"},
+    "3": {"facecolor": "#56B4E9", "edgecolor": "#ffffff", "hatch": "/////", "lw": 0},
+}
+_NONE: dict[str, Any] = {"facecolor": "none", "edgecolor": "#999999", "lw": 0.6}
+
+
+def iso_macs(curves: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:
+    """Draws the least MACs within 1 and 3 points of the full network's accuracy as bars, with 95 % intervals.
+
+    A bar without colour says that no budget sufficed, only the full network itself.
+
+    **Arguments:**
+
+    - `curves`: rows of `curves.csv` for one protocol.
+    - `series`: methods and controls, from top to bottom.
+    """
+    by_series = {(str(row["method"]), str(row["control"])): row for row in curves.to_dict("records")}
+    for place, key in enumerate(series):
+        for offset, (points, bar) in zip((-0.2, 0.2), _BARS.items(), strict=True):
+            if key in by_series:
+                value, low, high = (by_series[key][f"macs_within_{points}{end}"] for end in ("", "_low", "_high"))
+                ax.barh(place + offset, value, 0.36, **(bar if value < 1 else _NONE))
+                if low < 1:
+                    ax.plot([low, high], [place + offset] * 2, color="#000000", lw=0.8, marker="|", ms=3)
+    ax.set_yticks(range(len(series)), [look(*key).label for key in series])
+    ax.set_ylim(len(series) - 0.5, -0.5)
+    ax.set_xlim(0, 1.02)
+    ax.set_xticks([0, 0.5, 1])
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g} %"))
+    ax.set_xlabel("fraction of the full MACs")
+    ax.grid(axis="x", lw=0.4, alpha=0.5)
+    return ax
+
+
+def iso_legend() -> list[Patch]:
+    """What the bars mean."""
+    told = [Patch(**bar, label=f"within {points} {_unit(points)} of full") for points, bar in _BARS.items()]
+    return [*told, Patch(**_NONE, label="no budget suffices")]
+
+
+def _unit(points: str) -> str:
+    return "point" if points == "1" else "points"

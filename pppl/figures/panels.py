@@ -1,0 +1,162 @@
+"""How panels, one for each protocol, make a figure."""
+
+from itertools import chain
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .accuracy_vs_bytes import accuracy_vs_bytes
+from .accuracy_vs_macs import SHOWN_BUDGET, accuracy_vs_macs, shown_series
+from .gates import gates
+from .iso_macs import iso_legend, iso_macs
+from .personal_gain import personal_gain
+from .retraining import retraining
+from .style import TEXT_WIDTH
+from .tasks import storage, task_scores
+
+
+def _panels(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The frame by protocol, in the order of the table; seen and unseen people apart where there are both."""
+    told = len(frame["seen"].unique()) > 1
+    panels = []
+    for persons, of_protocol in frame.groupby("persons", sort=False):
+        for seen, rows in of_protocol.groupby("seen", sort=False):
+            whom = {"True": ", seen", "False": ", unseen"}[str(seen)] * told
+            panels.append((_protocol(str(persons)) + whom, rows))
+    return panels
+
+
+def _protocol(persons: str) -> str:
+    """`2 classes` as `persons of 2 classes`, `person+2 classes` as `2 classes of a person`."""
+    if persons == "person":
+        return "all classes of a person"
+    own = persons.removeprefix("person+")
+    return f"persons of {persons}" if own == persons else f"{own} of a person"
+
+
+def _grid(panels: int, height: float, tall: float) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of at most three axes in a row, what is left over removed; `tall` where there are several rows."""
+    figure = Figure(figsize=(TEXT_WIDTH, height if panels <= 3 else tall), layout="constrained")
+    rows = -(-panels // 3)
+    columns = -(-panels // rows)
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).tolist()
+    for _ in range(rows * columns - panels):
+        axes[-1].pop().remove()
+    return figure, axes
+
+
+def _label(figure: Figure, axes: list[list[Axes]], label: str, **legend: Any) -> None:
+    """Writes the label of the vertical axes, and one legend for all of them below."""
+    for first, *_ in axes:
+        first.set_ylabel(label)
+    handles = {
+        label: handle for ax in chain(*axes) for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend([*handles.values()], [*handles], loc="outside lower center", frameon=False, **legend)
+
+
+def accuracy_figure(summary: pd.DataFrame) -> Figure:
+    """Accuracy against MACs."""
+    panels = _panels(summary)
+    figure, axes = _grid(len(panels), 3.1, 5.4)
+    for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
+        accuracy_vs_macs(rows, ax)
+        count, people = int(rows["n"].to_numpy().max()), int(rows["people"].to_numpy().max())
+        of = f", {people} people" if rows["persons"].iloc[0].startswith("person") else ""
+        ax.set_title(f"{name} (n = {count}{of})")
+    _label(figure, axes, "accuracy on the person's queries", ncols=4, columnspacing=1.2)
+    return figure
+
+
+def bytes_figure(summary: pd.DataFrame) -> Figure:
+    """Accuracy against the bytes of a person's file."""
+    panels = _panels(summary)
+    figure, axes = _grid(len(panels), 2.6, 4.6)
+    for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
+        accuracy_vs_bytes(rows, ax)
+        ax.set_title(name)
+    _label(figure, axes, "accuracy on the queries", ncols=2)
+    return figure
+
+
+def iso_figure(curves: pd.DataFrame) -> Figure:
+    """MACs at iso-accuracy."""
+    panels, series = _panels(curves), shown_series(curves)
+    rows = -(-len(panels) // 3)
+    figure, axes = _grid(len(panels), *[rows * (0.6 + 0.2 * len(series)) + 0.3] * 2)
+    for ax, (name, of_panel) in zip(chain(*axes), panels, strict=True):
+        iso_macs(of_panel, series, ax)
+        ax.set_title(name)
+    figure.legend(handles=iso_legend(), loc="outside lower center", frameon=False, ncols=3)
+    return figure
+
+
+def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
+    """Personal gain, a dot for each person."""
+    tested = table.merge(gains[["persons", "seen"]].drop_duplicates(), on=["persons", "seen"])
+    panels, means = _panels(tested), dict(_panels(gains))
+    figure, axes = _grid(len(panels), 2.6, 4.6)
+    for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
+        personal_gain(rows, means[name], ax)
+        ax.set_title(name)
+    _label(figure, axes, "accuracy, own less another's (points)", ncols=2)
+    return figure
+
+
+def retraining_figure(summary: pd.DataFrame) -> Figure:
+    """Retraining cost against accuracy, at one budget."""
+    pruned = summary.query("budget < 1")
+    budgets = sorted(set(pruned["budget"]), key=lambda each: abs(each - SHOWN_BUDGET))[:1]
+    least = summary.groupby(["method", "control"])["budget"].transform("min")
+    panels = _panels(summary.assign(least=least).query("budget in @budgets or least == 1"))
+    figure, axes = _grid(len(panels), 3.1, 5.4)
+    for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
+        retraining(rows, shown_series(rows), ax)
+        ax.set_title(name)
+    _label(figure, axes, "accuracy on the person's queries", ncols=4, columnspacing=1.2)
+    if budgets:
+        figure.suptitle(f"at a budget of {budgets[0] * 100:g} %, or unpruned", fontsize=8)
+    return figure
+
+
+def gates_figure(frame: pd.DataFrame) -> Figure:
+    """Gates, channels by persons."""
+    panels = _panels(frame)
+    figure, axes = _grid(len(panels), 4.2, 7.2)
+    lasts = [row[-1] for row in axes]
+    for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
+        gates(rows, ax, colour_bar=ax in lasts)
+        ax.set_title(name)
+    return figure
+
+
+def scores_figure(summary: pd.DataFrame) -> Figure:
+    """Scores of ways to adapt an encoder, task by task."""
+    by_task = {str(task): rows for task, rows in summary.groupby("task", sort=False)}
+    # The average, which comes last in the table, first: the labels tell its bytes.
+    names = [*list(by_task)[-1:], *list(by_task)[:-1]]
+    rows = -(-len(names) // 5)
+    columns = -(-len(names) // rows)
+    height = rows * (0.65 + 0.19 * len(set(summary["method"])))
+    figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for index, ax in enumerate(axes):
+        if index >= len(names):
+            ax.remove()
+            continue
+        task_scores(by_task[names[index]], ax)
+        if index % columns:
+            ax.tick_params(labelleft=False)
+        ax.set_title(names[index].split("/")[-1].removesuffix(".csv").replace("_", " "))
+        metric = by_task[names[index]]["metric"].iloc[0]
+        ax.set_xlabel({"accuracy": "accuracy (%)", "": "score (%)"}.get(metric, metric))
+    return figure
+
+
+def storage_figure(stream: pd.DataFrame) -> Figure:
+    """What is stored as tasks come."""
+    figure = Figure(figsize=(TEXT_WIDTH / 2, 2.2), layout="constrained")
+    storage(stream, figure.subplots())
+    return figure

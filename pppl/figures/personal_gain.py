@@ -1,0 +1,46 @@
+"""Whether what is made for a person serves that person better than it would serve somebody else."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from .style import look
+
+_PERSON = ["method", "budget", "seed", "identity"]
+_SIDE = 0.36  # of a budget's place on the axis that the dots of all methods take
+
+
+def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes) -> Axes:
+    """Draws, for each person, accuracy with the own samples less that with another person's, in points, at each budget.
+
+    Beside the dots stand means with 95 % intervals.
+
+    **Arguments:**
+
+    - `table`: rows of `table.csv` for one protocol.
+    - `gains`: rows of `gains.csv` for it.
+    """
+    own, other = (table.query("control == @control").set_index(_PERSON)["accuracy"] for control in ("own", "other"))
+    per_person = ((own - other).dropna() * 100).reset_index()
+    budgets, methods = sorted(set(per_person["budget"])), list(dict.fromkeys(per_person["method"]))
+    width = 2 * _SIDE / max(1, len(methods))
+    for at, method in enumerate(methods):
+        style, left = look(method, "own"), -_SIDE + at * width
+        of_budget = per_person.query("method == @method").groupby("budget")["accuracy"]
+        for budget, each in of_budget:
+            dots = np.sort(each.to_numpy())
+            places = budgets.index(budget) + left + np.linspace(0, 0.7 * width, len(dots))
+            ax.plot(places, dots, ls="", marker=".", ms=2, color=style.colour, alpha=0.5)
+        mean = gains.query("method == @method and against == 'other'").sort_values("budget")
+        middle = np.array([budgets.index(budget) for budget in mean["budget"]]) + left + 0.8 * width
+        values = [mean[f"gain{end}"].to_numpy() * 100 for end in ("", "_low", "_high")]
+        spread = [np.maximum(values[0] - values[1], 0), np.maximum(values[2] - values[0], 0)]
+        ax.errorbar(
+            middle, values[0], yerr=spread, ls="", marker=style.marker, ms=3.5, color=style.colour, capsize=1.5,
+            elinewidth=0.9, mec="#000000", mew=0.5, label=style.label,
+        )  # fmt: skip
+    ax.axhline(0, color="#000000", lw=0.6)
+    ax.set_xticks(range(len(budgets)), [f"{budget * 100:g} %" for budget in budgets])
+    ax.set_xlabel("budget")
+    ax.grid(axis="y", lw=0.4, alpha=0.5)
+    return ax

@@ -1,0 +1,50 @@
+"""What training on the person's device buys."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+
+from .style import look
+
+_LINEAR = 10.0  # samples up to which the axis is linear, so that none has a place on it
+
+
+def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:
+    """Draws accuracy, with 95 % intervals, over the samples that go through a training step for each person.
+
+    **Arguments:**
+
+    - `rows`: of `summary.csv` for one protocol and one budget, and of the methods that do not prune.
+    - `series`: methods and controls, in the order of the legend.
+    """
+    by_series = {(str(row["method"]), str(row["control"])): row for row in rows.to_dict("records")}
+    untrained = [key for key in series if by_series[key]["retrain_samples"] == 0]
+    # Side by side, since many of them are alike.
+    places = dict(zip(untrained, np.linspace(-_LINEAR, _LINEAR, len(untrained) + 2)[1:-1], strict=True))
+    for key in series:
+        row, style = by_series[key], look(*key)
+        spread = [[max(0.0, row["accuracy"] - row["accuracy_low"])], [max(0.0, row["accuracy_high"] - row["accuracy"])]]
+        ax.errorbar(
+            places.get(key, row["retrain_samples"]), row["accuracy"], yerr=spread, ls="", color=style.colour,
+            marker=style.marker or "_", ms=5, capsize=1.5, elinewidth=0.8, label=style.label,
+        )  # fmt: skip
+    ax.set_xscale("symlog", linthresh=_LINEAR, linscale=1)
+    right = max(300.0, 2 * float(np.max(rows["retrain_samples"])))
+    ax.set_xticks([0, *(10**power for power in range(2, 9) if 10**power <= right)])
+    ax.set_xlim(-_LINEAR, right)
+    ax.xaxis.set_major_formatter(FuncFormatter(_count))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    ax.set_ylim(0, 1.04)
+    ax.set_xlabel("samples trained on for a person")
+    ax.grid(axis="y", lw=0.4, alpha=0.5)
+    return ax
+
+
+def _count(value: float, _: int) -> str:
+    if value == 0:
+        return "none"
+    return f"{value:g}" if value < 1000 else f"{value / 1000:g} k"

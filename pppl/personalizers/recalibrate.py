@@ -1,0 +1,45 @@
+"""The step `+bn`: batch statistics of the support set in place of the training data's; no label is read."""
+
+import copy
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from ..data import Support
+from ..errors import UserError
+from .base import After, GlobalModel, Made, Personalizer, register_step
+
+
+class Recalibrated(After):
+    """Whatever `first` gives, its batch normalization recalibrated in one pass over the support set.
+
+    Pruning changes what later layers receive, so that the statistics of the whole network no longer fit (Li et al.,
+    EagleEye, ECCV 2020); a person's samples differ from everybody's, too (Li et al., AdaBN, 2016). Raises `UserError`
+    for a support set of one sample, which has no variance.
+    """
+
+    def depends_on(self) -> dict[str, Any]:
+        """What is recalibrated, and how far."""
+        return super().depends_on() | {"bn": asdict(self.experiment.bn)}
+
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+        if len(support.x) < 2:
+            raise UserError(f"method {self.method} needs 2 support samples or more: give more persons.shots")
+        first = self.first._make(model, support, budget)
+        module = copy.deepcopy(first.module).eval()
+        normalizing: list[Any] = [layer for layer in module.modules() if "running_mean" in layer._buffers]
+        momenta = [layer.momentum for layer in normalizing]
+        for layer in normalizing:
+            layer.momentum = self.experiment.bn.share
+            layer.train()  # and nothing else: dropout would make statistics random
+        with torch.no_grad():
+            module(support.x)
+        for layer, momentum in zip(normalizing, momenta, strict=True):
+            layer.momentum = momentum
+        return Made(module=module.eval(), masks=first.masks, retrain_samples=first.retrain_samples)
+
+
+@register_step("bn")
+def _step(first: Personalizer) -> list[Personalizer]:
+    return [Recalibrated(f"{first.method}+bn", first)]

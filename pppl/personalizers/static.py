@@ -1,0 +1,152 @@
+"""Static pruning: one smaller network for everybody, by its weights or by some training samples.
+
+| criterion | score of a channel | source |
+|---|---|---|
+| `l1`, `l2` | norm of its filter | Li et al., ICLR 2017; He et al., IJCAI 2018 |
+| `bn_scale` | scale of its batch normalization | network slimming: Liu et al., ICCV 2017 |
+| `fpgm` | distance of its filter to the others of the layer | He et al., CVPR 2019, equation 6 |
+| `lamp` | share among those of its layer that are not less | Lee et al., ICLR 2021, equation 2 |
+| `taylor` | sum of abs(weight * gradient) | Molchanov et al., CVPR 2019, equation 8 |
+| `hessian` | sum of weight^2 * diagonal of the Hessian | LeCun et al., NeurIPS 1989, equation 5 |
+| `random` | by lot | |
+
+`taylor_support` and `hessian_support` take the person's labelled support set in place of training samples: a network
+for each person, which is no static pruning any more.
+
+Layers are compared by score over the layer's mean (`lamp` compares by itself), or, `_local`, not at all: each loses the
+same fraction; or, `_isomorphic`, by rank among the layers of the same structure (Fang et al., ECCV 2024).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch_pruning import importance
+
+from ..backbones import Backbone
+from ..config import Experiment
+from ..data import Support
+from ..errors import UserError
+from ..gating import Rule
+from ..pruning import importance_scores, mean_gradients
+from .base import Factory, GlobalModel, ScorePruner, register, relative, uniform
+
+Score = Callable[[Backbone, Support], list[Tensor]]
+Scope = Callable[[Backbone, list[Tensor]], list[Tensor]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criterion:
+    """How channels are scored.
+
+    - `score`: of a network and samples, per group `(C_l,)`, layers comparable.
+    - `by`: whose samples it looks at.
+    """
+
+    score: Score
+    by: Literal["nobody", "training", "support"] = "nobody"
+
+
+class Static(ScorePruner):
+    """Scores channels by a criterion and compares layers by `scope`."""
+
+    def __init__(self, method: str, experiment: Experiment, criterion: Criterion, scope: Scope):
+        super().__init__(method, experiment)
+        self.criterion, self.scope = criterion, scope
+        self.support_from = "own" if criterion.by == "support" else "none"
+
+    def depends_on(self) -> dict[str, Any]:
+        """How many training samples are looked at, too."""
+        told = {"static": asdict(self.experiment.static)} if self.criterion.by == "training" else {}
+        return super().depends_on() | told
+
+    def check(self, backbone: Backbone) -> None:
+        """Raises `UserError` where a group of channels has nothing that the criterion looks at."""
+        if self.criterion.by != "nobody":
+            return
+        try:
+            self.criterion.score(backbone, _NOTHING)
+        except UserError as error:
+            raise UserError(f"method {self.method} cannot be used: {error}") from error
+
+    def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
+        samples, score = support if self.criterion.by == "support" else model.train, self.criterion.score
+        return self.scope(model.full, samples.once((score, model.full), lambda: score(model.full, samples)))
+
+
+_NOTHING = Support(x=torch.zeros(1), y=torch.zeros(1))
+
+
+def _by_weights(name: str, **options: object) -> Criterion:
+    """A criterion of Torch-Pruning that looks at weights alone."""
+
+    def score(backbone: Backbone, _: Support) -> list[Tensor]:
+        return importance_scores(backbone, getattr(importance, name)(**options))
+
+    return Criterion(score=score)
+
+
+def _taylor(backbone: Backbone, samples: Support) -> list[Tensor]:
+    with mean_gradients(backbone, samples.x, samples.y):
+        return importance_scores(backbone, importance.GroupTaylorImportance())
+
+
+def _hessian(backbone: Backbone, samples: Support) -> list[Tensor]:
+    # Torch-Pruning 1.6 adds samples' gradients up under keys that it looks for by other ones, so that the last counts.
+    with mean_gradients(backbone, samples.x, samples.y, squared=True):
+        return importance_scores(backbone, importance.GroupHessianImportance())
+
+
+def _fpgm(backbone: Backbone, _: Support) -> list[Tensor]:
+    # Torch-Pruning 1.6 has distances of squared weights.
+    weights = [backbone.get_parameter(f"{group.producer}.weight").detach().flatten(1) for group in backbone.groups]
+    return relative([torch.cdist(weight, weight).sum(1) for weight in weights])
+
+
+def _random(backbone: Backbone, _: Support) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)  # the network's own seed makes its channels exchangeable
+    device = next(backbone.parameters()).device
+    return [torch.rand(width, generator=generator).to(device) for width in backbone.widths]
+
+
+def _local(_: Backbone, scores: list[Tensor]) -> list[Tensor]:
+    return uniform(scores)
+
+
+def _isomorphic(backbone: Backbone, scores: list[Tensor]) -> list[Tensor]:
+    alike: dict[tuple[type, ...], list[int]] = defaultdict(list)
+    for index, group in enumerate(backbone.groups):
+        paths = (group.producer, *group.followers, *group.consumers)
+        alike[tuple(type(backbone.get_submodule(path)) for path in paths)].append(index)
+    ranks: dict[int, Tensor] = {}
+    for indices in alike.values():
+        (together,) = uniform([torch.cat([scores[i] for i in indices])])
+        ranks |= zip(indices, together.split([len(scores[i]) for i in indices]), strict=True)
+    return [ranks[i] for i in range(len(scores))]
+
+
+CRITERIA = {
+    "l1": _by_weights("MagnitudeImportance", p=1, group_reduction="first"),
+    "l2": _by_weights("MagnitudeImportance", p=2, group_reduction="first"),
+    "bn_scale": _by_weights("BNScaleImportance"),
+    "fpgm": Criterion(score=_fpgm),
+    "lamp": _by_weights("LAMPImportance"),
+    "taylor": Criterion(score=_taylor, by="training"),
+    "hessian": Criterion(score=_hessian, by="training"),
+    "taylor_support": Criterion(score=_taylor, by="support"),
+    "hessian_support": Criterion(score=_hessian, by="support"),
+    "random": Criterion(score=_random),
+}
+_SCOPES: dict[str, Scope] = {"": lambda _, scores: scores, "_local": _local, "_isomorphic": _isomorphic}
+
+
+def _alone(method: str, criterion: Criterion, scope: Scope) -> Factory:
+    return lambda experiment: [Static(method, experiment, criterion, scope)]
+
+
+for (_name, _criterion), (_suffix, _scope) in product(CRITERIA.items(), _SCOPES.items()):
+    register(_name + _suffix)(_alone(_name + _suffix, _criterion, _scope))

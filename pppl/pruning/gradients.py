@@ -1,0 +1,51 @@
+"""Gradients of the loss at a network's weights, where Torch-Pruning's criteria look for them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+_BATCH = 64
+_MOST_VALUES = 2**24  # of samples' own gradients at a time: 64 MiB
+
+
+@contextmanager
+def mean_gradients(network: nn.Module, x: Tensor, y: Tensor, *, squared: bool = False) -> Iterator[None]:
+    """While open, each parameter's `grad` is the gradient of the mean cross-entropy of samples.
+
+    **Arguments:**
+
+    - `x`, `y`: `(N, C, ...)` and labels `(N,)`.
+    - `squared`: takes the mean of each sample's own gradient, squared, instead: the diagonal of the empirical Fisher
+      matrix, which stands for that of the Hessian.
+    """
+    fill = _mean_squared if squared else _mean
+    network.zero_grad(set_to_none=True)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            fill(network, x, y)
+        yield
+    finally:
+        network.zero_grad(set_to_none=True)
+
+
+def _mean(network: nn.Module, x: Tensor, y: Tensor) -> None:
+    for inputs, labels in zip(x.split(_BATCH), y.split(_BATCH), strict=True):
+        (F.cross_entropy(network(inputs), labels, reduction="sum") / len(x)).backward()
+
+
+def _mean_squared(network: nn.Module, x: Tensor, y: Tensor) -> None:
+    parameters = {name: value.detach() for name, value in network.named_parameters() if value.requires_grad}
+
+    def loss(values: dict[str, Tensor], inputs: Tensor, label: Tensor) -> Tensor:
+        return F.cross_entropy(functional_call(network, values, inputs[None]), label[None])
+
+    each = vmap(grad(loss), in_dims=(None, 0, 0))
+    size = max(1, min(_BATCH, _MOST_VALUES // sum(value.numel() for value in parameters.values())))
+    for inputs, labels in zip(x.split(size), y.split(size), strict=True):
+        for name, gradients in each(parameters, inputs, labels).items():
+            parameter, share = network.get_parameter(name), gradients.square().sum(0) / len(x)
+            parameter.grad = share if parameter.grad is None else parameter.grad + share

@@ -1,0 +1,56 @@
+"""Scores of channel groups by the criteria of Torch-Pruning (DepGraph: Fang et al., CVPR 2023)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch_pruning as tp
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch_pruning.dependency import Dependency, Group, Node
+
+from ..backbones import Backbone, ChannelGroup
+from ..errors import UserError
+
+Importance = Callable[[Group], Tensor | None]
+
+
+def importance_scores(backbone: Backbone, importance: Importance) -> list[Tensor]:
+    """Scores every channel of `backbone`.
+
+    Torch-Pruning traces a network to find which layers lose a channel together; a backbone states it, and channels that
+    a `ChannelIndex` selects cannot be traced.
+
+    **Arguments:**
+
+    - `importance`: a `torch_pruning.importance` criterion.
+
+    **Returns:** per group, `(C_l,)`, as the criterion normalizes them. Raises `UserError` where a group has nothing
+    that the criterion looks at.
+    """
+    scores = []
+    for group in backbone.groups:
+        score = importance(_coupled(backbone, group))
+        if score is None:
+            scored, name = type(importance).__name__, backbone.spec.backbone
+            raise UserError(f"{scored} finds nothing to score at {group.producer} of backbone {name}; leave it out")
+        scores.append(score)
+    return scores
+
+
+def _coupled(backbone: Backbone, group: ChannelGroup) -> Group:
+    """The same layers as Torch-Pruning's group, in its order: convolution, batch normalization, readers."""
+    producer = backbone.get_submodule(group.producer)
+    followers = [backbone.get_submodule(path) for path in group.followers]
+    consumers = [backbone.get_submodule(path) for path in group.consumers]
+    coupled: list[tuple[nn.Module, Callable[..., Any]]] = [(producer, tp.prune_conv_out_channels)]
+    coupled += [(each, tp.prune_batchnorm_out_channels) for each in followers if isinstance(each, _BatchNorm)]
+    for each in consumers:
+        coupled.append(
+            (each, tp.prune_linear_in_channels if isinstance(each, nn.Linear) else tp.prune_conv_in_channels)
+        )
+    channels = list(range(int(producer.out_channels)))  # type: ignore[arg-type]
+    root, made = Node(producer, None), Group()
+    for module, function in coupled:
+        made.add_dep(Dependency(tp.prune_conv_out_channels, function, root, Node(module, None)), channels)
+        made[-1].root_idxs = channels
+    return made

@@ -1,0 +1,143 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from pppl.experiments.results import COLUMNS
+from pppl.experiments.statistics import bootstrap_interval, holm
+from pppl.experiments.summary import curves, gains, summarize
+
+_FIXED = {"dataset": "d", "backbone": "b", "persons": "2 classes", "seen": True, "shots": 5}
+
+
+def _row(
+    method: str, control: str, budget: float, seed: int, person: object, accuracy: float, full: float = 0.9
+) -> dict:
+    own = {"method": method, "control": control, "budget": budget, "seed": seed, "identity": f"p{person}"}
+    return dict.fromkeys(COLUMNS, 1.0) | _FIXED | own | {
+        "accuracy": accuracy,
+        "accuracy_full": full,
+        "macs_fraction": budget,
+    }  # fmt: skip
+
+
+def _table() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    series = (("ppp", "own", 0.1, 0.3), ("ppp", "other", 0.1, 0.0), ("l1", "", 0.1, 0.1), ("full", "", 1.0, 0.5))
+    rows = [
+        _row(method, control, budget, seed, person, 0.4 + gain + 0.01 * rng.random())
+        for seed in (0, 1)
+        for person in range(10)
+        for method, control, budget, gain in series
+    ]
+    return pd.DataFrame(rows).sample(frac=1, random_state=0)  # pairing must not hang on the order
+
+
+def _paired(table: pd.DataFrame) -> pd.DataFrame:
+    return table.pivot_table(index=["seed", "identity"], columns=["method", "control"], values="accuracy")
+
+
+def test_the_summary_pairs_persons():
+    table = _table()
+    summary = summarize(table).set_index(["method", "control"])
+    assert summary["n"].tolist() == [20] * 4
+    paired = _paired(table)
+    differences = paired["ppp", "own"] - paired["l1", ""]
+    row = summary.loc[("l1", "")]
+    assert row["ppp_minus_this"] == pytest.approx(differences.mean())
+    seeds = differences.index.get_level_values("seed").tolist()
+    interval = bootstrap_interval(differences.tolist(), seeds)
+    assert (row["ppp_minus_this_low"], row["ppp_minus_this_high"]) == pytest.approx(interval, abs=2e-4)
+    assert row["wilcoxon_p"] == pytest.approx(stats.wilcoxon(differences).pvalue)
+    assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
+    tested = summary.loc[[("l1", ""), ("ppp", "other")]]
+    assert tested["holm_p"].tolist() == pytest.approx(holm(tested["wilcoxon_p"].tolist()))
+    for row in (summary.loc[("ppp", "own")], summary.loc[("full", "")]):  # itself, and a budget without ppp
+        assert row[["ppp_minus_this", "ppp_minus_this_low", "wilcoxon_p", "holm_p"]].isna().all()
+
+
+def test_the_summary_counts_people():
+    rows = [
+        _FIXED
+        | {"method": "ppp", "control": "own", "budget": 0.1, "seed": 0, "identity": f"{who}:{words}", "accuracy": 0.5}
+        for who in ("ann", "bob")
+        for words in ("a+b", "a+c", "b+c")
+    ]
+    (row,) = summarize(pd.DataFrame(rows)).to_dict("records")
+    assert (row["n"], row["people"]) == (6, 2)
+
+
+def _curve(accuracies: dict[float, float], *, noise: float = 0.0) -> dict:
+    rng = np.random.default_rng(0)
+    rows = [
+        _row("l1", "", budget, seed, person, accuracy + noise * rng.standard_normal())
+        for seed in (0, 1, 2)
+        for person in range(20)
+        for budget, accuracy in accuracies.items()
+    ]
+    rows += [_row("full", "", 1.0, 0, person, 0.9) for person in range(20)]
+    (row,) = curves(pd.DataFrame(rows).sample(frac=1, random_state=0)).to_dict("records")
+    return row
+
+
+def test_area_is_the_mean_accuracy_over_the_range_of_macs():
+    assert _curve({0.1: 0.5, 0.2: 0.5, 0.5: 0.5})["area"] == pytest.approx(0.5)
+    row = _curve({0.1: 0.2, 0.2: 0.6, 0.5: 0.8})
+    assert row["area"] == pytest.approx((0.1 * 0.4 + 0.3 * 0.7) / 0.4)
+    assert (row["n"], row["people"], row["budgets"]) == (60, 20, 3)
+
+
+def test_the_least_macs_are_where_the_curve_comes_within_reach_of_the_full_network():
+    row = _curve({0.1: 0.5, 0.2: 0.85, 0.5: 0.9})
+    assert row["macs_within_3"] == pytest.approx(0.2 + 0.3 * 0.02 / 0.05)
+    assert row["macs_within_1"] == pytest.approx(0.2 + 0.3 * 0.04 / 0.05)
+    assert row["macs_within_1_low"] == pytest.approx(row["macs_within_1_high"])  # all persons are alike
+    assert _curve({0.1: 0.895, 0.2: 0.5})["macs_within_1"] == pytest.approx(0.1), "the first time counts"
+    row = _curve({0.1: 0.5, 0.5: 0.88})
+    assert row["macs_within_1"] == row["macs_within_1_low"] == 1, "only the full network itself suffices"
+    assert row["macs_within_3"] < 0.5
+
+
+def test_the_interval_of_the_least_macs_has_the_spread_of_persons():
+    row = _curve({0.1: 0.6, 0.2: 0.8, 0.5: 0.95}, noise=0.05)
+    assert row["macs_within_3_low"] < row["macs_within_3"] < row["macs_within_3_high"]
+    assert row["area_low"] < row["area"] < row["area_high"]
+    assert row["area_high"] - row["area_low"] < 0.05
+
+
+def test_who_lacks_a_budget_is_in_no_curve():
+    rows = [_row("l1", "", budget, 0, person, 0.5 + budget) for person in range(3) for budget in (0.1, 0.3)]
+    rows.append(_row("l1", "", 0.1, 0, 9, 0.0))
+    (row,) = curves(pd.DataFrame(rows)).to_dict("records")
+    assert (row["n"], row["area"]) == (3, pytest.approx(0.7))
+    assert len(curves(pd.DataFrame([rows[0], rows[3]]))) == 0, "two persons with a budget each"
+
+
+def test_one_budget_is_no_curve():
+    assert len(curves(_table())) == 0
+
+
+def test_a_gain_is_personal_where_own_samples_serve_better():
+    table = _table()
+    (row,) = gains(table).to_dict("records")
+    paired = _paired(table)
+    differences = paired["ppp", "own"] - paired["ppp", "other"]
+    assert (row["method"], row["against"], row["n"]) == ("ppp", "other", 20)
+    assert row["gain"] == pytest.approx(differences.mean())
+    assert row["gain_low"] < row["gain"] < row["gain_high"]
+    assert row["holm_p"] == row["wilcoxon_p"] == pytest.approx(stats.wilcoxon(differences).pvalue)
+    assert len(gains(table[table["control"] != "other"])) == 0
+
+
+def test_the_words_of_a_speaker_are_no_pairs_of_their_own():
+    rng = np.random.default_rng(0)
+    shift = dict(zip("abcde", (0.05, 0.01, -0.02, 0.03, 0.02), strict=True))
+    rows = []
+    for who, gain in shift.items():
+        for word in range(12):
+            other = float(rng.random()) / 2
+            for control, accuracy in (("own", other + gain), ("other", other)):
+                rows.append(_row("ppp", control, 0.1, 0, 0, accuracy) | {"identity": f"{who}:{word}"})
+    (row,) = gains(pd.DataFrame(rows)).to_dict("records")
+    assert (row["n"], row["people"]) == (60, 5)
+    assert row["wilcoxon_p"] == pytest.approx(stats.wilcoxon(list(shift.values())).pvalue), "five pairs, not sixty"
