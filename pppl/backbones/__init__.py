@@ -1,7 +1,21 @@
 """Plain networks and their registry. They know nothing of gates."""
 
 from .base import Backbone, ChannelGroup, ShapeSpec, hook_groups
+from .basis import BasisConv, can_have_basis, full_rank, put_bases
 from .registry import BACKBONES, build, spec_for
 from .weights import load_weights
 
-__all__ = ["BACKBONES", "Backbone", "ChannelGroup", "ShapeSpec", "build", "hook_groups", "load_weights", "spec_for"]
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "BasisConv",
+    "ChannelGroup",
+    "ShapeSpec",
+    "build",
+    "can_have_basis",
+    "full_rank",
+    "hook_groups",
+    "load_weights",
+    "put_bases",
+    "spec_for",
+]

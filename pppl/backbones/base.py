@@ -28,12 +28,17 @@ class ChannelGroup:
     consumers: tuple[str, ...]
 
 
+# The option that names, by their paths, convolutions in two, with the rank of each.
+RANKS = "ranks"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ShapeSpec:
     """All that is needed to build a network before a state dict is loaded into it.
 
     - `backbone`: its registered name.
-    - `options`: keyword arguments of its constructor; `widths` holds one number of channels per group.
+    - `options`: keyword arguments of its constructor; `widths` holds one number of channels per group. Besides these
+      `ranks`, convolutions that are a `BasisConv`.
     """
 
     backbone: str

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from ..errors import UserError, unknown
-from .base import Backbone, ShapeSpec
+from .base import RANKS, Backbone, ShapeSpec
+from .basis import put_bases
 from .bc_resnet import BCResNet
 from .convnet import ConvNet
 from .ds_cnn import DSCNN
@@ -46,13 +47,14 @@ def build(spec: ShapeSpec) -> Backbone:
     """
     constructor = _constructor(spec.backbone)
     parameters = inspect.signature(constructor).parameters
-    for option in spec.options:
+    options = {option: value for option, value in spec.options.items() if option != RANKS}
+    for option in options:
         if option not in parameters:
             raise unknown(f"option of backbone {spec.backbone}", option, parameters)
         if isinstance(parameters[option].default, bool) and not isinstance(spec.options[option], bool):
             raise UserError(f"option {option} of backbone {spec.backbone} is {spec.options[option]!r}: true or false")
     try:
-        return constructor(**spec.options)
+        return put_bases(constructor(**options), spec.options.get(RANKS, {}))
     except (TypeError, ValueError, KeyError, RuntimeError, OverflowError) as error:
         raise UserError(f"backbone {spec.backbone} refuses {dict(spec.options)}: {error}") from error
 
@@ -69,6 +71,8 @@ def spec_for(name: str, options: Mapping[str, Any], input_shape: tuple[int, ...]
         raise UserError(f"backbone {name} takes {_taken(constructor)}, the data are {held}: use convnet")
     data = {"in_channels": input_shape[0], "num_classes": num_classes, "dims": dims, "bands": input_shape[-1]}
     parameters = inspect.signature(constructor).parameters
+    if RANKS in options:  # of a network that was pruned, none to begin with
+        raise unknown(f"option of backbone {name}", RANKS, parameters)
     spec = ShapeSpec(backbone=name, options={**{k: v for k, v in data.items() if k in parameters}, **options})
     for option in data:
         if spec.options.get(option, data[option]) != data[option]:

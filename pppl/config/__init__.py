@@ -4,7 +4,8 @@ A YAML file and the command line hold only what differs from the defaults here. 
 a notebook builds an experiment in one line: `Experiment().replace(**{"training.epochs": 5})`.
 """
 
-from .experiment import BN, OCAP, PPP, Backbone, Data, Diff, Experiment, Finetune, Persons, Pruning, Static, Training
+from .experiment import Backbone, Data, Experiment, Persons, Training
+from .methods import BN, OCAP, PPP, Diff, Finetune, OnDA, Pruning, Quantize, Retrain, Static
 from .tasks import TaskExperiment
 from .tree import Tree
 
@@ -17,8 +18,11 @@ __all__ = [
     "Diff",
     "Experiment",
     "Finetune",
+    "OnDA",
     "Persons",
     "Pruning",
+    "Quantize",
+    "Retrain",
     "Static",
     "TaskExperiment",
     "Training",

@@ -1,16 +1,11 @@
 """Every method on the same persons, the same support and the same budgets: one row per person."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import groupby
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
-from tqdm.auto import tqdm
 
 from ..backbones import build, spec_for
 from ..config import Experiment
@@ -20,17 +15,18 @@ from ..errors import UserError
 from ..figures import render
 from ..files import output_folder
 from ..personalizers import personalizers_for
-from ..pruning import CostModel, budget_masks
+from ..pruning import CostModel
+from .computing import compute_missing
 from .freshness import fingerprints
 from .gatemap import GATES, gates_are_whole, write_gates
-from .models import cached, global_model, recipes, trained, weights_sha256
-from .opening import dataset_of, opened, persons_of
+from .models import global_model, weights_sha256
+from .opening import opened, persons_of
 from .provenance import read_run, write_run
 from .results import COLUMNS, Journal, adopt_table
 from .summary import write_tables
 from .tracking import notice, track
-from .units import Persons, Unit, Workbench
-from .workers import Workers, threads
+from .units import Persons, Unit
+from .workers import threads
 
 
 def compare(experiment: Experiment, out: str | Path | None = None, *, workers: int = 1) -> pd.DataFrame:
@@ -67,7 +63,7 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
         notice(f"{journal.path} has {journal.broken} broken lines, as a kill leaves; their rows are computed again")
     config = experiment.to_dict()
     with track(folder, group=experiment.name, name="compare", job_type="compare", config=config) as tracker:
-        _compute(missing, total=len(units), journal=journal, workers=workers)
+        compute_missing(missing, total=len(units), journal=journal, workers=workers)
         journal.read()
         if not all(journal.has(unit.keys) for unit in units):
             raise UserError(f"{journal.path} could not take all rows; free some space and run the same command again")
@@ -107,94 +103,9 @@ def _check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
     check_augmentations(experiment.training.augment)
     backbone, personalizers = experiment.backbone, personalizers_for(experiment)
     network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes)))
+    cost = CostModel(network, dataset.input_shape)
     for personalizer in personalizers:
-        personalizer.check(network)
-    if not any(personalizer.prunes for personalizer in personalizers):
-        return
-    scores = [torch.zeros(width) for width in network.widths]
-    cost, pruning = CostModel(network, dataset.input_shape), experiment.pruning
-    budget_masks(scores, cost, min(experiment.budgets), unit=pruning.unit, round_to=pruning.round_to)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Training:
-    """A network to train, as a task for a worker."""
-
-    experiment: Experiment
-    kind: str
-    seed: int
-    folder: Path
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Chunk:
-    """Some persons of one draw, as a task for a worker."""
-
-    experiment: Experiment
-    seed: int
-    size: int
-    seen: bool
-    indices: tuple[int, ...]
-    folder: Path
-    fingerprints: Mapping[str, str]
-
-
-# Small enough for an even load and a lively progress bar.
-_PERSONS_PER_CHUNK = 4
-
-
-def _compute(missing: Sequence[Unit], *, total: int, journal: Journal, workers: int) -> None:
-    if not missing:
-        return
-    experiment, folder = missing[0].among.experiment, journal.path.parent
-    trainings = [
-        _Training(experiment=experiment, kind=recipe.kind, seed=recipe.seed, folder=folder)
-        for seed in dict.fromkeys(unit.among.seed for unit in missing)
-        for recipe in recipes(experiment, dataset_of(experiment, seed), seed)
-        if not cached(recipe)
-    ]
-    chunks, step = [], _PERSONS_PER_CHUNK
-    for among, units in groupby(missing, key=lambda unit: unit.among):
-        indices = tuple(unit.index for unit in units)
-        task = partial(
-            _Chunk,
-            experiment=experiment,
-            seed=among.seed,
-            size=among.size,
-            seen=among.seen,
-            folder=folder,
-            fingerprints=journal.fingerprints,
-        )
-        chunks += [task(indices=indices[at : at + step]) for at in range(0, len(indices), step)]
-    with Workers(min(workers, max(len(trainings), len(chunks)))) as pool:
-        at_once = max(1, workers // experiment.training.threads)
-        trained_ones = pool.spread(_train, trainings, at_once=at_once)
-        for _ in tqdm(trained_ones, total=len(trainings), desc="networks", disable=None):
-            pass
-        with tqdm(total=total, initial=total - len(missing), desc="persons", unit="person", disable=None) as bar:
-            for count in pool.spread(_compute_chunk, chunks):
-                bar.update(count)
-
-
-def _train(task: _Training) -> None:
-    dataset = dataset_of(task.experiment, task.seed)
-    (recipe,) = (r for r in recipes(task.experiment, dataset, task.seed) if r.kind == task.kind)
-    with threads(task.experiment.training.threads):
-        trained(recipe, task.experiment, dataset, task.folder)
-
-
-def _compute_chunk(chunk: _Chunk) -> int:
-    """Computes what is missing of a chunk, appends it to the journal person by person, and returns their number."""
-    experiment = chunk.experiment
-    dataset = dataset_of(experiment, chunk.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = global_model(experiment, dataset, chunk.seed, chunk.folder).to(device)
-    units = Persons.draw(experiment, dataset, chunk.seed, chunk.size, chunk.seen).units()
-    journal = Journal(chunk.folder, chunk.fingerprints)
-    bench = Workbench(model, device)
-    for index in chunk.indices:
-        journal.append(bench.rows(units[index], known=journal.rows.keys()))
-    return len(chunk.indices)
+        personalizer.check(network, cost)
 
 
 def _write_tables(units: Sequence[Unit], folder: Path, journal: Journal) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -1,5 +1,6 @@
 """The global networks of an experiment: trained once, kept by the hash of all that determines them."""
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -7,8 +8,10 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,17 +23,19 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones import Backbone, ShapeSpec, build, load_weights, spec_for
-from ..config import PPP, Experiment
+from ..config import PPP, Experiment, Retrain, Training
 from ..data import IdentityDataset, Support, data_folder
+from ..data.datamodule import Batches
 from ..data.identities import TRAIN
 from ..errors import UserError
 from ..files import output_folder, replacing
 from ..gating import GatedNetwork
-from ..personalizers import GlobalModel, personalizers_for
+from ..personalizers import GlobalModel, Retrained, personalizers_for
 from ..pruning import CostModel
 from ..training import GlobalModule, PPPModule, fit
 from .provenance import fingerprint
 from .tracking import notice, track
+from .workers import threads
 
 # Raised when training code changes so that weights of an earlier version are no longer what it would train.
 _VERSION = "2"
@@ -81,20 +86,57 @@ def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list
 
 
 def global_model(experiment: Experiment, dataset: IdentityDataset, seed: int, folder: str | Path) -> GlobalModel:
-    """The global model of one seed, from the cache where it is there, else trained; `folder` receives the logs."""
+    """The global model of one seed, from the cache where it is there, else trained; `folder` receives the logs.
+
+    What it retrains is kept in the cache, too.
+    """
     networks = {r.kind: trained(r, experiment, dataset, Path(folder))[0] for r in recipes(experiment, dataset, seed)}
     full = cast(Backbone, networks.pop("full"))
     gated = {kind: cast(GatedNetwork, network) for kind, network in networks.items()}
     rows = dataset.rows(TRAIN)
     rows = np.sort(np.random.default_rng(seed).permutation(rows)[: experiment.static.samples])
     train = Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=seed)
-    return GlobalModel(full=full, gated=gated, cost=CostModel(full, dataset.input_shape), train=train)
+    retrain = partial(_retrained, experiment, dataset, seed, Path(folder))
+    cost = CostModel(full, dataset.input_shape)
+    return GlobalModel(full=full, gated=gated, cost=cost, train=train, retrain=retrain)
+
+
+def _retrained(
+    experiment: Experiment, dataset: IdentityDataset, seed: int, folder: Path, network: Backbone, settings: Retrain
+) -> Retrained:
+    start = copy.deepcopy(network).cpu().train()
+    before = _sha256(start.state_dict(), {})
+    training = dataclasses.replace(experiment.training, **dataclasses.asdict(settings))
+    recipe = Recipe(
+        kind=f"retrained-{before[:8]}",
+        dataset_sha256=dataset.sha256,
+        spec=start.spec,
+        weights_sha256=before,
+        training=dataclasses.asdict(training),
+        ppp=None,
+        seed=seed,
+    )
+    spent = cached(recipe)
+    with threads(training.threads):
+        tuned, metrics = trained(recipe, experiment, dataset, folder, start)
+    rows = torch.from_numpy(dataset.rows(TRAIN))
+    batches = len(Batches(dataset, rows, training.batch_size, seed=seed))
+    return Retrained(
+        network=cast(Backbone, tuned.to(next(network.parameters()).device)),
+        samples=training.epochs * min(len(rows), batches * training.batch_size),
+        seconds_before=metrics["seconds"] if spent else 0.0,
+    )
 
 
 def trained(
-    recipe: Recipe, experiment: Experiment, dataset: IdentityDataset, folder: Path
+    recipe: Recipe, experiment: Experiment, dataset: IdentityDataset, folder: Path, start: Backbone | None = None
 ) -> tuple[nn.Module, dict[str, float]]:
-    """A recipe's network in evaluation mode and the metrics of its best epoch, from the cache or from training."""
+    """A recipe's network in evaluation mode and the metrics of its best epoch, from the cache or from training.
+
+    **Arguments:**
+
+    - `start`: what training begins with, if not random weights or `backbone.weights`. Its metrics tell `seconds`.
+    """
     path = _cache_path(recipe)
     if path.exists():
         try:
@@ -107,7 +149,7 @@ def trained(
         raise UserError(
             f"cannot keep networks in {path.parent}: set PPPL_CACHE to a folder that can be written"
         ) from error
-    network, metrics = _train(recipe, experiment, dataset, folder)
+    network, metrics = _train(recipe, experiment, dataset, folder, start)
     save_network(path, recipe, network, metrics)
     return network, metrics
 
@@ -150,30 +192,33 @@ def _weights(experiment: Experiment) -> Path:
     )
 
 
-def _make_module(recipe: Recipe, experiment: Experiment) -> GlobalModule:
+def _make_module(recipe: Recipe, experiment: Experiment, start: Backbone | None) -> GlobalModule:
+    training = Training(**recipe.training)
+    if start is not None:
+        return GlobalModule(start, training)
     backbone = build(recipe.spec)
     if experiment.backbone.weights:
         fresh = load_weights(backbone, _weights(experiment))
         if fresh:
             notice(f"{', '.join(fresh)} are not taken from {experiment.backbone.weights}: they are for other classes")
     if recipe.ppp is None:
-        return GlobalModule(backbone, experiment.training)
-    return PPPModule(backbone, experiment.training, recipe.ppp)
+        return GlobalModule(backbone, training)
+    return PPPModule(backbone, training, recipe.ppp)
 
 
 def _train(
-    recipe: Recipe, experiment: Experiment, dataset: IdentityDataset, folder: Path
+    recipe: Recipe, experiment: Experiment, dataset: IdentityDataset, folder: Path, start: Backbone | None
 ) -> tuple[nn.Module, dict[str, float]]:
     name = f"{recipe.kind}-seed{recipe.seed}"
-    notice(f"training {recipe.kind}, seed {recipe.seed}, {experiment.training.epochs} epochs")
+    notice(f"training {recipe.kind}, seed {recipe.seed}, {recipe.training['epochs']} epochs")
     config = {**experiment.to_dict(), "kind": recipe.kind, "seed": recipe.seed}
-    logs = output_folder(folder / "training")
+    logs, begin = output_folder(folder / "training"), time.perf_counter()
     with (
         tempfile.TemporaryDirectory(dir=logs, prefix=".") as scratch,
         track(folder, group=experiment.name, name=name, job_type="train", config=config) as tracker,
     ):
         module, metrics = fit(
-            lambda: _make_module(recipe, experiment),
+            lambda: _make_module(recipe, experiment, start),
             dataset,
             seed=recipe.seed,
             folder=Path(scratch),
@@ -183,6 +228,8 @@ def _train(
         )
         (Path(scratch) / "metrics.csv").replace(logs / f"{name}.csv")
         tracker.summary({f"best_{key}": value for key, value in metrics.items()})
+    if start is not None:
+        metrics["seconds"] = time.perf_counter() - begin
     return module.network, metrics
 
 

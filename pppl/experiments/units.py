@@ -132,15 +132,16 @@ class Workbench:
             if key_of(label) in known:
                 continue
             personal = self._personal(personalizer, unit, label["budget"])
+            cost = personal.cost_on(x)
             rows.append(
                 label
                 | {
                     "accuracy": accuracy(personal.module, x, y),
                     "accuracy_full": accuracy_full,
-                    "macs": personal.cost.macs,
-                    "macs_fraction": personal.cost.macs / self.model.cost.full.macs,
-                    "params": personal.cost.params,
-                    "params_fraction": personal.cost.params / self.model.cost.full.params,
+                    "macs": cost.macs,
+                    "macs_fraction": cost.macs / self.model.cost.full.macs,
+                    "params": cost.params,
+                    "params_fraction": cost.params / self.model.cost.full.params,
                     "artifact_bytes": personal.bytes,
                     "retrain_samples": personal.retrain_samples,
                     "personalize_seconds": round(personal.seconds, 6),

@@ -3,9 +3,18 @@
 import importlib
 import pkgutil
 
-from .base import METHODS, STEPS, GlobalModel, Personalizer, PersonalModel, personalizers_for, register
+from .base import METHODS, STEPS, GlobalModel, Personalizer, PersonalModel, Retrained, personalizers_for, register
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["METHODS", "STEPS", "GlobalModel", "PersonalModel", "Personalizer", "personalizers_for", "register"]
+__all__ = [
+    "METHODS",
+    "STEPS",
+    "GlobalModel",
+    "PersonalModel",
+    "Personalizer",
+    "Retrained",
+    "personalizers_for",
+    "register",
+]

@@ -3,21 +3,37 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeVar
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from .. import config
 from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support
 from ..diff import Delta, delta_bytes
 from ..errors import UserError, unknown
 from ..gating import GatedNetwork, Rule
-from ..pruning import Cost, CostModel, artifact_bytes, budget_masks, slice_network
+from ..pruning import Cost, CostModel, Costs, artifact_bytes, budget_masks, slice_network
 
 SupportFrom = Literal["own", "population", "other", "none"]
+
+
+class Retrained(NamedTuple):
+    """A network that was trained on, the samples that it saw in that, and seconds that were spent on it before now."""
+
+    network: Backbone
+    samples: int
+    seconds_before: float
+
+
+Retrain = Callable[[Backbone, config.Retrain], Retrained]
+
+
+def _cannot_retrain(network: Backbone, settings: config.Retrain) -> Retrained:
+    raise UserError("this global model came without its training data: leave methods with +retrain out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +44,19 @@ class GlobalModel:
     - `gated`: gated networks by the name of the method that trained them.
     - `cost`: of the backbone at any widths.
     - `train`: some of the samples that they were trained on, for methods that prune for everybody by data.
+    - `retrain`: trains a pruned network on all of them.
     """
 
     full: Backbone
     gated: Mapping[str, GatedNetwork]
     cost: CostModel
     train: Support
+    retrain: Retrain = _cannot_retrain
 
     def to(self, device: torch.device) -> "GlobalModel":
         """The same model on `device`."""
         gated = {name: network.to(device) for name, network in self.gated.items()}
-        return GlobalModel(full=self.full.to(device), gated=gated, cost=self.cost, train=self.train.to(device))
+        return replace(self, full=self.full.to(device), gated=gated, train=self.train.to(device))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +67,25 @@ class Made:
     - `masks`: per group, `(C_l,)` boolean; None where nothing was pruned.
     - `retrain_samples`: samples that went through a training step on the way.
     - `delta`: the module's difference to the global network, where that is what a device is sent.
+    - `size`: bytes of the module's file, where its weights are coded.
+    - `stated_cost`: where it does not follow from how many channels are kept.
+    - `cost_of`: of the module, mean over samples, where each chooses its own channels.
+    - `seconds_before`: that were spent earlier on what is kept, to be told again.
     """
 
     module: Backbone
     masks: list[Tensor] | None = None
     retrain_samples: int = 0
     delta: Delta | None = None
+    size: int | None = None
+    stated_cost: Cost | None = None
+    cost_of: Callable[[Any, Tensor], Cost] | None = None
+    seconds_before: float = 0.0
+
+    def changed(self, module: nn.Module, *, samples: int = 0, **others: Any) -> "Made":
+        """The same network with other weights, after a training that saw so many samples."""
+        own = {"delta": None, "size": None} | others
+        return replace(self, module=cast(Backbone, module), retrain_samples=self.retrain_samples + samples, **own)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +101,13 @@ class PersonalModel(Made):
     @property
     def bytes(self) -> int:
         """Size of the file that is a person's own: the module's weights, or its delta to the shared network."""
+        if self.size is not None:
+            return self.size
         return artifact_bytes(self.module) if self.delta is None else delta_bytes(self.delta)
+
+    def cost_on(self, x: Tensor) -> Cost:
+        """Mean cost of samples, `(B, C, ...)`: `cost`, but where each chooses its own channels."""
+        return self.cost if self.cost_of is None else self.cost_of(self.module, x)
 
 
 class Personalizer(ABC):
@@ -80,6 +117,8 @@ class Personalizer(ABC):
     - `support_from`: whose samples it is given; `none` where it looks at nobody's.
     - `gates`: which gated network it needs trained, if any.
     - `prunes`: whether it makes the network smaller; one that does not has a single row, at budget 1.
+    - `reads_labels`: whether it needs the labels of the support set.
+    - `for_all`: whether what it makes takes long and is the same for everybody.
     - `version`: raised when a change of the method makes its rows differ from what would be computed now.
     """
 
@@ -87,6 +126,8 @@ class Personalizer(ABC):
     support_from: SupportFrom = "own"
     gates: str | None = None
     prunes: bool = True
+    reads_labels: bool = False
+    for_all: bool = False
     version: int = 1
 
     def __init__(self, method: str, experiment: Experiment):
@@ -104,19 +145,36 @@ class Personalizer(ABC):
         made = self._make(model, support, budget)
         if support.x.is_cuda:
             torch.cuda.synchronize()
-        seconds = time.perf_counter() - start + sum(each.spared for each in kept) - spared
-        return PersonalModel(**vars(made), cost=model.cost(made.module.widths), seconds=seconds)
+        seconds = time.perf_counter() - start + sum(each.spared for each in kept) - spared + made.seconds_before
+        cost = made.stated_cost or model.cost(made.module.widths)
+        return PersonalModel(**vars(made), cost=cost, seconds=seconds)
 
     def depends_on(self) -> dict[str, Any]:
         """The settings that it reads, by section of the experiment."""
         return {}
 
-    def check(self, backbone: Backbone) -> None:  # noqa: B027 (most methods work on all)
-        """Raises `UserError` where the method cannot work on such a network, whatever its weights."""
+    def check(self, backbone: Backbone, cost: CostModel) -> None:
+        """Raises `UserError` where the method cannot work on such a network, or to its least budget, whatever the
+        weights.
+        """
+        if self.prunes:
+            self._within(min(self.experiment.budgets), [torch.zeros(width) for width in backbone.widths], cost)
+
+    @property
+    def steps(self) -> int:
+        """Training steps on the support set, on the device."""
+        return 0
 
     @abstractmethod
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
         """The method itself."""
+
+    def _within(self, budget: float | None, scores: list[Tensor], cost: Costs) -> list[Tensor]:
+        """Masks of what scores highest. Raises `UserError` without a budget."""
+        if budget is None:
+            raise UserError(f"method {self.method} has no rule of its own: give a budget in (0, 1]")
+        pruning = self.experiment.pruning
+        return budget_masks(scores, cost, budget, unit=pruning.unit, round_to=pruning.round_to)
 
 
 class ScorePruner(Personalizer):
@@ -134,10 +192,7 @@ class ScorePruner(Personalizer):
         return Made(module=slice_network(self._network(model), masks), masks=masks)
 
     def _masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
-        if budget is None:
-            raise UserError(f"method {self.method} has no rule of its own: give a budget in (0, 1]")
-        pruning = self.experiment.pruning
-        return budget_masks(scores, model.cost, budget, unit=pruning.unit, round_to=pruning.round_to)
+        return self._within(budget, scores, model.cost)
 
     def _network(self, model: GlobalModel) -> Backbone:
         """The network that is sliced."""
@@ -172,15 +227,21 @@ class After(Personalizer):
     def __init__(self, method: str, first: Personalizer):
         super().__init__(method, first.experiment)
         self.first, self.prunes, self.gates = first, first.prunes, first.gates
+        self.reads_labels = self.reads_labels or first.reads_labels
 
     def depends_on(self) -> dict[str, Any]:
         """What `first` depends on, and which it is."""
         before = self.first.depends_on()
         return {**before, "first": [self.first.method, self.first.version, before]}
 
-    def check(self, backbone: Backbone) -> None:
+    @property
+    def steps(self) -> int:
         """As of `first`."""
-        self.first.check(backbone)
+        return self.first.steps
+
+    def check(self, backbone: Backbone, cost: CostModel) -> None:
+        """As of `first`."""
+        self.first.check(backbone, cost)
 
 
 Step = Callable[[Personalizer], list[Personalizer]]
@@ -192,12 +253,27 @@ def register_step(name: str) -> Callable[[Step], Step]:
     return _into(STEPS, name)
 
 
+# What a method may have settings of its own in: neither networks nor persons nor budgets depend on these.
+OWN_SECTIONS = ("finetune", "static", "ocap", "bn", "onda", "quantize", "retrain", "diff")
+
+
 def personalizers_for(experiment: Experiment) -> list[Personalizer]:
-    """All personalizers of an experiment's methods, controls included. Raises `UserError` for an unknown method."""
+    """All personalizers of an experiment's methods, controls included.
+
+    Raises `UserError` for an unknown method, or settings that a method cannot have for its own.
+    """
+    for method in experiment.settings:
+        if method not in experiment.methods:
+            _made(method, experiment)  # a misspelt one is found
     return [each for method in experiment.methods for each in _made(method, experiment)]
 
 
 def _made(method: str, experiment: Experiment) -> list[Personalizer]:
+    own = experiment.settings.get(method, {})
+    for key in own:
+        if key.split(".")[0] not in OWN_SECTIONS:
+            raise UserError(f"settings of method {method} hold {key}: only {', '.join(OWN_SECTIONS)} can be its own")
+    experiment = experiment.replace(**own) if own else experiment
     name, *steps = method.split("+")
     if name not in METHODS:
         raise unknown("method", name, METHODS)

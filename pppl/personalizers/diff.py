@@ -5,9 +5,8 @@ large as it is. As a step behind a method that prunes (`ppp+diff`) it learns a d
 """
 
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
-from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support
 from ..training import learn_delta
@@ -18,9 +17,16 @@ from .full import Full
 class DiffPruned(After):
     """Whatever `first` gives, with a difference that is learnt on the person's own labelled support set."""
 
+    reads_labels = True
+
     def __init__(self, method: str, first: Personalizer, *, rate: float, structured: bool = True):
         super().__init__(method, first)
         self.rate, self.structured = rate, structured
+
+    @property
+    def steps(self) -> int:
+        """Those of `first`, and full batches in both stages."""
+        return self.first.steps + self.experiment.diff.steps + self.experiment.diff.fixed_steps
 
     def depends_on(self) -> dict[str, Any]:
         """What differs, and how that is learnt; not the rates of other rows."""
@@ -33,8 +39,7 @@ class DiffPruned(After):
         )
         # Any other network is a person's own anyway: the difference is merged into it.
         sent = delta if first.module is model.full else None
-        seen = first.retrain_samples + samples
-        return Made(module=cast(Backbone, tuned), masks=first.masks, retrain_samples=seen, delta=sent)
+        return first.changed(tuned, samples=samples, delta=sent)
 
 
 def _of_every_rate(method: str, first: Personalizer, *, structured: bool = True) -> list[Personalizer]:

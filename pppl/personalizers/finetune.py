@@ -1,9 +1,8 @@
 """`finetune` and the step `+finetune`: training on the support set's labels, of the full network or a pruned one."""
 
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
-from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support
 from ..training import finetune
@@ -13,6 +12,14 @@ from .full import Full
 
 class FineTuned(After):
     """Whatever `first` gives, fine-tuned on the person's own labelled support set."""
+
+    reads_labels = True
+
+    @property
+    def steps(self) -> int:
+        """Those of `first`, and full batches of the support set."""
+        config = self.experiment.finetune
+        return self.first.steps + (config.pruned_steps if self.prunes else config.steps)
 
     def depends_on(self) -> dict[str, Any]:
         """What is fine-tuned, and how."""
@@ -24,8 +31,7 @@ class FineTuned(After):
         steps = config.pruned_steps if self.prunes else config.steps
         learning_rate = config.pruned_learning_rate if self.prunes else config.learning_rate
         tuned, samples = finetune(first.module, support, steps=steps, learning_rate=learning_rate)
-        seen = first.retrain_samples + samples
-        return Made(module=cast(Backbone, tuned), masks=first.masks, retrain_samples=seen)
+        return first.changed(tuned, samples=samples)
 
 
 @register("finetune")

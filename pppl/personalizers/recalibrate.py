@@ -37,7 +37,7 @@ class Recalibrated(After):
             module(support.x)
         for layer, momentum in zip(normalizing, momenta, strict=True):
             layer.momentum = momentum
-        return Made(module=module.eval(), masks=first.masks, retrain_samples=first.retrain_samples)
+        return first.changed(module.eval())
 
 
 @register_step("bn")

@@ -32,7 +32,7 @@ from ..config import Experiment
 from ..data import Support
 from ..errors import UserError
 from ..gating import Rule
-from ..pruning import importance_scores, mean_gradients
+from ..pruning import CostModel, importance_scores, mean_gradients
 from .base import Factory, GlobalModel, ScorePruner, register, relative, uniform
 
 Score = Callable[[Backbone, Support], list[Tensor]]
@@ -57,15 +57,17 @@ class Static(ScorePruner):
     def __init__(self, method: str, experiment: Experiment, criterion: Criterion, scope: Scope):
         super().__init__(method, experiment)
         self.criterion, self.scope = criterion, scope
-        self.support_from = "own" if criterion.by == "support" else "none"
+        self.reads_labels = criterion.by == "support"
+        self.support_from = "own" if self.reads_labels else "none"
 
     def depends_on(self) -> dict[str, Any]:
         """How many training samples are looked at, too."""
         told = {"static": asdict(self.experiment.static)} if self.criterion.by == "training" else {}
         return super().depends_on() | told
 
-    def check(self, backbone: Backbone) -> None:
-        """Raises `UserError` where a group of channels has nothing that the criterion looks at."""
+    def check(self, backbone: Backbone, cost: CostModel) -> None:
+        """Raises `UserError` also where a group of channels has nothing that the criterion looks at."""
+        super().check(backbone, cost)
         if self.criterion.by != "nobody":
             return
         try:

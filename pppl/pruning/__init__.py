@@ -1,18 +1,29 @@
 """Scores to masks, masks to a smaller network, and what it costs."""
 
-from .budget import budget_masks, threshold_masks
+from .basis import Basis, BasisCost, basis_network, convolutions, decompose
+from .budget import Costs, budget_masks, threshold_masks
 from .cost import Cost, CostModel
 from .gradients import mean_gradients
+from .hessian import filter_traces
 from .importance import importance_scores
+from .quantize import share_weights
 from .surgery import artifact_bytes, slice_network
 
 __all__ = [
+    "Basis",
+    "BasisCost",
     "Cost",
     "CostModel",
+    "Costs",
     "artifact_bytes",
+    "basis_network",
     "budget_masks",
+    "convolutions",
+    "decompose",
+    "filter_traces",
     "importance_scores",
     "mean_gradients",
+    "share_weights",
     "slice_network",
     "threshold_masks",
 ]

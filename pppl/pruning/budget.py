@@ -2,13 +2,21 @@
 
 from collections.abc import Sequence
 from math import ceil
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import UserError
-from .cost import CostModel
+
+
+class Costs(Protocol):
+    """What a network costs with so many channels."""
+
+    def fraction(self, widths: np.ndarray, unit: str = "macs") -> np.ndarray:
+        """Cost relative to the full network's of each row of `(N, L)`; no more channels cost less."""
+        ...
 
 
 def threshold_masks(scores: Sequence[Tensor], threshold: float = 0.5) -> list[Tensor]:
@@ -25,7 +33,7 @@ def threshold_masks(scores: Sequence[Tensor], threshold: float = 0.5) -> list[Te
 
 
 def budget_masks(
-    scores: Sequence[Tensor], cost: CostModel, budget: float, *, unit: str = "macs", round_to: int = 1
+    scores: Sequence[Tensor], cost: Costs, budget: float, *, unit: str = "macs", round_to: int = 1
 ) -> list[Tensor]:
     """Keeps the channels that score highest over the whole network, as many as the budget allows.
 

@@ -62,6 +62,8 @@ class CostModel:
 
     - `backbone`: at its full widths.
     - `input_shape`: of one sample, `(C, H, W)` or `(C, T)`. Raises `UserError` where the network cannot take it.
+
+    `positions` tells how many each convolution or linear layer computes for one sample (time steps, pixels).
     """
 
     def __init__(self, backbone: Backbone, input_shape: tuple[int, ...]):
@@ -69,7 +71,7 @@ class CostModel:
         producer = {group.producer: i for i, group in enumerate(backbone.groups)}
         producer |= {path: i for i, group in enumerate(backbone.groups) for path in group.followers}
         consumer = {path: i for i, group in enumerate(backbone.groups) for path in group.consumers}
-        positions = _output_positions(backbone, input_shape)
+        self.positions = positions = _output_positions(backbone, input_shape)
         macs, params = _FormBuilder(len(self.full_widths)), _FormBuilder(len(self.full_widths))
         for path, module in backbone.named_modules():
             out = producer.get(path)
@@ -101,7 +103,7 @@ class CostModel:
 
 
 def _output_positions(backbone: Backbone, input_shape: tuple[int, ...]) -> dict[str, int]:
-    """Output positions (time steps, pixels) of each convolution and linear layer, for one sample."""
+    """Output positions of each convolution and linear layer, by its path, for one sample."""
     positions: dict[str, int] = {}
 
     def record(path: str, _: nn.Module, _inputs: object, output: Tensor) -> None:

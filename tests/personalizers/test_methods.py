@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -8,13 +9,16 @@ from pppl.backbones import hook_groups
 from pppl.data import IdentityDataset, Support
 from pppl.errors import UserError
 from pppl.gating import prototype
-from pppl.personalizers import METHODS, STEPS, GlobalModel, Personalizer, personalizers_for
+from pppl.personalizers import METHODS, STEPS, GlobalModel, Personalizer, Retrained, personalizers_for
 from pppl.personalizers.base import relative, uniform
 from pppl.personalizers.static import Static
-from pppl.pruning import budget_masks
+from pppl.pruning import artifact_bytes, budget_masks
 
 # Each step behind a method that prunes by gates, behind one that does without, and behind another step.
-ALL = [*sorted(METHODS), *(f"{method}+{step}" for method in ("ppp", "l1_local") for step in STEPS), "ocap+bn+finetune"]
+# `+retrain` is for networks that everybody shares.
+_STEPS = [f"{method}+{step}" for method in ("ppp", "l1_local") for step in STEPS]
+ALL = [*sorted(METHODS), *_STEPS, "ocap+bn+finetune", "l1+quant+finetune"]
+ALL.remove("ppp+retrain")
 
 
 @pytest.fixture
@@ -31,8 +35,10 @@ def _one(experiment: Experiment, method: str, control: str = "") -> Personalizer
     return next(p for p in personalizers_for(experiment.replace(methods=[method])) if p.control == control)
 
 
-def _trains(personalizer: Personalizer) -> bool:
-    return personalizer.method.endswith("finetune") or "diff" in personalizer.method
+@pytest.fixture
+def model(model: GlobalModel) -> GlobalModel:
+    """The shared one, retraining nothing."""
+    return replace(model, retrain=lambda network, _: Retrained(network, 7, 0.5))
 
 
 def test_every_method_keeps_to_the_budget_and_gives_plain_modules(
@@ -41,20 +47,26 @@ def test_every_method_keeps_to_the_budget_and_gives_plain_modules(
     for personalizer in _all(tiny):
         budget = 0.3 if personalizer.prunes else 1.0
         personal = personalizer.personalize(model, support, budget)
+        method = personalizer.method
         assert personal.cost.macs <= budget * model.cost.full.macs
-        assert personal.cost == model.cost(personal.module.widths)
-        assert not [name for name, _ in personal.module.named_modules() if "gate" in name]
-        assert (personal.delta is not None) == (personalizer.method in ("diff", "diff_elementwise"))
-        assert (personal.bytes >= 4 * personal.cost.params) == (personal.delta is None)
-        assert (personal.retrain_samples > 0) == _trains(personalizer)
+        if "basis" not in method and "dynamic" not in method:
+            assert personal.cost == model.cost(personal.module.widths)
+        if "dynamic" not in method:
+            assert not [name for name, _ in personal.module.named_modules() if "gate" in name]
+        assert (personal.delta is not None) == (method in ("diff", "diff_elementwise"))
+        if method.endswith("+quant"):
+            assert personal.bytes < artifact_bytes(personal.module)
+        else:
+            assert (personal.bytes >= 4 * personal.cost.params) == (personal.delta is None)
+        assert personal.retrain_samples == personalizer.steps * len(support.x) + 7 * ("retrain" in method)
         with torch.no_grad():
             assert personal.module(support.x).shape == (12, 10)
 
 
-def test_only_fine_tuning_and_gradients_read_labels(tiny: Experiment, model: GlobalModel, support: Support):
+def test_who_reads_no_labels_says_so(tiny: Experiment, model: GlobalModel, support: Support):
     unlabelled = Support(x=support.x, y=torch.full_like(support.y, -1), seed=support.seed)
     for personalizer in _all(tiny):
-        if _trains(personalizer) or "_support" in personalizer.method:
+        if personalizer.reads_labels:
             continue
         with_labels = personalizer.personalize(model, support, 0.4).module.state_dict()
         without = personalizer.personalize(model, unlabelled, 0.4).module.state_dict()
@@ -190,6 +202,30 @@ class _Seen:
     def __getattr__(self, name: str):
         self.read.add(name)
         return getattr(self._experiment, name)
+
+
+def test_settings_can_be_a_methods_own(tiny: Experiment):
+    own = {"ppp+diff": {"diff.fixed_steps": 7}, "ocap+finetune": {"finetune.pruned_steps": 1}}
+    experiment = tiny.replace(methods=["diff", "ppp+diff", "finetune"], settings=own)
+    steps = {each.method: each.steps for each in personalizers_for(experiment)}
+    usual = tiny.diff.steps
+    assert steps == {"diff": usual + tiny.diff.fixed_steps, "ppp+diff": usual + 7, "finetune": tiny.finetune.steps}
+    told = {each.method: each.depends_on()["diff"]["fixed_steps"] for each in personalizers_for(experiment)[:2]}
+    assert told == {"diff": tiny.diff.fixed_steps, "ppp+diff": 7}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ppq": {"finetune.steps": 3}}, "unknown method 'ppq'"),
+        ({"finetune": {"finetune.step": 3}}, r"unknown key 'finetune\.step'"),
+        ({"ppp": {"ppp.target_rate": 0.1}}, r"settings of method ppp hold ppp\.target_rate: only finetune, "),
+        ({"finetune": {"finetune.steps": 0}}, r"finetune\.steps is 0: at least 1"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(tiny: Experiment, settings: dict, message: str):
+    with pytest.raises(UserError, match=message):
+        personalizers_for(tiny.replace(methods=["ppp", "finetune"], settings=settings))
 
 
 @pytest.mark.parametrize("method", ALL)

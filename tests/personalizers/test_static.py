@@ -176,6 +176,6 @@ def test_a_random_network_is_the_same_for_everybody(network: GlobalModel):
 def test_a_backbone_that_a_method_cannot_score_is_told_before_training():
     full = build(spec_for("res8", {"width": 5, "pool": (2, 2)}, (1, 13, 10), 4))
     for method in ("bn_scale", "bn_scale_local"):
-        (personalizer,) = personalizers_for(Experiment().replace(methods=[method]))
+        (personalizer,) = personalizers_for(Experiment().replace(methods=[method], budgets=[0.9]))
         with pytest.raises(UserError, match=f"method {method} cannot be used: .* of backbone res8; leave it out"):
-            personalizer.check(full)
+            personalizer.check(full, CostModel(full, (1, 13, 10)))

@@ -1,0 +1,190 @@
+"""The settings of each way of personalizing."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+from .tree import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPP:
+    """Gates and losses of Prototype-based Personalized Pruning (Kim et al., ICASSP 2021).
+
+    Of the paper's text only the abstract and the introduction were at hand, so each of these is our choice.
+
+    - `gate_width`: hidden units of a gate.
+    - `temperature`: of the binary concrete relaxation.
+    - `gate_speed`: the gates' learning rate, as a multiple of the backbone's; more than 1 where that starts from
+      weights that it should keep.
+    - `target_rate`, `target_weight`: tau and alpha of the target-rate loss.
+    - `prototype_weight`, `prototype_scale`: beta and scale of the prototype loss; `gated` trains with beta 0.
+    - `prototypes`: `parallel` takes all gates from one pass; `sequential` prunes layer by layer.
+    """
+
+    gate_width: int = 16
+    temperature: float = 2 / 3
+    gate_speed: float = 1.0
+    target_rate: float = 0.3
+    target_weight: float = 1.0
+    prototype_weight: float = 0.1
+    prototype_scale: float = 30.0
+    prototypes: Literal["parallel", "sequential"] = "parallel"
+
+    def __post_init__(self) -> None:
+        require(self.gate_width >= 1, f"ppp.gate_width is {self.gate_width}: at least 1")
+        require(self.temperature > 0, f"ppp.temperature is {self.temperature}: more than 0")
+        require(self.gate_speed > 0, f"ppp.gate_speed is {self.gate_speed}: more than 0")
+        require(0 < self.target_rate <= 1, f"ppp.target_rate is {self.target_rate}: in (0, 1]")
+        require(0 < self.prototype_scale < inf, f"ppp.prototype_scale is {self.prototype_scale}: more than 0")
+        require(self.target_weight >= 0, f"ppp.target_weight is {self.target_weight}: 0 or more")
+        require(self.prototype_weight >= 0, f"ppp.prototype_weight is {self.prototype_weight}: 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruning:
+    """What a budget counts.
+
+    - `unit`: `macs` (multiply-accumulates, batch 1) or `params`.
+    - `round_to`: layers keep multiples of this many channels.
+    """
+
+    unit: Literal["macs", "params"] = "macs"
+    round_to: int = 1
+
+    def __post_init__(self) -> None:
+        require(self.round_to >= 1, f"pruning.round_to is {self.round_to}: at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetune:
+    """Fine-tuning on a support set with its labels (the baselines that retrain): Adam, full batches.
+
+    The defaults are the best of a grid on validation persons of the digits.
+
+    - `steps`, `learning_rate`: for the full network.
+    - `pruned_steps`, `pruned_learning_rate`: for a network that was pruned before.
+    """
+
+    steps: int = 10
+    learning_rate: float = 1e-4
+    pruned_steps: int = 80
+    pruned_learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "pruned_steps"):
+            require(getattr(self, name) >= 1, f"finetune.{name} is {getattr(self, name)}: at least 1")
+        for name in ("learning_rate", "pruned_learning_rate"):
+            require(getattr(self, name) > 0, f"finetune.{name} is {getattr(self, name)}: more than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Static:
+    """Static pruning, one smaller network for everybody.
+
+    - `samples`: training samples by whose gradients `taylor` and `hessian` score channels.
+    """
+
+    samples: int = 512
+
+    def __post_init__(self) -> None:
+        require(self.samples >= 1, f"static.samples is {self.samples}: at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OCAP:
+    """`ocap_frequency`, votes of the support samples.
+
+    - `top`: fraction of a layer's channels that a sample votes for.
+    """
+
+    top: float = 0.25
+
+    def __post_init__(self) -> None:
+        require(0 < self.top <= 1, f"ocap.top is {self.top}: in (0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BN:
+    """The step `+bn`, batch statistics of the support set.
+
+    - `share`: of the support set's statistics, the rest being the training data's.
+    """
+
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(0 < self.share <= 1, f"bn.share is {self.share}: in (0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnDA:
+    """`onda_*`, pruning and fine-tuning by pseudo-labels.
+
+    - `labels`: `model`, what the full network takes a sample for; `prototypes`, the class whose prototype is nearest.
+    """
+
+    labels: Literal["model", "prototypes"] = "model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantize:
+    """The step `+quant`, weights shared by centroids.
+
+    - `bits`: of a weight; a tensor has `2**bits` centroids.
+    """
+
+    bits: int = 4
+
+    def __post_init__(self) -> None:
+        require(1 <= self.bits <= 8, f"quantize.bits is {self.bits}: 1 to 8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrain:
+    """The step `+retrain`: the pruned network fine-tuned on the global training set, otherwise as `training` says.
+
+    - `epochs`, `learning_rate`: of this training.
+    """
+
+    epochs: int = 10
+    learning_rate: float = 5e-3
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, f"retrain.epochs is {self.epochs}: at least 1")
+        require(self.learning_rate > 0, f"retrain.learning_rate is {self.learning_rate}: more than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diff:
+    """Diff pruning on a support set with its labels, full batches: a sparse difference for each person.
+
+    The defaults are the best of a grid on validation persons of the digits.
+
+    - `rates`: fractions of the parameters that differ. The first is that of method `diff`, any other makes a method
+      `diff@RATE` of its own.
+    - `penalty`: lambda, the price of one difference in the first stage.
+    - `steps`, `learning_rate`: of the first stage, in which gates choose. `gates_way`: how far it can move a gate's
+      log_alpha, which begins at 5; a gate is no longer whole below 1.6 and closed below 0. Where the way is shorter,
+      magnitudes alone choose.
+    - `fixed_steps`, `fixed_learning_rate`: of the second, in which the chosen are trained on.
+    """
+
+    rates: tuple[float, ...] = (0.005,)
+    penalty: float = 1.25e-7
+    steps: int = 20
+    learning_rate: float = 1e-2
+    gates_way: float = 12.0
+    fixed_steps: int = 20
+    fixed_learning_rate: float = 3e-2
+
+    def __post_init__(self) -> None:
+        require(len(self.rates) > 0, "diff.rates is empty: name at least one")
+        for rate in self.rates:
+            require(0 < rate <= 1, f"diff.rates holds {rate}: a rate is a fraction in (0, 1]")
+        require(len(set(self.rates)) == len(self.rates), f"diff.rates is {list(self.rates)}: name each once")
+        require(self.penalty >= 0, f"diff.penalty is {self.penalty}: 0 or more")
+        for name in ("steps", "fixed_steps"):
+            require(getattr(self, name) >= 1, f"diff.{name} is {getattr(self, name)}: at least 1")
+        for name in ("learning_rate", "gates_way", "fixed_learning_rate"):
+            require(getattr(self, name) > 0, f"diff.{name} is {getattr(self, name)}: more than 0")

@@ -1,0 +1,140 @@
+"""What is missing of a comparison, computed by worker processes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, groupby
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from ..config import Experiment
+from ..personalizers import personalizers_for
+from .models import cached, global_model, recipes, trained
+from .opening import dataset_of
+from .results import Journal, key_of
+from .units import Persons, Unit, Workbench
+from .workers import Workers, threads
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Training:
+    """A network to train, as a task for a worker."""
+
+    experiment: Experiment
+    kind: str
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ForAll:
+    """What a method makes for everybody at one budget and keeps in the cache, as a task for a worker."""
+
+    experiment: Experiment
+    method: str
+    budget: float
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chunk:
+    """Some persons of one draw, as a task for a worker."""
+
+    experiment: Experiment
+    seed: int
+    size: int
+    seen: bool
+    indices: tuple[int, ...]
+    folder: Path
+    fingerprints: Mapping[str, str]
+
+
+# Small enough for an even load and a lively progress bar.
+_PERSONS_PER_CHUNK = 4
+
+
+def compute_missing(missing: Sequence[Unit], *, total: int, journal: Journal, workers: int) -> None:
+    """Computes the missing units in `workers` processes; each appends its rows to the journal as they are finished.
+
+    Networks come first, then what methods make of them for everybody, then persons.
+
+    **Arguments:**
+
+    - `total`: units of the whole comparison, for the progress bar.
+    """
+    if not missing:
+        return
+    experiment, folder = missing[0].among.experiment, journal.path.parent
+    trainings = [
+        _Training(experiment=experiment, kind=recipe.kind, seed=recipe.seed, folder=folder)
+        for seed in dict.fromkeys(unit.among.seed for unit in missing)
+        for recipe in recipes(experiment, dataset_of(experiment, seed), seed)
+        if not cached(recipe)
+    ]
+    shared = _for_all(missing, journal)
+    chunks, step = [], _PERSONS_PER_CHUNK
+    for among, units in groupby(missing, key=lambda unit: unit.among):
+        indices = tuple(unit.index for unit in units)
+        task = partial(
+            _Chunk,
+            experiment=experiment,
+            seed=among.seed,
+            size=among.size,
+            seen=among.seen,
+            folder=folder,
+            fingerprints=journal.fingerprints,
+        )
+        chunks += [task(indices=indices[at : at + step]) for at in range(0, len(indices), step)]
+    with Workers(min(workers, max(len(trainings), len(shared), len(chunks)))) as pool:
+        at_once = max(1, workers // experiment.training.threads)
+        with tqdm(total=len(trainings) + len(shared), desc="networks", disable=None) as bar:
+            for _ in chain(
+                pool.spread(_train, trainings, at_once=at_once), pool.spread(_make_for_all, shared, at_once=at_once)
+            ):
+                bar.update()
+        with tqdm(total=total, initial=total - len(missing), desc="persons", unit="person", disable=None) as bar:
+            for count in pool.spread(_compute_chunk, chunks):
+                bar.update(count)
+
+
+def _train(task: _Training) -> None:
+    dataset = dataset_of(task.experiment, task.seed)
+    (recipe,) = (r for r in recipes(task.experiment, dataset, task.seed) if r.kind == task.kind)
+    with threads(task.experiment.training.threads):
+        trained(recipe, task.experiment, dataset, task.folder)
+
+
+def _for_all(missing: Sequence[Unit], journal: Journal) -> list[_ForAll]:
+    """What persons' rows share and takes long."""
+    tasks: dict[tuple[object, ...], _ForAll] = {}
+    for unit in missing:
+        among = unit.among
+        for personalizer, label in unit.labels:
+            if personalizer.for_all and key_of(label) not in journal.rows:
+                names = {"method": personalizer.method, "budget": label["budget"], "seed": among.seed}
+                folder = journal.path.parent
+                tasks[(*names.values(),)] = _ForAll(experiment=among.experiment, folder=folder, **names)
+    return list(tasks.values())
+
+
+def _make_for_all(task: _ForAll) -> None:
+    model = global_model(task.experiment, dataset_of(task.experiment, task.seed), task.seed, task.folder)
+    (personalizer,) = (each for each in personalizers_for(task.experiment) if each.method == task.method)
+    personalizer.personalize(model, model.train, task.budget)
+
+
+def _compute_chunk(chunk: _Chunk) -> int:
+    """Computes what is missing of a chunk, appends it to the journal person by person, and returns their number."""
+    experiment = chunk.experiment
+    dataset = dataset_of(experiment, chunk.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = global_model(experiment, dataset, chunk.seed, chunk.folder).to(device)
+    units = Persons.draw(experiment, dataset, chunk.seed, chunk.size, chunk.seen).units()
+    journal = Journal(chunk.folder, chunk.fingerprints)
+    bench = Workbench(model, device)
+    for index in chunk.indices:
+        journal.append(bench.rows(units[index], known=journal.rows.keys()))
+    return len(chunk.indices)

@@ -1,0 +1,80 @@
+"""`ppp_dynamic` and `gated_dynamic`: the gated network as it is, each sample through its own gates.
+
+No person is looked at and nothing is pruned: what gating comes to at best, at the mean cost of the samples (as in
+Convolutional Networks with Adaptive Inference Graphs: Veit, Belongie, ECCV 2018). A device holds the whole network.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..backbones import Backbone
+from ..config import Experiment
+from ..data import Support
+from ..gating import GatedNetwork
+from ..pruning import Cost, CostModel
+from .base import GlobalModel, Made, Personalizer, register
+
+_BATCH = 256
+
+
+class DynamicNetwork(Backbone):
+    """A gated network that gives logits; its `spec` and `groups` are those of the backbone inside.
+
+    **Arguments:**
+
+    - `cost`: of the backbone.
+    """
+
+    def __init__(self, gated: GatedNetwork, cost: CostModel):
+        super().__init__()
+        self.gated, self._cost = gated, cost
+        self.spec, self.groups = gated.backbone.spec, gated.backbone.groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, C, ...)` to logits, `(B, num_classes)`."""
+        return self.gated(x).logits
+
+    @torch.no_grad()
+    def cost_on(self, x: Tensor) -> Cost:
+        """Mean MACs of samples, `(B, C, ...)`, in the channels that are open; parameters of all channels.
+
+        The gates' own, which a device needs here, are left out of both; the bytes of the file have them.
+        """
+        gates = [self.gated.decide(chunk) for chunk in x.split(_BATCH)]
+        layers = [torch.cat(layer) for layer in zip(*gates, strict=True)]
+        open_channels = torch.stack([(layer >= 0).sum(1) for layer in layers], 1)  # (B, L)
+        macs = self._cost.fraction(open_channels.cpu().numpy()).mean() * self._cost.full.macs
+        return Cost(macs=round(macs), params=self._cost.full.params)
+
+
+class Dynamic(Personalizer):
+    """Runs the gated network `gates`."""
+
+    support_from = "none"
+    prunes = False
+
+    def __init__(self, method: str, experiment: Experiment, gates: str):
+        super().__init__(method, experiment)
+        self.gates = gates
+
+    def depends_on(self) -> dict[str, Any]:
+        """How gates are trained."""
+        return {"ppp": asdict(self.experiment.ppp)}
+
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+        assert self.gates is not None
+        module = DynamicNetwork(model.gated[self.gates], model.cost)
+        return Made(module=module, stated_cost=module.cost_on(support.x), cost_of=DynamicNetwork.cost_on)
+
+
+@register("ppp_dynamic")
+def _ppp(experiment: Experiment) -> list[Personalizer]:
+    return [Dynamic("ppp_dynamic", experiment, "ppp")]
+
+
+@register("gated_dynamic")
+def _gated(experiment: Experiment) -> list[Personalizer]:
+    return [Dynamic("gated_dynamic", experiment, "gated")]

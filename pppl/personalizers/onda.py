@@ -1,0 +1,114 @@
+"""`onda_*`: channels pruned and weights tuned on the device, by pseudo-labels of the person's samples.
+
+OnDA (Risso, Burrello, Jahier Pagliari, 2026; arXiv 2603.02247) prunes a keyword spotter by a criterion that looks at
+weights only, global L1, or at pseudo-labelled user data, HAP (Yu et al., WACV 2022), and fine-tunes it on that data,
+after pruning or before it as well (`_tpt`: tune, prune, tune). Its 300 random probes of the Hessian are an exact trace
+here, see `pppl.pruning.hessian`.
+
+Of the paper only abstract and introduction were at hand. Our choices: pseudo-labels are the full network's own, or
+those of the nearest class prototype (as in SHOT: Liang, Hu, Feng, ICML 2020, equations 4 and 5); training is that of
+`finetune`; channels are kept by their scores up to a budget.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..backbones import Backbone
+from ..config import Experiment
+from ..data import Support
+from ..pruning import filter_traces, slice_network
+from ..training import finetune
+from .base import Factory, GlobalModel, Made, Personalizer, register
+from .static import CRITERIA
+
+
+class OnDA(Personalizer):
+    """Prunes and fine-tunes on pseudo-labels; the person's labels are never read."""
+
+    def __init__(self, method: str, experiment: Experiment, criterion: Literal["hap", "l1"], *, tune_first: bool):
+        super().__init__(method, experiment)
+        self.criterion, self.tune_first = criterion, tune_first
+
+    @property
+    def steps(self) -> int:
+        """Full batches of the support set, before pruning (`_tpt`) and after."""
+        config = self.experiment.finetune
+        return config.pruned_steps + config.steps * self.tune_first
+
+    def depends_on(self) -> dict[str, Any]:
+        """What a budget counts, and how it labels, scores and tunes."""
+        return {name: asdict(getattr(self.experiment, name)) for name in ("pruning", "onda", "finetune")}
+
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+        config, seen = self.experiment.finetune, 0
+        support, network = self._labelled(model, support), model.full
+        if self.tune_first:
+            network, seen = self._once(support, "tuned", lambda: self._tuned(model.full, support))
+        masks = self._within(budget, self._once(support, "scores", lambda: self._score(network, support)), model.cost)
+        pruned = slice_network(network, masks)
+        tuned, samples = finetune(pruned, support, steps=config.pruned_steps, learning_rate=config.pruned_learning_rate)
+        return Made(module=pruned, masks=masks).changed(tuned, samples=seen + samples)
+
+    def _once(self, support: Support, what: str, make: Callable[[], Any]) -> Any:
+        """The same for all budgets."""
+        return support.once((self, what), make)
+
+    def _labelled(self, model: GlobalModel, support: Support) -> Support:
+        label = {"model": _predicted, "prototypes": _of_nearest_prototype}[self.experiment.onda.labels]
+        return replace(support, y=support.once((label, model.full), lambda: label(model.full, support.x)))
+
+    def _tuned(self, network: Backbone, support: Support) -> tuple[Backbone, int]:
+        config = self.experiment.finetune
+        tuned, seen = finetune(network, support, steps=config.steps, learning_rate=config.learning_rate)
+        return cast(Backbone, tuned), seen
+
+    def _score(self, network: Backbone, support: Support) -> list[Tensor]:
+        if self.criterion == "l1":
+            return CRITERIA["l1"].score(network, support)
+        return hap_scores(network, support.x)
+
+
+def hap_scores(network: Backbone, x: Tensor) -> list[Tensor]:
+    """Trace of a filter's Hessian block times its mean squared weight, over 2: what setting it to zero costs if the
+    block were a multiple of the identity (HAP, section 3.2). Per group `(C_l,)`.
+    """
+    traces = filter_traces(network, x)
+    weights = [network.get_parameter(f"{group.producer}.weight").detach().flatten(1) for group in network.groups]
+    return [trace / 2 * weight.square().mean(1) for trace, weight in zip(traces, weights, strict=True)]
+
+
+@torch.no_grad()
+def _predicted(network: Backbone, x: Tensor) -> Tensor:
+    return network(x).argmax(1)
+
+
+@torch.no_grad()
+def _of_nearest_prototype(network: Backbone, x: Tensor) -> Tensor:
+    """Labels `(N,)` by the cosine to class prototypes: features' means weighted by the network's probabilities."""
+    features: list[Tensor] = []
+    last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)][-1]
+    handle = last.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].flatten(1)))
+    try:
+        probabilities = network(x).softmax(1)  # (N, K)
+    finally:
+        handle.remove()
+    prototypes = F.normalize(probabilities.T @ F.normalize(features[0]))  # (K, D)
+    present = probabilities.argmax(1).unique()  # a class that no sample is taken for has no prototype worth the name
+    return present[(F.normalize(features[0]) @ prototypes[present].T).argmax(1)]
+
+
+def _factory(method: str, criterion: Literal["hap", "l1"], tune_first: bool) -> Factory:
+    return lambda experiment: [OnDA(method, experiment, criterion, tune_first=tune_first)]
+
+
+_HAP: Literal["hap"] = "hap"
+_L1: Literal["l1"] = "l1"
+for _criterion in (_HAP, _L1):
+    for _suffix, _first in (("", False), ("_tpt", True)):
+        _name = f"onda_{_criterion}{_suffix}"
+        register(_name)(_factory(_name, _criterion, _first))

@@ -1,0 +1,33 @@
+"""The step `+quant`: weights shared by centroids behind any method; pruning and quantization together."""
+
+from dataclasses import asdict
+from typing import Any
+
+from ..data import Support
+from ..pruning import share_weights
+from .base import After, GlobalModel, Made, Personalizer, register_step
+
+
+class Quantized(After):
+    """Whatever `first` gives, with `2**quantize.bits` different values in each weight tensor.
+
+    MACs stay: a device looks weights up and computes as before.
+    """
+
+    def __init__(self, method: str, first: Personalizer):
+        super().__init__(method, first)
+        self.support_from = first.support_from
+
+    def depends_on(self) -> dict[str, Any]:
+        """How many bits a weight has."""
+        return super().depends_on() | {"quantize": asdict(self.experiment.quantize)}
+
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+        first = self.first._make(model, support, budget)
+        module, size = share_weights(first.module, self.experiment.quantize.bits)
+        return first.changed(module, size=size)
+
+
+@register_step("quant")
+def _step(first: Personalizer) -> list[Personalizer]:
+    return [Quantized(f"{first.method}+quant", first)]

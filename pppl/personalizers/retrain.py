@@ -1,0 +1,40 @@
+"""The step `+retrain`: a static method's network fine-tuned on the global training set, the usual pipeline of pruning.
+
+An upper bound for everything that happens on the device: it needs all the training data again for each budget.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from ..data import Support
+from ..errors import UserError
+from .base import After, GlobalModel, Made, Personalizer, register_step
+
+
+class RetrainedForAll(After):
+    """Whatever static method `first` gives, retrained; everybody shares the result.
+
+    Raises `UserError` where `first` looks at a person: that would be a training on everybody's data for each of them.
+    """
+
+    support_from = "none"
+    for_all = True
+
+    def __init__(self, method: str, first: Personalizer):
+        if first.support_from != "none":
+            raise UserError(f"method {method} would retrain on everybody's data for each person: use +finetune")
+        super().__init__(method, first)
+
+    def depends_on(self) -> dict[str, Any]:
+        """What is retrained, and how."""
+        return super().depends_on() | {"retrain": asdict(self.experiment.retrain)}
+
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+        first = self.first._make(model, support, budget)
+        network, samples, seconds = model.retrain(first.module, self.experiment.retrain)
+        return first.changed(network, samples=samples, seconds_before=seconds)
+
+
+@register_step("retrain")
+def _step(first: Personalizer) -> list[Personalizer]:
+    return [RetrainedForAll(f"{first.method}+retrain", first)]

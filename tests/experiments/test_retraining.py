@@ -1,0 +1,84 @@
+"""The step `+retrain`: networks that everybody shares, trained once and kept."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from pppl import Experiment
+from pppl.config import Retrain
+from pppl.data import IdentityDataset, split_for
+from pppl.data.identities import TRAIN
+from pppl.errors import UserError
+from pppl.experiments.compare import compare
+from pppl.experiments.models import global_model
+from pppl.personalizers import GlobalModel, personalizers_for
+from pppl.personalizers.base import _cannot_retrain
+
+METHODS = ["full", "l1_local", "l1_local+retrain"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PPPL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def _experiment(tiny: Experiment) -> Experiment:
+    settings = {"methods": METHODS, "retrain.epochs": 2, "training.epochs": 2, "seeds": [0], "persons.classes": [2]}
+    return tiny.replace(**settings)
+
+
+def test_each_network_is_trained_once_for_everybody(tiny: Experiment, tmp_path: Path, own_cache: Path):
+    out = tmp_path / "out"
+    compare(_experiment(tiny), out, workers=2)
+    table = pd.read_csv(out / "table.csv", keep_default_na=False)
+    retrained = table.query("method == 'l1_local+retrain'")
+    pruned = table.query("method == 'l1_local'")
+    assert retrained["macs"].tolist() == pruned["macs"].tolist()
+    assert len(list(own_cache.glob("retrained-*.safetensors"))) == 2  # one for each budget
+    assert sorted(path.stem[:9] for path in (out / "training").glob("retrained-*.csv")) == ["retrained"] * 2
+    for path in (out / "training").glob("retrained-*.csv"):
+        losses = pd.read_csv(path)["val_loss"].dropna().tolist()
+        assert len(losses) == 2, "an epoch each"
+        assert losses[1] < losses[0]
+    assert (retrained["retrain_samples"] > 0).all()
+    assert (pruned["retrain_samples"] == 0).all()
+    # What was trained before anybody came is still told.
+    assert retrained["personalize_seconds"].min() > 3 * pruned["personalize_seconds"].max()
+
+
+def test_it_continues_from_the_pruned_weights_and_sees_every_training_sample(
+    tiny: Experiment, digits: IdentityDataset, tmp_path: Path
+):
+    experiment = _experiment(tiny).replace(**{"training.batch_size": 100})
+    dataset = split_for(digits, experiment.persons, seed=0)
+    model = global_model(experiment, dataset, 0, tmp_path)
+    start = {key: value.clone() for key, value in model.full.state_dict().items()}
+    first = model.retrain(model.full, Retrain(epochs=3, learning_rate=1e-3))
+    count = len(dataset.rows(TRAIN))
+    assert first.samples == 3 * (count if count % 100 >= 50 else count // 100 * 100)
+    assert first.seconds_before == 0
+    again = model.retrain(model.full, Retrain(epochs=3, learning_rate=1e-3))
+    assert again.seconds_before > 0
+    assert again.samples == first.samples
+    pairs = list(zip(first.network.parameters(), again.network.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert all(torch.equal(value, start[key]) for key, value in model.full.state_dict().items())
+    moved = [(a - start[name]).norm() / start[name].norm() for name, a in first.network.named_parameters()]
+    assert 0 < max(moved) < 0.5, "from where it was, not anew"
+    other = model.retrain(model.full, Retrain(epochs=3, learning_rate=2e-3))
+    assert other.seconds_before == 0
+
+
+def test_it_is_for_networks_that_everybody_shares(tiny: Experiment, model: GlobalModel):
+    for method in ("ppp+retrain", "taylor_support+retrain", "l1+finetune+retrain"):
+        with pytest.raises(UserError, match=r"would retrain on everybody's data for each person: use \+finetune"):
+            personalizers_for(tiny.replace(methods=[method]))
+    (personalizer,) = personalizers_for(tiny.replace(methods=["l1+retrain+finetune"]))
+    assert personalizer.support_from == "own"
+    (alone,) = personalizers_for(tiny.replace(methods=["l1+retrain"]))
+    with pytest.raises(UserError, match=r"leave methods with \+retrain out"):
+        alone.personalize(replace(model, retrain=_cannot_retrain), model.train, 0.5)

@@ -1,0 +1,50 @@
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pppl import Experiment
+from pppl.data import IdentityDataset, split_for
+from pppl.experiments.units import Persons, Workbench
+from pppl.gating.gate import Gate
+from pppl.personalizers import GlobalModel, personalizers_for
+
+
+def _open_per_sample(model: GlobalModel, x: torch.Tensor) -> list[list[int]]:
+    with torch.no_grad():
+        gates = model.gated["ppp"].eval()(x).gates
+    return torch.stack([gate.sum(1) for gate in gates], 1).long().tolist()
+
+
+def test_its_macs_are_the_mean_over_samples(tiny: Experiment, model: GlobalModel):
+    (personalizer,) = personalizers_for(tiny.replace(methods=["ppp_dynamic"]))
+    x = 4 * torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    model = replace(model, gated={"ppp": copy.deepcopy(model.gated["ppp"])})
+    network = model.gated["ppp"]
+    for gate in network.gates.modules():
+        if isinstance(gate, Gate):  # so that samples decide
+            gate.logits.weight.data.normal_(generator=torch.Generator().manual_seed(0))
+            gate.logits.bias.data.zero_()
+    made = personalizer.personalize(model, model.train, 1.0)
+    counts = _open_per_sample(model, x)
+    assert len({tuple(each) for each in counts}) > 1
+    mean = sum(model.cost(each).macs for each in counts) / len(counts)
+    cost = made.cost_on(x)
+    assert cost.macs == pytest.approx(mean, abs=1)
+    assert cost.params == model.cost.full.params
+    assert made.bytes > 4 * sum(p.numel() for p in network.parameters())
+    with torch.no_grad():
+        assert torch.equal(made.module(x), network(x).logits)
+
+
+def test_its_row_has_the_cost_of_the_query(tiny: Experiment, model: GlobalModel, digits: IdentityDataset):
+    experiment = tiny.replace(methods=["full", "ppp_dynamic"])
+    dataset = split_for(digits, experiment.persons, seed=0)
+    unit = Persons.draw(experiment, dataset, 0, 2, True).units()[0]
+    full, dynamic = Workbench(model, torch.device("cpu")).rows(unit)
+    (_, personalizer) = personalizers_for(experiment)
+    query = dataset.inputs(unit.person.query)
+    assert dynamic["macs"] == personalizer.personalize(model, model.train).cost_on(query).macs
+    assert dynamic["budget"] == 1.0
+    assert full["macs"] == model.cost.full.macs
