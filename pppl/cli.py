@@ -94,7 +94,20 @@ def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     if options.data is not None:
         name = f"{experiment.name}-{Path(options.data).stem}"  # not the folder of the experiment's own data
         experiment = experiment.replace(**{"data.name": options.data, "name": overrides.get("name", name)})
-    _run_comparison(experiment, options.out or Path("results") / experiment.name, options.workers)
+    out = options.out or Path("results") / experiment.name
+    if options.tune:
+        _tune(experiment, out, options.workers)
+    else:
+        _run_comparison(experiment, out, options.workers)
+
+
+def _tune(experiment: Experiment, out: Path, workers: int) -> None:
+    from .experiments.report import tuning_as_text
+    from .experiments.tuning import as_settings, tune
+
+    tuned = tune(experiment, out, workers=_positive(workers))
+    print(tuning_as_text(tuned))
+    print(f"\nFor the experiment file (keys of ppp belong in its section ppp):\n\n{as_settings(tuned)}")
 
 
 def _run_comparison(experiment: Experiment, out: Path, workers: int) -> None:
@@ -201,6 +214,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 def _add_compare(parser: argparse.ArgumentParser) -> None:
     _add_tasks(parser)
     parser.add_argument("--data", metavar="NAME|FILE.npz", help="another data set: see `pppl data list`, or a file")
+    parser.add_argument("--tune", action="store_true", help="try what `tuning` names, on validation persons only")
 
 
 def _add_tasks(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """`Experiment`: everything that determines a comparison of personalizers."""
 
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, Literal
 
 from .methods import BN, OCAP, PPP, Diff, Finetune, OnDA, Pruning, Quantize, Retrain, Static
@@ -142,3 +143,11 @@ class Experiment(Tree):
         for budget in self.budgets:
             require(0 < budget <= 1, f"budgets holds {budget}: a budget is a fraction in (0, 1]")
         self.check_lists("methods", "budgets", "seeds")
+        for method, knobs in self.tuning.items():
+            for key, values in knobs.items():
+                require(len(values) > 0, f"tuning of method {method} names no value of {key}: name at least one")
+
+    def tried(self, method: str) -> list[dict[str, Any]]:
+        """The settings that `tuning` tries for a method, all combinations of its values; one, empty, without any."""
+        knobs = self.tuning.get(method, {})
+        return [dict(zip(knobs, values, strict=True)) for values in product(*knobs.values())]

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,13 @@ from ..files import output_folder
 from ..personalizers import personalizers_for
 from ..pruning import CostModel
 from .computing import compute_missing
+from .effort import effort
 from .freshness import fingerprints
 from .gatemap import GATES, gates_are_whole, write_gates
 from .models import global_model, weights_sha256
 from .opening import opened, persons_of
 from .provenance import read_run, write_run
-from .results import COLUMNS, Journal, adopt_table
+from .results import COLUMNS, Journal, adopt_table, write_table
 from .summary import write_tables
 from .tracking import notice, track
 from .units import Persons, Unit
@@ -44,36 +47,25 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     be written.
     """
     start = time.perf_counter()
-    experiment, dataset = opened(experiment)
-    _check_settings(experiment, dataset)
-    groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed, report=True)]
-    units = [unit for group in groups for unit in group.units()]
-    folder = output_folder(out if out is not None else Path("results") / experiment.name)
-    journal = Journal(folder, fingerprints(experiment, dataset))
-    adopt_table(journal)
-    missing = [unit for unit in units if not journal.has(unit.keys)]
-    of_first_seed = [group for group in groups if group.seed == experiment.seeds[0]]
+    plan = Plan.of(experiment, out if out is not None else Path("results") / experiment.name)
+    experiment, folder, journal, missing = plan.experiment, plan.journal.path.parent, plan.journal, plan.missing()
+    of_first_seed = [group for group in plan.groups if group.seed == experiment.seeds[0]]
     run = read_run(folder)
     if not missing and (run.get("config"), run.get("fingerprints")) == (experiment.to_dict(), journal.fingerprints):
-        _, summary = _write_tables(units, folder, journal)
+        summary = _write_tables(plan, plan.table(), folder)
         _write_gates(of_first_seed, folder)
         render(folder)
         return summary
-    if journal.broken:
-        notice(f"{journal.path} has {journal.broken} broken lines, as a kill leaves; their rows are computed again")
     config = experiment.to_dict()
     with track(folder, group=experiment.name, name="compare", job_type="compare", config=config) as tracker:
-        compute_missing(missing, total=len(units), journal=journal, workers=workers)
-        journal.read()
-        if not all(journal.has(unit.keys) for unit in units):
-            raise UserError(f"{journal.path} could not take all rows; free some space and run the same command again")
+        table = plan.computed(workers)
         (folder / "run.json").unlink(missing_ok=True)  # so that it never tells of other tables than are there
-        table, summary = _write_tables(units, folder, journal)
+        summary = _write_tables(plan, table, folder)
         (folder / GATES).unlink(missing_ok=True)
         _write_gates(of_first_seed, folder)
         work: dict[str, Any] = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
-        work |= {"persons_computed": len(missing), "persons": len(units), "fingerprints": journal.fingerprints}
-        write_run(folder, experiment.to_dict(), dataset.sha256, weights_sha256=weights_sha256(experiment), **work)
+        work |= {"persons_computed": len(missing), "persons": len(plan.units), "fingerprints": journal.fingerprints}
+        write_run(folder, config, plan.dataset.sha256, weights_sha256=weights_sha256(experiment), **work)
         figures = render(folder)
         tracker.table("table", table)
         tracker.table("summary", summary)
@@ -81,6 +73,51 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
         for path in figures:
             tracker.image(path.stem, path)
     return summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What an experiment comes to: persons, and which of their rows are finished."""
+
+    experiment: Experiment
+    dataset: IdentityDataset
+    groups: list[Persons]
+    journal: Journal
+
+    @staticmethod
+    def of(experiment: Experiment, out: str | Path) -> "Plan":
+        """The plan of an experiment whose results are in `out`. Raises as `compare` does."""
+        experiment, dataset = opened(experiment)
+        _check_settings(experiment, dataset)
+        groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed, report=True)]
+        journal = Journal(output_folder(out), fingerprints(experiment, dataset))
+        adopt_table(journal)
+        return Plan(experiment=experiment, dataset=dataset, groups=groups, journal=journal)
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """All persons' units."""
+        return [unit for group in self.groups for unit in group.units()]
+
+    def missing(self) -> list[Unit]:
+        """Units that lack a row."""
+        return [unit for unit in self.units if not self.journal.has(unit.keys)]
+
+    def table(self) -> pd.DataFrame:
+        """`table.csv`, where no row is missing."""
+        rows = [self.journal.rows[key] for unit in self.units for key in unit.keys]
+        return pd.DataFrame(rows, columns=list(COLUMNS)).round(8)
+
+    def computed(self, workers: int) -> pd.DataFrame:
+        """`table.csv`, after what is missing has been computed. Raises `UserError` where not all could be kept."""
+        path = self.journal.path
+        if self.journal.broken:
+            notice(f"{path} has {self.journal.broken} broken lines, as a kill leaves; their rows are computed again")
+        compute_missing(self.missing(), total=len(self.units), journal=self.journal, workers=workers)
+        self.journal.read()
+        if self.missing():
+            raise UserError(f"{path} could not take all rows; free some space and run the same command again")
+        return self.table()
 
 
 def _headline(summary: pd.DataFrame) -> dict[str, float]:
@@ -108,7 +145,7 @@ def _check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
         personalizer.check(network, cost)
 
 
-def _write_tables(units: Sequence[Unit], folder: Path, journal: Journal) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Writes all tables and returns `table.csv` and `summary.csv`."""
-    table = pd.DataFrame([journal.rows[key] for unit in units for key in unit.keys], columns=list(COLUMNS)).round(8)
-    return table, write_tables(folder, table)
+def _write_tables(plan: Plan, table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Writes all tables and returns `summary.csv`."""
+    write_table(folder / "effort.csv", effort(plan.groups))
+    return write_tables(folder, table)

@@ -52,6 +52,14 @@ def tasks_as_text(summary: pd.DataFrame) -> str:
     return _aligned("Score in % [95 % interval]; values, bytes and memory of a task", rows)
 
 
+def tuning_as_text(tuned: pd.DataFrame) -> str:
+    """Validation accuracy of every setting in %, what was chosen of each method's marked."""
+    rows = [["method", "setting", "accuracy", ""]]
+    for row in tuned.to_dict("records"):
+        rows.append([str(row["method"]), str(row["settings"]), _cell(row), "chosen" if row["chosen"] else ""])
+    return _aligned("Accuracy in % [95 % interval] on validation persons", rows)
+
+
 def _aligned(title: str, rows: list[list[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,36 @@
+"""What each method was given, and what it did with it: the fairness of a comparison in one table."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from ..personalizers import Personalizer
+from .units import Persons
+
+
+def effort(groups: Iterable[Persons]) -> pd.DataFrame:
+    """`effort.csv`: one row per protocol, method and control.
+
+    - `samples`: of the person's support set (or everybody's, or another's) that it looked at, mean over persons.
+    - `labels`: how many of those it was told the class of.
+    - `device_steps`: training steps on the device; each sees `samples`.
+    - `trained_for_all`: whether it was trained on the global training set after pruning, away from the device.
+    - `settings_tried`: on validation persons before this comparison, see `Experiment.tuning`; 1 where nothing was.
+    """
+    rows: dict[tuple[object, ...], list[tuple[int, Personalizer]]] = {}
+    tried = {}
+    for group in groups:
+        for each in group.personalizers:
+            key = (group.persons[0].persons, group.seen, each.method, each.control)
+            tried[key] = len(group.experiment.tried(each.method))
+            sizes = [len(group.support(each, index).x) for index in range(len(group.persons))]
+            looks = each.support_from != "none"
+            rows.setdefault(key, []).extend((size * looks, each) for size in sizes)
+    table = []
+    for (persons, seen, method, control), each in rows.items():
+        personalizer, samples = each[0][1], sum(size for size, _ in each) / len(each)
+        row = {"persons": persons, "seen": seen, "method": method, "control": control, "samples": samples}
+        row |= {"labels": samples * personalizer.reads_labels, "device_steps": personalizer.steps}
+        row |= {"trained_for_all": personalizer.for_all, "settings_tried": tried[persons, seen, method, control]}
+        table.append(row)
+    return pd.DataFrame(table)
