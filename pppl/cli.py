@@ -249,7 +249,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="gating, loader, surgery, personalize or diff (default: all)"
+        "names", nargs="*", metavar="NAME", help="gating, loader, surgery, personalize, diff or compare (default: all)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to a file")
 

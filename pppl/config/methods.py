@@ -122,9 +122,11 @@ class OnDA:
     """`onda_*`, pruning and fine-tuning by pseudo-labels.
 
     - `labels`: `model`, what the full network takes a sample for; `prototypes`, the class whose prototype is nearest.
+    - `scope`: `global` compares channels of all layers by their scores; `local` takes the same fraction of every layer.
     """
 
     labels: Literal["model", "prototypes"] = "model"
+    scope: Literal["global", "local"] = "global"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -201,10 +201,17 @@ def _bench_diff() -> list[Result]:
     return [_result(*measured) for measured in bench_diff.measure(paired_ratio)]
 
 
+def _bench_compare() -> list[Result]:
+    from . import bench_compare
+
+    return [_result(*measured) for measured in bench_compare.measure(paired_ratio)]
+
+
 _BENCHES: dict[str, Callable[[], list[Result]]] = {
     "gating": _bench_gating,
     "loader": _bench_loader,
     "surgery": _bench_surgery,
     "personalize": _bench_personalize,
     "diff": _bench_diff,
+    "compare": _bench_compare,
 }

@@ -113,17 +113,19 @@ def _for_all(missing: Sequence[Unit], journal: Journal) -> list[_ForAll]:
     for unit in missing:
         among = unit.among
         for personalizer, label in unit.labels:
-            if personalizer.for_all and key_of(label) not in journal.rows:
+            part = personalizer.for_all
+            if part is not None and key_of(label) not in journal.rows:
                 names = {"method": personalizer.method, "budget": label["budget"], "seed": among.seed}
-                folder = journal.path.parent
-                tasks[(*names.values(),)] = _ForAll(experiment=among.experiment, folder=folder, **names)
+                task = _ForAll(experiment=among.experiment, folder=journal.path.parent, **names)
+                tasks.setdefault((part.method, repr(part.depends_on()), label["budget"], among.seed), task)
     return list(tasks.values())
 
 
 def _make_for_all(task: _ForAll) -> None:
     model = global_model(task.experiment, dataset_of(task.experiment, task.seed), task.seed, task.folder)
     (personalizer,) = (each for each in personalizers_for(task.experiment) if each.method == task.method)
-    personalizer.personalize(model, model.train, task.budget)
+    assert personalizer.for_all is not None
+    personalizer.for_all.personalize(model, model.train, task.budget)
 
 
 def _compute_chunk(chunk: _Chunk) -> int:

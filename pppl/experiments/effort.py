@@ -31,6 +31,9 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
         personalizer, samples = each[0][1], sum(size for size, _ in each) / len(each)
         row = {"persons": persons, "seen": seen, "method": method, "control": control, "samples": samples}
         row |= {"labels": samples * personalizer.reads_labels, "device_steps": personalizer.steps}
-        row |= {"trained_for_all": personalizer.for_all, "settings_tried": tried[persons, seen, method, control]}
+        row |= {
+            "trained_for_all": personalizer.for_all is not None,
+            "settings_tried": tried[persons, seen, method, control],
+        }
         table.append(row)
     return pd.DataFrame(table)

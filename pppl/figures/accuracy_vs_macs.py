@@ -1,10 +1,12 @@
 """Accuracy against cost: what each way of making the network smaller keeps."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-from .style import draw_series, look, rank
+from .style import LOOKS, draw_series, look, rank
 
 # In the table only, as are further rates of diff pruning: controls of the ablation without prototype loss, and the
 # lesser form of diff pruning.
@@ -13,25 +15,31 @@ _LEFT_OUT = {("gated", "population"), ("gated", "other"), ("gated", "random"), (
 
 # Where a figure has room for one budget, it is the nearest to this.
 SHOWN_BUDGET = 0.1
+# Where there are more series than this, those without a look of their own are in the table only.
+_MOST_SERIES = 15
 
 
 def shown_series(frame: pd.DataFrame) -> list[tuple[str, str]]:
     """Methods and controls that figures show, in the order of legends."""
     pairs = {(method, control) for method, control in zip(frame["method"], frame["control"], strict=True)}
-    return sorted((pair for pair in pairs - _LEFT_OUT if "@" not in pair[0]), key=lambda pair: rank(*pair))
+    shown = {pair for pair in pairs - _LEFT_OUT if "@" not in pair[0]}
+    if len(shown) > _MOST_SERIES:
+        shown &= LOOKS.keys()
+    return sorted(shown, key=lambda pair: rank(*pair))
 
 
-def accuracy_vs_macs(summary: pd.DataFrame, ax: Axes) -> Axes:
+def accuracy_vs_macs(summary: pd.DataFrame, ax: Axes, series: Sequence[tuple[str, str]] | None = None) -> Axes:
     """Draws the accuracy of each method over its MACs, with 95 % intervals.
 
     **Arguments:**
 
     - `summary`: rows of `summary.csv` for one protocol; the columns `method`, `control`, `budget`, `macs_fraction`,
       `accuracy`, `accuracy_low` and `accuracy_high` are read.
+    - `series`: methods and controls, in the order of the legend; by default all that figures show.
     """
     pruned = summary.loc[summary["budget"] < 1, "macs_fraction"].to_numpy(float)
     left, right = (float(pruned.min()) / 1.15, float(pruned.max()) * 1.15) if len(pruned) else (0.05, 1.0)
-    for method, control in shown_series(summary):
+    for method, control in shown_series(summary) if series is None else series:
         style = look(method, control)
         rows = summary.query("method == @method and control == @control").sort_values("macs_fraction")
         if rows["macs_fraction"].to_numpy(float).min() > right:

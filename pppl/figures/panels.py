@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from .accuracy_vs_bytes import accuracy_vs_bytes
 from .accuracy_vs_macs import SHOWN_BUDGET, accuracy_vs_macs, shown_series
@@ -37,17 +37,22 @@ def _protocol(persons: str) -> str:
 
 
 def _grid(panels: int, height: float, tall: float) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of at most three axes in a row, what is left over removed; `tall` where there are several rows."""
+    """A figure of at most three axes in a row; `tall` where there are several rows."""
     figure = Figure(figsize=(TEXT_WIDTH, height if panels <= 3 else tall), layout="constrained")
+    return figure, _axes(figure, panels)
+
+
+def _axes(figure: Figure | SubFigure, panels: int) -> list[list[Axes]]:
+    """At most three axes in a row, what is left over removed."""
     rows = -(-panels // 3)
     columns = -(-panels // rows)
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False).tolist()
     for _ in range(rows * columns - panels):
         axes[-1].pop().remove()
-    return figure, axes
+    return axes
 
 
-def _label(figure: Figure, axes: list[list[Axes]], label: str, **legend: Any) -> None:
+def _label(figure: Figure | SubFigure, axes: list[list[Axes]], label: str, **legend: Any) -> None:
     """Writes the label of the vertical axes, and one legend for all of them below."""
     for first, *_ in axes:
         first.set_ylabel(label)
@@ -58,16 +63,41 @@ def _label(figure: Figure, axes: list[list[Axes]], label: str, **legend: Any) ->
 
 
 def accuracy_figure(summary: pd.DataFrame) -> Figure:
-    """Accuracy against MACs."""
-    panels = _panels(summary)
-    figure, axes = _grid(len(panels), 3.1, 5.4)
-    for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
-        accuracy_vs_macs(rows, ax)
-        count, people = int(rows["n"].to_numpy().max()), int(rows["people"].to_numpy().max())
-        of = f", {people} people" if rows["persons"].iloc[0].startswith("person") else ""
-        ax.set_title(f"{name} (n = {count}{of})")
-    _label(figure, axes, "accuracy on the person's queries", ncols=4, columnspacing=1.2)
+    """Accuracy against MACs; of many series, those that train a network after it was pruned stand below the others."""
+    panels, families = _panels(summary), _families(summary)
+    height = (3.1 if len(panels) <= 3 else 5.4) * len(families)
+    figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
+    parts = figure.subfigures(len(families), 1, squeeze=False)[:, 0]
+    for part, (family, series) in zip(parts, families.items(), strict=True):
+        axes = _axes(part, len(panels))
+        for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
+            there = set(zip(rows["method"], rows["control"], strict=True))
+            accuracy_vs_macs(rows, ax, [each for each in series if each in there])
+            count, people = int(rows["n"].to_numpy().max()), int(rows["people"].to_numpy().max())
+            of = f", {people} people" if rows["persons"].iloc[0].startswith("person") else ""
+            ax.set_title(f"{name} (n = {count}{of})")
+        _label(part, axes, "accuracy on the person's queries", ncols=4, columnspacing=1.2)
+        if family:
+            part.suptitle(family, fontsize=9, fontweight="bold")
     return figure
+
+
+# More series than this in one panel hide each other.
+_MOST_IN_A_PANEL = 13
+_IN_BOTH = {("full", ""), ("ppp", "own")}
+
+
+def _families(summary: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
+    """The series of each row of panels, by its title."""
+    series = shown_series(summary)
+    if len(series) <= _MOST_IN_A_PANEL:
+        return {"": series}
+    rows = summary[summary["retrain_samples"] > 0]
+    trained = set(zip(rows["method"], rows["control"], strict=True))
+    return {
+        "nothing is trained after pruning": [each for each in series if each not in trained],
+        "trained after pruning, on the person or for all": [each for each in series if each in trained | _IN_BOTH],
+    }
 
 
 def bytes_figure(summary: pd.DataFrame) -> Figure:

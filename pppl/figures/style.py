@@ -43,13 +43,22 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("ppp", "population"): Look("PPP, everybody's", "#0072B2", "s", "--"),
     ("ppp", "other"): Look("PPP, another person's", "#0072B2", "x", ":"),
     ("ppp", "random"): Look("PPP, random mask", "#56B4E9", "+", ":"),
+    ("ppp_dynamic", ""): Look("PPP's gates, each sample its own", "#0072B2", "*", ""),
+    ("ppp+bn", ""): Look("PPP, recalibrated", "#44AA99", "h", "--"),
     ("gated", "own"): Look("no prototype loss, own", "#009E73", "^", "-."),
     ("l1_local+finetune", ""): Look("L1 + fine-tuning", "#D55E00", "D", "-"),
     ("ppp+diff", ""): Look("PPP + diff pruning", "#332288", "p", "-"),
     ("diff", ""): Look("full + diff pruning", "#999933", "", "-."),
     ("diff_elementwise", ""): Look("full + diff pruning, no groups", "#882255", "", ":"),
+    ("onda_hap", ""): Look("OnDA, HAP", "#AA4499", ">", "--"),
+    ("onda_l1", ""): Look("OnDA, L1", "#661100", "4", "-."),
+    ("l1_local+retrain", ""): Look("L1 + retraining for all", "#117733", "X", "-"),
+    ("l1_local+retrain+quant", ""): Look("L1 + retraining, 4 bits", "#117733", "d", ":"),
     ("ocap", ""): Look("OCAP", "#E69F00", "v", "-"),
+    ("taylor_support", ""): Look("Taylor on the person", "#661100", "<", "-."),
+    ("taylor_local", ""): Look("Taylor", "#AA4499", "H", ":"),
     ("l1", ""): Look("L1", "#CC79A7", "P", "-"),
+    ("basis", ""): Look("basis pruning", "#777777", "1", "--"),
 }
 # Of ways to adapt a text encoder, which stand one below the other and need no marker or dash to be told apart.
 TASK_LOOKS: dict[str, tuple[str, str]] = {

@@ -118,7 +118,6 @@ class Personalizer(ABC):
     - `gates`: which gated network it needs trained, if any.
     - `prunes`: whether it makes the network smaller; one that does not has a single row, at budget 1.
     - `reads_labels`: whether it needs the labels of the support set.
-    - `for_all`: whether what it makes takes long and is the same for everybody.
     - `version`: raised when a change of the method makes its rows differ from what would be computed now.
     """
 
@@ -127,7 +126,6 @@ class Personalizer(ABC):
     gates: str | None = None
     prunes: bool = True
     reads_labels: bool = False
-    for_all: bool = False
     version: int = 1
 
     def __init__(self, method: str, experiment: Experiment):
@@ -164,6 +162,11 @@ class Personalizer(ABC):
     def steps(self) -> int:
         """Training steps on the support set, on the device."""
         return 0
+
+    @property
+    def for_all(self) -> "Personalizer | None":
+        """The part of it, or itself, whose result takes long, is the same for everybody and is kept; None without."""
+        return None
 
     @abstractmethod
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
@@ -238,6 +241,11 @@ class After(Personalizer):
     def steps(self) -> int:
         """As of `first`."""
         return self.first.steps
+
+    @property
+    def for_all(self) -> Personalizer | None:
+        """As of `first`."""
+        return self.first.for_all
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
         """As of `first`."""

@@ -7,7 +7,8 @@ here, see `pppl.pruning.hessian`.
 
 Of the paper only abstract and introduction were at hand. Our choices: pseudo-labels are the full network's own, or
 those of the nearest class prototype (as in SHOT: Liang, Hu, Feng, ICML 2020, equations 4 and 5); training is that of
-`finetune`; channels are kept by their scores up to a budget.
+`finetune`; channels are kept by their scores up to a budget, over the whole network as in the paper or in every layer
+alike (`onda.scope`).
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from ..config import Experiment
 from ..data import Support
 from ..pruning import filter_traces, slice_network
 from ..training import finetune
-from .base import Factory, GlobalModel, Made, Personalizer, register
+from .base import Factory, GlobalModel, Made, Personalizer, register, uniform
 from .static import CRITERIA
 
 
@@ -68,9 +69,8 @@ class OnDA(Personalizer):
         return cast(Backbone, tuned), seen
 
     def _score(self, network: Backbone, support: Support) -> list[Tensor]:
-        if self.criterion == "l1":
-            return CRITERIA["l1"].score(network, support)
-        return hap_scores(network, support.x)
+        scores = CRITERIA["l1"].score(network, support) if self.criterion == "l1" else hap_scores(network, support.x)
+        return uniform(scores) if self.experiment.onda.scope == "local" else scores
 
 
 def hap_scores(network: Backbone, x: Tensor) -> list[Tensor]:

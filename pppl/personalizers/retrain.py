@@ -18,12 +18,16 @@ class RetrainedForAll(After):
     """
 
     support_from = "none"
-    for_all = True
 
     def __init__(self, method: str, first: Personalizer):
         if first.support_from != "none":
             raise UserError(f"method {method} would retrain on everybody's data for each person: use +finetune")
         super().__init__(method, first)
+
+    @property
+    def for_all(self) -> Personalizer:
+        """All of it."""
+        return self
 
     def depends_on(self) -> dict[str, Any]:
         """What is retrained, and how."""

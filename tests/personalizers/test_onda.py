@@ -85,6 +85,16 @@ def test_pseudo_labels_of_the_model_are_what_is_trained_on(tiny_model: GlobalMod
         torch.testing.assert_close(a, b)
 
 
+def test_every_layer_can_lose_the_same(tiny_model: GlobalModel):
+    (personalizer,) = personalizers_for(_experiment("onda_hap", **{"onda.scope": "local"}))
+    masks = personalizer.personalize(tiny_model, tiny_model.train, 0.5).masks
+    assert masks is not None
+    scores = hap_scores(tiny_model.full, tiny_model.train.x)
+    for mask, score in zip(masks, scores, strict=True):
+        assert 0 < mask.sum() < len(mask)
+        assert score[mask].min() >= score[~mask].max()
+
+
 def test_tuning_first_prunes_the_tuned_network(tiny_model: GlobalModel):
     config = {"finetune.learning_rate": 0.5, "finetune.steps": 5}
     masks = []
