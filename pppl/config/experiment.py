@@ -113,7 +113,8 @@ class Experiment(Tree):
       row carries its accuracy.
     - `budgets`: fractions of the full network's cost, in (0, 1].
     - `seeds`: each seed trains its own global networks and draws its own persons.
-    - `settings`: by method, dotted keys of its own: what is chosen for it is not for others that read the same section.
+    - `settings`: by method, dotted keys of its own, which hold for it and for what has further steps behind it, not for
+      others that read the same section.
     - `tuning`: by method, dotted keys with the values that `pppl compare --tune` tries, in all combinations.
 
     Raises `UserError` where a value is out of its range.

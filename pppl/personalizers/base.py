@@ -276,12 +276,14 @@ def personalizers_for(experiment: Experiment) -> list[Personalizer]:
 
 
 def _made(method: str, experiment: Experiment) -> list[Personalizer]:
-    own = experiment.settings.get(method, {})
+    name, *steps = method.split("+")
+    own: dict[str, Any] = {}
+    for count in range(len(steps) + 1):
+        own |= experiment.settings.get("+".join([name, *steps[:count]]), {})
     for key in own:
         if key.split(".")[0] not in OWN_SECTIONS:
             raise UserError(f"settings of method {method} hold {key}: only {', '.join(OWN_SECTIONS)} can be its own")
     experiment = experiment.replace(**own) if own else experiment
-    name, *steps = method.split("+")
     if name not in METHODS:
         raise unknown("method", name, METHODS)
     made = METHODS[name](experiment)

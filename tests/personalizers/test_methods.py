@@ -206,10 +206,15 @@ class _Seen:
 
 def test_settings_can_be_a_methods_own(tiny: Experiment):
     own = {"ppp+diff": {"diff.fixed_steps": 7}, "ocap+finetune": {"finetune.pruned_steps": 1}}
-    experiment = tiny.replace(methods=["diff", "ppp+diff", "finetune"], settings=own)
+    experiment = tiny.replace(methods=["diff", "ppp+diff", "ppp+diff+finetune", "finetune"], settings=own)
     steps = {each.method: each.steps for each in personalizers_for(experiment)}
-    usual = tiny.diff.steps
-    assert steps == {"diff": usual + tiny.diff.fixed_steps, "ppp+diff": usual + 7, "finetune": tiny.finetune.steps}
+    usual, after = tiny.diff.steps, tiny.finetune.pruned_steps
+    assert steps == {
+        "diff": usual + tiny.diff.fixed_steps,
+        "ppp+diff": usual + 7,
+        "ppp+diff+finetune": usual + 7 + after,
+        "finetune": tiny.finetune.steps,
+    }
     told = {each.method: each.depends_on()["diff"]["fixed_steps"] for each in personalizers_for(experiment)[:2]}
     assert told == {"diff": tiny.diff.fixed_steps, "ppp+diff": 7}
 
