@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-_SHOWN = 0.1
+from ..figures.accuracy_vs_macs import shown_budget
+
 _MOST_TASKS = 5
 _UNITS = {"macs": "MACs", "params": "parameters"}
 
@@ -13,10 +14,9 @@ _UNITS = {"macs": "MACs", "params": "parameters"}
 def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
     """Accuracy in %, with its 95 % interval, of every method at one budget; a column per protocol.
 
-    The budget is that nearest to 0.1; methods that do not prune come first.
+    The budget is that of figures that have room for one; methods that do not prune come first.
     """
-    budgets = [budget for budget in summary["budget"].unique().tolist() if budget < 1]
-    budget = min(budgets, key=lambda each: abs(each - _SHOWN), default=1.0)
+    budget = shown_budget(summary)
     records = summary.to_dict("records")
     pruning = {(row["method"], row["control"]) for row in records if row["budget"] == budget}
     shown = [row for row in records if row["budget"] == (budget if _series(row) in pruning else 1.0)]

@@ -13,10 +13,16 @@ from .style import LOOKS, draw_series, look, rank
 _LEFT_OUT = {("gated", "population"), ("gated", "other"), ("gated", "random"), ("diff_elementwise", "")}
 
 
-# Where a figure has room for one budget, it is the nearest to this.
-SHOWN_BUDGET = 0.1
+# Where there is room for one budget, it is the nearest to this.
+_SHOWN_BUDGET = 0.1
 # Where there are more series than this, those without a look of their own are in the table only.
 _MOST_SERIES = 15
+
+
+def shown_budget(frame: pd.DataFrame) -> float:
+    """The budget of tables and figures that have room for one; 1 where nothing is pruned."""
+    budgets = [budget for budget in frame["budget"].unique().tolist() if budget < 1]
+    return min(budgets, key=lambda each: abs(each - _SHOWN_BUDGET), default=1.0)
 
 
 def shown_series(frame: pd.DataFrame) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from .accuracy_vs_bytes import accuracy_vs_bytes
-from .accuracy_vs_macs import SHOWN_BUDGET, accuracy_vs_macs, shown_series
+from .accuracy_vs_macs import accuracy_vs_macs, shown_budget, shown_series
 from .gates import gates
 from .iso_macs import iso_legend, iso_macs
 from .personal_gain import personal_gain
@@ -137,17 +137,16 @@ def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
 
 def retraining_figure(summary: pd.DataFrame) -> Figure:
     """Retraining cost against accuracy, at one budget."""
-    pruned = summary.query("budget < 1")
-    budgets = sorted(set(pruned["budget"]), key=lambda each: abs(each - SHOWN_BUDGET))[:1]
+    budget = shown_budget(summary)
     least = summary.groupby(["method", "control"])["budget"].transform("min")
-    panels = _panels(summary.assign(least=least).query("budget in @budgets or least == 1"))
+    panels = _panels(summary[(summary["budget"] == budget) | (least == 1)])
     figure, axes = _grid(len(panels), 3.1, 5.4)
     for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
         retraining(rows, shown_series(rows), ax)
         ax.set_title(name)
     _label(figure, axes, "accuracy on the person's queries", ncols=4, columnspacing=1.2)
-    if budgets:
-        figure.suptitle(f"at a budget of {budgets[0] * 100:g} %, or unpruned", fontsize=8)
+    if budget < 1:
+        figure.suptitle(f"at a budget of {budget * 100:g} %, or unpruned", fontsize=8)
     return figure
 
 
