@@ -19,7 +19,7 @@ from ..files import output_folder
 from ..personalizers import personalizers_for
 from ..pruning import CostModel
 from .computing import compute_missing
-from .effort import effort
+from .effort import EFFORT, effort
 from .freshness import fingerprints
 from .gatemap import GATES, gates_are_whole, write_gates
 from .models import global_model, weights_sha256
@@ -147,5 +147,5 @@ def _check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
 
 def _write_tables(plan: Plan, table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Writes all tables and returns `summary.csv`."""
-    write_table(folder / "effort.csv", effort(plan.groups))
+    write_table(folder / EFFORT, effort(plan.groups))
     return write_tables(folder, table)

@@ -122,17 +122,23 @@ def _for_all(missing: Sequence[Unit], journal: Journal) -> list[_ForAll]:
 
 
 def _make_for_all(task: _ForAll) -> None:
-    model = global_model(task.experiment, dataset_of(task.experiment, task.seed), task.seed, task.folder)
+    dataset = dataset_of(task.experiment, task.seed)
+    model = global_model(task.experiment, dataset, task.seed, task.folder).to(_device())
     (personalizer,) = (each for each in personalizers_for(task.experiment) if each.method == task.method)
     assert personalizer.for_all is not None
     personalizer.for_all.personalize(model, model.train, task.budget)
+
+
+def _device() -> torch.device:
+    """Where persons are personalized; what is kept for all of them is made there, too, since its bits name it."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _compute_chunk(chunk: _Chunk) -> int:
     """Computes what is missing of a chunk, appends it to the journal person by person, and returns their number."""
     experiment = chunk.experiment
     dataset = dataset_of(experiment, chunk.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device()
     model = global_model(experiment, dataset, chunk.seed, chunk.folder).to(device)
     units = Persons.draw(experiment, dataset, chunk.seed, chunk.size, chunk.seen).units()
     journal = Journal(chunk.folder, chunk.fingerprints)

@@ -1,11 +1,15 @@
 """What each method was given, and what it did with it: the fairness of a comparison in one table."""
 
 from collections.abc import Iterable
+from math import prod
 
 import pandas as pd
 
+from ..config import Experiment
 from ..personalizers import Personalizer
 from .units import Persons
+
+EFFORT = "effort.csv"
 
 
 def effort(groups: Iterable[Persons]) -> pd.DataFrame:
@@ -15,16 +19,17 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
     - `labels`: how many of those it was told the class of.
     - `device_steps`: training steps on the device; each sees `samples`.
     - `trained_for_all`: whether it was trained on the global training set after pruning, away from the device.
-    - `settings_tried`: on validation persons before this comparison, see `Experiment.tuning`; 1 where nothing was.
+    - `settings_tried`: how many `Experiment.tuning` lists for it, times those of what it is a step behind; 1 where it
+      lists nothing. Searches before that procedure are told by the experiment's file.
     """
     rows: dict[tuple[object, ...], list[tuple[int, Personalizer]]] = {}
     tried = {}
     for group in groups:
         for each in group.personalizers:
             key = (group.persons[0].persons, group.seen, each.method, each.control)
-            tried[key] = len(group.experiment.tried(each.method))
+            tried[key] = _tried(group.experiment, each.method)
             sizes = [len(group.support(each, index).x) for index in range(len(group.persons))]
-            looks = each.support_from != "none"
+            looks = each.support_from != "none" and each.control != "random"  # which draws by lot
             rows.setdefault(key, []).extend((size * looks, each) for size in sizes)
     table = []
     for (persons, seen, method, control), each in rows.items():
@@ -37,3 +42,8 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
         }
         table.append(row)
     return pd.DataFrame(table)
+
+
+def _tried(experiment: Experiment, method: str) -> int:
+    name, *steps = method.partition("@")[0].split("+")  # one of several rates is tuned with the others
+    return prod(len(experiment.tried("+".join([name, *steps[:count]]))) for count in range(len(steps) + 1))

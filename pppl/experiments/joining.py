@@ -16,6 +16,7 @@ from ..figures import render
 from ..files import output_folder, replacing
 from ..personalizers import personalizers_for
 from ..reading import from_dict
+from .effort import EFFORT
 from .gatemap import GATES
 from .provenance import read_run, write_run
 from .results import COLUMNS, NUMBERS, TIMED, Row, key_of, read_table
@@ -23,6 +24,8 @@ from .summary import write_tables
 
 # Settings that rows name themselves: parts of one experiment may have different ones.
 _NAMED = ("methods", "budgets", "seeds", "persons.classes")
+# Of single methods: what their rows depend on is in their fingerprints.
+_OF_METHODS = ("settings", "tuning")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,7 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> pd.DataFrame:
     folder = output_folder(Path(out))
     summary = write_tables(folder, table)
     _copy_gates(parts, experiment.seeds[0], folder)
+    (folder / EFFORT).unlink(missing_ok=True)  # of one part; `compare` writes that of all
     _write_run(parts, experiment, folder)
     render(folder)
     return summary
@@ -84,11 +88,15 @@ def _joined(experiment: Experiment, part: Finished) -> Experiment:
     """Both together, where they agree in all that rows do not name."""
     one, other = _flat(experiment.to_dict()), _flat(part.experiment.to_dict())
     for key in {**one, **other}:
-        if key not in (*_NAMED, "name") and one.get(key) != other.get(key):
+        if key in (*_NAMED, "name") or key.split(".")[0] in _OF_METHODS:
+            continue
+        if one.get(key) != other.get(key):
             raise UserError(
                 f"{part.folder} has {key} {other.get(key)}, others have {one.get(key)}: merge one experiment"
             )
-    return experiment.replace(**{key: [*dict.fromkeys([*one[key], *other[key]])] for key in _NAMED})
+    named = {key: [*dict.fromkeys([*one[key], *other[key]])] for key in _NAMED}
+    of_methods = {name: getattr(part.experiment, name) | getattr(experiment, name) for name in _OF_METHODS}
+    return experiment.replace(**named, **of_methods)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

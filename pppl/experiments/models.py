@@ -93,8 +93,8 @@ def global_model(experiment: Experiment, dataset: IdentityDataset, seed: int, fo
     networks = {r.kind: trained(r, experiment, dataset, Path(folder))[0] for r in recipes(experiment, dataset, seed)}
     full = cast(Backbone, networks.pop("full"))
     gated = {kind: cast(GatedNetwork, network) for kind, network in networks.items()}
-    rows = dataset.rows(TRAIN)
-    rows = np.sort(np.random.default_rng(seed).permutation(rows)[: experiment.static.samples])
+    most = max(each.experiment.static.samples for each in personalizers_for(experiment))
+    rows = np.random.default_rng(seed).permutation(dataset.rows(TRAIN))[:most]
     train = Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=seed)
     retrain = partial(_retrained, experiment, dataset, seed, Path(folder))
     cost = CostModel(full, dataset.input_shape)
@@ -108,7 +108,7 @@ def _retrained(
     before = _sha256(start.state_dict(), {})
     training = dataclasses.replace(experiment.training, **dataclasses.asdict(settings))
     recipe = Recipe(
-        kind=f"retrained-{before[:8]}",
+        kind="retrained",
         dataset_sha256=dataset.sha256,
         spec=start.spec,
         weights_sha256=before,
@@ -116,6 +116,7 @@ def _retrained(
         ppp=None,
         seed=seed,
     )
+    recipe = dataclasses.replace(recipe, kind=f"retrained-{recipe.key[:8]}")  # so that logs have names of their own
     spent = cached(recipe)
     with threads(training.threads):
         tuned, metrics = trained(recipe, experiment, dataset, folder, start)

@@ -17,7 +17,7 @@ from .workers import threads
 
 
 def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
-    """Trains (or takes from the cache) every network that the experiment's methods need, for each seed.
+    """Trains (or takes from the cache) every network that the experiment's methods begin with, for each seed.
 
     Writes `models/<network>-seed<n>.safetensors`, `models.csv` and `run.json`, and for what is trained now the curves,
     `training/<network>-seed<n>.csv`.

@@ -1,6 +1,7 @@
 """Each method's few knobs, chosen on validation persons by one procedure for all."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,37 +12,50 @@ from tqdm.auto import tqdm
 from ..config import Experiment
 from ..errors import UserError
 from ..files import output_folder
+from ..personalizers import personalizers_for
+from ..personalizers.base import OWN_SECTIONS
 from .compare import Plan
+from .opening import opened
 from .provenance import fingerprint
 from .results import write_table
 from .statistics import bootstrap_interval, people_of
 
 # Networks and persons of a seed that no comparison uses.
 _SEED = 1000
+_NETWORKS = "ppp"
 
 
 def tune(experiment: Experiment, out: str | Path, *, workers: int = 1) -> pd.DataFrame:
     """Tries what `experiment.tuning` names, for each method by itself, and writes `tuned.csv`.
 
     Every trial is a comparison of one method on the persons' validation samples, with a seed of its own. Chosen is the
-    highest mean accuracy over persons and budgets, with the own samples; of equals the first. What an earlier call
-    finished is not computed again.
+    highest mean accuracy over persons and budgets, with the own samples; of equals the first. `settings` that a method
+    has already, or inherits, hold. What an earlier call finished is not computed again.
 
     **Returns:** `tuned.csv`: method, its settings as JSON, n, people, accuracy with its 95 % interval, and `chosen`.
 
-    Raises `UserError` as `compare` does, and where no method of the experiment has anything to tune.
+    Raises `UserError` as `compare` does, and where no method of the experiment has anything to tune, or the data set
+    has no split of its own: then a validation person of one seed is a test person of another.
     """
     methods = [method for method in experiment.methods if method in experiment.tuning]
     if not methods:
         raise UserError(f"tuning names none of the methods {', '.join(experiment.methods)}: give one its values there")
-    common = {"persons.query": "validation", "seeds": [_SEED], "settings": {}, "tuning": {}}
-    trials = [(method, each) for method in methods for each in experiment.tried(method)]
-    # Every one is read before the first is run: a misspelt key costs no time.
-    trial = [experiment.replace(**common, **settings, methods=[method]) for method, settings in trials]
+    if _SEED in experiment.seeds:
+        raise UserError(f"seeds hold {_SEED}, with which settings are tuned: take another")
+    _, dataset = opened(experiment)
+    if dataset.split is None or experiment.persons.split != "official":
+        raise UserError(
+            f"{experiment.data.name} is split by seed, so that what is tuned with one seed is tested with another: "
+            "tune on a data set with a split of its own"
+        )
+    # Every trial is read before the first is run: a misspelt key costs no time.
+    trials = [
+        (method, each, _trial(experiment, method, each)) for method in methods for each in experiment.tried(method)
+    ]
     folder, rows = output_folder(out), []
-    for (method, settings), each in zip(tqdm(trials, desc="trials", disable=None), trial, strict=True):
-        plan = Plan.of(each, folder / "tuning" / f"{method}-{fingerprint(settings)[:8]}")
-        rows.append({"method": method, "settings": json.dumps(settings)} | _accuracy(plan.computed(workers)))
+    for method, settings, trial in tqdm(trials, desc="trials", disable=None):
+        plan = Plan.of(trial, folder / "tuning" / f"{method}-{fingerprint(settings)[:8]}")
+        rows.append({"method": method, "settings": json.dumps(settings)} | _accuracy(plan.computed(workers), method))
     table = pd.DataFrame(rows)
     best = table.groupby("method", sort=False)["accuracy"].idxmax()
     table["chosen"] = table.index.isin(best.tolist())
@@ -49,8 +63,23 @@ def tune(experiment: Experiment, out: str | Path, *, workers: int = 1) -> pd.Dat
     return table
 
 
-def _accuracy(table: pd.DataFrame) -> dict[str, Any]:
-    own = table.query("control in ('', 'own')")
+def _trial(experiment: Experiment, method: str, settings: Mapping[str, Any]) -> Experiment:
+    """One method alone on validation persons; what the networks depend on, too, is set for all."""
+    for key in settings:
+        if key.split(".")[0] not in (*OWN_SECTIONS, _NETWORKS):
+            sections = ", ".join((*OWN_SECTIONS, _NETWORKS))
+            raise UserError(f"tuning of method {method} holds {key}: what can be tuned is in {sections}")
+    own = {key: value for key, value in settings.items() if key.split(".")[0] != _NETWORKS}
+    shared = {key: value for key, value in settings.items() if key not in own}
+    chosen = experiment.settings | {method: experiment.settings.get(method, {}) | own}
+    changes = {"persons.query": "validation", "seeds": [_SEED], "methods": [method], "settings": chosen, "tuning": {}}
+    trial = experiment.replace(**changes, **shared)
+    personalizers_for(trial)
+    return trial
+
+
+def _accuracy(table: pd.DataFrame, method: str) -> dict[str, Any]:
+    own = table.query("method == @method and control in ('', 'own')")
     values, seeds, people = own["accuracy"].tolist(), own["seed"].tolist(), people_of(own)
     low, high = bootstrap_interval(values, seeds, people)
     mean = sum(values) / len(values)

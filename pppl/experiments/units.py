@@ -121,6 +121,7 @@ class Workbench:
     def __init__(self, model: GlobalModel, device: torch.device):
         self.model, self.device = model, device
         self._shared: dict[tuple[int, float], PersonalModel] = {}
+        self._moved: dict[int, tuple[Support, Support]] = {}
 
     def rows(self, unit: Unit, known: Collection[tuple[object, ...]] = ()) -> list[Row]:
         """The unit's rows, but for those whose keys are `known`."""
@@ -154,11 +155,17 @@ class Workbench:
         key = (id(personalizer), budget)
         if shared and key in self._shared:
             return self._shared[key]
-        support = unit.among.support(personalizer, unit.index).to(self.device)
+        support = self._on_device(unit.among.support(personalizer, unit.index))
         personal = personalizer.personalize(self.model, support, budget)
         if shared:
             self._shared[key] = personal
         return personal
+
+    def _on_device(self, support: Support) -> Support:
+        """Moved once, so that what is kept of its samples serves all methods."""
+        if id(support) not in self._moved:
+            self._moved[id(support)] = support, support.to(self.device)
+        return self._moved[id(support)][1]
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
@@ -43,7 +44,9 @@ def accuracy_vs_macs(summary: pd.DataFrame, ax: Axes, series: Sequence[tuple[str
       `accuracy`, `accuracy_low` and `accuracy_high` are read.
     - `series`: methods and controls, in the order of the legend; by default all that figures show.
     """
-    pruned = summary.loc[summary["budget"] < 1, "macs_fraction"].to_numpy(float)
+    looks = [look(method, control) for method, control in zip(summary["method"], summary["control"], strict=True)]
+    points = np.array([not each.dash for each in looks])  # that have MACs of their own without any budget
+    pruned = summary.loc[(summary["budget"] < 1) | points, "macs_fraction"].to_numpy(float)
     left, right = (float(pruned.min()) / 1.15, float(pruned.max()) * 1.15) if len(pruned) else (0.05, 1.0)
     for method, control in shown_series(summary) if series is None else series:
         style = look(method, control)

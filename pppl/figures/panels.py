@@ -139,7 +139,7 @@ def retraining_figure(summary: pd.DataFrame) -> Figure:
     """Retraining cost against accuracy, at one budget."""
     budget = shown_budget(summary)
     least = summary.groupby(["method", "control"])["budget"].transform("min")
-    panels = _panels(summary[(summary["budget"] == budget) | (least == 1)])
+    panels = _panels(summary.loc[(summary["budget"] == budget) | (least == 1)])
     figure, axes = _grid(len(panels), 3.1, 5.4)
     for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
         retraining(rows, shown_series(rows), ax)

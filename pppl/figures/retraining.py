@@ -1,4 +1,4 @@
-"""What training on the person's device buys."""
+"""What training after pruning buys."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ _LINEAR = 10.0  # samples up to which the axis is linear, so that none has a pla
 
 
 def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:
-    """Draws accuracy, with 95 % intervals, over the samples that go through a training step for each person.
+    """Draws accuracy, with 95 % intervals, over the samples that go through a training step, for a person or for all.
 
     **Arguments:**
 
@@ -39,7 +39,7 @@ def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
     ax.xaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     ax.set_ylim(0, 1.04)
-    ax.set_xlabel("samples trained on for a person")
+    ax.set_xlabel("samples trained on after pruning")
     ax.grid(axis="y", lw=0.4, alpha=0.5)
     return ax
 

@@ -53,7 +53,7 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("onda_hap", ""): Look("OnDA, HAP", "#AA4499", ">", "--"),
     ("onda_l1", ""): Look("OnDA, L1", "#661100", "4", "-."),
     ("l1_local+retrain", ""): Look("L1 + retraining for all", "#117733", "X", "-"),
-    ("l1_local+retrain+quant", ""): Look("L1 + retraining, 4 bits", "#117733", "d", ":"),
+    ("l1_local+retrain+quant", ""): Look("L1 + retraining, quantized", "#117733", "d", ":"),
     ("ocap", ""): Look("OCAP", "#E69F00", "v", "-"),
     ("taylor_support", ""): Look("Taylor on the person", "#661100", "<", "-."),
     ("taylor_local", ""): Look("Taylor", "#AA4499", "H", ":"),

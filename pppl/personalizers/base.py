@@ -43,7 +43,8 @@ class GlobalModel:
     - `full`: the backbone, trained without gates.
     - `gated`: gated networks by the name of the method that trained them.
     - `cost`: of the backbone at any widths.
-    - `train`: some of the samples that they were trained on, for methods that prune for everybody by data.
+    - `train`: some of the samples that they were trained on, in random order, for methods that prune for everybody by
+      data.
     - `retrain`: trains a pruned network on all of them.
     """
 

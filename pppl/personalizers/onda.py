@@ -11,7 +11,6 @@ those of the nearest class prototype (as in SHOT: Liang, Hu, Feng, ICML 2020, eq
 alike (`onda.scope`).
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any, Literal, cast
 
@@ -49,15 +48,12 @@ class OnDA(Personalizer):
         config, seen = self.experiment.finetune, 0
         support, network = self._labelled(model, support), model.full
         if self.tune_first:
-            network, seen = self._once(support, "tuned", lambda: self._tuned(model.full, support))
-        masks = self._within(budget, self._once(support, "scores", lambda: self._score(network, support)), model.cost)
+            network, seen = support.once((self, "tuned", model.full), lambda: self._tuned(model.full, support))
+        scores = support.once((self, "scores", model.full), lambda: self._score(network, support))
+        masks = self._within(budget, scores, model.cost)
         pruned = slice_network(network, masks)
         tuned, samples = finetune(pruned, support, steps=config.pruned_steps, learning_rate=config.pruned_learning_rate)
         return Made(module=pruned, masks=masks).changed(tuned, samples=seen + samples)
-
-    def _once(self, support: Support, what: str, make: Callable[[], Any]) -> Any:
-        """The same for all budgets."""
-        return support.once((self, what), make)
 
     def _labelled(self, model: GlobalModel, support: Support) -> Support:
         label = {"model": _predicted, "prototypes": _of_nearest_prototype}[self.experiment.onda.labels]

@@ -14,7 +14,8 @@ from .base import After, GlobalModel, Made, Personalizer, register_step
 class RetrainedForAll(After):
     """Whatever static method `first` gives, retrained; everybody shares the result.
 
-    Raises `UserError` where `first` looks at a person: that would be a training on everybody's data for each of them.
+    Raises `UserError` where `first` looks at a person, which would be a training on everybody's data for each of them,
+    or keeps gates.
     """
 
     support_from = "none"
@@ -22,6 +23,8 @@ class RetrainedForAll(After):
     def __init__(self, method: str, first: Personalizer):
         if first.support_from != "none":
             raise UserError(f"method {method} would retrain on everybody's data for each person: use +finetune")
+        if first.gates is not None:
+            raise UserError(f"method {method} would retrain a network with gates: leave +retrain out")
         super().__init__(method, first)
 
     @property
@@ -36,7 +39,7 @@ class RetrainedForAll(After):
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
         first = self.first._make(model, support, budget)
         network, samples, seconds = model.retrain(first.module, self.experiment.retrain)
-        return first.changed(network, samples=samples, seconds_before=seconds)
+        return first.changed(network, samples=samples, seconds_before=first.seconds_before + seconds)
 
 
 @register_step("retrain")

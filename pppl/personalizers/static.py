@@ -76,8 +76,11 @@ class Static(ScorePruner):
             raise UserError(f"method {self.method} cannot be used: {error}") from error
 
     def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
-        samples, score = support if self.criterion.by == "support" else model.train, self.criterion.score
-        return self.scope(model.full, samples.once((score, model.full), lambda: score(model.full, samples)))
+        samples, score, count = support, self.criterion.score, len(support.x)
+        if self.criterion.by != "support":
+            samples, count = model.train, self.experiment.static.samples
+        looked_at = Support(x=samples.x[:count], y=samples.y[:count])
+        return self.scope(model.full, samples.once((score, model.full, count), lambda: score(model.full, looked_at)))
 
 
 _NOTHING = Support(x=torch.zeros(1), y=torch.zeros(1))

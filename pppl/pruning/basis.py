@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..backbones import Backbone, BasisConv, can_have_basis, full_rank, put_bases
+from ..backbones import Backbone, BasisConv, can_have_basis, put_bases
 from .cost import Cost, CostModel
 
 
@@ -65,10 +65,6 @@ class BasisCost:
         self._whole, self._per_filter = each.prod(1), each.sum(1)
         self._full = cost.full
 
-    def stays(self, ranks: np.ndarray) -> np.ndarray:
-        """Where a convolution stays as it is, of `(..., L)` ranks."""
-        return ranks * self._per_filter >= self._whole
-
     def __call__(self, ranks: Sequence[int] | np.ndarray) -> Cost:
         """Cost with `ranks` filters kept per convolution."""
         spared = self._spared(np.asarray(ranks))
@@ -101,7 +97,7 @@ def basis_network(network: Backbone, bases: Sequence[Basis], masks: Sequence[Ten
     for path, conv in layers.items():
         filters = len(kept[path])
         if filters * (conv.weight[0].numel() + conv.out_channels) < conv.weight.numel():
-            ranks[path] = min(filters, full_rank(conv))
+            ranks[path] = filters
     put_bases(pruned, ranks)
     for basis in bases:
         if basis.path in ranks:

@@ -77,6 +77,19 @@ def test_a_folder_can_take_the_others_in(copies: list[Path], whole: Path):
     assert len(_table(copies[0])) == len(_table(whole))
 
 
+def test_what_single_methods_are_set_to_is_joined(copies: list[Path], tmp_path: Path):
+    own = [{"l1": {"static.samples": 9}}, {"ppp": {"bn.share": 0.5}}]
+    for folder, settings in zip(copies[:2], own, strict=True):
+        run = json.loads((folder / "run.json").read_text())
+        run["config"] |= {"settings": settings, "tuning": {method: {} for method in settings}}
+        (folder / "run.json").write_text(json.dumps(run))
+    merge(copies, tmp_path / "out")
+    config = json.loads((tmp_path / "out" / "run.json").read_text())["config"]
+    assert config["settings"] == own[0] | own[1]
+    assert set(config["tuning"]) == {"l1", "ppp"}
+    assert not (tmp_path / "out" / "effort.csv").exists()
+
+
 def test_contradictions_are_named_and_nothing_is_written(copies: list[Path], tmp_path: Path):
     twin = Path(shutil.copytree(copies[0], tmp_path / "twin"))
     _edit_table(twin, "accuracy", 0.125)

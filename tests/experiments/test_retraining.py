@@ -71,12 +71,18 @@ def test_it_continues_from_the_pruned_weights_and_sees_every_training_sample(
     assert 0 < max(moved) < 0.5, "from where it was, not anew"
     other = model.retrain(model.full, Retrain(epochs=3, learning_rate=2e-3))
     assert other.seconds_before == 0
+    assert len(list((tmp_path / "training").glob("retrained-*.csv"))) == 2, "logs have names of their own"
+    (twice,) = personalizers_for(experiment.replace(methods=["l1+retrain+retrain"]))
+    first_time = twice.personalize(model, model.train, 0.5).seconds
+    assert twice.personalize(model, model.train, 0.5).seconds > first_time / 2
 
 
 def test_it_is_for_networks_that_everybody_shares(tiny: Experiment, model: GlobalModel):
     for method in ("ppp+retrain", "taylor_support+retrain", "l1+finetune+retrain"):
         with pytest.raises(UserError, match=r"would retrain on everybody's data for each person: use \+finetune"):
             personalizers_for(tiny.replace(methods=[method]))
+    with pytest.raises(UserError, match=r"would retrain a network with gates: leave \+retrain out"):
+        personalizers_for(tiny.replace(methods=["ppp_dynamic+retrain"]))
     (personalizer,) = personalizers_for(tiny.replace(methods=["l1+retrain+finetune"]))
     assert personalizer.support_from == "own"
     (alone,) = personalizers_for(tiny.replace(methods=["l1+retrain"]))

@@ -49,14 +49,35 @@ def test_errors_come_before_the_first_trial(experiment: Experiment, tmp_path: Pa
         ({"ocap": {"ocap.top": [0.1]}}, "tuning names none of the methods full, l1"),
         ({"l1": {"static.sample": [3]}}, "unknown key 'static.sample'"),
         ({"l1": {"static.samples": [3, 0]}}, "static.samples is 0"),
+        ({"l1": {"persons.query": ["test"]}}, "tuning of method l1 holds persons.query: what can be tuned is in fine"),
     ):
         with pytest.raises(UserError, match=message):
             tune(experiment.replace(tuning=tuning), tmp_path / "none")
     assert not list(tmp_path.rglob("*.jsonl"))
     with pytest.raises(UserError, match=r"tuning of method l1 names no value of static\.samples"):
         experiment.replace(tuning={"l1": {"static.samples": []}})
+    for changes, message in (
+        ({"seeds": [1000]}, "seeds hold 1000, with which settings are tuned"),
+        ({"persons.split": "random"}, "digits is split by seed, so that what is tuned with one seed is tested"),
+    ):
+        with pytest.raises(UserError, match=message):
+            tune(experiment.replace(**changes), tmp_path / "none")
     with pytest.raises(UserError, match="unknown method 'l3'"):
         compare(experiment.replace(tuning={"l3": {}}), tmp_path / "none")
+
+
+def test_a_method_is_tuned_as_it_will_be_compared(experiment: Experiment, tmp_path: Path):
+    """By itself, not with its further rates, and with what it inherits."""
+    tuning = {"diff": {"diff.fixed_steps": [1, 2]}, "l1+finetune+quant": {"quantize.bits": [1, 8]}}
+    methods, settings = ["diff", "l1+finetune+quant"], {"l1+finetune": {"finetune.pruned_steps": 30}}
+    tried = experiment.replace(**{"methods": methods, "tuning": tuning, "settings": settings, "diff.rates": [0.1, 0.3]})
+    tuned = tune(tried, tmp_path)
+    persons = len(experiment.persons.classes) * experiment.persons.count
+    assert tuned["n"].tolist() == [persons] * 2 + [persons * len(experiment.budgets)] * 2
+    rows = pd.read_json(next((tmp_path / "tuning").glob("l1+finetune+quant-*")) / "journal.jsonl", lines=True)
+    assert set(rows["retrain_samples"] / rows["shots"] / rows["persons"].str[0].astype(int)) == {30}
+    own = {f"{size} classes": size for size in experiment.persons.classes}
+    assert len(own) == rows["persons"].nunique()
 
 
 def test_effort_tells_samples_labels_and_steps(experiment: Experiment, tmp_path: Path):
@@ -75,7 +96,7 @@ def test_effort_tells_samples_labels_and_steps(experiment: Experiment, tmp_path:
         "ppp own": 2 * shots,
         "ppp population": 4 * shots,  # of two persons
         "ppp other": 2 * shots,
-        "ppp random": 2 * shots,
+        "ppp random": 0,
     }
     labelled = effort.query("labels > 0")
     assert set(labelled["method"]) == {"l1+finetune"}

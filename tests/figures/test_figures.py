@@ -54,6 +54,33 @@ def test_accuracy_is_drawn_where_the_table_says(summary: pd.DataFrame):
     assert "MACs" in ax.get_xlabel()
 
 
+def test_what_has_macs_of_its_own_is_a_point_that_can_be_seen(summary: pd.DataFrame):
+    for fraction in (0.9, 0.03):
+        row = {"method": "ppp_dynamic", "control": "", "budget": 1.0, "macs_fraction": fraction}
+        row |= {"accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9}
+        ax = accuracy_vs_macs(pd.concat([summary, pd.DataFrame([row])]), Figure().subplots())
+        handles, labels = ax.get_legend_handles_labels()
+        line = handles[labels.index("PPP's gates, each sample its own")].lines[0]
+        assert np.asarray(line.get_xdata(), float).tolist() == [fraction]
+        assert line.get_marker() == "*"
+        assert ax.get_xlim()[0] < fraction < ax.get_xlim()[1]
+
+
+def test_many_series_stand_in_two_rows(summary: pd.DataFrame):
+    """By whether a network is trained after it was pruned."""
+    template = summary.query("method == 'l1'").assign(persons="2 classes", seen=True, n=3, people=3, retrain_samples=0)
+    keys = [key for key in LOOKS if key not in (("full", ""), ("finetune", ""), ("diff", ""))]
+    trained = {"l1_local+finetune", "onda_hap", "ppp+diff"}
+    rows = [template.assign(method=m, control=c, retrain_samples=9 * (m in trained)) for m, c in keys]
+    figure = accuracy_figure(pd.concat(rows))
+    above, below = figure.subfigs
+    assert "nothing is trained" in str(above.get_suptitle())
+    of_row = [{text.get_text() for text in part.legends[0].get_texts()} for part in (above, below)]
+    assert {look(name, "").label for name in trained} | {look("ppp", "own").label} == of_row[1]
+    assert of_row[0] | of_row[1] == {look(*key).label for key in keys} - {look("diff_elementwise", "").label}
+    assert of_row[0] & of_row[1] == {look("ppp", "own").label}
+
+
 def test_rates_of_diff_pruning_are_drawn_over_bytes_and_nowhere_else(summary: pd.DataFrame):
     rates = {"diff": 3000, "diff@0.05": 40_000, "diff@0.001": 900, "diff_elementwise": 3100, "ppp+diff@0.05": 9}
     common = {"control": "", "budget": 1.0, "macs_fraction": 1.0, "accuracy_low": 0.8, "accuracy_high": 0.9}

@@ -85,6 +85,18 @@ def test_pseudo_labels_of_the_model_are_what_is_trained_on(tiny_model: GlobalMod
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("method", ["onda_hap", "onda_l1_tpt"])
+def test_what_is_kept_of_samples_is_of_one_network(tiny_model: GlobalModel, method: str):
+    (personalizer,) = personalizers_for(_experiment(method))
+    torch.manual_seed(1)
+    full = build(tiny_model.full.spec).eval()
+    other = GlobalModel(full=full, gated={}, cost=tiny_model.cost, train=tiny_model.train)
+    fresh = Support(x=tiny_model.train.x, y=tiny_model.train.y, seed=4)
+    personalizer.personalize(tiny_model, tiny_model.train, 0.5)
+    again, anew = (personalizer.personalize(other, each, 0.5).module for each in (tiny_model.train, fresh))
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), anew.parameters(), strict=True))
+
+
 def test_every_layer_can_lose_the_same(tiny_model: GlobalModel):
     (personalizer,) = personalizers_for(_experiment("onda_hap", **{"onda.scope": "local"}))
     masks = personalizer.personalize(tiny_model, tiny_model.train, 0.5).masks

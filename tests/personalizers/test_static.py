@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -123,6 +125,22 @@ def test_scores_of_samples_are_computed_once_and_their_time_is_told(network: Glo
     assert first.masks is not None
     assert again.masks is not None
     assert all(bool((b | ~a).all()) for a, b in zip(first.masks, again.masks, strict=True)), "of the same scores"
+
+
+def test_a_method_can_have_its_own_number_of_training_samples(network: GlobalModel):
+    (own,) = personalizers_for(Experiment().replace(methods=["taylor"], settings={"taylor": {"static.samples": 4}}))
+    (usual,) = personalizers_for(Experiment().replace(**{"methods": ["taylor"], "static.samples": 4}))
+    (all_,) = personalizers_for(Experiment().replace(methods=["taylor"]))
+    few = Support(x=network.train.x[:4], y=network.train.y[:4])
+    scores = [
+        each._scores(replace(network, train=train), NOBODY, lambda _: [])
+        for each, train in ((own, network.train), (usual, network.train), (usual, few), (all_, network.train))
+        if isinstance(each, ScorePruner)
+    ]
+    for mine, peer, alone, whole in zip(*scores, strict=True):
+        assert torch.equal(mine, peer)
+        assert torch.equal(mine, alone)
+        assert not torch.equal(mine, whole)
 
 
 def test_local_pruning_takes_the_same_fraction_of_every_layer(network: GlobalModel):
