@@ -21,6 +21,7 @@ from .compare import Plan
 from .computing import compute_missing
 from .results import TIMED, table_text
 from .tracking import notice
+from .workers import Workers
 
 _PAIRS = 3
 _SHAPE = (3, 32, 32)
@@ -51,7 +52,8 @@ def _workers() -> Iterator[Measured]:
         def seconds(name: str, workers: int) -> float:
             plan = Plan.of(experiment, folder / name)
             start = time.perf_counter()
-            compute_missing(plan.missing(), total=len(plan.units), journal=plan.journal, workers=workers)
+            with Workers(workers) as pool:
+                compute_missing(plan.missing(), total=len(plan.units), journal=plan.journal, pool=pool)
             spent = time.perf_counter() - start
             plan.journal.read()
             texts.append(table_text(plan.table().drop(columns=TIMED)))

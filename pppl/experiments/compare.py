@@ -29,7 +29,7 @@ from .results import COLUMNS, Journal, adopt_table, write_table
 from .summary import write_tables
 from .tracking import notice, track
 from .units import Persons, Unit
-from .workers import threads
+from .workers import Workers, threads
 
 
 def compare(experiment: Experiment, out: str | Path | None = None, *, workers: int = 1) -> pd.DataFrame:
@@ -58,7 +58,8 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
         return summary
     config = experiment.to_dict()
     with track(folder, group=experiment.name, name="compare", job_type="compare", config=config) as tracker:
-        table = plan.computed(workers)
+        with Workers(workers) as pool:
+            table = plan.computed(pool)
         (folder / "run.json").unlink(missing_ok=True)  # so that it never tells of other tables than are there
         summary = _write_tables(plan, table, folder)
         (folder / GATES).unlink(missing_ok=True)
@@ -108,12 +109,12 @@ class Plan:
         rows = [self.journal.rows[key] for unit in self.units for key in unit.keys]
         return pd.DataFrame(rows, columns=list(COLUMNS)).round(8)
 
-    def computed(self, workers: int) -> pd.DataFrame:
+    def computed(self, pool: Workers) -> pd.DataFrame:
         """`table.csv`, after what is missing has been computed. Raises `UserError` where not all could be kept."""
         path = self.journal.path
         if self.journal.broken:
             notice(f"{path} has {self.journal.broken} broken lines, as a kill leaves; their rows are computed again")
-        compute_missing(self.missing(), total=len(self.units), journal=self.journal, workers=workers)
+        compute_missing(self.missing(), total=len(self.units), journal=self.journal, pool=pool)
         self.journal.read()
         if self.missing():
             raise UserError(f"{path} could not take all rows; free some space and run the same command again")

@@ -56,8 +56,8 @@ class _Chunk:
 _PERSONS_PER_CHUNK = 4
 
 
-def compute_missing(missing: Sequence[Unit], *, total: int, journal: Journal, workers: int) -> None:
-    """Computes the missing units in `workers` processes; each appends its rows to the journal as they are finished.
+def compute_missing(missing: Sequence[Unit], *, total: int, journal: Journal, pool: Workers) -> None:
+    """Computes the missing units in the pool's processes; each appends its rows to the journal as they are finished.
 
     Networks come first, then what methods make of them for everybody, then persons.
 
@@ -88,16 +88,15 @@ def compute_missing(missing: Sequence[Unit], *, total: int, journal: Journal, wo
             fingerprints=journal.fingerprints,
         )
         chunks += [task(indices=indices[at : at + step]) for at in range(0, len(indices), step)]
-    with Workers(min(workers, max(len(trainings), len(shared), len(chunks)))) as pool:
-        at_once = max(1, workers // experiment.training.threads)
-        with tqdm(total=len(trainings) + len(shared), desc="networks", disable=None) as bar:
-            for _ in chain(
-                pool.spread(_train, trainings, at_once=at_once), pool.spread(_make_for_all, shared, at_once=at_once)
-            ):
-                bar.update()
-        with tqdm(total=total, initial=total - len(missing), desc="persons", unit="person", disable=None) as bar:
-            for count in pool.spread(_compute_chunk, chunks):
-                bar.update(count)
+    at_once = max(1, pool.count // experiment.training.threads)
+    with tqdm(total=len(trainings) + len(shared), desc="networks", disable=None) as bar:
+        for _ in chain(
+            pool.spread(_train, trainings, at_once=at_once), pool.spread(_make_for_all, shared, at_once=at_once)
+        ):
+            bar.update()
+    with tqdm(total=total, initial=total - len(missing), desc="persons", unit="person", disable=None) as bar:
+        for count in pool.spread(_compute_chunk, chunks):
+            bar.update(count)
 
 
 def _train(task: _Training) -> None:

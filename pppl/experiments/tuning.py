@@ -19,6 +19,7 @@ from .opening import opened
 from .provenance import fingerprint
 from .results import write_table
 from .statistics import bootstrap_interval, people_of
+from .workers import Workers
 
 # Networks and persons of a seed that no comparison uses.
 _SEED = 1000
@@ -53,9 +54,10 @@ def tune(experiment: Experiment, out: str | Path, *, workers: int = 1) -> pd.Dat
         (method, each, _trial(experiment, method, each)) for method in methods for each in experiment.tried(method)
     ]
     folder, rows = output_folder(out), []
-    for method, settings, trial in tqdm(trials, desc="trials", disable=None):
-        plan = Plan.of(trial, folder / "tuning" / f"{method}-{fingerprint(settings)[:8]}")
-        rows.append({"method": method, "settings": json.dumps(settings)} | _accuracy(plan.computed(workers), method))
+    with Workers(workers) as pool:
+        for method, settings, trial in tqdm(trials, desc="trials", disable=None):
+            plan = Plan.of(trial, folder / "tuning" / f"{method}-{fingerprint(settings)[:8]}")
+            rows.append({"method": method, "settings": json.dumps(settings)} | _accuracy(plan.computed(pool), method))
     table = pd.DataFrame(rows)
     best = table.groupby("method", sort=False)["accuracy"].idxmax()
     table["chosen"] = table.index.isin(best.tolist())

@@ -28,6 +28,7 @@ class Workers:
     """
 
     def __init__(self, count: int):
+        self.count = count
         context = multiprocessing.get_context("spawn")
         self._others = set(multiprocessing.active_children())
         self._executor = ProcessPoolExecutor(count, context, initializer=_start_worker) if count > 1 else None
