@@ -15,7 +15,8 @@ from ..backbones import Backbone, full_rank
 from ..config import Experiment
 from ..data import Support
 from ..pruning import Basis, BasisCost, CostModel, basis_network, convolutions, decompose, mean_gradients
-from .base import GlobalModel, Made, Personalizer, register, relative
+from .base import GlobalModel, Made, Personalizer, register
+from .scores import relative
 
 
 class BasisPruned(Personalizer):

@@ -17,7 +17,8 @@ from ..backbones import Backbone, hook_groups
 from ..config import Experiment
 from ..data import Support
 from ..gating import Rule
-from .base import GlobalModel, Personalizer, ScorePruner, register, uniform
+from .base import GlobalModel, Personalizer, ScorePruner, register
+from .scores import uniform
 
 
 class OCAP(ScorePruner):

@@ -33,7 +33,8 @@ from ..data import Support
 from ..errors import UserError
 from ..gating import Rule
 from ..pruning import CostModel, importance_scores, mean_gradients
-from .base import Factory, GlobalModel, ScorePruner, register, relative, uniform
+from .base import Factory, GlobalModel, ScorePruner, register
+from .scores import relative, uniform
 
 Score = Callable[[Backbone, Support], list[Tensor]]
 Scope = Callable[[Backbone, list[Tensor]], list[Tensor]]
@@ -76,9 +77,8 @@ class Static(ScorePruner):
             raise UserError(f"method {self.method} cannot be used: {error}") from error
 
     def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
-        samples, score, count = support, self.criterion.score, len(support.x)
-        if self.criterion.by != "support":
-            samples, count = model.train, self.experiment.static.samples
+        samples, score = support if self.criterion.by == "support" else model.train, self.criterion.score
+        count = self.experiment.static.samples if self.criterion.by == "training" else len(samples.x)
         looked_at = Support(x=samples.x[:count], y=samples.y[:count])
         return self.scope(model.full, samples.once((score, model.full, count), lambda: score(model.full, looked_at)))
 

@@ -10,7 +10,7 @@ from pppl.data import IdentityDataset, Support
 from pppl.errors import UserError
 from pppl.gating import prototype
 from pppl.personalizers import METHODS, STEPS, GlobalModel, Personalizer, Retrained, personalizers_for
-from pppl.personalizers.base import relative, uniform
+from pppl.personalizers.scores import relative, uniform
 from pppl.personalizers.static import Static
 from pppl.pruning import artifact_bytes, budget_masks
 
