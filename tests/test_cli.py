@@ -180,7 +180,8 @@ def test_an_experiment_runs_on_a_users_own_series(series: Path, tmp_path: Path, 
     monkeypatch.chdir(tmp_path)
     quick = ["--seeds=[0]", "--training.epochs=2", "--persons.count=3", "--finetune.pruned_steps=2", "--budgets=[0.2]"]
     experiment = str(ROOT / "sweeps" / "compare" / "digits.yaml")
-    assert main(["compare", "--data", str(series), experiment, *quick]) == 0
+    methods = "--methods=[full, ppp, ocap, l1_local+finetune]"
+    assert main(["compare", "--data", str(series), experiment, methods, *quick]) == 0
     table = pd.read_csv(tmp_path / "results" / "digits-my" / "table.csv")
     assert set(table["dataset"]) == {"my"}
     people = table.groupby("persons")["seen"].unique().apply(sorted).to_dict()
