@@ -4,7 +4,7 @@ A YAML file and the command line hold only what differs from the defaults here. 
 a notebook builds an experiment in one line: `Experiment().replace(**{"training.epochs": 5})`.
 """
 
-from .experiment import Backbone, Data, Experiment, Persons, Training
+from .experiment import Backbone, Data, Experiment, Persons, Training, stages
 from .methods import BN, OCAP, PPP, Diff, Finetune, OnDA, Pruning, Quantize, Retrain, Static
 from .tasks import TaskExperiment
 from .tree import Tree
@@ -27,4 +27,5 @@ __all__ = [
     "TaskExperiment",
     "Training",
     "Tree",
+    "stages",
 ]

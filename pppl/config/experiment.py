@@ -1,7 +1,7 @@
 """`Experiment`: everything that determines a comparison of personalizers."""
 
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import accumulate, product
 from typing import Any, Literal
 
 from .methods import BN, OCAP, PPP, Diff, Finetune, OnDA, Pruning, Quantize, Retrain, Static
@@ -103,6 +103,11 @@ class Training:
         require(self.learning_rate > 0, f"training.learning_rate is {self.learning_rate}: more than 0")
         require(self.weight_decay >= 0, f"training.weight_decay is {self.weight_decay}: 0 or more")
         require(0 <= self.averaging < 1, f"training.averaging is {self.averaging}: in [0, 1)")
+
+
+def stages(method: str) -> list[str]:
+    """What a method's name is built of: `l1+bn+quant` of `l1`, `l1+bn` and itself."""
+    return list(accumulate(method.split("+"), "{}+{}".format))
 
 
 @dataclass(frozen=True, kw_only=True)

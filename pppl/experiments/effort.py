@@ -5,7 +5,7 @@ from math import prod
 
 import pandas as pd
 
-from ..config import Experiment
+from ..config import Experiment, stages
 from ..personalizers import Personalizer
 from .units import Persons
 
@@ -45,5 +45,5 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
 
 
 def _tried(experiment: Experiment, method: str) -> int:
-    name, *steps = method.partition("@")[0].split("+")  # one of several rates is tuned with the others
-    return prod(len(experiment.tried("+".join([name, *steps[:count]]))) for count in range(len(steps) + 1))
+    tuned = method.partition("@")[0]  # one of several rates is tuned with the others
+    return prod(len(experiment.tried(stage)) for stage in stages(tuned))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .. import config
 from ..backbones import Backbone
-from ..config import Experiment
+from ..config import Experiment, stages
 from ..data import Support
 from ..diff import Delta, delta_bytes
 from ..errors import UserError, unknown
@@ -279,8 +279,8 @@ def personalizers_for(experiment: Experiment) -> list[Personalizer]:
 def _made(method: str, experiment: Experiment) -> list[Personalizer]:
     name, *steps = method.split("+")
     own: dict[str, Any] = {}
-    for count in range(len(steps) + 1):
-        own |= experiment.settings.get("+".join([name, *steps[:count]]), {})
+    for stage in stages(method):
+        own |= experiment.settings.get(stage, {})
     for key in own:
         if key.split(".")[0] not in OWN_SECTIONS:
             raise UserError(f"settings of method {method} hold {key}: only {', '.join(OWN_SECTIONS)} can be its own")

@@ -48,7 +48,7 @@ def _coupled(backbone: Backbone, group: ChannelGroup) -> Group:
         coupled.append(
             (each, tp.prune_linear_in_channels if isinstance(each, nn.Linear) else tp.prune_conv_in_channels)
         )
-    channels = list(range(int(producer.out_channels)))  # type: ignore[arg-type]
+    channels = list(range(int(producer.out_channels)))  # type: ignore[arg-type] (a convolution)
     root, made = Node(producer, None), Group()
     for module, function in coupled:
         made.add_dep(Dependency(tp.prune_conv_out_channels, function, root, Node(module, None)), channels)
