@@ -1,23 +1,33 @@
-"""A BERT of two layers with random weights and the tokenizer that is at hand, and tasks that it can learn."""
+"""Encoders of two layers with random weights and the tokenizer that is at hand, and tasks that they can learn."""
 
 import csv
 from pathlib import Path
 
 import torch
 
+_SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+# Families of encoders, with the names of their sizes and whether they tell the second text of a pair apart.
+FAMILIES = {
+    "Bert": (_SIZES, True),
+    "DistilBert": ({"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32}, False),
+    "DebertaV2": (_SIZES, True),
+    "ModernBert": (_SIZES | {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}, False),
+}
 
-def make_encoder(folder: Path) -> str:
+
+def make_encoder(folder: Path, family: str = "Bert", dtype: torch.dtype = torch.float32) -> str:
     import transformers
 
     from pppl.text.encoder import _folder
 
     torch.manual_seed(0)
     tokenizer = transformers.AutoTokenizer.from_pretrained(_folder("minilm-l6"))
+    sizes, pairs = FAMILIES[family]
+    if not pairs:
+        tokenizer.model_input_names = ["input_ids", "attention_mask"]
     tokenizer.save_pretrained(folder)
-    config = transformers.BertConfig(
-        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
-    )
-    transformers.BertModel(config).save_pretrained(folder)
+    config = getattr(transformers, f"{family}Config")(vocab_size=len(tokenizer), **sizes)
+    getattr(transformers, f"{family}Model")(config).to(dtype).save_pretrained(folder)
     return str(folder)
 
 

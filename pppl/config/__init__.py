@@ -6,7 +6,7 @@ a notebook builds an experiment in one line: `Experiment().replace(**{"training.
 
 from .experiment import Backbone, Data, Experiment, Persons, Training, stages
 from .methods import BN, OCAP, PPP, Diff, Finetune, OnDA, Pruning, Quantize, Retrain, Static
-from .tasks import TaskExperiment
+from .tasks import TaskDiff, TaskExperiment
 from .tree import Tree
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Quantize",
     "Retrain",
     "Static",
+    "TaskDiff",
     "TaskExperiment",
     "Training",
     "Tree",

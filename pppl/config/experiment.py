@@ -121,6 +121,7 @@ class Experiment(Tree):
     - `settings`: by method, dotted keys of its own, which hold for it and for what has further steps behind it, not for
       others that read the same section.
     - `tuning`: by method, dotted keys with the values that `pppl compare --tune` tries, in all combinations.
+    - `searched`: by method, how many settings any other search tried, for `effort.csv` to tell.
 
     Raises `UserError` where a value is out of its range.
     """
@@ -144,6 +145,7 @@ class Experiment(Tree):
     seeds: tuple[int, ...] = (0, 1, 2)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     tuning: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
+    searched: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for budget in self.budgets:

@@ -166,6 +166,7 @@ class Diff:
     - `rates`: fractions of the parameters that differ. The first is that of method `diff`, any other makes a method
       `diff@RATE` of its own.
     - `penalty`: lambda, the price of one difference in the first stage.
+    - `groups`: what is priced of the gates of tensors: `sum` or `product`, see `pppl.diff.RelaxedDiff`.
     - `steps`, `learning_rate`: of the first stage, in which gates choose. `gates_way`: how far it can move a gate's
       log_alpha, which begins at 5; a gate is no longer whole below 1.6 and closed below 0. Where the way is shorter,
       magnitudes alone choose.
@@ -174,6 +175,7 @@ class Diff:
 
     rates: tuple[float, ...] = (0.005,)
     penalty: float = 1.25e-7
+    groups: Literal["product", "sum"] = "sum"
     steps: int = 20
     learning_rate: float = 1e-2
     gates_way: float = 12.0

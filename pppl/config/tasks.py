@@ -8,6 +8,34 @@ from .tree import Tree, require
 
 
 @dataclass(frozen=True, kw_only=True)
+class TaskDiff:
+    """Diff pruning of an encoder (Guo, Rush, Kim, ACL 2021), with a gate per tensor or without.
+
+    - `first_share`: of all steps, how many choose what differs; those left train the chosen. `first_rate`: the learning
+      rate meanwhile, as a fraction of the other's, since it moves everything. `magnitude_mask` has both, too.
+    - `gates_way`: how far those steps can move a gate's log_alpha, which begins at 5; below 0 it is closed. (The
+      paper's code has a rate of 0.1 for as many steps as there are.)
+    - `penalty`: lambda, the price of one difference.
+    - `groups`: what is priced of the gates of tensors, see `RelaxedDiff`; `product` is the paper's.
+    - `ranking`: what the projection to the rate keeps most of: `open`, P(z > 0) |w|, which still tells apart what gates
+      have closed, or `gated`, |z w| with the gates without noise, which is the paper's.
+    """
+
+    first_share: float = 0.2
+    first_rate: float = 0.1
+    gates_way: float = 12.0
+    penalty: float = 1.25e-7
+    groups: Literal["product", "sum"] = "sum"
+    ranking: Literal["open", "gated"] = "open"
+
+    def __post_init__(self) -> None:
+        require(0 < self.first_share < 1, f"diff.first_share is {self.first_share}: in (0, 1)")
+        require(self.penalty >= 0, f"diff.penalty is {self.penalty}: 0 or more")
+        for name in ("first_rate", "gates_way"):
+            require(getattr(self, name) > 0, f"diff.{name} is {getattr(self, name)}: more than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskExperiment(Tree):
     """One encoder, adapted to each task by each method.
 
@@ -20,6 +48,7 @@ class TaskExperiment(Tree):
     - `precision`: of training, as Lightning names it; evaluation has 32 bits.
     - `compiled`: whether `torch.compile` fuses the passes of diff pruning: faster, and needs a C++ compiler.
     - `head_rate`: learning rate of the head, which every method trains.
+    - `diff`: of diff pruning.
     - `search`: multiples of a method's own learning rate. The first seed runs all of them on `search_tasks`; what has
       the best mean score on their validation examples is run on all tasks with all seeds. Without `search_tasks` each
       task chooses for itself.
@@ -44,6 +73,7 @@ class TaskExperiment(Tree):
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     compiled: bool = False
     head_rate: float = 1e-3
+    diff: TaskDiff = field(default_factory=TaskDiff)
     search: tuple[float, ...] = (0.3, 1.0, 3.0)
     search_tasks: tuple[str, ...] = ()
     beyond: int = 1

@@ -1,6 +1,6 @@
 """Data sets, persons and batches. `load_dataset(name)` reads a registered source or an `.npz` file."""
 
-from .identities import IdentityDataset, Support
+from .identities import IdentityDataset, Once, Support
 from .persons import Person, draw_persons, groups
 from .sources import SOURCES, data_folder, load_dataset
 from .splits import TooFewPersons, limited, resolved, split_for
@@ -8,6 +8,7 @@ from .splits import TooFewPersons, limited, resolved, split_for
 __all__ = [
     "SOURCES",
     "IdentityDataset",
+    "Once",
     "Person",
     "Support",
     "TooFewPersons",

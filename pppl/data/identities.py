@@ -122,6 +122,10 @@ class Once:
         self._kept[key] = value, _now() - start
         return value
 
+    def clear(self) -> None:
+        """Forgets all of it."""
+        self._kept.clear()
+
 
 def _now() -> float:
     if torch.cuda.is_available():

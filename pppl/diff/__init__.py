@@ -1,6 +1,6 @@
 """Diff pruning: a sparse, learnt difference per task on one shared network (Guo, Rush, Kim, ACL 2021)."""
 
-from .delta import Delta, base_sha256, delta_of
+from .delta import Delta, base_sha256, batch_statistics, delta_of
 from .file import DeltaFile, delta_bytes, write_delta
 from .fixed import FixedDiff, top_positions
 from .flat import Flat, Roles, roles
@@ -16,6 +16,7 @@ __all__ = [
     "RelaxedDiff",
     "Roles",
     "base_sha256",
+    "batch_statistics",
     "delta_bytes",
     "delta_of",
     "roles",

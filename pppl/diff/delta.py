@@ -72,15 +72,29 @@ def delta_of(
     )
 
 
+def batch_statistics(module: nn.Module) -> list[str]:
+    """Names of the buffers that training moves: those of batch normalization."""
+    return [
+        f"{path}.{name}" if path else name
+        for path, layer in module.named_modules()
+        if "running_mean" in layer._buffers
+        for name, buffer in layer._buffers.items()
+        if buffer is not None
+    ]
+
+
 def base_sha256(module: nn.Module, *, own: Iterable[str] = ()) -> str:
     """Hash of the parameters and buffers: names, dtypes, shapes and bytes.
 
     **Arguments:**
 
-    - `own`: those that a task has for its own, such as a head, and that may be anything.
+    - `own`: those that a task has for its own, such as a head, and that may be anything, under any of their names.
     """
-    digest, state = hashlib.sha256(), module.state_dict()
-    for name in sorted(state.keys() - set(own)):
+    digest, state, left_out = hashlib.sha256(), module.state_dict(), set(own)
+    named = dict(module.named_parameters(remove_duplicate=False))
+    tied = {named[name] for name in left_out & named.keys()}
+    left_out |= {name for name, parameter in named.items() if parameter in tied}
+    for name in sorted(state.keys() - left_out):
         values = state[name].detach().cpu().contiguous()
         digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
         digest.update(values.view(-1).view(torch.uint8).numpy().data)

@@ -6,6 +6,7 @@ Tensors of the file: `positions`, all codes one after another in the order of th
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from .delta import Delta
 
 _FORMAT = "pppl-delta 1"
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
-_MOST_PARAMETERS = 100_000
+_STATE_DTYPES = _DTYPES | {"I64": torch.int64, "I32": torch.int32, "U8": torch.uint8, "BOOL": torch.bool}
+# Of a header, so that a hostile one is refused before it is taken apart, which needs many times its size.
+_MOST_PARAMETERS, _MOST_TEXT = 10_000, 2 << 20
 
 
 def write_delta(path: Path, delta: Delta, dtype: torch.dtype = torch.float32) -> None:
@@ -96,7 +99,7 @@ class DeltaFile:
         table = self._json(header, "parameters", _is_table)
         self.shapes = {name: torch.Size(shape) for name, shape, *_ in table}
         self.codes = {
-            name: Code(size=torch.Size(shape).numel(), count=count, rice=rice, unary_bytes=unary_bytes)
+            name: Code(size=prod(shape), count=count, rice=rice, unary_bytes=unary_bytes)
             for name, shape, count, rice, unary_bytes in table
         }
         if len(self.codes) != len(table):
@@ -139,13 +142,17 @@ class DeltaFile:
             pass
 
     @property
-    def own(self) -> list[str]:
-        """Names of the dense parameters and buffers that it brings."""
-        return [key.removeprefix("state.") for key in sorted(set(self._file.keys()) - _OWN)]
+    def own(self) -> dict[str, tuple[torch.Size, torch.dtype | None]]:
+        """Shapes and dtypes of the dense parameters and buffers that it brings, by name; None is no common dtype."""
+        slices = {name: self._file.get_slice(name) for name in sorted(set(self._file.keys()) - _OWN)}
+        return {
+            name.removeprefix("state."): (torch.Size(part.get_shape()), _STATE_DTYPES.get(part.get_dtype()))
+            for name, part in slices.items()
+        }
 
     def state(self) -> dict[str, Tensor]:
-        """Dense parameters and buffers, by name."""
-        return {name: self._file.get_tensor(f"state.{name}") for name in self.own}
+        """Dense parameters and buffers, by name; copies, whatever becomes of the file."""
+        return {name: self._file.get_tensor(f"state.{name}").clone() for name in self.own}
 
     def read(self) -> Delta:
         """All of it."""
@@ -167,8 +174,11 @@ class DeltaFile:
         return lambda start, stop: self._positions[offset + start : offset + stop].numpy()
 
     def _json(self, header: Mapping[str, str], key: str, right: Callable[[Any], bool]) -> Any:
+        text = header.get(key, "")
+        if len(text) > _MOST_TEXT:
+            raise self._damaged(f"the {key} of its header take {len(text)} characters")
         try:
-            value = json.loads(header.get(key, ""))
+            value = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise self._damaged(f"its header has no {key}") from error
         if not right(value):

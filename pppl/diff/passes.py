@@ -15,6 +15,8 @@ from .hard_concrete import gate, open_probability, slope, stretched
 
 # AdamW's usual decay rates.
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+# Of gates, whose gradient by the penalty alone begins at 1e-9 or less: the usual one would hold them still.
+GATE_EPSILON = 1e-15
 
 
 def uniform(index: Tensor, key: Tensor) -> Tensor:
@@ -98,11 +100,20 @@ def update(moments: Sequence[Tensor], scales: Tensor, w: Tensor, log_alpha: Tens
     """
     of_w, of_alpha, _, _ = gradients(w, log_alpha, *arguments)
     adam(w, of_w * scales[0], moments[0], moments[1], scales[1], scales[4], scales[5])
-    adam(log_alpha, of_alpha * scales[2], moments[2], moments[3], scales[3], scales[4], scales[5])
+    adam(log_alpha, of_alpha * scales[2], moments[2], moments[3], scales[3], scales[4], scales[5], GATE_EPSILON)
 
 
-def adam(x: Tensor, gradient: Tensor, m: Tensor, v: Tensor, rate: Tensor, correct1: Tensor, correct2: Tensor) -> None:
+def adam(
+    x: Tensor,
+    gradient: Tensor,
+    m: Tensor,
+    v: Tensor,
+    rate: Tensor,
+    correct1: Tensor,
+    correct2: Tensor,
+    epsilon: float = EPSILON,
+) -> None:
     """One step of Adam (Kingma and Ba, 2015) on `x`, `m` and `v`, in place."""
     m.mul_(BETA1).add_(gradient, alpha=1 - BETA1)
     v.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
-    x.sub_(rate * (m / correct1) / ((v / correct2).sqrt() + EPSILON))
+    x.sub_(rate * (m / correct1) / ((v / correct2).sqrt() + epsilon))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -40,8 +40,11 @@ class RelaxedDiff:
     **Arguments:**
 
     - `flat`: the parameters that get a difference.
-    - `structured`: whether each parameter has a gate too, z = z_i z_g; the penalty is then sum P(z_i > 0) P(z_g > 0).
+    - `structured`: whether each parameter has a gate too, z = z_i z_g.
     - `penalty`: lambda, the price of one difference.
+    - `groups`: what is priced where there are such gates: the `product` P(z_i > 0) P(z_g > 0), summed over values (the
+      paper's), or the `sum` of both kinds of gates (its code's). By the product a gate costs what its whole parameter
+      does, so that in short training the largest close, whatever they are worth.
     - `clip`: the largest norm of the gradients of w, and of those of log_alpha.
     - `seed`: of the gates' noise.
     - `compiled`: whether `torch.compile` fuses the passes; their numbers are the same up to rounding.
@@ -53,11 +56,12 @@ class RelaxedDiff:
         *,
         structured: bool = True,
         penalty: float = 1.25e-7,
+        groups: Literal["product", "sum"] = "sum",
         clip: float = 1.0,
         seed: int = 0,
         compiled: bool = False,
     ):
-        self.flat, self.structured, self.clip = flat, structured, clip
+        self.flat, self.structured, self.groups, self.clip = flat, structured, groups, clip
         self.steps = 0
         self._random = np.random.default_rng(seed)
         self._compiled = compiled
@@ -108,7 +112,8 @@ class RelaxedDiff:
         for rows, values in arguments:
             self._run(passes.update, [moment[rows] for moment in self._moments], scales, *values)
         if self.structured:
-            passes.adam(self.group_log_alpha, of_group * scales[2], *self._group_moments, *scales[3:])
+            moments, rates = self._group_moments, scales[3:]
+            passes.adam(self.group_log_alpha, of_group * scales[2], *moments, *rates, epsilon=passes.GATE_EPSILON)
         self._gradients = []
 
     def restore(self) -> None:
@@ -163,7 +168,8 @@ class RelaxedDiff:
     def _arguments(self) -> Iterator[tuple[slice, tuple[Any, ...]]]:
         """What `passes.gradients` takes, for each stripe."""
         group = self._of_blocks(gate(self.group_log_alpha, self._group_noise))
-        group_open = self._of_blocks(open_probability(self.group_log_alpha))
+        opened = open_probability(self.group_log_alpha)
+        group_open = self._of_blocks(opened if self.groups == "product" else torch.ones_like(opened))
         for rows, (gradient,) in self._stripes(self._gradients, whole=self._compiled):
             of_rows = (self.w[rows], self.log_alpha[rows], gradient, group[rows], group_open[rows])
             yield rows, (*of_rows, self._penalty, rows.start, self._key)
@@ -175,7 +181,7 @@ class RelaxedDiff:
         along, count = torch.segment_reduce(sums[:, 2:], "sum", lengths=self._lengths).T
         opened = open_probability(self.group_log_alpha)
         of_gate = slope(stretched(self.group_log_alpha, self._group_noise))
-        return along * of_gate + self._penalty * opened * (1 - opened) * count
+        return along * of_gate + self._penalty * opened * (1 - opened) * (count if self.groups == "product" else 1)
 
     def _of_blocks(self, of_parameters: Tensor) -> Tensor:
         """`(parameters,)` to `(blocks, 1)`; 1 without group gates."""

@@ -67,11 +67,10 @@ class DeltaStore:
             slot = self.flat.slots.get(parameter)
             if slot is None or slot.shape != shape:
                 raise UserError(f"{file.path}: the base has no parameter {parameter} of shape {tuple(shape)}")
-        state = file.state()
-        for key, tensor in state.items():
-            self._check_own(file, key, tensor)
-        self._check_heads(file, state)
-        return state
+        for key in file.own:
+            self._check_own(file, key)
+        self._check_heads(file)
+        return file.state()
 
     def _base_sha256(self, own: frozenset[str]) -> str:
         if own not in self._sha256:
@@ -96,7 +95,7 @@ class DeltaStore:
         task = self._tasks[self.applied]
         for part, positions, values in zip(self.flat.parts, task.positions, task.base, strict=True):
             part.view(-1).scatter_(0, positions, values)
-        self._set({name: self._own_base[name] for name in task.state})
+        self._set(self._own_base)  # all of it: batch statistics move where a network is used in training mode
         self.applied = None
 
     def merged(self, name: str) -> dict[str, Tensor]:
@@ -120,18 +119,18 @@ class DeltaStore:
     def _owner(self, name: str) -> Tensor:
         return self.module.get_parameter(name) if name in self._dense else self.module.get_buffer(name)
 
-    def _check_own(self, file: DeltaFile, name: str, tensor: Tensor) -> None:
-        own = self._own.get(name)
+    def _check_own(self, file: DeltaFile, name: str) -> None:
+        own, (shape, dtype) = self._own.get(name), file.own[name]
         if own is None:
             raise unknown(f"tensor of {file.path}", name, self._own)
         # A head may have another number of classes, its first dimension; a buffer means nothing in another shape.
-        fits = tensor.dim() == own.dim() > 0 and tensor.shape[1:] == own.shape[1:] and name in self._dense
-        if tensor.dtype != own.dtype or not (fits or tensor.shape == own.shape):
-            raise UserError(f"{file.path}: {name} is {tensor.dtype} {tuple(tensor.shape)}, which the base cannot take")
+        fits = len(shape) == own.dim() > 0 and shape[1:] == own.shape[1:] and name in self._dense
+        if dtype != own.dtype or not (fits or shape == own.shape):
+            raise UserError(f"{file.path}: {name} is {dtype} {tuple(shape)}, which the base cannot take")
 
-    def _check_heads(self, file: DeltaFile, state: Mapping[str, Tensor]) -> None:
+    def _check_heads(self, file: DeltaFile) -> None:
         """All parameters of a dense module have one number of classes."""
-        shapes = {name: state.get(name, self._own_base[name]).shape for name in self._dense}
+        shapes = {name: file.own[name][0] if name in file.own else self._own_base[name].shape for name in self._dense}
         changed = {name for name, shape in shapes.items() if shape != self._own_base[name].shape}
         for name, other in product(changed, shapes):
             beside = name.rpartition(".")[0] == other.rpartition(".")[0]

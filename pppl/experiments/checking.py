@@ -7,10 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from ..config import Experiment
 from ..errors import UserError
+from ..personalizers import personalizers_for
 from .freshness import fingerprints
 from .joining import Finished
-from .opening import opened
+from .opening import opened, persons_of
 from .results import COLUMNS, Row, key_of, table_text
 from .summary import tables_of
 
@@ -24,7 +26,7 @@ def check(folder: str | Path) -> list[str]:
     Raises `UserError` where the folder has no finished comparison.
     """
     finished = Finished.read(folder)
-    return [*_rows(finished), *_tables(finished), *_outdated(finished)]
+    return [*_rows(finished), *_holes(finished), *_tables(finished), *_outdated(finished)]
 
 
 def _rows(finished: Finished) -> Iterator[str]:
@@ -34,14 +36,39 @@ def _rows(finished: Finished) -> Iterator[str]:
     of_person: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in finished.rows:
         of_person[row["seed"], row["persons"], row["seen"], row["identity"]].append(row)
-    series = {(row["method"], row["control"], row["budget"]) for row in finished.rows}
-    if lacking := sum(len(rows) < len(series) for rows in of_person.values()):
-        yield f"table.csv lacks rows of {lacking} of {len(of_person)} persons"
     if several := sum(len({row["accuracy_full"] for row in rows}) > 1 for rows in of_person.values()):
         yield f"table.csv has {several} persons for whom the full network has several accuracies"
     for name in ("accuracy", "accuracy_full", "macs_fraction", "params_fraction"):
         if outside := sum(not 0 <= row[name] <= 1 for row in finished.rows):
             yield f"table.csv has {outside} rows whose {name} is outside [0, 1]"
+
+
+def _holes(finished: Finished) -> Iterator[str]:
+    """Rows that the experiment comes to and the table has not, or the other way round; without the data set as far as
+    the experiment itself tells.
+    """
+    there = {key_of(row) for row in finished.rows}
+    try:
+        experiment, _ = opened(finished.experiment)
+        groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed)]
+    except UserError:
+        of_seed = {(row["seed"], row["method"], row["control"], row["budget"]) for row in finished.rows}
+        wanted = {(seed, *each) for seed in finished.experiment.seeds for each in _series(finished.experiment)}
+        lacking, what = wanted - of_seed, "series of a seed"
+        unknown = of_seed - wanted
+    else:
+        wanted = {key for group in groups for unit in group.units() for key in unit.keys}
+        lacking, unknown, what = wanted - there, there - wanted, "rows"
+    if lacking:
+        yield f"table.csv lacks {len(lacking)} of {len(wanted)} {what}"
+    if unknown:
+        yield f"table.csv has {len(unknown)} {what} that its experiment has not"
+
+
+def _series(experiment: Experiment) -> Iterator[tuple[str, str, float]]:
+    for each in personalizers_for(experiment):
+        for budget in experiment.budgets if each.prunes else (1.0,):
+            yield each.method, each.control, budget
 
 
 def _tables(finished: Finished) -> Iterator[str]:

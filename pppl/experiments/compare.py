@@ -62,8 +62,7 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
             table = plan.computed(pool)
         (folder / "run.json").unlink(missing_ok=True)  # so that it never tells of other tables than are there
         summary = _write_tables(plan, table, folder)
-        (folder / GATES).unlink(missing_ok=True)
-        _write_gates(of_first_seed, folder)
+        _write_gates(of_first_seed, folder, anew=True)
         work: dict[str, Any] = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
         work |= {"persons_computed": len(missing), "persons": len(plan.units), "fingerprints": journal.fingerprints}
         write_run(folder, config, plan.dataset.sha256, weights_sha256=weights_sha256(experiment), **work)
@@ -114,8 +113,9 @@ class Plan:
         path = self.journal.path
         if self.journal.broken:
             notice(f"{path} has {self.journal.broken} broken lines, as a kill leaves; their rows are computed again")
-        compute_missing(self.missing(), total=len(self.units), journal=self.journal, pool=pool)
-        self.journal.read()
+        for _ in range(2):  # another process that is killed in the middle of a line can spoil one of ours
+            compute_missing(self.missing(), total=len(self.units), journal=self.journal, pool=pool)
+            self.journal.read()
         if self.missing():
             raise UserError(f"{path} could not take all rows; free some space and run the same command again")
         return self.table()
@@ -128,10 +128,12 @@ def _headline(summary: pd.DataFrame) -> dict[str, float]:
     return {"/".join(str(row[name]) for name in names if row[name] != ""): row["accuracy"] for row in rows}
 
 
-def _write_gates(groups: Sequence[Persons], folder: Path) -> None:
-    """Writes `gates.csv` where `ppp` takes part and the file is not there whole."""
+def _write_gates(groups: Sequence[Persons], folder: Path, *, anew: bool = False) -> None:
+    """Writes `gates.csv` where `ppp` takes part: `anew`, or where the file is not there whole."""
     among = groups[0]
-    if "ppp" in among.experiment.methods and not gates_are_whole(folder, groups):
+    if "ppp" not in among.experiment.methods:
+        (folder / GATES).unlink(missing_ok=True)
+    elif anew or not gates_are_whole(folder, groups):
         with threads(1):
             write_gates(folder, global_model(among.experiment, among.dataset, among.seed, folder), groups)
 

@@ -1,8 +1,9 @@
 """What is missing of a comparison, computed by worker processes."""
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import torch
 from tqdm.auto import tqdm
 
 from ..config import Experiment
+from ..data import IdentityDataset
 from ..personalizers import personalizers_for
-from .models import cached, global_model, recipes, trained
+from .models import cached, global_model, recipes, trained, weights_sha256
 from .opening import dataset_of
 from .results import Journal, key_of
 from .units import Persons, Unit, Workbench
@@ -88,6 +90,8 @@ def compute_missing(missing: Sequence[Unit], *, total: int, journal: Journal, po
             fingerprints=journal.fingerprints,
         )
         chunks += [task(indices=indices[at : at + step]) for at in range(0, len(indices), step)]
+    start = os.getpid() % len(chunks)  # so that a second process begins elsewhere
+    chunks = chunks[start:] + chunks[:start]
     at_once = max(1, pool.count // experiment.training.threads)
     with tqdm(total=len(trainings) + len(shared), desc="networks", disable=None) as bar:
         for _ in chain(
@@ -135,13 +139,44 @@ def _device() -> torch.device:
 
 def _compute_chunk(chunk: _Chunk) -> int:
     """Computes what is missing of a chunk, appends it to the journal person by person, and returns their number."""
-    experiment = chunk.experiment
-    dataset = dataset_of(experiment, chunk.seed)
-    device = _device()
-    model = global_model(experiment, dataset, chunk.seed, chunk.folder).to(device)
-    units = Persons.draw(experiment, dataset, chunk.seed, chunk.size, chunk.seen).units()
+    of_seed = _OfSeed.of(chunk)
+    bench, units = _workbench(of_seed), _units(of_seed, chunk.size, chunk.seen)
     journal = Journal(chunk.folder, chunk.fingerprints)
-    bench = Workbench(model, device)
     for index in chunk.indices:
-        journal.append(bench.rows(units[index], known=journal.rows.keys()))
+        journal.read()  # another writer may have been here
+        if rows := bench.rows(units[index], known=journal.rows.keys()):
+            journal.append(rows)
     return len(chunk.indices)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OfSeed:
+    """What chunks of a seed have in common; `text` tells the experiment, its data and weights apart from others."""
+
+    text: str
+    seed: int
+    folder: Path
+    experiment: Experiment = field(compare=False)
+
+    @staticmethod
+    def of(chunk: _Chunk) -> "_OfSeed":
+        """That of a chunk's seed."""
+        experiment = chunk.experiment
+        parts = (experiment, dataset_of(experiment, chunk.seed).sha256, weights_sha256(experiment))
+        return _OfSeed(text=repr(parts), seed=chunk.seed, folder=chunk.folder, experiment=experiment)
+
+    @property
+    def dataset(self) -> IdentityDataset:
+        """As this seed splits it."""
+        return dataset_of(self.experiment, self.seed)
+
+
+@lru_cache(maxsize=1)
+def _workbench(of: _OfSeed) -> Workbench:
+    model = global_model(of.experiment, of.dataset, of.seed, of.folder)
+    return Workbench(model.to(_device()), _device())
+
+
+@lru_cache(maxsize=8)
+def _units(of: _OfSeed, size: int, seen: bool) -> list[Unit]:
+    return Persons.draw(of.experiment, of.dataset, of.seed, size, seen).units()

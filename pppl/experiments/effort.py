@@ -1,7 +1,6 @@
 """What each method was given, and what it did with it: the fairness of a comparison in one table."""
 
 from collections.abc import Iterable
-from math import prod
 
 import pandas as pd
 
@@ -19,8 +18,8 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
     - `labels`: how many of those it was told the class of.
     - `device_steps`: training steps on the device; each sees `samples`.
     - `trained_for_all`: whether it was trained on the global training set after pruning, away from the device.
-    - `settings_tried`: how many `Experiment.tuning` lists for it, times those of what it is a step behind; 1 where it
-      lists nothing. Searches before that procedure are told by the experiment's file.
+    - `settings_tried`: how many `Experiment.tuning` lists for it and for what it is a step behind, and those of
+      `Experiment.searched`; 1 where there are none.
     """
     rows: dict[tuple[object, ...], list[tuple[int, Personalizer]]] = {}
     tried = {}
@@ -45,5 +44,6 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
 
 
 def _tried(experiment: Experiment, method: str) -> int:
-    tuned = method.partition("@")[0]  # one of several rates is tuned with the others
-    return prod(len(experiment.tried(stage)) for stage in stages(tuned))
+    parts = stages(method.partition("@")[0])  # one of several rates is tuned with the others
+    tuned = sum(len(experiment.tried(stage)) for stage in parts if stage in experiment.tuning)
+    return max(1, tuned + sum(experiment.searched.get(stage, 0) for stage in parts))

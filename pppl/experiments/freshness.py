@@ -5,7 +5,7 @@ import dataclasses
 from ..config import Experiment
 from ..data import IdentityDataset
 from ..personalizers import personalizers_for
-from .models import weights_sha256
+from .models import NETWORKS_VERSION, weights_sha256
 from .provenance import fingerprint
 
 # Raised when a change makes rows of all methods differ from what would be computed now; for one method its
@@ -22,6 +22,7 @@ def fingerprints(experiment: Experiment, dataset: IdentityDataset) -> dict[str, 
     del persons["classes"]
     shared = [
         _VERSION,
+        NETWORKS_VERSION,
         dataset.sha256,
         weights_sha256(experiment),
         persons,

@@ -25,7 +25,7 @@ from .summary import write_tables
 # Settings that rows name themselves: parts of one experiment may have different ones.
 _NAMED = ("methods", "budgets", "seeds", "persons.classes")
 # Of single methods: what their rows depend on is in their fingerprints.
-_OF_METHODS = ("settings", "tuning")
+_OF_METHODS = ("settings", "tuning", "searched")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> pd.DataFrame:
     """
     parts = [Finished.read(folder) for folder in folders]
     experiment = reduce(_joined, parts[1:], parts[0].experiment)
-    conflicts = [*_strangers(parts), *_stale(parts), *_contradictions(parts)]
+    conflicts = [*_strangers(parts), *_stale(parts), *_unlike(parts, experiment), *_contradictions(parts)]
     if conflicts:
         others = f"; and {len(conflicts) - 1} more" if len(conflicts) > 1 else ""
         raise UserError(f"{conflicts[0]}{others}: compute one of them again")
@@ -134,6 +134,16 @@ def _stale(parts: Sequence[Finished]) -> Iterator[str]:
             before = first.setdefault(method, part)
             if before.fingerprints[method] != fingerprint:
                 yield f"{before.folder} and {part.folder} have {method} by different code, settings or data"
+
+
+def _unlike(parts: Sequence[Finished], experiment: Experiment) -> Iterator[str]:
+    """Methods that a part computed by other settings than all settings together come to."""
+    together = {each.method: each.depends_on() for each in personalizers_for(experiment)}
+    for part in parts:
+        own = {each.method: each.depends_on() for each in personalizers_for(part.experiment)}
+        for method in part.fingerprints:
+            if own.get(method) != together.get(method):
+                yield f"{part.folder} has {method} by other settings than those that another part names for it"
 
 
 def _contradictions(parts: Sequence[Finished]) -> Iterator[str]:

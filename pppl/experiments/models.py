@@ -38,7 +38,7 @@ from .tracking import notice, track
 from .workers import threads
 
 # Raised when training code changes so that weights of an earlier version are no longer what it would train.
-_VERSION = "2"
+NETWORKS_VERSION = "2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,7 +238,7 @@ def save_network(path: Path, recipe: Recipe, network: nn.Module, metrics: Mappin
     """Writes weights as safetensors; the header holds shape spec, recipe, metrics and a hash of the weights."""
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
     header = {
-        "pppl": _VERSION,
+        "pppl": NETWORKS_VERSION,
         "spec": recipe.spec.to_json(),
         "ppp": json.dumps(dataclasses.asdict(recipe.ppp) if recipe.ppp else None),
         "metrics": json.dumps(dict(metrics)),
@@ -259,8 +259,8 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(f"{path} is truncated or no safetensors file") from error
-    if header.get("pppl") != _VERSION:
-        raise UserError(f"{path} is of another version ({header.get('pppl')}, not {_VERSION})")
+    if header.get("pppl") != NETWORKS_VERSION:
+        raise UserError(f"{path} is of another version ({header.get('pppl')}, not {NETWORKS_VERSION})")
     if header.pop("sha256", None) != _sha256(state, header):
         raise UserError(f"{path} is altered: it does not match its hash")
     network: nn.Module = build(ShapeSpec.from_json(header["spec"]))

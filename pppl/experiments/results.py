@@ -3,8 +3,9 @@
 import errno
 import json
 import os
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +38,33 @@ Row = dict[str, Any]
 
 
 class Journal:
-    """Finished rows, one JSON line each, in `journal.jsonl`.
+    """Finished rows, one JSON line each.
 
     A unit's rows are appended by a single write and synced, so a kill loses at most the unit in hand. A line that a
     kill cut short is left out when it is read, and computed again.
 
     **Arguments:**
 
-    - `folder`: of the results.
-    - `fingerprints`: hash of all that a row depends on besides its keys, by the value of column `by`; rows with another
-      one are stale and left out.
+    - `folder`: of the results; `file`: its name in there.
+    - `fingerprints`: hash of all that a row depends on besides its keys, by what `by` gives of the row; rows with
+      another one are stale and left out.
     - `names`: of the columns that name a row.
     """
 
     def __init__(
-        self, folder: Path, fingerprints: Mapping[str, str], *, by: str = "method", names: Sequence[str] = KEYS
+        self,
+        folder: Path,
+        fingerprints: Mapping[Any, str],
+        *,
+        by: Callable[[Row], Hashable] = itemgetter("method"),
+        names: Sequence[str] = KEYS,
+        file: str = "journal.jsonl",
     ):
-        self.path, self.names = folder / "journal.jsonl", names
+        self.path, self.names = folder / file, names
         self.fingerprints, self.by = fingerprints, by
         self.rows: dict[tuple[Any, ...], Row] = {}
         self.broken = 0
+        self._offset = self._fragments = 0  # what has been read, and the broken lines in it
         self.read()
 
     def has(self, keys: Iterable[tuple[Any, ...]]) -> bool:
@@ -65,8 +73,9 @@ class Journal:
 
     def append(self, rows: Sequence[Row]) -> None:
         """Adds the rows of one unit."""
-        marked = ({"fingerprint": self.fingerprints[row[self.by]], **row} for row in rows)
-        lines = "".join(json.dumps(row) + "\n" for row in marked)
+        marked = ({"fingerprint": self.fingerprints[self.by(row)], **row} for row in rows)
+        # It begins a line of its own, whatever another process was killed at.
+        lines = "\n" + "".join(json.dumps(row) + "\n" for row in marked)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             data = lines.encode()
@@ -83,23 +92,23 @@ class Journal:
         Raises `UserError` where the file cannot be read.
         """
         try:
-            data = self.path.read_bytes()
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                lines, _, rest = file.read().rpartition(b"\n")
         except FileNotFoundError:
             return
         except OSError as error:
             raise UserError(f"cannot read {self.path}: {error.strerror}; move it away and run again") from error
-        self.broken = 0
-        for line in data.splitlines():
+        self._offset += len(lines) + bool(lines)
+        for line in lines.split(b"\n"):
             try:
                 row = json.loads(line)
-                current = self.fingerprints.get(row[self.by])
+                current = self.fingerprints.get(self.by(row))
                 if row.pop("fingerprint") == current and current is not None:
                     self.rows[key_of(row, self.names)] = row
             except (ValueError, KeyError, AttributeError, TypeError):
-                self.broken += bool(line.strip())
-        if data and not data.endswith(b"\n"):  # so that the next append starts a line of its own
-            with self.path.open("ab") as file:
-                file.write(b"\n")
+                self._fragments += bool(line.strip())
+        self.broken = self._fragments + bool(rest.strip())
 
 
 def key_of(row: Row, names: Sequence[str] = KEYS) -> tuple[Any, ...]:

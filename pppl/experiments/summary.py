@@ -127,8 +127,8 @@ def _paired(name: str, one: pd.DataFrame, other: pd.DataFrame) -> dict[str, floa
     if not len(both):
         return {}
     both["difference"] = both["accuracy"] - both["accuracy_other"]
-    # One difference for each person and network: a speaker's words are no independent speakers.
-    each = both.assign(who=people_of(both)).groupby(["seed", "who"])["difference"]
+    # One difference for each person: neither their words nor several networks make independent people of one.
+    each = both.assign(who=people_of(both)).groupby("who")["difference"]
     return _mean(name, both, "difference") | {"wilcoxon_p": wilcoxon_p([float(np.mean(values)) for _, values in each])}
 
 

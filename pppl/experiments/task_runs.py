@@ -3,10 +3,13 @@
 import math
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +19,6 @@ from ..diff import write_delta
 from ..errors import Diverged
 from ..text.adapt import Prepared, adapt, evaluate, prepare
 from ..text.metrics import score as score_of
-from .memory import PeakMemory
 from .provenance import fingerprint
 from .results import Journal, Row
 from .tracking import notice
@@ -64,16 +66,19 @@ def compute_run(run: Run) -> None:
         notice(f"{run.method} on {run.task} diverged at a learning rate of {run.learning_rate:g}, seed {run.seed}")
         measured = _diverged(prepared)
     row = dict(zip(NAMES, run.key, strict=True)) | {"metric": prepared.task.metric} | measured
-    Journal(run.folder, {run.task: run.fingerprint}, by="task", names=NAMES).append([row])
+    journal_of(run.folder, {(run.task, run.method): run.fingerprint}).append([row])
+
+
+def journal_of(folder: Path, fingerprints: Mapping[tuple[str, str], str], **options: Any) -> Journal:
+    """Finished rows of a results folder, whose fingerprints are those of a task and a method."""
+    return Journal(folder, fingerprints, by=itemgetter("task", "method"), **{"names": NAMES, **options})
 
 
 _warm: set[tuple[str, str, str, bool]] = set()
 
 
 def _warm_up(run: Run) -> None:
-    """Trains a few steps before anything is measured, once in a process, so that no row pays for imports and compiling,
-    in seconds or in memory.
-    """
+    """Trains a few steps before anything is timed, once in a process, so that no row pays for imports and compiling."""
     experiment = run.experiment
     key = (run.method, experiment.encoder, experiment.precision, experiment.compiled)
     if key not in _warm:
@@ -86,8 +91,7 @@ def _warm_up(run: Run) -> None:
 
 def _measured(run: Run, prepared: Prepared) -> Row:
     start = time.perf_counter()
-    with PeakMemory() as memory:
-        network, adapted = adapt(run.experiment, prepared, run.method, learning_rate=run.learning_rate, seed=run.seed)
+    network, adapted = adapt(run.experiment, prepared, run.method, learning_rate=run.learning_rate, seed=run.seed)
     seconds = time.perf_counter() - start
     metric, adapter = prepared.task.metric, adapted.adapter
     validation, _ = evaluate(network, metric, prepared.validation, adapter)
@@ -101,7 +105,6 @@ def _measured(run: Run, prepared: Prepared) -> Row:
         "score": score,
         "values": adapted.values,
         "task_bytes": adapted.bytes,
-        "peak_memory_mib": memory.bytes / 2**20,
         "train_seconds": seconds,
         "predicted": _predicted(prepared, outputs),
     }
@@ -111,7 +114,7 @@ def _diverged(prepared: Prepared) -> Row:
     """No validation score, so that a search takes another; and what a network says that says always the same."""
     outputs = torch.zeros(len(prepared.test.rows), prepared.task.outputs)
     constant = score_of(prepared.task.metric, prepared.test.targets.numpy(), outputs.numpy())
-    missing = dict.fromkeys(("validation", "values", "task_bytes", "peak_memory_mib", "train_seconds"), math.nan)
+    missing = dict.fromkeys(("validation", "values", "task_bytes", "train_seconds"), math.nan)
     return missing | {"score": constant, "predicted": _predicted(prepared, outputs)}
 
 

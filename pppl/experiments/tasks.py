@@ -4,9 +4,10 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -21,9 +22,10 @@ from ..text.encoder import TextClassifier
 from ..text.methods import METHODS
 from ..text.tasks import task_names
 from .provenance import fingerprint, read_run, write_run
-from .results import Journal, write_table
+from .results import Row, key_of, write_table
 from .stream import replay
-from .task_runs import NAMES, Run, compute_run, prepared_task
+from .task_memory import MEMORY_NAMES, MemoryRun, measure_memory, memory_journal
+from .task_runs import NAMES, Run, compute_run, journal_of, prepared_task
 from .task_statistics import summarize_tasks
 from .tracking import notice, track
 from .workers import Workers
@@ -32,7 +34,8 @@ from .workers import Workers
 _VERSION = "2"
 COLUMNS = (
     *NAMES,
-    *("chosen", "metric", "validation", "score", "values", "task_bytes", "peak_memory_mib", "train_seconds"),
+    *("tried", "chosen", "metric", "validation", "score"),
+    *("values", "task_bytes", "peak_memory_mib", "train_seconds"),
 )
 
 
@@ -67,6 +70,8 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
         computed += _compute(plan.missing(plan.chosen()), workers)
         plan.read()
         computed += _compute([run for run in plan.stream() if not run.delta_path.exists()], workers)
+        _spread(measure_memory, plan.unmeasured(), workers, "memory")
+        plan.read()
         table, summary = plan.write_tables()
         plan.write_stream()
         data = {name: prepared.sha256 for name, prepared in plan.prepared.items()}
@@ -102,20 +107,27 @@ class _Plan:
         }
         network = TextClassifier(experiment.encoder, 1)
         self.encoder_sha256 = base_sha256(network.encoder)
-        fingerprints = {task: self._fingerprint(task) for task in experiment.tasks}
-        self._journal = Journal(folder, fingerprints, by="task", names=NAMES)
+        for method in experiment.methods:
+            METHODS[method].check(network.encoder, experiment.rate)
+        pairs = product(experiment.tasks, experiment.methods)
+        self._fingerprints = {(task, method): self._fingerprint(task, method) for task, method in pairs}
+        self._journal = journal_of(folder, self._fingerprints)
+        self._memory = memory_journal(folder, self._fingerprints)
 
-    def _fingerprint(self, task: str) -> str:
-        """Hash of all that a row of this task depends on besides its keys."""
+    def _fingerprint(self, task: str, method: str) -> str:
+        """Hash of all that a row of this task and method depends on besides its keys."""
         in_the_row = {"name", "tasks", "encoder", "methods", "rate", "seeds", "epochs_of"}
-        in_the_row |= {"search", "search_tasks", "beyond"}
+        in_the_row |= {"search", "search_tasks", "beyond", "diff"}
         tree = {key: value for key, value in self.experiment.to_dict().items() if key not in in_the_row}
         tree["epochs"] = self.experiment.epochs_on(task)
-        return fingerprint([_VERSION, self.prepared[task].sha256, self.encoder_sha256, tree])
+        tree["own"] = [METHODS[method].version, *(getattr(self.experiment.diff, key) for key in METHODS[method].reads)]
+        data = [self.prepared[task].sha256, self.prepared[task].tokens_sha256]
+        return fingerprint([_VERSION, data, self.encoder_sha256, tree])
 
     def read(self) -> None:
         """Takes in what workers have finished."""
         self._journal.read()
+        self._memory.read()
 
     def missing(self, runs: Iterable[Run]) -> list[Run]:
         """Those without a row."""
@@ -123,7 +135,15 @@ class _Plan:
 
     def whole(self) -> bool:
         """Whether nothing is left to run."""
-        return not self.missing(self.search()) and not self.missing(self.chosen())
+        return not self.missing(self.search()) and not self.missing(self.chosen()) and not self.unmeasured()
+
+    def unmeasured(self) -> list[MemoryRun]:
+        """Tasks and methods whose memory is not measured yet."""
+        runs = [
+            MemoryRun(experiment=self.experiment, task=task, method=method, folder=self.folder, fingerprint=fingerprint)
+            for (task, method), fingerprint in self._fingerprints.items()
+        ]
+        return [run for run in runs if not self._memory.has([run.key])]
 
     def search(self) -> list[Run]:
         """Every learning rate with the first seed, as far as is known by now."""
@@ -191,19 +211,25 @@ class _Plan:
             learning_rate=float(f"{METHODS[method].learning_rate * factor:.6g}"),
             seed=seed,
             folder=self.folder,
-            fingerprint=self._journal.fingerprints[task],
+            fingerprint=self._fingerprints[task, method],
         )
 
     def write_tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Writes `table.csv` and `summary.csv` and returns them."""
         chosen = [run.key for run in self.chosen()]
         keys = dict.fromkeys([*(run.key for run in self.search()), *chosen])
-        rows = [self._journal.rows[key] | {"chosen": key in chosen} for key in keys]
+        rows = [self._row(key) | {"chosen": key in chosen} for key in keys]
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         summary = summarize_tasks([row for row in rows if row["chosen"]], self.prepared)
         write_table(self.folder / "table.csv", table)
         write_table(self.folder / "summary.csv", summary)
         return table, summary
+
+    def _row(self, key: tuple[Any, ...]) -> Row:
+        """With what was measured apart; `tried` counts the learning rates of the method's search."""
+        row = self._journal.rows[key]
+        memory = self._memory.rows[key_of(row, MEMORY_NAMES)]
+        return row | memory | {"tried": len(self._factors(row["task"], row["method"]))}
 
     def stream(self) -> list[Run]:
         """Those whose deltas `stream.csv` needs: of diff pruning, where it takes part and has not diverged."""
@@ -221,9 +247,12 @@ class _Plan:
 
 
 def _compute(runs: Sequence[Run], workers: int) -> int:
-    if not runs:
-        return 0
-    with Workers(min(workers, len(runs))) as pool:
-        for _ in tqdm(pool.spread(compute_run, runs), total=len(runs), desc="runs", unit="run", disable=None):
-            pass
+    _spread(compute_run, runs, workers, "runs")
     return len(runs)
+
+
+def _spread(function: Callable[[Any], None], tasks: Sequence[Any], workers: int, name: str) -> None:
+    if tasks:
+        with Workers(min(workers, len(tasks))) as pool:
+            for _ in tqdm(pool.spread(function, tasks), total=len(tasks), desc=name, disable=None):
+                pass

@@ -31,7 +31,8 @@ def tune(experiment: Experiment, out: str | Path, *, workers: int = 1) -> pd.Dat
 
     Every trial is a comparison of one method on the persons' validation samples, with a seed of its own. Chosen is the
     highest mean accuracy over persons and budgets, with the own samples; of equals the first. `settings` that a method
-    has already, or inherits, hold. What an earlier call finished is not computed again.
+    has already, or inherits, hold; what is chosen for a method holds for the steps behind it, which come later. What an
+    earlier call finished is not computed again.
 
     **Returns:** `tuned.csv`: method, its settings as JSON, n, people, accuracy with its 95 % interval, and `chosen`.
 
@@ -49,33 +50,44 @@ def tune(experiment: Experiment, out: str | Path, *, workers: int = 1) -> pd.Dat
             f"{experiment.data.name} is split by seed, so that what is tuned with one seed is tested with another: "
             "tune on a data set with a split of its own"
         )
-    # Every trial is read before the first is run: a misspelt key costs no time.
-    trials = [
-        (method, each, _trial(experiment, method, each)) for method in methods for each in experiment.tried(method)
-    ]
+    methods.sort(key=lambda method: method.count("+"))
+    trials = [(method, each) for method in methods for each in experiment.tried(method)]
+    for method, each in trials:
+        _trial(experiment, method, each)  # all are read before the first is run: a misspelt key costs no time
     folder, rows = output_folder(out), []
-    with Workers(workers) as pool:
-        for method, settings, trial in tqdm(trials, desc="trials", disable=None):
-            plan = Plan.of(trial, folder / "tuning" / f"{method}-{fingerprint(settings)[:8]}")
-            rows.append({"method": method, "settings": json.dumps(settings)} | _accuracy(plan.computed(pool), method))
+    with Workers(workers) as pool, tqdm(total=len(trials), desc="trials", disable=None) as bar:
+        for method in methods:
+            of_method = []
+            for each in experiment.tried(method):
+                trial = _trial(experiment, method, each)
+                plan = Plan.of(trial, folder / "tuning" / f"{method}-{fingerprint(each)[:8]}")
+                row = {"method": method, "settings": json.dumps(each)} | _accuracy(plan.computed(pool), method)
+                of_method.append(row)
+                bar.update()
+            best = max(of_method, key=lambda row: row["accuracy"])
+            rows += [row | {"chosen": row is best} for row in of_method]
+            experiment = _with(experiment, method, json.loads(best["settings"]))
     table = pd.DataFrame(rows)
-    best = table.groupby("method", sort=False)["accuracy"].idxmax()
-    table["chosen"] = table.index.isin(best.tolist())
     write_table(folder / "tuned.csv", table)
     return table
 
 
+def _with(experiment: Experiment, method: str, settings: Mapping[str, Any]) -> Experiment:
+    """With settings of a method's own; what the networks depend on, too, is set for all."""
+    own = {key: value for key, value in settings.items() if key.split(".")[0] != _NETWORKS}
+    shared = {key: value for key, value in settings.items() if key not in own}
+    chosen = experiment.settings | {method: experiment.settings.get(method, {}) | own}
+    return experiment.replace(**shared, settings=chosen)
+
+
 def _trial(experiment: Experiment, method: str, settings: Mapping[str, Any]) -> Experiment:
-    """One method alone on validation persons; what the networks depend on, too, is set for all."""
+    """One method alone on validation persons."""
     for key in settings:
         if key.split(".")[0] not in (*OWN_SECTIONS, _NETWORKS):
             sections = ", ".join((*OWN_SECTIONS, _NETWORKS))
             raise UserError(f"tuning of method {method} holds {key}: what can be tuned is in {sections}")
-    own = {key: value for key, value in settings.items() if key.split(".")[0] != _NETWORKS}
-    shared = {key: value for key, value in settings.items() if key not in own}
-    chosen = experiment.settings | {method: experiment.settings.get(method, {}) | own}
-    changes = {"persons.query": "validation", "seeds": [_SEED], "methods": [method], "settings": chosen, "tuning": {}}
-    trial = experiment.replace(**changes, **shared)
+    alone = {"persons.query": "validation", "seeds": [_SEED], "methods": [method], "tuning": {}, "searched": {}}
+    trial = _with(experiment, method, settings).replace(**alone)
     personalizers_for(trial)
     return trial
 

@@ -111,7 +111,7 @@ class Unit:
 
 
 class Workbench:
-    """Computes units of one group of persons; what is the same for all of them is made once.
+    """Computes units of one seed; what is the same for many persons is made once.
 
     **Arguments:**
 
@@ -120,8 +120,8 @@ class Workbench:
 
     def __init__(self, model: GlobalModel, device: torch.device):
         self.model, self.device = model, device
-        self._shared: dict[tuple[int, float], PersonalModel] = {}
-        self._moved: dict[int, tuple[Support, Support]] = {}
+        self._shared: dict[tuple[object, ...], PersonalModel] = {}
+        self._moved: dict[int, Support] = {}  # of the unit in hand
 
     def rows(self, unit: Unit, known: Collection[tuple[object, ...]] = ()) -> list[Row]:
         """The unit's rows, but for those whose keys are `known`."""
@@ -148,11 +148,15 @@ class Workbench:
                     "personalize_seconds": round(personal.seconds, 6),
                 }
             )
+        for support in self._moved.values():
+            support.once.clear()  # what methods made of a person's samples is as large as networks
+        self._moved.clear()
         return rows
 
     def _personal(self, personalizer: Personalizer, unit: Unit, budget: float) -> PersonalModel:
         shared = personalizer.support_from in ("none", "population")
-        key = (id(personalizer), budget)
+        group = (unit.among.size, unit.among.seen) if personalizer.support_from == "population" else ()
+        key = (personalizer.method, personalizer.control, budget, *group)
         if shared and key in self._shared:
             return self._shared[key]
         support = self._on_device(unit.among.support(personalizer, unit.index))
@@ -164,8 +168,8 @@ class Workbench:
     def _on_device(self, support: Support) -> Support:
         """Moved once, so that what is kept of its samples serves all methods."""
         if id(support) not in self._moved:
-            self._moved[id(support)] = support, support.to(self.device)
-        return self._moved[id(support)][1]
+            self._moved[id(support)] = support.to(self.device)
+        return self._moved[id(support)]
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-from .style import LOOKS, draw_series, look, rank
+from .style import draw_series, look, rank
 
 # In the table only, as are further rates of diff pruning: controls of the ablation without prototype loss, and the
 # lesser form of diff pruning.
@@ -16,8 +16,6 @@ _LEFT_OUT = {("gated", "population"), ("gated", "other"), ("gated", "random"), (
 
 # Where there is room for one budget, it is the nearest to this.
 _SHOWN_BUDGET = 0.1
-# Where there are more series than this, those without a look of their own are in the table only.
-_MOST_SERIES = 15
 
 
 def shown_budget(frame: pd.DataFrame) -> float:
@@ -30,8 +28,6 @@ def shown_series(frame: pd.DataFrame) -> list[tuple[str, str]]:
     """Methods and controls that figures show, in the order of legends."""
     pairs = {(method, control) for method, control in zip(frame["method"], frame["control"], strict=True)}
     shown = {pair for pair in pairs - _LEFT_OUT if "@" not in pair[0]}
-    if len(shown) > _MOST_SERIES:
-        shown &= LOOKS.keys()
     return sorted(shown, key=lambda pair: rank(*pair))
 
 

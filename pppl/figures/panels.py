@@ -9,11 +9,12 @@ from matplotlib.figure import Figure, SubFigure
 
 from .accuracy_vs_bytes import accuracy_vs_bytes
 from .accuracy_vs_macs import accuracy_vs_macs, shown_budget, shown_series
+from .families import families
 from .gates import gates
 from .iso_macs import iso_legend, iso_macs
 from .personal_gain import personal_gain
 from .retraining import retraining
-from .style import TEXT_WIDTH
+from .style import LOOKS, TEXT_WIDTH
 from .tasks import storage, task_scores
 
 
@@ -63,12 +64,12 @@ def _label(figure: Figure | SubFigure, axes: list[list[Axes]], label: str, **leg
 
 
 def accuracy_figure(summary: pd.DataFrame) -> Figure:
-    """Accuracy against MACs; of many series, those that train a network after it was pruned stand below the others."""
-    panels, families = _panels(summary), _families(summary)
-    height = (3.1 if len(panels) <= 3 else 5.4) * len(families)
-    figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
-    parts = figure.subfigures(len(families), 1, squeeze=False)[:, 0]
-    for part, (family, series) in zip(parts, families.items(), strict=True):
+    """Accuracy against MACs; of many series, each family of methods has a row of its own."""
+    panels, rows_of = _panels(summary), families(summary)
+    height = (3.1 if len(panels) <= 3 else 5.4) - 0.5 * (len(rows_of) > 2)
+    figure = Figure(figsize=(TEXT_WIDTH, height * len(rows_of)), layout="constrained")
+    parts = figure.subfigures(len(rows_of), 1, squeeze=False)[:, 0]
+    for part, (family, series) in zip(parts, rows_of.items(), strict=True):
         axes = _axes(part, len(panels))
         for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
             there = set(zip(rows["method"], rows["control"], strict=True))
@@ -80,24 +81,6 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
         if family:
             part.suptitle(family, fontsize=9, fontweight="bold")
     return figure
-
-
-# More series than this in one panel hide each other.
-_MOST_IN_A_PANEL = 13
-_IN_BOTH = {("full", ""), ("ppp", "own")}
-
-
-def _families(summary: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
-    """The series of each row of panels, by its title."""
-    series = shown_series(summary)
-    if len(series) <= _MOST_IN_A_PANEL:
-        return {"": series}
-    rows = summary[summary["retrain_samples"] > 0]
-    trained = set(zip(rows["method"], rows["control"], strict=True))
-    return {
-        "nothing is trained after pruning": [each for each in series if each not in trained],
-        "trained after pruning, on the person or for all": [each for each in series if each in trained | _IN_BOTH],
-    }
 
 
 def bytes_figure(summary: pd.DataFrame) -> Figure:
@@ -142,12 +125,20 @@ def retraining_figure(summary: pd.DataFrame) -> Figure:
     panels = _panels(summary.loc[(summary["budget"] == budget) | (least == 1)])
     figure, axes = _grid(len(panels), 3.1, 5.4)
     for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
-        retraining(rows, shown_series(rows), ax)
+        retraining(rows, _told_with_training(rows), ax)
         ax.set_title(name)
     _label(figure, axes, "accuracy on the person's queries", ncols=4, columnspacing=1.2)
     if budget < 1:
         figure.suptitle(f"at a budget of {budget * 100:g} %, or unpruned", fontsize=8)
     return figure
+
+
+def _told_with_training(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """What trains a network, and of what does not the methods that have a look of their own."""
+    trained = {
+        (str(row["method"]), str(row["control"])) for row in rows.to_dict("records") if row["retrain_samples"] > 0
+    }
+    return [key for key in shown_series(rows) if key in trained or key in LOOKS]
 
 
 def gates_figure(frame: pd.DataFrame) -> Figure:

@@ -56,7 +56,7 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("l1_local+retrain+quant", ""): Look("L1 + retraining, quantized", "#117733", "d", ":"),
     ("ocap", ""): Look("OCAP", "#E69F00", "v", "-"),
     ("taylor_support", ""): Look("Taylor on the person", "#661100", "<", "-."),
-    ("taylor_local", ""): Look("Taylor", "#AA4499", "H", ":"),
+    ("taylor_local", ""): Look("Taylor, per layer", "#AA4499", "H", ":"),
     ("l1", ""): Look("L1", "#CC79A7", "P", "-"),
     ("basis", ""): Look("basis pruning", "#777777", "1", "--"),
 }
@@ -73,15 +73,42 @@ TASK_LOOKS: dict[str, tuple[str, str]] = {
     "bias_norm": ("biases and norms", "#999933"),
     "last_layer": ("last layer", "#7f7f7f"),
 }
+# Of static pruning: label, colour and marker of a criterion, label and dash of how layers are compared; then steps.
+_CRITERIA = {
+    "l1": ("L1", "#CC79A7", "P"),
+    "l2": ("L2", "#882255", "h"),
+    "bn_scale": ("BN scale", "#44AA99", "s"),
+    "fpgm": ("FPGM", "#117733", "^"),
+    "lamp": ("LAMP", "#999933", "v"),
+    "taylor": ("Taylor", "#AA4499", "H"),
+    "hessian": ("Hessian", "#332288", "D"),
+    "random": ("random channels", "#777777", "x"),
+    "taylor_support": ("Taylor on the person", "#661100", "<"),
+    "hessian_support": ("Hessian on the person", "#0072B2", ">"),
+}
+_SCOPES = {"": ("", "-"), "_local": (", per layer", "--"), "_isomorphic": (", isomorphic", ":")}
+_STEPS = {
+    "finetune": " + fine-tuning",
+    "retrain": " + retraining",
+    "diff": " + diff pruning",
+    "bn": ", recalibrated",
+    "quant": ", quantized",
+}
 _SPARE = ("#882255", "#44AA99", "#AA4499", "#117733", "#661100")
 
 
 def look(method: str, control: str) -> Look:
-    """The look of a series; a method that has none yet gets a spare colour, always the same for its name."""
+    """The look of a series: its own, or that of its criterion; any other gets a spare colour, always the same."""
     if (method, control) in LOOKS:
         return LOOKS[method, control]
-    label = f"{method}, {control}" if control else method
-    return Look(label, _SPARE[sum(map(ord, label)) % len(_SPARE)], "*", "-")
+    first, *steps = method.split("+")
+    after = "".join(_STEPS.get(step, f" + {step}") for step in steps)
+    scope = next((end for end in _SCOPES if end and first.endswith(end)), "")
+    if first.removesuffix(scope) in _CRITERIA:
+        (label, colour, marker), (how, dash) = _CRITERIA[first.removesuffix(scope)], _SCOPES[scope]
+        return Look(f"{label}{how}{after}", colour, marker, dash)
+    label = LOOKS[first, control].label if (first, control) in LOOKS else f"{first}, {control}" if control else first
+    return Look(label + after, _SPARE[sum(map(ord, method + control)) % len(_SPARE)], "*", "-")
 
 
 def draw_series(rows: pd.DataFrame, x: np.ndarray, style: Look, ax: Axes) -> None:

@@ -271,7 +271,7 @@ def personalizers_for(experiment: Experiment) -> list[Personalizer]:
 
     Raises `UserError` for an unknown method, or settings that a method cannot have for its own.
     """
-    for method in {*experiment.settings, *experiment.tuning}.difference(experiment.methods):
+    for method in {*experiment.settings, *experiment.tuning, *experiment.searched}.difference(experiment.methods):
         _made(method, experiment)  # a misspelt one is found
     return [each for method in experiment.methods for each in _made(method, experiment)]
 

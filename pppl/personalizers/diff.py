@@ -18,6 +18,7 @@ class DiffPruned(After):
     """Whatever `first` gives, with a difference that is learnt on the person's own labelled support set."""
 
     reads_labels = True
+    version = 2
 
     def __init__(self, method: str, first: Personalizer, *, rate: float, structured: bool = True):
         super().__init__(method, first)
@@ -34,12 +35,17 @@ class DiffPruned(After):
 
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
         first = self.first._make(model, support, budget)
+        # Any other network is a person's own anyway: it is made anew for every rate, and the difference merged into it.
+        shared = first.module is model.full
         tuned, delta, samples = learn_delta(
-            first.module, support, self.experiment.diff, rate=self.rate, structured=self.structured
+            first.module,
+            support,
+            self.experiment.diff,
+            rate=self.rate,
+            structured=self.structured,
+            once=support.once if shared else None,
         )
-        # Any other network is a person's own anyway: the difference is merged into it.
-        sent = delta if first.module is model.full else None
-        return first.changed(tuned, samples=samples, delta=sent)
+        return first.changed(tuned, samples=samples, delta=delta if shared else None)
 
 
 def _of_every_rate(method: str, first: Personalizer, *, structured: bool = True) -> list[Personalizer]:

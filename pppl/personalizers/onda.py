@@ -31,6 +31,8 @@ from .static import CRITERIA
 class OnDA(Personalizer):
     """Prunes and fine-tunes on pseudo-labels; the person's labels are never read."""
 
+    version = 2
+
     def __init__(self, method: str, experiment: Experiment, criterion: Literal["hap", "l1"], *, tune_first: bool):
         super().__init__(method, experiment)
         self.criterion, self.tune_first = criterion, tune_first
@@ -49,8 +51,11 @@ class OnDA(Personalizer):
         config, seen = self.experiment.finetune, 0
         support, network = self._labelled(model, support), model.full
         if self.tune_first:
-            network, seen = support.once((self, "tuned", model.full), lambda: self._tuned(model.full, support))
-        scores = support.once((self, "scores", model.full), lambda: self._score(network, support))
+            key = ("tuned", self.experiment.onda.labels, config.steps, config.learning_rate, model.full)
+            network, seen = support.once(key, lambda: self._tuned(model.full, support))
+        scores = support.once(("scores", self.criterion, network), lambda: self._score(network, support))
+        if self.experiment.onda.scope == "local":
+            scores = uniform(scores)
         masks = self._within(budget, scores, model.cost)
         pruned = slice_network(network, masks)
         tuned, samples = finetune(pruned, support, steps=config.pruned_steps, learning_rate=config.pruned_learning_rate)
@@ -66,8 +71,7 @@ class OnDA(Personalizer):
         return cast(Backbone, tuned), seen
 
     def _score(self, network: Backbone, support: Support) -> list[Tensor]:
-        scores = CRITERIA["l1"].score(network, support) if self.criterion == "l1" else hap_scores(network, support.x)
-        return uniform(scores) if self.experiment.onda.scope == "local" else scores
+        return CRITERIA["l1"].score(network, support) if self.criterion == "l1" else hap_scores(network, support.x)
 
 
 def hap_scores(network: Backbone, x: Tensor) -> list[Tensor]:

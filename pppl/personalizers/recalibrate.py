@@ -1,12 +1,13 @@
 """The step `+bn`: batch statistics of the support set in place of the training data's; no label is read."""
 
 import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 
 from ..data import Support
+from ..diff import base_sha256, batch_statistics
 from ..errors import UserError
 from .base import After, GlobalModel, Made, Personalizer, register_step
 
@@ -18,6 +19,8 @@ class Recalibrated(After):
     EagleEye, ECCV 2020); a person's samples differ from everybody's, too (Li et al., AdaBN, 2016). Raises `UserError`
     for a support set of one sample, which has no variance.
     """
+
+    version = 2
 
     def depends_on(self) -> dict[str, Any]:
         """What is recalibrated, and how far."""
@@ -37,7 +40,12 @@ class Recalibrated(After):
             module(support.x)
         for layer, momentum in zip(normalizing, momenta, strict=True):
             layer.momentum = momentum
-        return first.changed(module.eval())
+        if first.delta is None:
+            return first.changed(module.eval(), size=first.size)  # which has the statistics in it
+        statistics = {name: module.get_buffer(name) for name in batch_statistics(module)}
+        own = base_sha256(model.full, own=statistics)
+        delta = replace(first.delta, state={**first.delta.state, **statistics}, base_sha256=own)
+        return first.changed(module.eval(), delta=delta)
 
 
 @register_step("bn")

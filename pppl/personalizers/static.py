@@ -2,11 +2,11 @@
 
 | criterion | score of a channel | source |
 |---|---|---|
-| `l1`, `l2` | norm of its filter | Li et al., ICLR 2017; He et al., IJCAI 2018 |
+| `l1`, `l2` | sum of its filter's absolute or squared values | Li et al., ICLR 2017; He et al., IJCAI 2018 |
 | `bn_scale` | scale of its batch normalization | network slimming: Liu et al., ICCV 2017 |
 | `fpgm` | distance of its filter to the others of the layer | He et al., CVPR 2019, equation 6 |
 | `lamp` | share among those of its layer that are not less | Lee et al., ICLR 2021, equation 2 |
-| `taylor` | sum of abs(weight * gradient) | Molchanov et al., CVPR 2019, equation 8 |
+| `taylor` | sum of abs(weight * gradient), Torch-Pruning's form | after Molchanov et al., CVPR 2019 |
 | `hessian` | sum of weight^2 * diagonal of the Hessian | LeCun et al., NeurIPS 1989, equation 5 |
 | `random` | by lot | |
 

@@ -38,7 +38,9 @@ def importance_scores(backbone: Backbone, importance: Importance) -> list[Tensor
 
 
 def _coupled(backbone: Backbone, group: ChannelGroup) -> Group:
-    """The same layers as Torch-Pruning's group, in its order: convolution, batch normalization, readers."""
+    """The layers of Torch-Pruning's group, in its order: convolution, batch normalization, readers; a depthwise
+    convolution in between, which has no weights across channels, is left out.
+    """
     producer = backbone.get_submodule(group.producer)
     followers = [backbone.get_submodule(path) for path in group.followers]
     consumers = [backbone.get_submodule(path) for path in group.consumers]

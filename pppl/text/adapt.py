@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from ..errors import UserError
 from ..training.adapters import Adapter
 from ..training.task import outputs, train_task
 from .encoder import TextClassifier, Tokens
-from .methods import METHODS, Adapted, Setting
+from .methods import METHODS
 from .metrics import score
+from .setting import Adapted, Setting
 from .tasks import Examples, TextTask, load_task
 
 # Training examples whose gradients, each its own, choose a mask; Sung et al. (2021) find that a hundred or so suffice.
@@ -32,7 +34,7 @@ class Prepared:
     """A task as one encoder reads it.
 
     - `name`: as experiments name it.
-    - `sha256`: of its texts and targets.
+    - `sha256`: of its texts and targets; `tokens_sha256`: of what the encoder's tokenizer makes of the texts.
     """
 
     name: str
@@ -41,15 +43,21 @@ class Prepared:
     validation: Tokens
     test: Tokens
     sha256: str
+    tokens_sha256: str
 
 
 def prepare(encoder: str, name: str, examples: int = 0) -> Prepared:
     """A task's tokens; at most `examples` of each split, 0 for all."""
     task = load_task(name)
     parts = {part: _at_most(getattr(task, part), examples) for part in ("train", "validation", "test")}
-    content = json.dumps([[part.texts, part.targets.tolist()] for part in parts.values()])
-    sha256 = hashlib.sha256(content.encode()).hexdigest()
-    return Prepared(name=name, task=task, sha256=sha256, **{key: Tokens(encoder, part) for key, part in parts.items()})
+    tokens = {key: Tokens(encoder, part) for key, part in parts.items()}
+    content = _sha256([[part.texts, part.targets.tolist()] for part in parts.values()])
+    of_tokens = _sha256([part.rows for part in tokens.values()])
+    return Prepared(name=name, task=task, sha256=content, tokens_sha256=of_tokens, **tokens)
+
+
+def _sha256(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _at_most(examples: Examples, count: int) -> Examples:
@@ -86,12 +94,21 @@ def adapt(
         head_rate=experiment.head_rate,
         rate=experiment.rate,
         seed=seed,
+        diff=experiment.diff,
         compiled=experiment.compiled,
         steps=epochs * batches,
+        metadata=_metadata(experiment, prepared),
         train=trainer.train,
         each_gradient=trainer.each_gradient,
     )
     return network, METHODS[method].adapt(network, setting)
+
+
+def _metadata(experiment: TaskExperiment, prepared: Prepared) -> dict[str, str]:
+    """What a file of a task needs besides weights: to say what a network's outputs mean."""
+    task = prepared.task
+    told = {"task": prepared.name, "encoder": experiment.encoder, "metric": task.metric}
+    return told | {"labels": json.dumps(task.labels)}
 
 
 def evaluate(network: nn.Module, metric: str, tokens: Tokens, adapter: Adapter | None = None) -> tuple[float, Tensor]:

@@ -1,8 +1,10 @@
 """Any Hugging Face encoder with a head, and batches of its tokens."""
 
+import copy
 import importlib.util
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,15 @@ def _pretrained(kind: str, name: str, **options: Any) -> Any:
         ) from error
 
 
+def _encoder(name: str) -> nn.Module:
+    """In single precision, whatever its file holds."""
+    options = {"use_safetensors": True, "dtype": torch.float32}
+    if torch.cuda.is_available():  # in training, dropout makes fused attention the slower one on a CPU
+        with suppress(UserError):  # some encoders have none
+            return _pretrained("AutoModel", name, attn_implementation="sdpa", **options)
+    return _pretrained("AutoModel", name, attn_implementation="eager", **options)
+
+
 class TextClassifier(nn.Module):
     """An encoder, the mean of its last hidden states over the tokens, and a linear head (`head`).
 
@@ -59,9 +70,7 @@ class TextClassifier(nn.Module):
 
     def __init__(self, name: str, outputs: int):
         super().__init__()
-        # In training, dropout makes fused attention the slower one on a CPU.
-        attention = "sdpa" if torch.cuda.is_available() else "eager"
-        self.encoder: nn.Module = _pretrained("AutoModel", name, use_safetensors=True, attn_implementation=attention)
+        self.encoder: nn.Module = _encoder(name)
         if getattr(self.encoder, "pooler", None) is not None:
             self.encoder.pooler = None  # type: ignore[assignment] (some encoders have it; it has no part in the mean)
         config: Any = self.encoder.config
@@ -87,6 +96,13 @@ class Tokens:
         self.targets = examples.targets
         self.lengths = np.array([len(row["input_ids"]) for row in self.rows])
         self.by_length = np.argsort(self.lengths, kind="stable")
+
+    def longest(self, count: int) -> "Tokens":
+        """So many of the texts."""
+        some, rows = copy.copy(self), self.by_length[::-1][:count].tolist()
+        some.rows, some.targets, some.lengths = [self.rows[row] for row in rows], self.targets[rows], self.lengths[rows]
+        some.by_length = np.argsort(some.lengths, kind="stable")
+        return some
 
     def batches(self, size: int, seed: int | None = None) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         """Tokens and targets, batches of similar length, in random order, or `by_length` without `seed`."""

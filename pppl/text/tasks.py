@@ -104,7 +104,7 @@ def load_task(name: str) -> TextTask:
 def _glue(name: str, folder: Path) -> TextTask:
     source = _GLUE[name]
     train, test = (_tsv(folder / f"{part}.tsv", source) for part in ("train", "dev"))
-    return _with_validation(f"glue/{name}", source.metric, source.labels, train, test)
+    return _with_validation(Path("glue") / name, source.metric, source.labels, train, test)
 
 
 def _tsv(path: Path, source: _Glue) -> Examples:
@@ -151,19 +151,19 @@ def _labelled(rows: Sequence[tuple[str, str]], labels: Sequence[str]) -> Example
 
 
 def _from_csv(path: Path) -> TextTask:
-    rows = _rows(path)
-    columns = set(rows[0]) if rows else set()
+    rows, columns = _rows(path)
     for column in ("text", "label"):
         if column not in columns:
-            raise UserError(f"{path} has no column {column!r}: its columns are {', '.join(sorted(map(str, columns)))}")
+            named = ", ".join(sorted(columns)) or "missing: the first line names them"
+            raise UserError(f"{path} has no column {column!r}: its columns are {named}")
     labels = tuple(sorted({row["label"] for row in rows}))
     if len(labels) < 2:
         raise UserError(f"{path} has {len(labels)} labels: a task needs 2 at least")
     texts = [tuple(row[key] for key in ("text", "text2") if key in columns) for row in rows]
     every = Examples(texts=texts, targets=torch.tensor([labels.index(row["label"]) for row in rows]))
     if "split" not in columns:
-        rest, test = _apart(every, seed=1)
-        return _with_validation(path.stem, "accuracy", labels, rest, test)
+        rest, test = _apart(every, str(path), seed=1)
+        return _with_validation(path, "accuracy", labels, rest, test)
     parts = {part: every.rows(i for i, row in enumerate(rows) if row["split"] == part) for part in _SPLITS}
     for row in rows:
         if row["split"] not in _SPLITS:
@@ -172,11 +172,12 @@ def _from_csv(path: Path) -> TextTask:
         if not parts[part]:
             raise UserError(f"{path} has no rows whose split is {part}: give some, or leave the column out")
     if not parts["validation"]:
-        return _with_validation(path.stem, "accuracy", labels, parts["train"], parts["test"])
+        return _with_validation(path, "accuracy", labels, parts["train"], parts["test"])
     return TextTask(name=path.stem, metric="accuracy", labels=labels, **parts)
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path) -> tuple[list[dict[str, str]], set[str]]:
+    """The rows of a CSV file and the names of its columns."""
     reader = csv.DictReader(io.StringIO(_text(path, "a file of yours", newline=""), newline=""))
     rows: list[dict[str, str]] = []
     try:
@@ -189,18 +190,19 @@ def _rows(path: Path) -> list[dict[str, str]]:
             rows.append(row)
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num + 1}: {error}") from error
-    return rows
+    return rows, set(reader.fieldnames or ())
 
 
-def _with_validation(name: str, metric: str, labels: tuple[str, ...], train: Examples, test: Examples) -> TextTask:
-    rest, validation = _apart(train, seed=0)
+def _with_validation(path: Path, metric: str, labels: tuple[str, ...], train: Examples, test: Examples) -> TextTask:
+    rest, validation = _apart(train, str(path), seed=0)
+    name = path.stem if path.suffix == ".csv" else path.as_posix()
     return TextTask(name=name, metric=metric, labels=labels, train=rest, validation=validation, test=test)
 
 
-def _apart(examples: Examples, *, seed: int) -> tuple[Examples, Examples]:
+def _apart(examples: Examples, origin: str, *, seed: int) -> tuple[Examples, Examples]:
     """Most of the examples and a random part that is held back."""
     if len(examples) < 2:
-        raise UserError(f"{len(examples)} examples are too few to hold some back: give at least 2")
+        raise UserError(f"{origin}: {len(examples)} examples are too few to hold some back: give at least 2")
     count = min(max(1, round(_HELD_BACK * len(examples))), _MOST_HELD_BACK)
     order = np.random.default_rng(seed).permutation(len(examples)).tolist()
     return examples.rows(sorted(order[count:])), examples.rows(sorted(order[:count]))

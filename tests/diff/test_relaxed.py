@@ -3,6 +3,7 @@
 import copy
 import math
 import shutil
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -23,15 +24,16 @@ PENALTY, RATE, GATE_RATE = 1e-3, 1e-2, 0.1
 class Reference:
     """Diff pruning with a tensor of w and of log_alpha for each parameter."""
 
-    def __init__(self, module: nn.Module, names: tuple[str, ...], structured: bool):
-        self.module, self.structured = module, structured
+    def __init__(self, module: nn.Module, names: tuple[str, ...], structured: bool, groups: str):
+        self.module, self.structured, self.product = module, structured, groups == "product"
         self.base = {name: module.get_parameter(name).detach().clone() for name in names}
         self.w = {name: torch.zeros_like(base).requires_grad_() for name, base in self.base.items()}
         self.alpha = {name: torch.full_like(base, 5.0).requires_grad_() for name, base in self.base.items()}
         self.group = {name: torch.full((), 5.0, dtype=torch.float64).requires_grad_() for name in names}
         gates = [*self.alpha.values(), *(self.group.values() if structured else ())]
         self.groups = [*self.w.values()], gates
-        self.optimizer = torch.optim.Adam([{"params": self.groups[0], "lr": RATE}, {"params": gates, "lr": GATE_RATE}])
+        of_gates = {"params": gates, "lr": GATE_RATE, "eps": 1e-15}
+        self.optimizer = torch.optim.Adam([{"params": self.groups[0], "lr": RATE}, of_gates])
 
     def loss(self, x: Tensor, y: Tensor, u: dict[str, Tensor], group_u: Tensor) -> Tensor:
         weights, penalty = {}, torch.zeros((), dtype=torch.float64)
@@ -39,7 +41,9 @@ class Reference:
             z, opened = gate(self.alpha[name], u[name]), open_probability(self.alpha[name])
             if self.structured:
                 z = z * gate(self.group[name], group_u[index])
-                opened = opened * open_probability(self.group[name])
+                of_group = open_probability(self.group[name])
+                penalty = penalty if self.product else penalty + of_group
+                opened = opened * of_group if self.product else opened
             weights[name] = base + z * self.w[name]
             penalty = penalty + opened.sum()
         return F.cross_entropy(torch.func.functional_call(self.module, weights, (x,)), y) + PENALTY * penalty
@@ -64,12 +68,13 @@ def per_parameter(relaxed: RelaxedDiff, values: Tensor) -> dict[str, Tensor]:
     return dict(flat.views([values[flat.rows(part)] for part in range(len(flat.parts))]))
 
 
-@pytest.mark.parametrize("structured", [True, False])
-def test_steps_are_those_of_a_reference_tensor_by_tensor(structured: bool):
+@pytest.mark.parametrize(("structured", "groups"), [(True, "product"), (True, "sum"), (False, "sum")])
+def test_steps_are_those_of_a_reference_tensor_by_tensor(structured: bool, groups: Literal["product", "sum"]):
     module, x, y = make()
     names = roles(module, dense=["head.*"]).diff
-    reference = Reference(copy.deepcopy(module), names, structured)
-    relaxed = RelaxedDiff(Flat(module, names), structured=structured, penalty=PENALTY, clip=1.0, seed=3)
+    reference = Reference(copy.deepcopy(module), names, structured, groups)
+    options: dict[str, Any] = {"structured": structured, "groups": groups, "penalty": PENALTY}
+    relaxed = RelaxedDiff(Flat(module, names), clip=1.0, seed=3, **options)
     for _ in range(8):
         relaxed.sample()
         arguments = (x, y, noise_of(relaxed), relaxed._group_noise)
@@ -109,6 +114,33 @@ def test_gradients_are_finite_differences():
     sums = passes.norms(w, log_alpha, gradient, group, group_open, penalty, 7, key)
     expected = torch.stack([of_w.square(), of_alpha.square(), along, probability], 2).sum(1)
     torch.testing.assert_close(sums, expected)
+
+
+@pytest.mark.parametrize("structured", [True, False])
+def test_what_nothing_holds_open_closes(structured: bool):
+    """However small the penalty: what matters is the way that gates can go, rate times steps."""
+    module, x, y = make()
+    flat = Flat(module, roles(module, dense=["head.*"]).diff)
+    relaxed = RelaxedDiff(flat, structured=structured, penalty=1e-7)
+    for _ in range(60):
+        relaxed.sample()
+        (0 * F.cross_entropy(module(x), y)).backward()
+        relaxed.step(learning_rate=0.0, gate_rate=0.1)
+    assert relaxed.expected_count() < 0.5 * flat.size
+    assert relaxed.log_alpha.max() <= 0
+    if structured:
+        assert relaxed.group_log_alpha.max() <= 0
+
+
+@pytest.mark.parametrize("groups", ["product", "sum"])
+def test_only_the_product_makes_a_gate_pay_for_the_size_of_its_parameter(groups: Literal["product", "sum"]):
+    module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 400))
+    relaxed = RelaxedDiff(Flat(module, ["0.weight", "1.weight"]), groups=groups, penalty=1e-3)
+    relaxed.sample()
+    (0 * module(torch.ones(1, 4)).sum()).backward()
+    arguments = [values for _, values in relaxed._arguments()]
+    small, large = relaxed._group_gradient(torch.cat([passes.norms(*values) for values in arguments])).tolist()
+    assert large / small == pytest.approx(100 if groups == "product" else 1, rel=1e-4)
 
 
 def test_micro_batches_share_one_sample_of_the_gates():
@@ -184,8 +216,8 @@ def test_importance_tells_apart_what_gates_have_closed():
     for _ in range(3):
         relaxed.sample()
         F.cross_entropy(module(x), y).backward()
-        relaxed.step(learning_rate=RATE, gate_rate=3.0)  # every gate closes
-    relaxed.log_alpha -= 5
+        relaxed.step(learning_rate=RATE, gate_rate=GATE_RATE)
+    relaxed.log_alpha -= 20  # every gate closes
     assert not relaxed.difference().any()
     importance = per_parameter(relaxed, relaxed.importance())
     w, alpha = (per_parameter(relaxed, each) for each in (relaxed.w, relaxed.log_alpha))

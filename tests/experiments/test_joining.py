@@ -156,7 +156,7 @@ def test_check_tells_what_is_wrong(copies: list[Path], capsys: pytest.CaptureFix
     printed = capsys.readouterr()
     for line in (
         "table.csv has 1 rows twice",
-        "table.csv lacks rows of 1 of 4 persons",
+        "table.csv lacks 1 of 52 rows",
         "table.csv has 1 persons for whom the full network has several accuracies",
         "table.csv has 1 rows whose accuracy is outside [0, 1]",
         "summary.csv does not follow from table.csv",
@@ -167,10 +167,42 @@ def test_check_tells_what_is_wrong(copies: list[Path], capsys: pytest.CaptureFix
         assert f"{folder}: {line}\n" in printed.out
     assert "8 findings" in printed.err
     _edit(folder / "run.json", lambda run: run["config"]["data"].update(name="gone.npz"))
+    table[table["method"] != "diff"].to_csv(folder / "table.csv", index=False)
+    assert "table.csv lacks 1 of 13 series of a seed" in check(folder)
     (folder / "summary.csv").unlink()
     lines = check(folder)
     assert "summary.csv is missing" in lines
     assert any(line.startswith("whether rows are current cannot be told: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("without", "count"),
+    [
+        ("method == 'l1'", 16),
+        ("seed == 1", 52),
+        ("budget == 0.5", 40),
+        ("persons == '2 classes'", 52),
+        ("seed >= 0", 104),
+    ],
+)
+def test_check_knows_what_should_be_there(whole: Path, tmp_path: Path, without: str, count: int):
+    """Also where nothing of it is."""
+    folder = Path(shutil.copytree(whole, tmp_path / "whole"))
+    _table(whole).query(f"not ({without})").to_csv(folder / "table.csv", index=False)
+    assert f"table.csv lacks {count} of 104 rows" in check(folder)
+
+
+def test_check_knows_what_should_not_be_there(whole: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(whole, tmp_path / "whole"))
+    _edit(folder / "run.json", lambda run: run["config"].update(budgets=[0.2]))
+    assert "table.csv has 40 rows that its experiment has not" in check(folder)
+
+
+def test_settings_that_contradict_each_other_are_named(experiment: Experiment, copies: list[Path], tmp_path: Path):
+    """Though the part that names them has not computed the method."""
+    _edit(copies[0] / "run.json", lambda run: run["config"].update(settings={"diff": {"diff.steps": 3}}))
+    with pytest.raises(UserError, match=r"part2.* has diff by other settings than those that another part names"):
+        merge([copies[0], copies[2]], tmp_path / "all")
 
 
 def test_the_command_merges(copies: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -25,6 +25,27 @@ def test_the_variance_is_that_of_both_stages():
     assert high - low > 2 * only_persons, "networks differ too, not only persons"
 
 
+def test_people_who_come_back_with_other_seeds_are_no_new_people():
+    """The interval holds the mean as often as it says, where three networks are tried on the same six speakers."""
+    rng, held, tries = np.random.default_rng(0), {"known": 0, "new": 0}, 150
+    seeds, speakers = np.repeat(np.arange(3), 6).tolist(), np.tile(np.arange(6), 3).astype(str).tolist()
+    for _ in range(tries):
+        values = (rng.normal(0, 1, 6)[None] + rng.normal(0, 0.5, (3, 6))).ravel().tolist()
+        for name, people in (("known", speakers), ("new", None)):
+            low, high = bootstrap_interval(values, seeds, people)
+            held[name] += low <= 0 <= high
+    assert held["known"] / tries > 0.87
+    assert held["new"] / tries < 0.8, "taken for eighteen"
+
+
+def test_a_seed_without_some_of_the_people_counts_those_it_has():
+    values, seeds, people = [1.0, 2.0, 3.0, 1.0, 2.0], [0, 0, 0, 1, 1], ["a", "b", "c", "a", "b"]
+    draws = resampled_means(values, seeds, people)
+    assert draws.min() == 1
+    assert draws.max() == 3
+    assert draws.mean() == pytest.approx(1.85, abs=0.1)
+
+
 def test_equal_values_have_no_width():
     assert bootstrap_interval([0.5] * 10, [0, 1] * 5) == (0.5, 0.5)
 

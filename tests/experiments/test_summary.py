@@ -45,10 +45,12 @@ def test_the_summary_pairs_persons():
     differences = paired["ppp", "own"] - paired["l1", ""]
     row = summary.loc[("l1", "")]
     assert row["ppp_minus_this"] == pytest.approx(differences.mean())
-    seeds = differences.index.get_level_values("seed").tolist()
-    interval = bootstrap_interval(differences.tolist(), seeds)
+    seeds, people = (differences.index.get_level_values(name).tolist() for name in ("seed", "identity"))
+    interval = bootstrap_interval(differences.tolist(), seeds, people)
     assert (row["ppp_minus_this_low"], row["ppp_minus_this_high"]) == pytest.approx(interval, abs=2e-4)
-    assert row["wilcoxon_p"] == pytest.approx(stats.wilcoxon(differences).pvalue)
+    of_person = differences.groupby("identity").mean()
+    assert len(of_person) == 10, "who comes back with another seed is one person"
+    assert row["wilcoxon_p"] == pytest.approx(stats.wilcoxon(of_person).pvalue)
     assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
     tested = summary.loc[[("l1", ""), ("ppp", "other")]]
     assert tested["holm_p"].tolist() == pytest.approx(holm(tested["wilcoxon_p"].tolist()))
@@ -125,7 +127,8 @@ def test_a_gain_is_personal_where_own_samples_serve_better():
     assert (row["method"], row["against"], row["n"]) == ("ppp", "other", 20)
     assert row["gain"] == pytest.approx(differences.mean())
     assert row["gain_low"] < row["gain"] < row["gain_high"]
-    assert row["holm_p"] == row["wilcoxon_p"] == pytest.approx(stats.wilcoxon(differences).pvalue)
+    of_person = differences.groupby("identity").mean()
+    assert row["holm_p"] == row["wilcoxon_p"] == pytest.approx(stats.wilcoxon(of_person).pvalue)
     assert len(gains(table[table["control"] != "other"])) == 0
 
 

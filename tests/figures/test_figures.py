@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 from pppl.figures import accuracy_vs_bytes, accuracy_vs_macs, gates, iso_macs, personal_gain, retraining
 from pppl.figures.panels import accuracy_figure, gain_figure, retraining_figure
 from pppl.figures.style import LOOKS, look
+from pppl.personalizers.static import CRITERIA
 
 
 @pytest.fixture
@@ -66,19 +67,38 @@ def test_what_has_macs_of_its_own_is_a_point_that_can_be_seen(summary: pd.DataFr
         assert ax.get_xlim()[0] < fraction < ax.get_xlim()[1]
 
 
-def test_many_series_stand_in_two_rows(summary: pd.DataFrame):
-    """By whether a network is trained after it was pruned."""
+def test_many_series_stand_in_rows_by_family(summary: pd.DataFrame):
+    """None is left out, and what all are compared with is in each row."""
     template = summary.query("method == 'l1'").assign(persons="2 classes", seen=True, n=3, people=3, retrain_samples=0)
     keys = [key for key in LOOKS if key not in (("full", ""), ("finetune", ""), ("diff", ""))]
+    keys += [(f"{criterion}{scope}", "") for criterion in ("fpgm", "lamp", "random") for scope in ("", "_isomorphic")]
+    keys += [(f"{criterion}_local", "") for criterion in ("fpgm", "lamp", "random", "l1", "l2", "hessian")]
     trained = {"l1_local+finetune", "onda_hap", "ppp+diff"}
     rows = [template.assign(method=m, control=c, retrain_samples=9 * (m in trained)) for m, c in keys]
     figure = accuracy_figure(pd.concat(rows))
-    above, below = figure.subfigs
-    assert "nothing is trained" in str(above.get_suptitle())
-    of_row = [{text.get_text() for text in part.legends[0].get_texts()} for part in (above, below)]
-    assert {look(name, "").label for name in trained} | {look("ppp", "own").label} == of_row[1]
-    assert of_row[0] | of_row[1] == {look(*key).label for key in keys} - {look("diff_elementwise", "").label}
-    assert of_row[0] & of_row[1] == {look("ppp", "own").label}
+    of_row = {
+        str(part.get_suptitle()): {text.get_text() for text in part.legends[0].get_texts()} for part in figure.subfigs
+    }
+    own = look("ppp", "own").label
+    assert of_row["trained after pruning, on the person or for all"] == {look(name, "").label for name in trained} | {
+        own
+    }
+    assert look("ocap", "").label in of_row["by the person's samples, nothing is trained"]
+    assert look("ppp_dynamic", "").label in of_row["channels chosen by gates"]
+    everybody = [labels for title, labels in of_row.items() if title.startswith("one network for everybody")]
+    assert len(everybody) == 2, "too many for one panel"
+    assert max(map(len, of_row.values())) <= 13
+    assert set.union(*of_row.values()) == {look(*key).label for key in keys} - {look("diff_elementwise", "").label}
+    assert set.intersection(*of_row.values()) == {own}
+
+
+def test_criteria_of_static_pruning_are_told_apart():
+    names = [f"{criterion}{scope}" for criterion in CRITERIA for scope in ("", "_local", "_isomorphic")]
+    looks = [look(name, "") for name in names]
+    assert len({each.label for each in looks}) == len(looks)
+    assert len({(each.marker, each.dash) for each in looks}) == len(looks), "in grey, too"
+    assert look("fpgm_local+finetune", "").label == "FPGM, per layer + fine-tuning"
+    assert look("l2+retrain+quant", "").label == "L2 + retraining, quantized"
 
 
 def test_rates_of_diff_pruning_are_drawn_over_bytes_and_nowhere_else(summary: pd.DataFrame):

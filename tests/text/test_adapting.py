@@ -1,19 +1,25 @@
 """Every way to adapt an encoder, on a tiny BERT."""
 
+import copy
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_encoder import WORDS, make_encoder
+from tiny_encoder import FAMILIES, WORDS, make_encoder
+from torch import nn
 
+from pppl.config import TaskDiff
+from pppl.diff import DeltaFile, DeltaStore, base_sha256, batch_statistics, write_delta
 from pppl.errors import UserError
 from pppl.text.encoder import TextClassifier, Tokens
-from pppl.text.methods import METHODS, Setting
+from pppl.text.methods import METHODS
+from pppl.text.setting import Setting
 from pppl.text.tasks import Examples
 from pppl.training import outputs
 from pppl.training.adapters import Adapter
@@ -69,7 +75,7 @@ def test_every_method_learns_within_its_rate(method: str, encoder: str, examples
             after()
 
     rates = {"learning_rate": 2e-2, "head_rate": 1e-2, "rate": 0.004}
-    setting = Setting(**rates, seed=0, compiled=False, steps=75, train=train, each_gradient=each_gradient)
+    setting = _setting(**rates, steps=75, train=train, each_gradient=each_gradient)
     adapted = METHODS[method].adapt(network, setting)
     logits, targets = outputs(network, tokens.batches(16), adapted.adapter)
     assert (logits.argmax(1) == targets).float().mean() > 0.85
@@ -82,9 +88,79 @@ def test_every_method_learns_within_its_rate(method: str, encoder: str, examples
         changed = sum(int((state[name] != value).sum()) for name, value in start.items() if name.startswith("encoder."))
         assert 0 < changed <= round(0.004 * total)
         assert adapted.values == round(0.004 * total) + head
+        assert adapted.delta is not None
+        assert adapted.delta.metadata == {"labels": '["glad", "cross"]'}
     if method in ("lora", "shira"):
         with pytest.raises(UserError, match=r"rank 1 has .* values, more than a rate of 1e-06 allows"):
             METHODS[method].adapt(TextClassifier(encoder, 2), replace(setting, rate=1e-6))
+        with pytest.raises(UserError, match=r"rank 1 has .* values, more than a rate of 1e-06 allows"):
+            METHODS[method].check(TextClassifier(encoder, 2).encoder, 1e-6)
+
+
+def _setting(**options: Any) -> Setting:
+    usual: dict[str, Any] = {"seed": 0, "diff": TaskDiff(), "compiled": False}
+    return Setting(**usual, metadata={"labels": '["glad", "cross"]'}, **options)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_any_family_of_encoders_in_any_precision(family: str, examples: Examples, tmp_path: Path):
+    folder = make_encoder(tmp_path, family, torch.bfloat16)
+    network, tokens = TextClassifier(folder, 2), Tokens(folder, examples)
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+    inputs, targets = next(tokens.batches(16))
+
+    def train(adapter: Adapter, steps: int) -> None:
+        adapter.sample()
+        F.cross_entropy(network(inputs), targets).backward()
+        adapter.step(1.0)
+
+    rates = {"learning_rate": 1e-2, "head_rate": 1e-2, "rate": 0.004}
+    for method in ("lora", "last_layer", "diff"):
+        network = TextClassifier(folder, 2)
+        METHODS[method].check(network.encoder, 0.004)
+        before = {name: value.clone() for name, value in network.encoder.named_parameters()}
+        adapted = METHODS[method].adapt(network, _setting(**rates, steps=2, train=train, each_gradient=lambda _: None))
+        assert adapted.values > 0
+        changed = [
+            not torch.equal(value, before.get(name, value)) for name, value in network.encoder.named_parameters()
+        ]
+        assert any(changed) or method == "lora", "which adds parameters"
+
+
+def test_an_encoder_that_has_no_query_projection(encoder: str):
+    with pytest.raises(UserError, match=r"lora: none of this encoder's layers is a query projection by name \(out\)"):
+        METHODS["lora"].check(nn.ModuleDict({"out": nn.Linear(3, 3)}), 0.1)
+
+
+def test_batch_statistics_of_an_encoder_are_a_tasks_own(encoder: str, examples: Examples, tmp_path: Path):
+    network, tokens = TextClassifier(encoder, 2), Tokens(encoder, examples)
+    network.encoder.add_module("norm", nn.BatchNorm1d(16))
+    network.encoder.register_forward_hook(_normalized)
+    sha256 = base_sha256(network, own=["head.weight", "head.bias", *batch_statistics(network)])
+    base = copy.deepcopy(network)
+    inputs, targets = next(tokens.batches(16))
+
+    def train(adapter: Adapter, steps: int) -> None:
+        network.train()
+        for _ in range(steps):
+            adapter.sample()
+            F.cross_entropy(network(inputs), targets).backward()
+            adapter.step(1.0)
+
+    rates = {"learning_rate": 1e-2, "head_rate": 1e-2, "rate": 0.004}
+    adapted = METHODS["diff"].adapt(network, _setting(**rates, steps=6, train=train, each_gradient=lambda _: None))
+    assert adapted.delta is not None
+    assert adapted.delta.base_sha256 == sha256
+    write_delta(tmp_path / "task", adapted.delta)
+    store = DeltaStore(base, dense=["head.*"])
+    store.add("task", DeltaFile(tmp_path / "task"))
+    store.apply("task")
+    assert torch.equal(base.eval()(inputs), network.eval()(inputs))
+
+
+def _normalized(encoder: Any, _: object, output: Any) -> Any:
+    output.last_hidden_state = encoder.norm(output.last_hidden_state.transpose(1, 2)).transpose(1, 2)
+    return output
 
 
 def test_an_encoder_that_is_not_there(tmp_path: Path):
@@ -98,11 +174,8 @@ def test_an_encoder_that_is_not_there(tmp_path: Path):
 
 
 def test_a_rank_that_no_layer_has(encoder: str):
-    setting = Setting(
-        **{"learning_rate": 1e-3, "head_rate": 1e-3, "rate": 0.9},
-        seed=0,
-        compiled=False,
-        steps=0,
+    setting = _setting(
+        **{"learning_rate": 1e-3, "head_rate": 1e-3, "rate": 0.9, "steps": 0},
         train=lambda adapter, steps: None,
         each_gradient=lambda after: None,
     )

@@ -1,0 +1,43 @@
+"""Which series stand together where one panel cannot hold all of them."""
+
+import pandas as pd
+
+from .accuracy_vs_macs import shown_series
+
+# More series than this in one panel hide each other.
+_MOST_IN_A_PANEL = 13
+# What the others are compared with stands in every panel.
+_IN_ALL = (("full", ""), ("ppp", "own"))
+_GATES = "channels chosen by gates"
+_SUPPORT = "by the person's samples, nothing is trained"
+_EVERYBODY = "one network for everybody, nothing is trained"
+_TRAINED = "trained after pruning, on the person or for all"
+
+
+def families(summary: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
+    """The series of each row of panels, by its title; one row without title where they are few."""
+    series = shown_series(summary)
+    if len(series) <= _MOST_IN_A_PANEL:
+        return {"": series}
+    rows = summary[summary["retrain_samples"] > 0]
+    trained = set(zip(rows["method"], rows["control"], strict=True))
+    of: dict[str, list[tuple[str, str]]] = {name: [] for name in (_GATES, _SUPPORT, _EVERYBODY, _TRAINED)}
+    for key in series:
+        if key not in _IN_ALL:
+            of[_TRAINED if key in trained else _family(key[0])].append(key)
+    always = [key for key in _IN_ALL if key in series]
+    parts: dict[str, list[tuple[str, str]]] = {}
+    for name, keys in of.items():
+        step = _MOST_IN_A_PANEL - len(always)
+        pieces = [keys[at : at + step] for at in range(0, len(keys), step)]
+        for number, piece in enumerate(pieces, 1):
+            title = f"{name} ({number} of {len(pieces)})" if len(pieces) > 1 else name
+            parts[title] = [*always, *piece]
+    return parts
+
+
+def _family(method: str) -> str:
+    base = method.split("+")[0]
+    if base.startswith(("ppp", "gated")):
+        return _GATES
+    return _SUPPORT if "_support" in base or base.startswith("ocap") else _EVERYBODY

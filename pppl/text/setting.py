@@ -1,0 +1,75 @@
+"""What a way to adapt an encoder is given, and what it gives."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from ..config import TaskDiff
+from ..diff import Delta
+from ..training.adapters import Adapter, Dense
+from .encoder import TextClassifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a method is given besides the network.
+
+    - `learning_rate`: of what it changes in the encoder; `head_rate`: of the head.
+    - `rate`: fraction of the encoder's values that a sparse method changes.
+    - `diff`: settings of diff pruning; `compiled`: whether its passes are compiled.
+    - `steps`: all that a method has.
+    - `metadata`: of the task, for files of deltas.
+    - `train`: trains through an adapter for so many steps, on the batches that come next.
+    - `each_gradient`: goes through some of the training examples, and calls a function after the backward pass of each.
+    """
+
+    learning_rate: float
+    head_rate: float
+    rate: float
+    seed: int
+    diff: TaskDiff
+    compiled: bool
+    steps: int
+    metadata: Mapping[str, str]
+    train: Callable[[Adapter, int], None]
+    each_gradient: Callable[[Callable[[], None]], None]
+
+    @property
+    def first_steps(self) -> int:
+        """Of a method that has two stages."""
+        return max(1, round(self.diff.first_share * self.steps))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapted:
+    """What came of it: how it is evaluated, how many values are a task's own, the size of their file, and what is in
+    it where that is a sparse difference.
+    """
+
+    adapter: Adapter
+    values: int
+    bytes: int
+    delta: Delta | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to adapt.
+
+    - `learning_rate`: that a search for its own begins with.
+    - `reads`: the fields of `TaskDiff` that it reads.
+    - `check`: raises `UserError` where it cannot adapt an encoder, or not at a rate, before anything is trained.
+    - `version`: raised when a change of the method makes its rows differ from what would be computed now.
+    """
+
+    adapt: Callable[[TextClassifier, Setting], Adapted]
+    learning_rate: float
+    reads: tuple[str, ...] = ()
+    check: Callable[[nn.Module, float], object] = lambda encoder, rate: None
+    version: int = 1
+
+
+def head_of(network: TextClassifier, setting: Setting) -> Dense:
+    """Trains the head, as every method does."""
+    return Dense([*network.head.parameters()], learning_rate=setting.head_rate)
