@@ -56,7 +56,7 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("l1_local+retrain+quant", ""): Look("L1 + retraining, quantized", "#117733", "d", ":"),
     ("ocap", ""): Look("OCAP", "#E69F00", "v", "-"),
     ("taylor_support", ""): Look("Taylor on the person", "#661100", "<", "-."),
-    ("taylor_local", ""): Look("Taylor, per layer", "#AA4499", "H", ":"),
+    ("taylor_local", ""): Look("Taylor, per layer", "#AA4499", "H", "--"),
     ("l1", ""): Look("L1", "#CC79A7", "P", "-"),
     ("basis", ""): Look("basis pruning", "#777777", "1", "--"),
 }
