@@ -109,6 +109,36 @@ def test_what_trains_an_applied_task_does_not_train_the_stores(path: Path, base:
         assert base.head.weight.shape == (3, 20)
 
 
+def test_what_becomes_of_a_file_does_not_change_what_was_read(path: Path, base: Tied):
+    store = DeltaStore(base, dense=["head.*"])
+    store.add("x", DeltaFile(path))
+    with path.open("r+b") as file:
+        file.write(b"\xff" * path.stat().st_size)
+    store.apply("x")
+    assert not base.head.weight.any()
+    assert torch.equal(base.norm.running_mean, torch.ones(20))
+
+
+def test_batch_statistics_that_move_under_a_task_without_any_come_back(path: Path, base: Tied):
+    flat, none = Flat(base, roles(base, dense=["head.*"]).diff), torch.empty(0, dtype=torch.int64)
+    sha256 = base_sha256(base, own=["head.weight", "head.bias"])
+    write_delta(path, delta_of(flat, none, torch.empty(0), state={}, base_sha256=sha256))
+    store, before = DeltaStore(base, dense=["head.*"]), base.norm.running_mean.clone()
+    store.add("x", DeltaFile(path))
+    store.apply("x")
+    base.train()(torch.randn(8, 20))
+    store.revert()
+    assert torch.equal(base.norm.running_mean, before)
+
+
+def test_a_parameter_of_a_tasks_own_may_be_anything_under_all_its_names(base: Tied):
+    before = base_sha256(base, own=["first.weight"])
+    base.second.weight.data += 1
+    assert base_sha256(base, own=["first.weight"]) == base_sha256(base, own=["second.weight"]) == before
+    base.second.bias.data += 1
+    assert base_sha256(base, own=["first.weight"]) != before
+
+
 def test_a_file_that_is_not_there(tmp_path: Path):
     with pytest.raises(UserError, match=r"none.safetensors is not there"):
         DeltaFile(tmp_path / "none.safetensors")
@@ -147,6 +177,8 @@ HOSTILE = {
     "a name that is none": _row(0, 5),
     "a shape that is none": _row(1, "20"),
     "a shape too large": _row(1, [2**30, 2**30, 2**30]),
+    "a shape whose size wraps around": lambda t, h, table: table.append(["other", [2**16] * 4, 0, 0, 0]),
+    "a table too long": lambda t, h, table: table.extend([f"p{i}", [1], 0, 0, 0] for i in range(200_000)),
     "a negative shape": _row(1, [-20, -20]),
     "a shape too long": _row(1, [1] * 9),
     "more positions than values": _row(2, 401),

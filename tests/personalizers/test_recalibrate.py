@@ -5,6 +5,7 @@ from torch import nn
 from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.data import Support
+from pppl.diff import base_sha256, batch_statistics
 from pppl.errors import UserError
 from pppl.personalizers import GlobalModel, PersonalModel, personalizers_for
 from pppl.pruning import CostModel
@@ -63,6 +64,23 @@ def test_weights_and_the_global_network_stay(tiny: Experiment, model: GlobalMode
     (plain,) = personalizers_for(tiny.replace(methods=["l1"]))
     parameters = plain.personalize(model, support, 0.5).module.parameters()
     assert all(torch.equal(a, b) for a, b in zip(made.module.parameters(), parameters, strict=True))
+
+
+def test_bytes_are_of_what_is_sent(tiny: Experiment, model: GlobalModel, support: Support):
+    """Statistics are in a quantized network's file already, and travel with a delta."""
+    names = ["l1+quant", "l1+quant+bn", "diff", "diff+bn", "l1+bn"]
+    of = {each.method: each for each in personalizers_for(tiny.replace(methods=names))}
+    made = {name: of[name].personalize(model, support, 0.5) for name in names}
+    assert made["l1+quant+bn"].bytes == made["l1+quant"].bytes < made["l1+bn"].bytes
+    plain, with_statistics = made["diff"].delta, made["diff+bn"].delta
+    assert plain is not None
+    assert with_statistics is not None
+    assert dict(plain.positions).keys() == dict(with_statistics.positions).keys()
+    statistics = batch_statistics(model.full)
+    assert set(with_statistics.state) == set(statistics)
+    size = sum(model.full.get_buffer(name).nbytes for name in statistics)
+    assert made["diff"].bytes + size < made["diff+bn"].bytes < made["diff"].bytes + 2 * size + 2000
+    assert with_statistics.base_sha256 == base_sha256(model.full, own=statistics)
 
 
 def test_one_sample_has_no_variance(tiny: Experiment, model: GlobalModel, support: Support):

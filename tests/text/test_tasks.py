@@ -81,7 +81,10 @@ def test_a_table_of_ones_own(tmp_path: Path):
     assert (task.train.texts, task.validation.texts) == ([("a", "b"), ("c", "d")], [("e", "")])
     for rows, message in (
         (["text,lable", "a,b"], "has no column 'label': its columns are lable, text"),
+        (["text,lable"], "has no column 'label': its columns are lable, text"),
+        ([], "has no column 'text': its columns are missing: the first line names them"),
         (["text,label", "a,b"], "has 1 labels: a task needs 2"),
+        (["text,label,split", "a,x,train", "b,y,test"], "mine.csv: 1 examples are too few to hold some back"),
         (["text,label,split", "a,x,train", "b,y,tset"], "unknown split in .*mine.csv 'tset': did you mean 'test'"),
         (["text,label,split", "a,x,train", "b,y,train"], "has no rows whose split is test"),
         (["text,label", "a,x", "only text"], "line 3: not as many fields as the header has"),
@@ -146,12 +149,13 @@ def test_metrics_are_the_official_ones():
     ("name", "train", "test"),
     [
         ("glue/CoLA", 8551, 1043),
-        ("glue/MRPC", 3667, 408),
+        ("glue/MRPC", (3667, 3668), 408),  # one row is missing in some copies
         ("glue/RTE", 2490, 277),
         ("glue/SST-2", 67349, 872),
         ("glue/STS-B", 5749, 1500),
     ],
 )
-def test_the_official_files_have_the_official_sizes(name: str, train: int, test: int):
+def test_the_official_files_have_the_official_sizes(name: str, train: int | tuple[int, ...], test: int):
     task = load_task(name)
-    assert (len(task.train) + len(task.validation), len(task.test)) == (train, test)
+    assert len(task.train) + len(task.validation) in np.atleast_1d(train)
+    assert len(task.test) == test

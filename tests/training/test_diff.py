@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from pppl.backbones import build, spec_for
 from pppl.config import Diff
-from pppl.data import Support
+from pppl.data import Once, Support
 from pppl.diff import base_sha256
-from pppl.training import learn_delta
+from pppl.training import diff, learn_delta
 
 
 @pytest.fixture
@@ -52,6 +52,22 @@ def test_delta_is_exactly_what_was_learnt(network: nn.Module, support: Support, 
     for name, buffer in network.named_buffers():
         assert torch.equal(tuned.get_buffer(name), buffer)
     assert _loss(tuned, support) < _loss(network, support)
+
+
+def test_rates_share_their_first_stage(network: nn.Module, support: Support, monkeypatch: pytest.MonkeyPatch):
+    stages: list[object] = []
+    first = diff._relaxed
+    monkeypatch.setattr(diff, "_relaxed", lambda *arguments: stages.append(arguments) or first(*arguments))
+    rates, once = (0.005, 0.05, 0.1), Once()
+    shared = [learn_delta(network, support, Diff(rates=rates), rate=r, structured=True, once=once)[1] for r in rates]
+    assert len(stages) == 1
+    alone = [learn_delta(network, support, Diff(), rate=rate, structured=True)[1] for rate in rates]
+    assert len(stages) == 4
+    for one, other in zip(shared, alone, strict=True):
+        assert all(torch.equal(one.values[name], value) for name, value in other.values.items())
+    learn_delta(network, support, Diff(steps=3), rate=0.05, structured=True, once=once)
+    learn_delta(network, support, Diff(), rate=0.05, structured=False, once=once)
+    assert len(stages) == 6
 
 
 def test_learning_rate_decays_to_the_last_step(network: nn.Module, support: Support):
