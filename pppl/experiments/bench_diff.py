@@ -117,12 +117,8 @@ def _stages(compiled: bool) -> tuple[float, float, float]:
             relaxed.sample()
             F.cross_entropy(network(inputs), targets).backward()
             relaxed.step(learning_rate=1e-3, gate_rate=0.1)
-        kept = [
-            *flat.parts,
-            *(value for value in vars(relaxed).values() if isinstance(value, Tensor)),
-            *relaxed._moments,
-        ]
-        dense = [tensor.nbytes for tensor in kept if tensor.numel() == relaxed.w.numel()]
+        own = [value for value in vars(relaxed).values() if isinstance(value, Tensor)]
+        kept = [part for part in (*flat.parts, *own, *relaxed._moments) if part.numel() == relaxed.w.numel()]
         give_back()
         between = resident("VmRSS") - before
         top_positions(relaxed.importance(), flat, _RATE)
