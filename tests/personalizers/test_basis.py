@@ -1,11 +1,14 @@
+import copy
+from typing import cast
+
 import pytest
 import torch
 from small_backbones import small
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pppl import Experiment
-from pppl.backbones import BACKBONES, BasisConv, ShapeSpec, build, spec_for
+from pppl.backbones import BACKBONES, BasisConv, ShapeSpec, build, put_bases, spec_for
 from pppl.data import Support
 from pppl.errors import UserError
 from pppl.personalizers import GlobalModel, personalizers_for
@@ -38,6 +41,16 @@ def test_with_all_basis_filters_a_network_computes_what_it_did(name: str):
         weight = full.get_parameter(f"{basis.path}.weight").flatten(1)
         torch.testing.assert_close(basis.left * basis.scale @ basis.right, weight, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(basis.right @ basis.right.T, torch.eye(len(basis.right)), atol=1e-5, rtol=0)
+    # Two convolutions in place of each, even where that is no gain.
+    whole = copy.deepcopy(full)
+    put_bases(whole, {basis.path: len(basis.scale) for basis in bases})
+    with torch.no_grad():
+        for basis in bases:
+            layer = cast(BasisConv, whole.get_submodule(basis.path))
+            layer.basis.weight.copy_(basis.right.view_as(layer.basis.weight))
+            layer.mix.weight.copy_((basis.left * basis.scale).view_as(layer.mix.weight))
+            layer.mix.bias = cast(nn.Conv2d, full.get_submodule(basis.path)).bias
+        torch.testing.assert_close(whole(x), full(x), atol=1e-5, rtol=1e-4)
     # Weights of rank one lose nothing where one basis filter is kept.
     for basis in bases:
         weight = full.get_parameter(f"{basis.path}.weight").data
