@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import __version__
-from .config import Experiment, TaskExperiment
+from .config import Experiment, Sweep, TaskExperiment
 from .errors import UserError, unknown
 
 _EXAMPLE = "--training.epochs 5 --persons.shots=10 --budgets '[0.1, 0.2]'"
@@ -19,6 +19,7 @@ _WITH_SETTINGS = {
     "compare": _EXAMPLE,
     "demo": _EXAMPLE,
     "tasks": "--epochs 5 --methods '[full, diff]' --epochs_of.clinc150=2",
+    "sweep": "--budget 0.2 --sampler random --seeds '[1000, 1001]'",
 }
 
 
@@ -139,6 +140,25 @@ def _tasks(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     _say_where(out)
 
 
+def _sweep(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
+    from .experiments.report import sweep_as_text
+    from .experiments.sweep import status, sweep
+
+    if options.trials is not None:
+        overrides["trials"] = options.trials
+    settings = Sweep.load(options.sweep, overrides, fast=options.fast)
+    out = options.out or Path("results") / settings.name
+    if options.status:
+        print(status(out))
+        return
+    print(
+        sweep_as_text(
+            sweep(settings, out, workers=_positive(options.workers), beside=options.sweep.parent, fast=options.fast)
+        )
+    )
+    print(f"\nAll trials are in {out}/trials.csv; on test persons: pppl compare {out}/best.yaml")
+
+
 def _train(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     from .experiments.train import train
 
@@ -222,8 +242,20 @@ def _add_tasks(parser: argparse.ArgumentParser) -> None:
     _add_demo(parser)
 
 
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sweep", type=Path, metavar="SWEEP.yaml")
+    _add_fast(parser)
+    _add_demo(parser)
+    parser.add_argument("--trials", type=int, metavar="N", help="how many are to finish (default: as the file says)")
+    parser.add_argument("--status", action="store_true", help="show what is done, running, dead, and the best so far")
+
+
 def _add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.yaml")
+    _add_fast(parser)
+
+
+def _add_fast(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fast", action="store_true", help="apply the file's section `fast`: a look in a minute")
 
 
@@ -259,6 +291,7 @@ _VERBS: dict[str, _Verb] = {
     "demo": (_demo, "every method on handwritten digits, with figures, in minutes", _add_demo),
     "compare": (_compare, "compare methods on the same persons, support and budgets", _add_compare),
     "tasks": (_tasks, "compare ways to adapt one text encoder to many tasks", _add_tasks),
+    "sweep": (_sweep, "search for a method's settings on validation persons", _add_sweep),
     "train": (_train, "train the global networks of an experiment", _add_experiment),
     "figures": (_figures, "draw the figures of a results folder again", _add_figures),
     "results": (_results, "join or check tables of results", _add_results),

@@ -14,8 +14,10 @@ import yaml
 from pppl import Experiment, TaskExperiment
 from pppl.backbones import BACKBONES, build, spec_for
 from pppl.cli import main
+from pppl.config import Sweep
 from pppl.data import SOURCES
 from pppl.errors import UserError
+from pppl.experiments.sweep_space import base_of, check_space
 from pppl.personalizers import METHODS, STEPS
 from pppl.pruning import CostModel
 from pppl.text.methods import METHODS as TEXT_METHODS
@@ -152,12 +154,13 @@ def test_the_readmes_code_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("path", sorted((ROOT / "sweeps").glob("*/*.yaml")), ids=lambda path: path.stem)
 def test_shipped_experiments_open_with_what_to_expect_and_have_a_fast_form(path: Path):
-    kind = {"compare": Experiment, "tasks": TaskExperiment}[path.parent.name]
+    kinds = {"compare": (Experiment, "compare"), "tasks": (TaskExperiment, "tasks"), "tune": (Sweep, "sweep")}
+    kind, verb = kinds[path.parent.name]
     experiment = kind.load(path)
     assert experiment.name == path.stem
     head = path.read_text().split("\nname:")[0]
     assert all(line.startswith("#") for line in head.splitlines())
-    assert f"# Command:   pppl {path.parent.name} sweeps/{path.parent.name}/{path.name}\n" in head
+    assert f"# Command:   pppl {verb} sweeps/{path.parent.name}/{path.name}\n" in head
     assert re.search(r"^# Run time:  (\d+ minutes|not measured in full yet)", head, re.MULTILINE)
     assert re.search(r"^# Expected:  (.*\d|not run in full yet)", head, re.MULTILINE)
     fast = kind.load(path, fast=True)
@@ -169,6 +172,8 @@ def test_shipped_experiments_open_with_what_to_expect_and_have_a_fast_form(path:
         assert (fast.tasks, fast.encoder) == (experiment.tasks, experiment.encoder)
         assert set(experiment.tasks) <= set(task_names())
         assert set(experiment.methods) <= set(TEXT_METHODS)
+    if isinstance(experiment, Sweep):
+        check_space(experiment, base_of(experiment, path.parent))
 
 
 # Imports go down only: what each package may import.

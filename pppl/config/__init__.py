@@ -6,11 +6,13 @@ a notebook builds an experiment in one line: `Experiment().replace(**{"training.
 
 from .experiment import Backbone, Data, Experiment, Persons, Training, stages
 from .methods import BN, OCAP, PPP, Diff, Finetune, OnDA, Pruning, Quantize, Retrain, Static
+from .sweep import CONSTRAINTS, Sweep
 from .tasks import TaskDiff, TaskExperiment
 from .tree import Tree
 
 __all__ = [
     "BN",
+    "CONSTRAINTS",
     "OCAP",
     "PPP",
     "Backbone",
@@ -24,6 +26,7 @@ __all__ = [
     "Quantize",
     "Retrain",
     "Static",
+    "Sweep",
     "TaskDiff",
     "TaskExperiment",
     "Training",

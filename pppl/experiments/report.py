@@ -60,6 +60,18 @@ def tuning_as_text(tuned: pd.DataFrame) -> str:
     return _aligned("Accuracy in % [95 % interval] on validation persons", rows)
 
 
+def sweep_as_text(trials: pd.DataFrame) -> str:
+    """The ten best trials of a sweep: validation accuracy in %, what it depends on, and whether constraints hold."""
+    keys = [str(name) for name in trials.columns[list(trials.columns).index("seconds") + 1 :]]
+    rows = [["trial", "accuracy", "own - other", "MACs", "", *keys]]
+    best = trials.sort_values(["best", "feasible", "accuracy"], ascending=False, kind="stable").head(10)
+    for row in best.to_dict("records"):
+        told = ", ".join(["best"] * row["best"] + ["constraints fail"] * (not row["feasible"]))
+        cells = [f"{row['accuracy']:.1%}", f"{row['own_minus_other']:.1%}", f"{row['macs_fraction']:.1%}", told]
+        rows.append([str(row["trial"]), *cells, *(f"{row[key]:.4g}" if row[key] == row[key] else "" for key in keys)])
+    return _aligned(f"The best of {len(trials)} trials, on validation persons", rows)
+
+
 def _aligned(title: str, rows: list[list[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

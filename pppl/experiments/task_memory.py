@@ -19,12 +19,12 @@ from ..text.methods import METHODS
 from .memory import PeakMemory, keep_freed
 from .results import Journal
 from .task_runs import journal_of, prepared_task
+from .workers import START
 
 MEMORY_NAMES = ("task", "encoder", "method", "rate")
 _FILE = "memory.jsonl"
 # Batches of the longest texts, which need most; enough for both stages of a method.
 _BATCHES = 4
-_START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,8 @@ def memory_journal(folder: Path, fingerprints: dict[tuple[str, str], str]) -> Jo
 
 def measure_memory(run: MemoryRun) -> None:
     """Measures and appends to the folder's `memory.jsonl`. Raises `UserError` where the process is killed."""
-    context: Any = multiprocessing.get_context(_START)
-    if _START == "forkserver":
+    context: Any = multiprocessing.get_context(START)
+    if START == "forkserver":
         context.set_forkserver_preload([__name__])  # imports are most of what such a process does
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(run, send))

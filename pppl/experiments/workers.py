@@ -15,6 +15,8 @@ from ..errors import UserError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+# For single processes that begin with little or nothing: a server that has imported everything forks them.
+START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 class Workers:
@@ -31,7 +33,7 @@ class Workers:
         self.count = count
         context = multiprocessing.get_context("spawn")
         self._others = set(multiprocessing.active_children())
-        self._executor = ProcessPoolExecutor(count, context, initializer=_start_worker) if count > 1 else None
+        self._executor = ProcessPoolExecutor(count, context, initializer=start_worker) if count > 1 else None
 
     def __enter__(self) -> "Workers":
         return self
@@ -88,7 +90,8 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
+    """Makes a new process a worker: one thread, memory kept, Ctrl-C left to its parent, with which it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, also while torch is imported
     import torch
 

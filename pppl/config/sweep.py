@@ -1,0 +1,90 @@
+"""`Sweep`: everything that determines a search for settings."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..errors import unknown
+from .tree import Tree, require
+
+_RANGE, _CHOICE = {"low", "high", "log", "step", "when"}, {"choices", "when"}
+# What can be asked of a trial besides the objective, and in which direction.
+CONSTRAINTS = {"own_minus_other": "least", "macs_fraction": "most"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Tree):
+    """A search for the settings with which one method does best on validation persons.
+
+    - `base`: the experiment that trials change, a YAML file; relative to here or to the sweep's own file.
+    - `settings`: dotted keys of that experiment, the same for all trials.
+    - `space`: by dotted key what is tried: `{low: 0.1, high: 0.5}`, integers where both are, with `log: true` by orders
+      of magnitude and with `step` on a grid; or `{choices: [8, 16]}`. With `when: {other.key: [8]}` only where another
+      key, one of `choices` that comes before, has one of these values.
+    - `method`, `budget`: what is tuned, at which fraction of the full network's cost.
+    - `constraints`: the least `own_minus_other` (accuracy with the own less another person's samples) and the most
+      `macs_fraction` of a trial that may be the best.
+    - `sampler`: `tpe`, `gp`, `nsga2` or `random`; `sampler_seed` is its own.
+    - `trials`: that finish. `seeds`: of a trial's networks and persons.
+
+    Raises `UserError` where a value is out of its range.
+    """
+
+    name: str = "sweep"
+    base: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    space: dict[str, dict[str, Any]] = field(default_factory=dict)
+    method: str = "ppp"
+    budget: float = 0.1
+    constraints: dict[str, float] = field(default_factory=dict)
+    sampler: Literal["tpe", "gp", "nsga2", "random"] = "tpe"
+    sampler_seed: int = 0
+    trials: int = 100
+    seeds: tuple[int, ...] = (1000,)
+
+    def __post_init__(self) -> None:
+        require(self.trials >= 1, f"trials is {self.trials}: at least 1")
+        require(0 < self.budget <= 1, f"budget is {self.budget}: a fraction in (0, 1]")
+        for name in self.constraints:
+            if name not in CONSTRAINTS:
+                raise unknown("constraint", name, CONSTRAINTS)
+        before: list[str] = []
+        for key, tried in self.space.items():
+            self._check(key, tried, before)
+            before.append(key)
+        self.check_lists("seeds")
+
+    def _check(self, key: str, tried: dict[str, Any], before: list[str]) -> None:
+        require(
+            isinstance(tried, dict), f"space.{key} is {tried!r}: write {{low: ..., high: ...}} or {{choices: [...]}}"
+        )
+        for name in tried:
+            if name not in _RANGE | _CHOICE:
+                raise unknown(f"key of space.{key}", name, _RANGE | _CHOICE)
+        if "choices" in tried:
+            require(set(tried) <= _CHOICE, f"space.{key} has choices and a range: give one of them")
+            choices = tried["choices"]
+            require(
+                isinstance(choices, list) and len(choices) > 0, f"space.{key}.choices is {choices!r}: a list of values"
+            )
+        else:
+            require({"low", "high"} <= set(tried), f"space.{key} needs low and high, or choices")
+            self._check_range(key, tried)
+        for other, values in tried.get("when", {}).items():
+            if other not in before:
+                raise unknown(f"key in space.{key}.when, one that comes before,", other, before)
+            known = self.space[other].get("choices")
+            require(known is not None, f"space.{key}.when names {other}, which has a range: it must have choices")
+            for value in values:
+                require(value in known, f"space.{key}.when: {other} is never {value!r}: its choices are {known}")
+
+    @staticmethod
+    def _check_range(key: str, tried: dict[str, Any]) -> None:
+        for name in ("low", "high", "step"):
+            value = tried.get(name, 1)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            require(number, f"space.{key}.{name} is {value!r}: a number")
+        low, high = tried["low"], tried["high"]
+        require(low < high, f"space.{key} is from {low} to {high}: low must be less than high")
+        if tried.get("log", False):
+            require(low > 0, f"space.{key} is over orders of magnitude from {low}: low must be more than 0")
+            require("step" not in tried, f"space.{key} has log and step: give one of them")
