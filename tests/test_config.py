@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from pppl import Experiment, TaskExperiment
+from pppl.config import Sweep
 from pppl.errors import UserError
 
 
@@ -83,7 +84,7 @@ _SHIPPED = sorted((Path(__file__).parents[1] / "sweeps").glob("*/*.yaml"))
 def test_shipped_experiments_hold_only_overrides(path: Path):
     import yaml
 
-    kind = {"compare": Experiment, "tasks": TaskExperiment}[path.parent.name]
+    kind = {"compare": Experiment, "tasks": TaskExperiment, "tune": Sweep}[path.parent.name]
     tree, default = yaml.safe_load(path.read_text()), kind().to_dict()
     del tree["fast"]
     for key, value in tree.items():

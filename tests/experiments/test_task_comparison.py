@@ -116,7 +116,9 @@ def test_tasks_in_a_stream_are_not_forgotten_and_cost_a_delta_each(experiment: T
     assert stream["task"].tolist() == list(experiment.tasks)
     assert stream["score"].tolist() == stream["score_at_end"].tolist()
     assert stream["score"].tolist() == pytest.approx([learnt.loc[task, "score"] for task in experiment.tasks])
-    assert stream["task_bytes"].tolist() == [learnt.loc[task, "task_bytes"] for task in experiment.tasks]
+    told = stream["task_bytes"].to_numpy() - [learnt.loc[task, "task_bytes"] for task in experiment.tasks]
+    assert all(0 < told), "a file tells what the network's outputs mean"
+    assert all(told < 400)
     base = stream["copies_bytes"].iloc[0]
     assert stream["stored_bytes"].tolist() == (base + stream["task_bytes"].cumsum()).tolist()
     assert stream["copies_bytes"].tolist() == [base, 2 * base]
@@ -266,7 +268,7 @@ def test_deltas_of_two_rates_live_in_one_folder(experiment: TaskExperiment, tmp_
     for rate in (0.005, 0.1, 0.005):
         compare_tasks(one.replace(rate=rate), tmp_path)
         table, stream = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("table", "stream"))
-        assert stream["task_bytes"].tolist() == table["task_bytes"].tolist()
+        assert 0 < stream["task_bytes"].item() - table["task_bytes"].item() < 400
 
 
 @pytest.mark.parametrize("method", ["full", "gradient_mask", "diff"])
