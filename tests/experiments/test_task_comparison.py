@@ -117,7 +117,7 @@ def test_tasks_in_a_stream_are_not_forgotten_and_cost_a_delta_each(experiment: T
     assert stream["score"].tolist() == stream["score_at_end"].tolist()
     assert stream["score"].tolist() == pytest.approx([learnt.loc[task, "score"] for task in experiment.tasks])
     told = stream["task_bytes"].to_numpy() - [learnt.loc[task, "task_bytes"] for task in experiment.tasks]
-    assert all(0 < told), "a file tells what the network's outputs mean"
+    assert all(told > 0), "a file tells what the network's outputs mean"
     assert all(told < 400)
     base = stream["copies_bytes"].iloc[0]
     assert stream["stored_bytes"].tolist() == (base + stream["task_bytes"].cumsum()).tolist()
