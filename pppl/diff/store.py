@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError, unknown
-from .delta import base_sha256
+from .delta import base_sha256, batch_statistics
 from .file import DeltaFile
 from .flat import BLOCK, Flat, roles
 
@@ -42,7 +42,7 @@ class DeltaStore:
         self._tasks: dict[str, _Task] = {}
         self._own = {name: module.get_parameter(name).data for name in of.dense} | dict(module.named_buffers())
         self._own_base = {name: tensor.detach().clone() for name, tensor in self._own.items()}
-        self._dense = set(of.dense)
+        self._dense, self._statistics = set(of.dense), batch_statistics(module)
         self._sha256: dict[frozenset[str], str] = {}
 
     @property
@@ -95,7 +95,8 @@ class DeltaStore:
         task = self._tasks[self.applied]
         for part, positions, values in zip(self.flat.parts, task.positions, task.base, strict=True):
             part.view(-1).scatter_(0, positions, values)
-        self._set(self._own_base)  # all of it: batch statistics move where a network is used in training mode
+        # Batch statistics move where a network is used in training mode, whether a task brings its own or not.
+        self._set({name: self._own_base[name] for name in {*task.state, *self._statistics}})
         self.applied = None
 
     def merged(self, name: str) -> dict[str, Tensor]:

@@ -19,8 +19,8 @@ def replay(
     """`stream.csv`: the deltas of one method put on one base in the order of the tasks.
 
     Each delta was learnt from the base and its own task alone. It is scored when it arrives, and again, swapped in,
-    when all others are there. `task_bytes` is the size of its file, labels included; `stored_bytes` are the base and all
-    deltas so far, `copies_bytes` as many whole networks.
+    when all others are there. `task_bytes` is the size of its file, labels included; `stored_bytes` are the base and
+    all deltas so far, `copies_bytes` as many whole networks.
 
     **Arguments:**
 
