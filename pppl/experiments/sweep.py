@@ -158,6 +158,7 @@ def _supervise(settings: Sweep, base: Experiment, folder: Path, queue: Queue, wo
     if START == "forkserver":
         context.set_forkserver_preload([__name__])  # so that another worker is there at once
     count = min(workers, queue.slots - queue.finished())
+    (folder / "error.txt").unlink(missing_ok=True)  # of an earlier call
     started = 0
     running: list[Any] = []
     try:
