@@ -117,12 +117,12 @@ def test_killed_workers_and_a_killed_sweep_lose_nothing(folder: Path, settings: 
         if pids := _workers(out):
             os.kill(rng.choice(pids), signal.SIGKILL)
             kills += 1
-        if kills == 4:  # the sweep itself, workers and all
-            process.kill()
-            process.join()
-            assert "dead" in status(out)
-            process = context.Process(target=_sweep, args=(trials, folder))
-            process.start()
+            if kills == 4:  # the sweep itself, workers and all
+                process.kill()
+                process.join()
+                assert "dead" in status(out)
+                process = context.Process(target=_sweep, args=(trials, folder))
+                process.start()
     process.join()
     assert process.exitcode == 0
     table = pd.read_csv(out / "trials.csv")
