@@ -30,7 +30,7 @@ def test_after_twenty_kills_the_table_is_that_of_an_undisturbed_run(tiny: Experi
     experiment = tiny.replace(methods=methods, **slow, **changes)
     begin = time.monotonic()
     compare(experiment, tmp_path / "undisturbed")
-    longest = (time.monotonic() - begin) / KILLS
+    longest = (time.monotonic() - begin) / (2 * KILLS)  # two writers need half of that time, if nobody is killed
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pppl.experiments.compare"])
     rng, out, journal = random.Random(0), tmp_path / "killed", tmp_path / "killed" / "journal.jsonl"
