@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ..config import Experiment
+from ..data import IdentityDataset
 from ..errors import UserError
 from ..personalizers import personalizers_for
 from .freshness import fingerprints
@@ -26,7 +27,11 @@ def check(folder: str | Path) -> list[str]:
     Raises `UserError` where the folder has no finished comparison.
     """
     finished = Finished.read(folder)
-    return [*_rows(finished), *_holes(finished), *_tables(finished), *_outdated(finished)]
+    try:
+        data = opened(finished.experiment)
+    except UserError as error:
+        data = error
+    return [*_rows(finished), *_holes(finished, data), *_tables(finished), *_outdated(finished, data)]
 
 
 def _rows(finished: Finished) -> Iterator[str]:
@@ -43,32 +48,27 @@ def _rows(finished: Finished) -> Iterator[str]:
             yield f"table.csv has {outside} rows whose {name} is outside [0, 1]"
 
 
-def _holes(finished: Finished) -> Iterator[str]:
+_Opened = tuple[Experiment, IdentityDataset] | UserError
+
+
+def _holes(finished: Finished, data: _Opened) -> Iterator[str]:
     """Rows that the experiment comes to and the table has not, or the other way round; without the data set as far as
     the experiment itself tells.
     """
-    there = {key_of(row) for row in finished.rows}
-    try:
-        experiment, _ = opened(finished.experiment)
-        groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed)]
-    except UserError:
-        of_seed = {(row["seed"], row["method"], row["control"], row["budget"]) for row in finished.rows}
-        wanted = {(seed, *each) for seed in finished.experiment.seeds for each in _series(finished.experiment)}
-        lacking, what = wanted - of_seed, "series of a seed"
-        unknown = of_seed - wanted
+    if isinstance(data, UserError):
+        there = {(row["seed"], row["method"], row["control"], row["budget"]) for row in finished.rows}
+        series = {(p.method, p.control, budget) for p in personalizers_for(finished.experiment) for budget in p.budgets}
+        wanted, what = {(seed, *each) for seed in finished.experiment.seeds for each in series}, "series of a seed"
     else:
-        wanted = {key for group in groups for unit in group.units() for key in unit.keys}
-        lacking, unknown, what = wanted - there, there - wanted, "rows"
+        experiment, _ = data
+        there = {key_of(row) for row in finished.rows}
+        groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed)]
+        wanted, what = {key for group in groups for unit in group.units() for key in unit.keys}, "rows"
+    lacking, unknown = wanted - there, there - wanted
     if lacking:
         yield f"table.csv lacks {len(lacking)} of {len(wanted)} {what}"
     if unknown:
         yield f"table.csv has {len(unknown)} {what} that its experiment has not"
-
-
-def _series(experiment: Experiment) -> Iterator[tuple[str, str, float]]:
-    for each in personalizers_for(experiment):
-        for budget in experiment.budgets if each.prunes else (1.0,):
-            yield each.method, each.control, budget
 
 
 def _tables(finished: Finished) -> Iterator[str]:
@@ -82,10 +82,11 @@ def _tables(finished: Finished) -> Iterator[str]:
             yield f"{name} does not follow from table.csv"
 
 
-def _outdated(finished: Finished) -> Iterator[str]:
+def _outdated(finished: Finished, data: _Opened) -> Iterator[str]:
     try:
-        experiment, dataset = opened(finished.experiment)
-        current = fingerprints(experiment, dataset)
+        if isinstance(data, UserError):
+            raise data
+        current = fingerprints(*data)
     except UserError as error:
         yield f"whether rows are current cannot be told: {error}"
         return

@@ -81,11 +81,11 @@ class Unit:
 
     @cached_property
     def labels(self) -> list[tuple[Personalizer, Row]]:
-        """Every personalizer at every budget, with the columns that name its row. Without pruning the budget is 1."""
+        """Every personalizer at every budget, with the columns that name its row."""
         return [
             (personalizer, self._label(personalizer, budget))
             for personalizer in self.among.personalizers
-            for budget in (self.among.experiment.budgets if personalizer.prunes else (1.0,))
+            for budget in personalizer.budgets
         ]
 
     @cached_property

@@ -160,6 +160,11 @@ class Personalizer(ABC):
             self._within(min(self.experiment.budgets), [torch.zeros(width) for width in backbone.widths], cost)
 
     @property
+    def budgets(self) -> tuple[float, ...]:
+        """At which it has rows; without pruning the budget is 1."""
+        return self.experiment.budgets if self.prunes else (1.0,)
+
+    @property
     def steps(self) -> int:
         """Training steps on the support set, on the device."""
         return 0
