@@ -142,20 +142,18 @@ def _tasks(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
 
 def _sweep(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     from .experiments.report import sweep_as_text
-    from .experiments.sweep import status, sweep
+    from .sweeping import status, sweep
 
     if options.trials is not None:
         overrides["trials"] = options.trials
     settings = Sweep.load(options.sweep, overrides, fast=options.fast)
     out = options.out or Path("results") / settings.name
     if options.status:
-        print(status(out))
+        print(status(settings, out, storage=options.storage))
         return
-    print(
-        sweep_as_text(
-            sweep(settings, out, workers=_positive(options.workers), beside=options.sweep.parent, fast=options.fast)
-        )
-    )
+    where = {"beside": options.sweep.parent, "storage": options.storage, "launcher": options.launcher}
+    trials = sweep(settings, out, workers=_positive(options.workers), fast=options.fast, **where)
+    print(sweep_as_text(trials))
     print(f"\nAll trials are in {out}/trials.csv; on test persons: pppl compare {out}/best.yaml")
 
 
@@ -247,6 +245,12 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
     _add_fast(parser)
     _add_demo(parser)
     parser.add_argument("--trials", type=int, metavar="N", help="how many are to finish (default: as the file says)")
+    parser.add_argument(
+        "--storage", metavar="URL", default="", help="postgresql://user@host/database, which several machines share"
+    )
+    parser.add_argument(
+        "--launcher", choices=("local", "slurm"), default="local", help="where workers run (default: here)"
+    )
     parser.add_argument("--status", action="store_true", help="show what is done, running, dead, and the best so far")
 
 

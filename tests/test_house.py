@@ -17,9 +17,9 @@ from pppl.cli import main
 from pppl.config import Sweep
 from pppl.data import SOURCES
 from pppl.errors import UserError
-from pppl.experiments.sweep_space import base_of, check_space
 from pppl.personalizers import METHODS, STEPS
 from pppl.pruning import CostModel
+from pppl.sweeping.space import base_of, check_space
 from pppl.text.methods import METHODS as TEXT_METHODS
 from pppl.text.tasks import task_names
 

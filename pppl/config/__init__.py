@@ -6,13 +6,13 @@ a notebook builds an experiment in one line: `Experiment().replace(**{"training.
 
 from .experiment import Backbone, Data, Experiment, Persons, Training, stages
 from .methods import BN, OCAP, PPP, Diff, Finetune, OnDA, Pruning, Quantize, Retrain, Static
-from .sweep import CONSTRAINTS, Sweep
+from .sweep import MEASURES, Sweep
 from .tasks import TaskDiff, TaskExperiment
 from .tree import Tree
 
 __all__ = [
     "BN",
-    "CONSTRAINTS",
+    "MEASURES",
     "OCAP",
     "PPP",
     "Backbone",

@@ -7,8 +7,12 @@ from ..errors import unknown
 from .tree import Tree, require
 
 _RANGE, _CHOICE = {"low", "high", "log", "step", "when"}, {"choices", "when"}
-# What can be asked of a trial besides the objective, and in which direction.
-CONSTRAINTS = {"own_minus_other": "least", "macs_fraction": "most"}
+# What is measured of a trial, and in which direction it is better.
+MEASURES: dict[str, Literal["maximize", "minimize"]] = {
+    "accuracy": "maximize",
+    "own_minus_other": "maximize",
+    "macs_fraction": "minimize",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +24,14 @@ class Sweep(Tree):
     - `space`: by dotted key what is tried: `{low: 0.1, high: 0.5}`, integers where both are, with `log: true` by orders
       of magnitude and with `step` on a grid; or `{choices: [8, 16]}`. With `when: {other.key: [8]}` only where another
       key, one of `choices` that comes before, has one of these values.
-    - `method`, `budget`: what is tuned, at which fraction of the full network's cost.
-    - `constraints`: the least `own_minus_other` (accuracy with the own less another person's samples) and the most
-      `macs_fraction` of a trial that may be the best.
+    - `method`, `budget`: what is tuned, at which fraction of the full network's cost; the space may have `budget`, too.
+    - `objectives`: of `accuracy` (with the own samples), `own_minus_other` (how much less it is with another person's)
+      and `macs_fraction`; with several of them a front is looked for.
+    - `constraints`: the least `accuracy` or `own_minus_other` and the most `macs_fraction` of a trial that may be best.
     - `sampler`: `tpe`, `gp`, `nsga2` or `random`; `sampler_seed` is its own.
-    - `trials`: that finish. `seeds`: of a trial's networks and persons.
+    - `pruner`: `none`, or `median`, which ends a trial whose accuracy on some validation persons is below the median of
+      what others had after as many epochs; with one objective only.
+    - `trials`: that finish or are ended by the pruner. `seeds`: of a trial's networks and persons.
 
     Raises `UserError` where a value is out of its range.
     """
@@ -35,23 +42,28 @@ class Sweep(Tree):
     space: dict[str, dict[str, Any]] = field(default_factory=dict)
     method: str = "ppp"
     budget: float = 0.1
+    objectives: tuple[str, ...] = ("accuracy",)
     constraints: dict[str, float] = field(default_factory=dict)
     sampler: Literal["tpe", "gp", "nsga2", "random"] = "tpe"
     sampler_seed: int = 0
+    pruner: Literal["none", "median"] = "none"
     trials: int = 100
     seeds: tuple[int, ...] = (1000,)
 
     def __post_init__(self) -> None:
         require(self.trials >= 1, f"trials is {self.trials}: at least 1")
         require(0 < self.budget <= 1, f"budget is {self.budget}: a fraction in (0, 1]")
-        for name in self.constraints:
-            if name not in CONSTRAINTS:
-                raise unknown("constraint", name, CONSTRAINTS)
+        for kind, names in (("objective", self.objectives), ("constraint", self.constraints)):
+            for name in names:
+                if name not in MEASURES:
+                    raise unknown(kind, name, MEASURES)
+        several = len(self.objectives) > 1
+        require(not several or self.pruner == "none", f"pruner is {self.pruner} with several objectives: none can be")
         before: list[str] = []
         for key, tried in self.space.items():
             self._check(key, tried, before)
             before.append(key)
-        self.check_lists("seeds")
+        self.check_lists("seeds", "objectives")
 
     def _check(self, key: str, tried: dict[str, Any], before: list[str]) -> None:
         require(

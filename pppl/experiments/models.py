@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ import platformdirs
 import safetensors
 import safetensors.torch
 import torch
+from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 
 from ..backbones import Backbone, ShapeSpec, build, load_weights, spec_for
@@ -91,12 +92,19 @@ def global_model(experiment: Experiment, dataset: IdentityDataset, seed: int, fo
     What it retrains is kept in the cache, too.
     """
     networks = {r.kind: trained(r, experiment, dataset, Path(folder))[0] for r in recipes(experiment, dataset, seed)}
-    full = cast(Backbone, networks.pop("full"))
-    gated = {kind: cast(GatedNetwork, network) for kind, network in networks.items()}
+    return assembled(networks, experiment, dataset, seed, folder)
+
+
+def assembled(
+    networks: Mapping[str, nn.Module], experiment: Experiment, dataset: IdentityDataset, seed: int, folder: str | Path
+) -> GlobalModel:
+    """The global model that networks, by the kind of their recipe, make up."""
+    gated = {kind: cast(GatedNetwork, network) for kind, network in networks.items() if kind != "full"}
     most = max(each.experiment.static.samples for each in personalizers_for(experiment))
     rows = np.random.default_rng(seed).permutation(dataset.rows(TRAIN))[:most]
     train = Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=seed)
     retrain = partial(_retrained, experiment, dataset, seed, Path(folder))
+    full = cast(Backbone, networks["full"])
     cost = CostModel(full, dataset.input_shape)
     return GlobalModel(full=full, gated=gated, cost=cost, train=train, retrain=retrain)
 
@@ -130,13 +138,19 @@ def _retrained(
 
 
 def trained(
-    recipe: Recipe, experiment: Experiment, dataset: IdentityDataset, folder: Path, start: Backbone | None = None
+    recipe: Recipe,
+    experiment: Experiment,
+    dataset: IdentityDataset,
+    folder: Path,
+    start: Backbone | None = None,
+    watching: Sequence[Callback] = (),
 ) -> tuple[nn.Module, dict[str, float]]:
     """A recipe's network in evaluation mode and the metrics of its best epoch, from the cache or from training.
 
     **Arguments:**
 
     - `start`: what training begins with, if not random weights or `backbone.weights`. Its metrics tell `seconds`.
+    - `watching`: callbacks of the training.
     """
     path = _cache_path(recipe)
     if path.exists():
@@ -150,7 +164,7 @@ def trained(
         raise UserError(
             f"cannot keep networks in {path.parent}: set PPPL_CACHE to a folder that can be written"
         ) from error
-    network, metrics = _train(recipe, experiment, dataset, folder, start)
+    network, metrics = _train(recipe, experiment, dataset, folder, start, watching)
     save_network(path, recipe, network, metrics)
     return network, metrics
 
@@ -208,7 +222,12 @@ def _make_module(recipe: Recipe, experiment: Experiment, start: Backbone | None)
 
 
 def _train(
-    recipe: Recipe, experiment: Experiment, dataset: IdentityDataset, folder: Path, start: Backbone | None
+    recipe: Recipe,
+    experiment: Experiment,
+    dataset: IdentityDataset,
+    folder: Path,
+    start: Backbone | None,
+    watching: Sequence[Callback],
 ) -> tuple[nn.Module, dict[str, float]]:
     name = f"{recipe.kind}-seed{recipe.seed}"
     notice(f"training {recipe.kind}, seed {recipe.seed}, {recipe.training['epochs']} epochs")
@@ -226,6 +245,7 @@ def _train(
             log_epoch=tracker.log,
             progress=sys.stderr.isatty()
             and multiprocessing.parent_process() is None,  # workers have no line of their own
+            watching=watching,
         )
         (Path(scratch) / "metrics.csv").replace(logs / f"{name}.csv")
         tracker.summary({f"best_{key}": value for key, value in metrics.items()})

@@ -61,15 +61,30 @@ def tuning_as_text(tuned: pd.DataFrame) -> str:
 
 
 def sweep_as_text(trials: pd.DataFrame) -> str:
-    """The ten best trials of a sweep: validation accuracy in %, what it depends on, and whether constraints hold."""
+    """The ten best trials of a sweep, or its front: what was measured in %, what it depends on, and what to know."""
     keys = [str(name) for name in trials.columns[list(trials.columns).index("seconds") + 1 :]]
     rows = [["trial", "accuracy", "own - other", "MACs", "", *keys]]
-    best = trials.sort_values(["best", "feasible", "accuracy"], ascending=False, kind="stable").head(10)
+    marks = [name for name in ("best", "pareto", "feasible") if name in trials.columns]
+    best = trials.sort_values([*marks, "accuracy"], ascending=False, kind="stable").head(10)
     for row in best.to_dict("records"):
-        told = ", ".join(["best"] * row["best"] + ["constraints fail"] * (not row["feasible"]))
-        cells = [f"{row['accuracy']:.1%}", f"{row['own_minus_other']:.1%}", f"{row['macs_fraction']:.1%}", told]
-        rows.append([str(row["trial"]), *cells, *(f"{row[key]:.4g}" if row[key] == row[key] else "" for key in keys)])
+        if row["state"] == "complete":
+            told = ["best"] * row["best"] + ["front"] * row.get("pareto", False)
+            told += ["constraints fail"] * (not row["feasible"])
+        else:
+            told = ["ended early"]
+        measured = [_percent(row[name]) for name in ("accuracy", "own_minus_other", "macs_fraction")]
+        rows.append([str(row["trial"]), *measured, ", ".join(told), *(_value(row[key]) for key in keys)])
     return _aligned(f"The best of {len(trials)} trials, on validation persons", rows)
+
+
+def _percent(value: Any) -> str:
+    return "" if pd.isna(value) else f"{value:.1%}"
+
+
+def _value(value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _aligned(title: str, rows: list[list[str]]) -> str:

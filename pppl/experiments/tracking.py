@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,10 @@ class Tracker:
         """Adds one point to each curve."""
         self._try(lambda run: run.log(dict(values), step=step))
 
+    def part(self, name: str) -> "Tracker":
+        """The same run for one of several trainings: each has curves of its own, over its own epochs."""
+        return _Part(self, name)
+
     def summary(self, values: Mapping[str, Any]) -> None:
         """Sets the run's final values."""
         self._try(lambda run: run.summary.update(dict(values)))
@@ -51,18 +56,45 @@ class Tracker:
         self._try(lambda run: run.finish(exit_code=exit_code))
 
 
+class _Part(Tracker):
+    def __init__(self, whole: Tracker, name: str):
+        self.whole, self.name = whole, name
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        named = {f"{self.name}/{key}": value for key, value in {"epoch": step, **values}.items()}
+        self.whole._try(lambda run: run.log(named))
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        self.whole.summary({f"{self.name}/{key}": value for key, value in values.items()})
+
+
+_WHOLE: ContextVar[Tracker | None] = ContextVar("whole", default=None)
+
+
 @contextmanager
-def track(folder: Path, *, group: str, name: str, job_type: str, config: Mapping[str, Any]) -> Iterator[Tracker]:
+def track(
+    folder: Path, *, group: str, name: str, job_type: str, config: Mapping[str, Any], whole_id: str = ""
+) -> Iterator[Tracker]:
     """A W&B run in project `pppl` while the block lasts; its files lie in `folder/wandb`.
 
     `WANDB_MODE` and the other variables of W&B are respected.
+
+    **Arguments:**
+
+    - `whole_id`: the id of a run that may have begun in an earlier process, and goes on. What would have runs of its
+      own inside the block is a part of this one.
     """
-    tracker = Tracker(_start(folder, group=group, name=name, job_type=job_type, config=dict(config)))
-    exit_code = 1
+    if (whole := _WHOLE.get()) is not None:
+        yield whole.part(name)
+        return
+    identity = {"group": group, "name": name, "job_type": job_type, "config": dict(config)}
+    tracker = Tracker(_start(folder, **identity, **({"id": whole_id, "resume": "allow"} if whole_id else {})))
+    outside, exit_code = _WHOLE.set(tracker if whole_id else None), 1
     try:
         yield tracker
         exit_code = 0
     finally:
+        _WHOLE.reset(outside)
         tracker.finish(exit_code)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -21,6 +22,8 @@ from .panels import (
     storage_figure,
 )
 from .style import RC
+from .sweep_panels import sweep_figures
+from .sweeps import complete
 
 
 def render(folder: Path) -> list[Path]:
@@ -29,12 +32,16 @@ def render(folder: Path) -> list[Path]:
     `figures/accuracy_vs_macs` and, where something is trained for a person, `figures/retraining` from `summary.csv`;
     `figures/accuracy_vs_bytes` where diff pruning has several rates; `figures/iso_macs` from `curves.csv`,
     `figures/personal_gain` from `gains.csv` and `table.csv`, `figures/gates` from `gates.csv`, where these are there.
-    Of a comparison on tasks, `figures/task_scores` from `summary.csv` and `figures/storage` from `stream.csv`.
+    Of a comparison on tasks, `figures/task_scores` from `summary.csv` and `figures/storage` from `stream.csv`. Of a
+    sweep, `figures/history`, `contour`, `parallel` and, with several objectives, `pareto` from `trials.csv`, and
+    `figures/importances` from `importances.csv`.
 
     **Returns:** the PNG files. Raises `UserError` where a table is missing or corrupted.
     """
     figures: dict[str, Figure] = {}
     with mpl.rc_context(RC):
+        if (folder / "trials.csv").exists():
+            return [_save(figure, folder, name) for name, figure in _of_sweep(folder).items()]
         summary = _read(folder / "summary.csv", ["method"], [])
         if "task" in summary.columns:
             _check(folder / "summary.csv", summary, ["metric", "task_bytes"], _TASK_NUMBERS)
@@ -53,6 +60,15 @@ def render(folder: Path) -> list[Path]:
             stream = _read(folder / "stream.csv", [], ["step", "stored_bytes", "copies_bytes"])
             figures["storage"] = storage_figure(stream)
         return [_save(figure, folder, name) for name, figure in figures.items()]
+
+
+def _of_sweep(folder: Path) -> dict[str, Figure]:
+    trials = _read(folder / "trials.csv", ["state", "feasible", "best", "seconds"], ["trial"], _SWEEP_EMPTY)
+    _check(folder / "trials.csv", complete(trials), [], ["accuracy", "macs_fraction"])
+    shares = pd.DataFrame()
+    if (folder / "importances.csv").exists():
+        shares = _read(folder / "importances.csv", ["key"], ["importance", "importance_low", "importance_high"])
+    return sweep_figures(trials, shares)
 
 
 def _of_persons(folder: Path, summary: pd.DataFrame) -> dict[str, Figure]:
@@ -79,6 +95,7 @@ def _of_persons(folder: Path, summary: pd.DataFrame) -> dict[str, Figure]:
 _PAIRED = [f"minus_{reference}{end}" for reference in ("full", "diff") for end in ("", "_low", "_high")]
 _PAIRED += [f"ppp_minus_this{end}" for end in ("", "_low", "_high")]
 _EMPTY = {name: [""] for name in ("wilcoxon_p", "holm_p", "task_bytes", *_PAIRED)}
+_SWEEP_EMPTY = [""]  # what a trial that was ended early lacks, or one that another setting's value excludes
 _TASK_NUMBERS = ["score", "score_low", "score_high"]
 _SUMMARY_NUMBERS = ["budget", "macs_fraction", "n", "people", "accuracy", "accuracy_low", "accuracy_high"]
 _CURVES_NUMBERS = [f"macs_within_{points}{end}" for points in "13" for end in ("", "_low", "_high")]
@@ -86,9 +103,9 @@ _GAINS_NUMBERS = ["budget", "gain", "gain_low", "gain_high"]
 _REMEDY = "run `pppl compare` with the same --out again, it rewrites the tables from its journal"
 
 
-def _read(path: Path, names: list[str], numbers: list[str]) -> pd.DataFrame:
+def _read(path: Path, names: list[str], numbers: list[str], empty: Any = _EMPTY) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(path, keep_default_na=False, na_values=_EMPTY)
+        frame = pd.read_csv(path, keep_default_na=False, na_values=empty)
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}; name a folder that `pppl compare` has written"

@@ -1,6 +1,6 @@
 """One training: a module and its data in, the weights of the best validation epoch (or their average) out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -35,6 +35,7 @@ def fit(
     folder: Path,
     log_epoch: EpochLog | None = None,
     progress: bool = False,
+    watching: Sequence[Callback] = (),
 ) -> tuple[GlobalModule, dict[str, float]]:
     """Trains on the training split and keeps the best validation epoch, or the last average of the weights.
 
@@ -44,6 +45,7 @@ def fit(
     - `folder`: receives `metrics.csv` and the checkpoint.
     - `log_epoch`: called with each epoch's metrics and number.
     - `progress`: whether to show a bar.
+    - `watching`: more callbacks, which may end the training with an error of their own.
 
     **Returns:** the module with the kept epoch's weights, on the CPU in evaluation mode, and that epoch's metrics.
     """
@@ -57,6 +59,7 @@ def fit(
     callbacks += [kept, _LogEpochs(lambda values, _: history.append(dict(values)))]
     callbacks += [_LogEpochs(log_epoch)] if log_epoch else []
     callbacks += [TQDMProgressBar(leave=False)] if progress else []
+    callbacks += watching
     with quietly():
         config = module.training_config
         trainer = pl.Trainer(

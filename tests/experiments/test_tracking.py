@@ -1,57 +1,23 @@
 import json
-import struct
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from wandb.proto import wandb_internal_pb2 as pb
+from wandb_files import whole_run
 
 from pppl import Experiment, compare
 from pppl.experiments.tracking import track
 
 
-def read_offline_run(path: Path) -> Iterator[pb.Record]:
-    """Records of a `.wandb` file: a 7-byte header, then LevelDB log framing in blocks of 32 KiB."""
-    data, position, parts = path.read_bytes(), 7, b""
-    while position + 7 <= len(data):
-        left = 32768 - position % 32768
-        if left < 7:
-            position += left
-            continue
-        _crc, length, kind = struct.unpack_from("<IHB", data, position)
-        position += 7
-        if position + length > len(data):
-            return  # still being written
-        parts += data[position : position + length]
-        position += length
-        if kind in (1, 4):  # a full record, or the last part of one
-            record = pb.Record()
-            record.ParseFromString(parts)
-            yield record
-            parts = b""
-
-
 def _runs(folder: Path) -> dict[str, list[pb.Record]]:
-    runs = [_whole_run(path) for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb"))]
+    runs = [whole_run(path) for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb"))]
     named = {}
     for records in runs:
         (run,) = (record.run for record in records if record.WhichOneof("record_type") == "run")
         named[run.display_name] = records
     return named
-
-
-def _whole_run(path: Path) -> list[pb.Record]:
-    """A run's records, its exit among them: W&B's service writes on for a moment after `finish`."""
-    until = time.monotonic() + 30
-    while True:
-        records = list(read_offline_run(path))
-        if any(record.WhichOneof("record_type") == "exit" for record in records):
-            return records
-        assert time.monotonic() < until, f"{path} never got its exit record"
-        time.sleep(0.05)
 
 
 def _config(records: list[pb.Record]) -> dict:

@@ -36,11 +36,19 @@ def check_space(sweep: Sweep, base: Experiment) -> None:
     for key, tried in sweep.space.items():
         for value in tried.get("choices", [tried.get("low"), tried.get("high")]):
             try:
-                changed = base.replace(**{key: value})
+                changed = with_values(base, {key: value})
             except UserError as error:
                 raise UserError(f"space.{key}: {error}") from error
             if changed.methods != base.methods or changed.seeds != base.seeds or changed.persons != base.persons:
                 raise UserError(f"space.{key}: trials must have the same method, seeds and persons")
+
+
+def with_values(base: Experiment, values: Mapping[str, Any]) -> Experiment:
+    """The experiment of a trial. Raises `UserError` for an unknown key or a value out of range."""
+    changes = {("budgets" if key == "budget" else key): value for key, value in values.items()}
+    if "budget" in values:
+        changes["budgets"] = (values["budget"],)
+    return base.replace(**changes)
 
 
 def suggested(trial: optuna.Trial, space: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,28 +1,31 @@
 """Sweeps: an exact number of trials, whoever is killed, and a best that no test person has seen."""
 
-import multiprocessing
+import json
 import os
-import random
 import shutil
-import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pandas as pd
 import pytest
 import yaml
 from optuna.trial import TrialState
+from sweep_files import QUICK, write_files
+from wandb_files import whole_run
 
 from pppl import Experiment
 from pppl.cli import main
 from pppl.config import Sweep
 from pppl.errors import UserError
-from pppl.experiments.sweep import status, sweep
-from pppl.experiments.sweep_queue import SLOT, Queue, storage_in
-from pppl.experiments.sweep_space import suggested
+from pppl.sweeping import life as life_module
+from pppl.sweeping import status, sweep
+from pppl.sweeping.life import Life
+from pppl.sweeping.queue import SLOT, Queue
+from pppl.sweeping.space import suggested
+from pppl.sweeping.storage import storage_at
 
 SPACE: dict[str, Any] = {
     "ppp.target_rate": {"low": 0.1, "high": 0.9},
@@ -34,12 +37,7 @@ SPACE: dict[str, Any] = {
 @pytest.fixture
 def folder(tiny: Experiment, tmp_path: Path) -> Path:
     """With an experiment file and a sweep's."""
-    tree = tiny.replace(**{"training.epochs": 1, "persons.classes": [2]}).to_dict()
-    (tmp_path / "base.yaml").write_text(yaml.safe_dump(tree))
-    (tmp_path / "mine.yaml").write_text(
-        yaml.safe_dump({"base": "base.yaml", "space": SPACE, "budget": 0.5, "trials": 5})
-    )
-    return tmp_path
+    return write_files(tmp_path, tiny, SPACE).parent
 
 
 @pytest.fixture
@@ -62,7 +60,9 @@ def test_as_many_trials_as_asked_for_finish(folder: Path, settings: Sweep):
     more = sweep(settings.replace(trials=6), out, beside=folder)
     pd.testing.assert_frame_equal(more.iloc[:5].drop(columns="best"), trials.drop(columns="best"))
     assert len(more) == 6
-    assert status(out).startswith("6 done, 0 running, 0 dead, 0 waiting of 6 trials\nbest so far: trial ")
+    assert status(settings, out).startswith(
+        "6 done, 0 pruned, 0 running, 0 dead, 0 waiting of 6 trials\nbest so far: trial "
+    )
     with pytest.raises(UserError, match=r"out has a study of another space, base or seeds: name another --out"):
         sweep(settings.replace(budget=0.4), out, beside=folder)
 
@@ -82,6 +82,76 @@ def test_the_best_is_an_experiment_on_persons_that_no_trial_saw(folder: Path, se
     assert main(["compare", str(folder / "out" / "best.yaml"), "--seeds=[0]", "--out", str(folder / "on-test")]) == 0
 
 
+def test_several_objectives_give_a_front(folder: Path, settings: Sweep):
+    both = settings.replace(objectives=("accuracy", "macs_fraction"), space=QUICK, sampler="nsga2", trials=8)
+    trials = sweep(both, folder / "out", beside=folder)
+    points = trials[["accuracy", "macs_fraction"]].to_numpy()
+    beaten = [
+        any(a >= accuracy and m <= macs and (a, m) != (accuracy, macs) for a, m in points) for accuracy, macs in points
+    ]
+    assert trials["pareto"].tolist() == [not each for each in beaten]
+    assert trials.loc[trials["best"], "accuracy"].tolist() == [trials["accuracy"].max()]
+    assert trials["macs_fraction"].between(0.25, 0.9).all()
+    best = Experiment.load(folder / "out" / "best.yaml")
+    assert list(best.budgets) == trials.loc[trials["best"], "budget"].tolist()
+    assert (folder / "out" / "figures" / "pareto.png").exists()
+
+
+def test_hopeless_trials_are_ended_early(folder: Path, settings: Sweep):
+    space = {"training.learning_rate": {"low": 3e-3, "high": 0.3, "log": True}}
+    pruned = settings.replace(
+        space=space, settings={"training.epochs": 3}, pruner="median", sampler="random", trials=20, budget=0.9
+    )
+    trials = sweep(pruned, folder / "out", beside=folder)
+    assert len(trials) == 20, "those that were ended count"
+    ended = trials[trials["state"] == "pruned"]
+    assert ended["accuracy"].isna().all()
+    assert not ended["best"].any()
+    assert f", {len(ended)} pruned, " in status(pruned, folder / "out")
+    tried = optuna.load_study(study_name=settings.name, storage=storage_at("", folder / "out")).trials
+    early = [trial for trial in tried if trial.state == TrialState.PRUNED]
+    assert len(early) == len(ended) > 0
+    for trial in early:
+        before = [each for each in tried[: trial.number] if each.state == TrialState.COMPLETE]
+        step = max(trial.intermediate_values)
+        assert step >= 1, "the first of three epochs tells nothing"
+        assert max(trial.intermediate_values.values()) < np.median([each.intermediate_values[step] for each in before])
+
+
+def test_watching_changes_nothing_of_a_training(folder: Path, settings: Sweep, monkeypatch: pytest.MonkeyPatch):
+    changes = {"space": {"ppp.target_rate": {"choices": [0.3, 0.6]}}, "trials": 3, "settings": {"training.epochs": 2}}
+    tables = []
+    for pruner in ("none", "median"):
+        monkeypatch.setenv("PPPL_CACHE", str(folder / pruner / "cache"))
+        trials = sweep(settings.replace(pruner=pruner, **changes), folder / pruner, beside=folder)
+        tables.append(trials[["accuracy", "own_minus_other", "macs_fraction"]])
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_a_trial_is_one_run_and_the_study_another(folder: Path, settings: Sweep):
+    trials = sweep(settings.replace(trials=2), folder / "out", beside=folder)
+    runs = {}
+    for path in (folder / "out" / "wandb").glob("offline-run-*/*.wandb"):
+        records = whole_run(path)
+        (run,) = (record.run for record in records if record.WhichOneof("record_type") == "run")
+        runs[run.display_name] = run, records
+        assert run.run_group == "mine"
+    assert sorted(runs) == ["mine", "mine-0", "mine-1"]
+    run, records = runs["mine-1"]
+    config = {item.key: json.loads(item.value_json) for item in run.config.update}
+    assert config["ppp.target_rate"] == trials["ppp.target_rate"][1]
+    history = [record.history for record in records if record.WhichOneof("record_type") == "history"]
+    keys = {_name(item) for each in history for item in each.item}
+    assert {"ppp-seed1000/val_accuracy", "ppp-seed1000/epoch", "persons._type"} <= keys, "curves and the table"
+    updates = [record.summary for record in records if record.WhichOneof("record_type") == "summary"]
+    summary = {_name(item): json.loads(item.value_json) for each in updates for item in each.update}
+    assert summary["accuracy"] == trials["accuracy"][1]
+
+
+def _name(item: Any) -> str:
+    return item.key or ".".join(item.nested_key)
+
+
 def test_the_best_keeps_to_its_constraints(folder: Path, settings: Sweep):
     free = sweep(settings.replace(trials=4), folder / "free", beside=folder)
     bound = float(free["own_minus_other"].max())
@@ -92,62 +162,17 @@ def test_the_best_keeps_to_its_constraints(folder: Path, settings: Sweep):
     assert trials.loc[trials["best"], "accuracy"].tolist() == [trials.loc[trials["feasible"], "accuracy"].max()]
 
 
-def _sweep(settings: Sweep, folder: Path) -> None:
-    os.environ["WANDB_MODE"] = "disabled"
-    sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (as long as the process lives)
-    sweep(settings, folder / "out", workers=2, beside=folder)
-
-
-def _workers(out: Path) -> list[int]:
-    """Process numbers of those that are alive."""
-    pids = [path.read_text().split() for path in (out / "workers").glob("*")]
-    return [int(words[1]) for words in pids if len(words) == 2 and Path("/proc", words[1]).exists()]
-
-
-def test_killed_workers_and_a_killed_sweep_lose_nothing(folder: Path, settings: Sweep):
-    trials, out, rng = settings.replace(trials=12), folder / "out", random.Random(0)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pppl.experiments.sweep"])
-    process = context.Process(target=_sweep, args=(trials, folder))
-    process.start()
-    kills = 0
-    while kills < 6:
-        time.sleep(rng.uniform(0.3, 1.5))
-        assert process.is_alive(), f"finished after {kills} kills"
-        if pids := _workers(out):
-            os.kill(rng.choice(pids), signal.SIGKILL)
-            kills += 1
-            if kills == 4:  # the sweep itself, workers and all
-                process.kill()
-                process.join()
-                assert "dead" in status(out)
-                process = context.Process(target=_sweep, args=(trials, folder))
-                process.start()
-    process.join()
-    assert process.exitcode == 0
-    table = pd.read_csv(out / "trials.csv")
-    assert table["state"].tolist() == ["complete"] * 12
-    study = optuna.load_study(study_name="sweep", storage=storage_in(out))
-    done = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
-    assert sorted(trial.user_attrs[SLOT] for trial in done) == list(range(12)), "none twice, none lost"
-    failed = [trial for trial in study.trials if trial.state == TrialState.FAIL]
-    assert len(failed) >= 1
-    of = {trial.user_attrs[SLOT]: trial for trial in done}
-    for trial in failed:
-        again = of[trial.user_attrs[SLOT]].params
-        assert trial.params.items() <= again.items(), "it starts again with the same values"
-
-
 @pytest.fixture
 def queue(tmp_path: Path) -> Queue:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return Queue(optuna.create_study(storage=storage_in(tmp_path), study_name="sweep"), tmp_path, 2)
+    study = optuna.create_study(storage=storage_at("", tmp_path), study_name="sweep")
+    return Queue(study, Life(study, tmp_path, far=False), 2)
 
 
 def test_a_slot_that_was_queued_twice_is_run_once(queue: Queue, tmp_path: Path):
     queue.repair()
     queue.study.enqueue_trial({}, user_attrs={SLOT: 0})  # another process saw the same gap
-    with queue.working():
+    with queue.life.living():
         taken = [queue.take(), queue.take()]
         assert [trial.user_attrs[SLOT] for trial in taken if trial is not None] == [0, 1]
         for trial in taken:
@@ -161,12 +186,12 @@ def test_a_slot_that_was_queued_twice_is_run_once(queue: Queue, tmp_path: Path):
 
 def test_the_trial_of_a_dead_worker_is_told_from_that_of_a_living_one(queue: Queue, tmp_path: Path):
     queue.repair()
-    other = Queue(queue.study, tmp_path, 2)
-    with queue.working():
+    other = Queue(queue.study, Life(queue.study, tmp_path, far=False), 2)
+    with queue.life.living():
         first = queue.take()
         assert first is not None
         first.suggest_float("x", 0, 1)
-        with other.working():
+        with other.life.living():
             other.repair()
             assert [trial.state for trial in other.trials().values()].count(TrialState.RUNNING) == 1, "it is alive"
             second = other.take()
@@ -174,11 +199,60 @@ def test_the_trial_of_a_dead_worker_is_told_from_that_of_a_living_one(queue: Que
     queue.repair()  # both are gone
     waiting = queue.trials()
     assert {trial.state for trial in waiting.values()} == {TrialState.WAITING}
-    with queue.working():
+    with queue.life.living():
         again = queue.take()
         assert again is not None
         assert again.user_attrs[SLOT] == first.user_attrs[SLOT]
         assert again.suggest_float("x", 0, 1) == first.params["x"]
+
+
+def test_a_trial_whose_worker_was_killed_before_it_told_its_name_is_run_again(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+):
+    queue.repair()
+    killed = queue.study.ask()  # a kill came here
+    queue.repair()
+    assert queue.trials()[0].number == killed.number, "it may be about to tell its name"
+    monkeypatch.setattr(life_module, "BEAT", 0.0)
+    queue.repair()
+    assert queue.trials()[0].number != killed.number
+    assert queue.trials()[0].state == TrialState.WAITING
+
+
+def test_a_worker_of_another_machine_is_dead_when_its_beat_stands_still(
+    queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    far = Queue(queue.study, Life(queue.study, tmp_path / "elsewhere", far=True), 2)
+    queue.life.far = True
+    queue.repair()
+    monkeypatch.setattr(life_module, "BEAT", 0.05)
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "other-machine", "", "", "")))
+    with queue.life.living():
+        assert queue.take() is not None
+        monkeypatch.undo()
+        monkeypatch.setattr(life_module, "BEAT", 0.05)
+        monkeypatch.setattr(life_module, "GRACE", 1.0)
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            far.repair()
+            assert TrialState.RUNNING in {trial.state for trial in far.trials().values()}
+            time.sleep(0.1)
+    far.repair()
+    time.sleep(1.1)
+    far.repair()
+    assert {trial.state for trial in far.trials().values()} == {TrialState.WAITING}
+
+
+def test_what_a_kill_or_a_full_disk_leaves_of_a_line_is_cut_off(queue: Queue, tmp_path: Path):
+    queue.repair()
+    with (tmp_path / "study.log").open("a") as file:
+        file.write('{"op_code":4,"work')
+    queue.study.set_user_attr("after", 1)
+    lines = (tmp_path / "study.log").read_text().splitlines()
+    assert [json.loads(line) for line in lines], "all of them whole"
+    again = optuna.load_study(study_name="sweep", storage=storage_at("", tmp_path))
+    assert again.user_attrs == {"after": 1}
+    assert len(again.trials) == 2
 
 
 def test_values_are_of_their_kind():
@@ -210,7 +284,7 @@ def test_values_are_of_their_kind():
         ({"space": {"ppp.target_rate": {"choices": []}}}, r"choices is \[\]: a list of values"),
         ({"space": {"persons.count": {"choices": [3]}}}, "trials must have the same method, seeds and persons"),
         ({"space": {"ppp.target_rate": {"choices": [1.0], "when": {"ppp.gate_width": [4]}}}}, "one that comes before"),
-        ({"constraints": {"mac": 0.1}}, "unknown constraint 'mac': known: macs_fraction, own_minus_other"),
+        ({"constraints": {"mac": 0.1}}, "unknown constraint 'mac': known: accuracy, macs_fraction, own_minus_other"),
         ({"method": "pp"}, "unknown method 'pp'"),
         ({"settings": {"persons.cont": 3}}, "unknown key 'persons.cont'"),
         ({"base": "nowhere.yaml"}, "cannot read nowhere.yaml"),

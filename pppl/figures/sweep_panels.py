@@ -1,0 +1,38 @@
+"""The figures of a sweep."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .style import TEXT_WIDTH
+from .sweeps import complete, contour, history, importance_bars, parallel, pareto, settings_of
+
+_HALF = TEXT_WIDTH / 2
+
+
+def sweep_figures(trials: pd.DataFrame, shares: pd.DataFrame) -> dict[str, Figure]:
+    """Figures by name, those that the tables suffice for.
+
+    **Arguments:**
+
+    - `trials`, `shares`: `trials.csv` and `importances.csv`; the latter may be empty.
+    """
+    done = complete(trials)
+    if not len(done):
+        return {}
+    figures = {"history": Figure(figsize=(_HALF, 2.3), layout="constrained")}
+    history(trials, figures["history"].subplots())
+    if "pareto" in trials.columns:
+        figures["pareto"] = Figure(figsize=(_HALF, 2.3), layout="constrained")
+        pareto(trials, figures["pareto"].subplots())
+    if len(shares):
+        figures["importances"] = Figure(figsize=(_HALF, 0.7 + 0.22 * len(shares)), layout="constrained")
+        importance_bars(shares, figures["importances"].subplots())
+    numbers = [key for key in (shares["key"] if len(shares) else settings_of(trials)) if done[key].dtype.kind in "if"]
+    if len(numbers) >= 2 and len(done) >= 4:
+        figures["contour"] = Figure(figsize=(_HALF, 2.5), layout="constrained")
+        contour(trials, numbers[:2], figures["contour"].subplots())
+    if all(done[key].dtype.kind in "if" for key in settings_of(trials)) and len(settings_of(trials)) > 1:
+        figures["parallel"] = Figure(figsize=(TEXT_WIDTH, 2.4), layout="constrained")
+        parallel(trials, figures["parallel"].subplots())
+        figures["parallel"].legend(loc="outside lower center", ncols=3, frameon=False)
+    return figures

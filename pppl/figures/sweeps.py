@@ -1,0 +1,148 @@
+"""What a sweep has tried, and what came of it."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+GOOD, PLAIN, BAD = "#0072B2", "#7f7f7f", "#D55E00"
+SHADES = "cividis"  # even in grey
+# Ends of a range further apart than this are shown by orders of magnitude.
+_WIDE = 20.0
+
+
+def settings_of(trials: pd.DataFrame) -> list[str]:
+    """The columns of `trials.csv` that hold what was tried."""
+    return [str(name) for name in trials.columns[list(trials.columns).index("seconds") + 1 :]]
+
+
+def history(trials: pd.DataFrame, ax: Axes) -> Axes:
+    """Draws each trial's accuracy in the order of trials, and the best so far among those that keep to constraints."""
+    done = complete(trials)
+    for kept, marker, colour, label in ((True, "o", PLAIN, "a trial"), (False, "x", BAD, "constraints fail")):
+        rows = done[done["feasible"] == kept]
+        if len(rows):
+            ax.plot(rows["trial"], rows["accuracy"], marker, ms=3, color=colour, label=label)
+    ended = trials[trials["state"] == "pruned"]
+    if len(ended):
+        ax.plot(ended["trial"], np.zeros(len(ended)), "|", ms=5, color=PLAIN, label="ended early", clip_on=False)
+    rows = done[done["feasible"]]
+    if len(rows):
+        x, y = [*rows["trial"], len(trials) - 1], np.maximum.accumulate(np.asarray(rows["accuracy"]))
+        ax.step(x, [*y, y[-1]], where="post", color=GOOD, label="best so far")
+    _percent(ax.yaxis)
+    ax.set_xlabel("trial")
+    ax.set_ylabel("validation accuracy")
+    ax.legend(frameon=False, loc="lower right")
+    return ax
+
+
+def importance_bars(shares: pd.DataFrame, ax: Axes) -> Axes:
+    """Draws how much settings matter, with 95 % intervals over trials."""
+    rows = shares.iloc[::-1]
+    spread = [rows["importance"] - rows["importance_low"], rows["importance_high"] - rows["importance"]]
+    ax.barh(
+        [short(key) for key in rows["key"]], rows["importance"], color="#56B4E9",
+        xerr=[side.clip(lower=0) for side in spread], capsize=2, error_kw={"lw": 0.8},
+    )  # fmt: skip
+    ax.set_xlim(0, 1)
+    ax.set_xlabel("importance (PED-ANOVA)")
+    return ax
+
+
+def contour(trials: pd.DataFrame, keys: Sequence[str], ax: Axes) -> Axes:
+    """Draws accuracy over two settings: trials as points, and between them what lies on a straight line."""
+    done = complete(trials).dropna(subset=list(keys))
+    x, y = (_scaled(done[key]) for key in keys)
+    levels = np.linspace(done["accuracy"].min(), done["accuracy"].max(), 12)
+    if levels[0] < levels[-1] and np.linalg.matrix_rank(np.stack([x - x.mean(), y - y.mean()])) == 2:
+        ax.tricontourf(x, y, done["accuracy"], levels=levels, cmap=SHADES)
+    shades = ax.scatter(x, y, c=done["accuracy"], cmap=SHADES, s=12, edgecolor="white", lw=0.5, zorder=2)
+    best = done[done["best"]]
+    ax.plot(x[best.index], y[best.index], "*", ms=9, color=BAD, mec="white", mew=0.5, zorder=3, label="best")
+    for axis, key in ((ax.xaxis, keys[0]), (ax.yaxis, keys[1])):
+        _ticks(axis, done[key])
+    ax.set_xlabel(short(keys[0]))
+    ax.set_ylabel(short(keys[1]))
+    bar = ax.figure.colorbar(shades, ax=ax, label="validation accuracy")
+    _percent(bar.ax.yaxis)
+    return ax
+
+
+def parallel(trials: pd.DataFrame, ax: Axes) -> Axes:
+    """Draws every trial as a line through its settings; the better, the darker and the further in front."""
+    done = complete(trials).sort_values("accuracy")
+    keys = settings_of(trials)
+    heights = np.stack([_unit(done[key]) for key in keys], axis=1)  # (trials, settings)
+    order = np.linspace(0, 1, len(done))
+    for row, rank in zip(heights, order, strict=True):
+        ax.plot(row, color=GOOD if rank > 0.9 else PLAIN, alpha=0.9 if rank > 0.9 else 0.25, lw=0.8, zorder=1 + rank)
+    best = done["best"].to_numpy()
+    ax.plot(heights[best].T, color=BAD, lw=1.6, zorder=3)
+    for at, key in enumerate(keys):
+        values = done[key].dropna()
+        ax.axvline(at, color="black", lw=0.5, zorder=0)
+        for height, value in ((0, values.min()), (1, values.max())):
+            where = {"xytext": (0, 3 if height else -3), "va": "bottom" if height else "top"}
+            ax.annotate(f"{value:.3g}", (at, height), textcoords="offset points", ha="center", fontsize=6, **where)
+    ax.set_xticks(range(len(keys)), [short(key).replace("_", "\n") for key in keys])
+    ax.tick_params(axis="x", length=0, pad=12)
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    ax.plot([], color=BAD, lw=1.6, label="best")
+    ax.plot([], color=GOOD, lw=0.8, label="best tenth")
+    ax.plot([], color=PLAIN, lw=0.8, alpha=0.5, label="others")
+    return ax
+
+
+def pareto(trials: pd.DataFrame, ax: Axes) -> Axes:
+    """Draws accuracy over MACs, and those trials that none beats in both."""
+    done = complete(trials)
+    ax.plot(done["macs_fraction"], done["accuracy"], "o", ms=3, color=PLAIN, label="a trial")
+    front = done.loc[done["pareto"]].sort_values("macs_fraction")
+    ax.step(front["macs_fraction"], front["accuracy"], "o-", where="post", ms=4, color=GOOD, label="front")
+    _percent(ax.xaxis)
+    _percent(ax.yaxis)
+    ax.set_xlabel("MACs of the full network")
+    ax.set_ylabel("validation accuracy")
+    ax.legend(frameon=False, loc="lower right")
+    return ax
+
+
+def complete(trials: pd.DataFrame) -> pd.DataFrame:
+    """Those that were finished, and not ended early."""
+    return cast(pd.DataFrame, trials[trials["state"] == "complete"])
+
+
+def short(key: str) -> str:
+    """A setting without its section."""
+    return key.rsplit(".", 1)[-1]
+
+
+def _percent(axis: Any) -> None:
+    axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+
+
+def _is_wide(values: Any) -> bool:
+    return bool(values.min() > 0 and values.max() / values.min() > _WIDE)
+
+
+def _scaled(values: Any) -> pd.Series:
+    """By orders of magnitude where they span many."""
+    return pd.Series(np.log10(values) if _is_wide(values) else values.astype(float), index=values.index)
+
+
+def _unit(values: Any) -> np.ndarray:
+    """From 0 to 1; missing where a trial has none."""
+    scaled = _scaled(values)
+    span = scaled.max() - scaled.min()
+    return ((scaled - scaled.min()) / span if span > 0 else scaled * 0 + 0.5).to_numpy()
+
+
+def _ticks(axis: Any, values: Any) -> None:
+    """Writes values, not their logarithms."""
+    if _is_wide(values):
+        axis.set_major_formatter(lambda value, _: f"{10**value:.2g}")

@@ -1,0 +1,114 @@
+"""Which workers of a study live: at once on this machine, after a while on others."""
+
+import fcntl
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from ..files import output_folder
+
+WORKER = "worker"
+# A worker of another machine beats every so many seconds, and is dead after so many without a beat.
+BEAT, GRACE = 15.0, 120.0
+
+
+class Life:
+    """Tells the living workers of a study from the dead.
+
+    A worker holds a lock on a file of its own in the results folder as long as it lives, which no kill can leave
+    behind, and which others on its machine look at. For other machines it counts up a number in the study, and is dead
+    when that has stood still: by the clock of who looks, so that no two clocks must agree.
+
+    **Arguments:**
+
+    - `folder`: of the results.
+    - `far`: whether workers of other machines take part.
+    """
+
+    def __init__(self, study: optuna.Study, folder: Path, *, far: bool):
+        self.study, self.far = study, far
+        self._folder = output_folder(folder / "workers")
+        self._seen: dict[int, tuple[object, float]] = {}
+        self.worker = ""
+
+    @contextmanager
+    def living(self) -> Iterator[None]:
+        """While open, this process is alive to others."""
+        self.worker = f"{os.uname().nodename}-{uuid.uuid4().hex}"
+        path, end = self._folder / self.worker, threading.Event()
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(f"{os.getpid()}\n")  # for people
+            file.flush()
+            beating = threading.Thread(target=self._beat, args=(end,), daemon=True)
+            if self.far:
+                beating.start()
+            try:
+                yield
+            finally:
+                end.set()
+                path.unlink(missing_ok=True)
+        self.worker = ""
+
+    def _beat(self, end: threading.Event) -> None:
+        count = 0
+        while not end.is_set():
+            count += 1
+            self.study.set_user_attr(f"beat-{self.worker}", [count, time.time()])
+            end.wait(BEAT)
+
+    def alive(self, trial: FrozenTrial) -> bool:
+        """Whether the worker of a running trial still runs."""
+        worker = trial.user_attrs.get(WORKER, "")
+        if worker and worker == self.worker:
+            return True
+        if worker:
+            locked = self._locked(worker)
+            if locked is not None or not self.far:
+                return bool(locked)
+        return not self._silent(trial, worker)
+
+    def _locked(self, worker: str) -> bool | None:
+        """Whether a worker of this machine and folder lives; None where it is of another.
+
+        File systems of clusters may keep locks to one machine.
+        """
+        if not worker.startswith(f"{os.uname().nodename}-"):
+            return None
+        path = self._folder / worker
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return None
+        except BlockingIOError:
+            return True
+        path.unlink(missing_ok=True)
+        return False
+
+    def _silent(self, trial: FrozenTrial, worker: str) -> bool:
+        """Whether nothing has been heard of a trial's worker for too long.
+
+        One that has just taken a trial has not yet told its name; the time for that is short on one machine.
+        """
+        sign = (worker, self._last_beat(worker))
+        known, since = self._seen.get(trial.number, (None, 0.0))
+        if known != sign:
+            since = time.monotonic()
+            self._seen[trial.number] = (sign, since)
+        return time.monotonic() - since > (GRACE if self.far else BEAT)
+
+    def _last_beat(self, worker: str) -> list[float] | None:
+        return self.study.user_attrs.get(f"beat-{worker}") if worker else None
+
+    def age(self, trial: FrozenTrial) -> float:
+        """Seconds since the last beat of a trial's worker, by the clocks of both machines; 0 where it has none."""
+        beat = self._last_beat(trial.user_attrs.get(WORKER, ""))
+        return time.time() - beat[1] if beat else 0.0

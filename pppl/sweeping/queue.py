@@ -1,0 +1,76 @@
+"""Which trials are to be run: an exact number of slots, each of which one trial finishes, whoever dies meanwhile.
+
+A study's trials are queued when it begins, one for each slot. A worker takes one; the trial of a worker that has died
+is failed and queued again with the same values. Where two processes do so at once the slot has two trials, of which
+the later one is dropped.
+"""
+
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from .life import WORKER, Life
+
+# What a trial is given: its slot, and the id of its W&B run, which goes on where the trial begins again.
+SLOT, RUN = "slot", "wandb"
+DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+class Queue:
+    """A study's slots."""
+
+    def __init__(self, study: optuna.Study, life: Life, slots: int):
+        self.study, self.life, self.slots = study, life, slots
+
+    def trials(self) -> dict[int, FrozenTrial]:
+        """The trial that counts of each slot; slots that have none yet, or whose trials have failed, are left out."""
+        of: dict[int, FrozenTrial] = {}
+        for trial in self.study.get_trials(deepcopy=False):
+            if trial.state != TrialState.FAIL:
+                of.setdefault(trial.user_attrs.get(SLOT, -1), trial)
+        return {slot: trial for slot, trial in of.items() if 0 <= slot < self.slots}
+
+    def take(self) -> optuna.Trial | None:
+        """A trial to run; None where nothing waits."""
+        while any(trial.state == TrialState.WAITING for trial in self.trials().values()):
+            trial = self.study.ask()
+            slot = trial.user_attrs.get(SLOT)
+            first = self.trials().get(-1 if slot is None else slot)
+            if first is not None and first.number == trial.number:
+                trial.set_user_attr(WORKER, self.life.worker)
+                return trial
+            # Somebody else took the last one that waited, or queued this slot a second time.
+            self.study.tell(trial, state=TrialState.FAIL)
+        return None
+
+    def tell(self, trial: optuna.Trial, state: TrialState, values: Sequence[float] = ()) -> None:
+        """Ends a trial. One that was taken for dead meanwhile, and queued again, is left as it is."""
+        with suppress(UpdateFinishedTrialError):
+            self.study.tell(trial, values or None, state=state, skip_if_finished=True)
+
+    def repair(self) -> None:
+        """Queues slots that have no trial, and those whose worker has died."""
+        for trial in self.trials().values():
+            if trial.state == TrialState.RUNNING and not self.life.alive(trial):
+                with suppress(UpdateFinishedTrialError):  # another process has told it in this moment
+                    self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        empty = set(range(self.slots)) - self.trials().keys()
+        before = {slot: trial for trial in self._failed() if (slot := trial.user_attrs.get(SLOT)) in empty}
+        for slot in sorted(empty):
+            failed = before.get(slot)
+            run = failed.user_attrs.get(RUN) if failed else None
+            attributes = {SLOT: slot, RUN: run or secrets.token_hex(8)}
+            self.study.enqueue_trial(failed.params if failed else {}, user_attrs=attributes)
+
+    def _failed(self) -> list[FrozenTrial]:
+        """Those that have most of their values last."""
+        failed = (trial for trial in self.study.get_trials(deepcopy=False) if trial.state == TrialState.FAIL)
+        return sorted(failed, key=lambda trial: len(trial.params))
+
+    def finished(self) -> int:
+        """How many slots are done."""
+        return sum(trial.state in DONE for trial in self.trials().values())

@@ -1,0 +1,158 @@
+"""Where a study is kept: a journal file in the results folder, or a PostgreSQL database that several machines share."""
+
+import errno
+import fcntl
+import functools
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalStorage
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import NullPool
+
+from ..errors import UserError
+from ..experiments.tracking import notice
+
+JOURNAL = "study.log"
+_CHUNK = 1 << 16
+_DRIVER = "postgresql+psycopg"
+_PATIENCE, _PAUSE = 3600.0, 1.0  # seconds; a server that is restarted or moved is back by then
+
+
+def storage_at(url: str, folder: Path) -> BaseStorage:
+    """The storage at a URL; without one the journal in a results folder.
+
+    Raises `UserError` where the URL is of another kind than PostgreSQL, or does not answer.
+    """
+    return _database(url) if url else JournalStorage(_Journal(folder / JOURNAL))
+
+
+def shown(url: str) -> str:
+    """A URL without its password."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+class _Journal(JournalFileBackend):
+    """A journal whose lines are whole: what a kill or a full disk leaves of one is cut off before the next.
+
+    The lock is the system's, which takes it back from a process that dies.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__(str(path))
+        self.path = path
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Appends all of the entries, or none. Raises `OSError` where the disk is full."""
+        text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        with self.path.with_suffix(".lock").open("ab") as lock, self.path.open("r+b", buffering=0) as file:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            whole = _end_of_lines(file)
+            try:
+                file.truncate(whole)
+                file.seek(whole)
+                if file.write(text.encode()) < len(text.encode()):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(whole)
+                raise
+
+
+def _end_of_lines(file: IO[bytes]) -> int:
+    """Where the last whole line of a file ends."""
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - _CHUNK)
+        file.seek(start)
+        at = file.read(end - start).rfind(b"\n")
+        if at >= 0:
+            return start + at + 1
+        end = start
+    return 0
+
+
+def _database(url: str) -> BaseStorage:
+    try:
+        address = make_url(url)
+    except ArgumentError as error:
+        raise UserError(f"--storage {url!r} is no URL: write postgresql://user@host/database") from error
+    if address.get_backend_name() != "postgresql":
+        raise UserError(
+            f"--storage is of {address.get_backend_name()}: only postgresql:// URLs are known; leave it out for a "
+            "journal file, which the workers of one machine can share"
+        )
+    address = address.set(drivername=_DRIVER)
+    try:
+        return _Patient(
+            address.render_as_string(hide_password=False),
+            # A connection per call: hundreds of workers keep none of the server's hundred.
+            engine_kwargs={"poolclass": NullPool, "connect_args": {"connect_timeout": 10}},
+        )
+    except ImportError as error:
+        raise UserError("--storage needs the PostgreSQL driver: pip install 'pppl[cluster]'") from error
+    except (StorageInternalError, DBAPIError) as error:
+        raise UserError(f"{shown(url)} does not answer ({_reason(error)}): check the URL and the server") from error
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of the driver's own message."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Whether the connection has failed, and not the statement."""
+    cause = error if isinstance(error, DBAPIError) else error.__cause__
+    if not isinstance(cause, DBAPIError):
+        return False
+    # A server that is starting or stopping refuses connections with an error of its own class (57P0x).
+    return cause.connection_invalidated or getattr(cause.orig, "sqlstate", None) in (None, "57P01", "57P02", "57P03")
+
+
+def _patiently(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Calls a method of the storage again until the server answers."""
+
+    @functools.wraps(method)
+    def call(storage: "_Patient", *args: Any, **kwargs: Any) -> Any:
+        since: float | None = None
+        while True:
+            try:
+                return method(storage, *args, **kwargs)
+            except (StorageInternalError, DBAPIError) as error:
+                if not _is_lost(error):
+                    raise
+                if since is None:
+                    since = time.monotonic()
+                    notice(f"the study's database does not answer ({_reason(error)}); waiting for it")
+                if time.monotonic() - since > _PATIENCE:
+                    raise UserError(
+                        f"the study's database has not answered for {_PATIENCE / 3600:.0f} h; what is finished is "
+                        "kept: run the same command again when it does"
+                    ) from error
+                time.sleep(_PAUSE)
+
+    return call
+
+
+class _Patient(RDBStorage):
+    """Waits for a server that does not answer, once the study has begun.
+
+    A call whose answer was lost is made twice. That is safe: values are set to the same again, and a trial that was
+    queued or taken twice is dropped, as `Queue` does for those of a process that died.
+    """
+
+
+# Also those that optuna's cache calls instead of the public ones.
+_CALLS = (*sorted(BaseStorage.__abstractmethods__), "_create_new_trial", "_set_trial_param", "_get_trials")
+for _name in _CALLS:
+    setattr(_Patient, _name, _patiently(getattr(RDBStorage, _name)))

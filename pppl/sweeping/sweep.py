@@ -1,0 +1,91 @@
+"""A sweep from its settings to its results; killed at any time, the same command goes on."""
+
+import time
+from pathlib import Path
+
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from ..config import Sweep
+from ..errors import UserError
+from ..experiments.opening import opened
+from ..experiments.provenance import write_run
+from ..files import output_folder
+from .life import GRACE
+from .queue import Queue
+from .space import base_of, check_space
+from .study import known_queue, queue_of, quiet
+from .tables import as_yaml, best_of, write_results
+from .workers import Launcher, Work, explained, supervise
+
+
+def sweep(
+    settings: Sweep,
+    out: str | Path,
+    *,
+    workers: int = 1,
+    beside: Path = Path(),
+    fast: bool = False,
+    storage: str = "",
+    launcher: Launcher = "local",
+) -> pd.DataFrame:
+    """Runs a sweep to its end and returns `trials.csv`; `out` receives it, `best.yaml`, figures and `run.json`.
+
+    A worker that is killed is replaced, and its trial starts again with the same values. The number of finished trials
+    is exact, whoever takes part.
+
+    **Arguments:**
+
+    - `workers`: processes, each with one thread and one trial at a time.
+    - `beside`: the folder that `base` may be relative to. `fast`: whether its section `fast` is applied.
+    - `storage`: URL of a PostgreSQL database that several machines share; a journal file in `out` without.
+    - `launcher`: `local`, or `slurm` for workers that are jobs of a cluster, which must share `out`.
+
+    Raises `UserError` for an unknown key or an impossible range, before the first trial; where `out` or the database
+    has another study of that name, or cannot be reached or written.
+    """
+    start = time.perf_counter()
+    base = base_of(settings, beside, fast=fast)
+    check_space(settings, base)
+    base, dataset = opened(base)
+    folder = output_folder(out)
+    try:
+        with quiet():
+            queue = queue_of(settings, base, folder, storage, far=bool(storage) or launcher == "slurm")
+            before = queue.finished()
+            work = Work(settings=settings, base=base, folder=folder, storage=storage, far=queue.life.far)
+            supervise(work, queue, workers, launcher)
+            table = write_results(settings, base, queue, folder)
+        done = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
+        done |= {"trials_run": queue.finished() - before, "trials": queue.finished()}
+        write_run(folder, settings.to_dict() | {"seeds": list(settings.seeds)}, dataset.sha256, **done)
+    except OSError as error:
+        raise UserError(explained(error, folder)) from error
+    return table
+
+
+def status(settings: Sweep, out: str | Path, *, storage: str = "") -> str:
+    """What is done, running, dead and waiting of a study, and the best so far.
+
+    Raises `UserError` where there is none.
+    """
+    with quiet():
+        queue = known_queue(settings, Path(out), storage)
+        trials = queue.trials()
+        of: dict[str, int] = dict.fromkeys(("done", "pruned", "running", "dead", "waiting"), 0)
+        for trial in trials.values():
+            of[_state(queue, trial)] += 1
+        of["waiting"] += queue.slots - len(trials)
+        lines = [", ".join(f"{count} {name}" for name, count in of.items()) + f" of {queue.slots} trials"]
+        if (best := best_of(settings, trials.values())) is not None:
+            told = ", ".join(
+                f"{name} {value:.4f}" for name, value in zip(settings.objectives, best.values, strict=True)
+            )
+            lines.append(f"best so far: trial {best.user_attrs['slot']}, {told}, {as_yaml(best.params)}")
+    return "\n".join(lines)
+
+
+def _state(queue: Queue, trial: FrozenTrial) -> str:
+    if trial.state == TrialState.RUNNING:
+        return "running" if queue.life.alive(trial) and queue.life.age(trial) < GRACE else "dead"
+    return {TrialState.WAITING: "waiting", TrialState.PRUNED: "pruned"}.get(trial.state, "done")

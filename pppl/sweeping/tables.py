@@ -1,0 +1,127 @@
+"""What a sweep comes to: tables, figures, its best as an experiment of its own, and its run in W&B."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from optuna.trial import FrozenTrial, TrialState
+
+from ..config import MEASURES, Experiment, Sweep
+from ..experiments.provenance import fingerprint
+from ..experiments.results import write_table
+from ..experiments.tracking import track
+from ..figures import render
+from ..files import replacing
+from .importances import importances
+from .queue import RUN, Queue
+from .space import with_values
+
+
+def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path) -> pd.DataFrame:
+    """Writes `trials.csv`, `importances.csv`, `best.yaml` and figures, all of it to W&B, too; returns the first."""
+    trials = queue.trials()
+    table, shares = trials_table(settings, trials), importances(settings, trials.values())
+    before = folder / "trials.csv"
+    unchanged = before.exists() and before.read_bytes() == table.to_csv(index=False).encode()
+    write_table(before, table)
+    if len(shares):
+        write_table(folder / "importances.csv", shares)
+    best = best_of(settings, trials.values())
+    if best is not None:
+        _write_best(settings, base, best, folder)
+    figures = render(folder)
+    if not unchanged:
+        # The id follows from the trials' own, so that every machine of a study writes the same run.
+        name = fingerprint([settings.name, sorted(trial.user_attrs[RUN] for trial in trials.values())])
+        names = {"group": settings.name, "name": settings.name, "job_type": "study"}
+        with track(folder, **names, config=settings.to_dict(), whole_id=name) as tracker:
+            tracker.table("trials", table)
+            tracker.table("importances", shares)
+            if best is not None:
+                tracker.summary(dict(zip(settings.objectives, best.values, strict=True)) | best.params)
+            for path in figures:
+                tracker.image(path.stem, path)
+    return table
+
+
+def trials_table(settings: Sweep, trials: Mapping[int, FrozenTrial]) -> pd.DataFrame:
+    """One row per slot; the values that were tried come last, after `seconds`."""
+    best, front = best_of(settings, trials.values()), front_of(settings, trials.values())
+    rows = []
+    for slot, trial in sorted(trials.items()):
+        row: dict[str, Any] = {"trial": slot, "state": trial.state.name.lower()}
+        row |= {name: trial.user_attrs.get(name) for name in MEASURES}
+        row |= {"feasible": is_feasible(trial), "best": trial is best}
+        if len(settings.objectives) > 1:
+            row["pareto"] = any(trial is each for each in front)
+        seconds = trial.duration.total_seconds() if trial.duration else float("nan")
+        rows.append(row | {"seconds": round(seconds, 2)} | {key: trial.params.get(key) for key in settings.space})
+    return pd.DataFrame(rows)
+
+
+def is_feasible(trial: FrozenTrial) -> bool:
+    """Whether a trial was finished and keeps to all constraints."""
+    return trial.state == TrialState.COMPLETE and all(value <= 0 for value in trial.constraints.values())
+
+
+def best_of(settings: Sweep, trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
+    """The best in the first objective among those that keep to all constraints; where none does, among all."""
+    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    candidates = [trial for trial in done if is_feasible(trial)] or done
+    return max(candidates, key=lambda trial: (*_upwards(settings, trial), -trial.number), default=None)
+
+
+def front_of(settings: Sweep, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that keep to all constraints and that no other is at least as good as in every objective."""
+    candidates = [trial for trial in trials if is_feasible(trial)]
+    of = {trial.number: _upwards(settings, trial) for trial in candidates}
+
+    def dominated(trial: FrozenTrial) -> bool:
+        mine = of[trial.number]
+        return any(other != mine and all(a >= b for a, b in zip(other, mine, strict=True)) for other in of.values())
+
+    return [trial for trial in candidates if not dominated(trial)]
+
+
+def _upwards(settings: Sweep, trial: FrozenTrial) -> tuple[float, ...]:
+    """Objectives, each turned so that more is better."""
+    pairs = zip(settings.objectives, trial.values, strict=True)
+    return tuple(value if MEASURES[name] == "maximize" else -value for name, value in pairs)
+
+
+def _write_best(settings: Sweep, base: Experiment, best: FrozenTrial, folder: Path) -> None:
+    """An experiment file for `pppl compare`: on test persons, which no trial saw, and with other seeds."""
+    seeds = [seed for seed in range(len(settings.seeds) + 3) if seed not in settings.seeds][:3]
+    experiment = with_values(base, best.params)
+    experiment = experiment.replace(**{"persons.query": "test", "seeds": seeds, "name": f"{settings.name}-best"})
+    told = ", ".join(f"{name} {value:.4f}" for name, value in zip(settings.objectives, best.values, strict=True))
+    head = f"# The best of {settings.trials} trials of the sweep {settings.name}, on validation persons: {told}.\n"
+    head += "# Test persons were not seen; seeds are new.\n"
+    with replacing(folder / "best.yaml") as path:
+        path.write_text(head + as_yaml(_differences(experiment), flow=False), encoding="utf-8")
+
+
+def _differences(experiment: Experiment) -> dict[str, Any]:
+    return _differing(experiment.to_dict(), Experiment().to_dict())
+
+
+def _differing(tree: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a tree differs from the defaults."""
+    result: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and isinstance(usual.get(key), Mapping) and usual[key]:
+            if inside := _differing(value, usual[key]):
+                result[key] = inside
+        elif value != usual.get(key):
+            result[key] = value
+    return result
+
+
+def as_yaml(tree: Mapping[str, Any], *, flow: bool = True) -> str:
+    """Plain values as YAML, on one line where it is `flow`."""
+    plain = json.loads(json.dumps(dict(tree)))  # tuples and numpy's numbers are none
+    text = yaml.safe_dump(plain, sort_keys=False, default_flow_style=flow, width=float("inf"))
+    return text.strip() if flow else text

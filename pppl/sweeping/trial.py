@@ -1,0 +1,130 @@
+"""One trial of a sweep: networks and validation persons with the settings that a sampler has taken."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from optuna.trial import TrialState
+from pytorch_lightning.utilities.seed import isolate_rng
+from torch import nn
+
+from ..config import MEASURES, Experiment, Sweep
+from ..experiments.compare import Plan
+from ..experiments.models import assembled, recipes, trained
+from ..experiments.opening import dataset_of
+from ..experiments.provenance import fingerprint
+from ..experiments.tracking import track
+from ..experiments.units import Workbench
+from ..experiments.workers import Workers
+from ..training.modules import arrange
+from .queue import RUN, SLOT
+from .space import suggested, with_values
+
+# Validation persons that the pruner looks at after each epoch.
+_LOOK = 6
+
+
+def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path) -> tuple[TrialState, list[float]]:
+    """How a trial ends and its objectives: means over validation persons and seeds, with the own samples.
+
+    What an earlier try of the same values has finished is not computed again. All of it is one W&B run.
+    """
+    values, slot = suggested(trial, sweep.space), trial.user_attrs[SLOT]
+    experiment, own = with_values(base, values), folder / "trials" / fingerprint(values)
+    config = {**values, "sweep": sweep.name, "trial": slot}
+    names = {"group": sweep.name, "name": f"{sweep.name}-{slot}", "job_type": "trial"}
+    with track(folder, **names, config=config, whole_id=trial.user_attrs[RUN]) as tracker:
+        try:
+            table = _table(trial, sweep, experiment, own)
+        except optuna.TrialPruned:
+            tracker.summary({"state": "pruned"})
+            return TrialState.PRUNED, []
+        measured = measure(table)
+        tracker.summary({"state": "complete", **measured})
+        tracker.table("persons", table)
+    for name, value in measured.items():
+        trial.set_user_attr(name, value)
+    for name, bound in sweep.constraints.items():
+        over = measured[name] - bound
+        trial.set_constraint(name, -over if MEASURES[name] == "maximize" else over)
+    return TrialState.COMPLETE, [measured[name] for name in sweep.objectives]
+
+
+def _table(trial: optuna.Trial, sweep: Sweep, experiment: Experiment, folder: Path) -> pd.DataFrame:
+    """Rows of all persons and seeds. Raises `optuna.TrialPruned` where the pruner has seen enough."""
+    tables: list[pd.DataFrame] = []
+    for count, seed in enumerate(sweep.seeds):
+        plan = Plan.of(experiment.replace(seeds=(seed,)), folder)
+        if sweep.pruner != "none" and count == 0:
+            _train_watched(trial, sweep, plan, folder)
+        with Workers(1) as pool:
+            tables.append(plan.computed(pool))
+        if sweep.pruner != "none" and count + 1 < len(sweep.seeds):
+            _report(trial, measure(pd.concat(tables))[sweep.objectives[0]], experiment.training.epochs + count)
+    return pd.concat(tables)
+
+
+def _report(trial: optuna.Trial, value: float, step: int) -> None:
+    trial.report(value, step)
+    if trial.should_prune():
+        raise optuna.TrialPruned
+
+
+def _train_watched(trial: optuna.Trial, sweep: Sweep, plan: Plan, folder: Path) -> None:
+    """Trains the networks of the first seed, that with gates under the pruner's eyes."""
+    (seed,) = plan.experiment.seeds
+    dataset = dataset_of(plan.experiment, seed)
+    units = plan.units[:_LOOK]
+    networks: dict[str, nn.Module] = {}
+
+    def worth(kind: str, network: nn.Module) -> float:
+        model = assembled({**networks, kind: network}, plan.experiment, dataset, seed, folder)
+        device = next(network.parameters()).device
+        bench = Workbench(model.to(device), device)
+        return measure(pd.DataFrame([row for unit in units for row in bench.rows(unit)]))[sweep.objectives[0]]
+
+    for recipe in recipes(plan.experiment, dataset, seed):
+        watching = [] if recipe.ppp is None else [Watched(trial, partial(worth, recipe.kind))]
+        networks[recipe.kind], _ = trained(recipe, plan.experiment, dataset, folder, watching=watching)
+
+
+class Watched(pl.Callback):
+    """Reports what the network in training is worth after each epoch, and ends a trial that is hopeless.
+
+    The accuracy that counts is that of pruned networks; that of the gated one says little about it, since its gates are
+    open at first.
+
+    **Arguments:**
+
+    - `worth`: of a network in evaluation mode. Training goes on as if it had not been called.
+    """
+
+    def __init__(self, trial: optuna.Trial, worth: Callable[[nn.Module], float]):
+        self.trial, self.worth = trial, worth
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        with isolate_rng(), torch.inference_mode(False):
+            network = copy.deepcopy(cast(nn.Module, pl_module.network)).eval().requires_grad_(False)
+            arrange(network, torch.contiguous_format)
+            value = self.worth(network)
+        _report(self.trial, value, trainer.current_epoch)
+
+
+def measure(table: pd.DataFrame) -> dict[str, float]:
+    """`accuracy` with the own samples, `own_minus_other` (0 where a method has no such control) and `macs_fraction`."""
+    rows = [row for row in table.to_dict("records") if row["control"] in ("", "own", "other")]
+
+    def mean(name: str, controls: tuple[str, ...]) -> float:
+        return float(np.mean([row[name] for row in rows if row["control"] in controls]))
+
+    accuracy = mean("accuracy", ("", "own"))
+    other = mean("accuracy", ("other",)) if any(row["control"] == "other" for row in rows) else accuracy
+    macs = mean("macs_fraction", ("", "own"))
+    return {"accuracy": accuracy, "own_minus_other": accuracy - other, "macs_fraction": macs}

@@ -1,0 +1,53 @@
+"""A PostgreSQL server of one's own on loopback: Debian's package, begun and ended by a test."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+
+class Server:
+    """A server with its data in a folder; it has no password and listens on 127.0.0.1 alone."""
+
+    def __init__(self) -> None:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+        if not found:
+            pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+        # Not below pytest's folder, which is root's alone: the server refuses to run as root, the package's user can.
+        self._folder = Path(tempfile.mkdtemp(prefix="pppl-postgres-"))
+        self._bin, self._data = found[-1].parent, self._folder / "data"
+        self._user = "postgres" if os.getuid() == 0 else None
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._call("initdb", "--auth=trust", "--username=me", "--no-sync", "-D", str(self._data))
+
+    @property
+    def url(self) -> str:
+        """Of its only database."""
+        return f"postgresql://me@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Begins, and waits until it answers."""
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        self._call("pg_ctl", "-D", str(self._data), "-w", "-o", options, "-l", str(self._data / "log"), "start")
+
+    def stop(self) -> None:
+        """Ends at once, whoever is connected."""
+        self._call("pg_ctl", "-D", str(self._data), "-m", "immediate", "stop")
+
+    def remove(self) -> None:
+        """Ends for good."""
+        if (self._data / "postmaster.pid").exists():
+            self.stop()
+        shutil.rmtree(self._folder)
+
+    def _call(self, name: str, *words: str) -> None:
+        command = [str(self._bin / name), *words]
+        subprocess.run(command, check=True, capture_output=True, user=self._user, cwd="/")

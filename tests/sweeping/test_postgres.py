@@ -1,0 +1,104 @@
+"""A study in a real PostgreSQL: workers killed, the server stopped in the middle, another study in its place."""
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+from postgres_server import Server
+from sweep_files import QUICK, Running, check_all_finished_once, check_runs_are_complete, write_files
+
+from pppl import Experiment
+from pppl.cli import main
+from pppl.config import Sweep
+from pppl.errors import UserError
+from pppl.sweeping import status, sweep
+from pppl.sweeping.storage import storage_at
+
+TRIALS = 60
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    server = Server()
+    server.start()
+    yield server
+    server.remove()
+
+
+def test_sixty_trials_under_kills_and_without_the_server_for_a_while(tiny: Experiment, tmp_path: Path, server: Server):
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=TRIALS, name="killed"))
+    rng, kills, running = random.Random(0), 0, Running(settings, tmp_path, server.url)
+    while kills < 8:
+        time.sleep(rng.uniform(0.5, 2.5))
+        kills += running.kill_a_worker(rng)
+        if kills == 4:
+            server.stop()
+            time.sleep(3)
+            server.start()
+            kills += 1
+    running.join()
+    table = pd.read_csv(running.out / "trials.csv")
+    assert table["state"].tolist() == ["complete"] * TRIALS
+    study = optuna.load_study(study_name="killed", storage=storage_at(server.url, running.out))
+    check_all_finished_once(study, TRIALS)
+    check_runs_are_complete(study, running.out)
+    assert status(settings, running.out, storage=server.url).startswith("60 done, 0 pruned, 0 running, 0 dead")
+
+
+def test_two_machines_share_a_study(tiny: Experiment, tmp_path: Path, server: Server):
+    tables = []
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=12, name="shared"))
+    machines = [Running(settings, _made(tmp_path / name, tiny), server.url, workers=1) for name in ("one", "other")]
+    for machine in machines:
+        machine.join()
+        tables.append(pd.read_csv(machine.out / "trials.csv"))
+    pd.testing.assert_frame_equal(*tables)
+    assert len(tables[0]) == 12
+    assert tables[0]["budget"].nunique() == 12, "no two draw the same"
+    study = optuna.load_study(study_name="shared", storage=storage_at(server.url, tmp_path))
+    workers = {trial.user_attrs["worker"] for trial in study.trials if "worker" in trial.user_attrs}
+    assert len(workers) >= 2, "both took part"
+
+
+def _made(folder: Path, tiny: Experiment) -> Path:
+    folder.mkdir()
+    write_files(folder, tiny, QUICK)
+    return folder
+
+
+def test_another_study_of_the_same_name_is_left_alone(tiny: Experiment, tmp_path: Path, server: Server):
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=1, name="taken"))
+    sweep(settings, tmp_path / "out", beside=tmp_path, storage=server.url)
+    other = settings.replace(budget=0.4, space={"ppp.target_rate": {"low": 0.1, "high": 0.9}})
+    with pytest.raises(UserError, match="has a study 'taken' of another space, base or seeds: give this one another"):
+        sweep(other, tmp_path / "other", beside=tmp_path, storage=server.url)
+    assert status(settings, tmp_path / "out", storage=server.url).startswith("1 done")
+
+
+def test_a_url_that_does_not_answer_is_told(
+    tiny: Experiment, tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]
+):
+    path = write_files(tmp_path, tiny, QUICK, trials=1)
+    url = f"postgresql://me:secret@127.0.0.1:{server.port}/nowhere"
+    assert main(["sweep", str(path), "--storage", url, "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert 'database "nowhere" does not exist' in line
+    assert "secret" not in line
+    assert not list((tmp_path / "out").glob("*.log"))
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://me@127.0.0.1:9/x", "127.0.0.1:9/x does not answer .*refused"),
+        ("sqlite:///study.db", "--storage is of sqlite: only postgresql:// URLs are known; leave it out for a journal"),
+        ("somewhere", "--storage 'somewhere' is no URL: write postgresql://user@host/database"),
+    ],
+)
+def test_a_wrong_url_is_told(tmp_path: Path, url: str, message: str):
+    with pytest.raises(UserError, match=message):
+        storage_at(url, tmp_path)

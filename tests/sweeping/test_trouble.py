@@ -1,0 +1,74 @@
+"""Folders that cannot be written, disks that fill up, and workers that are jobs of a cluster."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from sweep_files import QUICK, check_all_finished_once, write_files
+
+from pppl import Experiment
+from pppl.config import Sweep
+from pppl.errors import UserError
+from pppl.sweeping import sweep
+from pppl.sweeping import workers as workers_module
+from pppl.sweeping.storage import storage_at
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "pppl", str(disk)], capture_output=True)
+    if done.returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_told_and_nothing_is_lost(
+    tiny: Experiment, tmp_path: Path, small_disk: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=6))
+    out = small_disk / "out"
+    sweep(settings.replace(trials=2), out, workers=workers, beside=tmp_path)
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 8192))  # enough is left to begin
+    with pytest.raises(UserError, match=f"cannot write to {out}: no space left on device; what is finished is kept"):
+        sweep(settings, out, workers=workers, beside=tmp_path)
+    ballast.unlink()
+    trials = sweep(settings, out, workers=workers, beside=tmp_path)
+    assert trials["state"].tolist() == ["complete"] * 6
+    check_all_finished_once(optuna.load_study(study_name=settings.name, storage=storage_at("", out)), 6)
+
+
+def test_a_folder_that_cannot_be_written_is_told(tiny: Experiment, tmp_path: Path):
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK))
+    with pytest.raises(UserError, match=r"cannot write to /proc/out: .*; choose another folder"):
+        sweep(settings, "/proc/out", beside=tmp_path)
+
+
+def test_workers_can_be_jobs(tiny: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """By submitit's executor for this machine, which does all that the one for Slurm does but `sbatch`."""
+
+    class Local(workers_module._Jobs):
+        def __init__(self, work: workers_module.Work):
+            super().__init__(work, "local")
+
+    monkeypatch.setattr(workers_module, "_Jobs", Local)
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=4))
+    trials = sweep(settings, tmp_path / "out", workers=2, beside=tmp_path, launcher="slurm")
+    assert trials["state"].tolist() == ["complete"] * 4
+    assert len(list((tmp_path / "out" / "jobs").glob("*_0_log.err"))) == 2
+
+
+def test_a_cluster_that_is_not_here_is_told(tiny: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=1))
+    with pytest.raises(UserError, match=r"--launcher slurm: .*; start it where jobs can be submitted"):
+        sweep(settings, tmp_path / "out", beside=tmp_path, launcher="slurm")
