@@ -208,7 +208,7 @@ def _data(options: argparse.Namespace, _: dict[str, Any]) -> None:
 
 
 def _bench(options: argparse.Namespace, _: dict[str, Any]) -> None:
-    from .experiments.bench import bench
+    from .bench import bench
 
     bench(options.names, options.json)
 
@@ -245,12 +245,9 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
     _add_fast(parser)
     _add_demo(parser)
     parser.add_argument("--trials", type=int, metavar="N", help="how many are to finish (default: as the file says)")
-    parser.add_argument(
-        "--storage", metavar="URL", default="", help="postgresql://user@host/database, which several machines share"
-    )
-    parser.add_argument(
-        "--launcher", choices=("local", "slurm"), default="local", help="where workers run (default: here)"
-    )
+    shared = "postgresql://user@host/database, which several machines share"
+    parser.add_argument("--storage", metavar="URL", default="", help=shared)
+    parser.add_argument("--launcher", choices=("local", "slurm"), default="local", help="where workers run")
     parser.add_argument("--status", action="store_true", help="show what is done, running, dead, and the best so far")
 
 
@@ -284,9 +281,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="gating, loader, surgery, personalize, diff or compare (default: all)"
-    )
+    names = "gating, loader, surgery, personalize, diff, compare or sweep"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{names} (default: all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to a file")
 
 

@@ -188,6 +188,9 @@ _MAY_IMPORT = {
     "config": {"errors", "reading"},
     "personalizers": {"backbones", "data", "gating", "pruning", "diff", "training", "config", "errors"},
     "figures": {"errors", "files"},
+    "experiments": {"backbones", "config", "data", "diff", "errors", "figures", "files", "gating", "personalizers"}
+    | {"pruning", "reading", "text", "training"},
+    "sweeping": {"config", "errors", "experiments", "figures", "files", "personalizers", "training"},
 }
 
 

@@ -28,24 +28,22 @@ from ..diff import (
 )
 from ..diff.codec import encode, entropy_bits
 from ..diff.flat import BLOCK
+from ..experiments.memory import PeakMemory, give_back, resident
 from ..text.encoder import TextClassifier
 from ..training.adapters import Adapter, Dense, Fixed, Relaxed, Together
-from .memory import PeakMemory, give_back, resident
+from .ratio import Measured, paired_ratio
 
 _ENCODER, _RATE, _RUNS = "minilm-l6", 0.005, 15
-# What a benchmark is told: name, value, peer, goal.
-Measured = tuple[str, float, str, str]
-Ratio = Callable[..., float]
 
 
-def measure(paired_ratio: Ratio) -> Iterator[Measured]:
+def measure() -> Iterator[Measured]:
     """All of diff pruning's measurements on MiniLM-L6, batches of 16 x 64 tokens.
 
     Raises `UserError` where the extra `text` is not installed.
     """
-    yield from _steps(paired_ratio)
+    yield from _steps()
     yield from _memory()
-    yield from _bytes(paired_ratio)
+    yield from _bytes()
 
 
 def _batch(size: int = 16, length: int = 64) -> tuple[dict[str, Tensor], Tensor]:
@@ -64,7 +62,7 @@ def _stepper(network: nn.Module, adapter: Adapter) -> Callable[[], None]:
     return step
 
 
-def _steps(paired_ratio: Ratio) -> Iterator[Measured]:
+def _steps() -> Iterator[Measured]:
     network = TextClassifier(_ENCODER, 2).train()
     plain = copy.deepcopy(network)
     full = _stepper(plain, Dense([*plain.parameters()], learning_rate=1e-5))
@@ -74,11 +72,11 @@ def _steps(paired_ratio: Ratio) -> Iterator[Measured]:
     for compiled, runs, goal in ((True, _RUNS, "<= 1.5"), (False, 5, "<= 2.7")):
         relaxed = Relaxed(RelaxedDiff(flat, compiled=compiled), learning_rate=1e-3, gate_rate=0.1)
         ratio = paired_ratio(_stepper(network, Together(relaxed, head)), full, runs=runs, warm_up=2)
-        yield f"diff: first stage, {'' if compiled else 'not '}compiled", ratio, peer, goal
+        yield Measured(f"diff: first stage, {'' if compiled else 'not '}compiled", ratio, peer, goal)
     positions = top_positions(torch.rand(flat.blocks, BLOCK), flat, _RATE)
     fixed = Fixed(FixedDiff(flat, positions), learning_rate=1e-3)
     ratio = paired_ratio(_stepper(network, Together(fixed, head)), full, runs=_RUNS, warm_up=2)
-    yield "diff: fixed mask", ratio, peer, "<= 1.15"
+    yield Measured("diff: fixed mask", ratio, peer, "<= 1.15")
 
 
 def _memory() -> Iterator[Measured]:
@@ -94,10 +92,10 @@ def _memory() -> Iterator[Measured]:
         how = "compiled" if compiled else "not compiled"
         if compiled:
             peer = "the parameters' own size; full fine-tuning keeps 4, the public code of diff pruning 11"
-            yield "diff: copies kept, counted", counted, peer, "<= 7"
-        yield f"diff: between steps, {how}", between, "the parameters' own size, resident memory", "<= 7.25"
+            yield Measured("diff: copies kept, counted", counted, peer, "<= 7")
+        yield Measured(f"diff: between steps, {how}", between, "the parameters' own size, resident memory", "<= 7.25")
         peer = "the parameters' own size, with a step's weights and gradient, or the projection"
-        yield f"diff: at the peak, {how}", peak, peer, "<= 11"
+        yield Measured(f"diff: at the peak, {how}", peak, peer, "<= 11")
 
 
 def _measure_memory(connection: Any, compiled: bool) -> None:
@@ -126,7 +124,7 @@ def _stages(compiled: bool) -> tuple[float, float, float]:
     return sum(part.nbytes for part in kept) / size, between / size, memory.bytes / size
 
 
-def _bytes(paired_ratio: Ratio) -> Iterator[Measured]:
+def _bytes() -> Iterator[Measured]:
     network = TextClassifier(_ENCODER, 2).eval()
     state = copy.deepcopy(network.state_dict())
     with tempfile.TemporaryDirectory() as folder:
@@ -143,12 +141,14 @@ def _bytes(paired_ratio: Ratio) -> Iterator[Measured]:
         pairs = [(flat.slots[name].size, where.numpy()) for name, where in masks.items()]
         bits = sum(8 * len(encode(where, size)[1]) for size, where in pairs)
         bound = sum(entropy_bits(size, len(where)) for size, where in pairs)
-        yield "diff: bits of the positions", bits / bound, "log2 of the ways to choose them", "<= 1.02"
+        yield Measured("diff: bits of the positions", bits / bound, "log2 of the ways to choose them", "<= 1.02")
         for dtype, goal in ((torch.float16, ">= 3.5"), (torch.float32, ">= 2")):
             write_delta(Path(folder) / "same", delta, dtype)
             ratio = shira / (Path(folder) / "same").stat().st_size
             kind = str(dtype).removeprefix("torch.")
-            yield f"diff: SHiRA's file, {kind}", ratio, "a delta file of the same positions; peft's has float32", goal
+            yield Measured(
+                f"diff: SHiRA's file, {kind}", ratio, "a delta file of the same positions; peft's has float32", goal
+            )
         store = DeltaStore(network, dense=["head.*"])
         for seed, name in enumerate("ab"):
             torch.manual_seed(seed)
@@ -159,7 +159,7 @@ def _bytes(paired_ratio: Ratio) -> Iterator[Measured]:
         for count, goal in ((20, ">= 10"), (1, ">= 4")):
             ratio = paired_ratio(partial(_loads, network, state, count), partial(_swaps, store, count), runs=20)
             peer = f"a swap between two tasks of 0.5 %, {count} of each in turns"
-            yield f"diff: load_state_dict, {count} in a row", ratio, peer, goal
+            yield Measured(f"diff: load_state_dict, {count} in a row", ratio, peer, goal)
 
 
 def _loads(network: nn.Module, state: dict[str, Tensor], count: int) -> None:

@@ -3,12 +3,9 @@
 import copy
 import os
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import torch
 import torch_pruning as tp
@@ -16,23 +13,21 @@ from torch import Tensor
 
 from ..backbones import Backbone, build, spec_for
 from ..config import Experiment
+from ..experiments.compare import Plan
+from ..experiments.computing import compute_missing
+from ..experiments.results import TIMED, table_text
+from ..experiments.tracking import notice
+from ..experiments.workers import Workers
 from ..pruning import slice_network
-from .compare import Plan
-from .computing import compute_missing
-from .results import TIMED, table_text
-from .tracking import notice
-from .workers import Workers
+from .ratio import Measured, own_folder, paired_ratio
 
 _PAIRS = 3
 _SHAPE = (3, 32, 32)
-# Name, value, what it is measured against, goal.
-Measured = tuple[str, float, str, str]
-Ratio = Callable[..., float]
 
 
-def measure(paired_ratio: Ratio) -> list[Measured]:
+def measure() -> list[Measured]:
     """All of this module's ratios."""
-    return [*_workers(), *_surgery(paired_ratio)]
+    return [*_workers(), *_surgery()]
 
 
 def _experiment(count: int) -> Experiment:
@@ -47,7 +42,7 @@ def _workers() -> Iterator[Measured]:
         notice("two workers cannot be measured on one core")
         return
     experiment, texts = _experiment(20), []
-    with _own_folder() as folder:
+    with own_folder() as folder:
 
         def seconds(name: str, workers: int) -> float:
             plan = Plan.of(experiment, folder / name)
@@ -61,27 +56,12 @@ def _workers() -> Iterator[Measured]:
 
         seconds("networks", 2)
         ratios = [seconds(f"one-{pair}", 1) / seconds(f"two-{pair}", 2) for pair in range(_PAIRS)]
-    yield "compare: two workers", statistics.median(ratios), "one worker, time for time", ">= 1.7"
+    yield Measured("compare: two workers", statistics.median(ratios), "one worker, time for time", ">= 1.7")
     same = float(len(set(texts)) == 1)
-    yield "compare: equal tables", same, f"{len(texts)} tables of the same experiment, 1 for equal bytes", ">= 1"
+    yield Measured("compare: equal tables", same, f"{len(texts)} tables of one experiment, 1 for equal bytes", ">= 1")
 
 
-@contextmanager
-def _own_folder() -> Iterator[Path]:
-    """A folder for results and networks that goes away."""
-    before = {name: os.environ.get(name) for name in ("PPPL_CACHE", "WANDB_MODE")}
-    with tempfile.TemporaryDirectory() as name:
-        os.environ |= {"PPPL_CACHE": str(Path(name) / "cache"), "WANDB_MODE": "disabled"}
-        try:
-            yield Path(name)
-        finally:
-            for variable, value in before.items():
-                os.environ.pop(variable)
-                if value is not None:
-                    os.environ[variable] = value
-
-
-def _surgery(paired_ratio: Ratio) -> Iterator[Measured]:
+def _surgery() -> Iterator[Measured]:
     for name in ("convnet", "resnet20"):
         network = build(spec_for(name, {}, _SHAPE, 10)).eval()
         generator = torch.Generator().manual_seed(0)
@@ -91,7 +71,7 @@ def _surgery(paired_ratio: Ratio) -> Iterator[Measured]:
             torch.testing.assert_close(slice_network(network, masks)(x), peer(x), atol=1e-5, rtol=1e-5)
         ours, theirs = partial(slice_network, network, masks), partial(torch_pruning, network, masks)
         ratio = 1 / paired_ratio(ours, theirs, runs=20, warm_up=2)
-        yield f"surgery: {name}", ratio, "Torch-Pruning on a copy, the same channels, time for time", ">= 5"
+        yield Measured(f"surgery: {name}", ratio, "Torch-Pruning on a copy, the same channels, time for time", ">= 5")
 
 
 def torch_pruning(network: Backbone, masks: list[Tensor]) -> Backbone:

@@ -1,0 +1,75 @@
+"""Speed as ratios against named peers, measured in turns in the same process."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+
+import torch
+
+from ..errors import unknown
+from ..experiments.tracking import notice
+from ..files import output_folder, replacing
+from .ratio import Measured
+
+# In which module each is, and as what.
+_BENCHES = {
+    "gating": ("networks", "gating"),
+    "loader": ("networks", "loader"),
+    "surgery": ("networks", "surgery"),
+    "personalize": ("networks", "personalize"),
+    "diff": ("diff", "measure"),
+    "compare": ("compare", "measure"),
+    "sweep": ("sweep", "measure"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One measurement: a ratio of times, the median over paired runs: this to `peer`, or as `peer` says."""
+
+    name: str
+    value: float
+    unit: str
+    peer: str
+    goal: str
+    holds: bool
+
+
+def bench(names: Sequence[str] = (), json_file: Path | None = None) -> list[Result]:
+    """Runs the named benchmarks (all by default), prints a line each and returns the results.
+
+    Raises `UserError` for an unknown name or a file that cannot be written.
+    """
+    for name in names:
+        if name not in _BENCHES:
+            raise unknown("benchmark", name, _BENCHES)
+    if json_file is not None:
+        output_folder(json_file.parent)
+    results: list[Result] = []
+    torch.set_num_threads(1)  # ratios of small kernels must not hang on how threads are scheduled
+    for name in names or _BENCHES:
+        notice(f"measuring {name}, one thread")
+        for result in map(_result, _measured(name)):
+            results.append(result)
+            verdict = "holds" if result.holds else "DOES NOT HOLD"
+            line = f"{result.name:<32} {result.value:8.2f} {result.unit}  goal {result.goal}: {verdict}"
+            print(f"{line}  (peer: {result.peer})")
+    if json_file is not None:
+        with replacing(json_file) as path:
+            path.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n", encoding="utf-8")
+    return results
+
+
+def _measured(name: str) -> Iterable[Measured]:
+    module, function = _BENCHES[name]
+    measure: Callable[[], Iterable[Measured]] = getattr(import_module(f".{module}", __package__), function)
+    return measure()
+
+
+def _result(measured: Measured) -> Result:
+    sign, bound = measured.goal.split()
+    holds = measured.value <= float(bound) if sign == "<=" else measured.value >= float(bound)
+    value, unit = round(measured.value, 3), measured.unit
+    return Result(name=measured.name, value=value, unit=unit, peer=measured.peer, goal=measured.goal, holds=holds)

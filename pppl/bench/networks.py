@@ -1,0 +1,125 @@
+"""Training steps with gates, loading, surgery, and what it takes to personalize."""
+
+import statistics
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+
+from ..backbones import build, spec_for
+from ..config import Experiment
+from ..data import IdentityDataset, Support, draw_persons, load_dataset
+from ..data.datamodule import Batches
+from ..gating import GatedNetwork
+from ..personalizers import GlobalModel, Personalizer, personalizers_for
+from ..pruning import CostModel, slice_network
+from ..training import GlobalModule, PPPModule
+from .ratio import Measured, paired_ratio, seconds
+
+_BUDGET = 0.1
+
+
+def _setting() -> tuple[Experiment, IdentityDataset, GlobalModel]:
+    """The demo's data and networks with random weights: speed does not depend on what was learnt."""
+    experiment = Experiment()
+    dataset = load_dataset(experiment.data.name)
+    spec = spec_for(experiment.backbone.name, experiment.backbone.options, dataset.input_shape, len(dataset.classes))
+    torch.manual_seed(0)
+    full, gated = build(spec).eval(), GatedNetwork(build(spec), width=experiment.ppp.gate_width).eval()
+    cost, train = CostModel(full, dataset.input_shape), Support(x=dataset.x[:1], y=dataset.y[:1])
+    return experiment, dataset, GlobalModel(full=full, gated={"ppp": gated}, cost=cost, train=train)
+
+
+# Backbone, input shape, batch size and how many steps are measured.
+_STEPS = (("convnet", (1, 8, 8), 256, 120), ("resnet20", (3, 32, 32), 128, 20), ("res15", (1, 49, 40), 16, 15))
+
+
+def gating() -> Iterator[Measured]:
+    """A gated training step."""
+    for name, shape, batch, runs in _STEPS:
+        spec = spec_for(name, {}, shape, 10)
+        experiment = Experiment()
+        gated = PPPModule(build(spec), experiment.training, experiment.ppp)
+        plain = GlobalModule(build(spec), experiment.training)
+        x, y = torch.randn(batch, *shape), torch.arange(batch) % 10
+        gated_step, plain_step = partial(_stepper(gated), x, y), partial(_stepper(plain), x, y)
+        ratio = paired_ratio(gated_step, plain_step, runs=runs, warm_up=3)
+        yield Measured(f"gating: {name}", ratio, "the same backbone's plain training step", "<= 1.25")
+
+
+def loader() -> Iterator[Measured]:
+    """An epoch over images in memory, augmented, beside the same number of steps on one prepared batch."""
+    count = 2560
+    images = IdentityDataset(
+        name="random images",
+        x=torch.randint(256, (count, 3, 32, 32)).to(torch.uint8),
+        y=torch.arange(count) % 10,
+        classes=tuple("0123456789"),
+    )
+    batches = Batches(images, torch.arange(count), 128, seed=0, augment=("crop", "flip"))
+    module = GlobalModule(build(spec_for("resnet20", {}, images.input_shape, 10)), Experiment().training)
+    step, ready = _stepper(module), next(iter(batches))
+
+    def epoch() -> None:
+        for batch in batches:
+            step(*batch)
+
+    def steps() -> None:
+        for _ in range(len(batches)):
+            step(*ready)
+
+    ratio = paired_ratio(epoch, steps, runs=5, warm_up=1)
+    yield Measured("loader: an epoch", ratio, "its training steps on a batch that is ready", "<= 1.1")
+
+
+def _stepper(module: GlobalModule) -> Callable[[torch.Tensor, torch.Tensor], None]:
+    """A function that makes a training step on a batch."""
+    module.train()
+    optimizer = torch.optim.AdamW(module.parameters(), module.training_config.learning_rate, fused=True)
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        torch.stack([*module.losses(x, y)[1].values()]).sum().backward()
+        optimizer.step()
+
+    return step
+
+
+def surgery() -> Iterator[Measured]:
+    """A pruned network made from masks."""
+    _, _, model = _setting()
+    generator = torch.Generator().manual_seed(0)
+    masks = [torch.rand(width, generator=generator) < 0.3 for width in model.full.widths]
+    state = slice_network(model.full, masks).state_dict()
+    spec = model.full.spec.with_widths([int(mask.sum()) for mask in masks])
+    ratio = paired_ratio(lambda: slice_network(model.full, masks), lambda: build(spec).load_state_dict(state), runs=200)
+    yield Measured("surgery: masks to network", ratio, "building that network and loading its weights", "<= 1")
+
+
+def personalize() -> Iterator[Measured]:
+    """A person's network from the own samples."""
+    experiment, dataset, model = _setting()
+    own = personalizers_for(experiment.replace(methods=["ppp"]))[0]
+    tuned = personalizers_for(experiment.replace(methods=["l1_local+finetune"]))[0]
+    supports = [
+        person.support_of(dataset)
+        for size in experiment.persons.classes
+        for person in draw_persons(dataset, experiment.persons, size=size, seed=0)
+    ]
+
+    def spent(personalizer: Personalizer, support: Support) -> float:
+        fresh = Support(x=support.x, y=support.y, seed=support.seed)  # of which nothing is kept
+        return personalizer.personalize(model, fresh, _BUDGET).seconds
+
+    @torch.no_grad()
+    def forward(support: Support) -> float:
+        return seconds(lambda: model.full(support.x))
+
+    for support in supports[:10]:
+        forward(support)
+        spent(own, support)
+    to_forward = [spent(own, support) / forward(support) for _ in range(5) for support in supports]
+    to_tuning = [spent(tuned, support) / spent(own, support) for support in supports]
+    name, peer = "personalize: to a forward pass", "one forward pass of the support set through the full network"
+    yield Measured(name, statistics.median(to_forward), peer, "<= 3")
+    yield Measured("personalize: to fine-tuning", statistics.median(to_tuning), "l1 + fine-tuning / ppp", ">= 50")
