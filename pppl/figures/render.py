@@ -100,7 +100,6 @@ _TASK_NUMBERS = ["score", "score_low", "score_high"]
 _SUMMARY_NUMBERS = ["budget", "macs_fraction", "n", "people", "accuracy", "accuracy_low", "accuracy_high"]
 _CURVES_NUMBERS = [f"macs_within_{points}{end}" for points in "13" for end in ("", "_low", "_high")]
 _GAINS_NUMBERS = ["budget", "gain", "gain_low", "gain_high"]
-_REMEDY = "run `pppl compare` with the same --out again, it rewrites the tables from its journal"
 
 
 def _read(path: Path, names: list[str], numbers: list[str], empty: Any = _EMPTY) -> pd.DataFrame:
@@ -111,18 +110,23 @@ def _read(path: Path, names: list[str], numbers: list[str], empty: Any = _EMPTY)
             f"cannot read {path}: {error.strerror}; name a folder that `pppl compare` has written"
         ) from error
     except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}); {_REMEDY}") from error
+        raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}); {_remedy(path)}") from error
     _check(path, frame, names, numbers)
     return frame
+
+
+def _remedy(path: Path) -> str:
+    verb = "sweep" if path.name in ("trials.csv", "importances.csv") else "compare"
+    return f"run `pppl {verb}` with the same --out again, it rewrites the tables from its journal"
 
 
 def _check(path: Path, frame: pd.DataFrame, names: list[str], numbers: list[str]) -> None:
     for column in [*names, *numbers]:
         if column not in frame.columns:
-            raise UserError(f"{path} is corrupted: it has no column {column!r}; {_REMEDY}")
+            raise UserError(f"{path} is corrupted: it has no column {column!r}; {_remedy(path)}")
     for column in numbers:
         if frame[column].dtype.kind not in "if" or frame[column].isna().to_numpy().any():
-            raise UserError(f"{path} is corrupted: column {column!r} holds something that is no number; {_REMEDY}")
+            raise UserError(f"{path} is corrupted: column {column!r} holds something that is no number; {_remedy(path)}")
 
 
 def _save(figure: Figure, folder: Path, name: str) -> Path:

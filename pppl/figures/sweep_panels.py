@@ -34,5 +34,6 @@ def sweep_figures(trials: pd.DataFrame, shares: pd.DataFrame) -> dict[str, Figur
     if all(done[key].dtype.kind in "if" for key in settings_of(trials)) and len(settings_of(trials)) > 1:
         figures["parallel"] = Figure(figsize=(TEXT_WIDTH, 2.4), layout="constrained")
         parallel(trials, figures["parallel"].subplots())
-        figures["parallel"].legend(loc="outside lower center", ncols=3, frameon=False)
+    for name in figures.keys() & {"history", "pareto", "parallel"}:
+        figures[name].legend(loc="outside lower center", ncols=2 if name == "history" else 3, frameon=False)
     return figures

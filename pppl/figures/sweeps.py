@@ -28,7 +28,10 @@ def history(trials: pd.DataFrame, ax: Axes) -> Axes:
             ax.plot(rows["trial"], rows["accuracy"], marker, ms=3, color=colour, label=label)
     ended = trials[trials["state"] == "pruned"]
     if len(ended):
-        ax.plot(ended["trial"], np.zeros(len(ended)), "|", ms=5, color=PLAIN, label="ended early", clip_on=False)
+        ax.plot(  # on the axis, since they have no accuracy
+            ended["trial"], np.zeros(len(ended)), "^", ms=3, color=PLAIN, mfc="white", label="ended early",
+            transform=ax.get_xaxis_transform(), clip_on=False,
+        )  # fmt: skip
     rows = done[done["feasible"]]
     if len(rows):
         x, y = [*rows["trial"], len(trials) - 1], np.maximum.accumulate(np.asarray(rows["accuracy"]))
@@ -36,7 +39,6 @@ def history(trials: pd.DataFrame, ax: Axes) -> Axes:
     _percent(ax.yaxis)
     ax.set_xlabel("trial")
     ax.set_ylabel("validation accuracy")
-    ax.legend(frameon=False, loc="lower right")
     return ax
 
 
@@ -108,7 +110,6 @@ def pareto(trials: pd.DataFrame, ax: Axes) -> Axes:
     _percent(ax.yaxis)
     ax.set_xlabel("MACs of the full network")
     ax.set_ylabel("validation accuracy")
-    ax.legend(frameon=False, loc="lower right")
     return ax
 
 
@@ -143,6 +144,12 @@ def _unit(values: Any) -> np.ndarray:
 
 
 def _ticks(axis: Any, values: Any) -> None:
-    """Writes values, not their logarithms."""
+    """Writes values, not their logarithms, and leaves points at the ends room."""
+    low, high = _scaled(values).min(), _scaled(values).max()
+    axis.axes.update({f"{axis.axis_name}lim": (low - 0.05 * (high - low), high + 0.05 * (high - low))})
     if _is_wide(values):
-        axis.set_major_formatter(lambda value, _: f"{10**value:.2g}")
+        decades = range(int(np.floor(low)), int(np.ceil(high)) + 1)
+        axis.set_ticks(
+            [power + np.log10(digit) for power in decades for digit in (1, 3) if low <= power + np.log10(digit) <= high]
+        )
+        axis.set_major_formatter(lambda value, _: f"{float(f'{10**value:.1g}'):g}")
