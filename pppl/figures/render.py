@@ -121,12 +121,13 @@ def _remedy(path: Path) -> str:
 
 
 def _check(path: Path, frame: pd.DataFrame, names: list[str], numbers: list[str]) -> None:
+    remedy = _remedy(path)
     for column in [*names, *numbers]:
         if column not in frame.columns:
-            raise UserError(f"{path} is corrupted: it has no column {column!r}; {_remedy(path)}")
+            raise UserError(f"{path} is corrupted: it has no column {column!r}; {remedy}")
     for column in numbers:
         if frame[column].dtype.kind not in "if" or frame[column].isna().to_numpy().any():
-            raise UserError(f"{path} is corrupted: column {column!r} holds something that is no number; {_remedy(path)}")
+            raise UserError(f"{path} is corrupted: column {column!r} holds something that is no number; {remedy}")
 
 
 def _save(figure: Figure, folder: Path, name: str) -> Path:
