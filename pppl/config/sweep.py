@@ -1,5 +1,6 @@
 """`Sweep`: everything that determines a search for settings."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,24 +14,28 @@ MEASURES: dict[str, Literal["maximize", "minimize"]] = {
     "own_minus_other": "maximize",
     "macs_fraction": "minimize",
 }
+OBJECTIVES = (("accuracy",), ("accuracy", "macs_fraction"))
+# What a sweep sets itself.
+_TAKEN = ("budgets", "methods", "seeds", "name")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep(Tree):
     """A search for the settings with which one method does best on validation persons.
 
-    - `base`: the experiment that trials change, a YAML file; relative to here or to the sweep's own file.
+    - `base`: the experiment that trials change, a YAML file; relative to here or to the sweep's own file. Of its
+      `settings` those of `method` hold.
     - `settings`: dotted keys of that experiment, the same for all trials.
     - `space`: by dotted key what is tried: `{low: 0.1, high: 0.5}`, integers where both are, with `log: true` by orders
       of magnitude and with `step` on a grid; or `{choices: [8, 16]}`. With `when: {other.key: [8]}` only where another
       key, one of `choices` that comes before, has one of these values.
     - `method`, `budget`: what is tuned, at which fraction of the full network's cost; the space may have `budget`, too.
-    - `objectives`: of `accuracy` (with the own samples), `own_minus_other` (how much less it is with another person's)
-      and `macs_fraction`; with several of them a front is looked for.
-    - `constraints`: the least `accuracy` or `own_minus_other` and the most `macs_fraction` of a trial that may be best.
+    - `objectives`: `[accuracy]`, with the own samples, or `[accuracy, macs_fraction]`, for which a front is looked for.
+    - `constraints`: the least `accuracy` or `own_minus_other` (how much less it is with another person's samples) and
+      the most `macs_fraction` of a trial that may be best.
     - `sampler`: `tpe`, `gp`, `nsga2` or `random`; `sampler_seed` is its own.
     - `pruner`: `none`, or `median`, which ends a trial whose accuracy on some validation persons is below the median of
-      what others had after as many epochs; with one objective only.
+      what others had after as many epochs, whatever constraints say; for methods with gates and one objective.
     - `trials`: that finish or are ended by the pruner. `seeds`: of a trial's networks and persons.
 
     Raises `UserError` where a value is out of its range.
@@ -53,19 +58,28 @@ class Sweep(Tree):
     def __post_init__(self) -> None:
         require(self.trials >= 1, f"trials is {self.trials}: at least 1")
         require(0 < self.budget <= 1, f"budget is {self.budget}: a fraction in (0, 1]")
-        for kind, names in (("objective", self.objectives), ("constraint", self.constraints)):
-            for name in names:
-                if name not in MEASURES:
-                    raise unknown(kind, name, MEASURES)
+        require(self.sampler_seed >= 0, f"sampler_seed is {self.sampler_seed}: 0 or more")
+        for name, bound in self.constraints.items():
+            if name not in MEASURES:
+                raise unknown("constraint", name, MEASURES)
+            require(math.isfinite(bound), f"constraints.{name} is {bound}: a number")
+        for name in self.objectives:
+            if name not in MEASURES:
+                raise unknown("objective", name, MEASURES)
+        ways = " or ".join(f"[{', '.join(names)}]" for names in OBJECTIVES)
+        require(self.objectives in OBJECTIVES, f"objectives is [{', '.join(self.objectives)}]: {ways}")
         several = len(self.objectives) > 1
         require(not several or self.pruner == "none", f"pruner is {self.pruner} with several objectives: none can be")
+        for key in (*self.settings, *self.space):
+            require(key not in _TAKEN, f"{key} is the sweep's own: it cannot stand in settings or space")
         before: list[str] = []
         for key, tried in self.space.items():
             self._check(key, tried, before)
             before.append(key)
-        self.check_lists("seeds", "objectives")
+        self.check_lists("seeds")
 
     def _check(self, key: str, tried: dict[str, Any], before: list[str]) -> None:
+        require(isinstance(key, str), f"space holds {key!r}: keys are dotted names")
         require(
             isinstance(tried, dict), f"space.{key} is {tried!r}: write {{low: ..., high: ...}} or {{choices: [...]}}"
         )
@@ -81,7 +95,12 @@ class Sweep(Tree):
         else:
             require({"low", "high"} <= set(tried), f"space.{key} needs low and high, or choices")
             self._check_range(key, tried)
-        for other, values in tried.get("when", {}).items():
+        self._check_when(key, tried.get("when", {}), before)
+
+    def _check_when(self, key: str, when: Any, before: list[str]) -> None:
+        form = isinstance(when, dict) and all(isinstance(values, list) for values in when.values())
+        require(form, f"space.{key}.when is {when!r}: write {{other.key: [value, ...]}}")
+        for other, values in when.items():
             if other not in before:
                 raise unknown(f"key in space.{key}.when, one that comes before,", other, before)
             known = self.space[other].get("choices")
@@ -94,9 +113,14 @@ class Sweep(Tree):
         for name in ("low", "high", "step"):
             value = tried.get(name, 1)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            require(number, f"space.{key}.{name} is {value!r}: a number")
-        low, high = tried["low"], tried["high"]
+            require(number and math.isfinite(value), f"space.{key}.{name} is {value!r}: a number")
+        low, high, log = tried["low"], tried["high"], tried.get("log", False)
         require(low < high, f"space.{key} is from {low} to {high}: low must be less than high")
-        if tried.get("log", False):
+        require(isinstance(log, bool), f"space.{key}.log is {log!r}: true or false")
+        if log:
             require(low > 0, f"space.{key} is over orders of magnitude from {low}: low must be more than 0")
             require("step" not in tried, f"space.{key} has log and step: give one of them")
+        step = tried.get("step", 1)
+        whole = isinstance(low, int) and isinstance(high, int)
+        require(step > 0, f"space.{key}.step is {step}: more than 0")
+        require(not whole or isinstance(step, int), f"space.{key}.step is {step}: its range holds integers")

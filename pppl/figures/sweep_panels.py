@@ -28,7 +28,7 @@ def sweep_figures(trials: pd.DataFrame, shares: pd.DataFrame) -> dict[str, Figur
         figures["importances"] = Figure(figsize=(_HALF, 0.7 + 0.22 * len(shares)), layout="constrained")
         importance_bars(shares, figures["importances"].subplots())
     numbers = [key for key in (shares["key"] if len(shares) else settings_of(trials)) if done[key].dtype.kind in "if"]
-    if len(numbers) >= 2 and len(done) >= 4:
+    if len(numbers) >= 2 and len(done.dropna(subset=numbers[:2])) >= 4:
         figures["contour"] = Figure(figsize=(_HALF, 2.5), layout="constrained")
         contour(trials, numbers[:2], figures["contour"].subplots())
     if all(done[key].dtype.kind in "if" for key in settings_of(trials)) and len(settings_of(trials)) > 1:

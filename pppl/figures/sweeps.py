@@ -146,7 +146,8 @@ def _unit(values: Any) -> np.ndarray:
 def _ticks(axis: Any, values: Any) -> None:
     """Writes values, not their logarithms, and leaves points at the ends room."""
     low, high = _scaled(values).min(), _scaled(values).max()
-    axis.axes.update({f"{axis.axis_name}lim": (low - 0.05 * (high - low), high + 0.05 * (high - low))})
+    room = 0.05 * (high - low or 1)
+    axis.axes.update({f"{axis.axis_name}lim": (low - room, high + room)})
     if _is_wide(values):
         decades = range(int(np.floor(low)), int(np.ceil(high)) + 1)
         axis.set_ticks(

@@ -17,7 +17,9 @@ COLUMNS = ["key", "importance", "importance_low", "importance_high", "trials"]
 
 
 def importances(settings: Sweep, trials: Iterable[FrozenTrial]) -> pd.DataFrame:
-    """How much the best tenth of trials differ from all in each setting; shares that sum to one, the highest first.
+    """How much the best tenth of finished trials differ from all of these in each setting.
+
+    Shares that sum to one, the highest first.
 
     Settings that not every trial has are left out, and all of them where there are fewer than 20 trials. PED-ANOVA
     (Watanabe, Bansal, Hutter, IJCAI 2023) of the first objective; intervals are percentiles, 95 %, of shares of trials

@@ -7,16 +7,32 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
 from optuna.trial import FrozenTrial
 
+from ..experiments.tracking import notice
 from ..files import output_folder
 
 WORKER = "worker"
 # A worker of another machine beats every so many seconds, and is dead after so many without a beat.
 BEAT, GRACE = 15.0, 120.0
+
+
+# What the time between two looks counts for at most.
+_GLANCE = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sign:
+    """The last that was heard of a worker, when it was looked for last, and seconds without anything new till then."""
+
+    worker: str
+    beat: list[float] | None
+    looked: float
+    silent: float
 
 
 class Life:
@@ -34,15 +50,15 @@ class Life:
 
     def __init__(self, study: optuna.Study, folder: Path, *, far: bool):
         self.study, self.far = study, far
-        self._folder = output_folder(folder / "workers")
-        self._seen: dict[int, tuple[object, float]] = {}
+        self._folder = folder / "workers"
+        self._seen: dict[int, _Sign] = {}
         self.worker = ""
 
     @contextmanager
     def living(self) -> Iterator[None]:
         """While open, this process is alive to others."""
         self.worker = f"{os.uname().nodename}-{uuid.uuid4().hex}"
-        path, end = self._folder / self.worker, threading.Event()
+        path, end = output_folder(self._folder) / self.worker, threading.Event()
         with path.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write(f"{os.getpid()}\n")  # for people
@@ -61,7 +77,10 @@ class Life:
         count = 0
         while not end.is_set():
             count += 1
-            self.study.set_user_attr(f"beat-{self.worker}", [count, time.time()])
+            try:
+                self.study.set_user_attr(f"beat-{self.worker}", [count, time.time()])
+            except Exception as error:  # whatever the storage raises, the next beat may get through
+                notice(f"this worker could not tell that it lives ({error})")
             end.wait(BEAT)
 
     def alive(self, trial: FrozenTrial) -> bool:
@@ -90,7 +109,6 @@ class Life:
             return None
         except BlockingIOError:
             return True
-        path.unlink(missing_ok=True)
         return False
 
     def _silent(self, trial: FrozenTrial, worker: str) -> bool:
@@ -98,12 +116,14 @@ class Life:
 
         One that has just taken a trial has not yet told its name; the time for that is short on one machine.
         """
-        sign = (worker, self._last_beat(worker))
-        known, since = self._seen.get(trial.number, (None, 0.0))
-        if known != sign:
-            since = time.monotonic()
-            self._seen[trial.number] = (sign, since)
-        return time.monotonic() - since > (GRACE if self.far else BEAT)
+        beat, now = self._last_beat(worker), time.monotonic()
+        sign = self._seen.get(trial.number)
+        if sign is None or (sign.worker, sign.beat) != (worker, beat):
+            sign = _Sign(worker=worker, beat=beat, looked=now, silent=0.0)
+        # Who looks after a long time may have been cut off from the study as others were: that tells nothing of them.
+        silent = sign.silent + min(now - sign.looked, _GLANCE)
+        self._seen[trial.number] = replace(sign, looked=now, silent=silent)
+        return silent > (GRACE if self.far else BEAT)
 
     def _last_beat(self, worker: str) -> list[float] | None:
         return self.study.user_attrs.get(f"beat-{worker}") if worker else None

@@ -13,10 +13,15 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from ..experiments.tracking import notice
 from .life import WORKER, Life
 
 # What a trial is given: its slot, and the id of its W&B run, which goes on where the trial begins again.
 SLOT, RUN = "slot", "wandb"
+# Why a trial was given up.
+WHY = "why"
+# After so many kills of its worker.
+_KILLS = 6
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -38,8 +43,7 @@ class Queue:
         """A trial to run; None where nothing waits."""
         while any(trial.state == TrialState.WAITING for trial in self.trials().values()):
             trial = self.study.ask()
-            slot = trial.user_attrs.get(SLOT)
-            first = self.trials().get(-1 if slot is None else slot)
+            first = self.trials().get(trial.user_attrs.get(SLOT, -1))
             if first is not None and first.number == trial.number:
                 trial.set_user_attr(WORKER, self.life.worker)
                 return trial
@@ -58,18 +62,30 @@ class Queue:
             if trial.state == TrialState.RUNNING and not self.life.alive(trial):
                 with suppress(UpdateFinishedTrialError):  # another process has told it in this moment
                     self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-        empty = set(range(self.slots)) - self.trials().keys()
-        before = {slot: trial for trial in self._failed() if (slot := trial.user_attrs.get(SLOT)) in empty}
-        for slot in sorted(empty):
-            failed = before.get(slot)
-            run = failed.user_attrs.get(RUN) if failed else None
-            attributes = {SLOT: slot, RUN: run or secrets.token_hex(8)}
-            self.study.enqueue_trial(failed.params if failed else {}, user_attrs=attributes)
+        of_slot: dict[int, list[FrozenTrial]] = {}
+        for trial in self.study.get_trials(deepcopy=False):
+            of_slot.setdefault(trial.user_attrs.get(SLOT, -1), []).append(trial)
+        for slot in sorted(set(range(self.slots)) - self.trials().keys()):
+            self._queue(slot, of_slot.get(slot, []))
 
-    def _failed(self) -> list[FrozenTrial]:
-        """Those that have most of their values last."""
-        failed = (trial for trial in self.study.get_trials(deepcopy=False) if trial.state == TrialState.FAIL)
-        return sorted(failed, key=lambda trial: len(trial.params))
+    def _queue(self, slot: int, failed: Sequence[FrozenTrial]) -> None:
+        """Queues a slot, with what its failed trials had."""
+        last = max(failed, key=lambda trial: len(trial.params), default=None)
+        attributes = {SLOT: slot, RUN: last.user_attrs[RUN] if last else secrets.token_hex(8)}
+        killed = sum(WORKER in trial.user_attrs for trial in failed)
+        if last is None or killed < _KILLS:
+            self.study.enqueue_trial(last.params if last else {}, user_attrs=attributes)
+            return
+        # Its values may be what kills workers, for want of memory say: no worker must try them for ever.
+        why = f"its worker was killed {killed} times"
+        notice(f"trial {slot} is left out: {why}")
+        given_up = optuna.create_trial(
+            state=TrialState.PRUNED,
+            params=last.params,
+            distributions=last.distributions,
+            user_attrs=attributes | {WHY: why},
+        )
+        self.study.add_trial(given_up)
 
     def finished(self) -> int:
         """How many slots are done."""

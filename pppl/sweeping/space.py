@@ -7,8 +7,13 @@ from typing import Any
 import optuna
 
 from ..config import Experiment, Sweep
+from ..data import IdentityDataset
 from ..errors import UserError
+from ..experiments.compare import check_settings
 from ..personalizers import personalizers_for
+
+# Of a base what has no meaning for one method on validation persons.
+_BARE = {"tuning": {}, "searched": {}, "settings": {}}
 
 
 def base_of(sweep: Sweep, beside: Path, *, fast: bool = False) -> Experiment:
@@ -23,31 +28,56 @@ def base_of(sweep: Sweep, beside: Path, *, fast: bool = False) -> Experiment:
     path = next((each for each in (Path(sweep.base), beside / sweep.base) if each.is_file()), Path(sweep.base))
     if not sweep.base:
         raise UserError("base is missing: name the experiment file that trials change")
+    experiment = Experiment.load(path, fast=fast)
+    own = experiment.settings.get(sweep.method, {})
     alone = {"persons.query": "validation", "methods": [sweep.method], "budgets": [sweep.budget], "seeds": sweep.seeds}
-    experiment = Experiment.load(path, {"tuning": {}, "searched": {}, "settings": {}}, fast=fast)
-    return experiment.replace(**sweep.settings).replace(**alone, name=sweep.name)
+    return experiment.replace(**_BARE).replace(**own).replace(**sweep.settings).replace(**alone, name=sweep.name)
 
 
 def check_space(sweep: Sweep, base: Experiment) -> None:
     """Raises `UserError` where a key of the space is unknown, or an end of its range impossible, before any trial."""
     if not sweep.space:
         raise UserError("space is empty: name at least one key with what is tried of it")
-    personalizers_for(base)
+    if sweep.pruner != "none" and not any(each.gates for each in personalizers_for(base)):
+        raise UserError(
+            f"pruner is {sweep.pruner}, but {sweep.method} trains no gates that it could look at: none can be"
+        )
+    for key, _, changed in _ends(sweep, base):
+        if changed.methods != base.methods or changed.seeds != base.seeds or changed.persons != base.persons:
+            raise UserError(f"space.{key}: trials must have the same method, seeds and persons")
+
+
+def check_data(sweep: Sweep, base: Experiment, dataset: IdentityDataset) -> None:
+    """Raises `UserError` where a trial could not run on the data, or test persons would be seen by another seed."""
+    if dataset.split is None or base.persons.split != "official":
+        raise UserError(
+            f"{base.data.name} is split by seed, so that what is searched with one seed is tested with another: search "
+            "on a data set with a split of its own"
+        )
+    for key, value, changed in _ends(sweep, base):
+        try:
+            check_settings(changed, dataset)
+        except UserError as error:
+            raise UserError(f"space.{key}: {value}: {error}") from error
+
+
+def _ends(sweep: Sweep, base: Experiment) -> list[tuple[str, Any, Experiment]]:
+    """Each key at each end of its range, or with each of its choices."""
+    ends = []
     for key, tried in sweep.space.items():
         for value in tried.get("choices", [tried.get("low"), tried.get("high")]):
             try:
-                changed = with_values(base, {key: value})
+                ends.append((key, value, with_values(base, {key: value})))
             except UserError as error:
                 raise UserError(f"space.{key}: {error}") from error
-            if changed.methods != base.methods or changed.seeds != base.seeds or changed.persons != base.persons:
-                raise UserError(f"space.{key}: trials must have the same method, seeds and persons")
+    return ends
 
 
 def with_values(base: Experiment, values: Mapping[str, Any]) -> Experiment:
     """The experiment of a trial. Raises `UserError` for an unknown key or a value out of range."""
-    changes = {("budgets" if key == "budget" else key): value for key, value in values.items()}
-    if "budget" in values:
-        changes["budgets"] = (values["budget"],)
+    changes = dict(values)
+    if "budget" in changes:
+        changes["budgets"] = (changes.pop("budget"),)
     return base.replace(**changes)
 
 
@@ -59,10 +89,9 @@ def suggested(trial: optuna.Trial, space: Mapping[str, Mapping[str, Any]]) -> di
             continue
         if "choices" in tried:
             chosen[key] = trial.suggest_categorical(key, tried["choices"])
-        elif all(isinstance(tried[end], int) for end in ("low", "high")):
-            more = {name: tried[name] for name in ("log", "step") if name in tried}
-            chosen[key] = trial.suggest_int(key, tried["low"], tried["high"], **more)
-        else:
-            more = {name: tried[name] for name in ("log", "step") if name in tried}
-            chosen[key] = trial.suggest_float(key, tried["low"], tried["high"], **more)
+            continue
+        whole = all(isinstance(tried[end], int) for end in ("low", "high"))
+        more = {name: tried[name] for name in ("log", "step") if name in tried}
+        suggest: Any = trial.suggest_int if whole else trial.suggest_float
+        chosen[key] = suggest(key, tried["low"], tried["high"], **more)
     return chosen

@@ -13,8 +13,8 @@ from typing import IO, Any
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from ..errors import UserError
@@ -23,20 +23,34 @@ from ..experiments.tracking import notice
 JOURNAL = "study.log"
 _CHUNK = 1 << 16
 _DRIVER = "postgresql+psycopg"
-_PATIENCE, _PAUSE = 3600.0, 1.0  # seconds; a server that is restarted or moved is back by then
+_TRIES, _PATIENCE, _PAUSE = 5, 3600.0, 1.0  # seconds; a server that is restarted or moved is back by then
 
 
-def storage_at(url: str, folder: Path) -> BaseStorage:
+def storage_at(url: str, folder: Path, *, patient: bool = False) -> BaseStorage:
     """The storage at a URL; without one the journal in a results folder.
+
+    **Arguments:**
+
+    - `patient`: whether to wait for a database that does not answer, too.
 
     Raises `UserError` where the URL is of another kind than PostgreSQL, or does not answer.
     """
-    return _database(url) if url else JournalStorage(_Journal(folder / JOURNAL))
+    return _database(url, patient) if url else JournalStorage(_Journal(folder / JOURNAL))
 
 
 def shown(url: str) -> str:
     """A URL without its password."""
     return make_url(url).render_as_string(hide_password=True)
+
+
+def without_password(url: str) -> str:
+    """The same URL for processes that inherit this one's environment, where the password goes as `PGPASSWORD`."""
+    if not url:
+        return url
+    address = make_url(url)
+    if address.password:
+        os.environ["PGPASSWORD"] = str(address.password)
+    return address.set(password=None).render_as_string()
 
 
 class _Journal(JournalFileBackend):
@@ -79,11 +93,11 @@ def _end_of_lines(file: IO[bytes]) -> int:
     return 0
 
 
-def _database(url: str) -> BaseStorage:
+def _database(url: str, patient: bool) -> BaseStorage:
     try:
         address = make_url(url)
-    except ArgumentError as error:
-        raise UserError(f"--storage {url!r} is no URL: write postgresql://user@host/database") from error
+    except (ArgumentError, ValueError) as error:  # which may hold a password: it is not repeated
+        raise UserError("--storage is no URL: write postgresql://user@host/database") from error
     if address.get_backend_name() != "postgresql":
         raise UserError(
             f"--storage is of {address.get_backend_name()}: only postgresql:// URLs are known; leave it out for a "
@@ -91,18 +105,28 @@ def _database(url: str) -> BaseStorage:
         )
     address = address.set(drivername=_DRIVER)
     try:
-        return _Patient(
-            address.render_as_string(hide_password=False),
-            # A connection per call: hundreds of workers keep none of the server's hundred.
-            engine_kwargs={"poolclass": NullPool, "connect_args": {"connect_timeout": 10}},
-        )
+        return _patiently(_connected)(address) if patient else _connected(address)
     except ImportError as error:
         raise UserError("--storage needs the PostgreSQL driver: pip install 'pppl[cluster]'") from error
     except (StorageInternalError, DBAPIError) as error:
-        raise UserError(f"{shown(url)} does not answer ({_reason(error)}): check the URL and the server") from error
+        raise UserError(f"{shown(url)} does not answer ({reason_of(error)}): check the URL and the server") from error
 
 
-def _reason(error: BaseException) -> str:
+def _connected(address: URL) -> BaseStorage:
+    # A connection per call: hundreds of workers keep none of the server's hundred.
+    arguments = {"poolclass": NullPool, "connect_args": {"connect_timeout": 10}}
+    for attempt in range(_TRIES):
+        try:
+            return _Patient(address.render_as_string(hide_password=False), engine_kwargs=arguments)
+        except (StorageInternalError, DBAPIError) as error:
+            # Two machines that begin at once make the same tables; what the other has made is there a moment later.
+            if is_lost(error) or attempt + 1 == _TRIES:
+                raise
+            time.sleep(_PAUSE)
+    raise AssertionError
+
+
+def reason_of(error: BaseException) -> str:
     """The first line of the driver's own message."""
     while error.__cause__ is not None:
         error = error.__cause__
@@ -110,30 +134,30 @@ def _reason(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _is_lost(error: BaseException) -> bool:
+def is_lost(error: BaseException) -> bool:
     """Whether the connection has failed, and not the statement."""
     cause = error if isinstance(error, DBAPIError) else error.__cause__
-    if not isinstance(cause, DBAPIError):
+    if not isinstance(cause, (OperationalError, InterfaceError)):
         return False
     # A server that is starting or stopping refuses connections with an error of its own class (57P0x).
     return cause.connection_invalidated or getattr(cause.orig, "sqlstate", None) in (None, "57P01", "57P02", "57P03")
 
 
 def _patiently(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Calls a method of the storage again until the server answers."""
+    """Calls a function of the storage again until the server answers."""
 
     @functools.wraps(method)
-    def call(storage: "_Patient", *args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         since: float | None = None
         while True:
             try:
-                return method(storage, *args, **kwargs)
+                return method(*args, **kwargs)
             except (StorageInternalError, DBAPIError) as error:
-                if not _is_lost(error):
+                if not is_lost(error):
                     raise
                 if since is None:
                     since = time.monotonic()
-                    notice(f"the study's database does not answer ({_reason(error)}); waiting for it")
+                    notice(f"the study's database does not answer ({reason_of(error)}); waiting for it")
                 if time.monotonic() - since > _PATIENCE:
                     raise UserError(
                         f"the study's database has not answered for {_PATIENCE / 3600:.0f} h; what is finished is "

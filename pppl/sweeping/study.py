@@ -1,6 +1,6 @@
 """A sweep's Optuna study: opened or begun, with its sampler, its pruner and the check that it is the same sweep."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,23 +16,27 @@ from .storage import JOURNAL, shown, storage_at
 
 _CONFIG = "sweep"
 # What may change while a study goes on.
-_FREE = ("trials", "sampler", "sampler_seed", "pruner")
+_FREE = ("base", "trials", "sampler", "sampler_seed", "pruner")
 
 
-def queue_of(settings: Sweep, base: Experiment, folder: Path, url: str, *, far: bool) -> Queue:
+def queue_of(settings: Sweep, base: Experiment, sources: Sequence[str], folder: Path, url: str) -> Queue:
     """The queue of a study that is begun or goes on, whole.
+
+    **Arguments:**
+
+    - `sources`: hashes of the data and weights that trials start from.
 
     Raises `UserError` where the folder or database has another study of that name.
     """
     study = open_study(settings, folder, url)
-    config = {**settings.to_dict(), "experiment": base.to_dict()}
+    config = {**settings.to_dict(), "experiment": base.to_dict(), "sources": list(sources)}
     known = study.user_attrs.get(_CONFIG)
     if known is not None and _identity(known) != _identity(config):
         where = f"{shown(url)} has a study {settings.name!r}" if url else f"{folder} has a study"
         remedy = "give this one another name" if url else "name another --out"
-        raise UserError(f"{where} of another space, base or seeds: {remedy}")
+        raise UserError(f"{where} of another space, base, data or seeds: {remedy}")
     study.set_user_attr(_CONFIG, config)
-    queue = Queue(study, Life(study, folder, far=far), settings.trials)
+    queue = Queue(study, Life(study, folder, far=bool(url)), settings.trials)
     queue.repair()
     return queue
 
@@ -41,19 +45,24 @@ def known_queue(settings: Sweep, folder: Path, url: str) -> Queue:
     """The queue of a study that has begun, as it is. Raises `UserError` where there is none."""
     if not url and not (folder / JOURNAL).exists():
         raise UserError(f"{folder} has no study: name the --out of `pppl sweep`")
-    with _reading(folder):
+    with _reading(folder, url):
         storage = storage_at(url, folder)
         if settings.name not in optuna.get_all_study_names(storage):
             raise UserError(f"{shown(url) if url else folder} has no study {settings.name!r}")
         study = optuna.load_study(study_name=settings.name, storage=storage)
-    return Queue(study, Life(study, folder, far=True), study.user_attrs[_CONFIG]["trials"])
+    return Queue(study, Life(study, folder, far=bool(url)), study.user_attrs[_CONFIG]["trials"])
 
 
-def open_study(settings: Sweep, folder: Path, url: str) -> optuna.Study:
-    """The study, begun where there is none. Raises `UserError` where the journal is something else."""
-    with _reading(folder):
+def open_study(settings: Sweep, folder: Path, url: str, *, patient: bool = False) -> optuna.Study:
+    """The study, begun where there is none. Raises `UserError` where the journal is something else.
+
+    **Arguments:**
+
+    - `patient`: whether to wait for a database that does not answer.
+    """
+    with _reading(folder, url):
         return optuna.create_study(
-            storage=storage_at(url, folder),
+            storage=storage_at(url, folder, patient=patient),
             study_name=settings.name,
             directions=[MEASURES[name] for name in settings.objectives],
             load_if_exists=True,
@@ -62,10 +71,14 @@ def open_study(settings: Sweep, folder: Path, url: str) -> optuna.Study:
 
 
 @contextmanager
-def _reading(folder: Path) -> Iterator[None]:
+def _reading(folder: Path, url: str) -> Iterator[None]:
     try:
         yield
+    except UserError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
+        if url:
+            raise
         raise UserError(f"{folder / JOURNAL} is no journal of a study ({error}): move it away") from error
 
 
@@ -86,11 +99,13 @@ def _identity(config: Mapping[str, Any]) -> str:
 
 
 def sampler_of(settings: Sweep, seed: int) -> optuna.samplers.BaseSampler:
-    """The sampler of a sweep with another seed."""
+    """The sampler of a sweep with a seed, which is taken modulo 2^32."""
+    seed %= 2**32
     return {
         "tpe": lambda: optuna.samplers.TPESampler(seed=seed, constant_liar=True),
         "gp": lambda: optuna.samplers.GPSampler(seed=seed),
-        "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed),
+        # A fifth of the trials are drawn by lot, the others from what came before.
+        "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, settings.trials // 5)),
         "random": lambda: optuna.samplers.RandomSampler(seed=seed),
     }[settings.sampler]()
 

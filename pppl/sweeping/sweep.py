@@ -4,18 +4,21 @@ import time
 from pathlib import Path
 
 import pandas as pd
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import DBAPIError
 
 from ..config import Sweep
 from ..errors import UserError
+from ..experiments.models import weights_sha256
 from ..experiments.opening import opened
 from ..experiments.provenance import write_run
 from ..files import output_folder
 from .life import GRACE
-from .queue import Queue
-from .space import base_of, check_space
+from .queue import SLOT, WHY, Queue
+from .space import base_of, check_data, check_space
 from .study import known_queue, queue_of, quiet
-from .tables import as_yaml, best_of, write_results
+from .tables import as_yaml, best_of, is_feasible, write_results
 from .workers import Launcher, Work, explained, supervise
 
 
@@ -39,27 +42,32 @@ def sweep(
     - `workers`: processes, each with one thread and one trial at a time.
     - `beside`: the folder that `base` may be relative to. `fast`: whether its section `fast` is applied.
     - `storage`: URL of a PostgreSQL database that several machines share; a journal file in `out` without.
-    - `launcher`: `local`, or `slurm` for workers that are jobs of a cluster, which must share `out`.
+    - `launcher`: `local`, or `slurm` for workers that are jobs of a cluster, which must share `out` and `storage`.
 
-    Raises `UserError` for an unknown key or an impossible range, before the first trial; where `out` or the database
-    has another study of that name, or cannot be reached or written.
+    Raises `UserError` for an unknown key, an impossible range or data that are split by seed, before the first trial;
+    where `out` or the database has another study of that name, or cannot be reached or written.
     """
     start = time.perf_counter()
     base = base_of(settings, beside, fast=fast)
     check_space(settings, base)
     base, dataset = opened(base)
+    check_data(settings, base, dataset)
+    if launcher == "slurm" and not storage:
+        raise UserError("--launcher slurm needs --storage: locks on a journal file may not hold between nodes")
+    sources = [dataset.sha256, weights_sha256(base)]
     folder = output_folder(out)
     try:
         with quiet():
-            queue = queue_of(settings, base, folder, storage, far=bool(storage) or launcher == "slurm")
+            queue = queue_of(settings, base, sources, folder, storage)
             before = queue.finished()
-            work = Work(settings=settings, base=base, folder=folder, storage=storage, far=queue.life.far)
+            work = Work(settings=settings, base=base, folder=folder, storage=storage)
             supervise(work, queue, workers, launcher)
             table = write_results(settings, base, queue, folder)
         done = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
         done |= {"trials_run": queue.finished() - before, "trials": queue.finished()}
+        done |= {"experiment": base.to_dict(), "weights_sha256": sources[1]}
         write_run(folder, settings.to_dict() | {"seeds": list(settings.seeds)}, dataset.sha256, **done)
-    except OSError as error:
+    except (OSError, StorageInternalError, DBAPIError) as error:
         raise UserError(explained(error, folder)) from error
     return table
 
@@ -72,7 +80,7 @@ def status(settings: Sweep, out: str | Path, *, storage: str = "") -> str:
     with quiet():
         queue = known_queue(settings, Path(out), storage)
         trials = queue.trials()
-        of: dict[str, int] = dict.fromkeys(("done", "pruned", "running", "dead", "waiting"), 0)
+        of: dict[str, int] = dict.fromkeys(("done", "pruned", "given up", "running", "dead", "waiting"), 0)
         for trial in trials.values():
             of[_state(queue, trial)] += 1
         of["waiting"] += queue.slots - len(trials)
@@ -81,11 +89,14 @@ def status(settings: Sweep, out: str | Path, *, storage: str = "") -> str:
             told = ", ".join(
                 f"{name} {value:.4f}" for name, value in zip(settings.objectives, best.values, strict=True)
             )
-            lines.append(f"best so far: trial {best.user_attrs['slot']}, {told}, {as_yaml(best.params)}")
+            note = "" if is_feasible(best) else " (no trial keeps to the constraints)"
+            lines.append(f"best so far{note}: trial {best.user_attrs[SLOT]}, {told}, {as_yaml(best.params)}")
     return "\n".join(lines)
 
 
 def _state(queue: Queue, trial: FrozenTrial) -> str:
     if trial.state == TrialState.RUNNING:
         return "running" if queue.life.alive(trial) and queue.life.age(trial) < GRACE else "dead"
+    if WHY in trial.user_attrs:
+        return "given up"
     return {TrialState.WAITING: "waiting", TrialState.PRUNED: "pruned"}.get(trial.state, "done")

@@ -16,17 +16,21 @@ from ..experiments.tracking import track
 from ..figures import render
 from ..files import replacing
 from .importances import importances
-from .queue import RUN, Queue
+from .queue import RUN, WHY, Queue
 from .space import with_values
+
+_MEASURED = ("accuracy", "accuracy_low", "accuracy_high", "own_minus_other", "macs_fraction")
 
 
 def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path) -> pd.DataFrame:
     """Writes `trials.csv`, `importances.csv`, `best.yaml` and figures, all of it to W&B, too; returns the first."""
     trials = queue.trials()
     table, shares = trials_table(settings, trials), importances(settings, trials.values())
-    before = folder / "trials.csv"
-    unchanged = before.exists() and before.read_bytes() == table.to_csv(index=False).encode()
-    write_table(before, table)
+    path, text = folder / "trials.csv", table.to_csv(index=False, lineterminator="\n")
+    unchanged = path.exists() and path.read_text(encoding="utf-8") == text
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    (folder / "importances.csv").unlink(missing_ok=True)
     if len(shares):
         write_table(folder / "importances.csv", shares)
     best = best_of(settings, trials.values())
@@ -52,14 +56,19 @@ def trials_table(settings: Sweep, trials: Mapping[int, FrozenTrial]) -> pd.DataF
     best, front = best_of(settings, trials.values()), front_of(settings, trials.values())
     rows = []
     for slot, trial in sorted(trials.items()):
-        row: dict[str, Any] = {"trial": slot, "state": trial.state.name.lower()}
-        row |= {name: trial.user_attrs.get(name) for name in MEASURES}
+        state = "given up" if WHY in trial.user_attrs else trial.state.name.lower()
+        row: dict[str, Any] = {"trial": slot, "state": state}
+        row |= {name: _rounded(trial.user_attrs.get(name)) for name in _MEASURED}
         row |= {"feasible": is_feasible(trial), "best": trial is best}
         if len(settings.objectives) > 1:
             row["pareto"] = any(trial is each for each in front)
         seconds = trial.duration.total_seconds() if trial.duration else float("nan")
         rows.append(row | {"seconds": round(seconds, 2)} | {key: trial.params.get(key) for key in settings.space})
     return pd.DataFrame(rows)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 8)
 
 
 def is_feasible(trial: FrozenTrial) -> bool:
@@ -96,10 +105,13 @@ def _write_best(settings: Sweep, base: Experiment, best: FrozenTrial, folder: Pa
     """An experiment file for `pppl compare`: on test persons, which no trial saw, and with other seeds."""
     seeds = [seed for seed in range(len(settings.seeds) + 3) if seed not in settings.seeds][:3]
     experiment = with_values(base, best.params)
-    experiment = experiment.replace(**{"persons.query": "test", "seeds": seeds, "name": f"{settings.name}-best"})
+    changes = {"persons.query": "test", "seeds": seeds, "name": f"{settings.name}-best"}
+    experiment = experiment.replace(**changes, searched={settings.method: settings.trials})
     told = ", ".join(f"{name} {value:.4f}" for name, value in zip(settings.objectives, best.values, strict=True))
     head = f"# The best of {settings.trials} trials of the sweep {settings.name}, on validation persons: {told}.\n"
-    head += "# Test persons were not seen; seeds are new.\n"
+    head += "# That is the best of many, and flatters. Test persons were not seen; seeds are new.\n"
+    if not is_feasible(best):
+        head += "# No trial keeps to the constraints; this one does not either.\n"
     with replacing(folder / "best.yaml") as path:
         path.write_text(head + as_yaml(_differences(experiment), flow=False), encoding="utf-8")
 

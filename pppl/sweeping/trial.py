@@ -16,15 +16,17 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import nn
 
 from ..config import MEASURES, Experiment, Sweep
+from ..errors import Diverged
 from ..experiments.compare import Plan
 from ..experiments.models import assembled, recipes, trained
 from ..experiments.opening import dataset_of
 from ..experiments.provenance import fingerprint
+from ..experiments.statistics import bootstrap_interval, people_of
 from ..experiments.tracking import track
 from ..experiments.units import Workbench
-from ..experiments.workers import Workers
+from ..experiments.workers import Workers, threads
 from ..training.modules import arrange
-from .queue import RUN, SLOT
+from .queue import RUN, SLOT, WHY
 from .space import suggested, with_values
 
 # Validation persons that the pruner looks at after each epoch.
@@ -43,8 +45,10 @@ def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path)
     with track(folder, **names, config=config, whole_id=trial.user_attrs[RUN]) as tracker:
         try:
             table = _table(trial, sweep, experiment, own)
-        except optuna.TrialPruned:
-            tracker.summary({"state": "pruned"})
+        except (optuna.TrialPruned, Diverged) as end:
+            if isinstance(end, Diverged):
+                trial.set_user_attr(WHY, str(end))
+            tracker.summary({"state": "pruned", "why": str(end)})
             return TrialState.PRUNED, []
         measured = measure(table)
         tracker.summary({"state": "complete", **measured})
@@ -81,7 +85,7 @@ def _train_watched(trial: optuna.Trial, sweep: Sweep, plan: Plan, folder: Path) 
     """Trains the networks of the first seed, that with gates under the pruner's eyes."""
     (seed,) = plan.experiment.seeds
     dataset = dataset_of(plan.experiment, seed)
-    units = plan.units[:_LOOK]
+    units = plan.units[:: -(-len(plan.units) // _LOOK)]  # of all groups
     networks: dict[str, nn.Module] = {}
 
     def worth(kind: str, network: nn.Module) -> float:
@@ -92,7 +96,8 @@ def _train_watched(trial: optuna.Trial, sweep: Sweep, plan: Plan, folder: Path) 
 
     for recipe in recipes(plan.experiment, dataset, seed):
         watching = [] if recipe.ppp is None else [Watched(trial, partial(worth, recipe.kind))]
-        networks[recipe.kind], _ = trained(recipe, plan.experiment, dataset, folder, watching=watching)
+        with threads(plan.experiment.training.threads):
+            networks[recipe.kind], _ = trained(recipe, plan.experiment, dataset, folder, watching=watching)
 
 
 class Watched(pl.Callback):
@@ -118,7 +123,9 @@ class Watched(pl.Callback):
 
 
 def measure(table: pd.DataFrame) -> dict[str, float]:
-    """`accuracy` with the own samples, `own_minus_other` (0 where a method has no such control) and `macs_fraction`."""
+    """`accuracy` with the own samples, with its 95 % interval over persons and seeds; how much less it is with another
+    person's, `own_minus_other` (0 where a method has no such control); and `macs_fraction`.
+    """
     rows = [row for row in table.to_dict("records") if row["control"] in ("", "own", "other")]
 
     def mean(name: str, controls: tuple[str, ...]) -> float:
@@ -127,4 +134,7 @@ def measure(table: pd.DataFrame) -> dict[str, float]:
     accuracy = mean("accuracy", ("", "own"))
     other = mean("accuracy", ("other",)) if any(row["control"] == "other" for row in rows) else accuracy
     macs = mean("macs_fraction", ("", "own"))
-    return {"accuracy": accuracy, "own_minus_other": accuracy - other, "macs_fraction": macs}
+    own = cast(pd.DataFrame, table[table["control"].isin(["", "own"])])
+    low, high = bootstrap_interval(own["accuracy"].tolist(), own["seed"].tolist(), people_of(own))
+    measured = {"accuracy": accuracy, "accuracy_low": low, "accuracy_high": high}
+    return measured | {"own_minus_other": accuracy - other, "macs_fraction": macs}

@@ -2,38 +2,46 @@
 
 import importlib
 import multiprocessing
+import os
 import shutil
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from sqlalchemy.exc import DBAPIError
 from tqdm.auto import tqdm
 
 from ..config import Experiment, Sweep
 from ..errors import UserError
+from ..experiments.provenance import fingerprint
 from ..experiments.workers import START, start_worker, threads
 from .life import Life
 from .queue import Queue
+from .storage import reason_of, without_password
 from .study import open_study, pruner_of, sampler_of
 from .trial import run_trial
 
 Launcher = Literal["local", "slurm"]
 _POLL = 0.5  # seconds
+_SPACE = 1 << 16  # bytes; a disk with less is full
+_VARIABLES = ("PPPL_", "WANDB_", "PG")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a worker is given."""
+    """What a worker is given: the sweep, its opened base, the results folder, the database if any, and a number."""
 
     settings: Sweep
     base: Experiment
     folder: Path
-    storage: str
-    far: bool
+    storage: str = field(repr=False)  # with its password
+    number: int = 0
 
 
 def supervise(work: Work, queue: Queue, workers: int, launcher: Launcher) -> None:
@@ -49,7 +57,7 @@ def supervise(work: Work, queue: Queue, workers: int, launcher: Launcher) -> Non
         with tqdm(total=queue.slots, initial=queue.finished(), desc="trials", unit="trial", disable=None) as bar:
             while (done := queue.finished()) < queue.slots:
                 bar.update(done - bar.n)
-                crew.check()
+                crew.check(done)
                 queue.repair()
                 crew.fill(count)
                 time.sleep(_POLL)
@@ -57,32 +65,44 @@ def supervise(work: Work, queue: Queue, workers: int, launcher: Launcher) -> Non
     except BaseException:
         crew.stop()
         raise
-    crew.join()
+    crew.end()
 
 
 def work_on(work: Work) -> None:
     """What a worker does: takes trials until all are done."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = open_study(work.settings, work.folder, work.storage)
-    study.pruner = pruner_of(work.settings, work.base.training.epochs)
-    queue = Queue(study, Life(study, work.folder, far=work.far), work.settings.trials)
+    settings = work.settings
+    study = open_study(settings, work.folder, work.storage, patient=True)
+    study.pruner = pruner_of(settings, work.base.training.epochs)
+    queue = Queue(study, Life(study, work.folder, far=bool(work.storage)), settings.trials)
     with queue.life.living(), threads(1):
         while queue.finished() < queue.slots:
+            # Some samplers draw as a trial is taken, others later: no two draws of a study are alike, and one worker
+            # alone draws the same on every machine.
+            study.sampler = sampler_of(settings, _seed(work, queue))
             trial = queue.take()
             if trial is None:
                 time.sleep(_POLL)
                 queue.repair()
                 continue
-            # No two trials draw the same, whoever has them; one worker alone draws the same on every machine.
-            study.sampler = sampler_of(work.settings, work.settings.sampler_seed + 1000 * trial.number)
-            queue.tell(trial, *run_trial(trial, work.settings, work.base, work.folder))
+            study.sampler = sampler_of(settings, settings.sampler_seed + 1000 * trial.number)
+            with suppress(UpdateFinishedTrialError):  # it was taken for dead, and another worker has it now
+                queue.tell(trial, *run_trial(trial, settings, work.base, work.folder))
+
+
+def _seed(work: Work, queue: Queue) -> int:
+    whose = queue.life.worker if queue.life.far else work.number
+    return int(fingerprint([work.settings.sampler_seed, whose, len(queue.study.get_trials(deepcopy=False))])[:8], 16)
 
 
 def explained(error: Exception, folder: Path) -> str:
-    """What a failure to write comes from, and what to do."""
-    full = folder.exists() and shutil.disk_usage(folder).free < 1 << 16
+    """What a failure of the disk or the database comes from, and what to do."""
+    if not isinstance(error, OSError) and (isinstance(error, (StorageInternalError, DBAPIError))):
+        return f"the study's database fails ({reason_of(error)}); what is finished is kept: mend that and go on"
+    full = folder.exists() and shutil.disk_usage(folder).free < _SPACE
+    where = folder if full else getattr(error, "filename", None) or folder
     reason = "no space left on device" if full else getattr(error, "strerror", None) or str(error)
-    return f"cannot write to {folder}: {reason}; what is finished is kept: mend that and run the same command again"
+    return f"cannot write to {where}: {reason}; what is finished is kept: mend that and run the same command again"
 
 
 class _Crew(ABC):
@@ -90,27 +110,34 @@ class _Crew(ABC):
 
     def __init__(self, work: Work):
         self.work = work
+        self.started = 0
         self.running: list[Any] = []
 
     def fill(self, count: int) -> None:
         """Starts as many as are missing."""
         while len(self.running) < count:
-            self.running.append(self._start())
+            self.running.append(self._start(replace(self.work, number=self.started)))
+            self.started += 1
 
     @abstractmethod
-    def _start(self) -> Any: ...
+    def _start(self, work: Work) -> Any: ...
 
     @abstractmethod
-    def check(self) -> None:
-        """Forgets those that were killed. Raises `UserError` where one has ended with an error."""
+    def check(self, done: int) -> None:
+        """Forgets those that were killed. Raises `UserError` where one has ended with an error.
+
+        **Arguments:**
+
+        - `done`: how many trials are finished.
+        """
 
     @abstractmethod
     def stop(self) -> None:
         """Ends all of them at once."""
 
     @abstractmethod
-    def join(self) -> None:
-        """Waits for all to end."""
+    def end(self) -> None:
+        """Waits for those that end by themselves, now that nothing is left to do."""
 
 
 class _Processes(_Crew):
@@ -120,14 +147,16 @@ class _Processes(_Crew):
         if START == "forkserver":
             self._context.set_forkserver_preload([__name__])  # so that another worker is there at once
 
-    def _start(self) -> tuple[Any, Connection]:
+    def _start(self, work: Work) -> tuple[Any, Connection]:
         receive, send = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_process, args=(self.work, send))
+        # The server that forks workers knows the environment of its own start alone.
+        variables = {name: value for name, value in os.environ.items() if name.startswith(_VARIABLES)}
+        process = self._context.Process(target=_process, args=(work, variables, send))
         process.start()
         send.close()
         return process, receive
 
-    def check(self) -> None:
+    def check(self, done: int) -> None:
         for each in [each for each in self.running if not each[0].is_alive()]:
             self.running.remove(each)
             process, receive = each
@@ -138,7 +167,7 @@ class _Processes(_Crew):
         for process, _ in self.running:
             process.kill()  # Lightning catches the gentler signal; all that workers write is written atomically
 
-    def join(self) -> None:
+    def end(self) -> None:
         for process, _ in self.running:
             process.join()
 
@@ -150,7 +179,8 @@ def _received(receive: Connection) -> str:
         return ""
 
 
-def _process(work: Work, send: Connection) -> None:
+def _process(work: Work, variables: dict[str, str], send: Connection) -> None:
+    os.environ.update(variables)
     start_worker()
     try:
         work_on(work)
@@ -158,17 +188,18 @@ def _process(work: Work, send: Connection) -> None:
         send.send(str(error))
         raise SystemExit(2) from error
     except Exception as error:
-        if isinstance(error, OSError) or shutil.disk_usage(work.folder).free < 1 << 16:
-            send.send(explained(error, work.folder))
-            raise SystemExit(2) from error
-        raise
+        full = shutil.disk_usage(work.folder).free < _SPACE  # which some libraries tell by errors of their own
+        if not full and not isinstance(error, (OSError, StorageInternalError, DBAPIError)):
+            raise
+        send.send(explained(error, work.folder))
+        raise SystemExit(2) from error
 
 
 class _Jobs(_Crew):
-    """Jobs of Slurm, by `submitit`; its options are taken from the environment, as `sbatch` takes them."""
+    """Jobs of Slurm, by `submitit`; `SBATCH_PARTITION` and the like choose where they run."""
 
     def __init__(self, work: Work, cluster: str = "slurm"):
-        super().__init__(work)
+        super().__init__(replace(work, storage=without_password(work.storage)))
         try:
             submitit = importlib.import_module("submitit")
             self._executor = submitit.AutoExecutor(folder=work.folder / "jobs", cluster=cluster)
@@ -176,27 +207,28 @@ class _Jobs(_Crew):
             raise UserError("--launcher slurm needs submitit: pip install 'pppl[cluster]'") from error
         except RuntimeError as error:  # no sbatch here
             raise UserError(f"--launcher slurm: {error}; start it where jobs can be submitted") from error
-        self._executor.update_parameters(name=work.settings.name, timeout_min=24 * 60, cpus_per_task=1)
-        self._lost = 0
+        cores = max(1, work.base.training.threads)
+        self._executor.update_parameters(name=work.settings.name, timeout_min=24 * 60, cpus_per_task=cores)
+        self._lost, self._done = 0, 0
 
-    def _start(self) -> Any:
-        return self._executor.submit(work_on, self.work)
+    def _start(self, work: Work) -> Any:
+        return self._executor.submit(work_on, work)
 
-    def check(self) -> None:
-        for job in [job for job in self.running if job.done()]:
-            self.running.remove(job)
-            if (error := job.exception()) is not None:
-                self._lost += 1
-                # A job that was preempted or ran out of time is replaced; one that always fails is not.
-                if self._lost > 10 * len(self.running) + 10:
-                    raise UserError(
-                        f"jobs end with an error: {str(error).splitlines()[-1]}; see {self.work.folder}/jobs"
-                    )
+    def check(self, done: int) -> None:
+        if done > self._done:
+            self._lost, self._done = 0, done
+        ended = [job for job in self.running if job.done()]
+        failed = [job for job in ended if job.exception() is not None]
+        self.running = [job for job in self.running if job not in ended]
+        # Jobs that were preempted or ran out of time are replaced; not for ever, where nothing is finished meanwhile.
+        self._lost += len(failed)
+        if self._lost > 3 * (len(self.running) + len(ended)):
+            reason = str(failed[-1].exception()).strip().splitlines()[-1]
+            raise UserError(f"jobs end with an error ({reason}); their logs are in {self.work.folder}/jobs")
 
     def stop(self) -> None:
         for job in self.running:
             job.cancel()
 
-    def join(self) -> None:
-        for job in self.running:
-            job.wait()
+    def end(self) -> None:
+        self.stop()  # most have not even begun

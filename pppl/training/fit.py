@@ -55,11 +55,11 @@ def fit(
     monitor = None if averaging else module.monitor  # None keeps the last epoch
     kept = ModelCheckpoint(folder, filename="kept", monitor=monitor, mode=module.mode)
     history: list[dict[str, float]] = []
-    callbacks: list[Callback] = [EMAWeightAveraging(decay=averaging)] if averaging else []
+    callbacks = [*watching]  # first, so that they see the average that is validated
+    callbacks += [EMAWeightAveraging(decay=averaging)] if averaging else []
     callbacks += [kept, _LogEpochs(lambda values, _: history.append(dict(values)))]
     callbacks += [_LogEpochs(log_epoch)] if log_epoch else []
     callbacks += [TQDMProgressBar(leave=False)] if progress else []
-    callbacks += watching
     with quietly():
         config = module.training_config
         trainer = pl.Trainer(

@@ -1,8 +1,11 @@
 """A study in a real PostgreSQL: workers killed, the server stopped in the middle, another study in its place."""
 
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
@@ -16,6 +19,7 @@ from pppl.cli import main
 from pppl.config import Sweep
 from pppl.errors import UserError
 from pppl.sweeping import status, sweep
+from pppl.sweeping import workers as workers_module
 from pppl.sweeping.storage import storage_at
 
 TRIALS = 60
@@ -46,22 +50,43 @@ def test_sixty_trials_under_kills_and_without_the_server_for_a_while(tiny: Exper
     study = optuna.load_study(study_name="killed", storage=storage_at(server.url, running.out))
     check_all_finished_once(study, TRIALS)
     check_runs_are_complete(study, running.out)
-    assert status(settings, running.out, storage=server.url).startswith("60 done, 0 pruned, 0 running, 0 dead")
+    assert status(settings, running.out, storage=server.url).startswith(
+        "60 done, 0 pruned, 0 given up, 0 running, 0 dead"
+    )
 
 
 def test_two_machines_share_a_study(tiny: Experiment, tmp_path: Path, server: Server):
     tables = []
+    url = server.new_database("shared")
     settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=12, name="shared"))
-    machines = [Running(settings, _made(tmp_path / name, tiny), server.url, workers=1) for name in ("one", "other")]
+    machines = [Running(settings, _made(tmp_path / name, tiny), url, workers=1) for name in ("one", "other")]
     for machine in machines:
         machine.join()
         tables.append(pd.read_csv(machine.out / "trials.csv"))
     pd.testing.assert_frame_equal(*tables)
     assert len(tables[0]) == 12
     assert tables[0]["budget"].nunique() == 12, "no two draw the same"
-    study = optuna.load_study(study_name="shared", storage=storage_at(server.url, tmp_path))
+    study = optuna.load_study(study_name="shared", storage=storage_at(url, tmp_path))
     workers = {trial.user_attrs["worker"] for trial in study.trials if "worker" in trial.user_attrs}
     assert len(workers) >= 2, "both took part"
+
+
+def test_machines_can_begin_at_once_on_an_empty_database(tmp_path: Path, server: Server):
+    with ThreadPoolExecutor(6) as pool:
+        for name in ("a", "b"):
+            url = server.new_database(name)
+            assert all(pool.map(lambda _, url=url: storage_at(url, tmp_path), range(6)))
+
+
+def test_no_file_holds_the_password(tiny: Experiment, tmp_path: Path, server: Server):
+    path, out = write_files(tmp_path, tiny, QUICK, trials=2, name="secret"), tmp_path / "out"
+    url = server.url.replace("me@", "me:TopSecret@")
+    command = [sys.executable, "-m", "pppl", "sweep", str(path), "--workers", "2", "--storage", url, "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "TopSecret" not in done.stdout + done.stderr
+    files = [each for each in tmp_path.rglob("*") if each.is_file()]
+    assert any(each.suffix == ".wandb" for each in files)
+    assert not [each for each in files if b"TopSecret" in each.read_bytes()]
 
 
 def _made(folder: Path, tiny: Experiment) -> Path:
@@ -74,7 +99,7 @@ def test_another_study_of_the_same_name_is_left_alone(tiny: Experiment, tmp_path
     settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=1, name="taken"))
     sweep(settings, tmp_path / "out", beside=tmp_path, storage=server.url)
     other = settings.replace(budget=0.4, space={"ppp.target_rate": {"low": 0.1, "high": 0.9}})
-    with pytest.raises(UserError, match="has a study 'taken' of another space, base or seeds: give this one another"):
+    with pytest.raises(UserError, match="has a study 'taken' of another space, base, data or seeds: give"):
         sweep(other, tmp_path / "other", beside=tmp_path, storage=server.url)
     assert status(settings, tmp_path / "out", storage=server.url).startswith("1 done")
 
@@ -96,9 +121,38 @@ def test_a_url_that_does_not_answer_is_told(
     [
         ("postgresql://me@127.0.0.1:9/x", "127.0.0.1:9/x does not answer .*refused"),
         ("sqlite:///study.db", "--storage is of sqlite: only postgresql:// URLs are known; leave it out for a journal"),
-        ("somewhere", "--storage 'somewhere' is no URL: write postgresql://user@host/database"),
+        ("somewhere", "--storage is no URL: write postgresql://user@host/database"),
     ],
 )
 def test_a_wrong_url_is_told(tmp_path: Path, url: str, message: str):
     with pytest.raises(UserError, match=message):
         storage_at(url, tmp_path)
+
+
+def test_workers_can_be_jobs(tiny: Experiment, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch):
+    """By submitit's executor for this machine, which does all that the one for Slurm does but `sbatch`."""
+
+    class Local(workers_module._Jobs):
+        def __init__(self, work: workers_module.Work):
+            super().__init__(work, "local")
+
+    monkeypatch.setattr(workers_module, "_Jobs", Local)
+    monkeypatch.setenv("PGPASSWORD", "")  # and undone at the end
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=4, name="jobs"))
+    with pytest.raises(UserError, match="--launcher slurm needs --storage"):
+        sweep(settings, tmp_path / "out", workers=2, beside=tmp_path, launcher="slurm")
+    where = {"storage": server.url.replace("me@", "me:TopSecret@"), "launcher": "slurm"}
+    trials = sweep(settings, tmp_path / "out", workers=2, beside=tmp_path, **where)
+    assert trials["state"].tolist() == ["complete"] * 4
+    jobs = tmp_path / "out" / "jobs"
+    assert len(list(jobs.glob("*_0_log.err"))) == 2
+    assert not [path for path in jobs.iterdir() if b"TopSecret" in path.read_bytes()]
+
+
+def test_a_cluster_that_is_not_here_is_told(
+    tiny: Experiment, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=1, name="cluster"))
+    with pytest.raises(UserError, match=r"--launcher slurm: .*; start it where jobs can be submitted"):
+        sweep(settings, tmp_path / "out", beside=tmp_path, storage=server.url, launcher="slurm")

@@ -13,19 +13,23 @@ import pandas as pd
 import pytest
 import yaml
 from optuna.trial import TrialState
-from sweep_files import QUICK, write_files
+from sweep_files import QUICK, check_all_finished_once, write_files
 from wandb_files import whole_run
 
 from pppl import Experiment
 from pppl.cli import main
 from pppl.config import Sweep
 from pppl.errors import UserError
+from pppl.experiments.opening import opened
+from pppl.files import output_folder
 from pppl.sweeping import life as life_module
 from pppl.sweeping import status, sweep
+from pppl.sweeping import workers as workers_module
 from pppl.sweeping.life import Life
 from pppl.sweeping.queue import SLOT, Queue
-from pppl.sweeping.space import suggested
+from pppl.sweeping.space import base_of, suggested
 from pppl.sweeping.storage import storage_at
+from pppl.sweeping.study import queue_of
 
 SPACE: dict[str, Any] = {
     "ppp.target_rate": {"low": 0.1, "high": 0.9},
@@ -61,9 +65,9 @@ def test_as_many_trials_as_asked_for_finish(folder: Path, settings: Sweep):
     pd.testing.assert_frame_equal(more.iloc[:5].drop(columns="best"), trials.drop(columns="best"))
     assert len(more) == 6
     assert status(settings, out).startswith(
-        "6 done, 0 pruned, 0 running, 0 dead, 0 waiting of 6 trials\nbest so far: trial "
+        "6 done, 0 pruned, 0 given up, 0 running, 0 dead, 0 waiting of 6 trials\nbest so far: trial "
     )
-    with pytest.raises(UserError, match=r"out has a study of another space, base or seeds: name another --out"):
+    with pytest.raises(UserError, match=r"out has a study of another space, base, data or seeds: name another --out"):
         sweep(settings.replace(budget=0.4), out, beside=folder)
 
 
@@ -93,6 +97,7 @@ def test_several_objectives_give_a_front(folder: Path, settings: Sweep):
     assert trials.loc[trials["best"], "accuracy"].tolist() == [trials["accuracy"].max()]
     assert trials["macs_fraction"].between(0.25, 0.9).all()
     best = Experiment.load(folder / "out" / "best.yaml")
+    assert best.searched == {"ppp": 8}
     assert list(best.budgets) == trials.loc[trials["best"], "budget"].tolist()
     assert (folder / "out" / "figures" / "pareto.png").exists()
 
@@ -120,15 +125,19 @@ def test_hopeless_trials_are_ended_early(folder: Path, settings: Sweep):
 
 def test_watching_changes_nothing_of_a_training(folder: Path, settings: Sweep, monkeypatch: pytest.MonkeyPatch):
     changes = {"space": {"ppp.target_rate": {"choices": [0.3, 0.6]}}, "trials": 3, "settings": {"training.epochs": 2}}
-    tables = []
+    tables, reported = [], []
     for pruner in ("none", "median"):
         monkeypatch.setenv("PPPL_CACHE", str(folder / pruner / "cache"))
         trials = sweep(settings.replace(pruner=pruner, **changes), folder / pruner, beside=folder)
         tables.append(trials[["accuracy", "own_minus_other", "macs_fraction"]])
+        tried = optuna.load_study(study_name=settings.name, storage=storage_at("", folder / pruner)).trials
+        reported.append([len(trial.intermediate_values) for trial in tried])
+    assert reported == [[0, 0, 0], [2, 2, 0]], "the third had the same values, and its network was there"
     pd.testing.assert_frame_equal(*tables)
 
 
-def test_a_trial_is_one_run_and_the_study_another(folder: Path, settings: Sweep):
+def test_a_trial_is_one_run_and_the_study_another(folder: Path, settings: Sweep, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PPPL_CACHE", str(folder / "cache"))
     trials = sweep(settings.replace(trials=2), folder / "out", beside=folder)
     runs = {}
     for path in (folder / "out" / "wandb").glob("offline-run-*/*.wandb"):
@@ -167,6 +176,54 @@ def queue(tmp_path: Path) -> Queue:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(storage=storage_at("", tmp_path), study_name="sweep")
     return Queue(study, Life(study, tmp_path, far=False), 2)
+
+
+def test_a_trial_that_was_taken_for_dead_is_left_to_who_has_it_now(
+    folder: Path, settings: Sweep, monkeypatch: pytest.MonkeyPatch
+):
+    out, run = output_folder(folder / "out"), workers_module.run_trial
+
+    def overtaken(trial: optuna.Trial, *others: Any) -> Any:
+        if trial.number == 1:
+            trial.study.tell(trial.number, state=TrialState.FAIL)
+        return run(trial, *others)
+
+    monkeypatch.setattr(workers_module, "run_trial", overtaken)
+    base, dataset = opened(base_of(settings, folder))
+    queue_of(settings, base, [dataset.sha256], out, "")
+    workers_module.work_on(workers_module.Work(settings=settings, base=base, folder=out, storage=""))
+    study = optuna.load_study(study_name=settings.name, storage=storage_at("", out))
+    check_all_finished_once(study, 5)
+    assert [trial.number for trial in study.trials if trial.state == TrialState.FAIL] == [1]
+
+
+def test_values_that_kill_their_worker_are_given_up(queue: Queue):
+    queue.slots = 1
+    drawn = set()
+    for _ in range(6):
+        queue.repair()
+        with queue.life.living():
+            trial = queue.take()
+            assert trial is not None
+            drawn.add(trial.suggest_float("x", 0, 1))
+    queue.repair()
+    assert len(drawn) == 1
+    assert queue.trials()[0].state == TrialState.PRUNED
+    assert queue.trials()[0].user_attrs["why"] == "its worker was killed 6 times"
+    assert queue.finished() == 1
+
+
+def test_status_says_dead_as_often_as_it_is_asked(folder: Path, settings: Sweep):
+    out = output_folder(folder / "out")
+    base, dataset = opened(base_of(settings, folder))
+    queue = queue_of(settings, base, [dataset.sha256], out, "")
+    with queue.life.living():
+        assert queue.take() is not None
+        worker = queue.life.worker
+        assert status(settings, out).startswith("0 done, 0 pruned, 0 given up, 1 running, 0 dead, 4 waiting of 5")
+    (out / "workers" / worker).touch()  # as a kill leaves it
+    for _ in range(2):
+        assert status(settings, out).startswith("0 done, 0 pruned, 0 given up, 0 running, 1 dead, 4 waiting of 5")
 
 
 def test_a_slot_that_was_queued_twice_is_run_once(queue: Queue, tmp_path: Path):
@@ -289,6 +346,25 @@ def test_values_are_of_their_kind():
         ({"settings": {"persons.cont": 3}}, "unknown key 'persons.cont'"),
         ({"base": "nowhere.yaml"}, "cannot read nowhere.yaml"),
         ({"trials": 0}, "trials is 0: at least 1"),
+        (
+            {"space": {"ppp.gate_width": {"low": 4, "high": 8, "step": 0}}},
+            "space.ppp.gate_width.step is 0: more than 0",
+        ),
+        ({"space": {"ppp.gate_width": {"low": 4, "high": 8, "step": 0.5}}}, "is 0.5: its range holds integers"),
+        ({"space": {"ppp.gate_width": {"low": 4, "high": 8, "log": 2}}}, "log is 2: true or false"),
+        ({"space": {"ppp.gate_width": {"choices": [4], "when": 8}}}, "when is 8: write {other.key: "),
+        ({"space": {1: {"choices": [4]}}}, "space holds 1: keys are dotted names"),
+        ({"space": {"budgets": {"choices": [[0.1]]}}}, "budgets is the sweep's own"),
+        ({"space": {"budget": {"low": 0.0001, "high": 0.5}}}, "space.budget: 0.0001: budget .* is too small"),
+        ({"settings": {"seeds": [1]}}, "seeds is the sweep's own"),
+        (
+            {"settings": {"persons.split": "random"}},
+            "is split by seed, so that what is searched with one seed is tested",
+        ),
+        ({"constraints": {"accuracy": float("nan")}}, "constraints.accuracy is nan: a number"),
+        ({"objectives": ["macs_fraction"]}, r"objectives is \[macs_fraction\]: \[accuracy\] or \[accuracy, macs_fr"),
+        ({"objectives": ["accuracy", "macs_fraction"], "pruner": "median"}, "with several objectives: none can be"),
+        ({"method": "ocap", "pruner": "median"}, "ocap trains no gates that it could look at"),
     ],
 )
 def test_mistakes_are_told_before_the_first_trial(folder: Path, changes: dict[str, Any], message: str):

@@ -1,4 +1,4 @@
-"""Folders that cannot be written, disks that fill up, and workers that are jobs of a cluster."""
+"""Folders that cannot be written, and disks that fill up."""
 
 import shutil
 import subprocess
@@ -13,7 +13,6 @@ from pppl import Experiment
 from pppl.config import Sweep
 from pppl.errors import UserError
 from pppl.sweeping import sweep
-from pppl.sweeping import workers as workers_module
 from pppl.sweeping.storage import storage_at
 
 
@@ -51,24 +50,3 @@ def test_a_folder_that_cannot_be_written_is_told(tiny: Experiment, tmp_path: Pat
     settings = Sweep.load(write_files(tmp_path, tiny, QUICK))
     with pytest.raises(UserError, match=r"cannot write to /proc/out: .*; choose another folder"):
         sweep(settings, "/proc/out", beside=tmp_path)
-
-
-def test_workers_can_be_jobs(tiny: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """By submitit's executor for this machine, which does all that the one for Slurm does but `sbatch`."""
-
-    class Local(workers_module._Jobs):
-        def __init__(self, work: workers_module.Work):
-            super().__init__(work, "local")
-
-    monkeypatch.setattr(workers_module, "_Jobs", Local)
-    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=4))
-    trials = sweep(settings, tmp_path / "out", workers=2, beside=tmp_path, launcher="slurm")
-    assert trials["state"].tolist() == ["complete"] * 4
-    assert len(list((tmp_path / "out" / "jobs").glob("*_0_log.err"))) == 2
-
-
-def test_a_cluster_that_is_not_here_is_told(tiny: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=1))
-    with pytest.raises(UserError, match=r"--launcher slurm: .*; start it where jobs can be submitted"):
-        sweep(settings, tmp_path / "out", beside=tmp_path, launcher="slurm")
