@@ -136,6 +136,10 @@ def test_workers_can_be_jobs(tiny: Experiment, tmp_path: Path, server: Server, m
         def __init__(self, work: workers_module.Work):
             super().__init__(work, "local")
 
+        def end(self) -> None:
+            for job in self.running:
+                job.wait()
+
     monkeypatch.setattr(workers_module, "_Jobs", Local)
     monkeypatch.setenv("PGPASSWORD", "")  # and undone at the end
     settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=4, name="jobs"))
