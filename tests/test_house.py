@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -99,8 +100,23 @@ def test_the_readmes_tables_are_those_of_the_registries():
 
 
 def test_the_readmes_ways_to_adapt_an_encoder_are_those_of_the_registry():
-    (methods,) = _tables("One text encoder, many tasks")
+    methods, _ = _tables("One text encoder, many tasks")
     assert [row[0] for row in methods[2:]] == list(TEXT_METHODS)
+
+
+def test_the_readmes_scores_are_those_of_the_results():
+    _, scores = _tables("One text encoder, many tasks")
+    summary = pd.read_csv(ROOT / "results" / "minilm" / "summary.csv").set_index(["task", "method"])
+    tasks = ["glue/CoLA", "glue/MRPC", "glue/RTE", "clinc150"]
+    assert len(scores) - 2 == summary.index.get_level_values("method").nunique()
+    for method, *cells in scores[2:]:
+        assert cells[:4] == [f"{100 * summary.at[(task, method), 'score']:.1f}" for task in tasks]
+        mean = summary.loc[("average", method)]
+        score, low, high = (100 * mean[name] for name in ("score", "score_low", "score_high"))
+        assert cells[4] == f"{score:.1f} [{low:.1f}, {high:.1f}]"
+        less, low, high = (-100 * mean[f"minus_full{end}"] for end in ("", "_high", "_low"))
+        assert cells[5] == ("" if method == "full" else f"{less:.1f} [{low:.1f}, {high:.1f}]")
+        assert cells[6:] == [f"{mean['task_bytes'] / 1000:,.0f}", f"{mean['peak_memory_mib']:,.0f}"]
 
 
 # The shapes of the registered sources' samples; of series only files are known.
