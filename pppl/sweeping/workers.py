@@ -97,12 +97,13 @@ def _seed(work: Work, queue: Queue) -> int:
 
 def explained(error: Exception, folder: Path) -> str:
     """What a failure of the disk or the database comes from, and what to do."""
-    if not isinstance(error, OSError) and (isinstance(error, (StorageInternalError, DBAPIError))):
-        return f"the study's database fails ({reason_of(error)}); what is finished is kept: mend that and go on"
-    full = folder.exists() and shutil.disk_usage(folder).free < _SPACE
-    where = folder if full else getattr(error, "filename", None) or folder
-    reason = "no space left on device" if full else getattr(error, "strerror", None) or str(error)
-    return f"cannot write to {where}: {reason}; what is finished is kept: mend that and run the same command again"
+    if folder.exists() and shutil.disk_usage(folder).free < _SPACE:
+        trouble = f"cannot write to {folder}: no space left on device"
+    elif isinstance(error, OSError):
+        trouble = f"cannot read or write {error.filename or folder}: {error.strerror or error}"
+    else:
+        trouble = f"the study's database fails: {reason_of(error)}"
+    return f"{trouble}; what is finished is kept: mend that and run the same command again"
 
 
 class _Crew(ABC):
