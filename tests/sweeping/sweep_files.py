@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,19 @@ class Running:
         pids = [path.read_text().strip() for path in (self.out / "workers").glob("*")]
         return [int(pid) for pid in pids if pid and Path("/proc", pid).exists()]
 
-    def kill_a_worker(self, rng: random.Random) -> bool:
-        """Whether there was one to kill."""
-        pids = self.workers() if self.process.is_alive() else []
-        if pids:
-            os.kill(rng.choice(pids), signal.SIGKILL)
-        return bool(pids)
+    def kill_workers(self, rng: random.Random, between: Callable[[], None]) -> None:
+        """Kills a random worker eight times, at a random moment after every sixth trial that has begun.
+
+        So it has 48 of 60 trials behind it at the last, however fast the machine is. `between` is called after four.
+        """
+        for kills in range(1, 9):
+            while len(list((self.out / "trials").glob("*"))) < 6 * kills or not self.workers():
+                assert self.process.is_alive(), "the sweep has ended"
+                time.sleep(0.02)
+            time.sleep(rng.uniform(0, 0.3))
+            os.kill(rng.choice(self.workers()), signal.SIGKILL)
+            if kills == 4:
+                between()
 
     def join(self) -> None:
         """Waits for its end, which must be a good one."""

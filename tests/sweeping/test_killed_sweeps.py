@@ -1,7 +1,6 @@
 """Workers that are killed every moment, and the sweep itself: nothing is lost, nothing is done twice."""
 
 import random
-import time
 from pathlib import Path
 
 import optuna
@@ -18,17 +17,15 @@ TRIALS = 60
 
 def test_sixty_trials_under_kills(tiny: Experiment, tmp_path: Path):
     settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=TRIALS))
-    rng, kills, running = random.Random(0), 0, Running(settings, tmp_path)
-    while kills < 8 and running.process.is_alive():
-        time.sleep(rng.uniform(0.3, 1.2))
-        kills += running.kill_a_worker(rng)
-        if kills == 2:
-            running.kill()
-            assert "dead" in status(settings, running.out)
-            running.start()
-            kills += 1
+    running = Running(settings, tmp_path)
+
+    def begin_again() -> None:
+        running.kill()
+        assert "dead" in status(settings, running.out)
+        running.start()
+
+    running.kill_workers(random.Random(0), begin_again)
     running.join()
-    assert kills >= 3
     table = pd.read_csv(running.out / "trials.csv")
     assert table["state"].tolist() == ["complete"] * TRIALS
     study = optuna.load_study(study_name=settings.name, storage=storage_at("", running.out))

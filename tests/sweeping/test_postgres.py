@@ -35,17 +35,15 @@ def server() -> Iterator[Server]:
 
 def test_sixty_trials_under_kills_and_without_the_server_for_a_while(tiny: Experiment, tmp_path: Path, server: Server):
     settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=TRIALS, name="killed"))
-    rng, kills, running = random.Random(0), 0, Running(settings, tmp_path, server.url)
-    while kills < 8 and running.process.is_alive():
-        time.sleep(rng.uniform(0.3, 1.2))
-        kills += running.kill_a_worker(rng)
-        if kills == 2:
-            server.stop()
-            time.sleep(3)
-            server.start()
-            kills += 1
+    running = Running(settings, tmp_path, server.url)
+
+    def restart() -> None:
+        server.stop()
+        time.sleep(3)
+        server.start()
+
+    running.kill_workers(random.Random(0), restart)
     running.join()
-    assert kills >= 3
     table = pd.read_csv(running.out / "trials.csv")
     assert table["state"].tolist() == ["complete"] * TRIALS
     study = optuna.load_study(study_name="killed", storage=storage_at(server.url, running.out))
