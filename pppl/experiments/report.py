@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budget
+from ..figures.sweeps import settings_of
 
 _MOST_TASKS = 5
 _UNITS = {"macs": "MACs", "params": "parameters"}
@@ -62,7 +63,7 @@ def tuning_as_text(tuned: pd.DataFrame) -> str:
 
 def sweep_as_text(trials: pd.DataFrame) -> str:
     """The ten best trials of a sweep, or its front: what was measured in %, what it depends on, and what to know."""
-    keys = [str(name) for name in trials.columns[list(trials.columns).index("seconds") + 1 :]]
+    keys = settings_of(trials)
     rows = [["trial", "accuracy", "own - other", "MACs", "", *keys]]
     marks = [name for name in ("best", "pareto", "feasible") if name in trials.columns]
     best = trials.sort_values([*marks, "accuracy"], ascending=False, kind="stable").head(10)

@@ -4,11 +4,9 @@ What a process has done before changes what its next run is charged for (primiti
 met, memory that was not given back), so that a run of a comparison cannot tell.
 """
 
-import multiprocessing
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,7 +17,7 @@ from ..text.methods import METHODS
 from .memory import PeakMemory, keep_freed
 from .results import Journal
 from .task_runs import journal_of, prepared_task
-from .workers import START
+from .workers import single_processes
 
 MEMORY_NAMES = ("task", "encoder", "method", "rate")
 _FILE = "memory.jsonl"
@@ -50,9 +48,7 @@ def memory_journal(folder: Path, fingerprints: dict[tuple[str, str], str]) -> Jo
 
 def measure_memory(run: MemoryRun) -> None:
     """Measures and appends to the folder's `memory.jsonl`. Raises `UserError` where the process is killed."""
-    context: Any = multiprocessing.get_context(START)
-    if START == "forkserver":
-        context.set_forkserver_preload([__name__])  # imports are most of what such a process does
+    context = single_processes(__name__)
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(run, send))
     process.start()

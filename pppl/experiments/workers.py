@@ -9,14 +9,12 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import UserError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-# For single processes that begin with little or nothing: a server that has imported everything forks them.
-START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 class Workers:
@@ -88,6 +86,18 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def single_processes(module: str) -> Any:
+    """A context for processes that are started one by one and begin with what `module` imports.
+
+    A server that has imported it forks them, since imports are most of what they would do first.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([module])
+    return context
 
 
 def start_worker() -> None:

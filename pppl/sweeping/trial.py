@@ -67,11 +67,11 @@ def _table(trial: optuna.Trial, sweep: Sweep, experiment: Experiment, folder: Pa
     for count, seed in enumerate(sweep.seeds):
         plan = Plan.of(experiment.replace(seeds=(seed,)), folder)
         if sweep.pruner != "none" and count == 0:
-            _train_watched(trial, sweep, plan, folder)
+            _train_watched(trial, plan, folder)
         with Workers(1) as pool:
             tables.append(plan.computed(pool))
         if sweep.pruner != "none" and count + 1 < len(sweep.seeds):
-            _report(trial, measure(pd.concat(tables))[sweep.objectives[0]], experiment.training.epochs + count)
+            _report(trial, measure(pd.concat(tables))["accuracy"], experiment.training.epochs + count)
     return pd.concat(tables)
 
 
@@ -81,7 +81,7 @@ def _report(trial: optuna.Trial, value: float, step: int) -> None:
         raise optuna.TrialPruned
 
 
-def _train_watched(trial: optuna.Trial, sweep: Sweep, plan: Plan, folder: Path) -> None:
+def _train_watched(trial: optuna.Trial, plan: Plan, folder: Path) -> None:
     """Trains the networks of the first seed, that with gates under the pruner's eyes."""
     (seed,) = plan.experiment.seeds
     dataset = dataset_of(plan.experiment, seed)
@@ -92,7 +92,7 @@ def _train_watched(trial: optuna.Trial, sweep: Sweep, plan: Plan, folder: Path) 
         model = assembled({**networks, kind: network}, plan.experiment, dataset, seed, folder)
         device = next(network.parameters()).device
         bench = Workbench(model.to(device), device)
-        return measure(pd.DataFrame([row for unit in units for row in bench.rows(unit)]))[sweep.objectives[0]]
+        return measure(pd.DataFrame([row for unit in units for row in bench.rows(unit)]))["accuracy"]
 
     for recipe in recipes(plan.experiment, dataset, seed):
         watching = [] if recipe.ppp is None else [Watched(trial, partial(worth, recipe.kind))]

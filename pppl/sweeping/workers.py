@@ -1,7 +1,6 @@
 """The workers of a sweep: processes of this machine, or jobs of a cluster."""
 
 import importlib
-import multiprocessing
 import os
 import shutil
 import time
@@ -20,7 +19,7 @@ from tqdm.auto import tqdm
 from ..config import Experiment, Sweep
 from ..errors import UserError
 from ..experiments.provenance import fingerprint
-from ..experiments.workers import START, start_worker, threads
+from ..experiments.workers import single_processes, start_worker, threads
 from .life import Life
 from .queue import Queue
 from .storage import reason_of, without_password
@@ -97,13 +96,17 @@ def _seed(work: Work, queue: Queue) -> int:
 
 def explained(error: Exception, folder: Path) -> str:
     """What a failure of the disk or the database comes from, and what to do."""
-    if folder.exists() and shutil.disk_usage(folder).free < _SPACE:
+    if _is_full(folder):
         trouble = f"cannot write to {folder}: no space left on device"
     elif isinstance(error, OSError):
         trouble = f"cannot read or write {error.filename or folder}: {error.strerror or error}"
     else:
         trouble = f"the study's database fails: {reason_of(error)}"
     return f"{trouble}; what is finished is kept: mend that and run the same command again"
+
+
+def _is_full(folder: Path) -> bool:
+    return folder.exists() and shutil.disk_usage(folder).free < _SPACE
 
 
 class _Crew(ABC):
@@ -144,9 +147,7 @@ class _Crew(ABC):
 class _Processes(_Crew):
     def __init__(self, work: Work):
         super().__init__(work)
-        self._context: Any = multiprocessing.get_context(START)
-        if START == "forkserver":
-            self._context.set_forkserver_preload([__name__])  # so that another worker is there at once
+        self._context = single_processes(__name__)
 
     def _start(self, work: Work) -> tuple[Any, Connection]:
         receive, send = self._context.Pipe(duplex=False)
@@ -189,8 +190,8 @@ def _process(work: Work, variables: dict[str, str], send: Connection) -> None:
         send.send(str(error))
         raise SystemExit(2) from error
     except Exception as error:
-        full = shutil.disk_usage(work.folder).free < _SPACE  # which some libraries tell by errors of their own
-        if not full and not isinstance(error, (OSError, StorageInternalError, DBAPIError)):
+        # A full disk some libraries tell by errors of their own.
+        if not _is_full(work.folder) and not isinstance(error, (OSError, StorageInternalError, DBAPIError)):
             raise
         send.send(explained(error, work.folder))
         raise SystemExit(2) from error
