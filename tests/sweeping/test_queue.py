@@ -1,0 +1,124 @@
+"""The queue of a sweep: which trials are to be run, who is dead, and a journal of whole lines."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from pppl.sweeping import life as life_module
+from pppl.sweeping.life import Life
+from pppl.sweeping.queue import SLOT, Queue
+from pppl.sweeping.storage import storage_at
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Queue:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(storage=storage_at("", tmp_path), study_name="sweep")
+    return Queue(study, Life(study, tmp_path, far=False), 2)
+
+
+def test_values_that_kill_their_worker_are_given_up(queue: Queue):
+    queue.slots = 1
+    drawn = set()
+    for _ in range(6):
+        queue.repair()
+        with queue.life.living():
+            trial = queue.take()
+            assert trial is not None
+            drawn.add(trial.suggest_float("x", 0, 1))
+    queue.repair()
+    assert len(drawn) == 1
+    assert queue.trials()[0].state == TrialState.PRUNED
+    assert queue.trials()[0].user_attrs["why"] == "its worker was killed 6 times"
+    assert queue.finished() == 1
+
+
+def test_a_slot_that_was_queued_twice_is_run_once(queue: Queue, tmp_path: Path):
+    queue.repair()
+    queue.study.enqueue_trial({}, user_attrs={SLOT: 0})  # another process saw the same gap
+    with queue.life.living():
+        taken = [queue.take(), queue.take()]
+        assert [trial.user_attrs[SLOT] for trial in taken if trial is not None] == [0, 1]
+        for trial in taken:
+            assert trial is not None
+            queue.study.tell(trial, 1.0)
+        assert queue.take() is None
+    queue.repair()
+    assert queue.finished() == 2
+    assert len([trial for trial in queue.study.trials if trial.state == TrialState.COMPLETE]) == 2
+
+
+def test_the_trial_of_a_dead_worker_is_told_from_that_of_a_living_one(queue: Queue, tmp_path: Path):
+    queue.repair()
+    other = Queue(queue.study, Life(queue.study, tmp_path, far=False), 2)
+    with queue.life.living():
+        first = queue.take()
+        assert first is not None
+        first.suggest_float("x", 0, 1)
+        with other.life.living():
+            other.repair()
+            assert [trial.state for trial in other.trials().values()].count(TrialState.RUNNING) == 1, "it is alive"
+            second = other.take()
+            assert second is not None
+    queue.repair()  # both are gone
+    waiting = queue.trials()
+    assert {trial.state for trial in waiting.values()} == {TrialState.WAITING}
+    with queue.life.living():
+        again = queue.take()
+        assert again is not None
+        assert again.user_attrs[SLOT] == first.user_attrs[SLOT]
+        assert again.suggest_float("x", 0, 1) == first.params["x"]
+
+
+def test_a_trial_whose_worker_was_killed_before_it_told_its_name_is_run_again(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+):
+    queue.repair()
+    killed = queue.study.ask()  # a kill came here
+    queue.repair()
+    assert queue.trials()[0].number == killed.number, "it may be about to tell its name"
+    monkeypatch.setattr(life_module, "BEAT", 0.0)
+    queue.repair()
+    assert queue.trials()[0].number != killed.number
+    assert queue.trials()[0].state == TrialState.WAITING
+
+
+def test_a_worker_of_another_machine_is_dead_when_its_beat_stands_still(
+    queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    far = Queue(queue.study, Life(queue.study, tmp_path / "elsewhere", far=True), 2)
+    queue.life.far = True
+    queue.repair()
+    monkeypatch.setattr(life_module, "BEAT", 0.05)
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "other-machine", "", "", "")))
+    with queue.life.living():
+        assert queue.take() is not None
+        monkeypatch.undo()
+        monkeypatch.setattr(life_module, "BEAT", 0.05)
+        monkeypatch.setattr(life_module, "GRACE", 1.0)
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            far.repair()
+            assert TrialState.RUNNING in {trial.state for trial in far.trials().values()}
+            time.sleep(0.1)
+    far.repair()
+    time.sleep(1.1)
+    far.repair()
+    assert {trial.state for trial in far.trials().values()} == {TrialState.WAITING}
+
+
+def test_what_a_kill_or_a_full_disk_leaves_of_a_line_is_cut_off(queue: Queue, tmp_path: Path):
+    queue.repair()
+    with (tmp_path / "study.log").open("a") as file:
+        file.write('{"op_code":4,"work')
+    queue.study.set_user_attr("after", 1)
+    lines = (tmp_path / "study.log").read_text().splitlines()
+    assert [json.loads(line) for line in lines], "all of them whole"
+    again = optuna.load_study(study_name="sweep", storage=storage_at("", tmp_path))
+    assert again.user_attrs == {"after": 1}
+    assert len(again.trials) == 2
