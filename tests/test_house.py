@@ -206,7 +206,7 @@ _MAY_IMPORT = {
     "figures": {"errors", "files"},
     "experiments": {"backbones", "config", "data", "diff", "errors", "figures", "files", "gating", "personalizers"}
     | {"pruning", "reading", "text", "training"},
-    "sweeping": {"config", "errors", "experiments", "figures", "files", "personalizers", "training"},
+    "sweeping": {"config", "data", "errors", "experiments", "figures", "files", "personalizers", "training"},
 }
 
 

@@ -183,6 +183,8 @@ def _received(receive: Connection) -> str:
 
 def _process(work: Work, variables: dict[str, str], send: Connection) -> None:
     os.environ.update(variables)
+    # W&B's service that others use, too, would keep the run of a worker that is killed open, and its id in use.
+    os.environ.pop("WANDB_SERVICE", None)
     start_worker()
     try:
         work_on(work)
