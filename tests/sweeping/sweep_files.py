@@ -19,6 +19,7 @@ from wandb_files import read_offline_run
 from pppl import Experiment
 from pppl.config import Sweep
 from pppl.sweeping import sweep
+from pppl.sweeping.life import WORKER
 from pppl.sweeping.queue import RUN, SLOT
 
 # Its networks are trained once: a trial is no more than persons at another budget.
@@ -95,14 +96,18 @@ def check_all_finished_once(study: optuna.Study, count: int) -> None:
 
 
 def check_runs_are_complete(study: optuna.Study, out: Path) -> None:
-    """Each trial's last W&B run has its exit record, all under the id that the trial was given, and a summary."""
+    """Each trial has a W&B run with an exit record, under the id that the trial was given.
+
+    A worker that is killed after the run's end and before the trial's leaves a run that ends again in the next try.
+    """
     ended: Counter[str] = Counter()
     until = time.monotonic() + 60
     ids = {trial.user_attrs[RUN] for trial in study.trials if trial.state == TrialState.COMPLETE}
+    begun = Counter(trial.user_attrs[RUN] for trial in study.trials if WORKER in trial.user_attrs)
     while not ids <= ended.keys():
         assert time.monotonic() < until, f"{len(ids - ended.keys())} runs have no end"
         ended = Counter(_id for path in (out / "wandb").glob("offline-run-*/*.wandb") if (_id := _ended(path)))
-    assert max(ended[name] for name in ids) == 1, "no trial has ended twice"
+    assert all(ended[name] <= begun[name] for name in ids), "no try has two runs"
 
 
 def _ended(path: Path) -> str:
