@@ -17,7 +17,8 @@ from ..experiments.tracking import notice
 from ..files import output_folder
 
 WORKER = "worker"
-# A worker of another machine beats every so many seconds, and is dead after so many without a beat.
+# A worker of another machine beats every so many seconds, and is dead after so many without a beat. Who takes a trial
+# tells its name at once, and has the time of one beat for it.
 BEAT, GRACE = 15.0, 120.0
 
 
@@ -112,10 +113,7 @@ class Life:
         return False
 
     def _silent(self, trial: FrozenTrial, worker: str) -> bool:
-        """Whether nothing has been heard of a trial's worker for too long.
-
-        One that has just taken a trial has not yet told its name; the time for that is short on one machine.
-        """
+        """Whether nothing has been heard of a trial's worker, or of a name of one, for too long."""
         beat, now = self._last_beat(worker), time.monotonic()
         sign = self._seen.get(trial.number)
         if sign is None or (sign.worker, sign.beat) != (worker, beat):
@@ -123,7 +121,7 @@ class Life:
         # Who looks after a long time may have been cut off from the study as others were: that tells nothing of them.
         silent = sign.silent + min(now - sign.looked, _GLANCE)
         self._seen[trial.number] = replace(sign, looked=now, silent=silent)
-        return silent > (GRACE if self.far else BEAT)
+        return silent > (GRACE if worker else BEAT)
 
     def _last_beat(self, worker: str) -> list[float] | None:
         return self.study.user_attrs.get(f"beat-{worker}") if worker else None

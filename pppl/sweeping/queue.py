@@ -44,11 +44,12 @@ class Queue:
         while any(trial.state == TrialState.WAITING for trial in self.trials().values()):
             trial = self.study.ask()
             first = self.trials().get(trial.user_attrs.get(SLOT, -1))
-            if first is not None and first.number == trial.number:
-                trial.set_user_attr(WORKER, self.life.worker)
-                return trial
-            # Somebody else took the last one that waited, or queued this slot a second time.
-            self.study.tell(trial, state=TrialState.FAIL)
+            with suppress(UpdateFinishedTrialError):  # who is slow here is taken for dead, and the slot is queued again
+                if first is not None and first.number == trial.number:
+                    trial.set_user_attr(WORKER, self.life.worker)
+                    return trial
+                # Somebody else took the last one that waited, or queued this slot a second time.
+                self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         return None
 
     def tell(self, trial: optuna.Trial, state: TrialState, values: Sequence[float] = ()) -> None:

@@ -75,9 +75,11 @@ def test_the_trial_of_a_dead_worker_is_told_from_that_of_a_living_one(queue: Que
         assert again.suggest_float("x", 0, 1) == first.params["x"]
 
 
+@pytest.mark.parametrize("far", [False, True])
 def test_a_trial_whose_worker_was_killed_before_it_told_its_name_is_run_again(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, far: bool
 ):
+    queue.life.far = far
     queue.repair()
     killed = queue.study.ask()  # a kill came here
     queue.repair()
@@ -86,6 +88,27 @@ def test_a_trial_whose_worker_was_killed_before_it_told_its_name_is_run_again(
     queue.repair()
     assert queue.trials()[0].number != killed.number
     assert queue.trials()[0].state == TrialState.WAITING
+
+
+@pytest.mark.parametrize("late", ["trials", "set_user_attr"])
+def test_a_worker_that_is_too_slow_to_tell_its_name_takes_the_next(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, late: str
+):
+    queue.repair()
+    slow = {"trials": (queue, "trials"), "set_user_attr": (optuna.Trial, "set_user_attr")}[late]
+    real, failed = getattr(*slow), []
+
+    def taken_for_dead(*args: object) -> object:
+        if not failed and (trials := queue.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))):
+            failed.append(trials[0].number)
+            queue.study.tell(trials[0].number, state=TrialState.FAIL)
+        return real(*args)
+
+    monkeypatch.setattr(*slow, taken_for_dead)
+    with queue.life.living():
+        trial = queue.take()
+        assert trial is not None
+        assert [trial.number, trial.user_attrs[SLOT]] == [failed[0] + 1, 1]
 
 
 def test_a_worker_of_another_machine_is_dead_when_its_beat_stands_still(
