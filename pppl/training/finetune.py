@@ -9,9 +9,6 @@ from torch import nn
 from ..data import Support
 from .modules import arrange
 
-# For so few pixels oneDNN's calls cost more than their arithmetic: without it a step on digits takes 0.7 of the time.
-_SMALL = 100
-
 
 def finetune(network: nn.Module, support: Support, *, steps: int, learning_rate: float) -> tuple[nn.Module, int]:
     """A copy of `network` after Adam on the support set's labels, full batches; batch statistics stay as they are.
@@ -20,7 +17,7 @@ def finetune(network: nn.Module, support: Support, *, steps: int, learning_rate:
     """
     tuned = copy.deepcopy(network).eval()  # evaluation mode: a few samples make poor batch statistics
     arrange(tuned, torch.channels_last)
-    with torch.enable_grad(), torch.backends.mkldnn.flags(enabled=support.x[0, 0].numel() > _SMALL):
+    with torch.enable_grad():
         optimizer = torch.optim.Adam(tuned.parameters(), lr=learning_rate, fused=True)
         for _ in range(steps):
             optimizer.zero_grad()
