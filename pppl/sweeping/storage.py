@@ -14,7 +14,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 from sqlalchemy.pool import NullPool
 
 from ..errors import UserError
@@ -137,6 +137,8 @@ def reason_of(error: BaseException) -> str:
 def is_lost(error: BaseException) -> bool:
     """Whether the connection has failed, and not the statement."""
     cause = error if isinstance(error, DBAPIError) else error.__cause__
+    if isinstance(cause, PendingRollbackError):  # Optuna goes on in a session whose connection it has just lost
+        cause = cause.__context__
     if not isinstance(cause, (OperationalError, InterfaceError)):
         return False
     # A server that is starting or stopping refuses connections with an error of its own class (57P0x).

@@ -7,10 +7,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pandas as pd
+import psycopg
 import pytest
+import sqlalchemy
+from optuna.trial import TrialState
 from postgres_server import Server
 from sweep_files import QUICK, Running, check_all_finished_once, check_runs_are_complete, write_files
 
@@ -75,6 +79,23 @@ def test_machines_can_begin_at_once_on_an_empty_database(tmp_path: Path, server:
         for name in ("a", "b"):
             url = server.new_database(name)
             assert all(pool.map(lambda _, url=url: storage_at(url, tmp_path), range(6)))
+
+
+def test_a_connection_that_is_lost_while_trials_are_read_is_made_anew(tmp_path: Path, server: Server):
+    storage = storage_at(server.new_database("lost"), tmp_path)
+    study = optuna.create_study(storage=storage, study_name="lost")
+    study.enqueue_trial({"x": 1.0})
+    ended = []
+
+    def end(connection: Any, _: Any, statement: str, *rest: Any) -> None:
+        if "FROM trial_intermediate_values" in statement and not ended:
+            ended.append(connection.connection.dbapi_connection.info.backend_pid)
+            with psycopg.connect(server.url) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", ended)
+
+    sqlalchemy.event.listen(storage.engine, "before_cursor_execute", end)
+    assert [trial.state for trial in study.get_trials()] == [TrialState.WAITING]
+    assert ended
 
 
 def test_no_file_holds_the_password(tiny: Experiment, tmp_path: Path, server: Server):
