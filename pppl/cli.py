@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -85,9 +84,9 @@ def _overrides(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _demo(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
-    bundled = Path(str(resources.files("pppl"))) / "demo.yaml"  # in a wheel
-    path = bundled if bundled.exists() else Path(__file__).parents[1] / "sweeps" / "compare" / "digits.yaml"
-    _run_comparison(Experiment.load(path, overrides), options.out or Path("results/demo"), options.workers)
+    from .demo import demo_experiment
+
+    _run_comparison(demo_experiment(overrides), options.out or Path("results/demo"), options.workers)
 
 
 def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:

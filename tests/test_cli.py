@@ -10,10 +10,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pppl import Experiment
 from pppl.cli import main
 from pppl.data import SOURCES
+from pppl.demo import demo_experiment
+from pppl.personalizers import personalizers_for
 
 ROOT = Path(__file__).parents[1]
+
+
+def test_the_demo_has_all_methods_and_few_budgets_of_the_slow_ones():
+    demo, digits = demo_experiment({}), Experiment.load(ROOT / "sweeps" / "compare" / "digits.yaml")
+    budgets = {each.method: each.budgets for each in personalizers_for(demo)}
+    assert list(budgets) == list(digits.methods)
+    fewer = {method for method, of in budgets.items() if of not in ((1.0,), digits.budgets)}
+    assert fewer == {"onda_hap", "l1_local+finetune", "ppp+diff"}
+    other = {each.budgets for each in personalizers_for(demo_experiment({"budgets": [0.3]}))}
+    assert other == {(1.0,), (0.3,)}
 
 
 def _fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -119,7 +119,7 @@ class Experiment(Tree):
     - `budgets`: fractions of the full network's cost, in (0, 1].
     - `seeds`: each seed trains its own global networks and draws its own persons.
     - `settings`: by method, dotted keys of its own, which hold for it and for what has further steps behind it, not for
-      others that read the same section.
+      others that read the same section; and `budgets`, where it is to have only some of them.
     - `tuning`: by method, dotted keys with the values that `pppl compare --tune` tries, in all combinations.
     - `searched`: by method, how many settings any other search tried, for `effort.csv` to tell.
 

@@ -287,8 +287,12 @@ def _made(method: str, experiment: Experiment) -> list[Personalizer]:
     for stage in stages(method):
         own |= experiment.settings.get(stage, {})
     for key in own:
-        if key.split(".")[0] not in OWN_SECTIONS:
-            raise UserError(f"settings of method {method} hold {key}: only {', '.join(OWN_SECTIONS)} can be its own")
+        if key.split(".")[0] not in (*OWN_SECTIONS, "budgets"):
+            sections = ", ".join(OWN_SECTIONS)
+            raise UserError(f"settings of method {method} hold {key}: only budgets, {sections} can be its own")
+    if not {*own.get("budgets", ())} <= {*experiment.budgets}:
+        others = ", ".join(f"{budget:g}" for budget in experiment.budgets)
+        raise UserError(f"settings of method {method} hold budgets {own['budgets']}: take some of {others}")
     experiment = experiment.replace(**own) if own else experiment
     if name not in METHODS:
         raise unknown("method", name, METHODS)

@@ -217,6 +217,8 @@ def test_settings_can_be_a_methods_own(tiny: Experiment):
     }
     told = {each.method: each.depends_on()["diff"]["fixed_steps"] for each in personalizers_for(experiment)[:2]}
     assert told == {"diff": tiny.diff.fixed_steps, "ppp+diff": 7}
+    few = personalizers_for(tiny.replace(methods=["ocap", "l1"], settings={"ocap": {"budgets": [0.5]}}))
+    assert {each.method: each.budgets for each in few} == {"ocap": (0.5,), "l1": tiny.budgets}
 
 
 @pytest.mark.parametrize(
@@ -224,7 +226,8 @@ def test_settings_can_be_a_methods_own(tiny: Experiment):
     [
         ({"ppq": {"finetune.steps": 3}}, "unknown method 'ppq'"),
         ({"finetune": {"finetune.step": 3}}, r"unknown key 'finetune\.step'"),
-        ({"ppp": {"ppp.target_rate": 0.1}}, r"settings of method ppp hold ppp\.target_rate: only finetune, "),
+        ({"ppp": {"ppp.target_rate": 0.1}}, r"settings of method ppp hold ppp\.target_rate: only budgets, finetune, "),
+        ({"ppp": {"budgets": [0.2, 0.3]}}, r"of method ppp hold budgets \[0\.2, 0\.3\]: take some of 0\.2, 0\.5"),
         ({"finetune": {"finetune.steps": 0}}, r"finetune\.steps is 0: at least 1"),
     ],
 )
