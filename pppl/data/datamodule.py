@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -93,14 +94,16 @@ class InMemoryData(pl.LightningDataModule):
         assert self.trainer is not None
         self.on_device = self.dataset.to(self.trainer.strategy.root_device)
 
-    def _batches(self, split: int, seed: int | None, augment: Sequence[str] = ()) -> Batches:
+    def _batches(self, rows: Tensor, seed: int | None, augment: Sequence[str] = ()) -> Batches:
         assert self.trainer is not None
-        rows = torch.from_numpy(self.dataset.rows(split))
         place = {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size}
         return Batches(self.on_device, rows, self.batch_size, seed=seed, augment=augment, **place)
 
     def train_dataloader(self) -> Batches:
-        return self._batches(TRAIN, self.seed, self.augment)
+        return self._batches(torch.from_numpy(self.dataset.rows(TRAIN)), self.seed, self.augment)
 
     def val_dataloader(self) -> Batches:
-        return self._batches(VALIDATION, None)
+        # In the same order always, but mixed as in training: losses of gates look at whole batches, and data sets are
+        # stored class by class.
+        rows = torch.from_numpy(np.random.default_rng(0).permutation(self.dataset.rows(VALIDATION)))
+        return self._batches(rows, None)

@@ -40,6 +40,7 @@ from .workers import threads
 
 # Raised when training code changes so that weights of an earlier version are no longer what it would train.
 NETWORKS_VERSION = "2"
+_GATED_VERSION = "2"  # the same, of gated networks alone; raise `version` in personalizers/ppp.py and dynamic.py, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ class Recipe:
         tree = dataclasses.asdict(self)
         if self.ppp is not None:
             tree["ppp"].pop("prototypes")  # how a prototype is taken, not how gates are trained
+            tree["version"] = _GATED_VERSION
         del tree["kind"]
         return fingerprint(tree)
 
@@ -68,7 +70,9 @@ class Recipe:
 def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list[Recipe]:
     """The networks that the experiment's methods need: `full`, and one per gated method."""
     gated = {p.gates for p in personalizers_for(experiment)} - {None}
-    ppp = {"ppp": experiment.ppp, "gated": dataclasses.replace(experiment.ppp, prototype_weight=0.0)}
+    usual = PPP().prototype_scale  # which says nothing where that loss weighs nothing
+    gated_only = dataclasses.replace(experiment.ppp, prototype_weight=0.0, prototype_scale=usual)
+    ppp = {"ppp": experiment.ppp, "gated": gated_only}
     backbone = experiment.backbone
     spec = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes))).spec
     start = weights_sha256(experiment)

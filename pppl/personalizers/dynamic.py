@@ -4,7 +4,6 @@ No person is looked at and nothing is pruned: what gating comes to at best, at t
 Convolutional Networks with Adaptive Inference Graphs: Veit, Belongie, ECCV 2018). A device holds the whole network.
 """
 
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from ..data import Support
 from ..gating import GatedNetwork
 from ..pruning import Cost, CostModel
 from .base import GlobalModel, Made, Personalizer, register
+from .ppp import gate_settings
 
 _BATCH = 256
 
@@ -55,6 +55,7 @@ class Dynamic(Personalizer):
 
     support_from = "none"
     prunes = False
+    version = 2
 
     def __init__(self, method: str, experiment: Experiment, gates: str):
         super().__init__(method, experiment)
@@ -62,7 +63,8 @@ class Dynamic(Personalizer):
 
     def depends_on(self) -> dict[str, Any]:
         """How gates are trained."""
-        return {"ppp": asdict(self.experiment.ppp)}
+        assert self.gates is not None
+        return {"ppp": gate_settings(self.gates, self.experiment)}
 
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
         assert self.gates is not None

@@ -21,8 +21,16 @@ from .base import GlobalModel, Personalizer, ScorePruner, SupportFrom, register
 _CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other")
 
 
+def gate_settings(method: str, experiment: Experiment) -> dict[str, Any]:
+    """What the gates that `method` trains, `ppp` or `gated`, depend on: those of `gated` have no prototype loss."""
+    settings = asdict(experiment.ppp)
+    return settings if method == "ppp" else {k: v for k, v in settings.items() if not k.startswith("prototype_")}
+
+
 class PPP(ScorePruner):
     """Prunes the gated network `method` by a prototype. Without a budget it keeps channels that are open on average."""
+
+    version = 2
 
     def __init__(self, method: str, experiment: Experiment, support_from: SupportFrom):
         super().__init__(method, experiment)
@@ -30,7 +38,7 @@ class PPP(ScorePruner):
 
     def depends_on(self) -> dict[str, Any]:
         """How gates are trained and prototypes taken, too."""
-        return super().depends_on() | {"ppp": asdict(self.experiment.ppp)}
+        return super().depends_on() | {"ppp": gate_settings(self.method, self.experiment)}
 
     def _network(self, model: GlobalModel) -> Backbone:
         return model.gated[self.method].backbone

@@ -1,11 +1,13 @@
 import dataclasses
 
+import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from pppl.data import IdentityDataset
 from pppl.data.augment import AUGMENTATIONS
-from pppl.data.datamodule import Batches, check_augmentations
+from pppl.data.datamodule import Batches, InMemoryData, check_augmentations
 from pppl.errors import UserError
 
 
@@ -49,6 +51,19 @@ def test_processes_share_every_batch(numbered: IdentityDataset):
     assert len(whole) == len(parts[0]) == len(parts[1])
     for batch, first, second in zip(whole, *parts, strict=True):
         assert torch.equal(batch, torch.cat([first, second]))
+
+
+def test_validation_batches_are_mixed_alike_in_every_epoch(numbered: IdentityDataset):
+    """Losses of gates look at whole batches, and data sets are stored class by class."""
+    split = np.repeat([0, 1], [20, 80])
+    by_class = dataclasses.replace(numbered, y=torch.arange(100) // 20, split=split, classes=tuple("abcde"))
+    data = InMemoryData(by_class, 40, seed=0)
+    data.trainer = pl.Trainer(accelerator="cpu", devices=1, logger=False, enable_checkpointing=False)
+    data.setup("fit")
+    batches = data.val_dataloader()
+    assert all(set(y.tolist()) == {1, 2, 3, 4} for _, y in batches)
+    assert sorted(rows_of(batches).tolist()) == list(range(20, 100))
+    assert torch.equal(rows_of(batches), rows_of(data.val_dataloader()))
 
 
 def test_uint8_becomes_values_batch_by_batch_and_augmentation_follows_from_the_seed():
