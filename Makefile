@@ -7,7 +7,7 @@ BIN := .venv/bin
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/base.done  ## Compare every method on handwritten digits, with figures, in results/demo
+demo: .venv/base.done  ## Compare methods of every family on handwritten digits, with figures, in results/demo
 	$(BIN)/pppl demo
 
 test: .venv/dev.done  ## Run the tests

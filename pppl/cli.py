@@ -287,7 +287,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 
 _Verb = tuple[Callable[[argparse.Namespace, dict[str, Any]], None], str, Callable[[argparse.ArgumentParser], None]]
 _VERBS: dict[str, _Verb] = {
-    "demo": (_demo, "every method on handwritten digits, with figures, in minutes", _add_demo),
+    "demo": (_demo, "methods of every family on handwritten digits, with figures, in minutes", _add_demo),
     "compare": (_compare, "compare methods on the same persons, support and budgets", _add_compare),
     "tasks": (_tasks, "compare ways to adapt one text encoder to many tasks", _add_tasks),
     "sweep": (_sweep, "search for a method's settings on validation persons", _add_sweep),

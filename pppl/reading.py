@@ -86,10 +86,10 @@ def read(path: str | Path, kind: type[Kind], overrides: Mapping[str, Any] | None
     try:
         experiment = from_dict({"name": path.stem, **tree}, kind)
         if fast and quick:
-            experiment = experiment.replace(**{"name": f"{experiment.name}-fast", **quick})
+            experiment = experiment.overridden({"name": f"{experiment.name}-fast", **quick})
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    return experiment.replace(**(overrides or {}))
+    return experiment.overridden(overrides or {})
 
 
 def _is_flat(section: object) -> bool:

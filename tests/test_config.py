@@ -95,6 +95,17 @@ def test_shipped_experiments_hold_only_overrides(path: Path):
             assert value != default[key], f"{key} repeats its default"
 
 
+def test_a_change_from_outside_holds_for_methods_with_values_of_their_own(tmp_path: Path):
+    path = tmp_path / "own.yaml"
+    own = "{l1_local+finetune: {finetune.pruned_steps: 80, finetune.pruned_learning_rate: 0.1}}"
+    path.write_text(f"settings: {own}\nfast: {{finetune.pruned_steps: 10}}\n")
+    rest = {"l1_local+finetune": {"finetune.pruned_learning_rate": 0.1}}
+    assert Experiment.load(path, fast=True).settings == rest
+    changed = Experiment.load(path, {"finetune.pruned_steps": 7})
+    assert (changed.finetune.pruned_steps, changed.settings) == (7, rest)
+    assert "finetune.pruned_steps" in Experiment.load(path).settings["l1_local+finetune"]
+
+
 @pytest.mark.parametrize("section", ["5", "[1]", "{training: {epochs: 1}}", "{1: 2}", "{null: 1}"])
 def test_a_fast_section_holds_dotted_keys(tmp_path: Path, section: str):
     path = tmp_path / "quick.yaml"

@@ -1,8 +1,9 @@
 """`Experiment`: everything that determines a comparison of personalizers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, product
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from .methods import BN, OCAP, PPP, Diff, Finetune, OnDA, Pruning, Quantize, Retrain, Static
 from .tree import Tree, require
@@ -154,6 +155,14 @@ class Experiment(Tree):
         for method, knobs in self.tuning.items():
             for key, values in knobs.items():
                 require(len(values) > 0, f"tuning of method {method} names no value of {key}: name at least one")
+
+    def overridden(self, changes: Mapping[str, Any]) -> Self:
+        """With dotted keys replaced, also where methods have values of their own."""
+        settings = {
+            method: {key: value for key, value in own.items() if key not in changes}
+            for method, own in self.settings.items()
+        }
+        return self.replace(**{"settings": settings, **changes})
 
     def tried(self, method: str) -> list[dict[str, Any]]:
         """The settings that `tuning` tries for a method, all combinations of its values; one, empty, without any."""

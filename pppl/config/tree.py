@@ -64,6 +64,10 @@ class Tree:
             node[last] = value
         return from_dict(tree, type(self))
 
+    def overridden(self, changes: Mapping[str, Any]) -> Self:
+        """As `replace`, for changes that hold for all parts of it: those of a command line, or of a file's `fast`."""
+        return self.replace(**changes)
+
     def to_dict(self) -> dict[str, Any]:
         """The tree as plain dictionaries and lists, as `run.json` and YAML hold it."""
         return _plain(dataclasses.asdict(self))

@@ -124,8 +124,9 @@ class Plan:
 def _headline(summary: pd.DataFrame) -> dict[str, float]:
     """The accuracies as single values, for W&B's table of runs."""
     rows = summary.to_dict("records")
-    names = ("persons", "method", "control", "budget")
-    return {"/".join(str(row[name]) for name in names if row[name] != ""): row["accuracy"] for row in rows}
+    names = ("persons", "who", "method", "control", "budget")
+    named = [{**row, "who": "" if row["seen"] else "unseen"} for row in rows]
+    return {"/".join(str(row[name]) for name in names if row[name] != ""): float(row["accuracy"]) for row in named}
 
 
 def _write_gates(groups: Sequence[Persons], folder: Path, *, anew: bool = False) -> None:

@@ -13,10 +13,11 @@ from tqdm.auto import tqdm
 
 from ..config import Experiment
 from ..data import IdentityDataset
+from ..errors import UserError
 from ..personalizers import personalizers_for
 from .models import cached, global_model, recipes, trained, weights_sha256
 from .opening import dataset_of
-from .results import Journal, key_of
+from .results import Journal, Row, key_of
 from .units import Persons, Unit, Workbench
 from .workers import Workers, threads
 
@@ -59,6 +60,8 @@ class _Chunk:
 HIDDEN = None if multiprocessing.parent_process() is None else True
 # Small enough for an even load and a lively progress bar.
 _PERSONS_PER_CHUNK = 4
+# What tables round away.
+_ROUNDED = 1e-6
 
 
 def compute_missing(missing: Sequence[Unit], *, total: int, journal: Journal, pool: Workers) -> None:
@@ -148,8 +151,21 @@ def _compute_chunk(chunk: _Chunk) -> int:
     for index in chunk.indices:
         journal.read()  # another writer may have been here
         if rows := bench.rows(units[index], known=journal.rows.keys()):
+            _check_networks(rows, journal, units[index])
             journal.append(rows)
     return len(chunk.indices)
+
+
+def _check_networks(rows: Sequence[Row], journal: Journal, unit: Unit) -> None:
+    """Raises `UserError` where rows that are there already are of other networks, as another machine trains them."""
+    for key in unit.keys:
+        there = journal.rows.get(key)
+        if there is not None and abs(there["accuracy_full"] - rows[0]["accuracy_full"]) > _ROUNDED:
+            raise UserError(
+                f"{journal.path.parent} has rows of other networks: the full one is right on "
+                f"{there['accuracy_full']:.1%} of {unit.person.identity}'s samples there, on "
+                f"{rows[0]['accuracy_full']:.1%} here; name another --out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,15 +18,16 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
     - `labels`: how many of those it was told the class of.
     - `device_steps`: training steps on the device; each sees `samples`.
     - `trained_for_all`: whether it was trained on the global training set after pruning, away from the device.
-    - `settings_tried`: how many `Experiment.tuning` lists for it and for what it is a step behind, and those of
-      `Experiment.searched`; 1 where there are none.
+    - `settings_tried`: how many `Experiment.tuning` lists for it and for what it is a step behind, where one of them
+      has been taken into `Experiment.settings`, and those of `Experiment.searched`; 1 where there are none. What runs
+      on gates has those of `ppp`, too.
     """
     rows: dict[tuple[object, ...], list[tuple[int, Personalizer]]] = {}
     tried = {}
     for group in groups:
         for each in group.personalizers:
             key = (group.persons[0].persons, group.seen, each.method, each.control)
-            tried[key] = _tried(group.experiment, each.method)
+            tried[key] = _tried(group.experiment, each)
             sizes = [len(group.support(each, index).x) for index in range(len(group.persons))]
             looks = each.support_from != "none" and each.control != "random"  # which draws by lot
             rows.setdefault(key, []).extend((size * looks, each) for size in sizes)
@@ -43,7 +44,15 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def _tried(experiment: Experiment, method: str) -> int:
-    parts = stages(method.partition("@")[0])  # one of several rates is tuned with the others
-    tuned = sum(len(experiment.tried(stage)) for stage in parts if stage in experiment.tuning)
+def _tried(experiment: Experiment, personalizer: Personalizer) -> int:
+    parts = stages(personalizer.method.partition("@")[0])  # one of several rates is tuned with the others
+    if personalizer.gates and "ppp" not in parts:
+        parts = ["ppp", *parts]
+    tuned = sum(len(experiment.tried(stage)) for stage in parts if _is_tuned(experiment, stage))
     return max(1, tuned + sum(experiment.searched.get(stage, 0) for stage in parts))
+
+
+def _is_tuned(experiment: Experiment, method: str) -> bool:
+    """Whether a method has what `pppl compare --tune` chose among the values in the file; that of `ppp` is not told."""
+    knobs, own = experiment.tuning.get(method, {}), experiment.settings.get(method, {})
+    return bool(knobs) and all(key in own or key.startswith("ppp.") for key in knobs)

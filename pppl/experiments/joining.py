@@ -94,9 +94,26 @@ def _joined(experiment: Experiment, part: Finished) -> Experiment:
             raise UserError(
                 f"{part.folder} has {key} {other.get(key)}, others have {one.get(key)}: merge one experiment"
             )
+    for name in ("tuning", "searched"):
+        mine, theirs = getattr(experiment, name), getattr(part.experiment, name)
+        for method in mine.keys() & theirs.keys():
+            if mine[method] != theirs[method]:
+                raise UserError(f"{part.folder} tells other {name} of {method} than others: merge one experiment")
     named = {key: [*dict.fromkeys([*one[key], *other[key]])] for key in _NAMED}
     of_methods = {name: getattr(part.experiment, name) | getattr(experiment, name) for name in _OF_METHODS}
+    of_methods["settings"] = _with_all_budgets(of_methods["settings"], experiment, part.experiment)
     return experiment.replace(**named, **of_methods)
+
+
+def _with_all_budgets(settings: Mapping[str, Mapping[str, Any]], *parts: Experiment) -> dict[str, dict[str, Any]]:
+    """A method that has only some budgets in one part has those of the others, too."""
+    joined = {method: dict(own) for method, own in settings.items()}
+    for method, own in joined.items():
+        having = [part for part in parts if method in part.methods]
+        budgets = chain.from_iterable(part.settings.get(method, {}).get("budgets", part.budgets) for part in having)
+        if "budgets" in own and having:
+            own["budgets"] = [*dict.fromkeys(budgets)]
+    return joined
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

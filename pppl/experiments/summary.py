@@ -56,7 +56,7 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
-    """`curves.csv`: what a method that prunes comes to over all budgets.
+    """`curves.csv`: what a method that prunes comes to over all budgets; one that lacks some of them is left out.
 
     - `area`: mean accuracy over the range of MACs between the least and the largest budget, by the trapezoid rule.
     - `macs_within_1`, `macs_within_3`: the least fraction of the MACs at which mean accuracy is no more than 1 or 3
@@ -64,12 +64,14 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
       the least budget, and 1 where no budget suffices, since the full network itself does.
     """
     rows = []
-    for key, group in _groups(table.query("budget < 1"), GROUP[:-1]):
+    pruned = table.query("budget < 1")
+    budgets = pruned.groupby(_PROTOCOL)["budget"].transform("nunique")  # of all methods together
+    for key, group in _groups(pruned.assign(budgets=budgets), GROUP[:-1]):
         values = ["accuracy", "accuracy_full", "macs_fraction"]
         persons = group.pivot_table(index=["seed", "identity"], columns="budget", values=values)
         persons = persons.dropna()  # of those who lack a budget, as parts of an experiment may
         accuracy, full, each_macs = (np.asarray(persons[name], float) for name in values)  # (N, B)
-        if accuracy.shape[1] < 2 or not len(accuracy):
+        if accuracy.shape[1] < max(2, group["budgets"].iloc[0]) or not len(accuracy):
             continue
         macs = each_macs.mean(0)  # (B,)
         if macs[-1] == macs[0]:

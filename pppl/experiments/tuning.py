@@ -13,7 +13,7 @@ from ..config import Experiment
 from ..errors import UserError
 from ..files import output_folder
 from ..personalizers import personalizers_for
-from ..personalizers.base import OWN_SECTIONS
+from ..personalizers.methods import OWN_SECTIONS
 from .compare import Plan
 from .opening import opened
 from .provenance import fingerprint
@@ -86,6 +86,8 @@ def _trial(experiment: Experiment, method: str, settings: Mapping[str, Any]) -> 
         if key.split(".")[0] not in (*OWN_SECTIONS, _NETWORKS):
             sections = ", ".join((*OWN_SECTIONS, _NETWORKS))
             raise UserError(f"tuning of method {method} holds {key}: what can be tuned is in {sections}")
+        if key.split(".")[0] == _NETWORKS and method != _NETWORKS:
+            raise UserError(f"tuning of method {method} holds {key}, which all gated methods share: tune it for ppp")
     alone = {"persons.query": "validation", "seeds": [_SEED], "methods": [method], "tuning": {}, "searched": {}}
     trial = _with(experiment, method, settings).replace(**alone)
     personalizers_for(trial)

@@ -19,9 +19,16 @@ _SHOWN_BUDGET = 0.1
 
 
 def shown_budget(frame: pd.DataFrame) -> float:
-    """The budget of tables and figures that have room for one; 1 where nothing is pruned."""
-    budgets = [budget for budget in frame["budget"].unique().tolist() if budget < 1]
-    return min(budgets, key=lambda each: abs(each - _SHOWN_BUDGET), default=1.0)
+    """The budget of tables and figures that have room for one, of those that most methods have; 1 where nothing is
+    pruned.
+    """
+    methods: dict[float, set[str]] = {}
+    for budget, method in zip(frame["budget"].tolist(), frame["method"], strict=True):
+        if budget < 1:
+            methods.setdefault(budget, set()).add(method)
+    count = max(map(len, methods.values()), default=0)
+    most = [budget for budget, having in methods.items() if len(having) == count]
+    return min(most, key=lambda each: abs(each - _SHOWN_BUDGET), default=1.0)
 
 
 def shown_series(frame: pd.DataFrame) -> list[tuple[str, str]]:

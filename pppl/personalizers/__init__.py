@@ -3,7 +3,8 @@
 import importlib
 import pkgutil
 
-from .base import METHODS, STEPS, GlobalModel, Personalizer, PersonalModel, Retrained, personalizers_for, register
+from .base import METHODS, STEPS, GlobalModel, Personalizer, PersonalModel, Retrained, register
+from .methods import personalizers_for
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

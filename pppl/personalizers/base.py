@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from .. import config
 from ..backbones import Backbone
-from ..config import Experiment, stages
+from ..config import Experiment
 from ..data import Support
 from ..diff import Delta, delta_bytes
-from ..errors import UserError, unknown
+from ..errors import UserError
 from ..gating import GatedNetwork, Rule
 from ..pruning import Cost, CostModel, Costs, artifact_bytes, budget_masks, slice_network
 
@@ -265,40 +265,3 @@ STEPS: dict[str, Step] = {}
 def register_step(name: str) -> Callable[[Step], Step]:
     """Registers a function that makes personalizers of another one; a method's name calls for it by `+` and `name`."""
     return _into(STEPS, name)
-
-
-# What a method may have settings of its own in: neither networks nor persons nor budgets depend on these.
-OWN_SECTIONS = ("finetune", "static", "ocap", "bn", "onda", "quantize", "retrain", "diff")
-
-
-def personalizers_for(experiment: Experiment) -> list[Personalizer]:
-    """All personalizers of an experiment's methods, controls included.
-
-    Raises `UserError` for an unknown method, or settings that a method cannot have for its own.
-    """
-    for method in {*experiment.settings, *experiment.tuning, *experiment.searched}.difference(experiment.methods):
-        _made(method, experiment)  # a misspelt one is found
-    return [each for method in experiment.methods for each in _made(method, experiment)]
-
-
-def _made(method: str, experiment: Experiment) -> list[Personalizer]:
-    name, *steps = method.split("+")
-    own: dict[str, Any] = {}
-    for stage in stages(method):
-        own |= experiment.settings.get(stage, {})
-    for key in own:
-        if key.split(".")[0] not in (*OWN_SECTIONS, "budgets"):
-            sections = ", ".join(OWN_SECTIONS)
-            raise UserError(f"settings of method {method} hold {key}: only budgets, {sections} can be its own")
-    if not {*own.get("budgets", ())} <= {*experiment.budgets}:
-        others = ", ".join(f"{budget:g}" for budget in experiment.budgets)
-        raise UserError(f"settings of method {method} hold budgets {own['budgets']}: take some of {others}")
-    experiment = experiment.replace(**own) if own else experiment
-    if name not in METHODS:
-        raise unknown("method", name, METHODS)
-    made = METHODS[name](experiment)
-    for step in steps:
-        if step not in STEPS:
-            raise unknown(f"step of method {method}", step, STEPS)
-        made = [each for first in made if first.control in ("", "own") for each in STEPS[step](first)]
-    return made

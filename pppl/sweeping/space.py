@@ -1,12 +1,13 @@
 """From a sweep's space to the experiment of a trial."""
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import optuna
 
-from ..config import Experiment, Sweep
+from ..config import Experiment, Sweep, stages
 from ..data import IdentityDataset
 from ..errors import UserError
 from ..experiments.compare import check_settings
@@ -29,7 +30,7 @@ def base_of(sweep: Sweep, beside: Path, *, fast: bool = False) -> Experiment:
     if not sweep.base:
         raise UserError("base is missing: name the experiment file that trials change")
     experiment = Experiment.load(path, fast=fast)
-    own = experiment.settings.get(sweep.method, {})
+    own = dict(chain.from_iterable(experiment.settings.get(stage, {}).items() for stage in stages(sweep.method)))
     alone = {"persons.query": "validation", "methods": [sweep.method], "budgets": [sweep.budget], "seeds": sweep.seeds}
     return experiment.replace(**_BARE).replace(**own).replace(**sweep.settings).replace(**alone, name=sweep.name)
 

@@ -12,6 +12,7 @@ import pytest
 
 from pppl import Experiment, compare
 from pppl.errors import UserError
+from pppl.experiments.compare import _headline
 from pppl.experiments.report import as_text
 from pppl.experiments.results import COLUMNS, KEYS
 
@@ -143,6 +144,23 @@ def test_a_table_without_its_journal_is_gone_on_with(tiny: Experiment, results: 
     rows = _table(again).merge(_table(results), on=list(KEYS), suffixes=("", "_before"))
     same = rows["personalize_seconds"] == rows["personalize_seconds_before"]
     assert set(rows["method"][~same]) == {"ocap"}
+
+
+def test_rows_of_other_networks_are_not_gone_on_with(tiny: Experiment, results: Path, tmp_path: Path):
+    run = json.loads((results / "run.json").read_text())
+    run["fingerprints"]["ocap"] = "another"
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    table = _table(results)
+    table["accuracy_full"] = 0.5
+    table.to_csv(tmp_path / "table.csv", index=False)
+    with pytest.raises(UserError, match=r"has rows of other networks: the full one is right on 50\.0% of .* here"):
+        compare(tiny, tmp_path)
+
+
+def test_seen_and_unseen_people_have_summaries_of_their_own():
+    row = {"persons": "person", "method": "ppp", "control": "own", "budget": 0.1}
+    rows = [row | {"seen": True, "accuracy": 0.9}, row | {"seen": False, "accuracy": 0.5}]
+    assert _headline(pd.DataFrame(rows)) == {"person/ppp/own/0.1": 0.9, "person/unseen/ppp/own/0.1": 0.5}
 
 
 def test_sigkill_loses_at_most_the_unit_in_hand(tiny_yaml: Path, results: Path, tmp_path: Path):

@@ -90,6 +90,30 @@ def test_what_single_methods_are_set_to_is_joined(copies: list[Path], tmp_path: 
     assert not (tmp_path / "out" / "effort.csv").exists()
 
 
+def test_a_method_has_the_budgets_of_all_parts(experiment: Experiment, whole: Path, tmp_path: Path):
+    of_parts = [{"l1": {"budgets": [budget]}} for budget in experiment.budgets]
+    for settings in of_parts:
+        folder = tmp_path / str(settings["l1"]["budgets"][0])
+        for name in ("table.csv", "run.json"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy(whole / name, folder)
+        _edit(folder / "run.json", lambda run, settings=settings: run["config"].update(settings=settings))
+        compare(experiment.replace(settings=settings), folder)
+        assert _table(folder).query("method == 'l1'")["budget"].unique().tolist() == settings["l1"]["budgets"]
+    merge([tmp_path / str(budget) for budget in experiment.budgets], tmp_path / "all")
+    assert len(_table(tmp_path / "all")) == len(_table(whole))
+    assert check(tmp_path / "all") == []
+    config = json.loads((tmp_path / "all" / "run.json").read_text())["config"]
+    assert config["settings"] == {"l1": {"budgets": [*experiment.budgets]}}
+
+
+def test_parts_that_tell_other_searches_are_not_joined(copies: list[Path], tmp_path: Path):
+    for folder, count in zip(copies[:2], (3, 4), strict=True):
+        _edit(folder / "run.json", lambda run, count=count: run["config"].update(searched={"ppp": count}))
+    with pytest.raises(UserError, match="tells other searched of ppp than others"):
+        merge(copies, tmp_path / "out")
+
+
 def test_contradictions_are_named_and_nothing_is_written(copies: list[Path], tmp_path: Path):
     twin = Path(shutil.copytree(copies[0], tmp_path / "twin"))
     _edit_table(twin, "accuracy", 0.125)

@@ -115,6 +115,13 @@ def test_who_lacks_a_budget_is_in_no_curve():
     assert len(curves(pd.DataFrame([rows[0], rows[3]]))) == 0, "two persons with a budget each"
 
 
+def test_a_method_that_lacks_a_budget_of_others_has_no_curve():
+    """Its area would be that over another range, and what it reaches beyond its budgets is not known."""
+    points = [("l1", 0.1), ("l1", 0.2), ("l1", 0.5), ("ocap", 0.1), ("ocap", 0.2)]
+    table = pd.DataFrame([_row(method, "", budget, 0, p, budget) for p in range(3) for method, budget in points])
+    assert curves(table)["method"].tolist() == ["l1"]
+
+
 def test_one_budget_is_no_curve():
     assert len(curves(_table())) == 0
 

@@ -11,7 +11,9 @@ from pppl import Experiment
 from pppl.cli import main
 from pppl.errors import UserError
 from pppl.experiments.compare import compare
+from pppl.experiments.effort import _tried
 from pppl.experiments.tuning import as_settings, tune
+from pppl.personalizers import personalizers_for
 
 TUNING = {"l1+finetune": {"finetune.pruned_steps": [1, 40], "finetune.pruned_learning_rate": [1e-3]}}
 
@@ -49,6 +51,7 @@ def test_errors_come_before_the_first_trial(experiment: Experiment, tmp_path: Pa
         ({"ocap": {"ocap.top": [0.1]}}, "tuning names none of the methods full, l1"),
         ({"l1": {"static.sample": [3]}}, "unknown key 'static.sample'"),
         ({"l1": {"static.samples": [3, 0]}}, "static.samples is 0"),
+        ({"l1": {"ppp.target_rate": [0.1]}}, "ppp.target_rate, which all gated methods share: tune it for ppp"),
         ({"l1": {"persons.query": ["test"]}}, "tuning of method l1 holds persons.query: what can be tuned is in fine"),
     ):
         with pytest.raises(UserError, match=message):
@@ -102,7 +105,15 @@ def test_effort_tells_samples_labels_and_steps(experiment: Experiment, tmp_path:
     assert set(labelled["method"]) == {"l1+finetune"}
     assert (labelled["labels"] == labelled["samples"]).all()
     tried = dict(zip(effort["method"], effort["settings_tried"], strict=True))
-    assert tried == {"full": 1, "l1+finetune": 2, "l1": 1, "ppp": 1}
+    assert tried == {"full": 1, "l1+finetune": 1, "l1": 1, "ppp": 1}, "nothing was chosen"
+
+
+def test_effort_counts_settings_of_which_one_was_chosen(experiment: Experiment):
+    chosen = {"l1+finetune": {"finetune.pruned_steps": 1, "finetune.pruned_learning_rate": 1e-3}}
+    methods = ["l1+finetune", "gated", "gated_dynamic", "ppp+bn"]
+    own = experiment.replace(methods=methods, settings=chosen, searched={"ppp": 5, "ppp+bn": 2})
+    of_method = {each.method: _tried(own, each) for each in personalizers_for(own)}
+    assert of_method == {"l1+finetune": 2, "gated": 5, "gated_dynamic": 5, "ppp+bn": 7}
 
 
 def test_the_command_prints_what_was_chosen(tiny_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -217,7 +217,8 @@ def test_settings_can_be_a_methods_own(tiny: Experiment):
     }
     told = {each.method: each.depends_on()["diff"]["fixed_steps"] for each in personalizers_for(experiment)[:2]}
     assert told == {"diff": tiny.diff.fixed_steps, "ppp+diff": 7}
-    few = personalizers_for(tiny.replace(methods=["ocap", "l1"], settings={"ocap": {"budgets": [0.5]}}))
+    of_ocap = {"ocap": {"budgets": [0.5, 0.7]}, "ppp": {"budgets": [0.9]}}  # ppp is not compared
+    few = personalizers_for(tiny.replace(methods=["ocap", "l1"], settings=of_ocap))
     assert {each.method: each.budgets for each in few} == {"ocap": (0.5,), "l1": tiny.budgets}
 
 
@@ -227,7 +228,9 @@ def test_settings_can_be_a_methods_own(tiny: Experiment):
         ({"ppq": {"finetune.steps": 3}}, "unknown method 'ppq'"),
         ({"finetune": {"finetune.step": 3}}, r"unknown key 'finetune\.step'"),
         ({"ppp": {"ppp.target_rate": 0.1}}, r"settings of method ppp hold ppp\.target_rate: only budgets, finetune, "),
-        ({"ppp": {"budgets": [0.2, 0.3]}}, r"of method ppp hold budgets \[0\.2, 0\.3\]: take some of 0\.2, 0\.5"),
+        ({"ppp": {"budgets": 0.2}}, r"hold budgets 0\.2: write a list"),
+        ({"ppp": {"budgets": [0.3]}}, r"hold budgets \[0\.3\], none of the experiment's: 0\.2, 0\.5"),
+        ({"finetune": {"budgets": [0.2]}}, "settings of method finetune hold budgets: it does not prune; leave them"),
         ({"finetune": {"finetune.steps": 0}}, r"finetune\.steps is 0: at least 1"),
     ],
 )

@@ -185,6 +185,14 @@ def test_a_trial_that_was_taken_for_dead_is_left_to_who_has_it_now(
     assert [trial.number for trial in study.trials if trial.state == TrialState.FAIL] == [1]
 
 
+def test_a_base_keeps_what_a_method_is_built_on(folder: Path, settings: Sweep):
+    tree = yaml.safe_load((folder / "base.yaml").read_text())
+    own = {"l1_local+retrain": {"retrain.epochs": 3}, "l1_local+retrain+quant": {"quantize.bits": 3}}
+    (folder / "base.yaml").write_text(yaml.safe_dump(tree | {"settings": own}))
+    base = base_of(settings.replace(method="l1_local+retrain+quant"), folder)
+    assert (base.retrain.epochs, base.quantize.bits) == (3, 3)
+
+
 def test_status_says_dead_as_often_as_it_is_asked(folder: Path, settings: Sweep):
     out = output_folder(folder / "out")
     base, dataset = opened(base_of(settings, folder))

@@ -1,0 +1,55 @@
+"""Methods by name, with their steps and the settings that are theirs alone."""
+
+from typing import Any
+
+from ..config import Experiment, stages
+from ..errors import UserError, unknown
+from .base import METHODS, STEPS, Personalizer
+
+# What a method may have settings of its own in: neither networks nor persons nor budgets depend on these.
+OWN_SECTIONS = ("finetune", "static", "ocap", "bn", "onda", "quantize", "retrain", "diff")
+
+
+def personalizers_for(experiment: Experiment) -> list[Personalizer]:
+    """All personalizers of an experiment's methods, controls included.
+
+    Raises `UserError` for an unknown method, or settings that a method cannot have for its own.
+    """
+    for method in {*experiment.settings, *experiment.tuning, *experiment.searched}.difference(experiment.methods):
+        _made(method, experiment)  # a misspelt one is found
+    return [each for method in experiment.methods for each in _made(method, experiment)]
+
+
+def _made(method: str, experiment: Experiment) -> list[Personalizer]:
+    name, *steps = method.split("+")
+    own, given = dict[str, Any](), experiment.settings
+    for stage in stages(method):
+        own |= given.get(stage, {})
+    for key in own:
+        if key.split(".")[0] not in (*OWN_SECTIONS, "budgets"):
+            sections = ", ".join(OWN_SECTIONS)
+            raise UserError(f"settings of method {method} hold {key}: only budgets, {sections} can be its own")
+    if "budgets" in own:
+        own["budgets"] = _some_budgets(method, own["budgets"], experiment)
+    experiment = experiment.replace(**own) if own else experiment
+    if name not in METHODS:
+        raise unknown("method", name, METHODS)
+    made = METHODS[name](experiment)
+    for step in steps:
+        if step not in STEPS:
+            raise unknown(f"step of method {method}", step, STEPS)
+        made = [each for first in made if first.control in ("", "own") for each in STEPS[step](first)]
+    if "budgets" in given.get(method, {}) and not made[0].prunes:
+        raise UserError(f"settings of method {method} hold budgets: it does not prune; leave them out")
+    return made
+
+
+def _some_budgets(method: str, budgets: Any, experiment: Experiment) -> list[float]:
+    """Those of the experiment's that a method's settings name; all for a method that it does not compare."""
+    if not isinstance(budgets, list) or not all(isinstance(each, (int, float)) for each in budgets):
+        raise UserError(f"settings of method {method} hold budgets {budgets!r}: write a list such as [0.1, 0.2]")
+    some = [budget for budget in experiment.budgets if budget in budgets]
+    if not some and method in experiment.methods:
+        all_ = ", ".join(f"{budget:g}" for budget in experiment.budgets)
+        raise UserError(f"settings of method {method} hold budgets {budgets}, none of the experiment's: {all_}")
+    return some or [*experiment.budgets]
