@@ -40,13 +40,12 @@ from .workers import threads
 
 # Raised when training code changes so that weights of an earlier version are no longer what it would train.
 NETWORKS_VERSION = "2"
-_GATED_VERSION = "2"  # the same, of gated networks alone; raise `version` in personalizers/ppp.py and dynamic.py, too
+_GATED_VERSION = "2"  # of gated networks alone; `version` in personalizers/ppp.py and dynamic.py is raised, too
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that determines one global network; `ppp` is None for the one without gates, `weights_sha256` is empty where
-    it starts from random weights."""
+    """All that determines one global network: `ppp` is None without gates, `weights_sha256` empty without a start."""
 
     kind: str
     dataset_sha256: str
@@ -70,9 +69,8 @@ class Recipe:
 def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list[Recipe]:
     """The networks that the experiment's methods need: `full`, and one per gated method."""
     gated = {p.gates for p in personalizers_for(experiment)} - {None}
-    usual = PPP().prototype_scale  # which says nothing where that loss weighs nothing
-    gated_only = dataclasses.replace(experiment.ppp, prototype_weight=0.0, prototype_scale=usual)
-    ppp = {"ppp": experiment.ppp, "gated": gated_only}
+    without = {"prototype_weight": 0.0, "prototype_scale": PPP().prototype_scale}  # which then says nothing
+    ppp = {"ppp": experiment.ppp, "gated": dataclasses.replace(experiment.ppp, **without)}
     backbone = experiment.backbone
     spec = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes))).spec
     start = weights_sha256(experiment)
@@ -109,8 +107,7 @@ def assembled(
     train = Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=seed)
     retrain = partial(_retrained, experiment, dataset, seed, Path(folder))
     full = cast(Backbone, networks["full"])
-    cost = CostModel(full, dataset.input_shape)
-    return GlobalModel(full=full, gated=gated, cost=cost, train=train, retrain=retrain)
+    return GlobalModel(full=full, gated=gated, cost=CostModel(full, dataset.input_shape), train=train, retrain=retrain)
 
 
 def _retrained(

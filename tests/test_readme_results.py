@@ -1,0 +1,47 @@
+"""The accuracies that the README tells are those of the results in the repository."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+_CELL = re.compile(r"(\d+\.\d) \[(\d+\.\d), (\d+\.\d)\]")
+
+# Rows of a table by their label: methods and controls, as many as the label has parts.
+_DIGITS = {
+    "full network": [("full", "")],
+    "**PPP, own prototype**": [("ppp", "own")],
+    "PPP, everybody's prototype": [("ppp", "population")],
+    "PPP, another person's prototype": [("ppp", "other")],
+    "the same without prototype loss: own / another's": [("gated", "own"), ("gated", "other")],
+    "L1 + fine-tuning on the person": [("l1_local+finetune", "")],
+    "OnDA (HAP, pseudo-labels)": [("onda_hap", "")],
+    "PPP, then diff pruning (0.5 % of the weights differ)": [("ppp+diff", "")],
+    "L1 + retraining for everybody": [("l1_local+retrain", "")],
+    "the same, weights of 4 bits (9 kB instead of 44)": [("l1_local+retrain+quant", "")],
+    "OCAP (activation ranking) / Taylor on the person": [("ocap", ""), ("taylor_support", "")],
+    "L1, whole network / per layer": [("l1", ""), ("l1_local", "")],
+    "basis pruning": [("basis", "")],
+}
+
+
+def _rows(header: str) -> list[list[str]]:
+    """Cells of the README's table with this header."""
+    (table,) = [block for block in README.split("\n\n") if block.startswith(header)]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+def _told(summary: pd.DataFrame, method: str, control: str, budget: float) -> tuple[str, ...]:
+    of_method = summary[(summary["method"] == method) & (summary["control"] == control)]
+    (row,) = of_method[of_method["budget"].isin([budget, 1.0])].to_dict("records")
+    return tuple(f"{100 * row[name]:.1f}" for name in ("accuracy", "accuracy_low", "accuracy_high"))
+
+
+def test_digits():
+    summary = pd.read_csv(ROOT / "results" / "digits" / "summary.csv", keep_default_na=False)
+    rows, of_two = _rows("| | accuracy | retrained on |"), summary[summary["persons"] == "2 classes"]
+    assert [row[0] for row in rows] == [*_DIGITS]
+    for label, accuracy, _ in rows:
+        assert _CELL.findall(accuracy) == [_told(of_two, *each, 0.1) for each in _DIGITS[label]], label
