@@ -26,6 +26,26 @@ _DIGITS = {
     "basis pruning": [("basis", "")],
 }
 
+_ARABIC = {
+    "full network": [("full", "")],
+    "full, fine-tuned on the person / diff pruning (0.5 %)": [("finetune", ""), ("diff", "")],
+    "PPP, own prototype": [("ppp", "own")],
+    "PPP, everybody's / another person's": [("ppp", "population"), ("ppp", "other")],
+    "the same without prototype loss: own / another's": [("gated", "own"), ("gated", "other")],
+    "each sample through its own gates: PPP / without prototype loss": [("ppp_dynamic", ""), ("gated_dynamic", "")],
+    "OCAP by votes / Taylor on the person / basis pruning on the person": [
+        ("ocap_frequency", ""),
+        ("taylor_support_local", ""),
+        ("basis_support", ""),
+    ],
+    "L1 / FPGM / Taylor, per layer": [("l1_local", ""), ("fpgm_local", ""), ("taylor_local", "")],
+    "L1 / Taylor + fine-tuning on the person": [("l1_local+finetune", ""), ("taylor_local+finetune", "")],
+    "OnDA (HAP, pseudo-labels)": [("onda_hap", "")],
+    "PPP, then diff pruning": [("ppp+diff", "")],
+    "L1 + retraining for everybody": [("l1_local+retrain", "")],
+    "the same, weights of 4 bits": [("l1_local+retrain+quant", "")],
+}
+
 
 def _rows(header: str) -> list[list[str]]:
     """Cells of the README's table with this header."""
@@ -45,3 +65,13 @@ def test_digits():
     assert [row[0] for row in rows] == [*_DIGITS]
     for label, accuracy, _ in rows:
         assert _CELL.findall(accuracy) == [_told(of_two, *each, 0.1) for each in _DIGITS[label]], label
+
+
+def test_arabic_keywords():
+    summary = pd.read_csv(ROOT / "results" / "arabic_kws_res15" / "summary.csv", keep_default_na=False)
+    rows = _rows("| | seen in training | unseen | retrained on |")
+    assert [row[0] for row in rows] == [*_ARABIC]
+    for label, *cells, _ in rows:
+        for seen, cell in zip((True, False), cells, strict=True):
+            told = [_told(summary[summary["seen"] == seen], *each, 0.35) for each in _ARABIC[label]]
+            assert _CELL.findall(cell) == told, label
