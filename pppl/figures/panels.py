@@ -123,11 +123,11 @@ def retraining_figure(summary: pd.DataFrame) -> Figure:
     budget = shown_budget(summary)
     least = summary.groupby(["method", "control"])["budget"].transform("min")
     panels = _panels(summary.loc[(summary["budget"] == budget) | (least == 1)])
-    figure, axes = _grid(len(panels), 3.1, 5.4)
+    figure, axes = _grid(len(panels), 3.4, 5.7)
     for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
         retraining(rows, _told_with_training(rows), ax)
         ax.set_title(name)
-    _label(figure, axes, "accuracy on the person's queries", ncols=4, columnspacing=1.2)
+    _label(figure, axes, "accuracy on the person's queries", ncols=3, columnspacing=1.2)
     if budget < 1:
         figure.suptitle(f"at a budget of {budget * 100:g} %, or unpruned", fontsize=8)
     return figure

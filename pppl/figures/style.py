@@ -45,7 +45,6 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("ppp", "random"): Look("PPP, random mask", "#56B4E9", "+", ":"),
     ("ppp_dynamic", ""): Look("PPP's gates, each sample its own", "#0072B2", "*", ""),
     ("ppp+bn", ""): Look("PPP, recalibrated", "#44AA99", "h", "--"),
-    ("gated_dynamic", ""): Look("no prototype loss, each sample its own", "#009E73", "*", ""),
     ("gated", "own"): Look("no prototype loss, own", "#009E73", "^", "-."),
     ("l1_local+finetune", ""): Look("L1 + fine-tuning", "#D55E00", "D", "-"),
     ("ppp+diff", ""): Look("PPP + diff pruning", "#332288", "p", "-"),
@@ -56,12 +55,10 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("l1_local+retrain", ""): Look("L1 + retraining for all", "#117733", "X", "-"),
     ("l1_local+retrain+quant", ""): Look("L1 + retraining, quantized", "#117733", "d", ":"),
     ("ocap", ""): Look("OCAP", "#E69F00", "v", "-"),
-    ("ocap_frequency", ""): Look("OCAP by votes", "#E69F00", "^", ":"),
     ("taylor_support", ""): Look("Taylor on the person", "#661100", "<", "-."),
     ("taylor_local", ""): Look("Taylor, per layer", "#AA4499", "H", "--"),
     ("l1", ""): Look("L1", "#CC79A7", "P", "-"),
     ("basis", ""): Look("basis pruning", "#777777", "1", "--"),
-    ("basis_support", ""): Look("basis pruning on the person", "#777777", "2", "-."),
 }
 # Of ways to adapt a text encoder, which stand one below the other and need no marker or dash to be told apart.
 TASK_LOOKS: dict[str, tuple[str, str]] = {
