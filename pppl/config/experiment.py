@@ -164,6 +164,10 @@ class Experiment(Tree):
         }
         return self.replace(**{"settings": settings, **changes})
 
+    def own_settings(self, method: str) -> dict[str, Any]:
+        """A method's values of its own, those of what it is a step behind among them."""
+        return {key: value for stage in stages(method) for key, value in self.settings.get(stage, {}).items()}
+
     def tried(self, method: str) -> list[dict[str, Any]]:
         """The settings that `tuning` tries for a method, all combinations of its values; one, empty, without any."""
         knobs = self.tuning.get(method, {})

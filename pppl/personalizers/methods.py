@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..config import Experiment, stages
+from ..config import Experiment
 from ..errors import UserError, unknown
 from .base import METHODS, STEPS, Personalizer
 
@@ -22,9 +22,7 @@ def personalizers_for(experiment: Experiment) -> list[Personalizer]:
 
 def _made(method: str, experiment: Experiment) -> list[Personalizer]:
     name, *steps = method.split("+")
-    own, given = dict[str, Any](), experiment.settings
-    for stage in stages(method):
-        own |= given.get(stage, {})
+    own, given = experiment.own_settings(method), experiment.settings
     for key in own:
         if key.split(".")[0] not in (*OWN_SECTIONS, "budgets"):
             sections = ", ".join(OWN_SECTIONS)

@@ -1,13 +1,12 @@
 """From a sweep's space to the experiment of a trial."""
 
 from collections.abc import Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import optuna
 
-from ..config import Experiment, Sweep, stages
+from ..config import Experiment, Sweep
 from ..data import IdentityDataset
 from ..errors import UserError
 from ..experiments.compare import check_settings
@@ -30,7 +29,7 @@ def base_of(sweep: Sweep, beside: Path, *, fast: bool = False) -> Experiment:
     if not sweep.base:
         raise UserError("base is missing: name the experiment file that trials change")
     experiment = Experiment.load(path, fast=fast)
-    own = dict(chain.from_iterable(experiment.settings.get(stage, {}).items() for stage in stages(sweep.method)))
+    own = experiment.own_settings(sweep.method)
     alone = {"persons.query": "validation", "methods": [sweep.method], "budgets": [sweep.budget], "seeds": sweep.seeds}
     return experiment.replace(**_BARE).replace(**own).replace(**sweep.settings).replace(**alone, name=sweep.name)
 
