@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -78,6 +79,14 @@ class Slot:
         return self.block * BLOCK
 
 
+def _empty(blocks: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Unset storage, (blocks * BLOCK,)."""
+    size = blocks * BLOCK
+    if device.type == "cpu":  # NumPy asks Linux for huge pages, without which scattered writes wait for page tables
+        return torch.from_numpy(np.empty(size * dtype.itemsize, np.uint8)).view(dtype)
+    return torch.empty(size, dtype=dtype, device=device)
+
+
 class Flat:
     """Parameters of a module, stored in blocks; one part of the storage for each dtype.
 
@@ -123,8 +132,7 @@ class Flat:
         """Storage like `parts`, zero where no parameter lies and unset elsewhere."""
         sizes = [end - start for start, end in zip(self.edges, self.edges[1:], strict=False)]
         parts = [
-            torch.empty(blocks, BLOCK, dtype=dtype, device=self.device)
-            for blocks, dtype in zip(sizes, self.dtypes, strict=True)
+            _empty(blocks, dtype, self.device).view(-1, BLOCK) for blocks, dtype in zip(sizes, self.dtypes, strict=True)
         ]
         for slot in self.slots.values():
             last = slot.block + slot.blocks - 1 - self.edges[slot.part]

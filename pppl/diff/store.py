@@ -12,8 +12,6 @@ from .delta import base_sha256, batch_statistics
 from .file import DeltaFile
 from .flat import BLOCK, Flat, roles
 
-_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Task:
@@ -23,16 +21,6 @@ class _Task:
     values: list[Tensor]
     base: list[Tensor]
     state: Mapping[str, Tensor]
-
-
-def _write(part: Tensor, positions: Tensor, values: Tensor) -> None:
-    """Values at the positions of a part, (blocks, BLOCK), bit for bit."""
-    if part.device.type == "cpu" and torch.get_num_threads() == 1:
-        # NumPy's loop takes 0.8 of the time of torch's, which however runs on several threads. It knows no bfloat16.
-        bits = _BITS[part.element_size()]
-        part.view(-1).view(bits).numpy()[positions.numpy()] = values.view(bits).numpy()
-    else:
-        part.view(-1).index_put_((positions,), values)
 
 
 class DeltaStore:
@@ -96,7 +84,7 @@ class DeltaStore:
         self.revert()
         task = self._tasks[name]
         for part, positions, values in zip(self.flat.parts, task.positions, task.values, strict=True):
-            _write(part, positions, values)
+            part.view(-1).index_put_((positions,), values)  # on all threads, where scatter_ runs on one
         self._set(task.state)
         self.applied = name
 
@@ -106,7 +94,7 @@ class DeltaStore:
             return
         task = self._tasks[self.applied]
         for part, positions, values in zip(self.flat.parts, task.positions, task.base, strict=True):
-            _write(part, positions, values)
+            part.view(-1).index_put_((positions,), values)
         # Batch statistics move where a network is used in training mode, whether a task brings its own or not.
         self._set({name: self._own_base[name] for name in {*task.state, *self._statistics}})
         self.applied = None

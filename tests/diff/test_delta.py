@@ -1,7 +1,6 @@
 """From fixed positions to a file, and from a file to any base it belongs to, bit for bit."""
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -99,16 +98,7 @@ def test_only_fixed_positions_change_and_the_base_comes_back():
     assert all(parameter.requires_grad for parameter in module.parameters())
 
 
-@pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Sets the number of PyTorch's threads."""
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(1)
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.usefixtures("threads")
 def test_a_store_swaps_tasks_bit_for_bit(dtype: torch.dtype, tmp_path: Path):
     base, first = trained(tmp_path / "a", 1, dtype=dtype)
     _, second = trained(tmp_path / "b", 2, rate=0.4, dtype=dtype)
