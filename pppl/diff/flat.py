@@ -82,7 +82,7 @@ class Slot:
 def _empty(blocks: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Unset storage, (blocks * BLOCK,)."""
     size = blocks * BLOCK
-    if device.type == "cpu" and size:  # NumPy asks Linux for huge pages: scattered writes then wait less for page tables
+    if device.type == "cpu" and size:  # NumPy asks Linux for huge pages: scattered writes wait less for them
         return torch.from_numpy(np.empty(size * dtype.itemsize, np.uint8)).view(dtype)
     return torch.empty(size, dtype=dtype, device=device)
 
