@@ -3,12 +3,15 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from .config import Tree
 from .errors import UserError, unknown
 
 Kind = TypeVar("Kind", bound=Tree)
+
+# What was read before. A comparison makes the same few experiments for every part of its work, 50 ms each.
+_READ: dict[tuple[type[Tree], str], Tree] = {}
 
 
 def all_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -39,6 +42,13 @@ def from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
 
     Raises `UserError` naming the key that is unknown, of the wrong type or out of range.
     """
+    key = kind, repr(tree)  # not JSON, in which 1 and "1" may be the same key
+    if key not in _READ:
+        _READ[key] = _from_dict(tree, kind)
+    return cast(Kind, _READ[key])
+
+
+def _from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
     import jsonargparse
 
     _check_keys(tree, kind().to_dict())

@@ -130,3 +130,17 @@ def test_a_section_that_is_empty_by_default_takes_any_key(tmp_path: Path):
         experiment.replace(**{"epochs_of.glue/RTE": 0})
     with pytest.raises(UserError, match=r"unknown key 'seeds\.first'"):
         experiment.replace(**{"seeds.first": 1})
+
+
+def test_what_was_read_before_is_not_taken_for_what_looks_like_it():
+    one = Experiment().replace(seeds=[1], name="1")
+    assert Experiment().replace(seeds=[1], name="1") == one
+    with pytest.raises(UserError, match="seeds"):
+        Experiment().replace(seeds=["1.5"], name="1")
+    assert Experiment().replace(seeds=[2], name="1").seeds != one.seeds
+
+
+def test_making_an_experiment_again_takes_no_parsing(monkeypatch: pytest.MonkeyPatch):
+    changed = Experiment().replace(**{"finetune.steps": 7})
+    monkeypatch.setattr("jsonargparse.ArgumentParser.parse_object", None)
+    assert Experiment().replace(**{"finetune.steps": 7}) == changed
