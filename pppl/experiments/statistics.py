@@ -1,6 +1,7 @@
 """Intervals and paired tests over persons and seeds."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,27 +41,44 @@ def resampled_means(
     frame["count"] = 1.0  # the last column
     each: Any = frame.groupby(["seed", "who"], sort=False).sum()
     crossed = len(each) > _RECURRING * len(set(frame["who"]))
-    chosen = (_crossed if crossed else _nested)(each, np.random.default_rng(0))
+    chosen = (_crossed if crossed else _nested)(each)
     chosen = chosen[chosen[:, -1] > 0]
     return (chosen[:, :-1] / chosen[:, -1:]).reshape(len(chosen), *array.shape[1:])
 
 
-def _crossed(each: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
+def _crossed(each: pd.DataFrame) -> np.ndarray:
     """Totals and counts of draws, `(R, K + 1)`, of those of each person and seed."""
     cells = pd.MultiIndex.from_product([level.unique() for level in map(each.index.get_level_values, (0, 1))])
     of_seeds = each.reindex(cells, fill_value=0.0).to_numpy().reshape(len(cells.levels[0]), -1, each.shape[1])
+    rng = np.random.default_rng(0)
     seeds, people = (rng.multinomial(size, [1 / size] * size, _RESAMPLES) for size in of_seeds.shape[:2])  # (R, S or P)
     return np.stack([seeds[:, [s]] * (people @ table) for s, table in enumerate(of_seeds)]).sum(0)
 
 
-def _nested(each: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
+def _nested(each: pd.DataFrame) -> np.ndarray:
     """As `_crossed`."""
     groups = [group.to_numpy() for _, group in each.groupby("seed")]  # per seed (people, K + 1)
-    # Totals and counts of resampled people for every stratum, then a draw of strata.
-    drawn = [g[rng.integers(len(g), size=(_RESAMPLES, len(g)))].sum(1) for g in groups * len(groups)]
-    table = np.stack(drawn, 1).reshape(_RESAMPLES, len(groups), len(groups), -1)  # (R, draw, seed, K + 1)
-    choice = rng.integers(len(groups), size=(_RESAMPLES, len(groups)))  # (R, draw)
-    return np.take_along_axis(table, choice[:, :, None, None], axis=2)[:, :, 0].sum(1)  # (R, K + 1)
+    return _counts_of(tuple(map(len, groups))) @ np.concatenate(groups)
+
+
+@lru_cache(maxsize=8)
+def _counts_of(sizes: tuple[int, ...]) -> np.ndarray:
+    """How often each of all people counts in a draw, `(R, P)`: of strata, each of so many people, then of people in
+    each. The same for all that is measured of them, and most of the work.
+    """
+    rng, strata = np.random.default_rng(0), len(sizes)
+    drawn = [[_counts(rng.integers(size, size=(_RESAMPLES, size)), size) for size in sizes] for _ in sizes]
+    choice = rng.integers(strata, size=(_RESAMPLES, strata))  # (R, draw)
+    of_strata = [
+        sum((choice[:, at, None] == stratum) * drawn[at][stratum] for at in range(strata)) for stratum in range(strata)
+    ]
+    return np.concatenate(of_strata, 1).astype(float)
+
+
+def _counts(chosen: np.ndarray, size: int) -> np.ndarray:
+    """Of numbers below `size`, `(R, N)`, how often each is in a row, `(R, size)`."""
+    rows = np.arange(len(chosen))[:, None] * size
+    return np.bincount((rows + chosen).ravel(), minlength=len(chosen) * size).reshape(-1, size)
 
 
 def percentile_interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:

@@ -46,7 +46,9 @@ class Tracker:
 
     def table(self, name: str, frame: pd.DataFrame) -> None:
         """Logs a data frame."""
-        self._try(lambda run: run.log({name: _wandb().Table(dataframe=frame)}))
+        # By rows: of a frame W&B looks each column up again for each cell, which takes three times as long.
+        columns, rows = [*frame.columns], [*frame.itertuples(index=False, name=None)]
+        self._try(lambda run: run.log({name: _wandb().Table(columns=columns, data=rows)}))
 
     def image(self, name: str, path: Path) -> None:
         """Logs a PNG file."""
