@@ -10,6 +10,7 @@ from torch import nn
 from ..config import Experiment
 from ..data import IdentityDataset, Person, Support, draw_persons
 from ..personalizers import GlobalModel, Personalizer, PersonalModel, personalizers_for
+from ..training.modules import channels_last
 from .results import KEYS, Row, key_of
 
 
@@ -172,8 +173,8 @@ class Workbench:
         return self._moved[id(support)]
 
 
-@torch.inference_mode()
 def accuracy(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
     """Fraction of samples classified right, among all classes of the data set (the person's are not told)."""
-    right = [network(chunk).argmax(1) == labels for chunk, labels in zip(x.split(256), y.split(256), strict=True)]
-    return torch.cat(right).sum().item() / len(y)
+    with channels_last(network), torch.inference_mode():
+        right = [network(chunk).argmax(1) == labels for chunk, labels in zip(x.split(256), y.split(256), strict=True)]
+        return torch.cat(right).sum().item() / len(y)

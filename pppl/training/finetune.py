@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..data import Support
-from .modules import arrange
+from .modules import channels_last
 
 
 def finetune(network: nn.Module, support: Support, *, steps: int, learning_rate: float) -> tuple[nn.Module, int]:
@@ -16,12 +16,10 @@ def finetune(network: nn.Module, support: Support, *, steps: int, learning_rate:
     **Returns:** the copy in evaluation mode, and the samples seen: steps * size of the support set.
     """
     tuned = copy.deepcopy(network).eval()  # evaluation mode: a few samples make poor batch statistics
-    arrange(tuned, torch.channels_last)
-    with torch.enable_grad():
+    with channels_last(tuned), torch.enable_grad():
         optimizer = torch.optim.Adam(tuned.parameters(), lr=learning_rate, fused=True)
         for _ in range(steps):
             optimizer.zero_grad()
             F.cross_entropy(tuned(support.x), support.y).backward()
             optimizer.step()
-    arrange(tuned, torch.contiguous_format)
     return tuned, steps * len(support.x)

@@ -1,5 +1,7 @@
 """LightningModules: a plain global network, and a gated one with the losses of PPP."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -108,6 +110,18 @@ class PPPModule(GlobalModule):
 
 def _processes() -> int:
     return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+
+
+@contextmanager
+def channels_last(network: nn.Module) -> Iterator[None]:
+    """Inside, the network is arranged so, which makes it 1.2 to 2 times as fast on a CPU; not to be entered in
+    inference mode, whose tensors nothing can train later.
+    """
+    arrange(network, torch.channels_last)
+    try:
+        yield
+    finally:
+        arrange(network, torch.contiguous_format)
 
 
 def arrange(network: nn.Module, memory_format: torch.memory_format) -> None:

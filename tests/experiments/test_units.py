@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from pppl import Experiment
+from pppl.backbones import build, spec_for
 from pppl.data import IdentityDataset, split_for
 from pppl.experiments import opening
-from pppl.experiments.units import Persons
+from pppl.experiments.units import Persons, accuracy
 from pppl.personalizers import personalizers_for
 
 
@@ -66,3 +67,16 @@ def test_a_group_that_a_seed_lacks_is_told_for_that_seed(
     told = capsys.readouterr().err
     assert lacking
     assert all(f"left out with seed {seed}:" in told for seed in lacking)
+
+
+def test_a_network_is_as_it_was_when_its_accuracy_has_been_measured():
+    network = build(spec_for("convnet", {"widths": (5, 6, 7, 8)}, (1, 8, 8), 3)).eval()
+    before = {name: (value.clone(), value.stride()) for name, value in network.state_dict().items()}
+    x, labels = torch.rand(9, 1, 8, 8), torch.arange(9) % 3
+    right = (network(x).argmax(1) == labels).float().mean().item()
+    assert accuracy(network, x, labels) == pytest.approx(right)
+    for name, value in network.state_dict().items():
+        assert value.equal(before[name][0])
+        assert value.stride() == before[name][1]
+        assert not value.is_inference()
+    network(x).sum().backward()
