@@ -28,8 +28,9 @@ def families(summary: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     always = [key for key in _IN_ALL if key in series]
     parts: dict[str, list[tuple[str, str]]] = {}
     for name, keys in of.items():
-        step = _MOST_IN_A_PANEL - len(always)
-        pieces = [keys[at : at + step] for at in range(0, len(keys), step)]
+        count = -(-len(keys) // (_MOST_IN_A_PANEL - len(always)))
+        step = -(-len(keys) // max(1, count))  # about as many in each
+        pieces = [keys[at : at + step] for at in range(0, len(keys), max(1, step))]
         for number, piece in enumerate(pieces, 1):
             title = f"{name} ({number} of {len(pieces)})" if len(pieces) > 1 else name
             parts[title] = [*always, *piece]
