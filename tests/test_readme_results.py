@@ -41,6 +41,11 @@ _ARABIC = {
     "L1 / FPGM / Taylor, per layer": [("l1_local", ""), ("fpgm_local", ""), ("taylor_local", "")],
     "L1 / Taylor + fine-tuning on the person": [("l1_local+finetune", ""), ("taylor_local+finetune", "")],
     "OnDA (HAP, pseudo-labels)": [("onda_hap", "")],
+    "the same with L1 / tuned before pruning, too: HAP / L1": [
+        ("onda_l1", ""),
+        ("onda_hap_tpt", ""),
+        ("onda_l1_tpt", ""),
+    ],
     "PPP, then diff pruning": [("ppp+diff", "")],
     "L1 + retraining for everybody": [("l1_local+retrain", "")],
     "the same, weights of 4 bits": [("l1_local+retrain+quant", "")],
