@@ -80,11 +80,10 @@ class Slot:
 
 
 def _empty(blocks: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Unset storage, (blocks * BLOCK,)."""
-    size = blocks * BLOCK
-    if device.type == "cpu" and size:  # NumPy asks Linux for huge pages: scattered writes wait less for them
-        return torch.from_numpy(np.empty(size * dtype.itemsize, np.uint8)).view(dtype)
-    return torch.empty(size, dtype=dtype, device=device)
+    """Unset storage, `(blocks, BLOCK)`."""
+    if device.type == "cpu" and blocks:  # NumPy asks Linux for huge pages: scattered writes wait less for them
+        return torch.from_numpy(np.empty((blocks, BLOCK * dtype.itemsize), np.uint8)).view(dtype)
+    return torch.empty(blocks, BLOCK, dtype=dtype, device=device)
 
 
 class Flat:
@@ -131,9 +130,7 @@ class Flat:
     def empty(self) -> list[Tensor]:
         """Storage like `parts`, zero where no parameter lies and unset elsewhere."""
         sizes = [end - start for start, end in zip(self.edges, self.edges[1:], strict=False)]
-        parts = [
-            _empty(blocks, dtype, self.device).view(-1, BLOCK) for blocks, dtype in zip(sizes, self.dtypes, strict=True)
-        ]
+        parts = [_empty(blocks, dtype, self.device) for blocks, dtype in zip(sizes, self.dtypes, strict=True)]
         for slot in self.slots.values():
             last = slot.block + slot.blocks - 1 - self.edges[slot.part]
             if slot.size % BLOCK:

@@ -28,9 +28,11 @@ def families(summary: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     always = [key for key in _IN_ALL if key in series]
     parts: dict[str, list[tuple[str, str]]] = {}
     for name, keys in of.items():
+        if not keys:
+            continue
         count = -(-len(keys) // (_MOST_IN_A_PANEL - len(always)))
-        step = -(-len(keys) // max(1, count))  # about as many in each
-        pieces = [keys[at : at + step] for at in range(0, len(keys), max(1, step))]
+        step = -(-len(keys) // count)  # about as many in each
+        pieces = [keys[at : at + step] for at in range(0, len(keys), step)]
         for number, piece in enumerate(pieces, 1):
             title = f"{name} ({number} of {len(pieces)})" if len(pieces) > 1 else name
             parts[title] = [*always, *piece]
