@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..figures.accuracy_vs_macs import shown_budget
+from ..figures.accuracy_vs_macs import shown_budgets
 from ..figures.sweeps import settings_of
 
 _MOST_TASKS = 5
@@ -17,7 +17,7 @@ def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
 
     The budget is that of figures that have room for one; methods that do not prune come first.
     """
-    budget = shown_budget(summary)
+    budget = shown_budgets(summary)[0]
     records = summary.to_dict("records")
     pruning = {(row["method"], row["control"]) for row in records if row["budget"] == budget}
     shown = [row for row in records if row["budget"] == (budget if _series(row) in pruning else 1.0)]

@@ -48,7 +48,7 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
     for key, group in _groups(table, GROUP):
         row = key | _counts(group) | _mean("accuracy", group) | group[means].mean().to_dict()
         if (row["method"], row["control"]) != ("ppp", "own"):
-            row |= _paired("ppp_minus_this", reference, group)
+            row |= _tested("ppp_minus_this", _differences(reference, group))
         rows.append(row)
     accuracy = ["n", "people", "accuracy", "accuracy_low", "accuracy_high"]
     difference = ["ppp_minus_this", "ppp_minus_this_low", "ppp_minus_this_high", "wilcoxon_p"]
@@ -93,16 +93,26 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
     """`gains.csv`: how much better own samples serve than everybody's (`population`) or somebody else's (`other`).
 
     `gain` is the mean paired difference in accuracy over persons and seeds, with its interval, `wilcoxon_p` and
-    `holm_p`, corrected for the number of such tests on the same persons.
+    `holm_p`, corrected for the number of such tests on the same persons. `ppp_gain_minus_this` is how much more the
+    same persons gain with `ppp`, with its interval; empty for `ppp` itself and where it has no such budget.
     """
-    rows = []
+    of_row: list[tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]] = []
     for key, group in _groups(table.query("control in @_CONTROLS or control == 'own'"), [*GROUP[:-2], "budget"]):
         of_control = dict(list(group.groupby("control")))
         for control in _CONTROLS:
             if {"own", control} <= of_control.keys():
-                paired = _paired("gain", of_control["own"], of_control[control])
-                rows.append(key | {"against": control} | _counts(of_control["own"]) | paired)
-    columns = [*GROUP[:-2], "budget", "against", "n", "people", "gain", "gain_low", "gain_high", "wilcoxon_p"]
+                own = of_control["own"]
+                of_row.append((key | {"against": control}, own, _differences(own, of_control[control])))
+    of_ppp = {tuple((key | {"method": ""}).values()): each for key, _, each in of_row if key["method"] == "ppp"}
+    rows = []
+    for key, own, each in of_row:
+        row = key | _counts(own) | _tested("gain", each)
+        ppp = of_ppp.get(tuple((key | {"method": ""}).values()))
+        if key["method"] != "ppp" and ppp is not None and len(more := _differences(ppp, each)):
+            row |= _mean("ppp_gain_minus_this", more)
+        rows.append(row)
+    gain, more = ([f"{name}{end}" for end in ("", "_low", "_high")] for name in ("gain", "ppp_gain_minus_this"))
+    columns = [*GROUP[:-2], "budget", "against", "n", "people", *gain, "wilcoxon_p", *more]
     return _corrected(pd.DataFrame(rows, columns=columns), _PROTOCOL)
 
 
@@ -117,21 +127,26 @@ def _counts(group: pd.DataFrame) -> dict[str, int]:
     return {"n": len(persons), "people": len(set(people_of(persons)))}
 
 
-def _mean(name: str, rows: pd.DataFrame, column: str = "accuracy") -> dict[str, float]:
-    values = rows[column].tolist()
+def _mean(name: str, rows: pd.DataFrame) -> dict[str, float]:
+    values = rows["accuracy"].tolist()
     low, high = bootstrap_interval(values, rows["seed"].tolist(), people_of(rows))
     return {name: float(np.mean(values)), f"{name}_low": low, f"{name}_high": high}
 
 
-def _paired(name: str, one: pd.DataFrame, other: pd.DataFrame) -> dict[str, float]:
-    """The first's accuracy less the other's on the same persons; nothing where they share none."""
-    both = one.merge(other, on=_PAIR, suffixes=("", "_other"))
-    if not len(both):
+def _differences(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The first's accuracy less the other's on the same persons, as `accuracy`; no rows where they share none."""
+    both = one.merge(other[[*_PAIR, "accuracy"]], on=_PAIR, suffixes=("", "_other"))
+    return both[_PAIR].assign(accuracy=both["accuracy"] - both["accuracy_other"])
+
+
+def _tested(name: str, differences: pd.DataFrame) -> dict[str, float]:
+    """Their mean, its interval and p-value; nothing of no rows."""
+    if not len(differences):
         return {}
-    both["difference"] = both["accuracy"] - both["accuracy_other"]
     # One difference for each person: neither their words nor several networks make independent people of one.
-    each = both.assign(who=people_of(both)).groupby("who")["difference"]
-    return _mean(name, both, "difference") | {"wilcoxon_p": wilcoxon_p([float(np.mean(values)) for _, values in each])}
+    each = differences.assign(who=people_of(differences)).groupby("who")["accuracy"]
+    p_value = wilcoxon_p([float(np.mean(values)) for _, values in each])
+    return _mean(name, differences) | {"wilcoxon_p": p_value}
 
 
 def _area(accuracy: np.ndarray, macs: np.ndarray) -> Any:

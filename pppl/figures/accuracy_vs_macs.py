@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator, PercentFormatter
 
 from .style import draw_series, look, rank
 
@@ -14,13 +14,13 @@ from .style import draw_series, look, rank
 _LEFT_OUT = {("gated", "population"), ("gated", "other"), ("gated", "random"), ("diff_elementwise", "")}
 
 
-# Where there is room for one budget, it is the nearest to this.
-_SHOWN_BUDGET = 0.1
+# Where there is room for a few budgets, they are the nearest to these.
+_SHOWN_BUDGETS = (0.1, 0.35)
 
 
-def shown_budget(frame: pd.DataFrame) -> float:
-    """The budget of tables and figures that have room for one, of those that most methods have; 1 where nothing is
-    pruned.
+def shown_budgets(frame: pd.DataFrame) -> list[float]:
+    """The budgets, one or two, of figures that have no room for all, of those that most methods have; 1 where nothing
+    is pruned. Tables that have room for one show the first.
     """
     methods: dict[float, set[str]] = {}
     for budget, method in zip(frame["budget"].tolist(), frame["method"], strict=True):
@@ -28,7 +28,8 @@ def shown_budget(frame: pd.DataFrame) -> float:
             methods.setdefault(budget, set()).add(method)
     count = max(map(len, methods.values()), default=0)
     most = [budget for budget, having in methods.items() if len(having) == count]
-    return min(most, key=lambda each: abs(each - _SHOWN_BUDGET), default=1.0)
+    near = [min(most, key=lambda each: abs(each - wanted), default=1.0) for wanted in _SHOWN_BUDGETS]
+    return [*dict.fromkeys(near)]
 
 
 def shown_series(frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -38,7 +39,14 @@ def shown_series(frame: pd.DataFrame) -> list[tuple[str, str]]:
     return sorted(shown, key=lambda pair: rank(*pair))
 
 
-def accuracy_vs_macs(summary: pd.DataFrame, ax: Axes, series: Sequence[tuple[str, str]] | None = None) -> Axes:
+def lower_limit(rows: pd.DataFrame) -> float:
+    """Where an axis of accuracies can begin, in fifths."""
+    return float(np.floor(5 * rows["accuracy_low"].to_numpy(float).min() + 1e-9)) / 5
+
+
+def accuracy_vs_macs(
+    summary: pd.DataFrame, ax: Axes, series: Sequence[tuple[str, str]] | None = None, *, bottom: float = 0.0
+) -> Axes:
     """Draws the accuracy of each method over its MACs, with 95 % intervals.
 
     **Arguments:**
@@ -46,6 +54,7 @@ def accuracy_vs_macs(summary: pd.DataFrame, ax: Axes, series: Sequence[tuple[str
     - `summary`: rows of `summary.csv` for one protocol; the columns `method`, `control`, `budget`, `macs_fraction`,
       `accuracy`, `accuracy_low` and `accuracy_high` are read.
     - `series`: methods and controls, in the order of the legend; by default all that figures show.
+    - `bottom`: where the axis of accuracies begins.
     """
     looks = [look(method, control) for method, control in zip(summary["method"], summary["control"], strict=True)]
     points = np.array([not each.dash for each in looks])  # that have MACs of their own without any budget
@@ -68,8 +77,8 @@ def accuracy_vs_macs(summary: pd.DataFrame, ax: Axes, series: Sequence[tuple[str
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g} %"))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-    ax.set_ylim(0, 1.04)
-    ax.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+    ax.set_ylim(bottom, 1 + 0.04 * (1 - bottom))
+    ax.yaxis.set_major_locator(MultipleLocator(0.2 if bottom < 0.6 else 0.05 if bottom > 0.7 else 0.1))
     ax.set_xlabel("fraction of the full MACs")
     ax.grid(axis="y", lw=0.4, alpha=0.5)
     return ax

@@ -1,20 +1,28 @@
 """Which channels are open for whom."""
 
+from typing import Any
+
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
 
-def gates(frame: pd.DataFrame, ax: Axes, *, colour_bar: bool = True) -> Axes:
-    """Draws a heat map of open probabilities, channels by persons; channels are sorted by their mean inside a layer.
+def channel_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """`layer` and `channel`, sorted inside a layer by how often a channel is open for everybody in `frame`."""
+    means: Any = frame.groupby(["layer", "channel"], as_index=False)["probability"].mean()
+    return means.sort_values(["layer", "probability"], ascending=[True, False], kind="stable")
+
+
+def gates(frame: pd.DataFrame, order: pd.DataFrame, ax: Axes, *, colour_bar: bool = True) -> Axes:
+    """Draws a heat map of open probabilities, channels by persons.
 
     **Arguments:**
 
     - `frame`: rows of `gates.csv` for one protocol: `identity`, `layer`, `channel`, `probability`.
+    - `order`: of channels, from top to bottom, as `channel_order` gives it; the same in panels side by side.
     """
     wide = frame.pivot(index=["layer", "channel"], columns="identity", values="probability")
     named = max(map(len, wide.columns.astype(str))) <= _LONGEST_NAME
-    order = wide.mean(axis=1).to_frame("mean").reset_index().sort_values(["layer", "mean"], ascending=[True, False])
     wide = wide.loc[list(zip(order["layer"], order["channel"], strict=True))]
     sns.heatmap(
         wide.to_numpy(),

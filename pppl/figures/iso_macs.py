@@ -21,7 +21,8 @@ _NONE: dict[str, Any] = {"facecolor": "none", "edgecolor": "#999999", "lw": 0.6}
 def iso_macs(curves: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:
     """Draws the least MACs within 1 and 3 points of the full network's accuracy as bars, with 95 % intervals.
 
-    A bar without colour says that no budget sufficed, only the full network itself.
+    Where no budget sufficed, only the full network itself, a bar without colour reaches to the end, as does an interval
+    with an arrow.
 
     **Arguments:**
 
@@ -36,10 +37,12 @@ def iso_macs(curves: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
                 ax.barh(place + offset, value, 0.36, **(bar if value < 1 else _NONE))
                 if low < 1:
                     ax.plot([low, high], [place + offset] * 2, color="#000000", lw=0.8, marker="|", ms=3)
+                    if high == 1:
+                        ax.plot([high], [place + offset], color="#000000", marker=">", ms=2.5, clip_on=False)
     ax.set_yticks(range(len(series)), [look(*key).label for key in series])
     ax.set_ylim(len(series) - 0.5, -0.5)
     ax.set_xlim(0, 1.02)
-    ax.set_xticks([0, 0.5, 1])
+    ax.set_xticks([0, 0.25, 0.5, 0.75])  # none at 1, where the next panel's 0 is near
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g} %"))
     ax.set_xlabel("fraction of the full MACs")
     ax.grid(axis="x", lw=0.4, alpha=0.5)

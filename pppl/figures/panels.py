@@ -1,5 +1,6 @@
 """How panels, one for each protocol, make a figure."""
 
+import textwrap
 from itertools import chain
 from typing import Any
 
@@ -8,13 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from .accuracy_vs_bytes import accuracy_vs_bytes
-from .accuracy_vs_macs import accuracy_vs_macs, shown_budget, shown_series
+from .accuracy_vs_macs import accuracy_vs_macs, lower_limit, shown_budgets, shown_series
 from .families import families
-from .gates import gates
+from .gates import channel_order, gates
 from .iso_macs import iso_legend, iso_macs
 from .personal_gain import personal_gain
 from .retraining import retraining
-from .style import LOOKS, TEXT_WIDTH
+from .style import LOOKS, TEXT_WIDTH, look
 from .tasks import storage, task_scores
 
 
@@ -71,9 +72,11 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
     parts = figure.subfigures(len(rows_of), 1, squeeze=False)[:, 0]
     for part, (family, series) in zip(parts, rows_of.items(), strict=True):
         axes = _axes(part, len(panels))
+        shown = [key in series for key in zip(summary["method"], summary["control"], strict=True)]
+        bottom = lower_limit(summary.loc[shown])
         for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
             there = set(zip(rows["method"], rows["control"], strict=True))
-            accuracy_vs_macs(rows, ax, [each for each in series if each in there])
+            accuracy_vs_macs(rows, ax, [each for each in series if each in there], bottom=bottom)
             count, people = int(rows["n"].to_numpy().max()), int(rows["people"].to_numpy().max())
             of = f", {people} people" if rows["persons"].iloc[0].startswith("person") else ""
             ax.set_title(f"{name} (n = {count}{of})")
@@ -95,14 +98,18 @@ def bytes_figure(summary: pd.DataFrame) -> Figure:
 
 
 def iso_figure(curves: pd.DataFrame) -> Figure:
-    """MACs at iso-accuracy."""
-    panels, series = _panels(curves), shown_series(curves)
+    """MACs at iso-accuracy; whom no budget suffices for is named below."""
+    panels, every = _panels(curves), shown_series(curves)
+    series = shown_series(curves.loc[curves["macs_within_3_low"] < 1]) or every
+    never = [look(*key).label for key in every if key not in series]
+    told = textwrap.wrap(f"No budget suffices: {'; '.join(never)}.", 125) if never else []
     rows = -(-len(panels) // 3)
-    figure, axes = _grid(len(panels), *[rows * (0.6 + 0.2 * len(series)) + 0.3] * 2)
+    figure, axes = _grid(len(panels), *[rows * (0.6 + 0.2 * len(series)) + 0.3 + 0.12 * len(told)] * 2)
     for ax, (name, of_panel) in zip(chain(*axes), panels, strict=True):
         iso_macs(of_panel, series, ax)
         ax.set_title(name)
-    figure.legend(handles=iso_legend(), loc="outside lower center", frameon=False, ncols=3)
+    where = {"loc": "outside lower center", "frameon": False, "ncols": 3}
+    figure.legend(handles=iso_legend(), title="\n".join(told) or None, title_fontsize=7, **where)
     return figure
 
 
@@ -119,17 +126,18 @@ def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
 
 
 def retraining_figure(summary: pd.DataFrame) -> Figure:
-    """Retraining cost against accuracy, at one budget."""
-    budget = shown_budget(summary)
+    """Retraining cost against accuracy, budget by budget; what is not pruned stands at each."""
     least = summary.groupby(["method", "control"])["budget"].transform("min")
-    panels = _panels(summary.loc[(summary["budget"] == budget) | (least == 1)])
-    figure, axes = _grid(len(panels), 3.4, 5.7)
+    panels = [
+        (name if budget == 1 else f"{name}\nbudget {budget * 100:g} %", rows)
+        for budget in shown_budgets(summary)
+        for name, rows in _panels(summary.loc[(summary["budget"] == budget) | (least == 1)])
+    ]
+    figure, axes = _grid(len(panels), 3.4, 2.0 * -(-len(panels) // 3) + 1.8)
     for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
         retraining(rows, _told_with_training(rows), ax)
         ax.set_title(name)
-    _label(figure, axes, "accuracy on the person's queries", ncols=3, columnspacing=1.2)
-    if budget < 1:
-        figure.suptitle(f"at a budget of {budget * 100:g} %, or unpruned", fontsize=8)
+    _label(figure, axes, "accuracy on the queries", ncols=3, columnspacing=1.2)
     return figure
 
 
@@ -145,9 +153,9 @@ def gates_figure(frame: pd.DataFrame) -> Figure:
     """Gates, channels by persons."""
     panels = _panels(frame)
     figure, axes = _grid(len(panels), 4.2, 7.2)
-    lasts = [row[-1] for row in axes]
+    lasts, order = [row[-1] for row in axes], channel_order(frame)
     for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
-        gates(rows, ax, colour_bar=ax in lasts)
+        gates(rows, order, ax, colour_bar=ax in lasts)
         ax.set_title(name)
     return figure
 

@@ -29,7 +29,7 @@ def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
         spread = [[max(0.0, row["accuracy"] - row["accuracy_low"])], [max(0.0, row["accuracy_high"] - row["accuracy"])]]
         ax.errorbar(
             places.get(key, row["retrain_samples"]), row["accuracy"], yerr=spread, ls="", color=style.colour,
-            marker=style.marker or "_", ms=5, capsize=1.5, elinewidth=0.8, label=style.label,
+            marker=style.marker or "_", ms=5, **style.face, capsize=1.5, elinewidth=0.8, label=style.label,
         )  # fmt: skip
     ax.set_xscale("symlog", linthresh=_LINEAR, linscale=1)
     right = max(300.0, 2 * float(np.max(rows["retrain_samples"])))

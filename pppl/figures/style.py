@@ -34,6 +34,17 @@ class Look:
     marker: str
     dash: str
 
+    @property
+    def face(self) -> dict[str, Any]:
+        """How the marker is filled, so that it tells what the dash does where there is no line."""
+        return _FACES.get(self.dash, {})
+
+
+_FACES: dict[str, dict[str, Any]] = {
+    "--": {"mfc": "white"},
+    ":": {"fillstyle": "left", "markerfacecoloralt": "white"},
+    "-.": {"fillstyle": "bottom", "markerfacecoloralt": "white"},
+}
 
 # The order is that of legends.
 LOOKS: dict[tuple[str, str], Look] = {
@@ -48,13 +59,14 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("gated", "own"): Look("no prototype loss, own", "#009E73", "^", "-."),
     ("gated_dynamic", ""): Look("no prototype loss, each sample", "#009E73", "d", ""),
     ("l1_local+finetune", ""): Look("L1 + fine-tuning", "#D55E00", "D", "-"),
+    ("taylor_local+finetune", ""): Look("Taylor + fine-tuning", "#882255", "8", "-."),
     ("ppp+diff", ""): Look("PPP + diff pruning", "#332288", "p", "-"),
     ("diff", ""): Look("full + diff pruning", "#999933", "", "-."),
     ("diff_elementwise", ""): Look("full + diff pruning, no groups", "#882255", "", ":"),
     ("onda_hap", ""): Look("OnDA, HAP", "#AA4499", ">", "--"),
-    ("onda_l1", ""): Look("OnDA, L1", "#661100", "4", "-."),
+    ("onda_l1", ""): Look("OnDA, L1", "#661100", "s", "-."),
     ("onda_hap_tpt", ""): Look("OnDA, HAP, tuned before", "#AA4499", "<", ":"),
-    ("onda_l1_tpt", ""): Look("OnDA, L1, tuned before", "#661100", "3", ":"),
+    ("onda_l1_tpt", ""): Look("OnDA, L1, tuned before", "#661100", "s", ":"),
     ("l1_local+retrain", ""): Look("L1 + retraining for all", "#117733", "X", "-"),
     ("l1_local+retrain+quant", ""): Look("L1 + retraining, quantized", "#117733", "d", ":"),
     ("ocap", ""): Look("OCAP", "#E69F00", "v", "-"),
@@ -126,6 +138,7 @@ def draw_series(rows: pd.DataFrame, x: np.ndarray, style: Look, ax: Axes) -> Non
         color=style.colour,
         marker=style.marker,
         ls=style.dash,
+        **style.face,
         capsize=1.5,
         elinewidth=0.8,
         label=style.label,

@@ -139,6 +139,20 @@ def test_a_gain_is_personal_where_own_samples_serve_better():
     assert len(gains(table[table["control"] != "other"])) == 0
 
 
+def test_gains_of_two_methods_are_compared_person_by_person():
+    table = _table()
+    ablation = table[table["method"] == "ppp"].copy()
+    ablation["method"] = "gated"
+    own = ablation["control"] == "own"
+    ablation.loc[own, "accuracy"] -= 0.05 * ablation.loc[own, "seed"]
+    less, ppp = gains(pd.concat([table, ablation])).sort_values("method").to_dict("records")
+    assert np.isnan(ppp["ppp_gain_minus_this"])
+    assert less["ppp_gain_minus_this"] == pytest.approx(0.025)
+    # 0 for every person of one seed and 0.05 of the other, and both seeds have the same people.
+    assert (less["ppp_gain_minus_this_low"], less["ppp_gain_minus_this_high"]) == pytest.approx((0, 0.05))
+    assert "ppp_gain_minus_this" in gains(ablation), "empty where there is no ppp"
+
+
 def test_the_words_of_a_speaker_are_no_pairs_of_their_own():
     rng = np.random.default_rng(0)
     shift = dict(zip("abcde", (0.05, 0.01, -0.02, 0.03, 0.02), strict=True))

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pppl.figures import accuracy_vs_bytes, accuracy_vs_macs, gates, iso_macs, personal_gain, retraining
-from pppl.figures.panels import accuracy_figure, gain_figure, retraining_figure
+from pppl.figures.gates import channel_order
+from pppl.figures.panels import accuracy_figure, gain_figure, gates_figure, iso_figure, retraining_figure
 from pppl.figures.style import LOOKS, look
 from pppl.personalizers.static import CRITERIA
 
@@ -132,7 +133,7 @@ def test_gates_are_sorted_inside_their_layer():
             for person, layer, (channel, value) in itertools.product(("0+1", "2+3"), (1, 2), enumerate([0.1, 0.9, 0.5]))
         ]
     )
-    ax = gates(frame, Figure().subplots())
+    ax = gates(frame, channel_order(frame), Figure().subplots())
     mesh = ax.collections[0].get_array()
     assert mesh is not None
     np.testing.assert_allclose(np.asarray(mesh).reshape(6, 2)[:, 0], [0.9, 0.5, 0.1, 0.9, 0.5, 0.1])
@@ -147,7 +148,7 @@ def test_many_layers_and_long_names_leave_labels_out():
             for person, layer in itertools.product(range(3), range(1, 28))
         ]
     )
-    ax = gates(frame, Figure().subplots())
+    ax = gates(frame, channel_order(frame), Figure().subplots())
     assert [label.get_text() for label in ax.get_xticklabels()] == []
     assert ax.get_xlabel() == "3 persons"
     assert [label.get_text() for label in ax.get_yticklabels()] == ["1", "5", "9", "13", "17", "21", "25"]
@@ -252,3 +253,38 @@ def test_a_pruned_method_at_the_whole_budget_is_not_shown_for_another():
     (ax,) = retraining_figure(pd.DataFrame(rows)).axes
     handles, labels = ax.get_legend_handles_labels()
     assert float(np.asarray(handles[labels.index("L1")].lines[0].get_ydata(), float)[0]) == 0.4
+
+
+def test_retraining_is_shown_at_two_budgets():
+    common = {"control": "", "retrain_samples": 90.0, "persons": "2 classes", "seen": True, "n": 3, "people": 3}
+    points = (("l1", 0.1, 0.4), ("l1", 0.2, 0.5), ("l1", 0.35, 0.6), ("full", 1.0, 1.0))
+    rows = [
+        common | {"method": m, "budget": b, "accuracy": a, "accuracy_low": a, "accuracy_high": a} for m, b, a in points
+    ]
+    axes = retraining_figure(pd.DataFrame(rows)).axes
+    assert [ax.get_title().split("\n")[1] for ax in axes] == ["budget 10 %", "budget 35 %"]
+    for ax, accuracy in zip(axes, (0.4, 0.6), strict=True):
+        handles, labels = ax.get_legend_handles_labels()
+        drawn = {label: float(handle.lines[0].get_ydata()[0]) for handle, label in zip(handles, labels, strict=True)}
+        assert drawn == {"L1": accuracy, "full network": 1.0}
+
+
+def test_whom_no_budget_suffices_for_is_named_below():
+    never = {f"macs_within_{points}{end}": 1.0 for points in "13" for end in ("", "_low", "_high")}
+    common = {"control": "", "persons": "2 classes", "seen": True}
+    rows = [common | never | {"method": "l1"}, common | never | {"method": "ocap", "macs_within_3_low": 0.4}]
+    figure = iso_figure(pd.DataFrame(rows))
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["OCAP"]
+    assert figure.legends[0].get_title().get_text() == "No budget suffices: L1."
+
+
+def test_panels_side_by_side_have_channels_in_one_order():
+    frame = pd.DataFrame(
+        [
+            {"persons": "p", "seen": seen, "identity": "a", "layer": 1, "channel": channel, "probability": value}
+            for seen, values in ((True, (0.1, 0.9)), (False, (0.5, 0.2)))
+            for channel, value in enumerate(values)
+        ]
+    )
+    panels = [np.asarray(ax.collections[0].get_array()).ravel().tolist() for ax in gates_figure(frame).axes[:2]]
+    assert panels == [[0.9, 0.1], [0.2, 0.5]]
