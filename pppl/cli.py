@@ -101,28 +101,28 @@ def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
         _run_comparison(experiment, out, options.workers)
 
 
-def _tune(experiment: Experiment, out: Path, workers: int) -> None:
+def _tune(experiment: Experiment, out: Path, workers: int | None) -> None:
     from .experiments.report import tuning_as_text
     from .experiments.tuning import as_settings, tune
 
-    tuned = tune(experiment, out, workers=_positive(workers))
+    tuned = tune(experiment, out, workers=_count(workers))
     print(tuning_as_text(tuned))
     print(f"\nFor the experiment file (keys of ppp belong in its section ppp):\n\n{as_settings(tuned)}")
 
 
-def _run_comparison(experiment: Experiment, out: Path, workers: int) -> None:
+def _run_comparison(experiment: Experiment, out: Path, workers: int | None) -> None:
     from .experiments.compare import compare
     from .experiments.report import as_text
 
-    summary = compare(experiment, out, workers=_positive(workers))
+    summary = compare(experiment, out, workers=_count(workers))
     print(as_text(summary, experiment.pruning.unit))
     _say_where(out)
 
 
-def _positive(workers: int) -> int:
-    if workers < 1:
+def _count(workers: int | None) -> int:
+    if workers is not None and workers < 1:
         raise UserError(f"--workers is {workers}: at least 1")
-    return workers
+    return workers or os.cpu_count() or 1
 
 
 def _say_where(out: Path) -> None:
@@ -135,7 +135,7 @@ def _tasks(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
 
     experiment = TaskExperiment.load(options.experiment, overrides, fast=options.fast)
     out = options.out or Path("results") / experiment.name
-    print(tasks_as_text(compare_tasks(experiment, out, workers=_positive(options.workers))))
+    print(tasks_as_text(compare_tasks(experiment, out, workers=_count(options.workers))))
     _say_where(out)
 
 
@@ -150,8 +150,10 @@ def _sweep(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     if options.status:
         print(status(settings, out, storage=options.storage))
         return
+    if options.workers is None and options.launcher == "slurm":
+        raise UserError("--launcher slurm needs --workers: how many jobs")
     where = {"beside": options.sweep.parent, "storage": options.storage, "launcher": options.launcher}
-    trials = sweep(settings, out, workers=_positive(options.workers), fast=options.fast, **where)
+    trials = sweep(settings, out, workers=_count(options.workers), fast=options.fast, **where)
     print(sweep_as_text(trials))
     print(f"\nAll trials are in {out}/trials.csv; on test persons: pppl compare {out}/best.yaml")
 
@@ -223,9 +225,7 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     _add_out(parser)
-    parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: cores)"
-    )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: cores)")
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:

@@ -34,8 +34,9 @@ class Sweep(Tree):
     - `constraints`: the least `accuracy` or `own_minus_other` (how much less it is with another person's samples) and
       the most `macs_fraction` of a trial that may be best.
     - `sampler`: `tpe`, `gp`, `nsga2` or `random`; `sampler_seed` is its own.
-    - `pruner`: `none`, or `median`, which ends a trial whose accuracy on some validation persons is below the median of
-      what others had after as many epochs, whatever constraints say; for methods with gates and one objective.
+    - `pruner`: `none`, or `median`, which ends a trial whose best accuracy so far, on some validation persons, is below
+      the median of what others had after as many epochs, or whose mean is below theirs after as many seeds, whatever
+      constraints say; for methods with gates and one objective.
     - `trials`: that finish or are ended by the pruner. `seeds`: of a trial's networks and persons.
 
     Raises `UserError` where a value is out of its range.

@@ -266,7 +266,7 @@ def save_network(path: Path, recipe: Recipe, network: nn.Module, metrics: Mappin
     }
     header["sha256"] = _sha256(state, header)
     with replacing(path) as temporary:
-        safetensors.torch.save_file(state, temporary, metadata=header)
+        temporary.write_bytes(safetensors.torch.save(state, header))  # whose errors are the system's own
 
 
 def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:

@@ -27,11 +27,11 @@ def sweep_figures(trials: pd.DataFrame, shares: pd.DataFrame) -> dict[str, Figur
     if len(shares):
         figures["importances"] = Figure(figsize=(_HALF, 0.7 + 0.22 * len(shares)), layout="constrained")
         importance_bars(shares, figures["importances"].subplots())
-    numbers = [key for key in (shares["key"] if len(shares) else settings_of(trials)) if done[key].dtype.kind in "if"]
-    if len(numbers) >= 2 and len(done.dropna(subset=numbers[:2])) >= 4:
+    first = list(shares["key"] if len(shares) else settings_of(trials))[:2]
+    if len(first) == 2 and len(done.dropna(subset=first)) >= 4:
         figures["contour"] = Figure(figsize=(_HALF, 2.5), layout="constrained")
-        contour(trials, numbers[:2], figures["contour"].subplots())
-    if all(done[key].dtype.kind in "if" for key in settings_of(trials)) and len(settings_of(trials)) > 1:
+        contour(trials, first, figures["contour"].subplots())
+    if len(settings_of(trials)) > 1:
         figures["parallel"] = Figure(figsize=(TEXT_WIDTH, 2.4), layout="constrained")
         parallel(trials, figures["parallel"].subplots())
     for name in figures.keys() & {"history", "pareto", "parallel"}:

@@ -60,7 +60,8 @@ def contour(trials: pd.DataFrame, keys: Sequence[str], ax: Axes) -> Axes:
     done = complete(trials).dropna(subset=list(keys))
     x, y = (_scaled(done[key]) for key in keys)
     levels = np.linspace(done["accuracy"].min(), done["accuracy"].max(), 12)
-    if levels[0] < levels[-1] and np.linalg.matrix_rank(np.stack([x - x.mean(), y - y.mean()])) == 2:
+    between = levels[0] < levels[-1] and all(_is_number(done[key]) for key in keys)  # names have nothing between them
+    if between and np.linalg.matrix_rank(np.stack([x - x.mean(), y - y.mean()])) == 2:
         ax.tricontourf(x, y, done["accuracy"], levels=levels, cmap=SHADES)
     shades = ax.scatter(x, y, c=done["accuracy"], cmap=SHADES, s=12, edgecolor="white", lw=0.5, zorder=2)
     best = done[done["best"]]
@@ -87,9 +88,9 @@ def parallel(trials: pd.DataFrame, ax: Axes) -> Axes:
     for at, key in enumerate(keys):
         values = done[key].dropna()
         ax.axvline(at, color="black", lw=0.5, zorder=0)
-        for height, value in ((0, values.min()), (1, values.max())):
+        for value, height in _marks(values):
             where = {"xytext": (0, 3 if height else -3), "va": "bottom" if height else "top"}
-            ax.annotate(f"{value:.3g}", (at, height), textcoords="offset points", ha="center", fontsize=6, **where)
+            ax.annotate(value, (at, height), textcoords="offset points", ha="center", fontsize=6, **where)
     ax.set_xticks(range(len(keys)), [short(key).replace("_", "\n") for key in keys])
     ax.tick_params(axis="x", length=0, pad=12)
     ax.set_yticks([])
@@ -127,12 +128,31 @@ def _percent(axis: Any) -> None:
     axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
 
 
+def _is_number(values: Any) -> bool:
+    return values.dtype.kind in "if"
+
+
 def _is_wide(values: Any) -> bool:
-    return bool(values.min() > 0 and values.max() / values.min() > _WIDE)
+    return bool(_is_number(values) and values.min() > 0 and values.max() / values.min() > _WIDE)
+
+
+def _names(values: Any) -> list[str]:
+    return sorted({str(value) for value in values.dropna()})
+
+
+def _marks(values: Any) -> list[tuple[str, float]]:
+    """What is written on an axis from 0 to 1, and where: its ends, or every name."""
+    if _is_number(values):
+        return [(f"{values.min():.3g}", 0.0), (f"{values.max():.3g}", 1.0)]
+    names = _names(values)
+    return [(name, place / max(1, len(names) - 1)) for place, name in enumerate(names)]
 
 
 def _scaled(values: Any) -> pd.Series:
-    """By orders of magnitude where they span many."""
+    """By orders of magnitude where they span many; names by their place in the alphabet."""
+    if not _is_number(values):
+        places = {name: float(place) for place, name in enumerate(_names(values))}
+        return pd.Series([places.get(str(value), np.nan) for value in values], index=values.index)
     return pd.Series(np.log10(values) if _is_wide(values) else values.astype(float), index=values.index)
 
 
@@ -148,6 +168,10 @@ def _ticks(axis: Any, values: Any) -> None:
     low, high = _scaled(values).min(), _scaled(values).max()
     room = 0.05 * (high - low or 1)
     axis.axes.update({f"{axis.axis_name}lim": (low - room, high + room)})
+    if not _is_number(values):
+        names = _names(values)
+        axis.set_ticks(range(len(names)), names)
+        return
     if _is_wide(values):
         decades = range(int(np.floor(low)), int(np.ceil(high)) + 1)
         axis.set_ticks(

@@ -40,13 +40,13 @@ class Life:
     """Tells the living workers of a study from the dead.
 
     A worker holds a lock on a file of its own in the results folder as long as it lives, which no kill can leave
-    behind, and which others on its machine look at. For other machines it counts up a number in the study, and is dead
-    when that has stood still: by the clock of who looks, so that no two clocks must agree.
+    behind, and which others on its machine look at. For other machines (containers are such) it counts up a number in
+    the study, and is dead when that has stood still: by the clock of who looks, so that no two clocks must agree.
 
     **Arguments:**
 
     - `folder`: of the results.
-    - `far`: whether workers of other machines take part.
+    - `far`: whether workers may have other results folders than this.
     """
 
     def __init__(self, study: optuna.Study, folder: Path, *, far: bool):
@@ -64,9 +64,7 @@ class Life:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write(f"{os.getpid()}\n")  # for people
             file.flush()
-            beating = threading.Thread(target=self._beat, args=(end,), daemon=True)
-            if self.far:
-                beating.start()
+            threading.Thread(target=self._beat, args=(end,), daemon=True).start()
             try:
                 yield
             finally:
@@ -89,25 +87,22 @@ class Life:
         worker = trial.user_attrs.get(WORKER, "")
         if worker and worker == self.worker:
             return True
-        if worker:
-            locked = self._locked(worker)
-            if locked is not None or not self.far:
-                return bool(locked)
-        return not self._silent(trial, worker)
+        locked = self._locked(worker) if worker else None
+        return not self._silent(trial, worker) if locked is None else locked
 
     def _locked(self, worker: str) -> bool | None:
         """Whether a worker of this machine and folder lives; None where it is of another.
 
         File systems of clusters may keep locks to one machine.
         """
-        if not worker.startswith(f"{os.uname().nodename}-"):
+        if worker.rpartition("-")[0] != os.uname().nodename:
             return None
         path = self._folder / worker
         try:
             with path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return None
+        except FileNotFoundError:  # it has ended, or has another folder
+            return None if self.far else False
         except BlockingIOError:
             return True
         return False

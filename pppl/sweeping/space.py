@@ -13,7 +13,7 @@ from ..experiments.compare import check_settings
 from ..personalizers import personalizers_for
 
 # Of a base what has no meaning for one method on validation persons.
-_BARE = {"tuning": {}, "searched": {}, "settings": {}}
+_BARE = {"tuning": {}, "settings": {}}
 
 
 def base_of(sweep: Sweep, beside: Path, *, fast: bool = False) -> Experiment:
@@ -31,6 +31,7 @@ def base_of(sweep: Sweep, beside: Path, *, fast: bool = False) -> Experiment:
     experiment = Experiment.load(path, fast=fast)
     own = experiment.own_settings(sweep.method)
     alone = {"persons.query": "validation", "methods": [sweep.method], "budgets": [sweep.budget], "seeds": sweep.seeds}
+    alone["searched"] = {sweep.method: experiment.searched.get(sweep.method, 0)}
     return experiment.replace(**_BARE).replace(**own).replace(**sweep.settings).replace(**alone, name=sweep.name)
 
 
@@ -43,8 +44,9 @@ def check_space(sweep: Sweep, base: Experiment) -> None:
             f"pruner is {sweep.pruner}, but {sweep.method} trains no gates that it could look at: none can be"
         )
     for key, _, changed in _ends(sweep, base):
-        if changed.methods != base.methods or changed.seeds != base.seeds or changed.persons != base.persons:
-            raise UserError(f"space.{key}: trials must have the same method, seeds and persons")
+        same = ("methods", "seeds", "persons", "data")
+        if any(getattr(changed, name) != getattr(base, name) for name in same):
+            raise UserError(f"space.{key}: trials must have the same method, seeds, persons and data")
 
 
 def check_data(sweep: Sweep, base: Experiment, dataset: IdentityDataset) -> None:

@@ -15,6 +15,8 @@ from .queue import Queue
 from .storage import JOURNAL, shown, storage_at
 
 _CONFIG = "sweep"
+# A pruner lets so many trials finish before it compares any.
+STARTUP = 8
 # What may change while a study goes on.
 _FREE = ("base", "trials", "sampler", "sampler_seed", "pruner")
 
@@ -29,16 +31,27 @@ def queue_of(settings: Sweep, base: Experiment, sources: Sequence[str], folder: 
     Raises `UserError` where the folder or database has another study of that name.
     """
     study = open_study(settings, folder, url)
-    config = {**settings.to_dict(), "experiment": base.to_dict(), "sources": list(sources)}
+    experiment = base.to_dict() | {"searched": {}}  # which says nothing of trials
+    config = {**settings.to_dict(), "experiment": experiment, "sources": list(sources)}
     known = study.user_attrs.get(_CONFIG)
-    if known is not None and _identity(known) != _identity(config):
+    other = _begun_elsewhere(study, settings) if known is None else _differing(known, config)
+    if other:
         where = f"{shown(url)} has a study {settings.name!r}" if url else f"{folder} has a study"
         remedy = "give this one another name" if url else "name another --out"
-        raise UserError(f"{where} of another space, base, data or seeds: {remedy}")
+        raise UserError(f"{where} {other}: {remedy}")
+    # Where more trials were asked for before, they are there.
+    config["trials"] = max(settings.trials, known["trials"] if known else 0)
     study.set_user_attr(_CONFIG, config)
-    queue = Queue(study, Life(study, folder, far=bool(url)), settings.trials)
+    queue = Queue(study, Life(study, folder, far=bool(url)), config["trials"])
     queue.repair()
     return queue
+
+
+def _begun_elsewhere(study: optuna.Study, settings: Sweep) -> str:
+    """What speaks against a study without settings being one that a sweep was killed in beginning."""
+    wanted = [MEASURES[name] for name in settings.objectives]
+    same = [direction.name.lower() for direction in study.directions] == wanted
+    return "" if same and not study.get_trials(deepcopy=False) else "that pppl has not begun"
 
 
 def known_queue(settings: Sweep, folder: Path, url: str) -> Queue:
@@ -50,7 +63,10 @@ def known_queue(settings: Sweep, folder: Path, url: str) -> Queue:
         if settings.name not in optuna.get_all_study_names(storage):
             raise UserError(f"{shown(url) if url else folder} has no study {settings.name!r}")
         study = optuna.load_study(study_name=settings.name, storage=storage)
-    return Queue(study, Life(study, folder, far=bool(url)), study.user_attrs[_CONFIG]["trials"])
+    config = study.user_attrs.get(_CONFIG)
+    if config is None:
+        raise UserError(f"study {settings.name!r} has no settings yet, or is not of `pppl sweep`")
+    return Queue(study, Life(study, folder, far=bool(url)), config["trials"])
 
 
 def open_study(settings: Sweep, folder: Path, url: str, *, patient: bool = False) -> optuna.Study:
@@ -66,7 +82,6 @@ def open_study(settings: Sweep, folder: Path, url: str, *, patient: bool = False
             study_name=settings.name,
             directions=[MEASURES[name] for name in settings.objectives],
             load_if_exists=True,
-            sampler=sampler_of(settings, settings.sampler_seed),
         )
 
 
@@ -93,14 +108,15 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def _identity(config: Mapping[str, Any]) -> str:
-    """What all trials of a study have in common; more of them may be asked for later."""
-    return fingerprint({key: value for key, value in config.items() if key not in _FREE})
+def _differing(known: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """What two sweeps do not have in common, of all that trials of one study must."""
+    names = {"experiment": "base", "sources": "data"}
+    keys = [key for key in config if key not in _FREE and fingerprint([known.get(key)]) != fingerprint([config[key]])]
+    return f"of other {', '.join(names.get(key, key) for key in keys)}" if keys else ""
 
 
 def sampler_of(settings: Sweep, seed: int) -> optuna.samplers.BaseSampler:
-    """The sampler of a sweep with a seed, which is taken modulo 2^32."""
-    seed %= 2**32
+    """The sampler of a sweep with a seed, less than 2^32."""
     return {
         "tpe": lambda: optuna.samplers.TPESampler(seed=seed, constant_liar=True),
         "gp": lambda: optuna.samplers.GPSampler(seed=seed),
@@ -114,4 +130,4 @@ def pruner_of(settings: Sweep, epochs: int) -> optuna.pruners.BasePruner:
     """The pruner of a sweep; it lets the first third of a training's epochs pass, in which the rate still rises."""
     if settings.pruner == "none":
         return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(n_startup_trials=8, n_min_trials=4, n_warmup_steps=epochs // 3)
+    return optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_min_trials=4, n_warmup_steps=epochs // 3)

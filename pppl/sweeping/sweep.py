@@ -12,13 +12,13 @@ from ..config import Sweep
 from ..errors import UserError
 from ..experiments.models import weights_sha256
 from ..experiments.opening import opened
-from ..experiments.provenance import write_run
+from ..experiments.provenance import read_run, write_run
 from ..files import output_folder
 from .life import GRACE
 from .queue import SLOT, WHY, Queue
 from .space import base_of, check_data, check_space
 from .study import known_queue, queue_of, quiet
-from .tables import as_yaml, best_of, is_feasible, write_results
+from .tables import as_yaml, best_of, is_feasible, study_run, write_results
 from .workers import Launcher, Work, explained, supervise
 
 
@@ -59,14 +59,18 @@ def sweep(
     try:
         with quiet():
             queue = queue_of(settings, base, sources, folder, storage)
-            before = queue.finished()
+            before, settings = queue.finished(), settings.replace(trials=queue.slots)
             work = Work(settings=settings, base=base, folder=folder, storage=storage)
             supervise(work, queue, workers, launcher)
-            table = write_results(settings, base, queue, folder)
+            # A sweep that had nothing left to do leaves where its results come from as it is.
+            run = study_run(settings, queue)
+            written = read_run(folder).get("study_run") == run
+            table = write_results(settings, base, queue, folder, log=not written)
         done = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
         done |= {"trials_run": queue.finished() - before, "trials": queue.finished()}
-        done |= {"experiment": base.to_dict(), "weights_sha256": sources[1]}
-        write_run(folder, settings.to_dict() | {"seeds": list(settings.seeds)}, dataset.sha256, **done)
+        done |= {"experiment": base.to_dict(), "weights_sha256": sources[1], "study_run": run}
+        if not written:
+            write_run(folder, settings.to_dict() | {"seeds": list(settings.seeds)}, dataset.sha256, **done)
     except (OSError, StorageInternalError, DBAPIError) as error:
         raise UserError(explained(error, folder)) from error
     return table

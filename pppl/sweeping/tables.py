@@ -22,14 +22,25 @@ from .space import with_values
 _MEASURED = ("accuracy", "accuracy_low", "accuracy_high", "own_minus_other", "macs_fraction")
 
 
-def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path) -> pd.DataFrame:
-    """Writes `trials.csv`, `importances.csv`, `best.yaml` and figures, all of it to W&B, too; returns the first."""
+def study_run(settings: Sweep, queue: Queue) -> str:
+    """The id of the study's own W&B run, as it is now.
+
+    It follows from the trials' ids, so that every machine of a study writes the same run.
+    """
+    return fingerprint([settings.name, sorted(trial.user_attrs[RUN] for trial in queue.trials().values())])
+
+
+def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path, *, log: bool) -> pd.DataFrame:
+    """Writes `trials.csv`, `importances.csv`, `best.yaml` and figures; returns the first.
+
+    **Arguments:**
+
+    - `log`: whether to write all of it to W&B, too.
+    """
     trials = queue.trials()
     table, shares = trials_table(settings, trials), importances(settings, trials.values())
-    path, text = folder / "trials.csv", table.to_csv(index=False, lineterminator="\n")
-    unchanged = path.exists() and path.read_text(encoding="utf-8") == text
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with replacing(folder / "trials.csv") as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
     (folder / "importances.csv").unlink(missing_ok=True)
     if len(shares):
         write_table(folder / "importances.csv", shares)
@@ -37,11 +48,9 @@ def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path)
     if best is not None:
         _write_best(settings, base, best, folder)
     figures = render(folder)
-    if not unchanged:
-        # The id follows from the trials' own, so that every machine of a study writes the same run.
-        name = fingerprint([settings.name, sorted(trial.user_attrs[RUN] for trial in trials.values())])
+    if log:
         names = {"group": settings.name, "name": settings.name, "job_type": "study"}
-        with track(folder, **names, config=settings.to_dict(), whole_id=name) as tracker:
+        with track(folder, **names, config=settings.to_dict(), whole_id=study_run(settings, queue)) as tracker:
             tracker.table("trials", table)
             tracker.table("importances", shares)
             if best is not None:
@@ -106,7 +115,8 @@ def _write_best(settings: Sweep, base: Experiment, best: FrozenTrial, folder: Pa
     seeds = [seed for seed in range(len(settings.seeds) + 3) if seed not in settings.seeds][:3]
     experiment = with_values(base, best.params)
     changes = {"persons.query": "test", "seeds": seeds, "name": f"{settings.name}-best"}
-    experiment = experiment.replace(**changes, searched={settings.method: settings.trials})
+    searched = base.searched.get(settings.method, 0) + settings.trials
+    experiment = experiment.replace(**changes, searched={settings.method: searched})
     told = ", ".join(f"{name} {value:.4f}" for name, value in zip(settings.objectives, best.values, strict=True))
     head = f"# The best of {settings.trials} trials of the sweep {settings.name}, on validation persons: {told}.\n"
     head += "# That is the best of many, and flatters. Test persons were not seen; seeds are new.\n"

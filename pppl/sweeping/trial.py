@@ -1,10 +1,10 @@
 """One trial of a sweep: networks and validation persons with the settings that a sampler has taken."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import optuna
@@ -16,8 +16,8 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import nn
 
 from ..config import MEASURES, Experiment, Sweep
-from ..errors import Diverged
-from ..experiments.compare import Plan
+from ..errors import Diverged, UserError
+from ..experiments.compare import Plan, check_settings
 from ..experiments.models import assembled, recipes, trained
 from ..experiments.opening import dataset_of
 from ..experiments.provenance import fingerprint
@@ -28,6 +28,7 @@ from ..experiments.workers import Workers, threads
 from ..training.modules import arrange
 from .queue import RUN, SLOT, WHY
 from .space import suggested, with_values
+from .study import STARTUP
 
 # Validation persons that the pruner looks at after each epoch.
 _LOOK = 6
@@ -39,16 +40,17 @@ def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path)
     What an earlier try of the same values has finished is not computed again. All of it is one W&B run.
     """
     values, slot = suggested(trial, sweep.space), trial.user_attrs[SLOT]
-    experiment, own = with_values(base, values), folder / "trials" / fingerprint(values)
+    own = folder / "trials" / fingerprint(values)
     config = {**values, "sweep": sweep.name, "trial": slot}
     names = {"group": sweep.name, "name": f"{sweep.name}-{slot}", "job_type": "trial"}
     with track(folder, **names, config=config, whole_id=trial.user_attrs[RUN]) as tracker:
         try:
-            table = _table(trial, sweep, experiment, own)
-        except (optuna.TrialPruned, Diverged) as end:
-            if isinstance(end, Diverged):
-                trial.set_user_attr(WHY, str(end))
-            tracker.summary({"state": "pruned", "why": str(end)})
+            table = _table(trial, sweep, _possible(base, values), own)
+        except (optuna.TrialPruned, Diverged, _Impossible, torch.OutOfMemoryError) as end:
+            why = (str(end).splitlines() or [""])[0]
+            if not isinstance(end, optuna.TrialPruned):
+                trial.set_user_attr(WHY, why)
+            tracker.summary({"state": "pruned", "why": why})
             return TrialState.PRUNED, []
         measured = measure(table)
         tracker.summary({"state": "complete", **measured})
@@ -61,6 +63,20 @@ def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path)
     return TrialState.COMPLETE, [measured[name] for name in sweep.objectives]
 
 
+class _Impossible(Exception):
+    """Values that are possible each for itself, and not together."""
+
+
+def _possible(base: Experiment, values: Mapping[str, Any]) -> Experiment:
+    """The experiment of a trial. Raises `_Impossible` where there is none with these values."""
+    try:
+        experiment = with_values(base, values)
+        check_settings(experiment, dataset_of(base, base.seeds[0]))
+    except UserError as error:
+        raise _Impossible(str(error)) from error
+    return experiment
+
+
 def _table(trial: optuna.Trial, sweep: Sweep, experiment: Experiment, folder: Path) -> pd.DataFrame:
     """Rows of all persons and seeds. Raises `optuna.TrialPruned` where the pruner has seen enough."""
     tables: list[pd.DataFrame] = []
@@ -71,14 +87,22 @@ def _table(trial: optuna.Trial, sweep: Sweep, experiment: Experiment, folder: Pa
         with Workers(1) as pool:
             tables.append(plan.computed(pool))
         if sweep.pruner != "none" and count + 1 < len(sweep.seeds):
-            _report(trial, measure(pd.concat(tables))["accuracy"], experiment.training.epochs + count)
+            step = experiment.training.epochs + count
+            trial.report(value := measure(pd.concat(tables))["accuracy"], step)
+            if is_behind(trial, value, step):
+                raise optuna.TrialPruned
     return pd.concat(tables)
 
 
-def _report(trial: optuna.Trial, value: float, step: int) -> None:
-    trial.report(value, step)
-    if trial.should_prune():
-        raise optuna.TrialPruned
+def is_behind(trial: optuna.Trial, value: float, step: int) -> bool:
+    """Whether a value is below the median of what finished trials had at this step.
+
+    Optuna's pruner compares the best value of all steps, which is the best epoch's on a few persons, and no mean over
+    whole seeds is above that.
+    """
+    done = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    others = [each.intermediate_values[step] for each in done if step in each.intermediate_values]
+    return len(others) >= STARTUP and value < float(np.median(others))
 
 
 def _train_watched(trial: optuna.Trial, plan: Plan, folder: Path) -> None:
@@ -119,7 +143,9 @@ class Watched(pl.Callback):
             network = copy.deepcopy(cast(nn.Module, pl_module.network)).eval().requires_grad_(False)
             arrange(network, torch.contiguous_format)
             value = self.worth(network)
-        _report(self.trial, value, trainer.current_epoch)
+        self.trial.report(value, trainer.current_epoch)
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
 
 
 def measure(table: pd.DataFrame) -> dict[str, float]:

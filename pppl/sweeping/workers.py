@@ -5,12 +5,14 @@ import os
 import shutil
 import time
 from abc import ABC, abstractmethod
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from sqlalchemy.exc import DBAPIError
@@ -18,10 +20,10 @@ from tqdm.auto import tqdm
 
 from ..config import Experiment, Sweep
 from ..errors import UserError
-from ..experiments.provenance import fingerprint
+from ..experiments.tracking import notice
 from ..experiments.workers import single_processes, start_worker, threads
 from .life import Life
-from .queue import Queue
+from .queue import SLOT, Queue
 from .storage import reason_of, without_password
 from .study import open_study, pruner_of, sampler_of
 from .trial import run_trial
@@ -29,18 +31,18 @@ from .trial import run_trial
 Launcher = Literal["local", "slurm"]
 _POLL = 0.5  # seconds
 _SPACE = 1 << 16  # bytes; a disk with less is full
+_REFUSALS, _PAUSE = 20, 30.0  # jobs that a cluster does not take, one after the other, and seconds between them
 _VARIABLES = ("PPPL_", "WANDB_", "PG")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a worker is given: the sweep, its opened base, the results folder, the database if any, and a number."""
+    """What a worker is given: the sweep, its opened base, the results folder, and the database if any."""
 
     settings: Sweep
     base: Experiment
     folder: Path
     storage: str = field(repr=False)  # with its password
-    number: int = 0
 
 
 def supervise(work: Work, queue: Queue, workers: int, launcher: Launcher) -> None:
@@ -76,22 +78,26 @@ def work_on(work: Work) -> None:
     queue = Queue(study, Life(study, work.folder, far=bool(work.storage)), settings.trials)
     with queue.life.living(), threads(1):
         while queue.finished() < queue.slots:
-            # Some samplers draw as a trial is taken, others later: no two draws of a study are alike, and one worker
-            # alone draws the same on every machine.
-            study.sampler = sampler_of(settings, _seed(work, queue))
             trial = queue.take()
             if trial is None:
                 time.sleep(_POLL)
                 queue.repair()
                 continue
-            study.sampler = sampler_of(settings, settings.sampler_seed + 1000 * trial.number)
-            with suppress(UpdateFinishedTrialError):  # it was taken for dead, and another worker has it now
+            # Values are drawn when they are asked for: no two draws of a study are alike, whoever makes them.
+            seed = np.random.SeedSequence([settings.sampler_seed, trial.number]).generate_state(1)[0]
+            study.sampler = sampler_of(settings, int(seed))
+            with _named(trial), suppress(UpdateFinishedTrialError):  # that was taken for dead, and another has it now
                 queue.tell(trial, *run_trial(trial, settings, work.base, work.folder))
 
 
-def _seed(work: Work, queue: Queue) -> int:
-    whose = queue.life.worker if queue.life.far else work.number
-    return int(fingerprint([work.settings.sampler_seed, whose, len(queue.study.get_trials(deepcopy=False))])[:8], 16)
+@contextmanager
+def _named(trial: optuna.Trial) -> Iterator[None]:
+    """An error that comes out of it tells the trial, and what was tried."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in trial {trial.user_attrs[SLOT]}, which tried {trial.params}")
+        raise
 
 
 def explained(error: Exception, folder: Path) -> str:
@@ -114,17 +120,11 @@ class _Crew(ABC):
 
     def __init__(self, work: Work):
         self.work = work
-        self.started = 0
         self.running: list[Any] = []
 
+    @abstractmethod
     def fill(self, count: int) -> None:
         """Starts as many as are missing."""
-        while len(self.running) < count:
-            self.running.append(self._start(replace(self.work, number=self.started)))
-            self.started += 1
-
-    @abstractmethod
-    def _start(self, work: Work) -> Any: ...
 
     @abstractmethod
     def check(self, done: int) -> None:
@@ -148,6 +148,10 @@ class _Processes(_Crew):
     def __init__(self, work: Work):
         super().__init__(work)
         self._context = single_processes(__name__)
+
+    def fill(self, count: int) -> None:
+        while len(self.running) < count:
+            self.running.append(self._start(self.work))
 
     def _start(self, work: Work) -> tuple[Any, Connection]:
         receive, send = self._context.Pipe(duplex=False)
@@ -214,9 +218,21 @@ class _Jobs(_Crew):
         cores = max(1, work.base.training.threads)
         self._executor.update_parameters(name=work.settings.name, timeout_min=24 * 60, cpus_per_task=cores)
         self._lost, self._done = 0, 0
+        self._refused, self._next = 0, 0.0
 
-    def _start(self, work: Work) -> Any:
-        return self._executor.submit(work_on, work)
+    def fill(self, count: int) -> None:
+        """A cluster that takes no job now, as when it is busy, is asked again later; not for ever."""
+        while len(self.running) < count and time.monotonic() >= self._next:
+            try:
+                self.running.append(self._executor.submit(work_on, self.work))
+                self._refused = 0
+            except RuntimeError as error:
+                reason = (str(error).strip().splitlines() or ["without a reason"])[-1]
+                self._refused += 1
+                if self._refused > _REFUSALS:
+                    raise UserError(f"--launcher slurm: the cluster takes no jobs ({reason})") from error
+                notice(f"the cluster takes no job ({reason}); asking again in {_PAUSE:g} s")
+                self._next = time.monotonic() + _PAUSE
 
     def check(self, done: int) -> None:
         if done > self._done:

@@ -64,3 +64,17 @@ def test_a_sweep_folder_is_drawn_again(trials: pd.DataFrame, tmp_path: Path):
     trials.drop(columns="accuracy").to_csv(tmp_path / "trials.csv", index=False)
     with pytest.raises(UserError, match=r"trials.csv is corrupted: it has no column 'accuracy'"):
         render(tmp_path)
+
+
+def test_names_have_places_of_their_own(trials: pd.DataFrame, tmp_path: Path):
+    trials["onda.scope"] = ["local", "global"] * 3
+    ax = parallel(trials, Figure().subplots())
+    assert {"global", "local"} <= {text.get_text() for text in ax.texts}
+    best = next(line for line in ax.get_lines() if line.get_linewidth() == 1.6)
+    assert np.asarray(best.get_ydata()).tolist()[2] == [0.0], "global"
+    figure = Figure()
+    ax = contour(trials, ["onda.scope", "ppp.target_weight"], figure.subplots())
+    figure.draw_without_rendering()
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["global", "local"]
+    trials.to_csv(tmp_path / "trials.csv", index=False)
+    assert {path.stem for path in render(tmp_path)} == {"history", "pareto", "contour", "parallel"}

@@ -1,5 +1,6 @@
 """A study in a real PostgreSQL: workers killed, the server stopped in the middle, another study in its place."""
 
+import os
 import random
 import subprocess
 import sys
@@ -119,7 +120,7 @@ def test_another_study_of_the_same_name_is_left_alone(tiny: Experiment, tmp_path
     settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=1, name="taken"))
     sweep(settings, tmp_path / "out", beside=tmp_path, storage=server.url)
     other = settings.replace(budget=0.4, space={"ppp.target_rate": {"low": 0.1, "high": 0.9}})
-    with pytest.raises(UserError, match="has a study 'taken' of another space, base, data or seeds: give"):
+    with pytest.raises(UserError, match="has a study 'taken' of other space, budget, base: give"):
         sweep(other, tmp_path / "other", beside=tmp_path, storage=server.url)
     assert status(settings, tmp_path / "out", storage=server.url).startswith("1 done")
 
@@ -180,3 +181,22 @@ def test_a_cluster_that_is_not_here_is_told(
     settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=1, name="cluster"))
     with pytest.raises(UserError, match=r"--launcher slurm: .*; start it where jobs can be submitted"):
         sweep(settings, tmp_path / "out", beside=tmp_path, storage=server.url, launcher="slurm")
+
+
+def test_a_cluster_that_takes_no_job_now_is_asked_again(
+    tiny: Experiment, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    """By submitit's executor for Slurm, and an `sbatch` that refuses."""
+    for name in ("srun", "sbatch"):
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("#!/bin/sh\necho asked >> $PPPL_TEST_ASKED\necho 'Socket timed out' >&2\nexit 1\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("PPPL_TEST_ASKED", str(tmp_path / "asked"))
+    monkeypatch.setattr(workers_module, "_REFUSALS", 2)
+    monkeypatch.setattr(workers_module, "_PAUSE", 0.1)
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=1, name="refused"))
+    with pytest.raises(UserError, match=r"--launcher slurm: the cluster takes no jobs \(.*Socket timed out.*\)"):
+        sweep(settings, tmp_path / "out", workers=1, beside=tmp_path, storage=server.url, launcher="slurm")
+    assert (tmp_path / "asked").read_text().count("asked") == 3

@@ -135,6 +135,39 @@ def test_a_worker_of_another_machine_is_dead_when_its_beat_stands_still(
     assert {trial.state for trial in far.trials().values()} == {TrialState.WAITING}
 
 
+@pytest.mark.parametrize("name", ["other-machine", f"{os.uname().nodename}-01"])
+def test_a_container_on_the_same_folder_is_left_to_work(
+    queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    """It needs no database, and its name may begin like this machine's."""
+    queue.repair()
+    other = Queue(queue.study, Life(queue.study, tmp_path, far=False), 2)
+    monkeypatch.setattr(life_module, "GRACE", 0.5)
+    monkeypatch.setattr(life_module, "BEAT", 0.05)
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", name, "", "", "")))
+    with other.life.living():
+        assert other.take() is not None
+        monkeypatch.undo()
+        monkeypatch.setattr(life_module, "GRACE", 0.5)
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            queue.repair()
+            assert TrialState.RUNNING in {trial.state for trial in queue.trials().values()}
+            time.sleep(0.1)
+    queue.repair()
+    time.sleep(0.6)
+    queue.repair()
+    assert {trial.state for trial in queue.trials().values()} == {TrialState.WAITING}, "it is gone"
+
+
+def test_the_trial_of_a_worker_that_has_ended_begins_again_at_once(queue: Queue):
+    queue.repair()
+    with queue.life.living():
+        assert queue.take() is not None
+    queue.repair()
+    assert {trial.state for trial in queue.trials().values()} == {TrialState.WAITING}
+
+
 def test_what_a_kill_or_a_full_disk_leaves_of_a_line_is_cut_off(queue: Queue, tmp_path: Path):
     queue.repair()
     with (tmp_path / "study.log").open("a") as file:

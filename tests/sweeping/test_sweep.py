@@ -22,9 +22,11 @@ from pppl.experiments.opening import opened
 from pppl.files import output_folder
 from pppl.sweeping import status, sweep
 from pppl.sweeping import workers as workers_module
+from pppl.sweeping.importances import importances
 from pppl.sweeping.space import base_of, suggested
 from pppl.sweeping.storage import storage_at
 from pppl.sweeping.study import queue_of
+from pppl.sweeping.trial import is_behind
 
 SPACE: dict[str, Any] = {
     "ppp.target_rate": {"low": 0.1, "high": 0.9},
@@ -53,17 +55,22 @@ def test_as_many_trials_as_asked_for_finish(folder: Path, settings: Sweep):
     assert trials.loc[trials["best"], "accuracy"].tolist() == [trials["accuracy"].max()]
     assert trials["ppp.prototype_weight"].isna().tolist() == (trials["ppp.gate_width"] == 4).tolist()
     assert trials["ppp.target_rate"].nunique() == 5, "two workers do not draw the same"
-    before = (out / "trials.csv").read_bytes()
+    names = ("trials.csv", "run.json", "best.yaml")
+    before = [(out / name).read_bytes() for name in names]
+    runs = sorted((out / "wandb").glob("offline-run-*"))
     sweep(settings, out, workers=2, beside=folder)
-    assert (out / "trials.csv").read_bytes() == before, "nothing is left to do"
+    assert [(out / name).read_bytes() for name in names] == before, "nothing is left to do"
+    assert sorted((out / "wandb").glob("offline-run-*")) == runs
     more = sweep(settings.replace(trials=6), out, beside=folder)
     pd.testing.assert_frame_equal(more.iloc[:5].drop(columns="best"), trials.drop(columns="best"))
     assert len(more) == 6
+    assert len(sweep(settings, out, beside=folder)) == 6, "none is forgotten"
+    assert "of 6 trials" in (out / "best.yaml").read_text()
     assert status(settings, out).startswith(
         "6 done, 0 pruned, 0 given up, 0 running, 0 dead, 0 waiting of 6 trials\nbest so far: trial "
     )
-    with pytest.raises(UserError, match=r"out has a study of another space, base, data or seeds: name another --out"):
-        sweep(settings.replace(budget=0.4), out, beside=folder)
+    with pytest.raises(UserError, match=r"out has a study of other budget, constraints, base: name another --out"):
+        sweep(settings.replace(budget=0.4, constraints={"accuracy": 0.1}), out, beside=folder)
 
 
 def test_the_best_is_an_experiment_on_persons_that_no_trial_saw(folder: Path, settings: Sweep):
@@ -206,6 +213,55 @@ def test_status_says_dead_as_often_as_it_is_asked(folder: Path, settings: Sweep)
         assert status(settings, out).startswith("0 done, 0 pruned, 0 given up, 0 running, 1 dead, 4 waiting of 5")
 
 
+def test_values_that_are_impossible_together_are_given_up(folder: Path, settings: Sweep):
+    space = {"budget": {"choices": [0.3, 0.9]}, "pruning.round_to": {"choices": [1, 8]}}
+    trials = sweep(settings.replace(space=space, budget=0.7, sampler="random", trials=8), folder / "out", beside=folder)
+    together = (trials["budget"] == 0.3) & (trials["pruning.round_to"] == 8)
+    assert 0 < together.sum() < 8
+    assert (trials["state"] == np.where(together, "given up", "complete")).all()
+
+
+def test_a_study_that_pppl_has_not_begun_is_left_alone(folder: Path, settings: Sweep):
+    storage = storage_at("", output_folder(folder / "out"))
+    study = optuna.create_study(study_name=settings.name, storage=storage, direction="minimize")
+    with pytest.raises(UserError, match="out has a study that pppl has not begun: name another --out"):
+        sweep(settings, folder / "out", beside=folder)
+    with pytest.raises(UserError, match="study 'mine' has no settings yet, or is not of `pppl sweep`"):
+        status(settings, folder / "out")
+    assert study.get_trials() == []
+
+
+def test_a_mean_over_seeds_is_compared_with_those_of_others():
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=8))
+    for value in np.linspace(0.8, 0.9, 8):
+        trial = study.ask()
+        trial.report(float(value), 20)
+        study.tell(trial, float(value))
+    trial = study.ask()
+    trial.report(0.95, 19)  # an epoch on a few persons
+    trial.report(0.4, 20)
+    assert not trial.should_prune(), "what Optuna makes of it"
+    assert is_behind(trial, 0.4, 20)
+    assert not is_behind(trial, 0.86, 20)
+    assert not is_behind(trial, 0.4, 21), "nobody was there before"
+
+
+def test_what_matters_is_inside_its_interval():
+    """Also what hardly does: trials that count twice would look alike in everything."""
+    study, rng = optuna.create_study(direction="maximize"), np.random.default_rng(0)
+    space = {name: {"low": 0.0, "high": 1.0} for name in "abcd"}
+    distributions = {name: optuna.distributions.FloatDistribution(0, 1) for name in space}
+    for _ in range(60):
+        params = {name: float(rng.random()) for name in space}
+        value = -abs(params["a"] - 0.5) - 0.1 * params["b"]
+        study.add_trial(optuna.create_trial(params=params, distributions=distributions, value=value))
+    shares = importances(Sweep(base="x", space=space), study.trials)
+    assert shares["key"][0] == "a"
+    assert (shares["importance_low"] < shares["importance"]).all()
+    assert (shares["importance"] < shares["importance_high"]).all()
+    assert shares["importance_low"][0] > shares["importance"][2]
+
+
 def test_values_are_of_their_kind():
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     space = SPACE | {"ppp.prototype_scale": {"low": 1, "high": 9, "step": 4}}
@@ -233,7 +289,8 @@ def test_values_are_of_their_kind():
         ({"space": {"ppp.target_rate": {"lo": 0.1}}}, "unknown key of space.ppp.target_rate 'lo': did you mean 'low'?"),
         ({"space": {"ppp.target_rate": {"low": 0.1}}}, "needs low and high, or choices"),
         ({"space": {"ppp.target_rate": {"choices": []}}}, r"choices is \[\]: a list of values"),
-        ({"space": {"persons.count": {"choices": [3]}}}, "trials must have the same method, seeds and persons"),
+        ({"space": {"persons.count": {"choices": [3]}}}, "trials must have the same method, seeds, persons and data"),
+        ({"space": {"data.classes": {"choices": [0, 4]}}}, "trials must have the same method, seeds, persons and data"),
         ({"space": {"ppp.target_rate": {"choices": [1.0], "when": {"ppp.gate_width": [4]}}}}, "one that comes before"),
         ({"constraints": {"mac": 0.1}}, "unknown constraint 'mac': known: accuracy, macs_fraction, own_minus_other"),
         ({"method": "pp"}, "unknown method 'pp'"),

@@ -46,6 +46,16 @@ def test_a_full_disk_is_told_and_nothing_is_lost(
     check_all_finished_once(optuna.load_study(study_name=settings.name, storage=storage_at("", out)), 6)
 
 
+def test_a_full_cache_is_told(tiny: Experiment, tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setenv("PPPL_CACHE", str(small_disk))
+    (small_disk / "ballast").write_bytes(bytes(shutil.disk_usage(small_disk).free - 8192))
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=1))
+    with pytest.raises(UserError, match=rf"cannot read or write {small_disk}/full-.*: No space left on device"):
+        sweep(settings, tmp_path / "out", beside=tmp_path)
+    assert [path.name for path in small_disk.iterdir()] == ["ballast"]
+
+
 def test_a_folder_that_cannot_be_written_is_told(tiny: Experiment, tmp_path: Path):
     settings = Sweep.load(write_files(tmp_path, tiny, QUICK))
     with pytest.raises(UserError, match=r"cannot write to /proc/out: .*; choose another folder"):
