@@ -51,6 +51,19 @@ _ARABIC = {
     "the same, weights of 4 bits": [("l1_local+retrain+quant", "")],
 }
 
+_CIFAR = {
+    "full network / fine-tuned on the person / diff pruning, all MACs": [("full", ""), ("finetune", ""), ("diff", "")],
+    "PPP, own prototype": [("ppp", "own")],
+    "PPP, everybody's / another person's": [("ppp", "population"), ("ppp", "other")],
+    "the same without prototype loss: own / another's": [("gated", "own"), ("gated", "other")],
+    "OCAP / Taylor on the person": [("ocap", ""), ("taylor_support_local", "")],
+    "L1 / LAMP, per layer": [("l1_local", ""), ("lamp_local", "")],
+    "L1 / Taylor + fine-tuning on the person": [("l1_local+finetune", ""), ("taylor_local+finetune", "")],
+    "OnDA: HAP / tuned before pruning, too": [("onda_hap", ""), ("onda_hap_tpt", "")],
+    "PPP, then diff pruning": [("ppp+diff", "")],
+    "L1 + retraining for everybody": [("l1_local+retrain", "")],
+}
+
 
 def _rows(header: str) -> list[list[str]]:
     """Cells of the README's table with this header."""
@@ -80,3 +93,14 @@ def test_arabic_keywords():
         for seen, cell in zip((True, False), cells, strict=True):
             told = [_told(summary[summary["seen"] == seen], *each, 0.35) for each in _ARABIC[label]]
             assert _CELL.findall(cell) == told, label
+
+
+def test_photographs():
+    summary = pd.read_csv(ROOT / "results" / "cifar10_resnet20" / "summary.csv", keep_default_na=False)
+    rows = _rows("| | 20 % of the MACs | 35 % of the MACs | retrained on |")
+    of_three = summary[summary["persons"] == "3 classes"]
+    assert [row[0] for row in rows] == [*_CIFAR]
+    for label, *cells, _ in rows:
+        for budget, cell in zip((0.2, 0.35), cells, strict=True):
+            if cell != "the same":
+                assert _CELL.findall(cell) == [_told(of_three, *each, budget) for each in _CIFAR[label]], label
