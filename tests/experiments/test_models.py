@@ -1,3 +1,4 @@
+import errno
 import shutil
 from pathlib import Path
 
@@ -136,11 +137,13 @@ def test_saving_is_atomic(one: Experiment, digits: IdentityDataset, tmp_path: Pa
     save_network(path, recipe, network, {})
     whole = path.read_bytes()
 
-    def fail(*_args, **_kwargs) -> None:
-        raise OSError("disk full")
+    def fail(file: Path, content: bytes) -> None:
+        with file.open("wb") as half:
+            half.write(content[:100])
+        raise OSError(errno.ENOSPC, "disk full")
 
-    monkeypatch.setattr("safetensors.torch.save_file", fail)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match=rf"disk full: '{path}'"):
         save_network(path, recipe, network, {})
     assert path.read_bytes() == whole
     assert [p.name for p in tmp_path.glob(".*")] == []

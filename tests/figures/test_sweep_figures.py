@@ -71,7 +71,7 @@ def test_names_have_places_of_their_own(trials: pd.DataFrame, tmp_path: Path):
     ax = parallel(trials, Figure().subplots())
     assert {"global", "local"} <= {text.get_text() for text in ax.texts}
     best = next(line for line in ax.get_lines() if line.get_linewidth() == 1.6)
-    assert np.asarray(best.get_ydata()).tolist()[2] == [0.0], "global"
+    assert np.asarray(best.get_ydata(), float).ravel()[2] == 0.0, "global"
     figure = Figure()
     ax = contour(trials, ["onda.scope", "ppp.target_weight"], figure.subplots())
     figure.draw_without_rendering()

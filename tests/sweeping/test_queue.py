@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import optuna
@@ -142,20 +143,20 @@ def test_a_container_on_the_same_folder_is_left_to_work(
     """It needs no database, and its name may begin like this machine's."""
     queue.repair()
     other = Queue(queue.study, Life(queue.study, tmp_path, far=False), 2)
-    monkeypatch.setattr(life_module, "GRACE", 0.5)
+    monkeypatch.setattr(life_module, "GRACE", 1.0)
     monkeypatch.setattr(life_module, "BEAT", 0.05)
-    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", name, "", "", "")))
-    with other.life.living():
+    with ExitStack() as living:
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(os, "uname", lambda: os.uname_result(("Linux", name, "", "", "")))
+            living.enter_context(other.life.living())
         assert other.take() is not None
-        monkeypatch.undo()
-        monkeypatch.setattr(life_module, "GRACE", 0.5)
-        until = time.monotonic() + 1
+        until = time.monotonic() + 2
         while time.monotonic() < until:
             queue.repair()
             assert TrialState.RUNNING in {trial.state for trial in queue.trials().values()}
             time.sleep(0.1)
     queue.repair()
-    time.sleep(0.6)
+    time.sleep(1.1)
     queue.repair()
     assert {trial.state for trial in queue.trials().values()} == {TrialState.WAITING}, "it is gone"
 
