@@ -107,10 +107,10 @@ def test_several_objectives_give_a_front(folder: Path, settings: Sweep):
 def test_hopeless_trials_are_ended_early(folder: Path, settings: Sweep):
     space = {"training.learning_rate": {"low": 3e-3, "high": 0.3, "log": True}}
     pruned = settings.replace(
-        space=space, settings={"training.epochs": 3}, pruner="median", sampler="random", trials=20, budget=0.9
+        space=space, settings={"training.epochs": 3}, pruner="median", sampler="random", trials=15, budget=0.9
     )
     trials = sweep(pruned, folder / "out", beside=folder)
-    assert len(trials) == 20, "those that were ended count"
+    assert len(trials) == 15, "those that were ended count"
     ended = trials[trials["state"] == "pruned"]
     assert ended["accuracy"].isna().all()
     assert not ended["best"].any()
