@@ -23,6 +23,8 @@ def test_the_demo_has_all_methods_and_few_budgets_of_the_slow_ones():
     demo, digits = demo_experiment({}), Experiment.load(ROOT / "sweeps" / "compare" / "digits.yaml")
     budgets = {each.method: each.budgets for each in personalizers_for(demo)}
     assert list(budgets) == list(digits.methods)
+    assert (demo.persons.count, digits.persons.count) == (12, 20)
+    assert demo_experiment({"persons.count": 2}).persons.count == 2
     fewer = {method for method, of in budgets.items() if of not in ((1.0,), digits.budgets)}
     assert fewer == {"onda_hap", "l1_local+finetune", "ppp+diff"}
     other = {each.budgets for each in personalizers_for(demo_experiment({"budgets": [0.3]}))}
