@@ -24,6 +24,14 @@ TINY = {
 }
 
 
+# Whose tests take minutes: they begin first, so that no worker is left with one of them at the end.
+_LONG = ("test_postgres.py", "test_sweep.py", "test_house.py", "test_kills.py", "test_killed_sweeps.py", "test_cli.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in _LONG)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     torch.set_num_threads(1)
