@@ -50,8 +50,8 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
         if (row["method"], row["control"]) != ("ppp", "own"):
             row |= _tested("ppp_minus_this", _differences(reference, group))
         rows.append(row)
-    accuracy = ["n", "people", "accuracy", "accuracy_low", "accuracy_high"]
-    difference = ["ppp_minus_this", "ppp_minus_this_low", "ppp_minus_this_high", "wilcoxon_p"]
+    accuracy = ["n", "people", *_with_interval("accuracy")]
+    difference = [*_with_interval("ppp_minus_this"), "wilcoxon_p"]
     return _corrected(pd.DataFrame(rows, columns=[*GROUP, *accuracy, *means, *difference]), [*_PROTOCOL, "budget"])
 
 
@@ -85,7 +85,7 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
             row |= {name: float(_reached(below.mean(0), macs, tolerance))}
             row |= interval_of(name, _reached(draws[:, :, 1], macs, tolerance))
         rows.append(row)
-    measured = [f"{name}{end}" for name in ("area", "macs_within_1", "macs_within_3") for end in ("", "_low", "_high")]
+    measured = _with_interval("area", "macs_within_1", "macs_within_3")
     return pd.DataFrame(rows, columns=[*GROUP[:-1], "n", "people", "budgets", *measured])
 
 
@@ -103,16 +103,17 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
             if {"own", control} <= of_control.keys():
                 own = of_control["own"]
                 of_row.append((key | {"against": control}, own, _differences(own, of_control[control])))
-    of_ppp = {tuple((key | {"method": ""}).values()): each for key, _, each in of_row if key["method"] == "ppp"}
+    place = [*_PROTOCOL, "budget", "against"]
+    of_ppp = {tuple(key[name] for name in place): each for key, _, each in of_row if key["method"] == "ppp"}
     rows = []
     for key, own, each in of_row:
         row = key | _counts(own) | _tested("gain", each)
-        ppp = of_ppp.get(tuple((key | {"method": ""}).values()))
+        ppp = of_ppp.get(tuple(key[name] for name in place))
         if key["method"] != "ppp" and ppp is not None and len(more := _differences(ppp, each)):
             row |= _mean("ppp_gain_minus_this", more)
         rows.append(row)
-    gain, more = ([f"{name}{end}" for end in ("", "_low", "_high")] for name in ("gain", "ppp_gain_minus_this"))
-    columns = [*GROUP[:-2], "budget", "against", "n", "people", *gain, "wilcoxon_p", *more]
+    measured = [*_with_interval("gain"), "wilcoxon_p", *_with_interval("ppp_gain_minus_this")]
+    columns = [*GROUP[:-2], "budget", "against", "n", "people", *measured]
     return _corrected(pd.DataFrame(rows, columns=columns), _PROTOCOL)
 
 
@@ -120,6 +121,11 @@ def _groups(table: pd.DataFrame, names: list[str]) -> Iterator[tuple[dict[str, A
     for key, group in table.groupby(names, sort=False):
         assert isinstance(key, tuple)
         yield dict(zip(names, key, strict=True)), group
+
+
+def _with_interval(*names: str) -> list[str]:
+    """Columns of means and the ends of their intervals."""
+    return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
 
 
 def _counts(group: pd.DataFrame) -> dict[str, int]:

@@ -65,7 +65,7 @@ def sweep(
             # A sweep that had nothing left to do leaves where its results come from as it is.
             run = study_run(settings, queue)
             written = read_run(folder).get("study_run") == run
-            table = write_results(settings, base, queue, folder, log=not written)
+            table = write_results(settings, base, queue, folder, run="" if written else run)
         done = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
         done |= {"trials_run": queue.finished() - before, "trials": queue.finished()}
         done |= {"experiment": base.to_dict(), "weights_sha256": sources[1], "study_run": run}

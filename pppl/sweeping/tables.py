@@ -30,12 +30,12 @@ def study_run(settings: Sweep, queue: Queue) -> str:
     return fingerprint([settings.name, sorted(trial.user_attrs[RUN] for trial in queue.trials().values())])
 
 
-def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path, *, log: bool) -> pd.DataFrame:
+def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path, *, run: str) -> pd.DataFrame:
     """Writes `trials.csv`, `importances.csv`, `best.yaml` and figures; returns the first.
 
     **Arguments:**
 
-    - `log`: whether to write all of it to W&B, too.
+    - `run`: the id of the W&B run that is to have all of it, too; empty for none.
     """
     trials = queue.trials()
     table, shares = trials_table(settings, trials), importances(settings, trials.values())
@@ -48,9 +48,9 @@ def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path,
     if best is not None:
         _write_best(settings, base, best, folder)
     figures = render(folder)
-    if log:
+    if run:
         names = {"group": settings.name, "name": settings.name, "job_type": "study"}
-        with track(folder, **names, config=settings.to_dict(), whole_id=study_run(settings, queue)) as tracker:
+        with track(folder, **names, config=settings.to_dict(), whole_id=run) as tracker:
             tracker.table("trials", table)
             tracker.table("importances", shares)
             if best is not None:

@@ -151,13 +151,13 @@ class _Processes(_Crew):
 
     def fill(self, count: int) -> None:
         while len(self.running) < count:
-            self.running.append(self._start(self.work))
+            self.running.append(self._start())
 
-    def _start(self, work: Work) -> tuple[Any, Connection]:
+    def _start(self) -> tuple[Any, Connection]:
         receive, send = self._context.Pipe(duplex=False)
         # The server that forks workers knows the environment of its own start alone.
         variables = {name: value for name, value in os.environ.items() if name.startswith(_VARIABLES)}
-        process = self._context.Process(target=_process, args=(work, variables, send))
+        process = self._context.Process(target=_process, args=(self.work, variables, send))
         process.start()
         send.close()
         return process, receive

@@ -112,6 +112,22 @@ def test_a_worker_that_is_too_slow_to_tell_its_name_takes_the_next(
         assert [trial.number, trial.user_attrs[SLOT]] == [failed[0] + 1, 1]
 
 
+def _check_is_left_to_work(queue: Queue) -> None:
+    """For longer than a worker may be silent."""
+    until = time.monotonic() + 2 * life_module.GRACE
+    while time.monotonic() < until:
+        queue.repair()
+        assert TrialState.RUNNING in {trial.state for trial in queue.trials().values()}
+        time.sleep(0.1)
+
+
+def _check_is_dead_when_it_stands_still(queue: Queue) -> None:
+    queue.repair()
+    time.sleep(1.1 * life_module.GRACE)
+    queue.repair()
+    assert {trial.state for trial in queue.trials().values()} == {TrialState.WAITING}
+
+
 def test_a_worker_of_another_machine_is_dead_when_its_beat_stands_still(
     queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -125,15 +141,8 @@ def test_a_worker_of_another_machine_is_dead_when_its_beat_stands_still(
         monkeypatch.undo()
         monkeypatch.setattr(life_module, "BEAT", 0.05)
         monkeypatch.setattr(life_module, "GRACE", 1.0)
-        until = time.monotonic() + 2
-        while time.monotonic() < until:
-            far.repair()
-            assert TrialState.RUNNING in {trial.state for trial in far.trials().values()}
-            time.sleep(0.1)
-    far.repair()
-    time.sleep(1.1)
-    far.repair()
-    assert {trial.state for trial in far.trials().values()} == {TrialState.WAITING}
+        _check_is_left_to_work(far)
+    _check_is_dead_when_it_stands_still(far)
 
 
 @pytest.mark.parametrize("name", ["other-machine", f"{os.uname().nodename}-01"])
@@ -150,15 +159,8 @@ def test_a_container_on_the_same_folder_is_left_to_work(
             elsewhere.setattr(os, "uname", lambda: os.uname_result(("Linux", name, "", "", "")))
             living.enter_context(other.life.living())
         assert other.take() is not None
-        until = time.monotonic() + 2
-        while time.monotonic() < until:
-            queue.repair()
-            assert TrialState.RUNNING in {trial.state for trial in queue.trials().values()}
-            time.sleep(0.1)
-    queue.repair()
-    time.sleep(1.1)
-    queue.repair()
-    assert {trial.state for trial in queue.trials().values()} == {TrialState.WAITING}, "it is gone"
+        _check_is_left_to_work(queue)
+    _check_is_dead_when_it_stands_still(queue)
 
 
 def test_the_trial_of_a_worker_that_has_ended_begins_again_at_once(queue: Queue):
