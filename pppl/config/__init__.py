@@ -5,7 +5,7 @@ a notebook builds an experiment in one line: `Experiment().replace(**{"training.
 """
 
 from .experiment import Backbone, Data, Experiment, Persons, Training, stages
-from .methods import BN, OCAP, PPP, Diff, Finetune, OnDA, Pruning, Quantize, Retrain, Static
+from .methods import BN, OCAP, PPP, Diff, Finetune, Matched, OnDA, Pruning, Quantize, Retrain, Static
 from .sweep import MEASURES, Sweep
 from .tasks import TaskDiff, TaskExperiment
 from .tree import Tree
@@ -20,6 +20,7 @@ __all__ = [
     "Diff",
     "Experiment",
     "Finetune",
+    "Matched",
     "OnDA",
     "Persons",
     "Pruning",

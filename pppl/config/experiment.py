@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, product
 from typing import Any, Literal, Self
 
-from .methods import BN, OCAP, PPP, Diff, Finetune, OnDA, Pruning, Quantize, Retrain, Static
+from .methods import BN, OCAP, PPP, Diff, Finetune, Matched, OnDA, Pruning, Quantize, Retrain, Static
 from .tree import Tree, require
 
 
@@ -132,6 +132,7 @@ class Experiment(Tree):
     backbone: Backbone = field(default_factory=Backbone)
     training: Training = field(default_factory=Training)
     ppp: PPP = field(default_factory=PPP)
+    matched: Matched = field(default_factory=Matched)
     pruning: Pruning = field(default_factory=Pruning)
     finetune: Finetune = field(default_factory=Finetune)
     static: Static = field(default_factory=Static)

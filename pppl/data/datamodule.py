@@ -66,7 +66,11 @@ class Batches:
         for index in rows.split(self.batch_size)[: len(self)]:
             share = len(index) // self.world_size
             own = index[self.rank * share : (self.rank + 1) * share].to(self.dataset.x.device)
-            yield self._prepare(self.dataset.x[own]), self.dataset.y[own]
+            yield self.of(own)
+
+    def of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch of some rows, `(B,)`, augmented by the next random numbers."""
+        return self._prepare(self.dataset.x[rows]), self.dataset.y[rows]
 
     def _prepare(self, stored: Tensor) -> Tensor:
         for name in self.augment:

@@ -22,9 +22,10 @@ from .computing import compute_missing
 from .effort import EFFORT, effort
 from .freshness import fingerprints
 from .gatemap import GATES, gates_are_whole, write_gates
-from .models import global_model, weights_sha256
+from .models import global_model
 from .opening import opened, persons_of
 from .provenance import read_run, write_run
+from .recipes import weights_sha256
 from .results import COLUMNS, Journal, adopt_table, write_table
 from .summary import write_tables
 from .tracking import notice, track
@@ -130,9 +131,9 @@ def _headline(summary: pd.DataFrame) -> dict[str, float]:
 
 
 def _write_gates(groups: Sequence[Persons], folder: Path, *, anew: bool = False) -> None:
-    """Writes `gates.csv` where `ppp` takes part: `anew`, or where the file is not there whole."""
+    """Writes `gates.csv` where `ppp` takes part, with gates per sample: `anew`, or where it is not there whole."""
     among = groups[0]
-    if "ppp" not in among.experiment.methods:
+    if "ppp" not in among.experiment.methods or among.experiment.ppp.training == "persons":
         (folder / GATES).unlink(missing_ok=True)
     elif anew or not gates_are_whole(folder, groups):
         with threads(1):

@@ -15,8 +15,9 @@ from ..config import Experiment
 from ..data import IdentityDataset
 from ..errors import UserError
 from ..personalizers import personalizers_for
-from .models import cached, global_model, recipes, trained, weights_sha256
+from .models import cached, global_model, trained
 from .opening import dataset_of
+from .recipes import recipes, weights_sha256
 from .results import Journal, Row, key_of
 from .units import Persons, Unit, Workbench
 from .workers import Workers, threads
@@ -99,9 +100,13 @@ def compute_missing(missing: Sequence[Unit], *, total: int, journal: Journal, po
     start = os.getpid() % len(chunks)  # so that a second process begins elsewhere
     chunks = chunks[start:] + chunks[:start]
     at_once = max(1, pool.count // experiment.training.threads)
+    full = [task for task in trainings if task.kind == "full"]  # others may begin with it
+    gated = [task for task in trainings if task.kind != "full"]
     with tqdm(total=len(trainings) + len(shared), desc="networks", disable=HIDDEN) as bar:
         for _ in chain(
-            pool.spread(_train, trainings, at_once=at_once), pool.spread(_make_for_all, shared, at_once=at_once)
+            pool.spread(_train, full, at_once=at_once),
+            pool.spread(_train, gated, at_once=at_once),
+            pool.spread(_make_for_all, shared, at_once=at_once),
         ):
             bar.update()
     with tqdm(total=total, initial=total - len(missing), desc="persons", unit="person", disable=HIDDEN) as bar:

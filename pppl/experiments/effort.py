@@ -45,8 +45,11 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
 
 
 def _tried(experiment: Experiment, personalizer: Personalizer) -> int:
-    parts = stages(personalizer.method.partition("@")[0])  # one of several rates is tuned with the others
-    if personalizer.gates and "ppp" not in parts:
+    named = personalizer.method in experiment.methods
+    parts = stages(personalizer.method if named else personalizer.method.rpartition("@")[0])  # rates are tuned as one
+    if personalizer.gates and personalizer.gates not in parts:
+        parts = [personalizer.gates, *parts]
+    if "gated" in parts:
         parts = ["ppp", *parts]
     tuned = sum(len(experiment.tried(stage)) for stage in parts if _is_tuned(experiment, stage))
     return max(1, tuned + sum(experiment.searched.get(stage, 0) for stage in parts))

@@ -5,8 +5,8 @@ import dataclasses
 from ..config import Experiment
 from ..data import IdentityDataset
 from ..personalizers import personalizers_for
-from .models import NETWORKS_VERSION, weights_sha256
 from .provenance import fingerprint
+from .recipes import NETWORKS_VERSION, weights_sha256
 
 # Raised when a change makes rows of all methods differ from what would be computed now; for one method its
 # personalizer's `version` is raised instead.

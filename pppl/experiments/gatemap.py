@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
-from ..gating import prototype
+from ..gating import GatedNetwork, prototype
 from ..personalizers import GlobalModel
 from .results import write_table
 from .units import Persons
@@ -30,7 +31,7 @@ def write_gates(folder: Path, model: GlobalModel, groups: Sequence[Persons], met
     frames = []
     for group in groups:
         for person in group.persons:
-            probabilities = prototype(model.gated[method], person.support_of(group.dataset).x)
+            probabilities = prototype(cast(GatedNetwork, model.gated[method]), person.support_of(group.dataset).x)
             frames += [
                 pd.DataFrame(
                     {

@@ -2,90 +2,39 @@
 
 import copy
 import dataclasses
-import hashlib
-import json
 import multiprocessing
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import platformdirs
-import safetensors
-import safetensors.torch
 import torch
 from pytorch_lightning.callbacks import Callback
-from torch import Tensor, nn
+from torch import nn
 
-from ..backbones import Backbone, ShapeSpec, build, load_weights, spec_for
-from ..config import PPP, Experiment, Retrain, Training
-from ..data import IdentityDataset, Support, data_folder
+from ..backbones import Backbone, build, load_weights
+from ..config import Experiment, Retrain, Training
+from ..data import IdentityDataset, Support
 from ..data.datamodule import Batches
 from ..data.identities import TRAIN
 from ..errors import UserError
-from ..files import output_folder, replacing
-from ..gating import GatedNetwork
+from ..files import output_folder
+from ..gating import GatedNetwork, PersonGatedNetwork
 from ..personalizers import GlobalModel, Retrained, personalizers_for
 from ..pruning import CostModel
-from ..training import GlobalModule, PPPModule, fit
-from .provenance import fingerprint
+from ..training import GlobalModule, PersonModule, PPPModule, fit
+from .networks import load_network, save_network, state_sha256
+from .recipes import Recipe, recipes, weights_file
 from .tracking import notice, track
 from .workers import threads
 
-# Raised when training code changes so that weights of an earlier version are no longer what it would train.
-NETWORKS_VERSION = "2"
-_GATED_VERSION = "2"  # of gated networks alone; `version` in personalizers/ppp.py and dynamic.py is raised, too
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """All that determines one global network: `ppp` is None without gates, `weights_sha256` empty without a start."""
-
-    kind: str
-    dataset_sha256: str
-    spec: ShapeSpec
-    weights_sha256: str
-    training: dict[str, Any]
-    ppp: PPP | None
-    seed: int
-
-    @property
-    def key(self) -> str:
-        """Hash of the recipe."""
-        tree = dataclasses.asdict(self)
-        if self.ppp is not None:
-            tree["ppp"].pop("prototypes")  # how a prototype is taken, not how gates are trained
-            tree["version"] = _GATED_VERSION
-        del tree["kind"]
-        return fingerprint(tree)
-
-
-def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list[Recipe]:
-    """The networks that the experiment's methods need: `full`, and one per gated method."""
-    gated = {p.gates for p in personalizers_for(experiment)} - {None}
-    without = {"prototype_weight": 0.0, "prototype_scale": PPP().prototype_scale}  # which then says nothing
-    ppp = {"ppp": experiment.ppp, "gated": dataclasses.replace(experiment.ppp, **without)}
-    backbone = experiment.backbone
-    spec = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes))).spec
-    start = weights_sha256(experiment)
-    return [
-        Recipe(
-            kind=kind,
-            dataset_sha256=dataset.sha256,
-            spec=spec,
-            weights_sha256=start,
-            training=dataclasses.asdict(experiment.training),
-            ppp=ppp.get(kind),
-            seed=seed,
-        )
-        for kind in ["full", *sorted(cast(set[str], gated))]
-    ]
+_RETRAINED = "retrained"
 
 
 def global_model(experiment: Experiment, dataset: IdentityDataset, seed: int, folder: str | Path) -> GlobalModel:
@@ -101,7 +50,9 @@ def assembled(
     networks: Mapping[str, nn.Module], experiment: Experiment, dataset: IdentityDataset, seed: int, folder: str | Path
 ) -> GlobalModel:
     """The global model that networks, by the kind of their recipe, make up."""
-    gated = {kind: cast(GatedNetwork, network) for kind, network in networks.items() if kind != "full"}
+    gated = {
+        kind: cast(GatedNetwork | PersonGatedNetwork, network) for kind, network in networks.items() if kind != "full"
+    }
     most = max(each.experiment.static.samples for each in personalizers_for(experiment))
     rows = np.random.default_rng(seed).permutation(dataset.rows(TRAIN))[:most]
     train = Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=seed)
@@ -114,18 +65,17 @@ def _retrained(
     experiment: Experiment, dataset: IdentityDataset, seed: int, folder: Path, network: Backbone, settings: Retrain
 ) -> Retrained:
     start = copy.deepcopy(network).cpu().train()
-    before = _sha256(start.state_dict(), {})
+    before = state_sha256(start.state_dict(), {})
     training = dataclasses.replace(experiment.training, **dataclasses.asdict(settings))
     recipe = Recipe(
-        kind="retrained",
+        kind=_RETRAINED,
         dataset_sha256=dataset.sha256,
         spec=start.spec,
         weights_sha256=before,
         training=dataclasses.asdict(training),
-        ppp=None,
         seed=seed,
     )
-    recipe = dataclasses.replace(recipe, kind=f"retrained-{recipe.key[:8]}")  # so that logs have names of their own
+    recipe = dataclasses.replace(recipe, kind=f"{_RETRAINED}-{recipe.key[:8]}")  # so that logs have names of their own
     spent = cached(recipe)
     with threads(training.threads):
         tuned, metrics = trained(recipe, experiment, dataset, folder, start)
@@ -150,7 +100,8 @@ def trained(
 
     **Arguments:**
 
-    - `start`: what training begins with, if not random weights or `backbone.weights`. Its metrics tell `seconds`.
+    - `start`: what training begins with, if not random weights, `backbone.weights` or, where gates are trained for a
+      person at a time, the full network. Its metrics tell `seconds`.
     - `watching`: callbacks of the training.
     """
     path = _cache_path(recipe)
@@ -189,37 +140,20 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else platformdirs.user_cache_path("pppl") / "models"
 
 
-def weights_sha256(experiment: Experiment) -> str:
-    """Hash of the file of `backbone.weights`; empty without one."""
-    return hashlib.sha256(_weights(experiment).read_bytes()).hexdigest() if experiment.backbone.weights else ""
-
-
-def _weights(experiment: Experiment) -> Path:
-    """The file of `backbone.weights`, relative to here or to the data folder.
-
-    Raises `UserError` where there is none.
-    """
-    name = experiment.backbone.weights
-    for path in (Path(name), data_folder() / name):
-        if path.is_file():
-            return path
-    raise UserError(
-        f"backbone.weights is {name!r}: no such file here or in {data_folder()}; name another or leave it out"
-    )
-
-
 def _make_module(recipe: Recipe, experiment: Experiment, start: Backbone | None) -> GlobalModule:
     training = Training(**recipe.training)
+    if recipe.matched is not None:
+        assert start is not None
+        who = {name: getattr(recipe.matched, name) for name in ("by_people", "sizes", "shots")}
+        return PersonModule(start, training, recipe.matched.settings, **who)
     if start is not None:
         return GlobalModule(start, training)
     backbone = build(recipe.spec)
     if experiment.backbone.weights:
-        fresh = load_weights(backbone, _weights(experiment))
+        fresh = load_weights(backbone, weights_file(experiment))
         if fresh:
             notice(f"{', '.join(fresh)} are not taken from {experiment.backbone.weights}: they are for other classes")
-    if recipe.ppp is None:
-        return GlobalModule(backbone, training)
-    return PPPModule(backbone, training, recipe.ppp)
+    return GlobalModule(backbone, training) if recipe.ppp is None else PPPModule(backbone, training, recipe.ppp)
 
 
 def _train(
@@ -230,6 +164,9 @@ def _train(
     start: Backbone | None,
     watching: Sequence[Callback],
 ) -> tuple[nn.Module, dict[str, float]]:
+    if recipe.matched is not None:
+        of_all, *_ = recipes(experiment, dataset, recipe.seed)
+        start = cast(Backbone, trained(of_all, experiment, dataset, folder)[0])
     name = f"{recipe.kind}-seed{recipe.seed}"
     notice(f"training {recipe.kind}, seed {recipe.seed}, {recipe.training['epochs']} epochs")
     config = {**experiment.to_dict(), "kind": recipe.kind, "seed": recipe.seed}
@@ -250,51 +187,6 @@ def _train(
         )
         (Path(scratch) / "metrics.csv").replace(logs / f"{name}.csv")
         tracker.summary({f"best_{key}": value for key, value in metrics.items()})
-    if start is not None:
+    if recipe.kind.startswith(_RETRAINED):
         metrics["seconds"] = time.perf_counter() - begin
     return module.network, metrics
-
-
-def save_network(path: Path, recipe: Recipe, network: nn.Module, metrics: Mapping[str, float]) -> None:
-    """Writes weights as safetensors; the header holds shape spec, recipe, metrics and a hash of the weights."""
-    state = {key: value.contiguous() for key, value in network.state_dict().items()}
-    header = {
-        "pppl": NETWORKS_VERSION,
-        "spec": recipe.spec.to_json(),
-        "ppp": json.dumps(dataclasses.asdict(recipe.ppp) if recipe.ppp else None),
-        "metrics": json.dumps(dict(metrics)),
-    }
-    header["sha256"] = _sha256(state, header)
-    with replacing(path) as temporary:
-        temporary.write_bytes(safetensors.torch.save(state, header))  # whose errors are the system's own
-
-
-def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
-    """Reads what `save_network` wrote: the network in evaluation mode, and its metrics.
-
-    Raises `UserError` where the file is truncated, altered or of another version.
-    """
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path} is truncated or no safetensors file") from error
-    if header.get("pppl") != NETWORKS_VERSION:
-        raise UserError(f"{path} is of another version ({header.get('pppl')}, not {NETWORKS_VERSION})")
-    if header.pop("sha256", None) != _sha256(state, header):
-        raise UserError(f"{path} is altered: it does not match its hash")
-    network: nn.Module = build(ShapeSpec.from_json(header["spec"]))
-    ppp = json.loads(header["ppp"])
-    if ppp is not None:
-        network = GatedNetwork(cast(Backbone, network), width=ppp["gate_width"], temperature=ppp["temperature"])
-    network.load_state_dict(state)
-    return network.eval(), json.loads(header["metrics"])
-
-
-def _sha256(state: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
-    digest = hashlib.sha256(json.dumps(dict(header), sort_keys=True).encode())
-    for key in sorted(state):
-        digest.update(key.encode())
-        digest.update(state[key].detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

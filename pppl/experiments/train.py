@@ -9,9 +9,11 @@ from tqdm.auto import tqdm
 from ..config import Experiment
 from ..errors import UserError
 from ..files import output_folder
-from .models import load_network, recipes, save_network, trained, weights_sha256
+from .models import trained
+from .networks import load_network, save_network
 from .opening import dataset_of, opened
 from .provenance import write_run
+from .recipes import recipes, weights_sha256
 from .results import write_table
 from .workers import threads
 

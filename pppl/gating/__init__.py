@@ -3,15 +3,20 @@
 from .gate import Gate, straight_through
 from .gated import GatedNetwork, GatedOutput
 from .losses import prototype_loss, target_rate_loss
+from .persons import PersonGatedNetwork, Sees, relaxed_masks, with_gradient_of
 from .prototype import Rule, prototype
 
 __all__ = [
     "Gate",
     "GatedNetwork",
     "GatedOutput",
+    "PersonGatedNetwork",
     "Rule",
+    "Sees",
     "prototype",
     "prototype_loss",
+    "relaxed_masks",
     "straight_through",
     "target_rate_loss",
+    "with_gradient_of",
 ]

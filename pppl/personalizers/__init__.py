@@ -5,6 +5,7 @@ import pkgutil
 
 from .base import METHODS, STEPS, GlobalModel, Personalizer, PersonalModel, Retrained, register
 from .methods import personalizers_for
+from .ppp import GateSettings, gate_settings
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
@@ -12,10 +13,12 @@ for _module in pkgutil.iter_modules(__path__):
 __all__ = [
     "METHODS",
     "STEPS",
+    "GateSettings",
     "GlobalModel",
     "PersonalModel",
     "Personalizer",
     "Retrained",
+    "gate_settings",
     "personalizers_for",
     "register",
 ]

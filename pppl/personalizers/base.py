@@ -15,7 +15,7 @@ from ..config import Experiment
 from ..data import Support
 from ..diff import Delta, delta_bytes
 from ..errors import UserError
-from ..gating import GatedNetwork, Rule
+from ..gating import GatedNetwork, PersonGatedNetwork, Rule
 from ..pruning import Cost, CostModel, Costs, artifact_bytes, budget_masks, slice_network
 
 SupportFrom = Literal["own", "population", "other", "none"]
@@ -49,7 +49,7 @@ class GlobalModel:
     """
 
     full: Backbone
-    gated: Mapping[str, GatedNetwork]
+    gated: Mapping[str, GatedNetwork | PersonGatedNetwork]
     cost: CostModel
     train: Support
     retrain: Retrain = _cannot_retrain
@@ -151,6 +151,11 @@ class Personalizer(ABC):
     def depends_on(self) -> dict[str, Any]:
         """The settings that it reads, by section of the experiment."""
         return {}
+
+    def called(self, method: str) -> "Personalizer":
+        """Itself under another name, with gates of its own where it has any."""
+        self.method, self.gates = method, self.gates and method
+        return self
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
         """Raises `UserError` where the method cannot work on such a network, or to its least budget, whatever the

@@ -4,7 +4,7 @@ No person is looked at and nothing is pruned: what gating comes to at best, at t
 Convolutional Networks with Adaptive Inference Graphs: Veit, Belongie, ECCV 2018). A device holds the whole network.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,10 +12,11 @@ from torch import Tensor
 from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support
+from ..errors import UserError
 from ..gating import GatedNetwork
 from ..pruning import Cost, CostModel
 from .base import GlobalModel, Made, Personalizer, register
-from .ppp import gate_settings
+from .ppp import gates_read
 
 _BATCH = 256
 
@@ -59,16 +60,18 @@ class Dynamic(Personalizer):
 
     def __init__(self, method: str, experiment: Experiment, gates: str):
         super().__init__(method, experiment)
+        if experiment.ppp.training == "persons":
+            raise UserError(f"method {method} has gates of each sample, ppp.training is persons: leave {method} out")
         self.gates = gates
 
     def depends_on(self) -> dict[str, Any]:
         """How gates are trained."""
         assert self.gates is not None
-        return {"ppp": gate_settings(self.gates, self.experiment)}
+        return gates_read(self.gates, self.experiment)
 
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
         assert self.gates is not None
-        module = DynamicNetwork(model.gated[self.gates], model.cost)
+        module = DynamicNetwork(cast(GatedNetwork, model.gated[self.gates]), model.cost)
         return Made(module=module, stated_cost=module.cost_on(support.x), cost_of=DynamicNetwork.cost_on)
 
 

@@ -8,6 +8,8 @@ from .base import METHODS, STEPS, Personalizer
 
 # What a method may have settings of its own in: neither networks nor persons nor budgets depend on these.
 OWN_SECTIONS = ("finetune", "static", "ocap", "bn", "onda", "quantize", "retrain", "diff")
+# What a variant of these methods, `ppp@NAME`, may have besides, since it has gates of its own.
+_VARIED, _OF_VARIANTS = ("ppp", "gated"), ("ppp", "matched")
 
 
 def personalizers_for(experiment: Experiment) -> list[Personalizer]:
@@ -22,17 +24,20 @@ def personalizers_for(experiment: Experiment) -> list[Personalizer]:
 
 def _made(method: str, experiment: Experiment) -> list[Personalizer]:
     name, *steps = method.split("+")
+    kind, _, variant = name.partition("@")
+    varies = bool(variant) and kind in _VARIED
+    sections = (*OWN_SECTIONS, *_OF_VARIANTS) if varies else OWN_SECTIONS
     own, given = experiment.own_settings(method), experiment.settings
     for key in own:
-        if key.split(".")[0] not in (*OWN_SECTIONS, "budgets"):
-            sections = ", ".join(OWN_SECTIONS)
-            raise UserError(f"settings of method {method} hold {key}: only budgets, {sections} can be its own")
+        if key.split(".")[0] not in (*sections, "budgets"):
+            names = ", ".join(sections)
+            raise UserError(f"settings of method {method} hold {key}: only budgets, {names} can be its own")
     if "budgets" in own:
         own["budgets"] = _some_budgets(method, own["budgets"], experiment)
     experiment = experiment.replace(**own) if own else experiment
-    if name not in METHODS:
+    if name not in METHODS and not varies:
         raise unknown("method", name, METHODS)
-    made = METHODS[name](experiment)
+    made = [each.called(name) for each in METHODS[kind](experiment)] if varies else METHODS[name](experiment)
     for step in steps:
         if step not in STEPS:
             raise unknown(f"step of method {method}", step, STEPS)

@@ -3,32 +3,50 @@
 The prototype of a few unlabelled samples prunes the gated network; nothing is trained after that. `gated` is the
 ablation: the same, but the gates were trained without the prototype loss. Both come with four controls: the person's
 own prototype, everybody's (`population`), another person's (`other`) and a `random` mask of the same cost.
+
+With `ppp.training: persons` gates are trained for a person at a time, which goes beyond the paper (see `Matched`).
 """
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ..backbones import Backbone
-from ..config import Experiment
+from ..config import PPP as Settings
+from ..config import Experiment, Matched
 from ..data import Support
-from ..gating import Rule, prototype
-from ..pruning import threshold_masks
-from .base import GlobalModel, Personalizer, ScorePruner, SupportFrom, register
+from ..gating import GatedNetwork, PersonGatedNetwork, Rule, prototype
+from ..pruning import slice_network, threshold_masks
+from .base import GlobalModel, Made, Personalizer, ScorePruner, SupportFrom, register
 
 _CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other")
+GateSettings = Settings | Matched
 
 
-def gate_settings(method: str, experiment: Experiment) -> dict[str, Any]:
-    """What the gates that `method` trains, `ppp` or `gated`, depend on: those of `gated` have no prototype loss."""
-    settings = asdict(experiment.ppp)
-    return settings if method == "ppp" else {k: v for k, v in settings.items() if not k.startswith("prototype_")}
+def gate_settings(gates: str, experiment: Experiment) -> GateSettings:
+    """How the gates are trained that a personalizer of `experiment` calls `gates`; those of `gated` without a prototype
+    loss, whose scale then says nothing.
+    """
+    settings = experiment.matched if experiment.ppp.training == "persons" else experiment.ppp
+    if gates.partition("@")[0] == "ppp":
+        return settings
+    return replace(settings, prototype_weight=0.0, prototype_scale=type(settings)().prototype_scale)
 
 
-class PPP(ScorePruner):
-    """Prunes the gated network `method` by a prototype. Without a budget it keeps channels that are open on average."""
+def gates_read(gates: str, experiment: Experiment) -> dict[str, Any]:
+    """What is read of the experiment's settings to train gates, by section."""
+    settings = asdict(gate_settings(gates, experiment))
+    if experiment.ppp.training == "persons":
+        return {"matched": settings, "sizes": experiment.matched.classes or experiment.persons.classes}
+    del settings["training"]
+    with_loss = gates.partition("@")[0] == "ppp"
+    return {"ppp": {k: v for k, v in settings.items() if with_loss or not k.startswith("prototype_")}}
+
+
+class _Gated(Personalizer):
+    """Prunes the network whose gates are called as it is called itself."""
 
     version = 2
 
@@ -37,32 +55,53 @@ class PPP(ScorePruner):
         self.gates, self.control, self.support_from = method, str(support_from), support_from
 
     def depends_on(self) -> dict[str, Any]:
-        """How gates are trained and prototypes taken, too."""
-        return super().depends_on() | {"ppp": gate_settings(self.method, self.experiment)}
+        """How gates are trained and prototypes taken, and what a budget counts."""
+        return {"pruning": asdict(self.experiment.pruning)} | gates_read(self.method, self.experiment)
 
     def _network(self, model: GlobalModel) -> Backbone:
         return model.gated[self.method].backbone
+
+
+class PPP(_Gated, ScorePruner):
+    """Prunes the gated network `method` by a prototype. Without a budget it keeps channels that are open on average."""
 
     def _masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
         return threshold_masks(scores) if budget is None else super()._masks(model, scores, budget)
 
     def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
-        network = model.gated[self.method]
+        network = cast(GatedNetwork, model.gated[self.method])
         if self.experiment.ppp.prototypes == "sequential":
             return prototype(network, support.x, sequential=rule)
         return support.once(("prototype", network), lambda: prototype(network, support.x))
 
 
-class RandomMask(PPP):
-    """The control of PPP that draws channels by lot."""
+class PersonPPP(_Gated):
+    """Prunes the network `method`, whose gates were trained for a person at a time, by what they see on average."""
+
+    @torch.inference_mode()
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+        network, matched = cast(PersonGatedNetwork, model.gated[self.method]), self.experiment.matched
+        # More channels than in training do harm, so that a larger budget is not used up.
+        within = None if budget is None else min(budget, matched.most)
+        seen = support.once(("view", network), lambda: network.view(support.x, model.full).mean(0, keepdim=True))
+        asked = seen.new_tensor([max(within or matched.most, matched.least)])
+        scores = network.scores(seen, asked)[0]
+        masks = self._within(within, list(scores.split(model.full.widths)), model.cost)
+        with torch.inference_mode(False):
+            return Made(module=slice_network(network.backbone, masks), masks=masks)
+
+
+class RandomMask(_Gated, ScorePruner):
+    """The control of PPP that draws channels by lot: a mask of the same cost, whatever the rule."""
 
     def __init__(self, method: str, experiment: Experiment):
         super().__init__(method, experiment, "own")
         self.control = "random"
 
     def _masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
-        # No threshold here: a random mask is one of the same cost.
-        return ScorePruner._masks(self, model, scores, budget)
+        if budget is not None and self.experiment.ppp.training == "persons":
+            budget = min(budget, self.experiment.matched.most)
+        return super()._masks(model, scores, budget)
 
     def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
         generator = torch.Generator().manual_seed(support.seed)
@@ -70,7 +109,8 @@ class RandomMask(PPP):
 
 
 def _with_controls(method: str, experiment: Experiment) -> list[Personalizer]:
-    return [*(PPP(method, experiment, whose) for whose in _CONTROLS), RandomMask(method, experiment)]
+    kind = PersonPPP if experiment.ppp.training == "persons" else PPP
+    return [*(kind(method, experiment, whose) for whose in _CONTROLS), RandomMask(method, experiment)]
 
 
 @register("ppp")

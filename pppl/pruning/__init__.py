@@ -1,7 +1,7 @@
 """Scores to masks, masks to a smaller network, and what it costs."""
 
 from .basis import Basis, BasisCost, basis_network, convolutions, decompose
-from .budget import Costs, budget_masks, threshold_masks
+from .budget import Costs, budget_masks, masks_within, threshold_masks
 from .cost import Cost, CostModel
 from .gradients import mean_gradients
 from .hessian import filter_traces
@@ -22,6 +22,7 @@ __all__ = [
     "decompose",
     "filter_traces",
     "importance_scores",
+    "masks_within",
     "mean_gradients",
     "share_weights",
     "slice_network",

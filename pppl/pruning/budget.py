@@ -10,6 +10,9 @@ from torch import Tensor
 
 from ..errors import UserError
 
+# Where scores without end are cut.
+_FAR = 1e30
+
 
 class Costs(Protocol):
     """What a network costs with so many channels."""
@@ -47,34 +50,64 @@ def budget_masks(
 
     **Returns:** per group, `(C_l,)`, boolean. Raises `UserError` where even the smallest network is over the budget.
     """
-    device = scores[0].device
-    arrays = [score.detach().cpu().double().numpy() for score in scores]
-    flat = np.concatenate(arrays)
-    layer = np.repeat(np.arange(len(arrays)), [len(a) for a in arrays])
-    order = np.argsort(-flat, kind="stable")
-    candidates = layer[order[: np.count_nonzero(flat > -np.inf)]]
-    full = np.array([len(a) for a in arrays])
-    # Row n: channels per layer when the best n of all are wanted; no column ever decreases.
-    wanted = np.zeros((len(candidates) + 1, len(full)), np.int64)
-    np.cumsum(candidates[:, None] == np.arange(len(full)), axis=0, out=wanted[1:])
+    widths, flat = [len(score) for score in scores], torch.cat([*scores])[None]
+    masks, _ = masks_within(flat, widths, cost, np.array([budget]), unit=unit, round_to=round_to)
+    return list(masks[0].split(widths))
+
+
+def masks_within(
+    scores: Tensor,
+    widths: Sequence[int],
+    cost: Costs,
+    budgets: np.ndarray,
+    *,
+    unit: str = "macs",
+    round_to: int = 1,
+) -> tuple[Tensor, Tensor]:
+    """The masks that `budget_masks` makes, of many people at once, each with a budget of their own.
+
+    **Arguments:**
+
+    - `scores`: `(P, D)`, all groups side by side, `widths` channels of each.
+    - `budgets`: `(P,)`.
+
+    **Returns:** masks, `(P, D)` boolean, and where each person's scores were cut, `(P,)`: half-way between the last
+    channel that was wanted and the first that was not.
+    """
+    values = scores.detach().cpu().double().numpy()  # (P, D)
+    order = np.argsort(-values, axis=1, kind="stable")
+    full, layer = np.asarray(widths), np.repeat(np.arange(len(widths)), widths)
+    # Entry n: channels per layer when the best n of all are wanted; none ever decreases.
+    wanted = np.zeros((len(values), values.shape[1] + 1, len(full)), np.int64)
+    np.cumsum(layer[order][..., None] == np.arange(len(full)), axis=1, out=wanted[:, 1:])
     rounded = np.maximum(wanted // round_to * round_to, np.minimum(round_to, full))
-    widths = np.where(wanted == full, full, rounded)
-    fractions = cost.fraction(widths, unit)
-    if fractions[0] > budget:
-        least = f"{ceil(fractions[0] * 1e4) / 1e4:g}"
+    kept = np.where(wanted == full, full, rounded)  # (P, D + 1, L)
+    fractions = cost.fraction(kept, unit)  # (P, D + 1)
+    if (over := fractions[:, 0] > budgets).any():
+        least = f"{ceil(fractions[0, 0] * 1e4) / 1e4:g}"
         raise UserError(
-            f"budget {budget:g} is too small: the smallest network, {_channels(round_to)} per layer, takes "
+            f"budget {budgets[over][0]:g} is too small: the smallest network, {_channels(round_to)} per layer, takes "
             f"{least} of the {unit}; the least possible budget is {least}"
         )
-    kept = widths[np.count_nonzero(fractions <= budget) - 1]
-    return [torch.from_numpy(_best(a, int(k))).to(device) for a, k in zip(arrays, kept, strict=True)]
+    candidates = np.count_nonzero(values > -np.inf, axis=1)
+    count = np.minimum(np.count_nonzero(fractions <= budgets[:, None], axis=1) - 1, candidates)  # (P,)
+    chosen = np.take_along_axis(kept, count[:, None, None], 1)[:, 0]  # (P, L)
+    masks = _best(values, full, chosen)
+    ranked = np.take_along_axis(values, order, 1)
+    last = np.stack([np.maximum(count - 1, 0), np.minimum(count, values.shape[1] - 1)], 1)
+    cut = np.clip(np.take_along_axis(ranked, last, 1), -_FAR, _FAR).mean(1)
+    return torch.from_numpy(masks).to(scores.device), torch.from_numpy(cut).to(scores)
+
+
+def _best(values: np.ndarray, full: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """For each row of `(P, D)` the `chosen`, `(P, L)`, best channels of every layer."""
+    ends = np.cumsum(full)
+    masks = []
+    for index, (end, width) in enumerate(zip(ends, full, strict=True)):
+        rank = np.argsort(np.argsort(-values[:, end - width : end], axis=1, kind="stable"), axis=1, kind="stable")
+        masks.append(rank < chosen[:, index, None])
+    return np.concatenate(masks, axis=1)
 
 
 def _channels(count: int) -> str:
     return "1 channel" if count == 1 else f"{count} channels"
-
-
-def _best(scores: np.ndarray, count: int) -> np.ndarray:
-    mask = np.zeros(len(scores), bool)
-    mask[np.argsort(-scores, kind="stable")[:count]] = True
-    return mask

@@ -10,9 +10,9 @@ from sqlalchemy.exc import DBAPIError
 
 from ..config import Sweep
 from ..errors import UserError
-from ..experiments.models import weights_sha256
 from ..experiments.opening import opened
 from ..experiments.provenance import read_run, write_run
+from ..experiments.recipes import weights_sha256
 from ..files import output_folder
 from .life import GRACE
 from .queue import SLOT, WHY, Queue

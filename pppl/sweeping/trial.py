@@ -18,9 +18,10 @@ from torch import nn
 from ..config import MEASURES, Experiment, Sweep
 from ..errors import Diverged, UserError
 from ..experiments.compare import Plan, check_settings
-from ..experiments.models import assembled, recipes, trained
+from ..experiments.models import assembled, trained
 from ..experiments.opening import dataset_of
 from ..experiments.provenance import fingerprint
+from ..experiments.recipes import recipes
 from ..experiments.statistics import bootstrap_interval, people_of
 from ..experiments.tracking import track
 from ..experiments.units import Workbench
@@ -119,7 +120,7 @@ def _train_watched(trial: optuna.Trial, plan: Plan, folder: Path) -> None:
         return measure(pd.DataFrame([row for unit in units for row in bench.rows(unit)]))["accuracy"]
 
     for recipe in recipes(plan.experiment, dataset, seed):
-        watching = [] if recipe.ppp is None else [Watched(trial, partial(worth, recipe.kind))]
+        watching = [] if recipe.kind == "full" else [Watched(trial, partial(worth, recipe.kind))]
         with threads(plan.experiment.training.threads):
             networks[recipe.kind], _ = trained(recipe, plan.experiment, dataset, folder, watching=watching)
 

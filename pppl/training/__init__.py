@@ -4,6 +4,17 @@ from .diff import learn_delta
 from .finetune import finetune
 from .fit import fit
 from .modules import GlobalModule, PPPModule
+from .persons import PersonModule
 from .task import TaskModule, outputs, train_task
 
-__all__ = ["GlobalModule", "PPPModule", "TaskModule", "finetune", "fit", "learn_delta", "outputs", "train_task"]
+__all__ = [
+    "GlobalModule",
+    "PPPModule",
+    "PersonModule",
+    "TaskModule",
+    "finetune",
+    "fit",
+    "learn_delta",
+    "outputs",
+    "train_task",
+]

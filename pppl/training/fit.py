@@ -9,7 +9,6 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheck
 from pytorch_lightning.loggers import CSVLogger
 
 from ..data import IdentityDataset
-from ..data.datamodule import InMemoryData
 from .lightning import quietly, usual_precision
 from .modules import GlobalModule, arrange
 
@@ -74,7 +73,7 @@ def fit(
             num_sanity_val_steps=0,
             log_every_n_steps=1,
         )
-        trainer.fit(module, datamodule=InMemoryData(dataset, config.batch_size, seed, config.augment))
+        trainer.fit(module, datamodule=module.data(dataset, seed))
     checkpoint = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
     arrange(module.network, torch.contiguous_format)

@@ -12,6 +12,8 @@ from torchmetrics.functional.classification import multiclass_accuracy
 
 from .. import config
 from ..backbones import Backbone
+from ..data import IdentityDataset
+from ..data.datamodule import InMemoryData
 from ..gating import GatedNetwork, prototype_loss, target_rate_loss
 
 
@@ -33,21 +35,26 @@ class GlobalModule(pl.LightningModule):
         """`(B, C, ...)` to logits, `(B, num_classes)`."""
         return self.network(x)
 
-    def losses(self, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def data(self, dataset: IdentityDataset, seed: int) -> pl.LightningDataModule:
+        """What it is trained on."""
+        config = self.training_config
+        return InMemoryData(dataset, config.batch_size, seed, config.augment)
+
+    def losses(self, x: Tensor, y: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits, `(B, num_classes)`, and the terms of the loss; their sum is minimized."""
         logits = self(x)
         return logits, {"task": F.cross_entropy(logits, y)}
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         _, terms = self.losses(*batch)
         loss = torch.stack([*terms.values()]).sum()
         values = {f"train_{name}": value.detach() for name, value in {"loss": loss, **terms}.items()}
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch[0]))
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        x, y = batch
-        logits, terms = self.losses(x, y)
+    def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
+        logits, terms = self.losses(*batch)
+        x, y, *_ = batch
         values = {f"val_{name}": value for name, value in {"loss": sum(terms.values()), **terms}.items()}
         values["val_accuracy"] = multiclass_accuracy(logits, y, logits.shape[1], average="micro")
         self.log_dict(values, batch_size=len(x), prog_bar=True, sync_dist=_processes() > 1)
@@ -87,7 +94,7 @@ class PPPModule(GlobalModule):
         """`(B, C, ...)` to logits, `(B, num_classes)`, through each sample's own gates."""
         return self.network(x).logits
 
-    def losses(self, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def losses(self, x: Tensor, y: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         ppp = self.ppp
         output = self.network(x)
         gates = [self._of_all_processes(gate) for gate in output.gates]

@@ -13,7 +13,8 @@ from pppl import Experiment, compare
 from pppl.backbones import Backbone, build, load_weights, spec_for
 from pppl.data import IdentityDataset
 from pppl.errors import UserError
-from pppl.experiments.models import recipes, trained
+from pppl.experiments.models import trained
+from pppl.experiments.recipes import recipes
 from pppl.training import PPPModule
 
 

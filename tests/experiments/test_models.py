@@ -8,7 +8,9 @@ import torch
 from pppl import Experiment
 from pppl.data import IdentityDataset
 from pppl.errors import UserError
-from pppl.experiments.models import load_network, recipes, save_network, trained
+from pppl.experiments.models import trained
+from pppl.experiments.networks import load_network, save_network
+from pppl.experiments.recipes import recipes
 from pppl.experiments.train import train
 
 

@@ -23,7 +23,7 @@ class Shared(PPPModule):
     process's own; the losses stay as they are.
     """
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         network = cast(GatedNetwork, self.network).eval()
         network.training = True  # samples its gates
         network._noise = self._noise  # type: ignore[method-assign]

@@ -1,0 +1,68 @@
+"""Files of global networks: safetensors whose header holds what is needed to rebuild them."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ..backbones import Backbone, ShapeSpec, build
+from ..errors import UserError
+from ..files import replacing
+from ..gating import GatedNetwork, PersonGatedNetwork
+from .recipes import NETWORKS_VERSION, Recipe
+
+
+def save_network(path: Path, recipe: Recipe, network: nn.Module, metrics: Mapping[str, float]) -> None:
+    """Writes weights as safetensors; the header holds shape spec, recipe, metrics and a hash of the weights."""
+    state = {key: value.contiguous() for key, value in network.state_dict().items()}
+    header = {
+        "pppl": NETWORKS_VERSION,
+        "spec": recipe.spec.to_json(),
+        "ppp": json.dumps(dataclasses.asdict(recipe.ppp) if recipe.ppp else None),
+        "matched": json.dumps(dataclasses.asdict(recipe.matched.settings) if recipe.matched else None),
+        "metrics": json.dumps(dict(metrics)),
+    }
+    header["sha256"] = state_sha256(state, header)
+    with replacing(path) as temporary:
+        temporary.write_bytes(safetensors.torch.save(state, header))  # whose errors are the system's own
+
+
+def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
+    """Reads what `save_network` wrote: the network in evaluation mode, and its metrics.
+
+    Raises `UserError` where the file is truncated, altered or of another version.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(f"{path} is truncated or no safetensors file") from error
+    if header.get("pppl") != NETWORKS_VERSION:
+        raise UserError(f"{path} is of another version ({header.get('pppl')}, not {NETWORKS_VERSION})")
+    if header.pop("sha256", None) != state_sha256(state, header):
+        raise UserError(f"{path} is altered: it does not match its hash")
+    network: nn.Module = build(ShapeSpec.from_json(header["spec"]))
+    ppp = json.loads(header["ppp"])
+    if ppp is not None:
+        network = GatedNetwork(cast(Backbone, network), width=ppp["gate_width"], temperature=ppp["temperature"])
+    if (matched := json.loads(header.get("matched", "null"))) is not None:
+        network = PersonGatedNetwork(cast(Backbone, network), sees=matched["sees"], width=matched["gate_width"])
+    network.load_state_dict(state)
+    return network.eval(), json.loads(header["metrics"])
+
+
+def state_sha256(state: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
+    """Hash of weights and of texts that belong to them."""
+    digest = hashlib.sha256(json.dumps(dict(header), sort_keys=True).encode())
+    for key in sorted(state):
+        digest.update(key.encode())
+        digest.update(state[key].detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,166 @@
+"""PPP trained on synthetic persons, each with one mask in the whole forward pass. Beyond the paper."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .. import config
+from ..backbones import Backbone, build
+from ..data import IdentityDataset
+from ..data.datamodule import InMemoryData
+from ..data.identities import TRAIN, VALIDATION
+from ..gating import PersonGatedNetwork, prototype_loss, relaxed_masks, with_gradient_of
+from ..gating.gate import logistic_noise
+from ..pruning import CostModel, masks_within
+from .modules import GlobalModule
+from .person_batches import PersonBatches
+
+# Of distillation: Hinton et al. 2015 use 1 to 20.
+_SOFTNESS = 2.0
+# Passes over the training samples, each augmented in another way, from which support sets are drawn.
+_VIEWS = 4
+_VALIDATION_BATCHES = 8
+_LONGEST_GRADIENT = 5.0
+
+
+class PersonData(InMemoryData):
+    """Training and validation rows as batches of persons."""
+
+    def __init__(self, dataset: IdentityDataset, seed: int, augment: tuple[str, ...], settings: dict[str, Any]):
+        super().__init__(dataset, settings["persons"] * settings["queries"], seed, augment)
+        self.settings = settings
+
+    def _persons(self, split: int, count: int, **others: Any) -> PersonBatches:
+        rows = self.dataset.rows(split)
+        return PersonBatches(self.on_device, rows, count=count, seed=self.seed, **self.settings, **others)
+
+    def views(self, see: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        """What `see` makes of all samples as they are, and of them augmented a few times, `(N, K)` each."""
+        chunks = torch.arange(len(self.dataset.y)).split(1024)
+        augmented = self._batches(chunks[0], None, self.augment)
+        plain = torch.cat([see(self.on_device.inputs(rows)) for rows in chunks])
+        return [plain, *(torch.cat([see(augmented.of(rows)[0]) for rows in chunks]) for _ in range(_VIEWS - 1))]
+
+    def train_dataloader(self) -> PersonBatches:  # pyright: ignore[reportIncompatibleMethodOverride]
+        steps = max(1, len(self.dataset.rows(TRAIN)) // self.batch_size)
+        return self._persons(TRAIN, steps, augment=self.augment)
+
+    def val_dataloader(self) -> PersonBatches:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._persons(VALIDATION, _VALIDATION_BATCHES, again=True)
+
+
+class PersonModule(GlobalModule):
+    """Task + distillation from the full network + prototype loss between persons; each person of a batch has a budget,
+    and one mask that is made as `budget_masks` makes it.
+
+    While training, logistic noise is added to the scores, less and less of it: channels compete as binary concrete
+    gates would. The gradient goes straight through the mask, by `sigmoid((score - cut) / temperature)`.
+
+    **Arguments:**
+
+    - `full`: the network whose predictions are seen and distilled; it stays as it is.
+    - `by_people`, `sizes`, `shots`: who is a person, as `PersonBatches` takes them.
+    """
+
+    def __init__(
+        self,
+        full: Backbone,
+        training: config.Training,
+        matched: config.Matched,
+        *,
+        by_people: bool,
+        sizes: tuple[int, ...],
+        shots: int,
+    ):
+        start = copy.deepcopy(full).train().requires_grad_(True) if matched.warm_start else build(full.spec)
+        super().__init__(PersonGatedNetwork(start, sees=matched.sees, width=matched.gate_width), training)
+        self.matched, self.widths = matched, full.widths
+        self.draws = {"by_people": by_people, "sizes": sizes, "shots": shots}
+        self._full = (
+            copy.deepcopy(full).eval().requires_grad_(False),
+        )  # no module of this one, which would train and keep it
+
+    def data(self, dataset: IdentityDataset, seed: int) -> pl.LightningDataModule:
+        """Batches of persons, with budgets that a network of one channel per layer meets."""
+        matched = self.matched
+        self.cost = CostModel(self._full[0], dataset.input_shape)
+        smallest = float(self.cost.fraction(np.ones(len(self.widths), np.int64)))
+        settings = {"budgets": (max(matched.least, smallest * 1.001), max(matched.most, smallest * 1.01))}
+        settings |= {"persons": matched.persons, "queries": matched.queries, **self.draws}
+        return PersonData(dataset, seed, self.training_config.augment, settings)
+
+    @torch.no_grad()
+    def on_fit_start(self) -> None:
+        """Looks at all samples with the full network, a few times."""
+        data = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue] (Lightning's stubs lack it)
+        self.dataset: IdentityDataset = data.on_device
+        full = self._full[0].to(self.device)
+        see = partial(self.person_network.view, full=full)
+        self.views: list[Tensor] = [] if self.matched.sees == "layers" else data.views(see)
+
+    @property
+    def person_network(self) -> PersonGatedNetwork:
+        """What is trained."""
+        assert isinstance(self.network, PersonGatedNetwork)
+        return self.network
+
+    def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
+        """A person who gets few channels can ask for a step that undoes the others'."""
+        nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_GRADIENT)
+
+    def losses(self, x: Tensor, y: Tensor, *person: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """As of `GlobalModule`; `person` is the rest of a `PersonBatch`."""
+        support, whose, half, budgets = person
+        network, matched, persons = self.person_network, self.matched, len(budgets)
+        seen = self._seen(support)  # (n, K)
+        scores = network.scores(_means(seen, whose, persons), budgets)  # (P, D)
+        if self.training:
+            scores = scores + self._noise_left() * logistic_noise(*scores.shape, device=scores.device)
+        masks, cut = self._masks(scores, budgets)
+        gates = with_gradient_of(masks, relaxed_masks(scores, cut, matched.temperature))
+        logits = network(x, gates.repeat_interleave(len(x) // persons, 0))
+        terms = {"task": F.cross_entropy(logits, y)}
+        if matched.distillation > 0:
+            terms["distillation"] = matched.distillation * self._divergence(x, logits)
+        if matched.prototype_weight > 0:
+            halves = _means(seen, whose + persons * half, 2 * persons)
+            terms["prototype"] = matched.prototype_weight * self._between_persons(halves, budgets[:1])
+        return logits, terms
+
+    def _seen(self, support: Tensor) -> Tensor:
+        if not self.views:
+            return self.person_network.view(self.dataset.inputs(support), self._full[0])
+        return self.views[int(torch.randint(len(self.views), ())) if self.training else 0][support]
+
+    def _noise_left(self) -> float:
+        return 1 - self.trainer.global_step / int(self.trainer.estimated_stepping_batches)
+
+    def _masks(self, scores: Tensor, budgets: Tensor) -> tuple[Tensor, Tensor]:
+        return masks_within(scores, self.widths, self.cost, budgets.double().cpu().numpy())
+
+    def _divergence(self, x: Tensor, logits: Tensor) -> Tensor:
+        with torch.no_grad():
+            target = F.log_softmax(self._full[0](x).float() / _SOFTNESS, 1)
+        own = F.log_softmax(logits.float() / _SOFTNESS, 1)
+        return _SOFTNESS**2 * F.kl_div(own, target, reduction="batchmean", log_target=True)
+
+    def _between_persons(self, halves: Tensor, budget: Tensor) -> Tensor:
+        """Whose half a mask belongs to, at one budget: one half of each support set is support, the other query."""
+        budgets = budget.expand(len(halves))
+        scores = self.person_network.scores(halves, budgets)
+        relaxed = relaxed_masks(scores, self._masks(scores, budgets)[1], self.matched.temperature)
+        labels = torch.arange(len(halves) // 2, device=halves.device).repeat(2)
+        return prototype_loss(relaxed, labels, scale=self.matched.prototype_scale)
+
+
+def _means(values: Tensor, group: Tensor, groups: int) -> Tensor:
+    """Means of rows by group, `(G, K)`; 0 for a group without rows."""
+    one_hot = F.one_hot(group, groups).to(values.dtype)  # (n, G)
+    return (one_hot / one_hot.sum(0).clamp(min=1)).T @ values
