@@ -143,8 +143,7 @@ def _sweep(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     from .experiments.report import sweep_as_text
     from .sweeping import status, sweep
 
-    if options.trials is not None:
-        overrides["trials"] = options.trials
+    overrides |= {name: given for name in ("trials", "hours") if (given := getattr(options, name)) is not None}
     settings = Sweep.load(options.sweep, overrides, fast=options.fast)
     out = options.out or Path("results") / settings.name
     if options.status:
@@ -244,6 +243,7 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
     _add_fast(parser)
     _add_demo(parser)
     parser.add_argument("--trials", type=int, metavar="N", help="how many are to finish (default: as the file says)")
+    parser.add_argument("--hours", type=float, metavar="H", help="begin no more trials after so long")
     shared = "postgresql://user@host/database, which several machines share"
     parser.add_argument("--storage", metavar="URL", default="", help=shared)
     parser.add_argument("--launcher", choices=("local", "slurm"), default="local", help="where workers run")

@@ -38,6 +38,8 @@ class Sweep(Tree):
       the median of what others had after as many epochs, or whose mean is below theirs after as many seeds, whatever
       constraints say; for methods with gates and one objective.
     - `trials`: that finish or are ended by the pruner. `seeds`: of a trial's networks and persons.
+    - `hours`: after so many no more trials begin, and what is finished is the result; the same command goes on for as
+      many again. 0: all trials are waited for.
 
     Raises `UserError` where a value is out of its range.
     """
@@ -55,9 +57,11 @@ class Sweep(Tree):
     pruner: Literal["none", "median"] = "none"
     trials: int = 100
     seeds: tuple[int, ...] = (1000,)
+    hours: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.trials >= 1, f"trials is {self.trials}: at least 1")
+        require(self.hours >= 0, f"hours is {self.hours}: 0 (until all trials are done) or more")
         require(0 < self.budget <= 1, f"budget is {self.budget}: a fraction in (0, 1]")
         require(self.sampler_seed >= 0, f"sampler_seed is {self.sampler_seed}: 0 or more")
         for name, bound in self.constraints.items():

@@ -88,6 +88,10 @@ class Queue:
         )
         self.study.add_trial(given_up)
 
+    def done(self) -> dict[int, FrozenTrial]:
+        """The trials of slots that are done."""
+        return {slot: trial for slot, trial in self.trials().items() if trial.state in DONE}
+
     def finished(self) -> int:
         """How many slots are done."""
-        return sum(trial.state in DONE for trial in self.trials().values())
+        return len(self.done())

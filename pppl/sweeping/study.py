@@ -18,7 +18,7 @@ _CONFIG = "sweep"
 # A pruner lets so many trials finish before it compares any.
 STARTUP = 8
 # What may change while a study goes on.
-_FREE = ("base", "trials", "sampler", "sampler_seed", "pruner")
+_FREE = ("base", "trials", "sampler", "sampler_seed", "pruner", "hours")
 
 
 def queue_of(settings: Sweep, base: Experiment, sources: Sequence[str], folder: Path, url: str) -> Queue:

@@ -1,6 +1,7 @@
 """A sweep from its settings to its results; killed at any time, the same command goes on."""
 
 import time
+from math import inf
 from pathlib import Path
 
 import pandas as pd
@@ -32,7 +33,8 @@ def sweep(
     storage: str = "",
     launcher: Launcher = "local",
 ) -> pd.DataFrame:
-    """Runs a sweep to its end and returns `trials.csv`; `out` receives it, `best.yaml`, figures and `run.json`.
+    """Runs a sweep to its end, or for `hours`, and returns `trials.csv`; `out` receives it, `best.yaml`, figures and
+    `run.json`.
 
     A worker that is killed is replaced, and its trial starts again with the same values. The number of finished trials
     is exact, whoever takes part.
@@ -60,8 +62,11 @@ def sweep(
         with quiet():
             queue = queue_of(settings, base, sources, folder, storage)
             before, settings = queue.finished(), settings.replace(trials=queue.slots)
-            work = Work(settings=settings, base=base, folder=folder, storage=storage)
+            until = time.time() + 3600 * settings.hours if settings.hours else inf
+            work = Work(settings=settings, base=base, folder=folder, storage=storage, until=until)
             supervise(work, queue, workers, launcher)
+            if not queue.finished():
+                raise UserError(f"no trial was finished in {settings.hours:g} hours: give it more")
             # A sweep that had nothing left to do leaves where its results come from as it is.
             run = study_run(settings, queue)
             written = read_run(folder).get("study_run") == run

@@ -27,7 +27,7 @@ def study_run(settings: Sweep, queue: Queue) -> str:
 
     It follows from the trials' ids, so that every machine of a study writes the same run.
     """
-    return fingerprint([settings.name, sorted(trial.user_attrs[RUN] for trial in queue.trials().values())])
+    return fingerprint([settings.name, sorted(trial.user_attrs[RUN] for trial in queue.done().values())])
 
 
 def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path, *, run: str) -> pd.DataFrame:
@@ -37,7 +37,7 @@ def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path,
 
     - `run`: the id of the W&B run that is to have all of it, too; empty for none.
     """
-    trials = queue.trials()
+    trials = queue.done()
     table, shares = trials_table(settings, trials), importances(settings, trials.values())
     with replacing(folder / "trials.csv") as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
@@ -46,7 +46,7 @@ def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path,
         write_table(folder / "importances.csv", shares)
     best = best_of(settings, trials.values())
     if best is not None:
-        _write_best(settings, base, best, folder)
+        _write_best(settings, base, best, len(trials), folder)
     figures = render(folder)
     if run:
         names = {"group": settings.name, "name": settings.name, "job_type": "study"}
@@ -61,7 +61,7 @@ def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path,
 
 
 def trials_table(settings: Sweep, trials: Mapping[int, FrozenTrial]) -> pd.DataFrame:
-    """One row per slot; the values that were tried come last, after `seconds`."""
+    """One row per slot that is done; the values that were tried come last, after `seconds`."""
     best, front = best_of(settings, trials.values()), front_of(settings, trials.values())
     rows = []
     for slot, trial in sorted(trials.items()):
@@ -110,15 +110,15 @@ def _upwards(settings: Sweep, trial: FrozenTrial) -> tuple[float, ...]:
     return tuple(value if MEASURES[name] == "maximize" else -value for name, value in pairs)
 
 
-def _write_best(settings: Sweep, base: Experiment, best: FrozenTrial, folder: Path) -> None:
+def _write_best(settings: Sweep, base: Experiment, best: FrozenTrial, tried: int, folder: Path) -> None:
     """An experiment file for `pppl compare`: on test persons, which no trial saw, and with other seeds."""
     seeds = [seed for seed in range(len(settings.seeds) + 3) if seed not in settings.seeds][:3]
     experiment = with_values(base, best.params)
     changes = {"persons.query": "test", "seeds": seeds, "name": f"{settings.name}-best"}
-    searched = base.searched.get(settings.method, 0) + settings.trials
+    searched = base.searched.get(settings.method, 0) + tried
     experiment = experiment.replace(**changes, searched={settings.method: searched})
     told = ", ".join(f"{name} {value:.4f}" for name, value in zip(settings.objectives, best.values, strict=True))
-    head = f"# The best of {settings.trials} trials of the sweep {settings.name}, on validation persons: {told}.\n"
+    head = f"# The best of {tried} trials of the sweep {settings.name}, on validation persons: {told}.\n"
     head += "# That is the best of many, and flatters. Test persons were not seen; seeds are new.\n"
     if not is_feasible(best):
         head += "# No trial keeps to the constraints; this one does not either.\n"

@@ -1,6 +1,7 @@
 """The workers of a sweep: processes of this machine, or jobs of a cluster."""
 
 import importlib
+import math
 import os
 import shutil
 import time
@@ -43,10 +44,17 @@ class Work:
     base: Experiment
     folder: Path
     storage: str = field(repr=False)  # with its password
+    until: float = math.inf  # seconds since the epoch, after which no trial begins
+
+    @property
+    def over(self) -> bool:
+        """Whether no more trials are to begin."""
+        return time.time() > self.until
 
 
 def supervise(work: Work, queue: Queue, workers: int, launcher: Launcher) -> None:
-    """Until all slots are done: starts workers, and others in place of those that are killed.
+    """Until all slots are done, or time is over and trials that have begun are: starts workers, and others in place of
+    those that are killed.
 
     Raises `UserError` with what a worker ended with, after the others were stopped.
     """
@@ -56,11 +64,12 @@ def supervise(work: Work, queue: Queue, workers: int, launcher: Launcher) -> Non
     crew: _Crew = _Processes(work) if launcher == "local" else _Jobs(work)
     try:
         with tqdm(total=queue.slots, initial=queue.finished(), desc="trials", unit="trial", disable=None) as bar:
-            while (done := queue.finished()) < queue.slots:
+            while (done := queue.finished()) < queue.slots and (crew.running or not work.over):
                 bar.update(done - bar.n)
                 crew.check(done)
                 queue.repair()
-                crew.fill(count)
+                if not work.over:
+                    crew.fill(count)
                 time.sleep(_POLL)
             bar.update(queue.finished() - bar.n)
     except BaseException:
@@ -70,14 +79,14 @@ def supervise(work: Work, queue: Queue, workers: int, launcher: Launcher) -> Non
 
 
 def work_on(work: Work) -> None:
-    """What a worker does: takes trials until all are done."""
+    """What a worker does: takes trials until all are done, or time is over."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     settings = work.settings
     study = open_study(settings, work.folder, work.storage, patient=True)
     study.pruner = pruner_of(settings, work.base.training.epochs)
     queue = Queue(study, Life(study, work.folder, far=bool(work.storage)), settings.trials)
     with queue.life.living(), threads(1):
-        while queue.finished() < queue.slots:
+        while queue.finished() < queue.slots and not work.over:
             trial = queue.take()
             if trial is None:
                 time.sleep(_POLL)

@@ -232,11 +232,29 @@ def test_settings_can_be_a_methods_own(tiny: Experiment):
         ({"ppp": {"budgets": [0.3]}}, r"hold budgets \[0\.3\], none of the experiment's: 0\.2, 0\.5"),
         ({"finetune": {"budgets": [0.2]}}, "settings of method finetune hold budgets: it does not prune; leave them"),
         ({"finetune": {"finetune.steps": 0}}, r"finetune\.steps is 0: at least 1"),
+        ({"l1@mine": {"static.samples": 3}}, "unknown method 'l1@mine'"),
+        ({"ppp@mine": {"persons.count": 3}}, r"settings of method ppp@mine hold persons\.count: only .*, ppp, matched"),
+        ({"ppp@mine": {"matched.sees": "all"}}, r"matched\.sees"),
+        ({"ppp@mine": {"matched.least": 0.7}}, r"matched\.least is 0\.7: above 0, below matched\.most"),
+        ({"ppp_dynamic": {"ppp.training": "persons"}}, r"settings of method ppp_dynamic hold ppp\.training"),
     ],
 )
 def test_settings_that_cannot_be_are_named(tiny: Experiment, settings: dict, message: str):
     with pytest.raises(UserError, match=message):
         personalizers_for(tiny.replace(methods=["ppp", "finetune"], settings=settings))
+
+
+def test_a_variant_has_gates_and_settings_of_its_own(tiny: Experiment):
+    settings = {"ppp@few": {"ppp.target_rate": 0.1}, "ppp@few+bn": {"bn.share": 0.5}}
+    methods = ["ppp", "ppp@few", "gated@few", "ppp@few+bn", "ppp+bn"]
+    made = {each.method: each for each in personalizers_for(tiny.replace(methods=methods, settings=settings))}
+    rates = {name: each.depends_on()["ppp"]["target_rate"] for name, each in made.items()}
+    usual = tiny.ppp.target_rate
+    assert rates == {"ppp": usual, "ppp@few": 0.1, "gated@few": usual, "ppp@few+bn": 0.1, "ppp+bn": usual}
+    assert [each.gates for each in made.values()] == ["ppp", "ppp@few", "gated@few", "ppp@few", "ppp"]
+    assert "prototype_weight" not in made["gated@few"].depends_on()["ppp"]
+    with pytest.raises(UserError, match=r"ppp_dynamic has gates of each sample, ppp\.training is persons: leave"):
+        personalizers_for(tiny.replace(methods=["ppp_dynamic"], **{"ppp.training": "persons"}))
 
 
 @pytest.mark.parametrize("method", ALL)

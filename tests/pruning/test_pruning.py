@@ -2,6 +2,7 @@ import copy
 import inspect
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -13,7 +14,14 @@ from pppl.backbones import BACKBONES, Backbone, ShapeSpec, build, hook_groups, s
 from pppl.errors import UserError
 from pppl.gating import GatedNetwork
 from pppl.gating.gate import apply_gate
-from pppl.pruning import CostModel, artifact_bytes, budget_masks, slice_network, threshold_masks
+from pppl.pruning import (
+    CostModel,
+    artifact_bytes,
+    budget_masks,
+    masks_within,
+    slice_network,
+    threshold_masks,
+)
 
 VARIANTS = [
     ("convnet", {}, (3, 9, 7)),
@@ -192,6 +200,27 @@ def test_a_budget_is_never_exceeded_and_never_wasted(seed: int, budget: float, u
         ]
         widths[max(candidates)[1]] += 1
         assert cost.fraction(widths, unit) > budget
+
+
+def test_many_people_are_pruned_as_each_of_them_alone():
+    network = _network("convnet", (1, 8, 8))
+    cost = CostModel(network, (1, 8, 8))
+    scores, budgets = torch.rand(20, sum(network.widths)).round(decimals=1), np.linspace(0.02, 1, 20)  # with ties
+    scores[0, 5] = -torch.inf
+    for round_to in (1, 4):
+        masks, cuts = masks_within(scores, network.widths, cost, budgets, round_to=round_to)
+        for own, mask, budget in zip(scores, masks, budgets, strict=True):
+            alone = budget_masks(own.split(network.widths), cost, float(budget), round_to=round_to)
+            assert torch.equal(torch.cat(alone), mask)
+    scores = torch.rand(3, sum(network.widths)).sort(1).values
+    masks, cuts = masks_within(scores, network.widths, cost, np.array([0.2, 0.5, 1.0]))
+    for own, mask, cut in zip(scores, masks, cuts, strict=True):
+        several = [part.sum() > 1 for part in mask.split(network.widths)]
+        kept = torch.cat([part & many for part, many in zip(mask.split(network.widths), several, strict=True)])
+        assert (own[kept] >= cut).all(), "but for channels that a layer cannot do without"
+        assert (own[~mask] <= cut).all()
+    with pytest.raises(UserError, match=r"budget 0\.0001 is too small"):
+        masks_within(scores, network.widths, cost, np.array([0.2, 0.0001, 0.3]))
 
 
 def test_a_budget_of_one_keeps_everything():

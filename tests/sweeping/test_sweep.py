@@ -73,6 +73,28 @@ def test_as_many_trials_as_asked_for_finish(folder: Path, settings: Sweep):
         sweep(settings.replace(budget=0.4, constraints={"accuracy": 0.1}), out, beside=folder)
 
 
+def test_a_sweep_that_runs_out_of_time_tells_what_is_finished_and_goes_on(
+    folder: Path, settings: Sweep, monkeypatch: pytest.MonkeyPatch
+):
+    out, short = folder / "out", settings.replace(hours=1e-9)
+    with pytest.raises(UserError, match="no trial was finished in 1e-09 hours: give it more"):
+        sweep(short, out, workers=2, beside=folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(workers_module.Work, "over", property(lambda work: any((out / "trials").glob("*"))))
+        base, _ = opened(base_of(settings, folder))
+        workers_module.work_on(workers_module.Work(settings=settings, base=base, folder=out, storage=""))
+    first = sweep(short, out, workers=2, beside=folder)
+    assert first["state"].tolist() == ["complete"], "what has begun is finished, and nothing else begins"
+    assert "best of 1 trials" in (out / "best.yaml").read_text()
+    assert json.loads((out / "run.json").read_text())["trials"] == 1
+    assert status(settings, out).startswith("1 done, 0 pruned, 0 given up, 0 running, 0 dead, 4 waiting of 5 trials")
+    whole = sweep(settings, out, workers=2, beside=folder)
+    pd.testing.assert_frame_equal(whole.iloc[first["trial"].tolist()].drop(columns="best"), first.drop(columns="best"))
+    assert whole["trial"].tolist() == list(range(5))
+    with pytest.raises(UserError, match="hours is -1"):
+        settings.replace(hours=-1)
+
+
 def test_the_best_is_an_experiment_on_persons_that_no_trial_saw(folder: Path, settings: Sweep):
     trials = sweep(settings.replace(trials=3), folder / "out", beside=folder)
     best = Experiment.load(folder / "out" / "best.yaml")

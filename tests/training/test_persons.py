@@ -1,0 +1,181 @@
+"""Training on synthetic persons: who they are, that training's masks are personalizing's, and what is learnt."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pppl import Experiment
+from pppl.data import IdentityDataset, Support
+from pppl.data.identities import TRAIN, VALIDATION
+from pppl.errors import UserError
+from pppl.experiments.models import trained
+from pppl.experiments.networks import load_network
+from pppl.experiments.recipes import recipes
+from pppl.experiments.units import Persons, Workbench
+from pppl.gating import PersonGatedNetwork
+from pppl.personalizers import GlobalModel, personalizers_for
+from pppl.pruning import CostModel
+from pppl.training.person_batches import PersonBatches
+from pppl.training.persons import PersonModule
+
+PERSONS = {"ppp.training": "persons"}
+
+
+@pytest.fixture(scope="module")
+def experiment(tiny: Experiment) -> Experiment:
+    """With gates of the published kind and two kinds of person gates."""
+    changes = {"seeds": [0], "training.epochs": 8, "matched.epochs": 25, "matched.queries": 6, "matched.persons": 8}
+    settings = {"ppp@persons": PERSONS, "gated@persons": PERSONS | {"matched.epochs": 1}}
+    return tiny.replace(methods=["full", "ppp", *settings], settings=settings, **changes)
+
+
+@pytest.fixture(scope="module")
+def model(experiment: Experiment, digits: IdentityDataset, tmp_path_factory: pytest.TempPathFactory) -> GlobalModel:
+    from pppl.experiments.models import global_model
+
+    return global_model(experiment, digits, 0, tmp_path_factory.mktemp("networks"))
+
+
+def batches(dataset: IdentityDataset, rows: np.ndarray | None = None, **changes) -> PersonBatches:
+    settings = {"by_people": False, "sizes": (2, 3), "persons": 4, "queries": 7, "shots": 5, "budgets": (0.1, 0.6)}
+    rows = dataset.rows(TRAIN) if rows is None else rows
+    return PersonBatches(dataset, rows, **(settings | {"count": 3, "seed": 1} | changes))
+
+
+def test_a_batch_holds_persons_as_they_are_drawn_for_personalizing(digits: IdentityDataset):
+    for batch in batches(digits):
+        assert batch.x.shape == (28, *digits.input_shape)
+        assert ((batch.budgets >= 0.1) & (batch.budgets <= 0.6)).all()
+        for person in range(4):
+            support = batch.support[batch.person == person]
+            classes, counts = digits.y[support].unique(return_counts=True)
+            assert len(classes) in (2, 3)
+            assert set(counts.tolist()) == {5}
+            own = slice(7 * person, 7 * person + 7)
+            assert set(batch.y[own].tolist()) <= set(classes.tolist())
+            queries = {tuple(x.flatten().tolist()) for x in batch.x[own]}
+            assert not queries & {tuple(x.flatten().tolist()) for x in digits.inputs(support)}, "no sample is both"
+            halves = batch.half[batch.person == person]
+            assert abs(int((2 * halves - 1).sum())) <= 1
+
+
+def test_passes_differ_but_for_validation(digits: IdentityDataset):
+    once, again = batches(digits), batches(digits, again=True)
+    assert not torch.equal(next(iter(once)).support, next(iter(once)).support)
+    assert torch.equal(next(iter(again)).support, next(iter(again)).support)
+
+
+def test_people_lend_only_their_own_samples(digits: IdentityDataset):
+    whose = np.arange(len(digits.y)) % 3
+    people = dataclasses.replace(digits, identity=whose, identities=("a", "b", "c"))
+    for batch in batches(people, by_people=True, sizes=(0,)):
+        for person in range(4):
+            support = batch.support[batch.person == person].numpy()
+            assert len(set(whose[support].tolist())) == 1
+            assert len(support) == 50, "all classes, where no size is asked for"
+
+
+def test_classes_with_few_samples_lend_what_they_have(digits: IdentityDataset):
+    rows = np.concatenate([np.flatnonzero(digits.y.numpy() == c)[:2] for c in range(10)])
+    batch = next(iter(batches(digits, rows)))
+    assert set(torch.bincount(batch.person).tolist()) <= {2, 3}, "one sample of each class, one is left to classify"
+    with pytest.raises(UserError, match=r"digits has no class with two samples .*: set ppp\.training to samples"):
+        batches(digits, rows[::2])
+
+
+def test_training_uses_the_mask_that_personalizing_makes(
+    experiment: Experiment, digits: IdentityDataset, model: GlobalModel, monkeypatch: pytest.MonkeyPatch
+):
+    own = next(p for p in personalizers_for(experiment) if (p.method, p.control) == ("ppp@persons", "own"))
+    batch = next(iter(batches(digits)))
+    module = PersonModule(
+        model.full, experiment.training, experiment.matched, by_people=False, sizes=(2,), shots=5
+    ).eval()
+    module.network = model.gated["ppp@persons"]
+    module.dataset, module.cost = digits, CostModel(model.full, digits.input_shape)
+    with torch.no_grad():
+        module.views = [module.person_network.view(digits.inputs(torch.arange(len(digits.y))), model.full)]
+        masks: list[torch.Tensor] = []
+        forward = PersonGatedNetwork.forward
+        monkeypatch.setattr(PersonGatedNetwork, "forward", lambda *args: masks.append(args[2]) or forward(*args))
+        module.losses(*batch)
+    for person in range(4):
+        rows = batch.support[batch.person == person]
+        support = Support(x=digits.inputs(rows), y=digits.y[rows])
+        personal = own.personalize(model, support, float(batch.budgets[person]))
+        assert personal.masks is not None
+        assert torch.equal(torch.cat(personal.masks).float(), masks[0][7 * person])
+
+
+def test_more_than_the_largest_budget_of_training_is_not_used(
+    experiment: Experiment, digits: IdentityDataset, model: GlobalModel
+):
+    few = experiment.replace(**{"matched.most": 0.4})
+    rows = digits.rows(TRAIN)[:10]
+    support = Support(x=digits.inputs(rows), y=digits.y[rows])
+    for personalizer in personalizers_for(few):
+        if personalizer.method == "ppp@persons":
+            assert personalizer.personalize(model, support, 0.9).cost.macs <= 0.4 * model.cost.full.macs
+            with pytest.raises(UserError, match="ppp@persons has no rule of its own: give a budget"):
+                personalizer.personalize(model, support)
+
+
+def test_what_is_learnt_is_personal_and_better_than_by_lot(
+    experiment: Experiment, digits: IdentityDataset, model: GlobalModel
+):
+    among = Persons.draw(experiment.replace(**{"persons.count": 6}), digits, 0, 2, True)
+    bench = Workbench(model, torch.device("cpu"))
+    rows = [row for unit in among.units() for row in bench.rows(unit) if row["method"] == "ppp@persons"]
+    mean = {c: np.mean([r["accuracy"] for r in rows if r["control"] == c]) for c in ("own", "other", "random")}
+    assert mean["own"] > mean["other"] + 0.05
+    assert mean["own"] > mean["random"] + 0.3
+
+
+def test_the_full_network_stays_as_it_was(experiment: Experiment, digits: IdentityDataset, tmp_path: Path):
+    of_all, *_ = recipes(experiment, digits, 0)
+    network, _ = trained(of_all, experiment, digits, tmp_path)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    module = PersonModule(network, experiment.training, experiment.matched, by_people=False, sizes=(2,), shots=5)  # type: ignore[arg-type]
+    assert not any("_full" in name for name, _ in module.named_parameters())
+    for parameter in module.network.parameters():
+        parameter.data.add_(1)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_networks_of_person_gates_are_kept_with_what_they_see(
+    experiment: Experiment, digits: IdentityDataset, model: GlobalModel, tmp_path: Path
+):
+    from pppl.experiments.networks import save_network
+
+    for kind in ("ppp@persons", "gated@persons"):
+        recipe = next(r for r in recipes(experiment, digits, 0) if r.kind == kind)
+        assert recipe.matched is not None
+        assert (recipe.matched.settings.prototype_weight == 0) == (kind == "gated@persons")
+        save_network(tmp_path / kind, recipe, model.gated[kind], {})
+        again, _ = load_network(tmp_path / kind)
+        assert isinstance(again, PersonGatedNetwork)
+        x = digits.inputs(digits.rows(VALIDATION)[:4])
+        masks = torch.ones(4, sum(model.full.widths))
+        torch.testing.assert_close(again(x, masks), model.gated[kind](x, masks))  # type: ignore[arg-type]
+
+
+def test_what_changes_a_network_changes_its_name(experiment: Experiment, digits: IdentityDataset):
+    def keys(**changes) -> dict[str, str]:
+        return {recipe.kind: recipe.key for recipe in recipes(experiment.replace(**changes), digits, 0)}
+
+    usual = keys()
+    assert len(set(usual.values())) == 4
+    of_persons = {"ppp@persons", "gated@persons"}
+    for changes, changed in (
+        ({"matched.temperature": 1.0}, of_persons),
+        ({"matched.prototype_weight": 1.0}, {"ppp@persons"}),
+        ({"persons.classes": [2]}, of_persons),
+        ({"persons.shots": 3}, of_persons),
+        ({"ppp.target_rate": 0.4}, {"ppp"}),
+        ({"training.epochs": 9}, {*usual}),
+    ):
+        other = keys(**changes)
+        assert {kind for kind in usual if usual[kind] != other[kind]} == changed, changes
