@@ -1,5 +1,6 @@
 """Accuracy against cost: what each way of making the network smaller keeps."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,11 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator, PercentFormatter
 
-from .style import draw_series, look, rank
+from .style import LOOKS, draw_series, look, rank
 
-# In the table only, as are further rates of diff pruning: controls of the ablation without prototype loss, and the
-# lesser form of diff pruning.
+# In the table only, as are further rates of diff pruning: controls of ablations, and the lesser form of diff pruning.
 _LEFT_OUT = {("gated", "population"), ("gated", "other"), ("gated", "random"), ("diff_elementwise", "")}
+_RATE = re.compile(r"@[\d.e-]+$")
 
 
 # Where there is room for a few budgets, they are the nearest to these.
@@ -35,8 +36,13 @@ def shown_budgets(frame: pd.DataFrame) -> list[float]:
 def shown_series(frame: pd.DataFrame) -> list[tuple[str, str]]:
     """Methods and controls that figures show, in the order of legends."""
     pairs = {(method, control) for method, control in zip(frame["method"], frame["control"], strict=True)}
-    shown = {pair for pair in pairs - _LEFT_OUT if "@" not in pair[0]}
-    return sorted(shown, key=lambda pair: rank(*pair))
+    return sorted(filter(_is_shown, pairs - _LEFT_OUT), key=lambda pair: rank(*pair))
+
+
+def _is_shown(pair: tuple[str, str]) -> bool:
+    method, control = pair
+    of_variant = "@" in method and control not in ("", "own") and pair not in LOOKS
+    return not of_variant and not _RATE.search(method)
 
 
 def lower_limit(rows: pd.DataFrame) -> float:

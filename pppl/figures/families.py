@@ -7,7 +7,7 @@ from .accuracy_vs_macs import shown_series
 # More series than this in one panel hide each other.
 _MOST_IN_A_PANEL = 13
 # What the others are compared with stands in every panel.
-_IN_ALL = (("full", ""), ("ppp", "own"))
+_IN_ALL = (("full", ""), ("ppp", "own"), ("ppp@persons", "own"))
 _GATES = "channels chosen by gates"
 _SUPPORT = "by the person's samples, nothing is trained"
 _EVERYBODY = "one network for everybody, nothing is trained"

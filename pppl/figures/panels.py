@@ -121,7 +121,7 @@ def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
     for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
         personal_gain(rows, means[name], ax)
         ax.set_title(name)
-    _label(figure, axes, "accuracy, own less another's (points)", ncols=2)
+    _label(figure, axes, "own less another's\naccuracy (points)", ncols=2)
     return figure
 
 

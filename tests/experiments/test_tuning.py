@@ -114,6 +114,12 @@ def test_effort_counts_settings_of_which_one_was_chosen(experiment: Experiment):
     own = experiment.replace(methods=methods, settings=chosen, searched={"ppp": 5, "ppp+bn": 2})
     of_method = {each.method: _tried(own, each) for each in personalizers_for(own)}
     assert of_method == {"l1+finetune": 2, "gated": 5, "gated_dynamic": 5, "ppp+bn": 7}
+    variants = ["ppp", "ppp@mine", "ppp@mine+bn", "ppp@other", "l1+diff"]
+    own = experiment.replace(methods=variants, searched={"ppp": 5, "ppp@mine": 3, "ppp@mine+bn": 2, "l1+diff": 4})
+    own = own.replace(tuning={}, **{"diff.rates": [0.01, 0.1]})
+    of_method = {each.method: _tried(own, each) for each in personalizers_for(own)}
+    diff = {"l1+diff": 4, "l1+diff@0.1": 4}
+    assert of_method == {"ppp": 5, "ppp@mine": 3, "ppp@mine+bn": 5, "ppp@other": 1, **diff}, "a variant's are its own"
 
 
 def test_the_command_prints_what_was_chosen(tiny_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -8,10 +8,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pppl.figures import accuracy_vs_bytes, accuracy_vs_macs, gates, iso_macs, personal_gain, retraining
+from pppl.figures.accuracy_vs_macs import shown_series
 from pppl.figures.gates import channel_order
 from pppl.figures.panels import accuracy_figure, gain_figure, gates_figure, iso_figure, retraining_figure
 from pppl.figures.style import LOOKS, look
 from pppl.personalizers.static import CRITERIA
+
+
+def test_variants_are_shown_by_their_own_masks_and_rates_are_not():
+    shown = {("ppp", "other"), ("ppp@persons", "other"), ("ppp@mine", "own"), ("ppp@mine+bn", ""), ("diff", "")}
+    hidden = {("ppp@mine", "other"), ("ppp@mine", "random"), ("diff@0.05", ""), ("ppp@mine+diff@1e-05", "")}
+    frame = pd.DataFrame([*shown, *hidden], columns=["method", "control"])
+    assert set(shown_series(frame)) == shown
 
 
 @pytest.fixture
@@ -80,17 +88,16 @@ def test_many_series_stand_in_rows_by_family(summary: pd.DataFrame):
     of_row = {
         str(part.get_suptitle()): {text.get_text() for text in part.legends[0].get_texts()} for part in figure.subfigs
     }
-    own = look("ppp", "own").label
-    assert of_row["trained after pruning, on the person or for all"] == {look(name, "").label for name in trained} | {
-        own
-    }
+    own = {look("ppp", "own").label, look("ppp@persons", "own").label}
+    assert of_row["trained after pruning, on the person or for all"] == own | {look(name, "").label for name in trained}
     assert look("ocap", "").label in of_row["by the person's samples, nothing is trained"]
-    assert look("ppp_dynamic", "").label in of_row["channels chosen by gates"]
+    gates = [labels for title, labels in of_row.items() if title.startswith("channels chosen by gates")]
+    assert look("ppp_dynamic", "").label in set.union(*gates)
     everybody = [labels for title, labels in of_row.items() if title.startswith("one network for everybody")]
     assert len(everybody) == 2, "too many for one panel"
     assert max(map(len, of_row.values())) <= 13
     assert set.union(*of_row.values()) == {look(*key).label for key in keys} - {look("diff_elementwise", "").label}
-    assert set.intersection(*of_row.values()) == {own}
+    assert set.intersection(*of_row.values()) == own
 
 
 def test_criteria_of_static_pruning_are_told_apart():
