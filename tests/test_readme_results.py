@@ -1,5 +1,6 @@
 """The accuracies that the README tells are those of the results in the repository."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -51,6 +52,22 @@ _ARABIC = {
     "the same, weights of 4 bits": [("l1_local+retrain+quant", "")],
 }
 
+_PER_PERSON = {
+    "full network": [("full", "")],
+    "PPP as published: own / another's": [("ppp", "own"), ("ppp", "other")],
+    "**PPP per person: own** / another's": [("ppp@persons", "own"), ("ppp@persons", "other")],
+    "the same, recalibrated": [("ppp@persons+bn", "")],
+    "without prototype loss: own / another's": [("gated@persons", "own"), ("gated@persons", "other")],
+    "one mask for all": [("ppp@nothing", "own")],
+    "published gates: own / another's": [("ppp@layers", "own"), ("ppp@layers", "other")],
+    "without distillation: own / another's": [("ppp@undistilled", "own"), ("ppp@undistilled", "other")],
+    "from scratch: own / another's": [("ppp@scratch", "own"), ("ppp@scratch", "other")],
+    "OCAP / Taylor on the person / L1, per layer": [("ocap", ""), ("taylor_support_local", ""), ("l1_local", "")],
+    "L1 / Taylor + fine-tuning on the person": [("l1_local+finetune", ""), ("taylor_local+finetune", "")],
+    "PPP as published, then diff pruning": [("ppp+diff", "")],
+    "L1 + retraining for everybody": [("l1_local+retrain", "")],
+}
+
 _CIFAR = {
     "full network / fine-tuned on the person / diff pruning, all MACs": [("full", ""), ("finetune", ""), ("diff", "")],
     "PPP, own prototype": [("ppp", "own")],
@@ -92,6 +109,16 @@ def test_arabic_keywords():
     for label, *cells, _ in rows:
         for seen, cell in zip((True, False), cells, strict=True):
             told = [_told(summary[summary["seen"] == seen], *each, 0.35) for each in _ARABIC[label]]
+            assert _CELL.findall(cell) == told, label
+
+
+def test_gates_for_a_person_at_a_time():
+    summary = pd.read_csv(ROOT / "results" / "arabic_kws_persons" / "summary.csv", keep_default_na=False)
+    rows = _rows("| | seen, 10 % of the MACs | seen, 25 % | unseen, 10 % | unseen, 25 % | retrained on |")
+    assert [row[0] for row in rows] == [*_PER_PERSON]
+    for label, *cells, _ in rows:
+        for (seen, budget), cell in zip(itertools.product((True, False), (0.1, 0.25)), cells, strict=True):
+            told = [_told(summary[summary["seen"] == seen], *each, budget) for each in _PER_PERSON[label]]
             assert _CELL.findall(cell) == told, label
 
 
