@@ -49,7 +49,7 @@ class Matched:
     """`ppp.training: persons`, training that is matched to deployment: batches are made of synthetic persons, each of
     whom has a support set, a budget and, in the whole forward pass, the one mask that personalizing makes of these.
 
-    This goes beyond the paper. The defaults come of some 60 trials on validation persons, most of Arabic keywords.
+    This goes beyond the paper. The defaults come of 49 trials on validation persons, most of them of Arabic keywords.
 
     - `sees`: what gates are driven by: `predictions`, what the full network takes the support samples for, on average;
       `layers`, each layer's own input, as published; `nothing`, so that everybody gets the same mask.

@@ -134,6 +134,18 @@ def test_what_is_learnt_is_personal_and_better_than_by_lot(
     assert mean["own"] > mean["random"] + 0.3
 
 
+def test_what_is_done_to_any_network_is_done_to_these(
+    experiment: Experiment, digits: IdentityDataset, model: GlobalModel
+):
+    steps = experiment.replace(methods=[f"ppp@persons+{step}" for step in ("finetune", "diff", "bn", "quant")])
+    rows = digits.rows(TRAIN)[:10]
+    support = Support(x=digits.inputs(rows), y=digits.y[rows])
+    for personalizer in personalizers_for(steps):
+        personal = personalizer.personalize(model, support, 0.4)
+        assert personal.cost.macs <= 0.4 * model.cost.full.macs
+        assert personal.module(support.x).shape == (10, 10)
+
+
 def test_the_full_network_stays_as_it_was(experiment: Experiment, digits: IdentityDataset, tmp_path: Path):
     of_all, *_ = recipes(experiment, digits, 0)
     network, _ = trained(of_all, experiment, digits, tmp_path)
