@@ -22,8 +22,8 @@ from .computing import compute_missing
 from .effort import EFFORT, effort
 from .freshness import fingerprints
 from .gatemap import GATES, gates_are_whole, write_gates
-from .models import global_model
-from .opening import opened, persons_of
+from .models import global_model, trained_where
+from .opening import dataset_of, opened, persons_of
 from .provenance import read_run, write_run
 from .recipes import weights_sha256
 from .results import COLUMNS, Journal, adopt_table, write_table
@@ -66,6 +66,8 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
         _write_gates(of_first_seed, folder, anew=True)
         work: dict[str, Any] = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
         work |= {"persons_computed": len(missing), "persons": len(plan.units), "fingerprints": journal.fingerprints}
+        of_seed = {seed: dataset_of(experiment, seed) for seed in experiment.seeds}
+        work |= {"networks_trained_on": trained_where(experiment, of_seed)}
         write_run(folder, config, plan.dataset.sha256, weights_sha256=weights_sha256(experiment), **work)
         figures = render(folder)
         tracker.table("table", table)

@@ -29,7 +29,7 @@ from ..gating import GatedNetwork, PersonGatedNetwork
 from ..personalizers import GlobalModel, Retrained, personalizers_for
 from ..pruning import CostModel
 from ..training import GlobalModule, PersonModule, PPPModule, fit
-from .networks import load_network, save_network, state_sha256
+from .networks import load_network, save_network, state_sha256, trained_on
 from .recipes import Recipe, recipes, weights_file
 from .tracking import notice, track
 from .workers import threads
@@ -119,6 +119,26 @@ def trained(
     network, metrics = _train(recipe, experiment, dataset, folder, start, watching)
     save_network(path, recipe, network, metrics)
     return network, metrics
+
+
+def trained_where(experiment: Experiment, seeds: Mapping[int, IdentityDataset]) -> dict[str, list[str]]:
+    """The networks of an experiment that are in the cache, by the GPU or processor that they were trained on.
+
+    **Arguments:**
+
+    - `seeds`: the data set as each of the experiment's seeds splits it.
+    """
+    where: dict[str, list[str]] = {}
+    for seed, dataset in seeds.items():
+        for recipe in recipes(experiment, dataset, seed):
+            if cached(recipe):
+                where.setdefault(kept_on(recipe), []).append(f"{recipe.kind}-seed{seed}")
+    return where
+
+
+def kept_on(recipe: Recipe) -> str:
+    """The GPU or processor that a network in the cache was trained on."""
+    return trained_on(_cache_path(recipe))
 
 
 def cached(recipe: Recipe) -> bool:

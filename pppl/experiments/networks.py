@@ -16,11 +16,19 @@ from ..backbones import Backbone, ShapeSpec, build
 from ..errors import UserError
 from ..files import replacing
 from ..gating import GatedNetwork, PersonGatedNetwork
+from .provenance import device_name
 from .recipes import NETWORKS_VERSION, Recipe
 
 
-def save_network(path: Path, recipe: Recipe, network: nn.Module, metrics: Mapping[str, float]) -> None:
-    """Writes weights as safetensors; the header holds shape spec, recipe, metrics and a hash of the weights."""
+def save_network(
+    path: Path, recipe: Recipe, network: nn.Module, metrics: Mapping[str, float], *, trained_on: str = ""
+) -> None:
+    """Writes weights as safetensors; the header holds shape spec, recipe, metrics and a hash of the weights.
+
+    **Arguments:**
+
+    - `trained_on`: the GPU or processor; this machine's by default.
+    """
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
     header = {
         "pppl": NETWORKS_VERSION,
@@ -28,6 +36,7 @@ def save_network(path: Path, recipe: Recipe, network: nn.Module, metrics: Mappin
         "ppp": json.dumps(dataclasses.asdict(recipe.ppp) if recipe.ppp else None),
         "matched": json.dumps(dataclasses.asdict(recipe.matched.settings) if recipe.matched else None),
         "metrics": json.dumps(dict(metrics)),
+        "trained_on": trained_on or device_name(),
     }
     header["sha256"] = state_sha256(state, header)
     with replacing(path) as temporary:
@@ -57,6 +66,12 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
         network = PersonGatedNetwork(cast(Backbone, network), sees=matched["sees"], width=matched["gate_width"])
     network.load_state_dict(state)
     return network.eval(), json.loads(header["metrics"])
+
+
+def trained_on(path: Path) -> str:
+    """The GPU or processor that a network was trained on; `unknown` where its file does not say."""
+    with safetensors.safe_open(path, "pt") as file:
+        return (file.metadata() or {}).get("trained_on", "unknown")
 
 
 def state_sha256(state: Mapping[str, Tensor], header: Mapping[str, str]) -> str:

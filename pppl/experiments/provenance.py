@@ -94,6 +94,12 @@ def _hardware() -> dict[str, Any]:
     }
 
 
+def device_name() -> str:
+    """What networks are trained on here: the GPU, or else the processor."""
+    hardware = _hardware()
+    return str(hardware["gpu"] or hardware["cpu"])
+
+
 def _cpu_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

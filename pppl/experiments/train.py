@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 from ..config import Experiment
 from ..errors import UserError
 from ..files import output_folder
-from .models import trained
+from .models import kept_on, trained
 from .networks import load_network, save_network
 from .opening import dataset_of, opened
 from .provenance import write_run
@@ -41,7 +41,7 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
             _refuse_corrupted(path)
         with threads(experiment.training.threads):
             network, metrics = trained(recipe, experiment, datasets[recipe.seed], folder)
-        save_network(path, recipe, network, metrics)
+        save_network(path, recipe, network, metrics, trained_on=kept_on(recipe))
         rows.append({"network": recipe.kind, "seed": recipe.seed, **metrics})
     table = pd.DataFrame(rows)
     write_table(folder / "models.csv", table)

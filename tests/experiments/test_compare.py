@@ -64,6 +64,8 @@ def test_run_json_tells_where_the_results_come_from(tiny: Experiment, results: P
     assert run["packages"]["torch"]
     assert run["hardware"]["cores"] >= 1
     assert run["peak_memory_mib"] > 0
+    (networks,) = run["networks_trained_on"].values()
+    assert networks == [f"{kind}-seed{seed}" for seed in (0, 1) for kind in ("full", "gated", "ppp")]
     assert (run["workers"], run["persons_computed"], run["persons"]) == (1, 8, 8)
 
 

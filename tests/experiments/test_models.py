@@ -8,8 +8,8 @@ import torch
 from pppl import Experiment
 from pppl.data import IdentityDataset
 from pppl.errors import UserError
-from pppl.experiments.models import trained
-from pppl.experiments.networks import load_network, save_network
+from pppl.experiments.models import trained, trained_where
+from pppl.experiments.networks import load_network, save_network, trained_on
 from pppl.experiments.recipes import recipes
 from pppl.experiments.train import train
 
@@ -117,6 +117,18 @@ def test_train_leaves_networks_that_load(tiny: Experiment, tmp_path: Path):
     assert not network.training
     assert metrics["val_loss"] > 0
     assert (tmp_path / "run.json").exists()
+
+
+def test_a_file_keeps_what_its_network_was_trained_on(
+    one: Experiment, digits: IdentityDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PPPL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("pppl.experiments.networks.device_name", lambda: "a GPU")
+    _train(one, digits, tmp_path)
+    monkeypatch.setattr("pppl.experiments.networks.device_name", lambda: "another machine")
+    train(one, tmp_path)
+    assert trained_on(tmp_path / "models" / "full-seed0.safetensors") == "a GPU"
+    assert trained_where(one, {0: digits, 1: digits}) == {"a GPU": ["full-seed0"]}
 
 
 def test_train_refuses_to_replace_a_corrupted_network(one: Experiment, tmp_path: Path):
