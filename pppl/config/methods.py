@@ -58,7 +58,8 @@ class Matched:
     - `persons`, `queries`: of a batch, and samples of each person besides their support set.
     - `classes`: how many a person has, one of these numbers; without any, as `persons` says. 0: all.
     - `least`, `most`: between these a person's budget is drawn, uniformly on a logarithmic scale. A larger one that is
-      asked for later is filled up to `most` only, since more channels than in training do harm.
+      asked for later is filled up to `most` only, since more channels than in training do harm; to a smaller one those
+      channels are kept that would be the best of `least`.
     - `gate_width`, `temperature`: hidden units of the gates, and how steep their relaxation is.
     - `distillation`: weight of the divergence from the full network's predictions (Hinton et al. 2015).
     - `prototype_weight`, `prototype_scale`: of the prototype loss between persons; with `gated` its weight is 0.
@@ -83,6 +84,7 @@ class Matched:
         for name in ("epochs", "queries", "gate_width"):
             require(getattr(self, name) >= 1, f"matched.{name} is {getattr(self, name)}: at least 1")
         require(self.persons >= 2, f"matched.persons is {self.persons}: the prototype loss compares at least 2")
+        require(len(set(self.classes)) == len(self.classes), f"matched.classes is {list(self.classes)}: name each once")
         require(min(self.classes, default=0) >= 0, f"matched.classes is {list(self.classes)}: 0 (all) or more")
         require(0 < self.least < self.most, f"matched.least is {self.least}: above 0, below matched.most")
         require(self.most <= 1, f"matched.most is {self.most}: at most 1")

@@ -8,12 +8,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import platformdirs
+import safetensors
 import torch
 from pytorch_lightning.callbacks import Callback
 from torch import nn
@@ -122,7 +124,8 @@ def trained(
 
 
 def trained_where(experiment: Experiment, seeds: Mapping[int, IdentityDataset]) -> dict[str, list[str]]:
-    """The networks of an experiment that are in the cache, by the GPU or processor that they were trained on.
+    """The networks of an experiment that are in the cache, by the GPU or processor that they were trained on; what
+    methods retrain of them is left out.
 
     **Arguments:**
 
@@ -131,7 +134,7 @@ def trained_where(experiment: Experiment, seeds: Mapping[int, IdentityDataset]) 
     where: dict[str, list[str]] = {}
     for seed, dataset in seeds.items():
         for recipe in recipes(experiment, dataset, seed):
-            if cached(recipe):
+            with suppress(OSError, safetensors.SafetensorError):
                 where.setdefault(kept_on(recipe), []).append(f"{recipe.kind}-seed{seed}")
     return where
 
@@ -165,7 +168,7 @@ def _make_module(recipe: Recipe, experiment: Experiment, start: Backbone | None)
     if recipe.matched is not None:
         assert start is not None
         who = {name: getattr(recipe.matched, name) for name in ("by_people", "sizes", "shots")}
-        return PersonModule(start, training, recipe.matched.settings, **who)
+        return PersonModule(start, training, recipe.matched.settings, recipe.matched.pruning, **who)
     if start is not None:
         return GlobalModule(start, training)
     backbone = build(recipe.spec)

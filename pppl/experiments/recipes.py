@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backbones import ShapeSpec, build, spec_for
-from ..config import PPP, Experiment, Matched
+from ..config import PPP, Experiment, Matched, Pruning
 from ..data import IdentityDataset, data_folder, resolved
 from ..errors import UserError
 from ..personalizers import GateSettings, gate_settings, personalizers_for
@@ -15,18 +15,22 @@ from .provenance import fingerprint
 
 # Raised when training code changes so that weights of an earlier version are no longer what it would train.
 NETWORKS_VERSION = "2"
-_GATED_VERSION = "2"  # of gated networks alone; `version` in personalizers/ppp.py and dynamic.py is raised, too
+# Of networks with gates of each sample, or of a person, alone; `version` in personalizers/ppp.py (and dynamic.py) is
+# raised, too.
+_GATED_VERSION, _MATCHED_VERSION = "2", "2"
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatchedRecipe:
     """How gates are trained for a person at a time.
 
+    - `pruning`: what budgets count.
     - `full_key`: of the full network, which is looked at, distilled, and begun with.
     - `by_people`, `sizes`, `shots`: who is a person, as `PersonBatches` takes them.
     """
 
     settings: Matched
+    pruning: Pruning
     full_key: str
     by_people: bool
     sizes: tuple[int, ...]
@@ -58,6 +62,8 @@ class Recipe:
             tree["version"] = _GATED_VERSION
         if self.matched is None:
             del tree["matched"]
+        else:
+            tree["version"] = _MATCHED_VERSION
         del tree["kind"]
         return fingerprint(tree)
 
@@ -85,6 +91,7 @@ def _gated(full: Recipe, kind: str, settings: GateSettings, experiment: Experime
     usual = (0,) if persons.protocol == "person" else persons.classes
     matched = MatchedRecipe(
         settings=settings,
+        pruning=experiment.pruning,
         full_key=full.key,
         by_people=persons.protocol != "classes",
         sizes=settings.classes or usual,

@@ -12,7 +12,7 @@ from .style import LOOKS, draw_series, look, rank
 
 # In the table only, as are further rates of diff pruning: controls of ablations, and the lesser form of diff pruning.
 _LEFT_OUT = {("gated", "population"), ("gated", "other"), ("gated", "random"), ("diff_elementwise", "")}
-_RATE = re.compile(r"@[\d.e-]+$")
+_RATE = re.compile(r"@\d")
 
 
 # Where there is room for a few budgets, they are the nearest to these.

@@ -1,8 +1,9 @@
 """Methods by name, with their steps and the settings that are theirs alone."""
 
+import re
 from typing import Any
 
-from ..config import Experiment
+from ..config import Experiment, stages
 from ..errors import UserError, unknown
 from .base import METHODS, STEPS, Personalizer
 
@@ -10,6 +11,7 @@ from .base import METHODS, STEPS, Personalizer
 OWN_SECTIONS = ("finetune", "static", "ocap", "bn", "onda", "quantize", "retrain", "diff")
 # What a variant of these methods, `ppp@NAME`, may have besides, since it has gates of its own.
 _VARIED, _OF_VARIANTS = ("ppp", "gated"), ("ppp", "matched")
+_NAME = re.compile(r"[A-Za-z][\w-]*")  # part of names of files
 
 
 def personalizers_for(experiment: Experiment) -> list[Personalizer]:
@@ -25,13 +27,14 @@ def personalizers_for(experiment: Experiment) -> list[Personalizer]:
 def _made(method: str, experiment: Experiment) -> list[Personalizer]:
     name, *steps = method.split("+")
     kind, _, variant = name.partition("@")
-    varies = bool(variant) and kind in _VARIED
-    sections = (*OWN_SECTIONS, *_OF_VARIANTS) if varies else OWN_SECTIONS
+    varies = kind in _VARIED and _NAME.fullmatch(variant) is not None
     own, given = experiment.own_settings(method), experiment.settings
-    for key in own:
-        if key.split(".")[0] not in (*sections, "budgets"):
-            names = ", ".join(sections)
-            raise UserError(f"settings of method {method} hold {key}: only budgets, {names} can be its own")
+    for stage in stages(method):  # what stands behind a variant has no gates of its own
+        sections = (*OWN_SECTIONS, *_OF_VARIANTS) if varies and stage == name else OWN_SECTIONS
+        for key in given.get(stage, {}):
+            if key.split(".")[0] not in (*sections, "budgets"):
+                names = ", ".join(sections)
+                raise UserError(f"settings of method {stage} hold {key}: only budgets, {names} can be its own")
     if "budgets" in own:
         own["budgets"] = _some_budgets(method, own["budgets"], experiment)
     experiment = experiment.replace(**own) if own else experiment

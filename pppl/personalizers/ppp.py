@@ -18,7 +18,7 @@ from ..config import PPP as Settings
 from ..config import Experiment, Matched
 from ..data import Support
 from ..gating import GatedNetwork, PersonGatedNetwork, Rule, prototype
-from ..pruning import slice_network, threshold_masks
+from ..pruning import CostModel, slice_network, threshold_masks
 from .base import GlobalModel, Made, Personalizer, ScorePruner, SupportFrom, register
 
 _CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other")
@@ -39,7 +39,8 @@ def gates_read(gates: str, experiment: Experiment) -> dict[str, Any]:
     """What is read of the experiment's settings to train gates, by section."""
     settings = asdict(gate_settings(gates, experiment))
     if experiment.ppp.training == "persons":
-        return {"matched": settings, "sizes": experiment.matched.classes or experiment.persons.classes}
+        by_classes = experiment.persons.protocol != "person"
+        return {"matched": settings, "sizes": experiment.matched.classes or experiment.persons.classes * by_classes}
     del settings["training"]
     with_loss = gates.partition("@")[0] == "ppp"
     return {"ppp": {k: v for k, v in settings.items() if with_loss or not k.startswith("prototype_")}}
@@ -77,6 +78,13 @@ class PPP(_Gated, ScorePruner):
 
 class PersonPPP(_Gated):
     """Prunes the network `method`, whose gates were trained for a person at a time, by what they see on average."""
+
+    version = 3
+
+    def check(self, backbone: Backbone, cost: CostModel) -> None:
+        """Raises `UserError` where the least budget that is used is too small for the network."""
+        least = min(*self.experiment.budgets, self.experiment.matched.most)
+        self._within(least, [torch.zeros(width) for width in backbone.widths], cost)
 
     @torch.inference_mode()
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:

@@ -36,8 +36,9 @@ def sweep(
     """Runs a sweep to its end, or for `hours`, and returns `trials.csv`; `out` receives it, `best.yaml`, figures and
     `run.json`.
 
-    A worker that is killed is replaced, and its trial starts again with the same values. The number of finished trials
-    is exact, whoever takes part.
+    A worker that is killed is replaced, and its trial starts again with the same values, after `hours` by the next
+    call.
+    The number of finished trials is exact, whoever takes part.
 
     **Arguments:**
 
@@ -69,7 +70,8 @@ def sweep(
                 raise UserError(f"no trial was finished in {settings.hours:g} hours: give it more")
             # A sweep that had nothing left to do leaves where its results come from as it is.
             run = study_run(settings, queue)
-            written = read_run(folder).get("study_run") == run
+            before_this = read_run(folder)
+            written = (before_this.get("study_run"), before_this.get("trials")) == (run, queue.finished())
             table = write_results(settings, base, queue, folder, run="" if written else run)
         done = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
         done |= {"trials_run": queue.finished() - before, "trials": queue.finished()}

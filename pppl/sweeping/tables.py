@@ -23,11 +23,11 @@ _MEASURED = ("accuracy", "accuracy_low", "accuracy_high", "own_minus_other", "ma
 
 
 def study_run(settings: Sweep, queue: Queue) -> str:
-    """The id of the study's own W&B run, as it is now.
+    """The id of the study's own W&B run.
 
-    It follows from the trials' ids, so that every machine of a study writes the same run.
+    It follows from the trials' ids, so that every machine of a study writes the same run, also where some trials wait.
     """
-    return fingerprint([settings.name, sorted(trial.user_attrs[RUN] for trial in queue.done().values())])
+    return fingerprint([settings.name, sorted(trial.user_attrs[RUN] for trial in queue.trials().values())])
 
 
 def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path, *, run: str) -> pd.DataFrame:

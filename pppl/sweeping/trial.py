@@ -88,11 +88,16 @@ def _table(trial: optuna.Trial, sweep: Sweep, experiment: Experiment, folder: Pa
         with Workers(1) as pool:
             tables.append(plan.computed(pool))
         if sweep.pruner != "none" and count + 1 < len(sweep.seeds):
-            step = experiment.training.epochs + count
+            step = watched_epochs(experiment) + count
             trial.report(value := measure(pd.concat(tables))["accuracy"], step)
             if is_behind(trial, value, step):
                 raise optuna.TrialPruned
     return pd.concat(tables)
+
+
+def watched_epochs(experiment: Experiment) -> int:
+    """How many epochs the gates are trained that a pruner watches."""
+    return experiment.matched.epochs if experiment.ppp.training == "persons" else experiment.training.epochs
 
 
 def is_behind(trial: optuna.Trial, value: float, step: int) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.trial import TrialState
 from sqlalchemy.exc import DBAPIError
 from tqdm.auto import tqdm
 
@@ -27,7 +28,7 @@ from .life import Life
 from .queue import SLOT, Queue
 from .storage import reason_of, without_password
 from .study import open_study, pruner_of, sampler_of
-from .trial import run_trial
+from .trial import run_trial, watched_epochs
 
 Launcher = Literal["local", "slurm"]
 _POLL = 0.5  # seconds
@@ -53,8 +54,8 @@ class Work:
 
 
 def supervise(work: Work, queue: Queue, workers: int, launcher: Launcher) -> None:
-    """Until all slots are done, or time is over and trials that have begun are: starts workers, and others in place of
-    those that are killed.
+    """Until all slots are done, or time is over and trials that have begun are: starts workers and, before that, others
+    in place of those that are killed.
 
     Raises `UserError` with what a worker ended with, after the others were stopped.
     """
@@ -64,7 +65,7 @@ def supervise(work: Work, queue: Queue, workers: int, launcher: Launcher) -> Non
     crew: _Crew = _Processes(work) if launcher == "local" else _Jobs(work)
     try:
         with tqdm(total=queue.slots, initial=queue.finished(), desc="trials", unit="trial", disable=None) as bar:
-            while (done := queue.finished()) < queue.slots and (crew.running or not work.over):
+            while (done := queue.finished()) < queue.slots and not (work.over and crew.idle(queue)):
                 bar.update(done - bar.n)
                 crew.check(done)
                 queue.repair()
@@ -83,7 +84,7 @@ def work_on(work: Work) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     settings = work.settings
     study = open_study(settings, work.folder, work.storage, patient=True)
-    study.pruner = pruner_of(settings, work.base.training.epochs)
+    study.pruner = pruner_of(settings, watched_epochs(work.base))
     queue = Queue(study, Life(study, work.folder, far=bool(work.storage)), settings.trials)
     with queue.life.living(), threads(1):
         while queue.finished() < queue.slots and not work.over:
@@ -145,6 +146,10 @@ class _Crew(ABC):
         """
 
     @abstractmethod
+    def idle(self, queue: Queue) -> bool:
+        """Whether, now that time is over, none of them is in a trial."""
+
+    @abstractmethod
     def stop(self) -> None:
         """Ends all of them at once."""
 
@@ -177,6 +182,9 @@ class _Processes(_Crew):
             process, receive = each
             if process.exitcode is not None and process.exitcode > 0:
                 raise UserError(_received(receive) or "a worker ended with an error, told above")
+
+    def idle(self, queue: Queue) -> bool:
+        return not self.running  # each ends with its trial
 
     def stop(self) -> None:
         for process, _ in self.running:
@@ -226,11 +234,12 @@ class _Jobs(_Crew):
             raise UserError(f"--launcher slurm: {error}; start it where jobs can be submitted") from error
         cores = max(1, work.base.training.threads)
         self._executor.update_parameters(name=work.settings.name, timeout_min=24 * 60, cpus_per_task=cores)
-        self._lost, self._done = 0, 0
+        self._lost, self._done, self._count = 0, 0, 0
         self._refused, self._next = 0, 0.0
 
     def fill(self, count: int) -> None:
         """A cluster that takes no job now, as when it is busy, is asked again later; not for ever."""
+        self._count = count
         while len(self.running) < count and time.monotonic() >= self._next:
             try:
                 self.running.append(self._executor.submit(work_on, self.work))
@@ -251,9 +260,14 @@ class _Jobs(_Crew):
         self.running = [job for job in self.running if job not in ended]
         # Jobs that were preempted or ran out of time are replaced; not for ever, where nothing is finished meanwhile.
         self._lost += len(failed)
-        if self._lost > 3 * (len(self.running) + len(ended)):
+        if failed and self._lost > 3 * self._count:
             reason = str(failed[-1].exception()).strip().splitlines()[-1]
             raise UserError(f"jobs end with an error ({reason}); their logs are in {self.work.folder}/jobs")
+
+    def idle(self, queue: Queue) -> bool:
+        # Jobs that have not begun would wait for their turn only to find that time is over.
+        trials = queue.trials().values()
+        return not any(trial.state == TrialState.RUNNING and queue.life.alive(trial) for trial in trials)
 
     def stop(self) -> None:
         for job in self.running:

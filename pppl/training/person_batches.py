@@ -19,6 +19,7 @@ class PersonBatch(NamedTuple):
     - `support`: `(n,)`, rows of the data set, of all persons.
     - `person`, `half`: `(n,)`, whose support each is, and which half of it, 0 or 1.
     - `budgets`: `(P,)`.
+    - `label`: `(P,)`, the same number for the same person, who may be drawn twice.
     """
 
     x: Tensor
@@ -27,6 +28,7 @@ class PersonBatch(NamedTuple):
     person: Tensor
     half: Tensor
     budgets: Tensor
+    label: Tensor
 
 
 class PersonBatches:
@@ -86,22 +88,25 @@ class PersonBatches:
 
     def _batch(self) -> PersonBatch:
         drawn = [self._draw() for _ in range(self.persons)]
-        sizes = [len(support) for support, _ in drawn]
+        sizes = [len(support) for support, *_ in drawn]
+        names = [name for *_, name in drawn]
         half = np.concatenate([self.rng.permutation(size) % 2 for size in sizes])
         budgets = np.exp(self.rng.uniform(self.budgets[0], self.budgets[1], self.persons)).astype(np.float32)
-        x, y = self._inputs.of(self._on_device(np.concatenate([queries for _, queries in drawn])))
+        x, y = self._inputs.of(self._on_device(np.concatenate([queries for _, queries, _ in drawn])))
         return PersonBatch(
             x,
             y,
-            support=self._on_device(np.concatenate([support for support, _ in drawn])),
+            support=self._on_device(np.concatenate([support for support, *_ in drawn])),
             person=self._on_device(np.repeat(np.arange(self.persons), sizes)),
             half=self._on_device(half),
             budgets=self._on_device(budgets),
+            label=self._on_device(np.array([names.index(name) for name in names])),
         )
 
-    def _draw(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of a person's support set, and of what is to be classified."""
-        cells = self._cells[int(self.rng.integers(len(self._cells)))]
+    def _draw(self) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+        """Rows of a person's support set, and of what is to be classified; who it is, and with which classes."""
+        who = int(self.rng.integers(len(self._cells)))
+        cells = self._cells[who]
         size = self.sizes[int(self.rng.integers(len(self.sizes)))]
         own = [*cells]
         classes = own if size == 0 else self.rng.choice(own, min(size, len(own)), replace=False).tolist()
@@ -113,7 +118,8 @@ class PersonBatches:
             support.append(chosen[:shots])
             others.append(chosen[shots:])
         pool = np.concatenate(others)
-        return np.concatenate(support), self.rng.choice(pool, self.queries, replace=len(pool) < self.queries)
+        queries = self.rng.choice(pool, self.queries, replace=len(pool) < self.queries)
+        return np.concatenate(support), queries, (who, *sorted(classes))
 
     def _on_device(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(self.dataset.x.device)

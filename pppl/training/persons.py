@@ -16,6 +16,7 @@ from ..backbones import Backbone, build
 from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData
 from ..data.identities import TRAIN, VALIDATION
+from ..errors import UserError
 from ..gating import PersonGatedNetwork, prototype_loss, relaxed_masks, with_gradient_of
 from ..gating.gate import logistic_noise
 from ..pruning import CostModel, masks_within
@@ -66,6 +67,7 @@ class PersonModule(GlobalModule):
     **Arguments:**
 
     - `full`: the network whose predictions are seen and distilled; it stays as it is.
+    - `pruning`: what budgets count.
     - `by_people`, `sizes`, `shots`: who is a person, as `PersonBatches` takes them.
     """
 
@@ -74,6 +76,7 @@ class PersonModule(GlobalModule):
         full: Backbone,
         training: config.Training,
         matched: config.Matched,
+        pruning: config.Pruning,
         *,
         by_people: bool,
         sizes: tuple[int, ...],
@@ -81,7 +84,7 @@ class PersonModule(GlobalModule):
     ):
         start = copy.deepcopy(full).train().requires_grad_(True) if matched.warm_start else build(full.spec)
         super().__init__(PersonGatedNetwork(start, sees=matched.sees, width=matched.gate_width), training)
-        self.matched, self.widths = matched, full.widths
+        self.matched, self.pruning, self.widths = matched, pruning, full.widths
         self.draws = {"by_people": by_people, "sizes": sizes, "shots": shots}
         self._full = (
             copy.deepcopy(full).eval().requires_grad_(False),
@@ -91,14 +94,21 @@ class PersonModule(GlobalModule):
         """Batches of persons, with budgets that a network of one channel per layer meets."""
         matched = self.matched
         self.cost = CostModel(self._full[0], dataset.input_shape)
-        smallest = float(self.cost.fraction(np.ones(len(self.widths), np.int64)))
+        fewest = np.minimum(self.pruning.round_to, self.widths)
+        smallest = float(self.cost.fraction(fewest, self.pruning.unit))
         settings = {"budgets": (max(matched.least, smallest * 1.001), max(matched.most, smallest * 1.01))}
         settings |= {"persons": matched.persons, "queries": matched.queries, **self.draws}
         return PersonData(dataset, seed, self.training_config.augment, settings)
 
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, C, ...)` to logits, `(B, num_classes)`, with all channels open."""
+        return self.person_network.backbone(x)
+
     @torch.no_grad()
     def on_fit_start(self) -> None:
-        """Looks at all samples with the full network, a few times."""
+        """Looks at all samples with the full network, a few times. Raises `UserError` in one of several processes."""
+        if self.trainer.world_size > 1:
+            raise UserError("ppp.training is persons, which trains in one process: give it one device")
         data = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue] (Lightning's stubs lack it)
         self.dataset: IdentityDataset = data.on_device
         full = self._full[0].to(self.device)
@@ -117,7 +127,7 @@ class PersonModule(GlobalModule):
 
     def losses(self, x: Tensor, y: Tensor, *person: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """As of `GlobalModule`; `person` is the rest of a `PersonBatch`."""
-        support, whose, half, budgets = person
+        support, whose, half, budgets, labels = person
         network, matched, persons = self.person_network, self.matched, len(budgets)
         seen = self._seen(support)  # (n, K)
         scores = network.scores(_means(seen, whose, persons), budgets)  # (P, D)
@@ -130,8 +140,11 @@ class PersonModule(GlobalModule):
         if matched.distillation > 0:
             terms["distillation"] = matched.distillation * self._divergence(x, logits)
         if matched.prototype_weight > 0:
-            halves = _means(seen, whose + persons * half, 2 * persons)
-            terms["prototype"] = matched.prototype_weight * self._between_persons(halves, budgets[:1])
+            of_half = whose + persons * half
+            both = torch.bincount(of_half, minlength=2 * persons).view(2, persons).bool().all(0)  # (P,)
+            halves = _means(seen, of_half, 2 * persons).view(2, persons, -1)[:, both].flatten(0, 1)
+            loss = self._between_persons(halves, labels[both], budgets[:1])
+            terms["prototype"] = matched.prototype_weight * loss
         return logits, terms
 
     def _seen(self, support: Tensor) -> Tensor:
@@ -143,7 +156,8 @@ class PersonModule(GlobalModule):
         return 1 - self.trainer.global_step / int(self.trainer.estimated_stepping_batches)
 
     def _masks(self, scores: Tensor, budgets: Tensor) -> tuple[Tensor, Tensor]:
-        return masks_within(scores, self.widths, self.cost, budgets.double().cpu().numpy())
+        rule = {"unit": self.pruning.unit, "round_to": self.pruning.round_to}
+        return masks_within(scores, self.widths, self.cost, budgets.double().cpu().numpy(), **rule)
 
     def _divergence(self, x: Tensor, logits: Tensor) -> Tensor:
         with torch.no_grad():
@@ -151,16 +165,16 @@ class PersonModule(GlobalModule):
         own = F.log_softmax(logits.float() / _SOFTNESS, 1)
         return _SOFTNESS**2 * F.kl_div(own, target, reduction="batchmean", log_target=True)
 
-    def _between_persons(self, halves: Tensor, budget: Tensor) -> Tensor:
+    def _between_persons(self, halves: Tensor, labels: Tensor, budget: Tensor) -> Tensor:
         """Whose half a mask belongs to, at one budget: one half of each support set is support, the other query."""
         budgets = budget.expand(len(halves))
         scores = self.person_network.scores(halves, budgets)
         relaxed = relaxed_masks(scores, self._masks(scores, budgets)[1], self.matched.temperature)
-        labels = torch.arange(len(halves) // 2, device=halves.device).repeat(2)
-        return prototype_loss(relaxed, labels, scale=self.matched.prototype_scale)
+        return prototype_loss(relaxed, labels.repeat(2), scale=self.matched.prototype_scale)
 
 
 def _means(values: Tensor, group: Tensor, groups: int) -> Tensor:
-    """Means of rows by group, `(G, K)`; 0 for a group without rows."""
-    one_hot = F.one_hot(group, groups).to(values.dtype)  # (n, G)
-    return (one_hot / one_hot.sum(0).clamp(min=1)).T @ values
+    """Means of rows by group, `(G, K)`; 0 for a group without rows. Never bf16, which ranks channels the same."""
+    with torch.autocast(values.device.type, enabled=False):
+        one_hot = F.one_hot(group, groups).float()  # (n, G)
+        return (one_hot / one_hot.sum(0).clamp(min=1)).T @ values.float()

@@ -73,6 +73,33 @@ def test_as_many_trials_as_asked_for_finish(folder: Path, settings: Sweep):
         sweep(settings.replace(budget=0.4, constraints={"accuracy": 0.1}), out, beside=folder)
 
 
+def test_a_pruner_sees_gates_of_persons_epoch_by_epoch_and_then_seed_by_seed(folder: Path, settings: Sweep):
+    persons = {"ppp.training": "persons", "matched.epochs": 3, "training.epochs": 1}
+    space = {"matched.temperature": {"low": 1.0, "high": 3.0}}
+    changes = {"settings": persons, "space": space, "pruner": "median", "trials": 1, "seeds": (1000, 1001)}
+    sweep(settings.replace(**changes), folder / "out", beside=folder)
+    storage = storage_at("", folder / "out")
+    (trial,) = optuna.load_study(study_name=settings.name, storage=storage).trials
+    assert sorted(trial.intermediate_values) == [0, 1, 2, 3], (
+        "three epochs, then the mean over the first seed's persons"
+    )
+
+
+def test_jobs_that_end_well_are_no_failure():
+    """After time is over they do so without having finished a trial."""
+    jobs = object.__new__(workers_module._Jobs)
+    good, lost = (
+        type("Job", (), {"done": lambda _: True, "exception": lambda _, e=e: e})() for e in (None, OSError("x"))
+    )
+    jobs._lost, jobs._done, jobs._count, jobs.work = 0, 0, 1, None  # type: ignore[assignment]
+    for _ in range(3):
+        jobs.running = [lost]
+        jobs.check(0)
+    jobs.running = [good, good]
+    jobs.check(0)
+    assert jobs.running == []
+
+
 def test_a_sweep_that_runs_out_of_time_tells_what_is_finished_and_goes_on(
     folder: Path, settings: Sweep, monkeypatch: pytest.MonkeyPatch
 ):

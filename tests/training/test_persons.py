@@ -1,13 +1,16 @@
 """Training on synthetic persons: who they are, that training's masks are personalizing's, and what is learnt."""
 
 import dataclasses
+import itertools
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
 from pppl import Experiment
+from pppl.backbones import Backbone
 from pppl.data import IdentityDataset, Support
 from pppl.data.identities import TRAIN, VALIDATION
 from pppl.errors import UserError
@@ -18,6 +21,7 @@ from pppl.experiments.units import Persons, Workbench
 from pppl.gating import PersonGatedNetwork
 from pppl.personalizers import GlobalModel, personalizers_for
 from pppl.pruning import CostModel
+from pppl.training import fit
 from pppl.training.person_batches import PersonBatches
 from pppl.training.persons import PersonModule
 
@@ -27,7 +31,8 @@ PERSONS = {"ppp.training": "persons"}
 @pytest.fixture(scope="module")
 def experiment(tiny: Experiment) -> Experiment:
     """With gates of the published kind and two kinds of person gates."""
-    changes = {"seeds": [0], "training.epochs": 8, "matched.epochs": 25, "matched.queries": 6, "matched.persons": 8}
+    changes = {"seeds": [0], "training.epochs": 8, "matched.epochs": 40, "matched.queries": 6, "matched.persons": 12}
+    changes |= {"matched.prototype_weight": 4.0}
     settings = {"ppp@persons": PERSONS, "gated@persons": PERSONS | {"matched.epochs": 1}}
     return tiny.replace(methods=["full", "ppp", *settings], settings=settings, **changes)
 
@@ -62,6 +67,28 @@ def test_a_batch_holds_persons_as_they_are_drawn_for_personalizing(digits: Ident
             assert abs(int((2 * halves - 1).sum())) <= 1
 
 
+def test_who_is_drawn_twice_is_one_person(digits: IdentityDataset):
+    for batch in batches(digits, sizes=(9,), persons=20):
+        classes = [frozenset(digits.y[batch.support[batch.person == person]].tolist()) for person in range(20)]
+        assert len(set(classes)) < 20
+        for person, other in itertools.combinations(range(20), 2):
+            assert (batch.label[person] == batch.label[other]) == (classes[person] == classes[other])
+
+
+def test_one_support_sample_has_no_halves_to_compare(
+    experiment: Experiment, digits: IdentityDataset, model: GlobalModel
+):
+    module = PersonModule(
+        model.full, experiment.training, experiment.matched, experiment.pruning, by_people=False, sizes=(1,), shots=1
+    ).eval()
+    module.dataset, module.cost = digits, CostModel(model.full, digits.input_shape)
+    with torch.no_grad():
+        module.views = [module.person_network.view(digits.inputs(torch.arange(len(digits.y))), model.full)]
+        _, terms = module.losses(*next(iter(batches(digits, sizes=(1,), shots=1))))
+    assert terms["prototype"] == 0
+    assert terms["task"] > 0
+
+
 def test_passes_differ_but_for_validation(digits: IdentityDataset):
     once, again = batches(digits), batches(digits, again=True)
     assert not torch.equal(next(iter(once)).support, next(iter(once)).support)
@@ -86,13 +113,23 @@ def test_classes_with_few_samples_lend_what_they_have(digits: IdentityDataset):
         batches(digits, rows[::2])
 
 
+@pytest.mark.parametrize(
+    ("pruning", "bf16"), [({}, False), ({}, True), ({"pruning.unit": "params", "pruning.round_to": 4}, False)]
+)
 def test_training_uses_the_mask_that_personalizing_makes(
-    experiment: Experiment, digits: IdentityDataset, model: GlobalModel, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment,
+    digits: IdentityDataset,
+    model: GlobalModel,
+    monkeypatch: pytest.MonkeyPatch,
+    pruning: dict,
+    bf16: bool,
 ):
+    """Also where networks are trained in bf16, as on a GPU."""
+    experiment = experiment.replace(**pruning)
     own = next(p for p in personalizers_for(experiment) if (p.method, p.control) == ("ppp@persons", "own"))
-    batch = next(iter(batches(digits)))
+    batch = next(iter(batches(digits, budgets=(0.3, 0.6))))
     module = PersonModule(
-        model.full, experiment.training, experiment.matched, by_people=False, sizes=(2,), shots=5
+        model.full, experiment.training, experiment.matched, experiment.pruning, by_people=False, sizes=(2,), shots=5
     ).eval()
     module.network = model.gated["ppp@persons"]
     module.dataset, module.cost = digits, CostModel(model.full, digits.input_shape)
@@ -101,7 +138,8 @@ def test_training_uses_the_mask_that_personalizing_makes(
         masks: list[torch.Tensor] = []
         forward = PersonGatedNetwork.forward
         monkeypatch.setattr(PersonGatedNetwork, "forward", lambda *args: masks.append(args[2]) or forward(*args))
-        module.losses(*batch)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            module.losses(*batch)
     for person in range(4):
         rows = batch.support[batch.person == person]
         support = Support(x=digits.inputs(rows), y=digits.y[rows])
@@ -150,11 +188,22 @@ def test_the_full_network_stays_as_it_was(experiment: Experiment, digits: Identi
     of_all, *_ = recipes(experiment, digits, 0)
     network, _ = trained(of_all, experiment, digits, tmp_path)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    module = PersonModule(network, experiment.training, experiment.matched, by_people=False, sizes=(2,), shots=5)  # type: ignore[arg-type]
-    assert not any("_full" in name for name, _ in module.named_parameters())
-    for parameter in module.network.parameters():
-        parameter.data.add_(1)
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    sections = (experiment.training, experiment.matched, experiment.pruning)
+    training = dataclasses.replace(experiment.training, epochs=1)
+    made: list[PersonModule] = []
+
+    def module() -> PersonModule:
+        who = {"by_people": False, "sizes": (2,), "shots": 5}
+        made.append(PersonModule(cast(Backbone, network), training, *sections[1:], **who))  # type: ignore[arg-type]
+        return made[0]
+
+    fit(module, digits, seed=0, folder=tmp_path / "fit")
+    for full in (network, made[0]._full[0]):
+        assert all(torch.equal(value, before[name]) for name, value in full.state_dict().items())
+    start = made[0].person_network.backbone.state_dict()
+    assert any(not torch.equal(value, before[name]) for name, value in start.items()), (
+        "which begins with it, has changed"
+    )
 
 
 def test_networks_of_person_gates_are_kept_with_what_they_see(
