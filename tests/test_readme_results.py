@@ -59,7 +59,6 @@ _PER_PERSON = {
     "the same, recalibrated": [("ppp@persons+bn", "")],
     "without prototype loss: own / another's": [("gated@persons", "own"), ("gated@persons", "other")],
     "one mask for all": [("ppp@nothing", "own")],
-    "published gates: own / another's": [("ppp@layers", "own"), ("ppp@layers", "other")],
     "without distillation: own / another's": [("ppp@undistilled", "own"), ("ppp@undistilled", "other")],
     "from scratch: own / another's": [("ppp@scratch", "own"), ("ppp@scratch", "other")],
     "OCAP / Taylor on the person / L1, per layer": [("ocap", ""), ("taylor_support_local", ""), ("l1_local", "")],
