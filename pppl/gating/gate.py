@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..backbones import Backbone
+
 
 class Gate(nn.Module):
     """Global average pool, linear, batch normalization, ReLU, linear: one logit per gated channel.
@@ -38,6 +40,15 @@ class Gate(nn.Module):
         statistics = norm.running_mean, norm.running_var, norm.weight, norm.bias
         hidden = F.batch_norm(F.linear(pooled, self.hidden.weight), *statistics, self.training)
         return F.linear(hidden.relu_(), self.logits.weight, self.logits.bias)
+
+
+def gates_of(backbone: Backbone, *, width: int) -> nn.ModuleList:
+    """A gate for every channel group of a backbone, each on its producer's input."""
+    producers = [backbone.get_submodule(group.producer) for group in backbone.groups]
+    return nn.ModuleList(
+        Gate(int(producer.in_channels), channels, width=width)  # type: ignore[arg-type]
+        for producer, channels in zip(producers, backbone.widths, strict=True)
+    )
 
 
 def straight_through(activations: Tensor, logits: Tensor, noise: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones import Backbone, hook_groups
-from .gate import Gate, apply_gate, logistic_noise, straight_through
+from .gate import apply_gate, gates_of, logistic_noise, straight_through
 
 
 class GatedOutput(NamedTuple):
@@ -48,11 +48,7 @@ class GatedNetwork(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.temperature = temperature
-        producers = [backbone.get_submodule(group.producer) for group in backbone.groups]
-        self.gates = nn.ModuleList(
-            Gate(int(producer.in_channels), channels, width=width)  # type: ignore[arg-type]
-            for producer, channels in zip(producers, backbone.widths, strict=True)
-        )
+        self.gates = gates_of(backbone, width=width)
 
     def forward(self, x: Tensor, masks: Sequence[Tensor | None] | None = None) -> GatedOutput:
         """Classifies `x`, `(B, C, ...)`.

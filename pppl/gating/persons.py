@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..backbones import Backbone, hook_groups
-from .gate import Gate, apply_gate
+from .gate import apply_gate, gates_of
 
 Sees = Literal["predictions", "layers", "nothing"]
 
@@ -31,11 +31,7 @@ class PersonGatedNetwork(nn.Module):
         self.backbone, self.sees = backbone, sees
         self.classes = int(backbone.spec.options["num_classes"])
         if sees == "layers":
-            producers = [backbone.get_submodule(group.producer) for group in backbone.groups]
-            self.gates = nn.ModuleList(
-                Gate(int(producer.in_channels), channels, width=width)  # type: ignore[arg-type]
-                for producer, channels in zip(producers, backbone.widths, strict=True)
-            )
+            self.gates = gates_of(backbone, width=width)
         else:
             self.hidden = nn.Linear(self.classes + 1, width)
             self.norm = nn.LayerNorm(width)
@@ -79,8 +75,11 @@ class PersonGatedNetwork(nn.Module):
     def forward(self, x: Tensor, masks: Tensor) -> Tensor:
         """Logits `(B, K)` of samples `(B, C, ...)`, each through a mask, `(B, D)`."""
         parts = masks.split(self.backbone.widths, 1)
-        after = lambda index, activations: apply_gate(activations, parts[index].to(activations.dtype))  # noqa: E731
-        with hook_groups(self.backbone, after=after):
+
+        def mask(index: int, activations: Tensor) -> Tensor:
+            return apply_gate(activations, parts[index].to(activations.dtype))
+
+        with hook_groups(self.backbone, after=mask):
             return cast(Tensor, self.backbone(x))
 
 
