@@ -93,6 +93,10 @@ class Matched:
         for name in ("distillation", "prototype_weight"):
             require(getattr(self, name) >= 0, f"matched.{name} is {getattr(self, name)}: 0 or more")
 
+    def capped(self, budget: float) -> float:
+        """What is used of a budget: more channels than in training do harm."""
+        return min(budget, self.most)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning:

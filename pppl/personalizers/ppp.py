@@ -30,7 +30,7 @@ def gate_settings(gates: str, experiment: Experiment) -> GateSettings:
     loss, whose scale then says nothing.
     """
     settings = experiment.matched if experiment.ppp.training == "persons" else experiment.ppp
-    if gates.partition("@")[0] == "ppp":
+    if _with_prototype_loss(gates):
         return settings
     return replace(settings, prototype_weight=0.0, prototype_scale=type(settings)().prototype_scale)
 
@@ -42,8 +42,12 @@ def gates_read(gates: str, experiment: Experiment) -> dict[str, Any]:
         by_classes = experiment.persons.protocol != "person"
         return {"matched": settings, "sizes": experiment.matched.classes or experiment.persons.classes * by_classes}
     del settings["training"]
-    with_loss = gates.partition("@")[0] == "ppp"
+    with_loss = _with_prototype_loss(gates)
     return {"ppp": {k: v for k, v in settings.items() if with_loss or not k.startswith("prototype_")}}
+
+
+def _with_prototype_loss(gates: str) -> bool:
+    return gates.partition("@")[0] == "ppp"  # before the name of a variant
 
 
 class _Gated(Personalizer):
@@ -83,14 +87,13 @@ class PersonPPP(_Gated):
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
         """Raises `UserError` where the least budget that is used is too small for the network."""
-        least = min(*self.experiment.budgets, self.experiment.matched.most)
+        least = self.experiment.matched.capped(min(self.experiment.budgets))
         self._within(least, [torch.zeros(width) for width in backbone.widths], cost)
 
     @torch.inference_mode()
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
         network, matched = cast(PersonGatedNetwork, model.gated[self.method]), self.experiment.matched
-        # More channels than in training do harm, so that a larger budget is not used up.
-        within = None if budget is None else min(budget, matched.most)
+        within = None if budget is None else matched.capped(budget)
         seen = support.once(("view", network), lambda: network.view(support.x, model.full).mean(0, keepdim=True))
         asked = seen.new_tensor([max(within or matched.most, matched.least)])
         scores = network.scores(seen, asked)[0]
@@ -108,7 +111,7 @@ class RandomMask(_Gated, ScorePruner):
 
     def _masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
         if budget is not None and self.experiment.ppp.training == "persons":
-            budget = min(budget, self.experiment.matched.most)
+            budget = self.experiment.matched.capped(budget)
         return super()._masks(model, scores, budget)
 
     def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:

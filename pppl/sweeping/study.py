@@ -111,8 +111,15 @@ def quiet() -> Iterator[None]:
 def _differing(known: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """What two sweeps do not have in common, of all that trials of one study must."""
     names = {"experiment": "base", "sources": "data"}
+    known = _filled(known, Sweep().to_dict() | {"experiment": Experiment().to_dict()})
     keys = [key for key in config if key not in _FREE and fingerprint([known.get(key)]) != fingerprint([config[key]])]
     return f"of other {', '.join(names.get(key, key) for key in keys)}" if keys else ""
+
+
+def _filled(known: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with those that they lack at their defaults: the study is of a version that had none of these."""
+    inner = {key: _filled(known[key], value) for key, value in usual.items() if isinstance(known.get(key), Mapping)}
+    return {**usual, **known, **inner}
 
 
 def sampler_of(settings: Sweep, seed: int) -> optuna.samplers.BaseSampler:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from optuna.trial import TrialState
-from sweep_files import QUICK, check_all_finished_once, write_files
+from sweep_files import QUICK, check_all_finished_once
 from wandb_files import whole_run
 
 from pppl import Experiment
@@ -27,23 +27,6 @@ from pppl.sweeping.space import base_of, suggested
 from pppl.sweeping.storage import storage_at
 from pppl.sweeping.study import queue_of
 from pppl.sweeping.trial import is_behind
-
-SPACE: dict[str, Any] = {
-    "ppp.target_rate": {"low": 0.1, "high": 0.9},
-    "ppp.gate_width": {"choices": [4, 8]},
-    "ppp.prototype_weight": {"low": 0.01, "high": 1.0, "log": True, "when": {"ppp.gate_width": [8]}},
-}
-
-
-@pytest.fixture
-def folder(tiny: Experiment, tmp_path: Path) -> Path:
-    """With an experiment file and a sweep's."""
-    return write_files(tmp_path, tiny, SPACE).parent
-
-
-@pytest.fixture
-def settings(folder: Path) -> Sweep:
-    return Sweep.load(folder / "mine.yaml")
 
 
 def test_as_many_trials_as_asked_for_finish(folder: Path, settings: Sweep):
@@ -83,43 +66,6 @@ def test_a_pruner_sees_gates_of_persons_epoch_by_epoch_and_then_seed_by_seed(fol
     assert sorted(trial.intermediate_values) == [0, 1, 2, 3], (
         "three epochs, then the mean over the first seed's persons"
     )
-
-
-def test_jobs_that_end_well_are_no_failure():
-    """After time is over they do so without having finished a trial."""
-    jobs = object.__new__(workers_module._Jobs)
-    good, lost = (
-        type("Job", (), {"done": lambda _: True, "exception": lambda _, e=e: e})() for e in (None, OSError("x"))
-    )
-    jobs._lost, jobs._done, jobs._count, jobs.work = 0, 0, 1, None  # type: ignore[assignment]
-    for _ in range(3):
-        jobs.running = [lost]
-        jobs.check(0)
-    jobs.running = [good, good]
-    jobs.check(0)
-    assert jobs.running == []
-
-
-def test_a_sweep_that_runs_out_of_time_tells_what_is_finished_and_goes_on(
-    folder: Path, settings: Sweep, monkeypatch: pytest.MonkeyPatch
-):
-    out, short = folder / "out", settings.replace(hours=1e-9)
-    with pytest.raises(UserError, match="no trial was finished in 1e-09 hours: give it more"):
-        sweep(short, out, workers=2, beside=folder)
-    with monkeypatch.context() as patch:
-        patch.setattr(workers_module.Work, "over", property(lambda work: any((out / "trials").glob("*"))))
-        base, _ = opened(base_of(settings, folder))
-        workers_module.work_on(workers_module.Work(settings=settings, base=base, folder=out, storage=""))
-    first = sweep(short, out, workers=2, beside=folder)
-    assert first["state"].tolist() == ["complete"], "what has begun is finished, and nothing else begins"
-    assert "best of 1 trials" in (out / "best.yaml").read_text()
-    assert json.loads((out / "run.json").read_text())["trials"] == 1
-    assert status(settings, out).startswith("1 done, 0 pruned, 0 given up, 0 running, 0 dead, 4 waiting of 5 trials")
-    whole = sweep(settings, out, workers=2, beside=folder)
-    pd.testing.assert_frame_equal(whole.iloc[first["trial"].tolist()].drop(columns="best"), first.drop(columns="best"))
-    assert whole["trial"].tolist() == list(range(5))
-    with pytest.raises(UserError, match="hours is -1"):
-        settings.replace(hours=-1)
 
 
 def test_the_best_is_an_experiment_on_persons_that_no_trial_saw(folder: Path, settings: Sweep):
@@ -270,16 +216,6 @@ def test_values_that_are_impossible_together_are_given_up(folder: Path, settings
     assert (trials["state"] == np.where(together, "given up", "complete")).all()
 
 
-def test_a_study_that_pppl_has_not_begun_is_left_alone(folder: Path, settings: Sweep):
-    storage = storage_at("", output_folder(folder / "out"))
-    study = optuna.create_study(study_name=settings.name, storage=storage, direction="minimize")
-    with pytest.raises(UserError, match="out has a study that pppl has not begun: name another --out"):
-        sweep(settings, folder / "out", beside=folder)
-    with pytest.raises(UserError, match="study 'mine' has no settings yet, or is not of `pppl sweep`"):
-        status(settings, folder / "out")
-    assert study.get_trials() == []
-
-
 def test_a_mean_over_seeds_is_compared_with_those_of_others():
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=8))
     for value in np.linspace(0.8, 0.9, 8):
@@ -311,9 +247,9 @@ def test_what_matters_is_inside_its_interval():
     assert shares["importance_low"][0] > shares["importance"][2]
 
 
-def test_values_are_of_their_kind():
+def test_values_are_of_their_kind(settings: Sweep):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    space = SPACE | {"ppp.prototype_scale": {"low": 1, "high": 9, "step": 4}}
+    space = settings.space | {"ppp.prototype_scale": {"low": 1, "high": 9, "step": 4}}
     drawn = [suggested(study.ask(), space) for _ in range(40)]
     assert {values["ppp.prototype_scale"] for values in drawn} == {1, 5, 9}
     for values in drawn:

@@ -1,0 +1,39 @@
+"""Folders that have a study already: of another program, of other settings, of an older version."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from pppl.config import Sweep
+from pppl.errors import UserError
+from pppl.experiments.opening import opened
+from pppl.files import output_folder
+from pppl.sweeping import status, sweep
+from pppl.sweeping.space import base_of
+from pppl.sweeping.storage import storage_at
+from pppl.sweeping.study import queue_of
+
+
+def test_a_study_that_pppl_has_not_begun_is_left_alone(folder: Path, settings: Sweep):
+    storage = storage_at("", output_folder(folder / "out"))
+    study = optuna.create_study(study_name=settings.name, storage=storage, direction="minimize")
+    with pytest.raises(UserError, match="out has a study that pppl has not begun: name another --out"):
+        sweep(settings, folder / "out", beside=folder)
+    with pytest.raises(UserError, match="study 'mine' has no settings yet, or is not of `pppl sweep`"):
+        status(settings, folder / "out")
+    assert study.get_trials() == []
+
+
+def test_a_study_of_an_older_version_goes_on_where_what_was_added_is_at_its_default(folder: Path, settings: Sweep):
+    short, (base, _) = settings.replace(trials=1), opened(base_of(settings, folder))
+    queue = queue_of(short, base, [], output_folder(folder / "out"), "")
+    known = queue.study.user_attrs["sweep"]
+    experiment = known["experiment"]
+    for tree, key in ((known, "constraints"), (experiment, "matched"), (experiment["ppp"], "gate_speed")):
+        del tree[key]
+    queue.study.set_user_attr("sweep", known)
+    assert queue_of(short, base, [], folder / "out", "").finished() == 0
+    queue.study.set_user_attr("sweep", known)
+    with pytest.raises(UserError, match="has a study of other base"):
+        queue_of(short, base.replace(**{"ppp.gate_speed": 3.0}), [], folder / "out", "")
