@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheck
 from pytorch_lightning.loggers import CSVLogger
 
 from ..data import IdentityDataset
-from .lightning import quietly, usual_precision
+from .lightning import quietly
 from .modules import GlobalModule, arrange
 
 EpochLog = Callable[[Mapping[str, float], int], None]
@@ -65,7 +65,7 @@ def fit(
             max_epochs=config.epochs,
             accelerator="auto",
             devices=1,
-            precision=usual_precision(),
+            precision=module.training_precision,
             logger=CSVLogger(folder, name="", version=""),
             callbacks=callbacks,
             enable_progress_bar=progress,

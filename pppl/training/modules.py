@@ -15,6 +15,7 @@ from ..backbones import Backbone
 from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData
 from ..gating import GatedNetwork, prototype_loss, target_rate_loss
+from .lightning import Precision, usual_precision
 
 
 class GlobalModule(pl.LightningModule):
@@ -34,6 +35,11 @@ class GlobalModule(pl.LightningModule):
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C, ...)` to logits, `(B, num_classes)`."""
         return self.network(x)
+
+    @property
+    def training_precision(self) -> Precision:
+        """As Lightning names it."""
+        return usual_precision()
 
     def data(self, dataset: IdentityDataset, seed: int) -> pl.LightningDataModule:
         """What it is trained on."""

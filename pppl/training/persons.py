@@ -20,6 +20,7 @@ from ..errors import UserError
 from ..gating import PersonGatedNetwork, prototype_loss, relaxed_masks, with_gradient_of
 from ..gating.gate import logistic_noise
 from ..pruning import CostModel, masks_within
+from .lightning import Precision
 from .modules import GlobalModule
 from .person_batches import PersonBatches
 
@@ -89,6 +90,12 @@ class PersonModule(GlobalModule):
         self._full = (
             copy.deepcopy(full).eval().requires_grad_(False),
         )  # no module of this one, which would train and keep it
+
+    @property
+    def training_precision(self) -> Precision:
+        """As the settings say; masks are ranked in 32 bits all the same."""
+        precision = self.matched.precision
+        return super().training_precision if precision == "auto" else precision
 
     def data(self, dataset: IdentityDataset, seed: int) -> pl.LightningDataModule:
         """Batches of persons, with budgets that a network of one channel per layer meets."""

@@ -240,3 +240,20 @@ def test_what_changes_a_network_changes_its_name(experiment: Experiment, digits:
     ):
         other = keys(**changes)
         assert {kind for kind in usual if usual[kind] != other[kind]} == changed, changes
+
+
+def test_the_precision_is_the_settings(experiment: Experiment, digits: IdentityDataset, model: GlobalModel, tmp_path):
+    short = dataclasses.replace(experiment.training, epochs=1)
+    kinds, weights = {"by_people": False, "sizes": (2,), "shots": 5}, []
+    for precision in ("auto", "32-true", "bf16-mixed"):
+        matched = dataclasses.replace(experiment.matched, precision=precision)
+        module, _ = fit(
+            lambda matched=matched: PersonModule(model.full, short, matched, experiment.pruning, **kinds),
+            digits,
+            seed=0,
+            folder=tmp_path / precision,
+        )
+        weights.append(module.person_network.backbone.head.weight)
+    assert torch.equal(weights[0], weights[1]) == (not torch.cuda.is_available())
+    assert not torch.equal(weights[1], weights[2])
+    assert torch.allclose(weights[1], weights[2], atol=0.1)
