@@ -63,8 +63,8 @@ class Matched:
     - `gate_width`, `temperature`: hidden units of the gates, and how steep their relaxation is.
     - `distillation`: weight of the divergence from the full network's predictions (Hinton et al. 2015).
     - `prototype_weight`, `prototype_scale`: of the prototype loss between persons; with `gated` its weight is 0.
-    - `precision`: of training, as Lightning names it; `auto`: bf16 where there is a GPU. `bf16-mixed` is twice as fast
-      on processors that multiply it (Intel's AMX), for networks that are not tiny.
+    - `precision`: of training, as Lightning names it; `auto`: bf16 where there is a GPU. `bf16-mixed` pays on
+      processors that multiply it (Intel's AMX), too, for networks that are not tiny.
     """
 
     sees: Literal["predictions", "layers", "nothing"] = "predictions"
