@@ -21,7 +21,7 @@ from ..gating import PersonGatedNetwork, prototype_loss, relaxed_masks, with_gra
 from ..gating.gate import logistic_noise
 from ..pruning import CostModel, masks_within
 from .lightning import Precision
-from .modules import GlobalModule
+from .modules import GlobalModule, arrange
 from .person_batches import PersonBatches
 
 # Of distillation: Hinton et al. 2015 use 1 to 20.
@@ -87,9 +87,9 @@ class PersonModule(GlobalModule):
         super().__init__(PersonGatedNetwork(start, sees=matched.sees, width=matched.gate_width), training)
         self.matched, self.pruning, self.widths = matched, pruning, full.widths
         self.draws = {"by_people": by_people, "sizes": sizes, "shots": shots}
-        self._full = (
-            copy.deepcopy(full).eval().requires_grad_(False),
-        )  # no module of this one, which would train and keep it
+        teacher = copy.deepcopy(full).eval().requires_grad_(False)
+        arrange(teacher, torch.channels_last)
+        self._full = (teacher,)  # no module of this one, which would train and keep it
 
     @property
     def training_precision(self) -> Precision:
