@@ -67,6 +67,21 @@ _PER_PERSON = {
     "L1 + retraining for everybody": [("l1_local+retrain", "")],
 }
 
+_DIGITS_PER_PERSON = {
+    "full network": [("full", "")],
+    "PPP as published: own / another's": [("ppp", "own"), ("ppp", "other")],
+    "**PPP per person: own** / another's": [("ppp@persons", "own"), ("ppp@persons", "other")],
+    "without prototype loss: own / another's": [("gated@persons", "own"), ("gated@persons", "other")],
+    "one mask for all": [("ppp@nothing", "own")],
+    "gates of the published kind: own / another's": [("ppp@layers", "own"), ("ppp@layers", "other")],
+    "without distillation: own / another's": [("ppp@undistilled", "own"), ("ppp@undistilled", "other")],
+    "from scratch: own / another's": [("ppp@scratch", "own"), ("ppp@scratch", "other")],
+    "OCAP / Taylor on the person / L1, per layer": [("ocap", ""), ("taylor_support_local", ""), ("l1_local", "")],
+    "L1 / Taylor + fine-tuning on the person": [("l1_local+finetune", ""), ("taylor_local+finetune", "")],
+    "PPP as published, then diff pruning": [("ppp+diff", "")],
+    "L1 + retraining for everybody": [("l1_local+retrain", "")],
+}
+
 _CIFAR = {
     "full network / fine-tuned on the person / diff pruning, all MACs": [("full", ""), ("finetune", ""), ("diff", "")],
     "PPP, own prototype": [("ppp", "own")],
@@ -119,6 +134,18 @@ def test_gates_for_a_person_at_a_time():
         for (seen, budget), cell in zip(itertools.product((True, False), (0.1, 0.25)), cells, strict=True):
             told = [_told(summary[summary["seen"] == seen], *each, budget) for each in _PER_PERSON[label]]
             assert _CELL.findall(cell) == told, label
+
+
+def test_digits_for_a_person_at_a_time():
+    summary = pd.read_csv(ROOT / "results" / "digits_persons" / "summary.csv", keep_default_na=False)
+    rows, of_two = _rows("| | 5 % of the MACs | 10 % | retrained on |"), summary[summary["persons"] == "2 classes"]
+    assert [row[0] for row in rows] == [*_DIGITS_PER_PERSON]
+    for label, *cells, _ in rows:
+        for budget, cell in zip((0.05, 0.1), cells, strict=True):
+            if cell != "the same":
+                assert _CELL.findall(cell) == [_told(of_two, *each, budget) for each in _DIGITS_PER_PERSON[label]], (
+                    label
+                )
 
 
 def test_photographs():

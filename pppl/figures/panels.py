@@ -114,7 +114,7 @@ def iso_figure(curves: pd.DataFrame) -> Figure:
 
 
 def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
-    """Personal gain, a dot for each person."""
+    """Personal gain, a dot for each person where there is room."""
     tested = table.merge(gains[["persons", "seen"]].drop_duplicates(), on=["persons", "seen"])
     panels, means = _panels(tested), dict(_panels(gains))
     figure, axes = _grid(len(panels), 2.6, 4.6)

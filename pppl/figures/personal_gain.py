@@ -8,12 +8,13 @@ from .style import look
 
 _PERSON = ["method", "budget", "seed", "identity"]
 _SIDE = 0.36  # of a budget's place on the axis that the dots of all methods take
+_CROWD = 24  # more clouds of dots than this cover each other
 
 
 def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes) -> Axes:
     """Draws, for each person, accuracy with the own samples less that with another person's, in points, at each budget.
 
-    Beside the dots stand means with 95 % intervals.
+    Beside the dots stand means with 95 % intervals; of many methods and budgets there are no dots.
 
     **Arguments:**
 
@@ -27,7 +28,7 @@ def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes) -> Axes:
     for at, method in enumerate(methods):
         style, left = look(method, "own"), -_SIDE + at * width
         of_budget = per_person.query("method == @method").groupby("budget")["accuracy"]
-        for budget, each in of_budget:
+        for budget, each in of_budget if len(methods) * len(budgets) <= _CROWD else ():
             dots = np.sort(each.to_numpy())
             places = budgets.index(budget) + left + np.linspace(0, 0.7 * width, len(dots))
             ax.plot(places, dots, ls="", marker=".", ms=2, color=style.colour, alpha=0.5)

@@ -211,6 +211,26 @@ def test_a_dot_is_a_persons_gain():
     np.testing.assert_allclose(np.asarray(bars.get_segments(), float)[0, :, 1], [10, 40])
 
 
+def test_clouds_that_would_cover_each_other_are_left_out():
+    budgets = [at / 25 for at in range(1, 26)]
+    rows = [
+        {"method": "ppp", "control": control, "budget": budget, "seed": 0, "identity": "a", "accuracy": 0.5}
+        for budget in budgets
+        for control in ("own", "other")
+    ]
+    means = [
+        {"method": "ppp", "against": "other", "budget": budget, "gain": 0.0, "gain_low": 0.0, "gain_high": 0.0}
+        for budget in budgets
+    ]
+    kept = {row["budget"] for row in rows} - {1.0}
+    for shown, dots in ((kept, 24), (set(budgets), 0)):
+        table, gains = (pd.DataFrame([row for row in each if row["budget"] in shown]) for each in (rows, means))
+        ax = personal_gain(table, gains, Figure().subplots())
+        assert sum(line.get_marker() == "." for line in ax.lines) == dots
+        handles, _ = ax.get_legend_handles_labels()
+        assert len(handles[0].lines[0].get_xdata()) == len(shown), "means are all there"
+
+
 def test_methods_that_train_nothing_stand_side_by_side():
     common = {"control": "", "accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6}
     samples = {"full": 0, "ocap": 0, "l1": 0, "finetune": 150}
