@@ -52,25 +52,12 @@ _ARABIC = {
     "the same, weights of 4 bits": [("l1_local+retrain+quant", "")],
 }
 
-_PER_PERSON = {
+# Gates for a person at a time; each of the two tables lacks one of these.
+_VARIANTS = {
     "full network": [("full", "")],
     "PPP as published: own / another's": [("ppp", "own"), ("ppp", "other")],
     "**PPP per person: own** / another's": [("ppp@persons", "own"), ("ppp@persons", "other")],
     "the same, recalibrated": [("ppp@persons+bn", "")],
-    "without prototype loss: own / another's": [("gated@persons", "own"), ("gated@persons", "other")],
-    "one mask for all": [("ppp@nothing", "own")],
-    "without distillation: own / another's": [("ppp@undistilled", "own"), ("ppp@undistilled", "other")],
-    "from scratch: own / another's": [("ppp@scratch", "own"), ("ppp@scratch", "other")],
-    "OCAP / Taylor on the person / L1, per layer": [("ocap", ""), ("taylor_support_local", ""), ("l1_local", "")],
-    "L1 / Taylor + fine-tuning on the person": [("l1_local+finetune", ""), ("taylor_local+finetune", "")],
-    "PPP as published, then diff pruning": [("ppp+diff", "")],
-    "L1 + retraining for everybody": [("l1_local+retrain", "")],
-}
-
-_DIGITS_PER_PERSON = {
-    "full network": [("full", "")],
-    "PPP as published: own / another's": [("ppp", "own"), ("ppp", "other")],
-    "**PPP per person: own** / another's": [("ppp@persons", "own"), ("ppp@persons", "other")],
     "without prototype loss: own / another's": [("gated@persons", "own"), ("gated@persons", "other")],
     "one mask for all": [("ppp@nothing", "own")],
     "gates of the published kind: own / another's": [("ppp@layers", "own"), ("ppp@layers", "other")],
@@ -81,6 +68,8 @@ _DIGITS_PER_PERSON = {
     "PPP as published, then diff pruning": [("ppp+diff", "")],
     "L1 + retraining for everybody": [("l1_local+retrain", "")],
 }
+_PER_PERSON = {label: each for label, each in _VARIANTS.items() if not label.startswith("gates of the published")}
+_DIGITS_PER_PERSON = {label: each for label, each in _VARIANTS.items() if label != "the same, recalibrated"}
 
 _CIFAR = {
     "full network / fine-tuned on the person / diff pruning, all MACs": [("full", ""), ("finetune", ""), ("diff", "")],
@@ -106,6 +95,20 @@ def _told(summary: pd.DataFrame, method: str, control: str, budget: float) -> tu
     of_method = summary[(summary["method"] == method) & (summary["control"] == control)]
     (row,) = of_method[of_method["budget"].isin([budget, 1.0])].to_dict("records")
     return tuple(f"{100 * row[name]:.1f}" for name in ("accuracy", "accuracy_low", "accuracy_high"))
+
+
+def _check_by_budget(
+    rows: list[list[str]],
+    summary: pd.DataFrame,
+    methods: dict[str, list[tuple[str, str]]],
+    budgets: tuple[float, ...],
+) -> None:
+    """Of a table with a column for each budget."""
+    assert [row[0] for row in rows] == [*methods]
+    for label, *cells, _ in rows:
+        for budget, cell in zip(budgets, cells, strict=True):
+            if cell != "the same":
+                assert _CELL.findall(cell) == [_told(summary, *each, budget) for each in methods[label]], label
 
 
 def test_digits():
@@ -139,21 +142,10 @@ def test_gates_for_a_person_at_a_time():
 def test_digits_for_a_person_at_a_time():
     summary = pd.read_csv(ROOT / "results" / "digits_persons" / "summary.csv", keep_default_na=False)
     rows, of_two = _rows("| | 5 % of the MACs | 10 % | retrained on |"), summary[summary["persons"] == "2 classes"]
-    assert [row[0] for row in rows] == [*_DIGITS_PER_PERSON]
-    for label, *cells, _ in rows:
-        for budget, cell in zip((0.05, 0.1), cells, strict=True):
-            if cell != "the same":
-                assert _CELL.findall(cell) == [_told(of_two, *each, budget) for each in _DIGITS_PER_PERSON[label]], (
-                    label
-                )
+    _check_by_budget(rows, of_two, _DIGITS_PER_PERSON, (0.05, 0.1))
 
 
 def test_photographs():
     summary = pd.read_csv(ROOT / "results" / "cifar10_resnet20" / "summary.csv", keep_default_na=False)
     rows = _rows("| | 20 % of the MACs | 35 % of the MACs | retrained on |")
-    of_three = summary[summary["persons"] == "3 classes"]
-    assert [row[0] for row in rows] == [*_CIFAR]
-    for label, *cells, _ in rows:
-        for budget, cell in zip((0.2, 0.35), cells, strict=True):
-            if cell != "the same":
-                assert _CELL.findall(cell) == [_told(of_three, *each, budget) for each in _CIFAR[label]], label
+    _check_by_budget(rows, summary[summary["persons"] == "3 classes"], _CIFAR, (0.2, 0.35))
