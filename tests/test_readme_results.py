@@ -52,12 +52,13 @@ _ARABIC = {
     "the same, weights of 4 bits": [("l1_local+retrain+quant", "")],
 }
 
-# Gates for a person at a time; each of the two tables lacks one of these.
+# Gates for a person at a time; not every data set has all of these.
 _VARIANTS = {
     "full network": [("full", "")],
     "PPP as published: own / another's": [("ppp", "own"), ("ppp", "other")],
     "**PPP per person: own** / another's": [("ppp@persons", "own"), ("ppp@persons", "other")],
     "the same, recalibrated": [("ppp@persons+bn", "")],
+    "trained longer: own / another's": [("ppp@long", "own"), ("ppp@long", "other")],
     "without prototype loss: own / another's": [("gated@persons", "own"), ("gated@persons", "other")],
     "one mask for all": [("ppp@nothing", "own")],
     "gates of the published kind: own / another's": [("ppp@layers", "own"), ("ppp@layers", "other")],
@@ -68,8 +69,19 @@ _VARIANTS = {
     "PPP as published, then diff pruning": [("ppp+diff", "")],
     "L1 + retraining for everybody": [("l1_local+retrain", "")],
 }
-_PER_PERSON = {label: each for label, each in _VARIANTS.items() if not label.startswith("gates of the published")}
-_DIGITS_PER_PERSON = {label: each for label, each in _VARIANTS.items() if label != "the same, recalibrated"}
+_ON_KEYWORDS_ONLY = ("the same, recalibrated", "trained longer: own / another's")
+_DIGITS_PER_PERSON = {label: each for label, each in _VARIANTS.items() if label not in _ON_KEYWORDS_ONLY}
+
+_WRITERS = {
+    "full network": [("full", "")],
+    "PPP as published: own / everybody's": [("ppp", "own"), ("ppp", "population")],
+    "**PPP per person: own** / everybody's": [("ppp@persons", "own"), ("ppp@persons", "population")],
+    "without prototype loss": [("gated@persons", "own")],
+    "one mask for all": [("ppp@nothing", "own")],
+    "without distillation": [("ppp@undistilled", "own")],
+    "from scratch": [("ppp@scratch", "own")],
+    "L1 / Taylor + fine-tuning on the person": [("l1_local+finetune", ""), ("taylor_local+finetune", "")],
+}
 
 _CIFAR = {
     "full network / fine-tuned on the person / diff pruning, all MACs": [("full", ""), ("finetune", ""), ("diff", "")],
@@ -132,10 +144,10 @@ def test_arabic_keywords():
 def test_gates_for_a_person_at_a_time():
     summary = pd.read_csv(ROOT / "results" / "arabic_kws_persons" / "summary.csv", keep_default_na=False)
     rows = _rows("| | seen, 10 % of the MACs | seen, 25 % | unseen, 10 % | unseen, 25 % | retrained on |")
-    assert [row[0] for row in rows] == [*_PER_PERSON]
+    assert [row[0] for row in rows] == [*_VARIANTS]
     for label, *cells, _ in rows:
         for (seen, budget), cell in zip(itertools.product((True, False), (0.1, 0.25)), cells, strict=True):
-            told = [_told(summary[summary["seen"] == seen], *each, budget) for each in _PER_PERSON[label]]
+            told = [_told(summary[summary["seen"] == seen], *each, budget) for each in _VARIANTS[label]]
             assert _CELL.findall(cell) == told, label
 
 
@@ -143,6 +155,16 @@ def test_digits_for_a_person_at_a_time():
     summary = pd.read_csv(ROOT / "results" / "digits_persons" / "summary.csv", keep_default_na=False)
     rows, of_two = _rows("| | 5 % of the MACs | 10 % | retrained on |"), summary[summary["persons"] == "2 classes"]
     _check_by_budget(rows, of_two, _DIGITS_PER_PERSON, (0.05, 0.1))
+
+
+def test_writers():
+    summary = pd.read_csv(ROOT / "results" / "mnist_persons" / "summary.csv", keep_default_na=False)
+    rows = _rows("| at a tenth of the MACs | seen writers | unseen | retrained on |")
+    assert [row[0] for row in rows] == [*_WRITERS]
+    for label, *cells, _ in rows:
+        for seen, cell in zip((True, False), cells, strict=True):
+            told = [_told(summary[summary["seen"] == seen], *each, 0.1) for each in _WRITERS[label]]
+            assert _CELL.findall(cell) == told, label
 
 
 def test_photographs():

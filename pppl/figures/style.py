@@ -58,6 +58,7 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("ppp@persons", "population"): Look("PPP per person, everybody's", "#C51B7D", "d", "--"),
     ("ppp@persons", "other"): Look("PPP per person, another's", "#C51B7D", "x", "-."),
     ("ppp@persons+bn", ""): Look("PPP per person, recalibrated", "#C51B7D", "h", ":"),
+    ("ppp@long", "own"): Look("per person, trained longer", "#44AA99", "s", "-"),
     ("gated@persons", "own"): Look("per person, no prototype loss", "#009E73", "^", ":"),
     ("ppp@nothing", "own"): Look("per person, one mask for all", "#332288", "v", "-."),
     ("ppp@layers", "own"): Look("per person, published gates", "#999933", "<", "--"),
