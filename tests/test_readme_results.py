@@ -83,6 +83,18 @@ _WRITERS = {
     "L1 / Taylor + fine-tuning on the person": [("l1_local+finetune", ""), ("taylor_local+finetune", "")],
 }
 
+_PHOTOGRAPHS_PER_PERSON = {
+    "full network / fine-tuned on the person, all MACs": [("full", ""), ("finetune", "")],
+    "PPP as published: own / another's": [("ppp", "own"), ("ppp", "other")],
+    "**PPP per person: own** / another's": [("ppp@persons", "own"), ("ppp@persons", "other")],
+    "the same, recalibrated": [("ppp@persons+bn", "")],
+    "without prototype loss: own / another's": [("gated@persons", "own"), ("gated@persons", "other")],
+    "one mask for all": [("ppp@nothing", "own")],
+    "OCAP / Taylor on the person / L1, per layer": [("ocap", ""), ("taylor_support_local", ""), ("l1_local", "")],
+    "L1 / Taylor + fine-tuning on the person": [("l1_local+finetune", ""), ("taylor_local+finetune", "")],
+    "PPP as published, then diff pruning": [("ppp+diff", "")],
+}
+
 _CIFAR = {
     "full network / fine-tuned on the person / diff pruning, all MACs": [("full", ""), ("finetune", ""), ("diff", "")],
     "PPP, own prototype": [("ppp", "own")],
@@ -171,3 +183,9 @@ def test_photographs():
     summary = pd.read_csv(ROOT / "results" / "cifar10_resnet20" / "summary.csv", keep_default_na=False)
     rows = _rows("| | 20 % of the MACs | 35 % of the MACs | retrained on |")
     _check_by_budget(rows, summary[summary["persons"] == "3 classes"], _CIFAR, (0.2, 0.35))
+
+
+def test_photographs_for_a_person_at_a_time():
+    summary = pd.read_csv(ROOT / "results" / "cifar10_persons" / "summary.csv", keep_default_na=False)
+    rows = _rows("| | 10 % of the MACs | 25 % | 50 % | retrained on |")
+    _check_by_budget(rows, summary, _PHOTOGRAPHS_PER_PERSON, (0.1, 0.25, 0.5))
