@@ -135,6 +135,17 @@ def _check_by_budget(
                 assert _CELL.findall(cell) == [_told(summary, *each, budget) for each in methods[label]], label
 
 
+def _check_seen_and_unseen(
+    rows: list[list[str]], summary: pd.DataFrame, methods: dict[str, list[tuple[str, str]]], budget: float
+) -> None:
+    """Of a table with a column for people who were in training, and one for others."""
+    assert [row[0] for row in rows] == [*methods]
+    for label, *cells, _ in rows:
+        for seen, cell in zip((True, False), cells, strict=True):
+            told = [_told(summary[summary["seen"] == seen], *each, budget) for each in methods[label]]
+            assert _CELL.findall(cell) == told, label
+
+
 def test_digits():
     summary = pd.read_csv(ROOT / "results" / "digits" / "summary.csv", keep_default_na=False)
     rows, of_two = _rows("| | accuracy | retrained on |"), summary[summary["persons"] == "2 classes"]
@@ -146,11 +157,7 @@ def test_digits():
 def test_arabic_keywords():
     summary = pd.read_csv(ROOT / "results" / "arabic_kws_res15" / "summary.csv", keep_default_na=False)
     rows = _rows("| | seen in training | unseen | retrained on |")
-    assert [row[0] for row in rows] == [*_ARABIC]
-    for label, *cells, _ in rows:
-        for seen, cell in zip((True, False), cells, strict=True):
-            told = [_told(summary[summary["seen"] == seen], *each, 0.35) for each in _ARABIC[label]]
-            assert _CELL.findall(cell) == told, label
+    _check_seen_and_unseen(rows, summary, _ARABIC, 0.35)
 
 
 def test_gates_for_a_person_at_a_time():
@@ -172,11 +179,7 @@ def test_digits_for_a_person_at_a_time():
 def test_writers():
     summary = pd.read_csv(ROOT / "results" / "mnist_persons" / "summary.csv", keep_default_na=False)
     rows = _rows("| at a tenth of the MACs | seen writers | unseen | retrained on |")
-    assert [row[0] for row in rows] == [*_WRITERS]
-    for label, *cells, _ in rows:
-        for seen, cell in zip((True, False), cells, strict=True):
-            told = [_told(summary[summary["seen"] == seen], *each, 0.1) for each in _WRITERS[label]]
-            assert _CELL.findall(cell) == told, label
+    _check_seen_and_unseen(rows, summary, _WRITERS, 0.1)
 
 
 def test_photographs():
