@@ -83,16 +83,17 @@ _WRITERS = {
     "L1 / Taylor + fine-tuning on the person": [("l1_local+finetune", ""), ("taylor_local+finetune", "")],
 }
 
+_NOT_ON_PHOTOGRAPHS = (
+    "full network",
+    "trained longer: own / another's",
+    "gates of the published kind: own / another's",
+    "without distillation: own / another's",
+    "from scratch: own / another's",
+    "L1 + retraining for everybody",
+)
 _PHOTOGRAPHS_PER_PERSON = {
     "full network / fine-tuned on the person, all MACs": [("full", ""), ("finetune", "")],
-    "PPP as published: own / another's": [("ppp", "own"), ("ppp", "other")],
-    "**PPP per person: own** / another's": [("ppp@persons", "own"), ("ppp@persons", "other")],
-    "the same, recalibrated": [("ppp@persons+bn", "")],
-    "without prototype loss: own / another's": [("gated@persons", "own"), ("gated@persons", "other")],
-    "one mask for all": [("ppp@nothing", "own")],
-    "OCAP / Taylor on the person / L1, per layer": [("ocap", ""), ("taylor_support_local", ""), ("l1_local", "")],
-    "L1 / Taylor + fine-tuning on the person": [("l1_local+finetune", ""), ("taylor_local+finetune", "")],
-    "PPP as published, then diff pruning": [("ppp+diff", "")],
+    **{label: each for label, each in _VARIANTS.items() if label not in _NOT_ON_PHOTOGRAPHS},
 }
 
 _CIFAR = {
