@@ -1,15 +1,13 @@
 """The command line: verbs call functions of the same name. Nothing heavy is imported before a verb is chosen."""
 
 import argparse
-import os
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any
 
 from . import __version__
-from .config import Experiment, Sweep, TaskExperiment
 from .errors import UserError, unknown
+from .verbs import VERBS, Parser
 
 _EXAMPLE = "--training.epochs 5 --persons.shots=10 --budgets '[0.1, 0.2]'"
 # The verbs that take an experiment's keys, with an example.
@@ -26,12 +24,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, 2 for bad input, 130 when interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        if arguments and not arguments[0].startswith("-") and arguments[0] not in _VERBS:
-            raise unknown("command", arguments[0], _VERBS)
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
+            raise unknown("command", arguments[0], VERBS)
         options, overrides = _parser().parse_known_args(arguments)
         if overrides and options.verb not in _WITH_SETTINGS:
             raise UserError(f"unknown argument {overrides[0]!r}: see `pppl {options.verb} --help`")
-        _VERBS[options.verb][0](options, _overrides(overrides))
+        VERBS[options.verb][0](options, _overrides(overrides))
     except UserError as error:
         print(f"pppl: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -45,18 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports bad arguments as the rest of the program does: one line, exit 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see `{self.prog} --help`")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="pppl", description="Compare ways of making one global network small and personal.")
+    parser = Parser(prog="pppl", description="Compare ways of making one global network small and personal.")
     parser.add_argument("--version", action="version", version=f"pppl {__version__}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND", parser_class=_Parser)
-    for name, (_, description, add) in _VERBS.items():
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND", parser_class=Parser)
+    for name, (_, description, add) in VERBS.items():
         epilog = f"Every key of an experiment can be set: {_WITH_SETTINGS[name]}" if name in _WITH_SETTINGS else None
         add(verbs.add_parser(name, help=description, description=description, epilog=epilog, allow_abbrev=False))
     return parser
@@ -81,219 +72,3 @@ def _overrides(arguments: Sequence[str]) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise UserError(f"--{key} {value}: not a value that YAML can read") from error
     return overrides
-
-
-def _demo(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
-    from .demo import demo_experiment
-
-    _run_comparison(demo_experiment(overrides), options.out or Path("results/demo"), options.workers)
-
-
-def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
-    experiment = Experiment.load(options.experiment, overrides, fast=options.fast)
-    if options.data is not None:
-        name = f"{experiment.name}-{Path(options.data).stem}"  # not the folder of the experiment's own data
-        experiment = experiment.replace(**{"data.name": options.data, "name": overrides.get("name", name)})
-    out = options.out or Path("results") / experiment.name
-    if options.tune:
-        _tune(experiment, out, options.workers)
-    else:
-        _run_comparison(experiment, out, options.workers)
-
-
-def _tune(experiment: Experiment, out: Path, workers: int | None) -> None:
-    from .experiments.report import tuning_as_text
-    from .experiments.tuning import as_settings, tune
-
-    tuned = tune(experiment, out, workers=_count(workers))
-    print(tuning_as_text(tuned))
-    print(f"\nFor the experiment file (keys of ppp belong in its section ppp):\n\n{as_settings(tuned)}")
-
-
-def _run_comparison(experiment: Experiment, out: Path, workers: int | None) -> None:
-    from .experiments.compare import compare
-    from .experiments.report import as_text
-
-    summary = compare(experiment, out, workers=_count(workers))
-    print(as_text(summary, experiment.pruning.unit))
-    _say_where(out)
-
-
-def _count(workers: int | None) -> int:
-    if workers is not None and workers < 1:
-        raise UserError(f"--workers is {workers}: at least 1")
-    return workers or os.cpu_count() or 1
-
-
-def _say_where(out: Path) -> None:
-    print(f"\nTables and figures are in {out}; offline W&B runs: wandb sync {out}/wandb/offline-run-*")
-
-
-def _tasks(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
-    from .experiments.report import tasks_as_text
-    from .experiments.tasks import compare_tasks
-
-    experiment = TaskExperiment.load(options.experiment, overrides, fast=options.fast)
-    out = options.out or Path("results") / experiment.name
-    print(tasks_as_text(compare_tasks(experiment, out, workers=_count(options.workers))))
-    _say_where(out)
-
-
-def _sweep(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
-    from .experiments.report import sweep_as_text
-    from .sweeping import status, sweep
-
-    overrides |= {name: given for name in ("trials", "hours") if (given := getattr(options, name)) is not None}
-    settings = Sweep.load(options.sweep, overrides, fast=options.fast)
-    out = options.out or Path("results") / settings.name
-    if options.status:
-        print(status(settings, out, storage=options.storage))
-        return
-    if options.workers is None and options.launcher == "slurm":
-        raise UserError("--launcher slurm needs --workers: how many jobs")
-    where = {"beside": options.sweep.parent, "storage": options.storage, "launcher": options.launcher}
-    trials = sweep(settings, out, workers=_count(options.workers), fast=options.fast, **where)
-    print(sweep_as_text(trials))
-    print(f"\nAll trials are in {out}/trials.csv; on test persons: pppl compare {out}/best.yaml")
-
-
-def _train(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
-    from .experiments.train import train
-
-    experiment = Experiment.load(options.experiment, overrides, fast=options.fast)
-    out = options.out or Path("results") / f"{experiment.name}-train"
-    print(train(experiment, out).to_string(index=False))
-    print(f"\nNetworks and logs are in {out}")
-
-
-def _figures(options: argparse.Namespace, _: dict[str, Any]) -> None:
-    from .figures import render
-
-    for path in render(options.results):
-        print(path)
-
-
-def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
-    if options.action == "merge":
-        from .experiments.joining import merge
-        from .experiments.report import as_text
-
-        print(as_text(merge(options.folders, options.out)))
-        return
-    from .experiments.checking import check
-
-    wrong = [f"{folder}: {line}" for folder in options.folders for line in check(folder)]
-    if wrong:
-        print("\n".join(wrong))
-        raise UserError(f"{len(wrong)} findings; `pppl compare` with these settings and --out computes what is missing")
-    print("\n".join(f"{folder}: whole and current" for folder in options.folders))
-
-
-def _data(options: argparse.Namespace, _: dict[str, Any]) -> None:
-    if options.action == "prepare":
-        from .data.prepare import prepare
-
-        print(prepare(options.name))
-        return
-    from .data import SOURCES
-
-    rows = [("name", "samples", "size", "identities", "licence", "present")]
-    rows += [
-        (name, f"{s.samples:,}", s.size, s.identities, s.licence, "yes" if s.present() else "no")
-        for name, s in SOURCES.items()
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _bench(options: argparse.Namespace, _: dict[str, Any]) -> None:
-    from .bench import bench
-
-    bench(options.names, options.json)
-
-
-def _add_experiment(parser: argparse.ArgumentParser) -> None:
-    _add_file(parser)
-    _add_out(parser)
-
-
-def _add_out(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: below results/)")
-
-
-def _add_demo(parser: argparse.ArgumentParser) -> None:
-    _add_out(parser)
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: cores)")
-
-
-def _add_compare(parser: argparse.ArgumentParser) -> None:
-    _add_tasks(parser)
-    parser.add_argument("--data", metavar="NAME|FILE.npz", help="another data set: see `pppl data list`, or a file")
-    parser.add_argument("--tune", action="store_true", help="try what `tuning` names, on validation persons only")
-
-
-def _add_tasks(parser: argparse.ArgumentParser) -> None:
-    _add_file(parser)
-    _add_demo(parser)
-
-
-def _add_sweep(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sweep", type=Path, metavar="SWEEP.yaml")
-    _add_fast(parser)
-    _add_demo(parser)
-    parser.add_argument("--trials", type=int, metavar="N", help="how many are to finish (default: as the file says)")
-    parser.add_argument("--hours", type=float, metavar="H", help="begin no more trials after so long")
-    shared = "postgresql://user@host/database, which several machines share"
-    parser.add_argument("--storage", metavar="URL", default="", help=shared)
-    parser.add_argument("--launcher", choices=("local", "slurm"), default="local", help="where workers run")
-    parser.add_argument("--status", action="store_true", help="show what is done, running, dead, and the best so far")
-
-
-def _add_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.yaml")
-    _add_fast(parser)
-
-
-def _add_fast(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--fast", action="store_true", help="apply the file's section `fast`: a look in a minute")
-
-
-def _add_figures(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", type=Path, metavar="RESULTS_DIR")
-
-
-def _add_results(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
-    merge = actions.add_parser("merge", help="join tables of one experiment from several machines")
-    merge.add_argument("--out", type=Path, metavar="DIR", required=True, help="results folder of all together")
-    check = actions.add_parser("check", help="tell what is missing, contradictory or stale")
-    for action in (merge, check):
-        action.add_argument("folders", type=Path, nargs="+", metavar="RESULTS_DIR")
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
-    actions.add_parser("list", help="show every data set, and whether it is present")
-    prepare = actions.add_parser("prepare", help="download a data set, check it and unpack it")
-    prepare.add_argument("name", metavar="NAME", help="a name from `pppl data list`")
-
-
-def _add_bench(parser: argparse.ArgumentParser) -> None:
-    names = "gating, loader, surgery, personalize, diff, compare or sweep"
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{names} (default: all)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to a file")
-
-
-_Verb = tuple[Callable[[argparse.Namespace, dict[str, Any]], None], str, Callable[[argparse.ArgumentParser], None]]
-_VERBS: dict[str, _Verb] = {
-    "demo": (_demo, "methods of every family on handwritten digits, with figures, in minutes", _add_demo),
-    "compare": (_compare, "compare methods on the same persons, support and budgets", _add_compare),
-    "tasks": (_tasks, "compare ways to adapt one text encoder to many tasks", _add_tasks),
-    "sweep": (_sweep, "search for a method's settings on validation persons", _add_sweep),
-    "train": (_train, "train the global networks of an experiment", _add_experiment),
-    "figures": (_figures, "draw the figures of a results folder again", _add_figures),
-    "results": (_results, "join or check tables of results", _add_results),
-    "data": (_data, "list the data sets, or download one", _add_data),
-    "bench": (_bench, "measure speed as ratios against named peers", _add_bench),
-}

@@ -26,6 +26,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file; what was there before stays until it is whole."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def output_folder(path: str | Path) -> Path:
     """Makes a folder. Raises `UserError` where it cannot be made or written to."""
     path = Path(path)

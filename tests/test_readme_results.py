@@ -77,6 +77,7 @@ _WRITERS = {
     "PPP as published: own / everybody's": [("ppp", "own"), ("ppp", "population")],
     "**PPP per person: own** / everybody's": [("ppp@persons", "own"), ("ppp@persons", "population")],
     "without prototype loss": [("gated@persons", "own")],
+    "without prototype loss, trained for 60 epochs": [("gated@long", "own")],
     "one mask for all": [("ppp@nothing", "own")],
     "without distillation": [("ppp@undistilled", "own")],
     "from scratch": [("ppp@scratch", "own")],

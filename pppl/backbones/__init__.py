@@ -2,7 +2,9 @@
 
 from .base import Backbone, ChannelGroup, ShapeSpec, hook_groups
 from .basis import BasisConv, can_have_basis, full_rank, put_bases
+from .index import ChannelIndex
 from .registry import BACKBONES, build, spec_for
+from .resnet import PaddedSubsample
 from .weights import load_weights
 
 __all__ = [
@@ -10,6 +12,8 @@ __all__ = [
     "Backbone",
     "BasisConv",
     "ChannelGroup",
+    "ChannelIndex",
+    "PaddedSubsample",
     "ShapeSpec",
     "build",
     "can_have_basis",

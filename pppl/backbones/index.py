@@ -35,8 +35,13 @@ class ChannelIndex(nn.Module):
         """`(B, K, ...)` to `(B, C, ...)`, zero where a channel was removed."""
         if self._whole:
             return branch
-        zeros = branch.new_zeros(len(branch), self.channels, *branch.shape[2:])
+        zeros = branch.new_zeros(branch.shape[0], self.channels, *branch.shape[2:])
         return zeros.index_copy(1, self.index, branch)
+
+    def is_possible(self) -> bool:
+        """Whether the kept channels are there, each once and in order."""
+        steps = self.index.diff()
+        return bool((steps > 0).all() and self.index[0] >= 0 and self.index[-1] < self.channels)
 
     def extra_repr(self) -> str:
         return f"{len(self.index)} of {self.channels}"

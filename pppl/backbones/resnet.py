@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -201,17 +202,27 @@ class _BasicBlock(nn.Module):
         return [first] if self.index is None else [first, second]
 
 
-class _PaddedSubsample(nn.Module):
+class PaddedSubsample(nn.Module):
     """Shortcut A: every `stride`-th pixel, with zeros for the channels that are new."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int):
         super().__init__()
         new = out_channels - in_channels
+        self.in_channels = in_channels
         self.stride, self.padding = stride, (new // 2, new - new // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         # (B, C_in, H, W) -> (B, C_out, H / stride, W / stride)
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, *self.padding))
+
+    def as_convolution(self) -> nn.Conv2d:
+        """The same as a 1x1 convolution, for engines that hold images in blocks of channels, which padding ends."""
+        out = self.in_channels + sum(self.padding)
+        convolution = nn.Conv2d(self.in_channels, out, 1, self.stride, bias=False).requires_grad_(False)
+        nn.init.zeros_(convolution.weight)[self.padding[0] : out - self.padding[1], :, 0, 0] = torch.eye(
+            self.in_channels
+        )
+        return convolution
 
 
 def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
@@ -219,7 +230,7 @@ def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
 
 
-_SHORTCUTS: dict[str, _Shortcut] = {"A": _PaddedSubsample, "B": _projection}
+_SHORTCUTS: dict[str, _Shortcut] = {"A": PaddedSubsample, "B": _projection}
 
 
 def _initialize(network: nn.Module) -> None:

@@ -19,6 +19,8 @@ _BENCHES = {
     "loader": ("networks", "loader"),
     "surgery": ("networks", "surgery"),
     "personalize": ("networks", "personalize"),
+    "latency": ("device", "latency"),
+    "people": ("device", "people"),
     "diff": ("diff", "measure"),
     "compare": ("compare", "measure"),
     "sweep": ("sweep", "measure"),

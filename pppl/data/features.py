@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import UserError
@@ -109,10 +110,21 @@ class LogMel:
             raise UserError(
                 f"a batch of waveforms is {tuple(waveform.shape)}: give (B, samples), at least {self.window} samples"
             )
-        frames = waveform.unfold(-1, self.window, self.hop)  # (B, frames, window)
+        frames = self._frames(waveform)
         spectrum = torch.view_as_real(torch.fft.rfft(frames * self.hann.to(waveform.device), n=self.fft))
         power = spectrum.square().sum(-1)  # (B, frames, bins)
-        return torch.log(power @ self.filters.to(waveform.device) + self.floor)[:, None]
+        return torch.log(power @ self.filters.to(power) + self.floor)[:, None]
+
+    def _frames(self, waveform: Tensor) -> Tensor:
+        """`(B, samples)` to `(B, frames, window)`.
+
+        Whole hops side by side, since an exported `unfold` carries a table of indices, larger than many a network.
+        """
+        count, hops = (waveform.shape[1] - self.window) // self.hop + 1, math.ceil(self.window / self.hop)
+        needed = (count + hops - 1) * self.hop
+        padded = F.pad(waveform, (0, max(0, needed - waveform.shape[1])))[:, :needed]
+        parts = padded.unflatten(1, (-1, self.hop))  # (B, frames + hops - 1, hop)
+        return torch.cat([parts[:, first : first + count] for first in range(hops)], 2)[..., : self.window]
 
 
 def resample(waveform: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

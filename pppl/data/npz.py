@@ -6,7 +6,7 @@ import math
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import UserError, unknown
 from .identities import TEST, TRAIN, IdentityDataset
 
 _REQUIRED, _PER_SAMPLE = ("x", "y", "classes"), ("x", "y", "identity", "split")
@@ -39,16 +39,48 @@ def load_npz(path: str | Path) -> IdentityDataset:
     Raises `UserError` where the file is not there, cannot be read or is not of this format.
     """
     path = Path(os.path.expanduser(path))  # which leaves alone what names no user, where pathlib raises
+    with _opened(path) as file:
+        return _dataset(_Arrays(path, file))
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
     if not path.is_file():
         raise _not_found(path)
     try:
-        file = zipfile.ZipFile(path)
+        return zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
         raise UserError(f"{path} is no .npz file: write it with np.savez") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    with file:
-        return _dataset(_Arrays(path, file))
+
+
+def read_samples_npz(path: Path, classes: Sequence[str]) -> tuple[Tensor, Tensor | None]:
+    """Samples of somebody: physical values, `(N, C, ...)` float32, and class indices where the file has `y`.
+
+    Of the arrays that `load_npz` reads `x` suffices. `y` counts in the file's own `classes`, where it has them.
+
+    **Arguments:**
+
+    - `classes`: names of the classes that labels are given in.
+
+    Raises `UserError` as `load_npz` does, and where a label is of none of the classes.
+    """
+    with _opened(path) as file:
+        arrays = _Arrays(path, file)
+        _check_shapes(arrays, ("x",))
+        x, per_channel = _samples(arrays).float(), (-1, *(1,) * (len(arrays.shapes["x"]) - 2))
+        scale, offset = (_per_channel(arrays, *each).view(per_channel) for each in (("scale", 1.0), ("offset", 0.0)))
+        labels = _labels(arrays, classes) if "y" in arrays else None
+    return torch.addcmul(offset, x, scale), labels
+
+
+def _labels(arrays: "_Arrays", classes: Sequence[str]) -> Tensor:
+    named = arrays.names("classes") if "classes" in arrays else tuple(classes)
+    y = arrays.indices("y", "classes", len(named), several=False)
+    for name in np.unique(np.array(named)[y]):
+        if name not in classes:
+            raise UserError(f"{arrays.path}: {unknown('class', str(name), classes)}")
+    return torch.tensor([classes.index(named[label]) for label in y])
 
 
 def _not_found(path: Path) -> UserError:
@@ -119,8 +151,8 @@ class _Arrays:
             raise self.error(f"{name} holds {joined!r}", "names without + and :, which join names in tables")
         return tuple(array.tolist())
 
-    def indices(self, name: str, kinds: str, below: int | None) -> np.ndarray:
-        """`(N,)` int64 in `[0, below)`, where it is known; at least two different ones."""
+    def indices(self, name: str, kinds: str, below: int | None, *, several: bool = True) -> np.ndarray:
+        """`(N,)` int64 in `[0, below)`, where it is known; at least two different ones, unless `several` is False."""
         if self.dtypes[name].kind not in "iu":
             raise self.error(f"{name} is {self.dtypes[name]}", "an integer for each sample, the index of its name")
         array = self.read(name)
@@ -128,7 +160,7 @@ class _Arrays:
         if low < 0 or high >= (2**63 if below is None else below):
             there = "" if below is None else f", but there are {below} {kinds}"
             raise self.error(f"{name} goes from {low} to {high}{there}", f"indices of {kinds}, from 0")
-        if low == high:
+        if several and low == high:
             raise self.error(f"{name} is {low} for all samples", f"samples of at least 2 {kinds}")
         return array.astype(np.int64, copy=False)
 
@@ -153,10 +185,10 @@ def _dataset(arrays: _Arrays) -> IdentityDataset:
     )
 
 
-def _check_shapes(arrays: _Arrays) -> None:
-    missing = [name for name in _REQUIRED if name not in arrays]
+def _check_shapes(arrays: _Arrays, required: Sequence[str] = _REQUIRED) -> None:
+    missing = [name for name in required if name not in arrays]
     if missing:
-        raise arrays.error(f"{' and '.join(missing)} missing", f"them with np.savez: {', '.join(_REQUIRED)}")
+        raise arrays.error(f"{' and '.join(missing)} missing", f"them with np.savez: {', '.join(required)}")
     shape, dtype = arrays.shapes["x"], arrays.dtypes["x"]
     if len(shape) not in (3, 4):
         raise arrays.error(f"x has shape {shape}", "(N, C, H, W) for images or (N, C, T) for series, C 1 if need be")

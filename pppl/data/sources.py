@@ -11,6 +11,7 @@ import platformdirs
 from ..errors import UserError, unknown
 from . import cifar, digits, omniglot
 from .download import Archive
+from .features import LogMel
 from .identities import IdentityDataset
 from .npz import load_npz
 
@@ -31,6 +32,7 @@ class Source:
     - `archives`: what `pppl data prepare` downloads; none where no lasting address is known.
     - `convert`: makes the file from the folder into which all archives were unpacked.
     - `origin`: what people put there themselves, where nothing is downloaded.
+    - `log_mel`: what made samples of recordings.
     """
 
     load: Callable[[Path], IdentityDataset]
@@ -42,6 +44,7 @@ class Source:
     archives: tuple[Archive, ...] = ()
     convert: Callable[[Path, Path], None] = _move
     origin: str = ""
+    log_mel: LogMel | None = None
 
     @property
     def path(self) -> Path | None:
@@ -160,6 +163,7 @@ SOURCES: dict[str, Source] = {
         size="24 MB",
         identities="30 speakers",
         licence="CC BY 4.0 (Ghandoura, Hjabo, Al Dakkak 2021)",
+        log_mel=LogMel(),
         origin=f"its log-mels as {_NPZ} (https://github.com/abdulkaderghandoura/arabic-speech-commands-dataset)",
     ),
     "speech_commands": Source(
@@ -169,6 +173,7 @@ SOURCES: dict[str, Source] = {
         size="2.4 GB",
         identities="2,618 speakers",
         licence="CC BY 4.0 (Warden 2018)",
+        log_mel=LogMel(),
         archives=(
             Archive(
                 url="http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
@@ -184,6 +189,7 @@ SOURCES: dict[str, Source] = {
         size="21 MB",
         identities="6 speakers",
         licence="CC BY-SA 4.0 (Jackson et al. 2016)",
+        log_mel=LogMel(),
         # GitHub makes its archives anew, so that they have no lasting hash; a tag of a repository has.
         origin="the repository (git clone --branch v1.0.10 https://github.com/Jakobovski/free-spoken-digit-dataset)",
     ),

@@ -1,5 +1,6 @@
 """Trains the global networks of an experiment and leaves them in a folder of their own."""
 
+import json
 import time
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from ..config import Experiment
+from ..data import SOURCES, IdentityDataset
+from ..data.identities import TRAIN
+from ..data.preprocessing import Preprocessing
 from ..errors import UserError
-from ..files import output_folder
+from ..files import output_folder, replacing
 from .models import kept_on, trained
 from .networks import load_network, save_network
 from .opening import dataset_of, opened
@@ -21,8 +25,8 @@ from .workers import threads
 def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     """Trains (or takes from the cache) every network that the experiment's methods begin with, for each seed.
 
-    Writes `models/<network>-seed<n>.safetensors`, `models.csv` and `run.json`, and for what is trained now the curves,
-    `training/<network>-seed<n>.csv`.
+    Writes `models/<network>-seed<n>.safetensors`, `models/inputs-seed<n>.json` (what they take, and who is unseen),
+    `models.csv` and `run.json`, and for what is trained now the curves, `training/<network>-seed<n>.csv`.
 
     **Returns:** one row per network: its best epoch and that epoch's validation metrics.
 
@@ -34,6 +38,8 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     plan = [recipe for seed in experiment.seeds for recipe in recipes(experiment, datasets[seed], seed)]
     folder = output_folder(out)
     models = output_folder(folder / "models")
+    for seed in experiment.seeds:
+        _write_inputs(models / inputs_name(seed), experiment, dataset, datasets[seed])
     rows = []
     for recipe in tqdm(plan, desc="networks", unit="network", disable=None):
         path = models / f"{recipe.kind}-seed{recipe.seed}.safetensors"
@@ -48,6 +54,23 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     work = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": 1}
     write_run(folder, experiment.to_dict(), dataset.sha256, weights_sha256=weights_sha256(experiment), **work)
     return table.filter(["network", "seed", "epoch", "val_accuracy", "val_loss"])
+
+
+def inputs_name(seed: int) -> str:
+    """The file that tells what the networks of a seed take."""
+    return f"inputs-seed{seed}.json"
+
+
+def _write_inputs(path: Path, experiment: Experiment, source: IdentityDataset, split: IdentityDataset) -> None:
+    known = SOURCES.get(experiment.data.name)
+    preprocessing = Preprocessing.of(source, split, known.log_mel if known else None)
+    people = set() if split.identity is None else set(split.identity) - set(split.identity[split.rows(TRAIN)])
+    tree = {
+        "preprocessing": json.loads(preprocessing.to_json()),
+        "unseen": sorted(split.identities[person] for person in people),
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
 
 
 def _refuse_corrupted(path: Path) -> None:

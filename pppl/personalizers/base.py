@@ -67,7 +67,7 @@ class Made:
     - `module`: plain modules, in evaluation mode.
     - `masks`: per group, `(C_l,)` boolean; None where nothing was pruned.
     - `retrain_samples`: samples that went through a training step on the way.
-    - `delta`: the module's difference to the global network, where that is what a device is sent.
+    - `delta`: the module's difference to the global network, or to what `masks` leave of it, where it is kept.
     - `size`: bytes of the module's file, where its weights are coded.
     - `stated_cost`: where it does not follow from how many channels are kept.
     - `cost_of`: of the module, mean over samples, where each chooses its own channels.
@@ -101,10 +101,11 @@ class PersonalModel(Made):
 
     @property
     def bytes(self) -> int:
-        """Size of the file that is a person's own: the module's weights, or its delta to the shared network."""
+        """Size of the file that is a person's own: the module's weights, or its delta to the whole shared network."""
         if self.size is not None:
             return self.size
-        return artifact_bytes(self.module) if self.delta is None else delta_bytes(self.delta)
+        of_whole = self.delta if self.masks is None else None
+        return artifact_bytes(self.module) if of_whole is None else delta_bytes(of_whole)
 
     def cost_on(self, x: Tensor) -> Cost:
         """Mean cost of samples, `(B, C, ...)`: `cost`, but where each chooses its own channels."""

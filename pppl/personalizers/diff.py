@@ -35,7 +35,7 @@ class DiffPruned(After):
 
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
         first = self.first._make(model, support, budget)
-        # Any other network is a person's own anyway: it is made anew for every rate, and the difference merged into it.
+        # Any other network is a person's own anyway: it is made anew for every rate.
         shared = first.module is model.full
         tuned, delta, samples = learn_delta(
             first.module,
@@ -45,7 +45,7 @@ class DiffPruned(After):
             structured=self.structured,
             once=support.once if shared else None,
         )
-        return first.changed(tuned, samples=samples, delta=delta if shared else None)
+        return first.changed(tuned, samples=samples, delta=delta if shared or first.masks is not None else None)
 
 
 def _of_every_rate(method: str, first: Personalizer, *, structured: bool = True) -> list[Personalizer]:

@@ -77,10 +77,12 @@ class Static(ScorePruner):
             raise UserError(f"method {self.method} cannot be used: {error}") from error
 
     def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
-        samples, score = support if self.criterion.by == "support" else model.train, self.criterion.score
-        count = self.experiment.static.samples if self.criterion.by == "training" else len(samples.x)
+        by, score = self.criterion.by, self.criterion.score
+        kept_by = support if by == "support" else model.train
+        samples = _NOTHING if by == "nobody" else kept_by
+        count = self.experiment.static.samples if by == "training" else len(samples.x)
         looked_at = Support(x=samples.x[:count], y=samples.y[:count])
-        return self.scope(model.full, samples.once((score, model.full, count), lambda: score(model.full, looked_at)))
+        return self.scope(model.full, kept_by.once((score, model.full, count), lambda: score(model.full, looked_at)))
 
 
 _NOTHING = Support(x=torch.zeros(1), y=torch.zeros(1))

@@ -1,0 +1,187 @@
+"""A person's samples as they lie about: recordings, images or arrays, in files, folders or lists of files."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import UserError, unknown
+from .audio import read_wav
+from .features import fit_length, resample
+from .npz import read_samples_npz
+from .preprocessing import Preprocessing
+
+AUDIO = (".wav", ".flac", ".ogg", ".aiff", ".mp3")
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+# Of samples at full scale, from which on a recording counts as clipped; and what counts as full scale and as silence.
+_CLIPPED, _FULL, _SILENT = 0.01, 0.999, 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Samples as a device has them.
+
+    - `values`: physical values, `(N, C, ...)` float32, as `Preprocessing` takes them.
+    - `names`: of the samples, for people.
+    - `labels`: `(N,)` class indices, where they are known.
+    - `waveforms`: `(N, samples)` at the rate of the preprocessing, where samples are recordings.
+    - `notes`: what is odd about them, a line each.
+    """
+
+    values: Tensor
+    names: tuple[str, ...]
+    labels: Tensor | None = None
+    waveforms: Tensor | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_samples(source: str, preprocessing: Preprocessing) -> Samples:
+    """Reads an `.npz` file, a folder, one file, or (`-`) a list of files, a line each, from standard input.
+
+    In a folder, sub-folders that are named as classes give labels; without sub-folders there are none.
+
+    Raises `UserError` that names the file that cannot be read or is of no use, or where there is none.
+    """
+    if source == "-":
+        return read_files([Path(line.strip()) for line in sys.stdin if line.strip()], preprocessing)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _read_folder(path, preprocessing)
+    return read_files([path], preprocessing)
+
+
+def _read_folder(folder: Path, preprocessing: Preprocessing) -> Samples:
+    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    folders = [path for path in inside if path.is_dir()]
+    if not folders:
+        return read_files(inside, preprocessing, where=str(folder))
+    loose = [path for path in inside if not path.is_dir()]
+    if loose:
+        raise UserError(f"{folder} holds sub-folders and files, {loose[0].name} first: put all files into sub-folders")
+    paths, labels = [], []
+    for label in folders:
+        if label.name not in preprocessing.classes:
+            raise unknown(f"class of sub-folder {label}", label.name, preprocessing.classes)
+        files = sorted(path for path in label.iterdir() if not path.name.startswith("."))
+        paths += files
+        labels += [preprocessing.classes.index(label.name)] * len(files)
+    samples = read_files(paths, preprocessing, where=str(folder))
+    if len(samples.names) != len(labels):
+        raise UserError(f"{folder} holds files of many samples: one sample each in sub-folders, or one .npz file")
+    return Samples(**{**vars(samples), "labels": torch.tensor(labels)})
+
+
+def read_files(paths: Sequence[Path], preprocessing: Preprocessing, *, where: str = "the list") -> Samples:
+    """Reads files, all of one kind.
+
+    Raises `UserError` as `read_samples` does; `where` says where the files were looked for.
+    """
+    if not paths:
+        raise UserError(f"{where} names no file: give at least one sample")
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path} is not there: check the name of the file")
+    kinds = {_kind(path) for path in paths}
+    if len(kinds) > 1 or (kinds == {"npz"} and len(paths) > 1):
+        raise UserError(f"{where} mixes files ({', '.join(sorted(kinds))}): give recordings, images or one .npz file")
+    return {"npz": _arrays, "npy": _arrays, "audio": _recordings, "image": _images}[kinds.pop()](paths, preprocessing)
+
+
+def _kind(path: Path) -> str:
+    suffix = path.suffix.lower()
+    known = {".npz": "npz", ".npy": "npy"} | dict.fromkeys(AUDIO, "audio") | dict.fromkeys(IMAGES, "image")
+    if suffix not in known:
+        raise UserError(f"{path} is of no kind that is read: {', '.join(known)}")
+    return known[suffix]
+
+
+def _recordings(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
+    log_mel = preprocessing.log_mel
+    if log_mel is None:
+        raise UserError(f"{paths[0]} is a recording, but this network takes arrays of shape {preprocessing.shape}")
+    clips, notes = [], []
+    for path in paths:
+        waveform, rate = read_wav(path)
+        loudest = np.abs(waveform).max()
+        if len(waveform) < log_mel.window * rate / log_mel.sample_rate:
+            least = 1000 * log_mel.window / log_mel.sample_rate
+            raise UserError(f"{path} is too short ({1000 * len(waveform) / rate:.1f} ms): give {least:g} ms or more")
+        if loudest < _SILENT:
+            raise UserError(f"{path} is silent (nothing above {_SILENT:g} of full scale): record it again")
+        if (clipped := (np.abs(waveform) >= _FULL).mean()) > _CLIPPED:
+            notes.append(f"{path} is clipped ({clipped:.0%} of it at full scale): record it again with less gain")
+        clips.append(fit_length(resample(waveform, rate, log_mel.sample_rate), log_mel.samples))
+    waveforms = torch.from_numpy(np.stack(clips).astype(np.float32))
+    return Samples(values=log_mel(waveforms), names=tuple(map(str, paths)), waveforms=waveforms, notes=tuple(notes))
+
+
+def _images(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
+    from PIL import Image, UnidentifiedImageError
+
+    if preprocessing.pixels is None:
+        raise UserError(f"{paths[0]} is an image, but this network takes {_taken(preprocessing)}")
+    channels, height, width = preprocessing.shape
+    black, white = preprocessing.pixels
+    pictures, notes = [], []
+    for path in paths:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(path) as image:
+                    picture = image.convert("L" if channels == 1 else "RGB")
+        except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            raise UserError(
+                f"{path} is no image that can be read ({_reason(error)}): give a png or jpeg file"
+            ) from error
+        except Image.DecompressionBombWarning as error:
+            raise UserError(f"{path} has too many pixels: make it smaller") from error
+        if picture.size != (width, height):
+            notes.append(f"{path} is {picture.width} x {picture.height}, made {width} x {height}")
+            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        pictures.append(np.asarray(picture, np.float32).reshape(height, width, channels))
+    pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)  # (N, C, H, W)
+    return Samples(values=black + pixels * ((white - black) / 255), names=tuple(map(str, paths)), notes=tuple(notes))
+
+
+def _arrays(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
+    if paths[0].suffix.lower() == ".npz":
+        values, labels = read_samples_npz(paths[0], preprocessing.classes)
+        parts = [values]
+    else:
+        labels, parts = None, [_npy(path, len(preprocessing.shape)) for path in paths]
+    for path, part in zip(paths, parts, strict=True):
+        if tuple(part.shape[1:]) != preprocessing.shape:
+            raise UserError(
+                f"{path} has samples of shape {tuple(part.shape[1:])}, the network takes {_taken(preprocessing)}"
+            )
+        if not part.isfinite().all():
+            raise UserError(f"{path} holds NaN or infinite values: write finite ones")
+    names = [
+        f"{path}[{index}]" if len(part) > 1 else str(path)
+        for path, part in zip(paths, parts, strict=True)
+        for index in range(len(part))
+    ]
+    return Samples(values=torch.cat(parts), names=tuple(names), labels=labels)
+
+
+def _npy(path: Path, dims: int) -> Tensor:
+    """`(N, C, ...)` of a file that holds `(C, ...)` or that. A file too short for its shape is refused unread."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        values = np.array(array, np.float32)
+    except (ValueError, OSError, EOFError, TypeError, SyntaxError, MemoryError) as error:
+        raise UserError(f"{path} is no array that can be read ({_reason(error)}): write it with np.save") from error
+    return torch.from_numpy(values if values.ndim != dims else values[None])
+
+
+def _taken(preprocessing: Preprocessing) -> str:
+    return "recordings" if preprocessing.log_mel else f"arrays of shape {preprocessing.shape}"
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -1,0 +1,156 @@
+"""One person: what can be made of their samples and a global model."""
+
+import json
+from dataclasses import asdict
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from .. import __version__
+from ..backbones import Backbone
+from ..data import Support
+from ..data.samples import Samples
+from ..diff import base_sha256
+from ..errors import UserError
+from ..export.formats import to_onnx
+from ..export.graph import Deployed
+from ..export.onnx_file import Session, open_onnx_bytes
+from ..export.personal import PersonalFile
+from ..export.thin import Thin
+from ..personalizers import GlobalModel, Personalizer, PersonalModel
+from .fit import ROUNDINGS, Rounding, choose_rounding, fit_bytes, fit_latency
+from .limit import Limit
+from .run import Run
+from .timing import in_turns
+
+
+class Person:
+    """A person's samples, a method and a limit on a run's global model.
+
+    - `raw_audio`: whether exports take waveforms.
+
+    Raises `UserError` where the method reads labels and there are none, or the run has no network for it.
+    """
+
+    def __init__(self, run: Run, samples: Samples, method: str, limit: Limit, *, raw_audio: bool = False):
+        self.run, self.method, self.limit, self.raw_audio = run, method, limit, raw_audio
+        self.global_model: GlobalModel = run.model(run.personalizer(method))
+        labels = torch.zeros(len(samples.values), dtype=torch.int64) if samples.labels is None else samples.labels
+        if samples.labels is None and run.personalizer(method).reads_labels:
+            raise UserError(f"method {method} reads labels: put samples into sub-folders that are named as classes")
+        self.support = Support(x=run.preprocessing(samples.values), y=labels, seed=run.seed)
+
+    def base(self) -> Backbone:
+        """The network that masks cut."""
+        gates = self._own(1).gates
+        return self.global_model.full if gates is None else self.global_model.gated[gates].backbone
+
+    def _own(self, round_to: int) -> Personalizer:
+        unit = "params" if self.limit.unit in ("params", "bytes") else "macs"
+        return self.run.personalizer(self.method, **{"pruning.unit": unit, "pruning.round_to": round_to})
+
+    def model(self, round_to: int) -> PersonalModel:
+        """The personal model within the limit."""
+        own, limit = self._own(round_to), self.limit
+
+        def make(budget: float) -> PersonalModel:
+            return own.personalize(self.global_model, self.support, budget)
+
+        if not own.prunes or limit.unit in ("macs", "params"):
+            return make(limit.value if limit.unit in ("macs", "params") else 1.0)
+        if limit.unit == "bytes":
+            return fit_bytes(make, lambda model: len(self.file(model).to_bytes()), limit.value)
+        session = self.session(self.global_model.full)
+        full = self.milliseconds({"full": session})["full"]
+        return fit_latency(make, lambda m: self.milliseconds({"own": self.session(m.module)})["own"], limit.value, full)
+
+    def rounding(self) -> Rounding:
+        """The multiple of channels that this machine likes."""
+        if not self._own(1).prunes:
+            return Rounding(round_to=1, reason="nothing is pruned")
+        full, limit = self.global_model.full, self.limit
+        sessions, macs = {0: self.session(full)}, {0: self.global_model.cost.full.macs}
+        budget = limit.value if limit.unit in ("macs", "params") else self._guess()
+        for multiple in ROUNDINGS:
+            try:
+                model = self._own(multiple).personalize(self.global_model, self.support, budget)
+            except UserError:  # so many channels of every layer are over the budget
+                break
+            sessions[multiple], macs[multiple] = self.session(model.module), model.cost.macs
+        if len(sessions) == 1:
+            return Rounding(round_to=1, reason="no multiple is within the budget")
+        took = self.milliseconds(sessions)
+        return choose_rounding([(r, took[0] / took[r] * macs[r] / macs[0]) for r in sessions if r])
+
+    def _guess(self) -> float:
+        """About the fraction of the MACs that a limit in bytes or ms allows."""
+        full, limit = self.global_model.full, self.limit
+        if limit.unit == "bytes":
+            whole = len(PersonalFile.to_bytes(self._file(full)))
+        else:
+            whole = self.milliseconds({"full": self.session(full)})["full"]
+        return min(1.0, limit.value / whole)
+
+    def deployed(self, network: Backbone) -> Deployed:
+        """What is exported of a network."""
+        return Deployed(network, self.run.preprocessing, raw_audio=self.raw_audio)
+
+    def session(self, network: Backbone) -> Session:
+        """A network in ONNX Runtime."""
+        return open_onnx_bytes(to_onnx(self.deployed(network), {}))
+
+    def milliseconds(self, sessions: dict[Any, Session]) -> dict[Any, float]:
+        """Median of one sample through each, in turns."""
+        one = torch.zeros(1, *self.deployed(self.global_model.full).input_shape).numpy()
+        calls = {name: lambda session=session: session(one) for name, session in sessions.items()}
+        return {name: latency.median for name, latency in in_turns(calls).items()}
+
+    def file(self, model: PersonalModel) -> PersonalFile:
+        """The personal model file."""
+        return self._file(model.module)
+
+    def _file(self, network: Backbone) -> PersonalFile:
+        return PersonalFile(
+            network=network,
+            full=self.global_model.full.spec,
+            preprocessing=self.run.preprocessing,
+            base_sha256=self.base_sha256,
+            provenance={
+                "pppl": __version__,
+                "method": self.method,
+                "limit": asdict(self.limit),
+                "seed": self.run.seed,
+                "support": len(self.support.x),
+                "dataset_sha256": self.run.dataset_sha256,
+            },
+        )
+
+    def meta(self, model: PersonalModel) -> dict[str, Any]:
+        """What an export says of itself."""
+        file = self.file(model)
+        return {
+            "preprocessing": json.loads(file.preprocessing.to_json()),
+            "raw_audio": self.raw_audio,
+            "spec": json.loads(model.module.spec.to_json()),
+            "full": json.loads(file.full.to_json()),
+            "base_sha256": file.base_sha256,
+            "provenance": dict(file.provenance),
+        }
+
+    def thin(self, model: PersonalModel) -> Thin | None:
+        """The thin form; None where the personal network is more than a mask, or a mask and a delta."""
+        if model.masks is None:
+            return None
+        thin = Thin.of(self.base(), model.masks, model.delta)
+        try:
+            made = thin.network(self.base()).state_dict()
+        except UserError:  # a delta to another network
+            return None
+        same = all(torch.equal(value, made[key]) for key, value in model.module.state_dict().items())
+        return thin if same else None
+
+    @cached_property
+    def base_sha256(self) -> str:
+        """Hash of the global network's weights."""
+        return base_sha256(self.base())

@@ -1,0 +1,153 @@
+"""From a few samples of a person to a small network in a file that runs on the device."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from scipy.stats import binomtest
+
+from ..data.samples import Samples, read_samples
+from ..errors import UserError, unknown
+from ..experiments.tracking import notice
+from ..export.formats import FORMATS
+from ..export.graph import Deployed
+from ..export.onnx_file import open_onnx_bytes
+from ..files import output_folder, replacing, write_bytes
+from ..personalizers import PersonalModel
+from .fit import Rounding
+from .limit import Limit
+from .person import Person
+from .run import Run
+
+# The outputs of an exported file may differ from torch's by this much.
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is asked for.
+
+    - `method`: a personalizer's name.
+    - `formats`: of the exports, by name.
+    - `raw_audio`: whether exports take waveforms.
+    - `round_to`: layers keep multiples of so many channels; 0 to choose by measuring.
+    """
+
+    limit: Limit
+    method: str = "ppp"
+    formats: tuple[str, ...] = ("onnx",)
+    raw_audio: bool = False
+    round_to: int = 1
+
+
+def personalize(
+    folder: str | Path, data: str, wish: Wish, out: str | Path, *, seed: int | None = None, queries: str = ""
+) -> dict[str, Any]:
+    """Makes a person's network of a run of `pppl train` and writes it, its thin form, exports and `report.json`.
+
+    **Arguments:**
+
+    - `data`: the person's samples, as `read_samples` takes them; labelled or not.
+    - `queries`: other samples, with labels, that accuracies are told for; by default those of `data`.
+
+    **Returns:** the report: what is kept, what it costs, accuracies where there are labels, and the files.
+
+    Raises `UserError` where something is missing or cannot be read, or the limit cannot be met.
+    """
+    for name in wish.formats:
+        if name not in FORMATS:
+            raise unknown("export format", name, FORMATS)
+    run = Run.open(folder, seed)
+    samples = read_samples(data, run.preprocessing)
+    asked = read_samples(queries, run.preprocessing) if queries else samples
+    for note in (*samples.notes, *(asked.notes if queries else ())):
+        notice(note)
+    folder = output_folder(out)
+    person = Person(run, samples, wish.method, wish.limit, raw_audio=wish.raw_audio)
+    asked_for = Rounding(round_to=wish.round_to, reason="as asked for")
+    rounding = asked_for if wish.round_to else person.rounding()
+    model = person.model(rounding.round_to)
+    deployed = person.deployed(model.module)
+    inputs = _Inputs(deployed, asked)
+    report = _costs(person, model, rounding) | {"accuracy": _accuracies(person, model, inputs)}
+    return _written(folder, person, model, deployed, inputs, wish.formats, report)
+
+
+class _Inputs:
+    """Samples that networks are measured on, as exports take them and as networks do."""
+
+    def __init__(self, deployed: Deployed, samples: Samples):
+        self.labels = samples.labels
+        given = samples.values if deployed.log_mel is None else samples.waveforms
+        assert given is not None  # what hears is given recordings only
+        self.given, self.inputs = given, deployed.preprocessing(samples.values)
+
+    def accuracy(self, logits: torch.Tensor) -> dict[str, float] | None:
+        """Accuracy with its 95 % interval (Wilson's); None without labels."""
+        if self.labels is None:
+            return None
+        right = int((logits.argmax(1) == self.labels).sum())
+        interval = binomtest(right, len(self.labels)).proportion_ci(method="wilson")
+        return {"mean": right / len(self.labels), "low": interval.low, "high": interval.high, "n": len(self.labels)}
+
+
+@torch.inference_mode()
+def _accuracies(person: Person, model: PersonalModel, inputs: _Inputs) -> dict[str, Any]:
+    if inputs.labels is None:
+        return {}
+    networks = {"full": person.global_model.full, "personal": model.module}
+    return {name: inputs.accuracy(network(inputs.inputs)) for name, network in networks.items()}
+
+
+def _costs(person: Person, model: PersonalModel, rounding: Rounding) -> dict[str, Any]:
+    full = person.global_model.cost.full
+    groups = zip(person.global_model.full.groups, model.module.widths, person.global_model.full.widths, strict=True)
+    return {
+        "method": person.method,
+        "limit": str(person.limit),
+        "rounding": asdict(rounding),
+        "macs": {"personal": model.cost.macs, "full": full.macs},
+        "params": {"personal": model.cost.params, "full": full.params},
+        "kept": {group.producer: [kept, whole] for group, kept, whole in groups},
+        "seconds": model.seconds,
+    }
+
+
+def _written(
+    folder: Path,
+    person: Person,
+    model: PersonalModel,
+    deployed: Deployed,
+    inputs: _Inputs,
+    formats: tuple[str, ...],
+    report: dict[str, Any],
+) -> dict[str, Any]:
+    """Writes all files and the report, `files` of which has their sizes."""
+    files: dict[str, bytes] = {"personal.safetensors": person.file(model).to_bytes()}
+    if (thin := person.thin(model)) is not None:
+        files["personal.thin"] = thin.to_bytes()
+    meta = person.meta(model)
+    differences = {}
+    for name in formats:
+        export, suffix = FORMATS[name]
+        files[f"personal{suffix}"] = export(deployed, meta | {"format": name})
+        if name.startswith("onnx"):
+            logits = torch.from_numpy(open_onnx_bytes(files[f"personal{suffix}"])(inputs.given.numpy()))
+            differences[name] = _difference(deployed, inputs, logits)
+            if name == "onnx-int8":
+                report["accuracy"] |= {"personal, int8": inputs.accuracy(logits)} if inputs.labels is not None else {}
+            elif differences[name] > _TOLERANCE:
+                raise UserError(f"the exported ONNX file is off by {differences[name]:.2g}: please report this network")
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+    report |= {"files": {name: len(content) for name, content in files.items()}, "off_by": differences}
+    with replacing(folder / "report.json") as path:
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+@torch.inference_mode()
+def _difference(deployed: Deployed, inputs: _Inputs, logits: torch.Tensor) -> float:
+    return (deployed(inputs.given) - logits).abs().max().item()

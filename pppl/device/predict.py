@@ -1,0 +1,80 @@
+"""Classes of recordings, images or arrays, by an exported file or a personal model file."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ..data.preprocessing import Preprocessing
+from ..data.samples import Samples, read_files, read_samples
+from ..errors import UserError
+from ..experiments.tracking import notice
+from ..export.graph import Deployed
+from ..export.onnx_file import open_onnx
+from ..export.personal import read_personal
+
+_BATCH = 256
+
+
+class Prediction(NamedTuple):
+    """A sample's name, its class, and the probability of that."""
+
+    name: str
+    label: str
+    probability: float
+
+
+def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
+    """Classifies samples, in order.
+
+    **Arguments:**
+
+    - `model`: a `.onnx` file of `pppl personalize`, or a personal model file.
+    - `sources`: files of one kind; or one folder, `.npz` file or `-`, as `read_samples` takes them.
+
+    Raises `UserError` that names the file that cannot be used.
+    """
+    run, preprocessing, raw_audio = _opened(model)
+    if len(sources) == 1:
+        samples = read_samples(sources[0], preprocessing)
+    else:
+        samples = read_files([Path(source) for source in sources], preprocessing)
+    for note in samples.notes:
+        notice(note)
+    given = _given(samples, raw_audio)
+    logits = np.concatenate([run(given[start : start + _BATCH]) for start in range(0, len(given), _BATCH)])
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities = odds / odds.sum(1, keepdims=True)
+    best = probabilities.argmax(1)
+    return [
+        Prediction(name, preprocessing.classes[label], float(row[label]))
+        for name, label, row in zip(samples.names, best, probabilities, strict=True)
+    ]
+
+
+def _given(samples: Samples, raw_audio: bool) -> np.ndarray:
+    if not raw_audio:
+        return samples.values.numpy()
+    assert samples.waveforms is not None  # what hears refuses all else
+    return samples.waveforms.numpy()
+
+
+def _opened(model: Path) -> tuple[Callable[[np.ndarray], np.ndarray], Preprocessing, bool]:
+    if model.suffix == ".onnx":
+        session = open_onnx(model)
+        try:
+            preprocessing = Preprocessing.from_json(json.dumps(session.meta["preprocessing"]))
+            return session, preprocessing, bool(session.meta["raw_audio"])
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{model} does not say what it takes: export it again") from error
+    file = read_personal(model)
+    deployed = Deployed(file.network, file.preprocessing)
+
+    def run(values: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return deployed(torch.from_numpy(values)).numpy()
+
+    return run, file.preprocessing, False

@@ -1,0 +1,45 @@
+"""What personalizing and timing have found, as text that a person can read in ten seconds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+_MOST_GROUPS = 8
+
+
+def as_text(report: Mapping[str, Any]) -> str:
+    """The report of `personalize`: what is kept, what it costs, accuracies, files."""
+    lines = [f"{report['method']} within {report['limit']}; {report['rounding']['reason']}"]
+    for name, label in (("macs", "MACs"), ("params", "parameters")):
+        own, full = report[name]["personal"], report[name]["full"]
+        lines.append(f"{label:<11} {own:>13,} of {full:,} ({own / full:.1%})")
+    kept = [f"{name} {own}/{whole}" for name, (own, whole) in report["kept"].items()]
+    more = f" and {len(kept) - _MOST_GROUPS} more layers" if len(kept) > _MOST_GROUPS else ""
+    lines.append(f"channels kept: {', '.join(kept[:_MOST_GROUPS])}{more}")
+    for name, accuracy in report["accuracy"].items():
+        mean, low, high = (100 * accuracy[key] for key in ("mean", "low", "high"))
+        lines.append(f"accuracy, {name}: {mean:.1f} % [{low:.1f}, {high:.1f}] of {accuracy['n']} samples")
+    lines += [f"{name}: {size:,} bytes" for name, size in report["files"].items()]
+    lines += [f"{name}: outputs within {off:.1e} of torch's" for name, off in report["off_by"].items()]
+    return "\n".join(lines)
+
+
+def latency_as_text(table: pd.DataFrame, threads: int) -> str:
+    """The table of `latency`, a line per file and engine."""
+    shown = pd.DataFrame(
+        {
+            "file": table["file"],
+            "engine": table["engine"],
+            "ms": table["median_ms"].map("{:.3f}".format),
+            "quartiles": [
+                f"[{low:.3f}, {high:.3f}]" for low, high in zip(table["low_ms"], table["high_ms"], strict=True)
+            ],
+            "speed-up": table["speed_up"].map("{:.2f}".format),
+            "MACs": table["macs"].map("{:,}".format),
+            "parameters": table["params"].map("{:,}".format),
+            "bytes": ["" if pd.isna(size) else f"{size:,}" for size in table["bytes"]],
+            "peak MiB": table["peak_mib"].map("{:.1f}".format),
+        }
+    )
+    return f"One sample, {threads} thread{'s' * (threads > 1)}\n{shown.to_string(index=False)}"

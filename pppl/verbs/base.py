@@ -1,0 +1,17 @@
+"""What a verb is."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from ..errors import UserError
+
+# What it does with its arguments and with settings by dotted key, one line of help, and what adds its arguments.
+Verb = tuple[Callable[[argparse.Namespace, dict[str, Any]], None], str, Callable[[argparse.ArgumentParser], None]]
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports bad arguments as the rest of the program does: one line, exit 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see `{self.prog} --help`")

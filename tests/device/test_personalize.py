@@ -1,0 +1,236 @@
+"""From a run to a person's files, on digits."""
+
+import io
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pppl import Experiment
+from pppl.cli import main
+from pppl.data import Support, draw_persons, load_dataset, split_for
+from pppl.device import latency, predict
+from pppl.device.limit import Limit
+from pppl.device.run import Run
+from pppl.experiments.networks import load_network
+from pppl.experiments.train import train
+from pppl.export import Thin, open_onnx, read_personal
+
+ROOT = Path(__file__).parents[2]
+_METHODS = ["ppp", "ppp@persons", "l1_local+finetune", "ppp+diff", "taylor_local"]
+_SETTINGS = {
+    "methods": _METHODS,
+    "settings": {"ppp@persons": {"ppp.training": "persons"}},
+    "seeds": [0],
+    "training.epochs": 4,
+    "matched.epochs": 2,
+    "finetune.pruned_steps": 5,
+    "diff.steps": 3,
+    "diff.fixed_steps": 3,
+    "backbone.options.widths": [16, 24, 24],
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    train(Experiment().replace(**_SETTINGS), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of two classes as they were read, in sub-folders, and as arrays."""
+    folder = tmp_path_factory.mktemp("person")
+    digits = load_dataset("digits")
+    experiment = Experiment().replace(**_SETTINGS)
+    drawn = draw_persons(split_for(digits, experiment.persons, 0), experiment.persons, size=2, seed=0)[0]
+    x, y = digits.x[drawn.support], digits.y[drawn.support]
+    np.savez(folder / "own.npz", x=x, y=y)
+    for index, (image, label) in enumerate(zip(x, y, strict=True)):
+        place = folder / "images" / digits.classes[int(label)]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((255 * image[0]).round().to(torch.uint8).numpy()).save(place / f"{index}.png")
+    return folder
+
+
+def _personalize(run: Path, out: Path, *more: str) -> dict:
+    assert main(["personalize", str(run), "--out", str(out), *more]) == 0
+    return json.loads((out / "report.json").read_text())
+
+
+def test_a_persons_network_is_what_the_comparison_makes(run: Path, person: Path, tmp_path: Path):
+    report = _personalize(run, tmp_path, "--data", str(person / "own.npz"), "--budget", "0.3")
+    opened = Run.open(run)
+    own = opened.personalizer("ppp")
+    with np.load(person / "own.npz") as file:
+        support = Support(x=opened.preprocessing(torch.from_numpy(file["x"])), y=torch.from_numpy(file["y"]))
+    model = own.personalize(opened.model(own), support, 0.3)
+    read = read_personal(tmp_path / "personal.safetensors")
+    with torch.inference_mode():
+        torch.testing.assert_close(read.network(support.x), model.module(support.x))
+    assert report["macs"]["personal"] == model.cost.macs <= 0.3 * report["macs"]["full"]
+    assert [kept for kept, _ in report["kept"].values()] == list(model.module.widths)
+    base = load_network(run / "models" / "ppp-seed0.safetensors")[0].backbone
+    thin = Thin.read(tmp_path / "personal.thin").network(base)  # type: ignore[arg-type]
+    with torch.inference_mode():
+        torch.testing.assert_close(thin(support.x), model.module(support.x))
+    assert report["off_by"]["onnx"] <= 1e-4
+    assert report["accuracy"]["full"]["n"] == len(support.y)
+    assert report["accuracy"]["full"]["low"] <= report["accuracy"]["full"]["mean"] <= report["accuracy"]["full"]["high"]
+
+
+def test_images_in_folders_and_arrays_give_the_same(run: Path, person: Path, tmp_path: Path):
+    for name, data in {"a": "own.npz", "b": "images"}.items():
+        _personalize(run, tmp_path / name, "--data", str(person / data), "--budget", "0.3", "--export")
+    a, b = (Thin.read(tmp_path / name / "personal.thin") for name in "ab")
+    assert np.array_equal(a.kept, b.kept)
+    assert not list(tmp_path.glob("*/*.onnx"))
+
+
+@pytest.mark.parametrize("budget", ["0.2params", "9kB"])
+def test_other_limits_are_met(budget: str, run: Path, person: Path, tmp_path: Path):
+    report = _personalize(run, tmp_path, "--data", str(person / "own.npz"), "--budget", budget, "--export")
+    if budget.endswith("kB"):
+        assert 0.8 * 9000 < (tmp_path / "personal.safetensors").stat().st_size <= 9000
+    else:
+        assert report["params"]["personal"] <= 0.2 * report["params"]["full"]
+
+
+def test_a_limit_in_milliseconds_and_automatic_rounding_are_measured(run: Path, person: Path, tmp_path: Path):
+    more = ["--data", str(person / "own.npz"), "--budget", "1000ms", "--round-to", "auto", "--export"]
+    report = _personalize(run, tmp_path, *more)
+    assert report["macs"]["personal"] == report["macs"]["full"]  # so much time needs no pruning
+    assert "of the speed-up that the MACs promise" in report["rounding"]["reason"]
+
+
+def test_methods_that_train_on_the_person_need_labels(
+    run: Path, person: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    more = ["--budget", "0.3", "--export", "--method", "ppp+diff"]
+    report = _personalize(run, tmp_path / "a", "--data", str(person / "own.npz"), *more)
+    thin = Thin.read(tmp_path / "a" / "personal.thin")
+    assert thin.delta
+    base = load_network(run / "models" / "ppp-seed0.safetensors")[0].backbone
+    tuned = thin.network(base).state_dict()  # type: ignore[arg-type]
+    for key, value in read_personal(tmp_path / "a" / "personal.safetensors").network.state_dict().items():
+        assert torch.equal(tuned[key], value)
+    assert report["files"]["personal.thin"] < report["files"]["personal.safetensors"]
+    with np.load(person / "own.npz") as file:
+        np.savez(tmp_path / "unlabelled.npz", x=file["x"])
+    more = ["--data", str(tmp_path / "unlabelled.npz"), "--out", str(tmp_path / "b"), *more]
+    assert main(["personalize", str(run), *more]) == 2
+    assert "method ppp+diff reads labels: put samples into sub-folders" in capsys.readouterr().err
+
+
+def test_a_fine_tuned_network_has_no_thin_form(run: Path, person: Path, tmp_path: Path):
+    more = ["--data", str(person / "own.npz"), "--budget", "0.3", "--export", "--method", "l1_local+finetune"]
+    assert set(_personalize(run, tmp_path, *more)["files"]) == {"personal.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--budget", "much"], "budget 'much': give 0.25"),
+        (["--budget", "0.001"], "budget 0.001 is too small"),
+        (["--budget", "10B"], "budget of 10 bytes is too small"),
+        (["--budget", "0.3", "--method", "pppp"], "unknown method 'pppp': did you mean 'ppp'?"),
+        (["--budget", "0.3", "--method", "gated"], "unknown network of"),
+        (["--budget", "0.3", "--method", "taylor_local"], "reads training data, which a run does not hold"),
+        (["--budget", "0.3", "--seed", "7"], "has no seed 7: choose from 0"),
+        (["--budget", "0.3", "--export", "onx"], "unknown export format 'onx': did you mean 'onnx'?"),
+        (["--budget", "0.3", "--raw-audio"], "no raw audio"),
+        (["--budget", "0.3", "--round-to", "0"], "--round-to is 0"),
+        (["--budget", "0.3", "--data", "none.npz"], "none.npz is not there"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    more: list[str], message: str, run: Path, person: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    arguments = ["personalize", str(run), "--out", str(tmp_path / "out"), "--data", str(person / "own.npz"), *more]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message in error
+
+
+def test_a_folder_without_networks_is_told_how_to_get_some(tmp_path: Path, capsys: pytest.CaptureFixture):
+    assert main(["personalize", str(tmp_path), "--data", "x.npz", "--budget", "0.3", "--out", str(tmp_path / "o")]) == 2
+    assert "holds no trained networks: `pppl train" in capsys.readouterr().err
+
+
+def test_predictions_are_those_of_the_network(
+    run: Path, person: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    _personalize(run, tmp_path, "--data", str(person / "own.npz"), "--budget", "0.5", "--export", "onnx", "onnx-int8")
+    images = sorted((person / "images").glob("*/*.png"))
+    by_onnx = predict(tmp_path / "personal.onnx", [str(path) for path in images])
+    by_torch = predict(tmp_path / "personal.safetensors", [str(person / "images")])
+    assert [each.label for each in by_onnx] == [each.label for each in by_torch]
+    assert [each.probability for each in by_onnx] == pytest.approx([each.probability for each in by_torch], abs=1e-4)
+    assert [each.name for each in by_onnx] == [str(path) for path in images]
+    capsys.readouterr()
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(map(str, images))))
+    assert main(["predict", str(tmp_path / "personal.int8.onnx"), "-"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(images)
+    assert all(re.fullmatch(r".*\.png  [0-9]  [01]\.[0-9]{3}", line) for line in lines)
+    assert open_onnx(tmp_path / "personal.onnx").meta["preprocessing"]["classes"] == [*"0123456789"]
+
+
+def test_latency_has_a_row_for_each_file_and_engine_and_the_full_network(
+    run: Path, person: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    _personalize(run, tmp_path, "--data", str(person / "own.npz"), "--budget", "0.3")
+    files = [tmp_path / "personal.onnx", tmp_path / "personal.safetensors"]
+    table = latency(files, runs=5)
+    assert table["file"].tolist() == ["full convnet"] * 2 + [str(files[0])] * 2 + [str(files[1])] * 2
+    assert table["engine"].tolist() == ["torch", "onnxruntime"] * 3
+    full, own = table.loc[0], table.loc[2]
+    assert own["macs"] < 0.3 * full["macs"]
+    assert own["bytes"] == files[0].stat().st_size
+    assert (table["low_ms"] <= table["median_ms"]).all()
+    assert (table.loc[:1, "speed_up"] == 1).all()
+    capsys.readouterr()
+    assert main(["latency", str(files[0])]) == 0
+    assert "One sample, 1 thread" in capsys.readouterr().out
+
+
+def test_a_limit_says_itself():
+    assert str(Limit(value=0.25, unit="macs")) == "0.25 of the MACs"
+
+
+_SHELL = re.findall(r"^```shell\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.skipif(
+    not (Path(os.environ.get("PPPL_DATA", "")) / "free-spoken-digit-dataset").is_dir(),
+    reason="PPPL_DATA has no free-spoken-digit-dataset",
+)
+def test_the_readmes_lines_bring_an_unseen_speakers_network_to_a_file_that_hears(tmp_path: Path):
+    (tmp_path / "sweeps").symlink_to(ROOT / "sweeps")
+    (lines,) = [block for block in _SHELL if "personalize" in block]
+    assert len(lines.strip().splitlines()) == 4
+    path = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
+    ended = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", lines],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    inputs = json.loads((tmp_path / "results/voices/models/inputs-seed0.json").read_text())
+    report = json.loads((tmp_path / "results/lucas/report.json").read_text())
+    assert "lucas" in inputs["unseen"]
+    assert open_onnx(tmp_path / "results/lucas/personal.onnx").input == "audio"
+    assert report["macs"]["personal"] <= 0.25 * report["macs"]["full"]
+    said = re.findall(r"/([0-9])_lucas_[0-9]+\.wav  ([0-9])  ", ended.stdout)
+    right = sum(true == guessed for true, guessed in said)
+    assert len(said) >= 40
+    assert right > 0.5 * len(said)  # chance is a tenth

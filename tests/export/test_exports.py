@@ -1,0 +1,115 @@
+"""Exported files compute what torch computes."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from small_backbones import small
+
+from pppl.backbones import build, spec_for
+from pppl.data.features import LogMel
+from pppl.data.preprocessing import Preprocessing
+from pppl.errors import UserError
+from pppl.export import FORMATS, Deployed, open_onnx
+from pppl.pruning import slice_network
+
+_BACKBONES = ("convnet", "resnet20", "tc_resnet8", "bc_resnet", "ds_cnn_s", "res8")
+
+
+def _deployed(name: str, log_mel: LogMel | None = None) -> Deployed:
+    options, shape = small(name)
+    shape = shape if log_mel is None else (1, log_mel.frames, log_mel.bands)
+    torch.manual_seed(0)
+    network = build(spec_for(name, options, shape, 4)).eval()
+    masks = [torch.rand(width).argsort() < (width + 1) // 2 for width in network.widths]
+    preprocessing = Preprocessing(classes=tuple("abcd"), shape=shape, gain=(0.5,), bias=(0.1,), log_mel=log_mel)
+    return Deployed(slice_network(network, masks), preprocessing, raw_audio=log_mel is not None)
+
+
+def _written(path: Path, deployed: Deployed, name: str) -> Path:
+    path.write_bytes(FORMATS[name][0](deployed, {"classes": list("abcd")}))
+    return path
+
+
+@pytest.mark.parametrize("name", _BACKBONES)
+def test_onnx_runtime_gives_what_torch_gives(name: str, tmp_path: Path):
+    deployed = _deployed(name)
+    session = open_onnx(_written(tmp_path / "p.onnx", deployed, "onnx"))
+    assert (session.input, session.meta) == ("values", {"classes": list("abcd")})
+    for batch in (1, 7):
+        x = torch.randn(batch, *deployed.input_shape)
+        np.testing.assert_allclose(session(x.numpy()), deployed(x), atol=1e-4)
+
+
+def test_log_mel_inside_takes_recordings_loud_and_nearly_silent(tmp_path: Path):
+    deployed = _deployed("tc_resnet8", LogMel())
+    session = open_onnx(_written(tmp_path / "p.onnx", deployed, "onnx"))
+    assert session.input == "audio"
+    loud = torch.tensor([1.0, 1e-2, 1e-4, 0.0])[:, None]
+    x = torch.randn(4, 16000, generator=torch.Generator().manual_seed(0)).clamp(-1, 1) * loud
+    np.testing.assert_allclose(session(x.numpy()), deployed(x), atol=1e-4)
+    plain = Deployed(deployed.network, deployed.preprocessing)  # on log-mels in single precision
+    torch.testing.assert_close(deployed(x), plain(LogMel()(x)), atol=1e-2, rtol=1e-2)
+
+
+def test_the_seal_is_part_of_a_valid_model(tmp_path: Path):
+    path = _written(tmp_path / "p.onnx", _deployed("convnet"), "onnx")
+    model = onnx.load(path)
+    onnx.checker.check_model(model)
+    assert {entry.key for entry in model.metadata_props} == {"pppl", "pppl.sha256"}
+    assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
+
+
+def test_weights_of_8_bits_take_less_and_nearly_agree(tmp_path: Path):
+    deployed = _deployed("res8", LogMel())
+    plain, small_file = (_written(tmp_path / name, deployed, name) for name in ("onnx", "onnx-int8"))
+    x = torch.randn(8, 16000) * 0.1
+    logits, own = open_onnx(small_file)(x.numpy()), deployed(x).numpy()
+    assert np.abs(logits - own).max() < 0.1 * np.abs(own).max()
+    assert not np.array_equal(logits, open_onnx(plain)(x.numpy()))
+
+
+@pytest.mark.parametrize("log_mel", [None, LogMel()], ids=["values", "audio"])
+def test_a_torch_program_is_the_network(log_mel: LogMel | None, tmp_path: Path):
+    deployed = _deployed("tc_resnet8", log_mel)
+    extra = {"pppl.json": ""}
+    program = torch.export.load(_written(tmp_path / "p.pt2", deployed, "torch"), extra_files=extra)
+    assert json.loads(extra["pppl.json"]) == {"classes": list("abcd")}
+    x = torch.randn(3, *deployed.input_shape)
+    torch.testing.assert_close(program.module()(x), deployed(x))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("executorch") is None, reason="pip install 'pppl[executorch]'")
+def test_executorch_gives_what_torch_gives(tmp_path: Path):
+    runtime = importlib.import_module("executorch.runtime")
+    deployed = _deployed("tc_resnet8")
+    program = runtime.Runtime.get().load_program(_written(tmp_path / "p.pte", deployed, "executorch").read_bytes())
+    x = torch.randn(1, *deployed.input_shape)
+    torch.testing.assert_close(program.load_method("forward").execute([x])[0], deployed(x), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("executorch") is not None, reason="ExecuTorch is here")
+def test_without_executorch_its_extra_is_named():
+    with pytest.raises(UserError, match=r"pip install 'pppl\[executorch\]'"):
+        FORMATS["executorch"][0](_deployed("tc_resnet8"), {})
+
+
+def test_raw_audio_is_refused_where_nothing_hears():
+    deployed = _deployed("convnet")
+    with pytest.raises(UserError, match="no raw audio"):
+        Deployed(deployed.network, deployed.preprocessing, raw_audio=True)
+
+
+def test_an_exported_shortcut_is_the_same(tmp_path: Path):
+    options, shape = small("resnet20")
+    network = build(spec_for("resnet20", options, shape, 4)).eval()
+    preprocessing = Preprocessing(classes=tuple("abcd"), shape=shape, gain=(1.0,), bias=(0.0,))
+    x = torch.randn(2, *shape)
+    torch.testing.assert_close(Deployed(network, preprocessing)(x), network(x))
+    session = open_onnx(_written(tmp_path / "p.onnx", Deployed(network, preprocessing), "onnx"))
+    assert "Pad" not in {node.op_type for node in onnx.load(tmp_path / "p.onnx").graph.node}
+    np.testing.assert_allclose(session(x.numpy()), network(x).detach(), atol=1e-5)
