@@ -39,6 +39,14 @@ class Samples:
     waveforms: Tensor | None = None
     notes: tuple[str, ...] = ()
 
+    def given(self, *, raw_audio: bool) -> Tensor:
+        """What an exported network takes: waveforms or values. Raises `UserError` where samples are no recordings."""
+        if not raw_audio:
+            return self.values
+        if self.waveforms is None:
+            raise UserError(f"{self.names[0]} is no recording, which this network takes: give a wav file")
+        return self.waveforms
+
 
 def read_samples(source: str, preprocessing: Preprocessing) -> Samples:
     """Reads an `.npz` file, a folder, one file, or (`-`) a list of files, a line each, from standard input.

@@ -80,9 +80,8 @@ class _Inputs:
 
     def __init__(self, deployed: Deployed, samples: Samples):
         self.labels = samples.labels
-        given = samples.values if deployed.log_mel is None else samples.waveforms
-        assert given is not None  # what hears is given recordings only
-        self.given, self.inputs = given, deployed.preprocessing(samples.values)
+        self.given = samples.given(raw_audio=deployed.log_mel is not None)
+        self.inputs = deployed.preprocessing(samples.values)
 
     def accuracy(self, logits: torch.Tensor) -> dict[str, float] | None:
         """Accuracy with its 95 % interval (Wilson's); None without labels."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..data.preprocessing import Preprocessing
-from ..data.samples import Samples, read_files, read_samples
+from ..data.samples import read_files, read_samples
 from ..errors import UserError
 from ..experiments.tracking import notice
 from ..export.graph import Deployed
@@ -44,7 +44,7 @@ def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
         samples = read_files([Path(source) for source in sources], preprocessing)
     for note in samples.notes:
         notice(note)
-    given = _given(samples, raw_audio)
+    given = samples.given(raw_audio=raw_audio).numpy()
     logits = np.concatenate([run(given[start : start + _BATCH]) for start in range(0, len(given), _BATCH)])
     odds = np.exp(logits - logits.max(1, keepdims=True))
     probabilities = odds / odds.sum(1, keepdims=True)
@@ -53,13 +53,6 @@ def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
         Prediction(name, preprocessing.classes[label], float(row[label]))
         for name, label, row in zip(samples.names, best, probabilities, strict=True)
     ]
-
-
-def _given(samples: Samples, raw_audio: bool) -> np.ndarray:
-    if not raw_audio:
-        return samples.values.numpy()
-    assert samples.waveforms is not None  # what hears refuses all else
-    return samples.waveforms.numpy()
 
 
 def _opened(model: Path) -> tuple[Callable[[np.ndarray], np.ndarray], Preprocessing, bool]:

@@ -148,6 +148,14 @@ def test_what_the_network_cannot_take_is_refused_by_name(name: str, content: byt
         read_samples(str(tmp_path / f"no-{name}"), MOVES)
 
 
+def test_log_mels_are_no_recordings(tmp_path: Path):
+    np.save(tmp_path / "log_mel.npy", np.zeros((1, 49, 40)))
+    samples = read_samples(str(tmp_path / "log_mel.npy"), HEARS)
+    assert samples.given(raw_audio=False) is samples.values
+    with pytest.raises(UserError, match=r"log_mel\.npy is no recording"):
+        samples.given(raw_audio=True)
+
+
 def test_an_array_that_claims_to_be_huge_is_not_allocated(tmp_path: Path):
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (10**9, 2, 5)})
