@@ -13,7 +13,7 @@ _AS_GOOD = 0.97
 _USED, _TRIES = 0.95, 8
 _STEPS = 16  # of a bisection over fractions of the parameters
 
-# The personal model at a budget; None of it where a layer cannot keep a channel.
+# Makes the personal model of a budget. Raises `UserError` where a layer cannot keep a channel.
 Make = Callable[[float], PersonalModel]
 
 
@@ -23,9 +23,9 @@ def fit_bytes(make: Make, size: Callable[[PersonalModel], int], limit: float) ->
     Raises `UserError` where no file is so small.
     """
     whole = make(1.0)
-    if size(whole) <= limit:
+    if (least := size(whole)) <= limit:
         return whole
-    low, high, best, least = 0.0, 1.0, None, None
+    low, high, best = 0.0, 1.0, None
     for _ in range(_STEPS):
         middle = (low + high) / 2
         try:

@@ -55,10 +55,15 @@ class Person:
         own, limit = self._own(round_to), self.limit
 
         def make(budget: float) -> PersonalModel:
-            return own.personalize(self.global_model, self.support, budget)
+            model = own.personalize(self.global_model, self.support, budget)
+            if model.cost_of is not None:
+                raise UserError(f"method {self.method} chooses channels for each sample: it leaves no smaller network")
+            return model
 
-        if not own.prunes or limit.unit in ("macs", "params"):
-            return make(limit.value if limit.unit in ("macs", "params") else 1.0)
+        if not own.prunes and limit != Limit(value=1.0, unit="macs"):
+            raise UserError(f"method {self.method} does not prune: give it a budget of 1")
+        if limit.unit in ("macs", "params"):
+            return make(limit.value)
         if limit.unit == "bytes":
             return fit_bytes(make, lambda model: len(self.file(model).to_bytes()), limit.value)
         session = self.session(self.global_model.full)

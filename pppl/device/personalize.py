@@ -141,6 +141,9 @@ def _written(
                 raise UserError(f"the exported ONNX file is off by {differences[name]:.2g}: please report this network")
     for name, content in files.items():
         write_bytes(folder / name, content)
+    for path in folder.glob("personal.*"):
+        if path.name not in files:  # of another person or method
+            path.unlink()
     report |= {"files": {name: len(content) for name, content in files.items()}, "off_by": differences}
     with replacing(folder / "report.json") as path:
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

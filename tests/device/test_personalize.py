@@ -131,7 +131,11 @@ def test_methods_that_train_on_the_person_need_labels(
 
 def test_a_fine_tuned_network_has_no_thin_form(run: Path, person: Path, tmp_path: Path):
     more = ["--data", str(person / "own.npz"), "--budget", "0.3", "--export", "--method", "l1_local+finetune"]
+    (tmp_path / "personal.thin").write_bytes(b"of somebody else")
     assert set(_personalize(run, tmp_path, *more)["files"]) == {"personal.safetensors"}
+    assert {path.name for path in tmp_path.iterdir()} == {"personal.safetensors", "report.json"}
+    more[-1], more[3] = "finetune", "1"
+    assert _personalize(run, tmp_path, *more)["macs"]["personal"] == _personalize(run, tmp_path, *more)["macs"]["full"]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +147,8 @@ def test_a_fine_tuned_network_has_no_thin_form(run: Path, person: Path, tmp_path
         (["--budget", "0.3", "--method", "pppp"], "unknown method 'pppp': did you mean 'ppp'?"),
         (["--budget", "0.3", "--method", "gated"], "unknown network of"),
         (["--budget", "0.3", "--method", "taylor_local"], "reads training data, which a run does not hold"),
+        (["--budget", "0.3", "--method", "finetune"], "method finetune does not prune: give it a budget of 1"),
+        (["--budget", "1", "--method", "ppp_dynamic"], "chooses channels for each sample"),
         (["--budget", "0.3", "--seed", "7"], "has no seed 7: choose from 0"),
         (["--budget", "0.3", "--export", "onx"], "unknown export format 'onx': did you mean 'onnx'?"),
         (["--budget", "0.3", "--raw-audio"], "no raw audio"),
