@@ -53,11 +53,12 @@ def test_every_method_keeps_to_the_budget_and_gives_plain_modules(
             assert personal.cost == model.cost(personal.module.widths)
         if "dynamic" not in method:
             assert not [name for name, _ in personal.module.named_modules() if "gate" in name]
-        assert (personal.delta is not None) == (method in ("diff", "diff_elementwise"))
+        of_whole = method in ("diff", "diff_elementwise")
+        assert (personal.delta is not None) == (of_whole or (method.endswith("+diff") and personal.masks is not None))
         if method.endswith("+quant"):
             assert personal.bytes < artifact_bytes(personal.module)
         else:
-            assert (personal.bytes >= 4 * personal.cost.params) == (personal.delta is None)
+            assert (personal.bytes >= 4 * personal.cost.params) == (not of_whole)
         assert personal.retrain_samples == personalizer.steps * len(support.x) + 7 * ("retrain" in method)
         with torch.no_grad():
             assert personal.module(support.x).shape == (12, 10)
