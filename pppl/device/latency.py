@@ -17,7 +17,7 @@ from ..experiments.memory import PeakMemory
 from ..experiments.workers import threads as torch_threads
 from ..export.formats import to_onnx
 from ..export.graph import Deployed
-from ..export.onnx_file import open_onnx_bytes
+from ..export.onnx_file import open_onnx, open_onnx_bytes
 from ..export.personal import read_personal
 from ..pruning import CostModel
 from .timing import in_turns
@@ -127,11 +127,7 @@ def _opened(path: Path) -> tuple[_Subject, ShapeSpec]:
             bytes=path.stat().st_size,
         )
         return subject, file.full
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; name an exported .onnx file") from error
-    meta = open_onnx_bytes(content, where=str(path)).meta
+    meta, content = open_onnx(path).meta, path.read_bytes()
     try:
         preprocessing = Preprocessing.from_json(json.dumps(meta["preprocessing"]))
         spec, full = (ShapeSpec.from_json(json.dumps(meta[key])) for key in ("spec", "full"))

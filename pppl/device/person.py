@@ -5,6 +5,7 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from .. import __version__
@@ -65,7 +66,7 @@ class Person:
         if limit.unit in ("macs", "params"):
             return make(limit.value)
         if limit.unit == "bytes":
-            return fit_bytes(make, lambda model: len(self.file(model).to_bytes()), limit.value)
+            return fit_bytes(make, lambda model: len(self.file(model.module).to_bytes()), limit.value)
         session = self.session(self.global_model.full)
         full = self.milliseconds({"full": session})["full"]
         return fit_latency(make, lambda m: self.milliseconds({"own": self.session(m.module)})["own"], limit.value, full)
@@ -92,7 +93,7 @@ class Person:
         """About the fraction of the MACs that a limit in bytes or ms allows."""
         full, limit = self.global_model.full, self.limit
         if limit.unit == "bytes":
-            whole = len(PersonalFile.to_bytes(self._file(full)))
+            whole = len(self.file(full).to_bytes())
         else:
             whole = self.milliseconds({"full": self.session(full)})["full"]
         return min(1.0, limit.value / whole)
@@ -107,15 +108,16 @@ class Person:
 
     def milliseconds(self, sessions: dict[Any, Session]) -> dict[Any, float]:
         """Median of one sample through each, in turns."""
-        one = torch.zeros(1, *self.deployed(self.global_model.full).input_shape).numpy()
-        calls = {name: lambda session=session: session(one) for name, session in sessions.items()}
+        calls = {name: lambda session=session: session(self._one) for name, session in sessions.items()}
         return {name: latency.median for name, latency in in_turns(calls).items()}
 
-    def file(self, model: PersonalModel) -> PersonalFile:
-        """The personal model file."""
-        return self._file(model.module)
+    @cached_property
+    def _one(self) -> np.ndarray:
+        """A sample for timing, `(1, ...)`."""
+        return torch.zeros(1, *self.deployed(self.global_model.full).input_shape).numpy()
 
-    def _file(self, network: Backbone) -> PersonalFile:
+    def file(self, network: Backbone) -> PersonalFile:
+        """The file of a person's network."""
         return PersonalFile(
             network=network,
             full=self.global_model.full.spec,
@@ -133,7 +135,7 @@ class Person:
 
     def meta(self, model: PersonalModel) -> dict[str, Any]:
         """What an export says of itself."""
-        file = self.file(model)
+        file = self.file(model.module)
         return {
             "preprocessing": json.loads(file.preprocessing.to_json()),
             "raw_audio": self.raw_audio,

@@ -124,7 +124,7 @@ def _written(
     report: dict[str, Any],
 ) -> dict[str, Any]:
     """Writes all files and the report, `files` of which has their sizes."""
-    files: dict[str, bytes] = {"personal.safetensors": person.file(model).to_bytes()}
+    files: dict[str, bytes] = {"personal.safetensors": person.file(model.module).to_bytes()}
     if (thin := person.thin(model)) is not None:
         files["personal.thin"] = thin.to_bytes()
     meta = person.meta(model)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..backbones import Backbone, ChannelIndex, ShapeSpec, build
+from ..backbones.base import RANKS
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError
 from ..files import write_bytes
@@ -125,7 +126,7 @@ def _check_fit(spec: ShapeSpec, full: ShapeSpec, preprocessing: Preprocessing) -
 
 
 def _without_ranks(spec: ShapeSpec) -> ShapeSpec:
-    return ShapeSpec(backbone=spec.backbone, options={k: v for k, v in spec.options.items() if k != "ranks"})
+    return ShapeSpec(backbone=spec.backbone, options={k: v for k, v in spec.options.items() if k != RANKS})
 
 
 def _check_shapes(spec: ShapeSpec, shapes: Mapping[str, tuple[tuple[int, ...], torch.dtype | None]]) -> None:
