@@ -1,5 +1,6 @@
 """Residual networks of basic blocks for images (He et al. 2016, "Deep residual learning for image recognition")."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -215,14 +216,34 @@ class PaddedSubsample(nn.Module):
         # (B, C_in, H, W) -> (B, C_out, H / stride, W / stride)
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, *self.padding))
 
-    def as_convolution(self) -> nn.Conv2d:
-        """The same as a 1x1 convolution, for engines that hold images in blocks of channels, which padding ends."""
-        out = self.in_channels + sum(self.padding)
-        convolution = nn.Conv2d(self.in_channels, out, 1, self.stride, bias=False).requires_grad_(False)
-        nn.init.zeros_(convolution.weight)[self.padding[0] : out - self.padding[1], :, 0, 0] = torch.eye(
-            self.in_channels
-        )
-        return convolution
+    def in_blocks(self) -> nn.Module:
+        """The same for engines that hold images in blocks of channels, which slicing and padding end."""
+        return _SubsampleInBlocks(self.in_channels, self.stride, self.padding)
+
+
+class _SubsampleInBlocks(nn.Module):
+    """Shortcut A of pooling, concatenation, and convolutions that give the zeros: all keep images in blocks."""
+
+    def __init__(self, in_channels: int, stride: int, padding: tuple[int, int]):
+        super().__init__()
+        self.stride = stride
+        self.zeros = nn.ModuleList(_no_weights(in_channels, new) for new in padding if new)
+        self.before = padding[0] > 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        # (B, C_in, H, W) -> (B, C_out, H / stride, W / stride)
+        x = F.max_pool2d(x, 1, self.stride)
+        parts = [zeros(x) for zeros in self.zeros]
+        return torch.cat([*parts[: self.before], x, *parts[self.before :]], dim=1)
+
+
+def _no_weights(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """A convolution whose outputs are zero, of as many groups as leave each whole blocks of 16 channels."""
+    both = math.gcd(in_channels, out_channels)
+    groups = both // 16 if both % 16 == 0 else 1
+    convolution = nn.Conv2d(in_channels, out_channels, 1, bias=False, groups=groups).requires_grad_(False)
+    nn.init.zeros_(convolution.weight)
+    return convolution
 
 
 def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:

@@ -1,5 +1,6 @@
 """What a device gets: latency beside MACs, limits in milliseconds that are met, thin forms, many people at once."""
 
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +23,7 @@ from ..gating import Gate, GatedNetwork
 from .ratio import Measured, paired_ratio
 
 _BUDGET, _SHARE = 0.25, 0.25
+_ROUNDS = 9  # of timing both in turns, since what else a machine does slows a small network and a large one unequally
 # Persons whose limit in milliseconds is measured, and samples of each.
 _PERSONS, _SHOTS = 20, 10
 _MANY, _BATCH = 10_000, 64
@@ -34,11 +36,13 @@ def latency() -> Iterator[Measured]:
         person = _person(run, Limit(value=_BUDGET, unit="macs"), seed=0)
         rounding = person.rounding()
         model, full = person.model(rounding.round_to), person.global_model
-        took = person.milliseconds({"full": person.session(full.full), "own": person.session(model.module)})
-        speed_up, promised = took["full"] / took["own"], full.cost.full.macs / model.cost.macs
+        sessions = {"full": person.session(full.full), "own": person.session(model.module)}
+        took = [person.milliseconds(sessions) for _ in range(_ROUNDS)]
+        speed_up = statistics.median(each["full"] / each["own"] for each in took)
+        promised = full.cost.full.macs / model.cost.macs
         peer = f"the MACs' ratio, {promised:.2f}; speed-up {speed_up:.2f}, round_to {rounding.round_to}"
         yield Measured("latency: resnet20, width 64", speed_up / promised, peer, ">= 0.85")
-        limit = Limit(value=_SHARE * took["full"], unit="ms")
+        limit = Limit(value=_SHARE * took[-1]["full"], unit="ms")
         met = 0
         for seed in range(_PERSONS):
             person = _person(run, limit, seed=seed)

@@ -8,7 +8,7 @@ from ..personalizers import PersonalModel
 
 # Multiples of channels that are tried, and how far behind the best per MAC a smaller one may be to be taken.
 ROUNDINGS = (1, 4, 8, 16, 32)
-_AS_GOOD = 0.97
+_AS_GOOD = 0.99
 # Of a limit in ms: how much of it is used at least, where the search may stop, and how often it measures at most.
 _USED, _TRIES = 0.95, 8
 _STEPS = 16  # of a bisection over fractions of the parameters
@@ -89,7 +89,7 @@ class Rounding:
 
 
 def choose_rounding(made: Sequence[tuple[int, float]]) -> Rounding:
-    """The smallest multiple whose speed per MAC is at most 3 % behind that of the best.
+    """The smallest multiple whose speed per MAC is at most 1 % behind that of the best.
 
     **Arguments:**
 

@@ -54,7 +54,21 @@ def _model(deployed: Deployed) -> Any:
             verbose=False,
         )
     assert program is not None
-    return program.model_proto
+    model = program.model_proto  # made anew at each reading
+    _pool(model.graph)
+    return model
+
+
+def _pool(graph: Any) -> None:
+    """Means over pixels become the pooling that engines have for images in blocks of channels."""
+    from onnx import helper, numpy_helper
+
+    axes = {value.name: numpy_helper.to_array(value).tolist() for value in graph.initializer if value.dims == [2]}
+    for index, node in reversed(list(enumerate(graph.node))):
+        if node.op_type == "ReduceMean" and axes.get(node.input[-1]) == [2, 3]:
+            x, mean = node.input[0], node.output[0]
+            node.CopyFrom(helper.make_node("GlobalAveragePool", [x], [f"{mean}_pixels"]))
+            graph.node.insert(index + 1, helper.make_node("Flatten", [node.output[0]], [mean]))
 
 
 def to_int8_onnx(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
@@ -82,8 +96,10 @@ def to_int8_onnx(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
 def to_torch(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
     """A `torch.export` program (`.pt2`); `meta` is its extra file `pppl.json`."""
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        path = Path(folder) / "program.pt2"
-        torch.export.save(_program(deployed), path, extra_files={"pppl.json": json.dumps(dict(meta))})
+        path, program = Path(folder) / "program.pt2", _program(deployed)
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)  # names files of this machine
+        torch.export.save(program, path, extra_files={"pppl.json": json.dumps(dict(meta))})
         return path.read_bytes()
 
 

@@ -15,7 +15,7 @@ def _for_engines(network: Backbone) -> Backbone:
     copied = copy.deepcopy(network).eval().requires_grad_(False)
     for path, module in network.named_modules():
         if isinstance(module, PaddedSubsample):
-            copied.set_submodule(path, module.as_convolution())
+            copied.set_submodule(path, module.in_blocks())
     return copied
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from small_backbones import small
 
-from pppl.backbones import build, spec_for
+import pppl
+from pppl.backbones import PaddedSubsample, build, spec_for
 from pppl.data.features import LogMel
 from pppl.data.preprocessing import Preprocessing
 from pppl.errors import UserError
@@ -113,3 +114,24 @@ def test_an_exported_shortcut_is_the_same(tmp_path: Path):
     session = open_onnx(_written(tmp_path / "p.onnx", Deployed(network, preprocessing), "onnx"))
     assert "Pad" not in {node.op_type for node in onnx.load(tmp_path / "p.onnx").graph.node}
     np.testing.assert_allclose(session(x.numpy()), network(x).detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [3, 32])
+def test_shortcuts_for_engines_are_the_same(channels: int):
+    for new in (2 * channels, 3 * channels + 1, channels):
+        shortcut = PaddedSubsample(channels, new, 2)
+        x = torch.randn(2, channels, 8, 8)
+        assert torch.equal(shortcut.in_blocks()(x), shortcut(x))
+
+
+def test_means_over_pixels_keep_images_in_blocks(tmp_path: Path):
+    model = onnx.load(_written(tmp_path / "p.onnx", _deployed("resnet20"), "onnx"))
+    operations = [node.op_type for node in model.graph.node]
+    assert "GlobalAveragePool" in operations
+    assert "ReduceMean" not in operations
+
+
+@pytest.mark.parametrize("name", ["onnx", "onnx-int8", "torch"])
+def test_no_export_names_files_of_the_machine_that_made_it(name: str, tmp_path: Path):
+    content = _written(tmp_path / "p", _deployed("convnet"), name).read_bytes()
+    assert str(Path(pppl.__file__).parent).encode() not in content
