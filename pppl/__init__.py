@@ -3,17 +3,17 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .config import Experiment, TaskExperiment
+from .config import Experiment, Sweep, TaskExperiment
 
 if TYPE_CHECKING:
-    from .experiments.compare import compare
     from .experiments.tasks import compare_tasks
+    from .lab import compare, load_run, study
 
 __version__ = "0.1.0"
-__all__ = ["Experiment", "TaskExperiment", "compare", "compare_tasks"]
+__all__ = ["Experiment", "Sweep", "TaskExperiment", "compare", "compare_tasks", "load_run", "study"]
 
 # Heavy functions load on first use: `import pppl` must not import torch.
-_LAZY = {"compare": "pppl.experiments.compare", "compare_tasks": "pppl.experiments.tasks"}
+_LAZY = dict.fromkeys(("compare", "load_run", "study"), "pppl.lab") | {"compare_tasks": "pppl.experiments.tasks"}
 
 
 def __getattr__(name: str) -> Any:

@@ -197,7 +197,7 @@ def test_shipped_experiments_open_with_what_to_expect_and_have_a_fast_form(path:
 # Imports go down only: what each package may import.
 _MAY_IMPORT = {
     "backbones": {"errors"},
-    "data": {"errors", "config", "files"},
+    "data": {"errors", "config", "files", "progress"},
     "gating": {"backbones"},
     "pruning": {"backbones", "errors"},
     "diff": {"errors", "files"},
@@ -219,10 +219,13 @@ _MAY_IMPORT = {
     | {"personalizers", "pruning", "reading"},
     "config": {"errors", "reading"},
     "personalizers": {"backbones", "data", "gating", "pruning", "diff", "training", "config", "errors"},
-    "figures": {"errors", "files"},
+    "figures": {"errors", "files", "paired"},
     "experiments": {"backbones", "config", "data", "diff", "errors", "figures", "files", "gating", "personalizers"}
-    | {"pruning", "reading", "text", "training"},
-    "sweeping": {"config", "data", "errors", "experiments", "figures", "files", "personalizers", "training"},
+    | {"paired", "progress", "pruning", "reading", "text", "training"},
+    "sweeping": {"config", "data", "errors", "experiments", "figures", "files", "personalizers", "training"}
+    | {"paired", "progress"},
+    "reporting": {"__version__", "errors", "experiments", "figures", "files", "paired"},
+    "lab": {"config", "data", "device", "errors", "experiments", "personalizers", "reading", "sweeping"},
 }
 
 

@@ -46,7 +46,8 @@ class Tree:
         return read(path, cls, overrides, fast=fast)
 
     def replace(self, **changes: Any) -> Self:
-        """This one with dotted keys replaced: `replace(**{"training.epochs": 5, "seeds": [0]})`.
+        """This one with dotted keys replaced: `replace(training__epochs=5, seeds=[0])`, two underscores for a dot, or
+        `replace(**{"training.epochs": 5})`.
 
         Raises `UserError` for an unknown key, a value of the wrong type or one out of range.
         """
@@ -54,6 +55,7 @@ class Tree:
 
         tree, default = self.to_dict(), type(self)().to_dict()
         for key, value in changes.items():
+            key = key.replace("__", ".")
             *path, last = key.split(".")
             node, usual = tree, default
             for part in path:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from .. import progress
 from ..errors import UserError
 from .features import LogMel, fit_length, resample
 
@@ -46,8 +46,8 @@ def read_clip(path: Path, features: LogMel) -> np.ndarray:
 
 def log_mels(paths: Sequence[Path], features: LogMel) -> Iterator[Tensor]:
     """The log-mels of recordings in batches of `(B, 1, frames, bands)`, in order, with a progress bar in a terminal."""
-    with tqdm(total=len(paths), desc="recordings", unit="file", disable=None) as progress:
+    with progress.bar(total=len(paths), desc="recordings", unit="file") as shown:
         for start in range(0, len(paths), _BATCH):
             batch = paths[start : start + _BATCH]
             yield features(torch.from_numpy(np.stack([read_clip(path, features) for path in batch])))
-            progress.update(len(batch))
+            shown.update(len(batch))

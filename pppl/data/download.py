@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import progress
 from ..errors import UserError
 
 if TYPE_CHECKING:
@@ -99,14 +100,12 @@ class _Resuming:
         return True
 
     def _write(self, response: "Response", start: int) -> None:
-        from tqdm.auto import tqdm
-
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
         with (
             self.part.open("ab" if start else "wb") as file,
-            tqdm(
-                total=total, initial=start, desc=self.part.stem, unit="B", unit_scale=True, leave=False, disable=None
+            progress.bar(
+                total=total, initial=start, desc=self.part.stem, unit="B", unit_scale=True, leave=False
             ) as bar,
         ):
             for chunk in response.raw.stream(_CHUNK, decode_content=False):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import progress
 from ..errors import UserError
 from .identities import TEST, TRAIN
 
@@ -20,7 +21,6 @@ def convert(folder: Path, destination: Path) -> None:
 
     Raises `UserError` where the folder is not those archives, whole.
     """
-    from tqdm.auto import tqdm
 
     paths, split = [], []
     for part, value in _PARTS.items():
@@ -32,7 +32,7 @@ def convert(folder: Path, destination: Path) -> None:
     if len(set(split)) < len(_PARTS) or len(characters) * len(drawers) != len(paths):
         raise UserError(f"{folder} is no whole Omniglot: not every character of both parts has all drawings")
     images = np.empty((len(paths), 1, _SIDE, _SIDE), np.uint8)
-    for image, path in zip(images, tqdm(paths, unit=" drawings", leave=False, disable=None), strict=True):
+    for image, path in zip(images, progress.bar(paths, unit=" drawings", leave=False), strict=True):
         image[0] = _ink(path)
     np.savez(
         destination,

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path, PureWindowsPath
 from typing import IO, NamedTuple
 
+from .. import progress
 from ..errors import UserError
 
 # Several times what the largest source, Speech Commands, holds.
@@ -33,12 +34,11 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises `UserError` for a damaged archive, and for members that are links or devices, that lie outside of the folder,
     or that are too large in sum.
     """
-    from tqdm.auto import tqdm
 
     total = 0
     try:
         with closing(_members(archive)) as members:
-            bar = tqdm(members, desc=f"unpacking {archive.name}", unit=" files", leave=False, disable=None)
+            bar = progress.bar(members, desc=f"unpacking {archive.name}", unit=" files", leave=False)
             for count, member in enumerate(bar, start=1):
                 total += member.size
                 if total > _MAX_BYTES or count > _MAX_MEMBERS:

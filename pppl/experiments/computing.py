@@ -1,6 +1,5 @@
 """What is missing of a comparison, computed by worker processes."""
 
-import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +8,8 @@ from itertools import chain, groupby
 from pathlib import Path
 
 import torch
-from tqdm.auto import tqdm
 
+from .. import progress
 from ..config import Experiment
 from ..data import IdentityDataset
 from ..errors import UserError
@@ -57,8 +56,6 @@ class _Chunk:
     fingerprints: Mapping[str, str]
 
 
-# Bars are drawn on a terminal, by the process that has it.
-HIDDEN = None if multiprocessing.parent_process() is None else True
 # Small enough for an even load and a lively progress bar.
 _PERSONS_PER_CHUNK = 4
 # What tables round away.
@@ -102,14 +99,14 @@ def compute_missing(missing: Sequence[Unit], *, total: int, journal: Journal, po
     at_once = max(1, pool.count // experiment.training.threads)
     full = [task for task in trainings if task.kind == "full"]  # others may begin with it
     gated = [task for task in trainings if task.kind != "full"]
-    with tqdm(total=len(trainings) + len(shared), desc="networks", disable=HIDDEN) as bar:
+    with progress.bar(total=len(trainings) + len(shared), desc="networks") as bar:
         for _ in chain(
             pool.spread(_train, full, at_once=at_once),
             pool.spread(_train, gated, at_once=at_once),
             pool.spread(_make_for_all, shared, at_once=at_once),
         ):
             bar.update()
-    with tqdm(total=total, initial=total - len(missing), desc="persons", unit="person", disable=HIDDEN) as bar:
+    with progress.bar(total=total, initial=total - len(missing), desc="persons", unit="person") as bar:
         for count in pool.spread(_compute_chunk, chunks):
             bar.update(count)
 

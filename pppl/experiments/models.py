@@ -2,9 +2,7 @@
 
 import copy
 import dataclasses
-import multiprocessing
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +18,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 
+from .. import progress
 from ..backbones import Backbone, build, load_weights
 from ..config import Experiment, Retrain, Training
 from ..data import IdentityDataset, Support
@@ -204,8 +203,7 @@ def _train(
             seed=recipe.seed,
             folder=Path(scratch),
             log_epoch=tracker.log,
-            progress=sys.stderr.isatty()
-            and multiprocessing.parent_process() is None,  # workers have no line of their own
+            progress=progress.shown(),
             watching=watching,
         )
         (Path(scratch) / "metrics.csv").replace(logs / f"{name}.csv")

@@ -63,6 +63,11 @@ def tuning_as_text(tuned: pd.DataFrame) -> str:
 
 def sweep_as_text(trials: pd.DataFrame) -> str:
     """The ten best trials of a sweep, or its front: what was measured in %, what it depends on, and what to know."""
+    return _aligned(f"The best of {len(trials)} trials, on validation persons", best_trials(trials))
+
+
+def best_trials(trials: pd.DataFrame) -> list[list[str]]:
+    """The same as cells, a head first."""
     keys = settings_of(trials)
     rows = [["trial", "accuracy", "own - other", "MACs", "", *keys]]
     marks = [name for name in ("best", "pareto", "feasible") if name in trials.columns]
@@ -75,7 +80,7 @@ def sweep_as_text(trials: pd.DataFrame) -> str:
             told = ["ended early"]
         measured = [_percent(row[name]) for name in ("accuracy", "own_minus_other", "macs_fraction")]
         rows.append([str(row["trial"]), *measured, ", ".join(told), *(_value(row[key]) for key in keys)])
-    return _aligned(f"The best of {len(trials)} trials, on validation persons", rows)
+    return rows
 
 
 def _percent(value: Any) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..paired import holm, people_of, wilcoxon_p
 from .results import write_table
-from .statistics import bootstrap_interval, holm, interval_of, people_of, resampled_means, wilcoxon_p
+from .statistics import bootstrap_interval, interval_of, resampled_means
 
 _PROTOCOL = ["dataset", "backbone", "persons", "seen"]
 GROUP = [*_PROTOCOL, "method", "control", "budget"]

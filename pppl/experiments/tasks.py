@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
+from .. import progress
 from ..config import TaskExperiment
 from ..diff import base_sha256
 from ..errors import UserError, unknown
@@ -254,5 +254,5 @@ def _compute(runs: Sequence[Run], workers: int) -> int:
 def _spread(function: Callable[[Any], None], tasks: Sequence[Any], workers: int, name: str) -> None:
     if tasks:
         with Workers(min(workers, len(tasks))) as pool:
-            for _ in tqdm(pool.spread(function, tasks), total=len(tasks), desc=name, disable=None):
+            for _ in progress.bar(pool.spread(function, tasks), total=len(tasks), desc=name):
                 pass

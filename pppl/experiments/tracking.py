@@ -11,10 +11,12 @@ from typing import Any
 
 import pandas as pd
 
+from ..progress import in_notebook
+
 
 def notice(message: str) -> None:
-    """One line for the user, on stderr."""
-    print(f"pppl: {message}", file=sys.stderr, flush=True)
+    """One line for the user, on stderr; in a notebook, which shows that as an error, beside what cells print."""
+    print(f"pppl: {message}", file=sys.stdout if in_notebook() else sys.stderr, flush=True)
 
 
 class Tracker:

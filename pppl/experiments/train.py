@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from tqdm.auto import tqdm
 
+from .. import progress
 from ..config import Experiment
 from ..data import SOURCES, IdentityDataset
 from ..data.identities import TRAIN
@@ -41,7 +41,7 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     for seed in experiment.seeds:
         _write_inputs(models / inputs_name(seed), experiment, dataset, datasets[seed])
     rows = []
-    for recipe in tqdm(plan, desc="networks", unit="network", disable=None):
+    for recipe in progress.bar(plan, desc="networks", unit="network"):
         path = models / f"{recipe.kind}-seed{recipe.seed}.safetensors"
         if path.exists():
             _refuse_corrupted(path)

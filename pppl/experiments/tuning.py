@@ -7,18 +7,19 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from tqdm.auto import tqdm
 
+from .. import progress
 from ..config import Experiment
 from ..errors import UserError
 from ..files import output_folder
+from ..paired import people_of
 from ..personalizers import personalizers_for
 from ..personalizers.methods import OWN_SECTIONS
 from .compare import Plan
 from .opening import opened
 from .provenance import fingerprint
 from .results import write_table
-from .statistics import bootstrap_interval, people_of
+from .statistics import bootstrap_interval
 from .workers import Workers
 
 # Networks and persons of a seed that no comparison uses.
@@ -55,7 +56,7 @@ def tune(experiment: Experiment, out: str | Path, *, workers: int = 1) -> pd.Dat
     for method, each in trials:
         _trial(experiment, method, each)  # all are read before the first is run: a misspelt key costs no time
     folder, rows = output_folder(out), []
-    with Workers(workers) as pool, tqdm(total=len(trials), desc="trials", disable=None) as bar:
+    with Workers(workers) as pool, progress.bar(total=len(trials), desc="trials") as bar:
         for method in methods:
             of_method = []
             for each in experiment.tried(method):

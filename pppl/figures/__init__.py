@@ -1,22 +1,40 @@
-"""Figures from tables alone: one function per figure, a tidy frame in, axes out."""
+"""Figures from tables alone: one function per figure, a tidy frame in, axes out.
+
+`with style("neurips"):` sizes and writes them for a venue. `*_figure` functions put panels side by side, `render` draws
+all that a results folder has.
+"""
 
 from .accuracy_vs_bytes import accuracy_vs_bytes
 from .accuracy_vs_macs import accuracy_vs_macs
 from .gates import gates
 from .iso_macs import iso_macs
+from .panels import accuracy_figure, bytes_figure, gain_figure, gates_figure, iso_figure, retraining_figure
 from .personal_gain import personal_gain
 from .render import render
 from .retraining import retraining
+from .sweep_panels import sweep_figures
+from .task_panels import scores_figure, storage_figure
 from .tasks import storage, task_scores
+from .venues import style
 
 __all__ = [
+    "accuracy_figure",
     "accuracy_vs_bytes",
     "accuracy_vs_macs",
+    "bytes_figure",
+    "gain_figure",
     "gates",
+    "gates_figure",
+    "iso_figure",
     "iso_macs",
     "personal_gain",
     "render",
     "retraining",
+    "retraining_figure",
+    "scores_figure",
     "storage",
+    "storage_figure",
+    "style",
+    "sweep_figures",
     "task_scores",
 ]

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-from .style import draw_series, look
+from .looks import draw_series, look
 
 # With marker and dash: where they are a level to compare with, they have a dash of their own and no marker.
 _METHODS = {"diff": ("o", "-"), "diff_elementwise": ("^", "--")}

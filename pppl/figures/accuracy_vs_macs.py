@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator, PercentFormatter
 
-from .style import LOOKS, draw_series, look, rank
+from .looks import LOOKS, draw_series, look, rank
 
 # In the table only, as are further rates of diff pruning: controls of ablations, and the lesser form of diff pruning.
 _LEFT_OUT = {("gated", "population"), ("gated", "other"), ("gated", "random"), ("diff_elementwise", "")}

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
 
 
 def channel_order(frame: pd.DataFrame) -> pd.DataFrame:
@@ -22,7 +24,7 @@ def gates(frame: pd.DataFrame, order: pd.DataFrame, ax: Axes, *, colour_bar: boo
     - `order`: of channels, from top to bottom, as `channel_order` gives it; the same in panels side by side.
     """
     wide = frame.pivot(index=["layer", "channel"], columns="identity", values="probability")
-    named = max(map(len, wide.columns.astype(str))) <= _LONGEST_NAME
+    named = max(map(len, wide.columns.astype(str))) <= _LONGEST_NAME and _fit_side_by_side(wide.shape[1], ax)
     wide = wide.loc[list(zip(order["layer"], order["channel"], strict=True))]
     sns.heatmap(
         wide.to_numpy(),
@@ -53,3 +55,10 @@ def gates(frame: pd.DataFrame, order: pd.DataFrame, ax: Axes, *, colour_bar: boo
 
 # What fits under and beside a map of half a column.
 _LONGEST_NAME, _LAYER_LABELS = 14, 8
+_SPACING = 1.15  # of upright lines of text, in their size
+_POINTS = 72.0  # in an inch
+
+
+def _fit_side_by_side(names: int, ax: Axes) -> bool:
+    size = FontProperties(size=mpl.rcParams["xtick.labelsize"]).get_size_in_points()
+    return names * size * _SPACING / _POINTS <= ax.bbox.width / ax.figure.dpi

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from .style import look
+from .looks import look
 
 # Points below the full network, with the look of its bars.
 _BARS: dict[str, dict[str, Any]] = {

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from .style import look
+from .looks import look
 
 _PERSON = ["method", "budget", "seed", "identity"]
 _SIDE = 0.36  # of a budget's place on the axis that the dots of all methods take
@@ -41,7 +41,7 @@ def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes) -> Axes:
             elinewidth=0.9, mec="#000000", mew=0.5, label=style.label,
         )  # fmt: skip
     ax.axhline(0, color="#000000", lw=0.6)
-    ax.set_xticks(range(len(budgets)), [f"{budget * 100:g} %" for budget in budgets])
-    ax.set_xlabel("budget")
+    ax.set_xticks(range(len(budgets)), [f"{budget * 100:g}" for budget in budgets])
+    ax.set_xlabel("budget (% of full network)")
     ax.grid(axis="y", lw=0.4, alpha=0.5)
     return ax

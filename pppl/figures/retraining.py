@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-from .style import look
+from .looks import look
 
 _LINEAR = 10.0  # samples up to which the axis is linear, so that none has a place on it
 

@@ -1,12 +1,13 @@
 """The figures of a sweep."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .style import TEXT_WIDTH
+from .layout import make_room, write_legend
 from .sweeps import complete, contour, history, importance_bars, parallel, pareto, settings_of
-
-_HALF = TEXT_WIDTH / 2
+from .venues import active
 
 
 def sweep_figures(trials: pd.DataFrame, shares: pd.DataFrame) -> dict[str, Figure]:
@@ -19,21 +20,31 @@ def sweep_figures(trials: pd.DataFrame, shares: pd.DataFrame) -> dict[str, Figur
     done = complete(trials)
     if not len(done):
         return {}
-    figures = {"history": Figure(figsize=(_HALF, 2.3), layout="constrained")}
+    figures = {"history": _figure(1.95)}
     history(trials, figures["history"].subplots())
     if "pareto" in trials.columns:
-        figures["pareto"] = Figure(figsize=(_HALF, 2.3), layout="constrained")
+        figures["pareto"] = _figure(2.0)
         pareto(trials, figures["pareto"].subplots())
     if len(shares):
-        figures["importances"] = Figure(figsize=(_HALF, 0.7 + 0.22 * len(shares)), layout="constrained")
+        figures["importances"] = _figure(0.7 + 0.22 * len(shares))
         importance_bars(shares, figures["importances"].subplots())
     first = list(shares["key"] if len(shares) else settings_of(trials))[:2]
     if len(first) == 2 and len(done.dropna(subset=first)) >= 4:
-        figures["contour"] = Figure(figsize=(_HALF, 2.5), layout="constrained")
+        figures["contour"] = _figure(2.5)
         contour(trials, first, figures["contour"].subplots())
     if len(settings_of(trials)) > 1:
-        figures["parallel"] = Figure(figsize=(TEXT_WIDTH, 2.4), layout="constrained")
+        figures["parallel"] = Figure(figsize=(active().text, 2.2), layout="constrained")
         parallel(trials, figures["parallel"].subplots())
     for name in figures.keys() & {"history", "pareto", "parallel"}:
-        figures[name].legend(loc="outside lower center", ncols=2 if name == "history" else 3, frameon=False)
+        handles, labels = _legend_of(figures[name])
+        make_room(figures[name], write_legend(figures[name], handles, labels, most=4))
     return figures
+
+
+def _figure(height: float) -> Figure:
+    """As wide as a column."""
+    return Figure(figsize=(active().column, height), layout="constrained")
+
+
+def _legend_of(figure: Figure) -> tuple[list[Any], list[Any]]:
+    return figure.axes[0].get_legend_handles_labels()

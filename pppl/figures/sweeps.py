@@ -84,18 +84,18 @@ def parallel(trials: pd.DataFrame, ax: Axes) -> Axes:
     for row, rank in zip(heights, order, strict=True):
         ax.plot(row, color=GOOD if rank > 0.9 else PLAIN, alpha=0.9 if rank > 0.9 else 0.25, lw=0.8, zorder=1 + rank)
     best = done["best"].to_numpy()
-    ax.plot(heights[best].T, color=BAD, lw=1.6, zorder=3)
+    ax.plot(heights[best].T, color=BAD, lw=1.6, marker="o", zorder=3)  # the marker tells it in grey
     for at, key in enumerate(keys):
         values = done[key].dropna()
-        ax.axvline(at, color="black", lw=0.5, zorder=0)
+        ax.vlines(at, 0, 1, color="black", lw=0.5, zorder=0)  # no longer, since numbers stand at the ends
         for value, height in _marks(values):
-            where = {"xytext": (0, 3 if height else -3), "va": "bottom" if height else "top"}
-            ax.annotate(value, (at, height), textcoords="offset points", ha="center", fontsize=6, **where)
-    ax.set_xticks(range(len(keys)), [short(key).replace("_", "\n") for key in keys])
+            where = {"xytext": (0, 5 if height else -5), "va": "bottom" if height else "top"}
+            ax.annotate(value, (at, height), textcoords="offset points", ha="center", fontsize=7, **where)
+    ax.set_xticks(range(len(keys)), [short(key).replace("_", "\n") for key in keys], linespacing=1)
     ax.tick_params(axis="x", length=0, pad=12)
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
-    ax.plot([], color=BAD, lw=1.6, label="best")
+    ax.plot([], color=BAD, lw=1.6, marker="o", label="best")
     ax.plot([], color=GOOD, lw=0.8, label="best tenth")
     ax.plot([], color=PLAIN, lw=0.8, alpha=0.5, label="others")
     return ax

@@ -1,12 +1,14 @@
 """Scores of ways to adapt an encoder, and what is stored as tasks come."""
 
+from collections.abc import Mapping
 from math import isnan
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from .style import TASK_LOOKS
+from .looks import TASK_LOOKS
 
 
 def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
@@ -20,18 +22,23 @@ def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
     by_method = {str(row["method"]): row for row in rows.to_dict("records")}
     labels = []
     for place, method in enumerate(sorted(by_method, key=list(TASK_LOOKS).index)):
-        row, (label, colour) = by_method[method], TASK_LOOKS[method]
+        row, (_, colour) = by_method[method], TASK_LOOKS[method]
         spread = [[max(0.0, row["score"] - row["score_low"])], [max(0.0, row["score_high"] - row["score"])]]
         ax.errorbar(row["score"], place, xerr=spread, color=colour, marker="o", capsize=1.5, elinewidth=0.9)
         if method == "full":
             ax.axvline(row["score"], color=colour, lw=0.6, ls=":")
-        labels.append(f"{label} ({_size(row['task_bytes'])})")
+        labels.append(task_label(row))
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g}"))
     ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.grid(axis="x", lw=0.4, alpha=0.5)
     return ax
+
+
+def task_label(row: Mapping[Any, Any]) -> str:
+    """A method, and what is stored of a task."""
+    return f"{TASK_LOOKS[row['method']][0]} ({_size(row['task_bytes'])})"
 
 
 def _size(count: float) -> str:

@@ -17,6 +17,7 @@ from ..diff import Delta, delta_bytes
 from ..errors import UserError
 from ..gating import GatedNetwork, PersonGatedNetwork, Rule
 from ..pruning import Cost, CostModel, Costs, artifact_bytes, budget_masks, slice_network
+from .shown import as_html, costs, layers
 
 SupportFrom = Literal["own", "population", "other", "none"]
 
@@ -89,15 +90,25 @@ class Made:
         return replace(self, module=cast(Backbone, module), retrain_samples=self.retrain_samples + samples, **own)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PersonalModel(Made):
-    """What runs on a person's device.
+    """What runs on a person's device. In a notebook it shows its layers, the channels that they keep, and its costs.
 
+    - `full`: cost of the full network.
     - `seconds`: wall time from the support set to the module.
     """
 
     cost: Cost
+    full: Cost
     seconds: float
+
+    def __repr__(self) -> str:
+        kept = ", ".join(f"{layer.name} {layer.kept}/{layer.of}" for layer in layers(self.module, self.masks))
+        return f"PersonalModel: {costs(self.cost, self.full, self.bytes, self.seconds)}; channels kept: {kept}"
+
+    def _repr_html_(self) -> str:
+        line = costs(self.cost, self.full, self.bytes, self.seconds)
+        return as_html(line, layers(self.module, self.masks))
 
     @property
     def bytes(self) -> int:
@@ -147,7 +158,7 @@ class Personalizer(ABC):
             torch.cuda.synchronize()
         seconds = time.perf_counter() - start + sum(each.spared for each in kept) - spared + made.seconds_before
         cost = made.stated_cost or model.cost(made.module.widths)
-        return PersonalModel(**vars(made), cost=cost, seconds=seconds)
+        return PersonalModel(**vars(made), cost=cost, full=model.cost.full, seconds=seconds)
 
     def depends_on(self) -> dict[str, Any]:
         """The settings that it reads, by section of the experiment."""

@@ -22,10 +22,11 @@ from ..experiments.models import assembled, trained
 from ..experiments.opening import dataset_of
 from ..experiments.provenance import fingerprint
 from ..experiments.recipes import recipes
-from ..experiments.statistics import bootstrap_interval, people_of
+from ..experiments.statistics import bootstrap_interval
 from ..experiments.tracking import track
 from ..experiments.units import Workbench
 from ..experiments.workers import Workers, threads
+from ..paired import people_of
 from ..training.modules import arrange
 from .queue import RUN, SLOT, WHY
 from .space import suggested, with_values

@@ -18,8 +18,8 @@ import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import TrialState
 from sqlalchemy.exc import DBAPIError
-from tqdm.auto import tqdm
 
+from .. import progress
 from ..config import Experiment, Sweep
 from ..errors import UserError
 from ..experiments.tracking import notice
@@ -64,7 +64,7 @@ def supervise(work: Work, queue: Queue, workers: int, launcher: Launcher) -> Non
         return
     crew: _Crew = _Processes(work) if launcher == "local" else _Jobs(work)
     try:
-        with tqdm(total=queue.slots, initial=queue.finished(), desc="trials", unit="trial", disable=None) as bar:
+        with progress.bar(total=queue.slots, initial=queue.finished(), desc="trials", unit="trial") as bar:
             while (done := queue.finished()) < queue.slots and not (work.over and crew.idle(queue)):
                 bar.update(done - bar.n)
                 crew.check(done)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pppl.experiments.statistics import bootstrap_interval, holm, resampled_means, wilcoxon_p
+from pppl.experiments.statistics import bootstrap_interval, resampled_means
+from pppl.paired import holm, wilcoxon_p
 
 
 def test_with_one_seed_it_is_scipys_bootstrap_over_persons():

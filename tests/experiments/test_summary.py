@@ -4,8 +4,9 @@ import pytest
 from scipy import stats
 
 from pppl.experiments.results import COLUMNS
-from pppl.experiments.statistics import bootstrap_interval, holm
+from pppl.experiments.statistics import bootstrap_interval
 from pppl.experiments.summary import curves, gains, summarize
+from pppl.paired import holm
 
 _FIXED = {"dataset": "d", "backbone": "b", "persons": "2 classes", "seen": True, "shots": 5}
 

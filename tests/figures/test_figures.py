@@ -7,11 +7,23 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from pppl.figures import accuracy_vs_bytes, accuracy_vs_macs, gates, iso_macs, personal_gain, retraining
+from pppl.figures import (
+    accuracy_figure,
+    accuracy_vs_bytes,
+    accuracy_vs_macs,
+    gain_figure,
+    gates,
+    gates_figure,
+    iso_figure,
+    iso_macs,
+    personal_gain,
+    retraining,
+    retraining_figure,
+    style,
+)
 from pppl.figures.accuracy_vs_macs import shown_series
 from pppl.figures.gates import channel_order
-from pppl.figures.panels import accuracy_figure, gain_figure, gates_figure, iso_figure, retraining_figure
-from pppl.figures.style import LOOKS, look
+from pppl.figures.looks import LOOKS, look
 from pppl.personalizers.static import CRITERIA
 
 
@@ -125,12 +137,12 @@ def test_rates_of_diff_pruning_are_drawn_over_bytes_and_nowhere_else(summary: pd
 
 def test_a_method_looks_the_same_everywhere_and_unlike_the_others():
     assert look("mine", "") == look("mine", "")
-    seen = {(style.colour, style.marker, style.dash) for style in LOOKS.values()}
+    seen = {(each.colour, each.marker, each.dash) for each in LOOKS.values()}
     assert len(seen) == len(LOOKS)
     # In grey, series are told apart by marker and dash alone.
-    assert len({(style.marker, style.dash) for style in LOOKS.values()}) == len(LOOKS)
-    for style in LOOKS.values():
-        assert sum(to_rgb(style.colour)) < 2.2, "dark enough for white paper"
+    assert len({(each.marker, each.dash) for each in LOOKS.values()}) == len(LOOKS)
+    for each in LOOKS.values():
+        assert sum(to_rgb(each.colour)) < 2.2, "dark enough for white paper"
 
 
 def test_gates_are_sorted_inside_their_layer():
@@ -177,7 +189,12 @@ def test_seen_and_unseen_people_have_panels_of_their_own(summary: pd.DataFrame):
         "3 classes of a person, seen (n = 3, 2 people)",
         "3 classes of a person, unseen (n = 4, 3 people)",
     ]
-    assert [ax.get_title() for ax in accuracy_figure(people).axes] == titles
+    with style("icml"):
+        assert [ax.get_title() for ax in accuracy_figure(people).axes] == titles
+    with style("slides"):  # narrower, with larger letters
+        broken = [ax.get_title() for ax in accuracy_figure(people).axes]
+    assert broken[0] == "all classes of a person, seen\n(n = 1, 0 people)"
+    assert [title.replace("\n", " ") for title in broken] == titles
     alone = summary.assign(persons="2 classes", seen=True, n=9, people=8)
     assert [ax.get_title() for ax in accuracy_figure(alone).axes] == ["persons of 2 classes (n = 9)"]
 
@@ -256,7 +273,7 @@ def test_a_budget_has_one_place_for_all_methods():
         for method, budget in (("ppp", 0.05), ("ppp", 0.1), ("gated", 0.1), ("gated", 0.2))
     ]
     ax = personal_gain(pd.DataFrame(rows), pd.DataFrame(means), Figure().subplots())
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["5 %", "10 %", "20 %"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["5", "10", "20"]
     handles, labels = ax.get_legend_handles_labels()
     gated = handles[labels.index("no prototype loss, own")].lines[0]
     np.testing.assert_allclose(np.round(np.asarray(gated.get_xdata(), float)), [1, 2])

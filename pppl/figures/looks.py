@@ -7,23 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-# Text width of a two-column paper, inches.
-TEXT_WIDTH = 6.75
-RC: dict[Any, Any] = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "lines.linewidth": 1.2,
-    "lines.markersize": 4,
-    "pdf.fonttype": 42,
-    "savefig.dpi": 200,
-}
-
 
 @dataclass(frozen=True)
 class Look:

@@ -1,0 +1,161 @@
+"""What stands beside each figure and table: what is shown, of whom, and what the intervals are."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from .accuracy_vs_macs import shown_budgets
+from .protocols import are_people, by_protocol
+from .sweeps import complete, settings_of, short
+
+_BOOTSTRAP = "95 % intervals are percentiles of a bootstrap over"
+
+
+def of_comparison(name: str, summary: pd.DataFrame, table: pd.DataFrame) -> str:
+    """The caption of a figure of a comparison of persons.
+
+    **Arguments:**
+
+    - `name`: of the figure's file.
+    - `summary`, `table`: `summary.csv` and `table.csv`.
+    """
+    shown = shown_budgets(summary) if name == "retraining" else sorted({*summary["budget"]} - {1.0})
+    parts = [_COMPARISON[name], _data(summary, shown), *_whom(summary, table), _intervals(table)]
+    return _joined(parts)
+
+
+def of_gates(gates: pd.DataFrame, summary: pd.DataFrame) -> str:
+    """The caption of the gates, whose table has persons of its own; arguments: `gates.csv` and `summary.csv`."""
+    told = "Probability that a channel is open, for each person (columns); channels (rows) of a layer are sorted by it."
+    whom = [f"{name}: n = {rows['identity'].nunique()} persons" for name, rows in by_protocol(gates)]
+    seeds = [f"Seed {_listed(sorted(set(gates['seed'])))}." if "seed" in gates.columns else ""]
+    return _joined([told, _data(summary, []), _sentence(whom), *seeds])
+
+
+def of_accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) -> str:
+    """The caption of the table of accuracies at a budget."""
+    told = "Accuracy on a person's queries in %, mean and [95 % interval]"
+    if budget < 1:
+        told += f", at a budget of {budget * 100:g} % of the full network; what has no budget stands above the line"
+    bold = (
+        "Bold: the best at this budget, where it differs from the next (Wilcoxon signed-rank test paired over people, "
+        "p < 0.05 with Holm's correction for all methods that the best is compared with)."
+    )
+    samples = "Samples trained on: those that go through a training step after pruning."
+    whom = [_data(summary, []), *_whom(summary, table), _intervals(table)]
+    return _joined([f"{told}.", bold * (budget < 1), samples, *whom])
+
+
+def of_tasks(summary: pd.DataFrame, *, as_table: bool = False) -> str:
+    """The caption of scores on text tasks; argument: `summary.csv`."""
+    tasks = [task for task in dict.fromkeys(summary["task"]) if task != "average"]
+    shown = "in brackets" if as_table else "bars; dotted: full fine-tuning"
+    told = f"Scores on test examples times 100, mean and 95 % interval ({shown}), and what is stored of a task."
+    metrics = {row["task"]: row["metric"] for row in summary.to_dict("records") if row["metric"]}
+    named = f"{len(tasks)} tasks: {'; '.join(f'{task} ({metrics[task]})' for task in tasks)}."
+    seeds = sorted(set(summary["n"]))
+    rates = _listed(_distinct(summary["rate"]))
+    count = f"n = {_listed(seeds)} {'seed' if seeds == [1] else 'seeds'} a task, rate {rates}."
+    over = "test examples" if seeds == [1] else "seeds and test examples"
+    return _joined([told, f"Encoder {_listed(_distinct(summary['encoder']))}, {named}", count, f"{_BOOTSTRAP} {over}."])
+
+
+def of_stream(stream: pd.DataFrame, summary: pd.DataFrame) -> str:
+    """The caption of what is stored as tasks come; arguments: `stream.csv` and `summary.csv`."""
+    told = "Bytes stored after each task: one base with a delta for each task, beside a whole network for each."
+    method = f"Encoder {_listed(_distinct(summary['encoder']))}"
+    if {"method", "seed"} <= set(stream.columns):
+        method += f", deltas of {_listed(_distinct(stream['method']))}, seed {_listed(_distinct(stream['seed']))}"
+    return _joined([told, f"{method}, n = {len(stream)} tasks."])
+
+
+def of_sweep(name: str, trials: pd.DataFrame, shares: pd.DataFrame) -> str:
+    """The caption of a figure of a sweep.
+
+    **Arguments:**
+
+    - `name`: of the figure's file.
+    - `trials`, `shares`: `trials.csv` and `importances.csv`; the latter may be empty.
+    """
+    done = complete(trials)
+    count = f"n = {len(trials)} trials, {len(done)} of them finished"
+    fail = len(done) - int(done["feasible"].to_numpy(bool).sum())
+    counts = f"{count}, {fail} of these fail a constraint." if fail else f"{count}."
+    settings = f"Settings: {_listed([short(key) for key in settings_of(trials)])}."
+    told = _SWEEP[name] + (f" {_BOOTSTRAP} trials." if name == "importances" and len(shares) else "")
+    return _joined([told, settings, counts, "Accuracy is on validation persons."])
+
+
+_COMPARISON = {
+    "accuracy_vs_macs": "Accuracy on a person's queries against the fraction of the full network's MACs: means with "
+    "95 % intervals (bars, or bands of what is not pruned).",
+    "accuracy_vs_bytes": "Accuracy on a person's queries against the size of the person's file, diff pruning at "
+    "several rates: means with 95 % intervals; lines without markers are levels to compare with.",
+    "iso_macs": "The least fraction of the full network's MACs at which mean accuracy is no more than 1 or 3 points "
+    "below the full network's on the same persons, with 95 % intervals; an arrow, or a bar without colour, says that "
+    "no budget suffices.",
+    "personal_gain": "Accuracy with a mask of the person's own samples less that with another person's, in points: "
+    "means with 95 % intervals, and where there is room a dot for each person and seed.",
+    "retraining": "Accuracy on a person's queries against the samples that go through a training step after pruning, "
+    "for the person or for all: means with 95 % intervals. What trains nothing stands side by side at none.",
+}
+_SWEEP = {
+    "history": "Validation accuracy of each trial in the order of trials, and the best so far among those that keep to "
+    "all constraints.",
+    "pareto": "Validation accuracy against the fraction of the full network's MACs; the line joins trials that none "
+    "beats in both.",
+    "importances": "How much each setting matters among the better trials (PED-ANOVA).",
+    "contour": "Validation accuracy over the two settings that matter most: trials as points, linear between them; a "
+    "star is the best trial.",
+    "parallel": "Every trial as a line through its settings, whose least and largest values stand at the ends.",
+}
+
+
+def _data(summary: pd.DataFrame, budgets: Sequence[float]) -> str:
+    told = f"Data set {_listed(_distinct(summary['dataset']))}, backbone {_listed(_distinct(summary['backbone']))}"
+    if not budgets:
+        return f"{told}."
+    return f"{told}, {'budget' if len(budgets) == 1 else 'budgets'} {_listed([f'{b * 100:g}' for b in budgets])} %."
+
+
+def _whom(summary: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+    """`n`, people, seeds and support samples."""
+    told = []
+    for name, rows in by_protocol(summary):
+        counts, people = rows["n"].to_numpy(int), int(rows["people"].to_numpy().max())
+        least, count = counts.min(), counts.max()
+        n = f"{count}" if least == count else f"{least} to {count}"
+        told.append(f"{name}: n = {n} person-seed pairs of {people} {_kind(rows)}")
+    seeds, shots = sorted(set(table["seed"])), _distinct(table["shots"])
+    return [
+        _sentence(told),
+        f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'}, {_listed(shots)} support samples of each class.",
+    ]
+
+
+def _kind(rows: pd.DataFrame) -> str:
+    return "people" if are_people(rows) else "subsets of classes"
+
+
+def _intervals(table: pd.DataFrame) -> str:
+    """As the README has it: over seeds, too, where there are several."""
+    whom = "people, each with all their rows" if are_people(table) else "persons"
+    return f"{_BOOTSTRAP} {'seeds and ' * (table['seed'].nunique() > 1)}{whom}."
+
+
+def _distinct(values: Iterable[object]) -> list[object]:
+    return list(dict.fromkeys(values))
+
+
+def _listed(values: Iterable[object]) -> str:
+    *first, last = map(str, values)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    told = "; ".join(parts)
+    return f"{told[:1].upper()}{told[1:]}."
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return " ".join(part for part in parts if part) + "\n"

@@ -1,0 +1,104 @@
+"""Tables for papers: booktabs, the content of a `tabular` and no more."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from .accuracy_vs_macs import shown_series
+from .looks import TASK_LOOKS, look
+from .protocols import by_protocol
+from .significance import clear_best
+
+_SPECIAL = {letter: f"\\{letter}" for letter in "&%$#_{}"}
+_SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+
+
+def escaped(text: str) -> str:
+    """Text with what LaTeX would take for commands written out."""
+    return "".join(_SPECIAL.get(letter, letter) for letter in text)
+
+
+def accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) -> str:
+    """Accuracy in % with 95 % intervals: a row for each method that figures show, a column for each protocol.
+
+    Methods that do not prune stand apart, above those at the budget. The best of the latter is bold where it is
+    significantly better than the next (`clear_best`).
+
+    **Arguments:**
+
+    - `summary`, `table`: `summary.csv` and `table.csv` of a comparison of persons.
+    - `budget`: of the full network, in (0, 1].
+    """
+    series, of_protocol = shown_series(summary), dict(by_protocol(summary))
+    pruning = set(_series(summary.loc[summary["budget"] < 1]))
+    at_budget = set(_series(summary.loc[summary["budget"] == budget])) & pruning
+    bold = {name: _best(rows.loc[rows["budget"] == budget]) for name, rows in by_protocol(table)} if budget < 1 else {}
+    blocks = [
+        [_row(key, 1.0, of_protocol, {}) for key in series if key not in pruning],
+        [_row(key, budget, of_protocol, bold) for key in series if key in at_budget],
+    ]
+    header = ["method", *map(escaped, of_protocol), "samples trained on"]
+    return tabular(header, blocks)
+
+
+def scores_table(summary: pd.DataFrame) -> str:
+    """Scores times 100 with 95 % intervals: a row for each way to adapt an encoder, a column for each task.
+
+    **Arguments:**
+
+    - `summary`: `summary.csv` of a comparison on text tasks.
+    """
+    tasks = list(dict.fromkeys(summary["task"]))
+    rows = []
+    for method in sorted(set(summary["method"]), key=list(TASK_LOOKS).index):
+        of_task = {row["task"]: row for row in summary.loc[summary["method"] == method].to_dict("records")}
+        size = summary.loc[summary["method"] == method, "task_bytes"].mean() / 1e3
+        cells = [_cell(of_task[task], "score") if task in of_task else "" for task in tasks]
+        rows.append([escaped(TASK_LOOKS[method][0]), *cells, "" if pd.isna(size) else f"{size:,.0f}"])
+    return tabular(["method", *map(escaped, tasks), "kB a task"], [rows])
+
+
+def tabular(header: Sequence[str], blocks: Iterable[Sequence[Sequence[str]]]) -> str:
+    """A `tabular` of booktabs with lines between blocks; cells are LaTeX."""
+    lines = [f"\\begin{{tabular}}{{l{'c' * (len(header) - 2)}r}}", "\\toprule", _line(header)]
+    for block in blocks:
+        lines += ["\\midrule", *map(_line, block)] if block else []
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"{' & '.join(cells)} \\\\"
+
+
+def _series(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(frame["method"], frame["control"], strict=True))
+
+
+def _best(rows: pd.DataFrame) -> tuple[str, str] | None:
+    """Of what is shown of one protocol and budget of `table.csv`."""
+    keys, shown = _series(rows), {" ".join(key): key for key in shown_series(rows)}
+    best = (
+        clear_best({name: rows.loc[[each == key for each in keys]] for name, key in shown.items()}) if shown else None
+    )
+    return None if best is None else shown[best]
+
+
+def _row(key: tuple[str, str], budget: float, of_protocol: dict[str, pd.DataFrame], bold: dict[str, Any]) -> list[str]:
+    cells, samples = [], []
+    for name, rows in of_protocol.items():
+        found = rows.loc[(rows["method"] == key[0]) & (rows["control"] == key[1]) & (rows["budget"] == budget)]
+        for row in found.to_dict("records"):
+            cells.append(_cell(row, "accuracy", bold=bold.get(name) == key))
+            samples.append(round(row["retrain_samples"]))
+        cells += [""] * (not len(found))
+    least, most = min(samples), max(samples)
+    trained = f"{least:,}" if least == most else f"{least:,}--{most:,}"
+    return [escaped(look(*key).label), *cells, trained if most else "none"]
+
+
+def _cell(row: Any, name: str, *, bold: bool = False) -> str:
+    value = f"{row[name] * 100:.1f}"
+    interval = f"[{row[f'{name}_low'] * 100:.1f}, {row[f'{name}_high'] * 100:.1f}]"
+    told = f"\\textbf{{{value}}}" if bold else value
+    return f"{told} {interval}"

@@ -1,0 +1,167 @@
+"""Any comparison or training, new or of before: its settings, tables, persons and networks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from ..config import Experiment, TaskExperiment
+from ..data import IdentityDataset, Person
+from ..device.run import Run
+from ..errors import UserError
+from ..experiments.models import global_model
+from ..experiments.opening import dataset_of, persons_of
+from ..experiments.provenance import read_run
+from ..experiments.units import accuracy
+from ..personalizers import GlobalModel, Personalizer, PersonalModel, personalizers_for
+from ..reading import from_dict
+from .tables import Results
+
+
+def compare(experiment: Experiment, out: str | Path | None = None, *, workers: int = 1) -> Results:
+    """Runs an experiment and returns its summary, a data frame that shows intervals; `out` receives tables, `run.json`
+    and figures. Rows that an earlier call with the same configuration finished are not computed again.
+
+    **Arguments:**
+
+    - `out`: the results folder; `results/<name>` by default.
+    - `workers`: processes that networks and persons are spread over, with one thread each.
+
+    Raises `UserError` for an unknown data set, backbone or method, a budget that is too small, or a folder that cannot
+    be written.
+    """
+    from ..experiments.compare import compare as run
+
+    return Results(run(experiment, out, workers=workers))
+
+
+def load_run(folder: str | Path, *, seed: int | None = None) -> "LoadedRun":
+    """What `compare`, `pppl compare`, `pppl tasks` or `pppl train` left in a folder, rebuilt.
+
+    **Arguments:**
+
+    - `seed`: of persons and networks; the first of the experiment by default.
+
+    Raises `UserError` where the folder holds no such run, or has not this seed.
+    """
+    folder = Path(folder)
+    about = read_run(folder)
+    if "trials" in about:
+        raise UserError(f"{folder} holds a sweep: study({str(folder)!r}) opens it")
+    if "config" not in about:
+        raise UserError(f"{folder} has no run.json: name a folder that `pppl compare` or `pppl train` has written")
+    kind = TaskExperiment if "tasks" in about["config"] else Experiment
+    experiment = from_dict(about["config"], kind)
+    seed = experiment.seeds[0] if seed is None else seed
+    if seed not in experiment.seeds:
+        raise UserError(f"{folder} has no seed {seed}: choose from {', '.join(map(str, experiment.seeds))}")
+    return LoadedRun(folder=folder, about=about, settings=experiment, seed=seed)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LoadedRun:
+    """A run of before.
+
+    - `about`: its `run.json`: commit, hardware, package versions.
+    - `settings`: all of them; `experiment` where it compares persons.
+    - `seed`: of persons and networks.
+    """
+
+    folder: Path
+    about: Mapping[str, Any]
+    settings: Experiment | TaskExperiment
+    seed: int
+
+    @property
+    def experiment(self) -> Experiment:
+        """Raises `UserError` where the run is about text tasks, which have no persons."""
+        if not isinstance(self.settings, Experiment):
+            raise UserError(f"{self.folder} compares text tasks: it has tables, and neither persons nor gates")
+        return self.settings
+
+    def frame(self, name: str) -> Results:
+        """A table of the folder, such as `effort.csv`. Raises `UserError` where it is not there or damaged."""
+        path = self.folder / name
+        if not path.exists():
+            there = ", ".join(sorted(each.name for each in self.folder.glob("*.csv"))) or "no table"
+            raise UserError(f"{self.folder} has no {name}: it has {there}")
+        try:
+            frame = pd.read_csv(path)
+        except ValueError as error:
+            raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}): remake it") from error
+        texts = [column for column in ("control", "identity", "metric") if column in frame.columns]
+        return Results(frame.fillna(dict.fromkeys(texts, "")))
+
+    def changed(self, **settings: Any) -> "LoadedRun":
+        """The same persons with other settings, as `Experiment.replace` takes them: `changed(pruning__round_to=8)`."""
+        return replace(self, settings=self.experiment.replace(**settings))
+
+    @cached_property
+    def summary(self) -> Results:
+        """Means with intervals."""
+        return self.frame("summary.csv")
+
+    @cached_property
+    def table(self) -> Results:
+        """One row per person, method, control and budget; of text tasks one per task, method and seed."""
+        return self.frame("table.csv")
+
+    @cached_property
+    def dataset(self) -> IdentityDataset:
+        """The data as this seed splits them. Raises `UserError` where they are not at hand."""
+        return dataset_of(self.experiment, self.seed)
+
+    @cached_property
+    def persons(self) -> list[Person]:
+        """Those of this seed: of all sizes, seen and unseen."""
+        return [person for group in persons_of(self.experiment, self.seed) for person in group.persons]
+
+    def global_model(self, method: str = "ppp") -> GlobalModel:
+        """The networks that a method begins with: the folder's own, else the cache's, else trained now.
+
+        Raises `UserError` for an unknown method, or where the folder's networks are damaged.
+        """
+        if method not in self._models:
+            self._models[method] = self._load(self._personalizer(method))
+        return self._models[method]
+
+    @cached_property
+    def _models(self) -> dict[str, GlobalModel]:
+        return {}
+
+    def _load(self, personalizer: Personalizer) -> GlobalModel:
+        if (self.folder / "models").is_dir():
+            return Run.open(self.folder, self.seed).model(personalizer)
+        return global_model(personalizer.experiment, self.dataset, self.seed, self.folder)
+
+    def _personalizer(self, method: str) -> Personalizer:
+        of_method = self.experiment.replace(methods=[method], seeds=[self.seed])
+        return next(each for each in personalizers_for(of_method) if each.control in ("", "own"))
+
+    def personalize(self, person: Person, *, method: str = "ppp", budget: float = 0.1) -> PersonalModel:
+        """A person's own network, within a fraction of the full network's cost.
+
+        Raises `UserError` for an unknown method, or a budget that is too small.
+        """
+        own = self._personalizer(method)
+        support = person.support_of(self.dataset)
+        return own.personalize(self.global_model(method), support, budget if own.prunes else 1.0)
+
+    def accuracy(self, network: nn.Module | PersonalModel, person: Person) -> float:
+        """Of a network on a person's queries, among all classes of the data."""
+        module = network.module if isinstance(network, PersonalModel) else network
+        return accuracy(module, self.dataset.inputs(person.query), self.dataset.y[person.query])
+
+    def __repr__(self) -> str:
+        name, commit = self.settings.name, str(self.about.get("git_commit", "unknown"))[:12]
+        methods, seeds = len(self.settings.methods), ", ".join(map(str, self.settings.seeds))
+        return f"{self.folder}: {name}, {methods} methods, seeds {seeds}, commit {commit}"
+
+    def _repr_html_(self) -> str:
+        tables = ", ".join(f"<code>{escape(each.name)}</code>" for each in sorted(self.folder.glob("*.csv")))
+        return f"<div><p>{escape(repr(self))}</p><p>tables: {tables}</p></div>"

@@ -1,0 +1,93 @@
+"""Tables that show each mean with its interval."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+# What is shown of `summary.csv` and the like, of more columns than a screen has, with their heads; keys first.
+_HEADS = {
+    "dataset": "data",
+    "backbone": "backbone",
+    "persons": "persons",
+    "seen": "seen",
+    "task": "task",
+    "method": "method",
+    "control": "control",
+    "against": "against",
+    "budget": "budget",
+    "key": "setting",
+    "accuracy": "accuracy (%)",
+    "score": "score (%)",
+    "gain": "gain (points)",
+    "area": "area (%)",
+    "macs_within_1": "MACs within 1 point (%)",
+    "macs_within_3": "MACs within 3 points (%)",
+    "importance": "importance (%)",
+    "ppp_minus_this": "PPP's lead (points)",
+    "minus_full": "less full (points)",
+    "holm_p": "p (Holm)",
+    "macs_fraction": "MACs (%)",
+    "artifact_bytes": "kB",
+    "task_bytes": "kB",
+    "retrain_samples": "retrained on (samples)",
+    "n": "n",
+}
+_KEYS = ("dataset", "backbone", "persons", "seen", "task", "method", "control", "against", "budget")
+_SCALES = {"artifact_bytes": 1e-3, "task_bytes": 1e-3, "n": 1, "retrain_samples": 1, "holm_p": 1, "budget": 1}
+
+
+class Results(pd.DataFrame):
+    """A data frame that, in a notebook, shows means with their 95 % intervals, in %, and leaves out what is the same in
+    every row. All columns are there to be worked with.
+    """
+
+    @property
+    def _constructor(self) -> Any:
+        return Results
+
+    def _repr_html_(self) -> str | None:
+        heads = [name for name in self.columns if name in _HEADS]
+        if not any(f"{name}_low" in self.columns for name in heads):
+            return super()._repr_html_()  # type: ignore[misc] (pandas-stubs lacks it)
+        same = [name for name in heads if name in _KEYS and len(self) > 1 and len(set(self[name])) == 1]
+        shown = [name for name in _HEADS if name in heads and name not in same and set(self[name].notna()) != {False}]
+        rows = [_cells(row, shown) for row in self.head(_rows_shown(len(self))).to_dict("records")]
+        told = ", ".join(f"{_HEADS[name]}: {_plain(self[name].iloc[0])}" for name in same if str(self[name].iloc[0]))
+        left = len(self) - len(rows)
+        notes = [told] * bool(told) + [f"{left:,} more rows"] * bool(left)
+        below = f"<p>{escape('; '.join(notes))}</p>" if notes else ""
+        return f"<div>{as_html([_HEADS[name] for name in shown], rows)}{below}</div>"
+
+
+def as_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells, which do not break."""
+    heads = "".join(f"<th>{escape(name)}</th>" for name in head)
+    cells = ["".join(f"<td style='white-space:nowrap'>{escape(cell)}</td>" for cell in row) for row in rows]
+    return f"<table><thead><tr>{heads}</tr></thead><tbody><tr>{'</tr><tr>'.join(cells)}</tr></tbody></table>"
+
+
+def _rows_shown(count: int) -> int:
+    most = pd.get_option("display.max_rows")
+    return count if most is None or count <= most else pd.get_option("display.min_rows") or most
+
+
+def _cells(row: dict[Any, Any], shown: list[str]) -> list[str]:
+    return [_cell(row, name) for name in shown]
+
+
+def _cell(row: dict[Any, Any], name: str) -> str:
+    value = row[name]
+    if name in _KEYS or name == "key" or isinstance(value, str):
+        return _plain(value)
+    if pd.isna(value):
+        return ""
+    scale = _SCALES.get(name, 100)
+    if f"{name}_low" in row:
+        return f"{scale * value:.1f} [{scale * row[f'{name}_low']:.1f}, {scale * row[f'{name}_high']:.1f}]"
+    return f"{value:.2g}" if name == "holm_p" else f"{scale * value:,.{int(scale != 1)}f}"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,29 @@
+"""Progress bars where somebody looks: in a terminal and in a notebook, not in a log."""
+
+import multiprocessing
+import os
+import sys
+from typing import Any
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this process."""
+    if "ipykernel" not in sys.modules:  # no import: most processes have nothing to do with Jupyter
+        return False
+    from IPython.core.getipython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+def shown() -> bool:
+    """Whether anybody sees a bar of this process; workers have no line of their own, `TQDM_DISABLE` hides all."""
+    if os.environ.get("TQDM_DISABLE") or multiprocessing.parent_process() is not None:
+        return False
+    return in_notebook() or sys.stderr.isatty()
+
+
+def bar(*arguments: Any, **options: Any) -> Any:
+    """`tqdm` of the place: a widget in a notebook, a line in a terminal."""
+    from tqdm.auto import tqdm
+
+    return tqdm(*arguments, disable=not shown(), **options)
