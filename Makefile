@@ -1,11 +1,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint lab
+.PHONY: help demo test lint lab reproduce
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/base.done  ## Compare methods of every family on handwritten digits, with figures, in results/demo
 	$(BIN)/pppl demo
@@ -20,6 +20,12 @@ lint: .venv/dev.done  ## Check style and types
 
 lab: .venv/lab.done  ## Open JupyterLab
 	$(BIN)/jupyter lab
+
+# Folders under version control; all that are there where git is not, as in an archive of the repository.
+RESULTS = $(or $(shell git ls-files 'results/*/run.json' 2>/dev/null),$(wildcard results/*/run.json))
+
+reproduce: .venv/text.done  ## Make the reference results again and compare, hours long; some by ONLY="digits fsdd"
+	$(BIN)/pppl results reproduce $(addprefix results/,$(or $(ONLY),$(RESULTS:results/%/run.json=%)))
 
 # One mark for each set of extras that has been installed; a change of the pins installs again.
 .venv/base.done: pyproject.toml requirements.lock | .venv

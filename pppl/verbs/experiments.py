@@ -96,8 +96,14 @@ def _train(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
 def _figures(options: argparse.Namespace, _: dict[str, Any]) -> None:
     from ..figures import render
 
-    for path in render(options.results):
+    for path in render(options.results, venue=options.style, out=options.out):
         print(path)
+
+
+def _report(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    from ..reporting import report
+
+    print(report(options.results, options.out))
 
 
 def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
@@ -106,6 +112,15 @@ def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
         from ..experiments.report import as_text
 
         print(as_text(merge(options.folders, options.out)))
+        return
+    if options.action == "reproduce":
+        from ..experiments.reproducing import KINDS, as_text, check, reproduce
+        from ..sweeping.remaking import OfTrials
+
+        kinds = (*KINDS, OfTrials())
+        report = reproduce(options.folders, options.out, kinds=kinds, workers=_count(options.workers))
+        print(as_text(report))
+        check(report)
         return
     from ..experiments.checking import check
 
@@ -188,6 +203,14 @@ def _add_fast(parser: argparse.ArgumentParser) -> None:
 
 def _add_figures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("results", type=Path, metavar="RESULTS_DIR")
+    styles = "icml, neurips, ieee or slides"
+    parser.add_argument("--style", metavar="NAME", default="icml", help=f"widths and fonts: {styles} (default: icml)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="another folder for figures and LaTeX tables")
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", type=Path, metavar="RESULTS_DIR")
+    parser.add_argument("--out", type=Path, metavar="FILE.html", help="the file (default: RESULTS_DIR/report.html)")
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:
@@ -195,7 +218,11 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     merge = actions.add_parser("merge", help="join tables of one experiment from several machines")
     merge.add_argument("--out", type=Path, metavar="DIR", required=True, help="results folder of all together")
     check = actions.add_parser("check", help="tell what is missing, contradictory or stale")
-    for action in (merge, check):
+    reproduce = actions.add_parser("reproduce", help="make results again from their run.json, and compare")
+    below = Path("results/reproduced")
+    reproduce.add_argument("--out", type=Path, metavar="DIR", default=below, help=f"where to (default: {below})")
+    reproduce.add_argument("--workers", type=int, metavar="N", help="processes (default: cores)")
+    for action in (merge, check, reproduce):
         action.add_argument("folders", type=Path, nargs="+", metavar="RESULTS_DIR")
 
 
@@ -219,6 +246,7 @@ VERBS: dict[str, Verb] = {
     "sweep": (_sweep, "search for a method's settings on validation persons", _add_sweep),
     "train": (_train, "train the global networks of an experiment", _add_experiment),
     "figures": (_figures, "draw the figures of a results folder again", _add_figures),
+    "report": (_report, "show a results folder as one HTML file", _add_report),
     "results": (_results, "join or check tables of results", _add_results),
     "data": (_data, "list the data sets, or download one", _add_data),
     "bench": (_bench, "measure speed as ratios against named peers", _add_bench),

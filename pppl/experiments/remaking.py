@@ -1,0 +1,201 @@
+"""How results of each kind are made again from their `run.json`, and compared with those that were kept."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from ..config import Experiment, TaskExperiment, Tree
+from ..data import SOURCES
+from ..diff import base_sha256
+from ..errors import UserError
+from ..personalizers import personalizers_for
+from ..reading import from_dict
+from ..text.encoder import TextClassifier
+from .agreement import agreement
+from .compare import compare
+from .opening import opened
+from .recipes import weights_sha256
+from .results import TIMED
+from .summary import GROUP
+from .task_runs import prepared_task
+from .tasks import compare_tasks
+
+Settings = TypeVar("Settings", bound=Tree)
+# What all rows of a comparison depend on, whatever their methods read.
+_SHARED = {"data", "persons", "backbone", "training"}
+
+
+class Absent(UserError):
+    """What results were made of is not here, or is something else: they cannot be made again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A results folder, and its `run.json`."""
+
+    folder: Path
+    run: Mapping[str, Any]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Settings as they were read when the results were made."""
+        return self.run["config"]
+
+    def settings(self, config: Mapping[str, Any], kind: type[Settings]) -> Settings:
+        """Settings as today's version has them; what came later is at its default.
+
+        One that is gone since is left out where no method of a comparison reads its section.
+
+        Raises `UserError` where it is read, or a value has become impossible.
+        """
+        tree, gone = _known(config, kind().to_dict())
+        try:
+            settings = from_dict(tree, kind)
+        except UserError as error:
+            raise UserError(f"its settings are of another version ({error}): {self._remedy}") from error
+        read = [key for key in gone if not isinstance(settings, Experiment) or key.split(".")[0] in _read_by(settings)]
+        if read:
+            raise UserError(f"its setting {read[0]} is of another version: {self._remedy}")
+        return settings
+
+    @property
+    def _remedy(self) -> str:
+        return f"check out {self.run.get('git_commit')}, which made them"
+
+
+class Kind(ABC):
+    """A kind of results."""
+
+    name: str
+
+    @abstractmethod
+    def made(self, config: Mapping[str, Any]) -> bool:
+        """Whether results with these settings are of this kind."""
+
+    @abstractmethod
+    def check(self, kept: Kept) -> str:
+        """What to know of the data before anything is computed; mostly nothing.
+
+        Raises `Absent` where data or packages are not here, `UserError` where the settings mean nothing today.
+        """
+
+    @abstractmethod
+    def remake(self, kept: Kept, folder: Path, workers: int) -> None:
+        """Computes them in `folder`, or what is missing of them there."""
+
+    @abstractmethod
+    def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
+        """Of two results folders, as `agreement` makes it."""
+
+
+class OfPersons(Kind):
+    """What `pppl compare` makes."""
+
+    name = "comparison"
+
+    def made(self, config: Mapping[str, Any]) -> bool:
+        return "persons" in config
+
+    def check(self, kept: Kept) -> str:
+        return check_data(kept, kept.settings(kept.config, Experiment))
+
+    def remake(self, kept: Kept, folder: Path, workers: int) -> None:
+        compare(kept.settings(kept.config, Experiment), folder, workers=workers)
+
+    def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
+        tables = [read_csv(folder / "summary.csv") for folder in (kept, again)]
+        one, other = (each.assign(seen=np.where(each["seen"], "seen", "unseen")) for each in tables)
+        return agreement(one, other, keys=GROUP, value="accuracy", ignored=[TIMED])
+
+
+class OfTasks(Kind):
+    """What `pppl tasks` makes."""
+
+    name = "tasks"
+
+    def made(self, config: Mapping[str, Any]) -> bool:
+        return "tasks" in config
+
+    def check(self, kept: Kept) -> str:
+        experiment = kept.settings(kept.config, TaskExperiment)
+        try:
+            encoder = base_sha256(TextClassifier(experiment.encoder, 1).encoder)
+            data = {
+                name: prepared_task(experiment.encoder, name, experiment.examples).sha256 for name in experiment.tasks
+            }
+        except UserError as error:
+            raise Absent(str(error)) from error
+        if encoder != kept.run.get("weights_sha256"):
+            raise Absent(f"encoder {experiment.encoder} has other weights than that of these results")
+        before = kept.run.get("dataset_sha256") or {}
+        others = [name for name, sha256 in data.items() if sha256 != before.get(name)]
+        if others:
+            raise Absent(f"task {others[0]} has other texts than that of these results")
+        return ""
+
+    def remake(self, kept: Kept, folder: Path, workers: int) -> None:
+        compare_tasks(kept.settings(kept.config, TaskExperiment), folder, workers=workers)
+
+    def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
+        one, other = (read_csv(folder / "summary.csv") for folder in (kept, again))
+        measured = ["peak_memory_mib", "train_seconds"]
+        return agreement(one, other, keys=["task", "encoder", "method", "rate"], value="score", ignored=measured)
+
+
+def check_data(kept: Kept, experiment: Experiment) -> str:
+    """As `Kind.check`, for results on persons.
+
+    Features that are computed of recordings differ in their last bits between processors, so that another hash is no
+    reason against these; stored data are the same or are others.
+    """
+    name = experiment.data.name
+    source = SOURCES.get(name)
+    if source is not None and not source.present():
+        raise Absent(str(source.missing(name)))
+    if name.endswith(".npz") and not Path(name).exists():
+        raise Absent(f"data set {name} is not there: put it where it was")
+    try:
+        weights = weights_sha256(experiment)
+    except UserError as error:
+        raise Absent(str(error)) from error
+    if weights != kept.run.get("weights_sha256"):
+        raise Absent(f"{experiment.backbone.weights} has other weights than those of these results")
+    _, dataset = opened(experiment)
+    if dataset.sha256 == kept.run.get("dataset_sha256"):
+        return ""
+    if source is None or source.log_mel is None:
+        raise Absent(f"data set {name} is another than that of these results, by its SHA-256")
+    return "features of recordings differ from those of these results, as they do on another processor"
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A table. Raises `UserError` where it cannot be read."""
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+
+
+def _known(tree: Mapping[str, Any], usual: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, Any], list[str]]:
+    """Of settings those that are known, and the dotted keys of the others."""
+    known: dict[str, Any] = {}
+    gone: list[str] = []
+    for key, value in tree.items():
+        if key not in usual:
+            gone.append(prefix + key)
+        elif isinstance(value, Mapping) and usual[key]:  # a section that is empty by default takes any key
+            known[key], inside = _known(value, usual[key], f"{prefix}{key}.")
+            gone += inside
+        else:
+            known[key] = value
+    return known, gone
+
+
+def _read_by(experiment: Experiment) -> set[str]:
+    """Sections that rows of an experiment depend on."""
+    return _SHARED.union(*(each.depends_on() for each in personalizers_for(experiment)))

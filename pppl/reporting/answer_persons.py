@@ -1,0 +1,166 @@
+"""Which method is best for whom, what is lost to the full network, and what personal samples and training bring."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ..figures.accuracy_vs_macs import shown_budgets
+from .columns import FORMATS
+from .estimate import Estimate, less, less_full, overlapping
+from .folder import Results
+from .html import Html, element, joined
+from .names import label_of, protocol_of
+from .table import EMPTY, Row
+
+_PROTOCOL = ["dataset", "backbone", "persons", "seen"]
+_UNITS = {"macs": "MACs", "params": "parameters"}
+_ADDED = {
+    "finetune": "fine-tuned on the person",
+    "retrain": "retrained for everybody",
+    "diff": "with a difference learnt on the person",
+}
+
+
+@dataclass(frozen=True)
+class _Protocol:
+    """Rows of `summary.csv`, `table.csv` and `gains.csv` for the same persons.
+
+    - `told`: how these are called.
+    - `methods`: those rows of `summary` at the budget that all is told at whose network is as it is meant, by a
+      person's own samples; the best first.
+    """
+
+    told: str
+    methods: Sequence[Row]
+    summary: Sequence[Row]
+    rows: Sequence[Row]
+    gains: Sequence[Row]
+
+    @property
+    def trained(self) -> Row | None:
+        """The best of those that are trained after pruning."""
+        return next((row for row in self.methods if row["retrain_samples"]), None)
+
+    @property
+    def untrained(self) -> Row | None:
+        """The best of the others."""
+        return next((row for row in self.methods if not row["retrain_samples"]), None)
+
+
+def of_persons(results: Results) -> list[Html]:
+    """A paragraph on what is compared, and one for each protocol."""
+    budget = shown_budgets(pd.DataFrame(results.main.rows))[0]
+    firsts = {tuple(row[name] for name in _PROTOCOL): row for row in reversed(results.main.rows)}
+    protocols = [_protocol(results, row, budget) for row in reversed(firsts.values())]
+    return [_opening(results, budget), element("div", *map(_paragraph, protocols), class_="protocols")]
+
+
+def _protocol(results: Results, row: Row, budget: float) -> _Protocol:
+    told = protocol_of(row, told=len(results.main.distinct("seen")) > 1)
+    for name in _PROTOCOL[:2]:
+        told += f", {row[name]}" * (len(results.main.distinct(name)) > 1)
+    summary = results.main.alike(row, _PROTOCOL).rows
+    rows = results.rows.alike(row, _PROTOCOL).rows
+    gains = results.tables.get("gains.csv", EMPTY).alike(row, _PROTOCOL).rows
+    methods = [each for each in summary if each["budget"] == budget and each["control"] in ("", "own")]
+    methods = sorted((each for each in methods if each["method"] != "full"), key=lambda each: -each["accuracy"])
+    return _Protocol(told, methods, summary, rows, [each for each in gains if each["budget"] == budget])
+
+
+def _opening(results: Results, budget: float) -> Html:
+    persons, pruning = (results.config.get(name) for name in ("persons", "pruning"))
+    query = persons.get("query") if isinstance(persons, dict) else ""
+    unit = _UNITS.get(str(pruning.get("unit")), "MACs") if isinstance(pruning, dict) else "MACs"
+    size = (
+        f"at {budget * 100:g}\N{NO-BREAK SPACE}% of the full network's {unit}"
+        if budget < 1
+        else "of networks that are not pruned"
+    )
+    whom = "validation persons (not test persons)" if query == "validation" else "the persons' own queries"
+    return element(
+        "p",
+        f"Accuracy on {whom}, {size}: means over persons and seeds with 95 % bootstrap intervals in brackets. ",
+        "Whatever is best here was chosen by the very numbers that are told of it, which flatters it.",
+    )
+
+
+def _paragraph(protocol: _Protocol) -> Html:
+    first = protocol.summary[0]
+    title = protocol.told[:1].upper() + protocol.told[1:]
+    counts = f" ({first['n']:,.0f} person-seed pairs, {first['people']:,.0f} different). "
+    sentences = [_full(protocol), *_best(protocol), *_training(protocol), *_gain(protocol)]
+    return element("p", element("strong", title), counts, joined(sentences, " "))
+
+
+def _full(protocol: _Protocol) -> Html:
+    whole = next((row for row in protocol.summary if row["method"] == "full"), None)
+    told = Estimate(protocol.summary[0]["accuracy_full"]) if whole is None else Estimate.of(whole, "accuracy")
+    return joined((f"The full network has {told.in_percent}.",))
+
+
+def _best(protocol: _Protocol) -> list[Html]:
+    """The best of all, and the best of those that are trained, or of those that are not, whichever that one is not."""
+    if not protocol.methods:
+        return []
+    best, *others = protocol.methods
+    also = overlapping(sum(row["accuracy_high"] >= best["accuracy_low"] for row in others), len(others))
+    prune = " that prune" if best["budget"] < 1 else ""
+    of = f"Best of {len(others) + 1} methods{prune}" if others else "The only method"
+    how = _trained_on(best) or " (nothing is trained after pruning)"
+    sentences = [joined((f"{of} is ", _described(best, protocol), f"{how}{also}."))]
+    next_one = protocol.untrained if best["retrain_samples"] else protocol.trained
+    if next_one is not None:
+        what = "Of those that are retrained" if next_one["retrain_samples"] else "Without any training after pruning"
+        distance = less(next_one, best, protocol.rows).against(label_of(best))
+        told = (f"{what}, the best is ", _described(next_one, protocol), f"{_trained_on(next_one)} and {distance}.")
+        sentences.append(joined(told))
+    return sentences
+
+
+def _described(row: Row, protocol: _Protocol) -> Html:
+    accuracy, distance = Estimate.of(row, "accuracy"), less_full(row, protocol.rows)
+    return joined((element("b", label_of(row)), f": {accuracy.in_percent}, {distance.against('the full network')}"))
+
+
+def _trained_on(row: Row) -> str:
+    samples = row["retrain_samples"]
+    return f" (retrained, {samples:,.0f} samples in all)" if samples else ""
+
+
+def _training(protocol: _Protocol) -> list[Html]:
+    """The most that one method gains by a step of training."""
+    pairs = [(base, row) for row in protocol.methods for base in protocol.methods if _base(row) == base["method"]]
+    if not pairs:
+        return []
+    base, row = max(pairs, key=lambda pair: pair[1]["accuracy"] - pair[0]["accuracy"])
+    added, lift = _ADDED[row["method"].rpartition("+")[2]], less(row, base, protocol.rows)
+    start, end = (Estimate(each["accuracy"]).in_percent for each in (base, row))
+    told = f" gains most by training: {added}, it goes from {start} to {end}, by {lift.in_points}."
+    return [joined((element("b", label_of(base)), told))]
+
+
+def _base(row: Row) -> str:
+    """The method without its last step, where that trains."""
+    base, _, step = row["method"].rpartition("+")
+    return base if step in _ADDED else ""
+
+
+def _gain(protocol: _Protocol) -> list[Html]:
+    """Of the best method that can be given another person's samples."""
+    of_method = {(row["method"], row["against"]): row for row in protocol.gains}
+    row = next((row for row in protocol.methods if (row["method"], "other") in of_method), None)
+    if row is None:
+        return []
+    other, population = (of_method.get((row["method"], against)) for against in ("other", "population"))
+    p_value = other.get("holm_p", "") if other else ""
+    tested = f" ({_p(p_value)})" if isinstance(p_value, float) and p_value == p_value else ""
+    told = f", own less another person's samples, is {Estimate.of(other or {}, 'gain').in_points}{tested}"
+    if population is not None:
+        told += f", and over everybody's {Estimate.of(population, 'gain').in_points}"
+    return [joined(("The personal gain of ", element("b", label_of(row)), f"{told}."))]
+
+
+def _p(value: float) -> str:
+    told = FORMATS["p"](value)
+    return f"p {told if told.startswith('<') else f'= {told}'}".replace(" ", "\N{NO-BREAK SPACE}") + ", corrected"

@@ -1,0 +1,65 @@
+"""What a sweep found, and what mattered."""
+
+from typing import Any
+
+from .columns import FORMATS, is_missing
+from .estimate import Estimate
+from .folder import Results
+from .html import Html, element, joined
+from .main_tables import settings_of
+from .table import Row
+
+_OTHERS = "that with another person's samples"
+
+
+def of_sweep(results: Results) -> list[Html]:
+    """How many trials there were, the best of them, and which settings mattered most."""
+    return [_opening(results), *_best(results), *_importances(results)]
+
+
+def _opening(results: Results) -> Html:
+    trials = results.main.rows
+    done = [row for row in trials if row["state"] == "complete"]
+    ended, kept = len(trials) - len(done), sum(row["feasible"] == "True" for row in done)
+    early = f", {ended:,} of which ended early" if ended else ""
+    fulfil = "all that finished" if kept == len(done) else f"{kept:,} of the {len(done):,} that finished"
+    keep = f"; {fulfil} keep to the constraints" if results.config.get("constraints") else ""
+    return element(
+        "p",
+        f"{len(trials):,} trials on validation persons{early}{keep}. ",
+        "The best of many flatters itself: what it is worth on test persons is for a comparison to say.",
+    )
+
+
+def _best(results: Results) -> list[Html]:
+    row = next((row for row in results.main.rows if row["best"] == "True"), None)
+    if row is None:
+        return [element("p", "None of them is the best yet.")]
+    parts: list[str] = [element("b", f"Trial {FORMATS['count'](row['trial'])}"), *_measured(row)]
+    settings = [f"{name} = {_value(row[name])}" for name in settings_of(results.main) if not is_missing(row[name])]
+    parts += [" Its settings: ", joined((element("code", setting) for setting in settings), ", "), "."]
+    if "pareto" in results.main.names:
+        front = sum(row["pareto"] == "True" for row in results.main.rows)
+        parts.append(f" On the front are {front:,}: no trial beats them in all objectives.")
+    return [element("p", *parts)]
+
+
+def _measured(row: Row) -> list[str]:
+    parts = [f" is the best: accuracy {Estimate.of(row, 'accuracy').in_percent}"]
+    if not is_missing(row["own_minus_other"]):
+        gain = Estimate(row["own_minus_other"])
+        parts.append(f", {gain.against(_OTHERS)}")
+    return [*parts, f", at {FORMATS['percent'](row['macs_fraction'])} % of the MACs."]
+
+
+def _value(value: Any) -> str:
+    return FORMATS["number"](value) if isinstance(value, float) else str(value)
+
+
+def _importances(results: Results) -> list[Html]:
+    table = results.tables.get("importances.csv")
+    if table is None:
+        return []
+    rows = sorted(table.rows, key=lambda row: -row["importance"])[:3]
+    told = [joined((element("code", row["key"]), f" {Estimate.of(row, 'importance').in_percent}")) for row in rows]
+    return [element("p", "What mattered most, as a share of the differences in accuracy: ", joined(told, ", "), ".")]

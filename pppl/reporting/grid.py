@@ -1,0 +1,114 @@
+"""Tables whose rows a reader can sort, search and choose."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .columns import FORMATS, Column, is_missing
+from .html import Html, element, joined
+from .names import yes_or_no
+from .table import Row, Table
+from .whisker import whisker
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A drop-down above a table.
+
+    - `title`: beside it.
+    - `options`: that can be chosen; `chosen`: which of them is at first, or none.
+    - `of_row`: for each row, the options under which it is shown.
+    """
+
+    title: str
+    options: Sequence[str]
+    of_row: Sequence[Sequence[str]]
+    chosen: str = ""
+
+    @classmethod
+    def by(cls, title: str, values: Sequence[str]) -> "Choice":
+        """Each value of the rows is an option."""
+        return cls(title, list(dict.fromkeys(values)), [[value] for value in values])
+
+
+def grid(name: str, table: Table, columns: Sequence[Column], choices: Sequence[Choice] = ()) -> Html:
+    """A table in a container that scrolls, with what sorts it and chooses rows.
+
+    **Arguments:**
+
+    - `name`: of what its rows are, for those who do not see it.
+    - `table`: a column `x` with `x_low` and `x_high` beside it is told with its interval.
+    - `choices`: those with one option are left out.
+    """
+    choices = [choice for choice in choices if len(choice.options) > 1]
+    scales = {column.name: _scale(column, table) for column in columns if column.bar}
+    body = [
+        element(
+            "tr",
+            *(_cell(column, row, scales.get(column.name)) for column in columns),
+            **{f"data_c{at}": _places(choice, row_at) for at, choice in enumerate(choices)},
+        )
+        for row_at, row in enumerate(table.rows)
+    ]
+    content = element(
+        "table",
+        element("caption", name, class_="unseen"),
+        element("thead", element("tr", *map(_header, columns))),
+        element("tbody", joined(body, "\n")),
+    )
+    # What scrolls can be reached by keys, too.
+    scroll = element("div", content, class_="scroll", role="region", aria_label=name, tabindex=0)
+    return element("div", _controls(name, choices, len(table.rows)), scroll, class_="grid")
+
+
+def _header(column: Column) -> Html:
+    what = "text" if column.kind == "text" else "number"
+    button = element("button", column.title, type="button")
+    return element("th", button, scope="col", aria_sort="none", data_kind=what, class_=what, title=column.name)
+
+
+def _cell(column: Column, row: Row, scale: tuple[float, float] | None) -> Html:
+    value = row[column.name]
+    if column.kind == "text":
+        return element("td", yes_or_no(str(value)))
+    if is_missing(value):
+        return element("td", class_="number")
+    text, ends = FORMATS[column.kind](value), [row.get(f"{column.name}{end}", "") for end in ("_low", "_high")]
+    told: Sequence[str] = [text]
+    if not any(map(is_missing, ends)):
+        told = [f"{text} [{', '.join(FORMATS[column.kind](end) for end in ends)}]"]
+        if scale:  # a text as wide as others, so that bars stand below each other
+            told = [whisker(value, ends[0], ends[1], scale), element("span", *told)]
+    return element("td", *told, class_="number", data_v=f"{value:.9g}")
+
+
+def _scale(column: Column, table: Table) -> tuple[float, float]:
+    """From where to where bars go: all fractions, and more only where there is more."""
+    low = min((low for row in table.rows if (low := row[f"{column.name}_low"]) == low), default=0.0)
+    high = max((high for row in table.rows if (high := row[f"{column.name}_high"]) == high), default=1.0)
+    return min(0.0, low), max(0.0 if column.name == "gain" else 1.0, high)
+
+
+def _places(choice: Choice, row: int) -> str:
+    return " ".join(str(choice.options.index(option)) for option in choice.of_row[row])
+
+
+def _controls(name: str, choices: Sequence[Choice], count: int) -> Html:
+    """Hidden until the script that they need runs."""
+    search = element("label", "Search ", element("input", type="search", placeholder="any part of a row"))
+    selects = [
+        element("label", f"{choice.title} ", _select(choice, f"c{at}"))  # told to the script by number
+        for at, choice in enumerate(choices)
+    ]
+    reset = element("button", "Show all", type="button", class_="reset")
+    told = element("output", f"{count:,} rows", aria_live="polite")
+    return element(
+        "div", search, *selects, reset, told, class_="controls", role="group", aria_label=f"Rows of {name}", hidden=True
+    )
+
+
+def _select(choice: Choice, by: str) -> Html:
+    options = [
+        element("option", option, value=at, selected=option == choice.chosen)
+        for at, option in enumerate(choice.options)
+    ]
+    return element("select", element("option", "all", value=""), *options, data_by=by)

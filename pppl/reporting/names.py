@@ -1,0 +1,56 @@
+"""What methods, their families and persons are called in prose and tables."""
+
+from ..figures.looks import TASK_LOOKS, look
+from .table import Row
+
+WHOLE = "not pruned"
+TRAINED = "trained after pruning"
+_GATES, _SUPPORT, _EVERYBODY = "gates", "by the person's samples", "one network for everybody"
+_WHOLE_METHODS = {"full", "finetune", "diff", "diff_elementwise"}
+
+
+def label_of(row: Row) -> str:
+    """A method as the figures' legends call it."""
+    return look(str(row["method"]), str(row["control"])).label
+
+
+def task_label(method: str) -> str:
+    """A way to adapt an encoder as the figures call it."""
+    return TASK_LOOKS.get(method, (method, ""))[0]
+
+
+def key_of(row: Row) -> str:
+    """A method as the tables call it, with its control."""
+    return f"{row['method']} {row['control']}".strip()
+
+
+def family_of(row: Row) -> str:
+    """What a method has in common with others, as rows of figures have."""
+    base = str(row["method"]).split("+")[0].split("@")[0]
+    if base in _WHOLE_METHODS:
+        return WHOLE
+    if row["retrain_samples"] > 0:
+        return TRAINED
+    if base.startswith(("ppp", "gated")):
+        return _GATES
+    return _SUPPORT if "_support" in base or base.startswith("ocap") else _EVERYBODY
+
+
+def yes_or_no(value: str) -> str:
+    """True and False as tables have them; anything else stays."""
+    return {"True": "yes", "False": "no"}.get(value, value)
+
+
+def protocol_of(row: Row, *, told: bool) -> str:
+    """Who the persons are, as titles of panels say; `told` where some were seen in training and others were not."""
+    persons = str(row["persons"])
+    own = persons.removeprefix("person+")
+    name = (
+        "all classes of a person"
+        if own == "person"
+        else f"persons of {own}"
+        if own == persons
+        else f"{own} of a person"
+    )
+    seen = {"True": ", seen in training", "False": ", unseen in training"}.get(str(row["seen"]), "")
+    return name + seen * told

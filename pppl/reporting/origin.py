@@ -1,0 +1,87 @@
+"""Where results come from: what `run.json` tells, but nothing that it should not hold."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from .html import Html, element, joined
+
+# Named one by one: whatever else a run.json of somebody else holds stays there.
+_HARDWARE = {"cpu": "", "cores": " cores", "gpu": "", "machine": ""}
+_PLAIN = {
+    "git_commit": "Commit",
+    "seeds": "Seeds",
+    "python": "Python",
+    "wall_seconds": "Seconds of the last call",
+    "workers": "Processes",
+    "peak_memory_mib": "Peak memory (MiB)",
+    "persons": "Person-seed pairs",
+    "runs": "Runs",
+    "trials": "Trials",
+}
+_SECRET = re.compile(r"password|passwd|secret|token|api_?key|credential", re.IGNORECASE)
+_IN_URL = re.compile(r"(?<=://)[^/\s@'\"]+@")
+
+
+def origin(run: Mapping[str, Any], best: str = "") -> Html:
+    """A list of what made the results, and their settings as YAML, folded; `best` of a sweep, too."""
+    facts = {title: _told(run[name]) for name, title in _PLAIN.items() if name in run}
+    hardware = run.get("hardware")
+    if isinstance(hardware, dict):
+        there = [(hardware[name], unit) for name, unit in _HARDWARE.items() if hardware.get(name) is not None]
+        facts["Hardware"] = ", ".join(f"{_told(value)}{unit}" for value, unit in there)
+    trained = run.get("networks_trained_on")
+    if isinstance(trained, dict):
+        facts["Networks trained on"] = "; ".join(f"{device} ({_count(of)})" for device, of in trained.items())
+    packages = run.get("packages")
+    if isinstance(packages, dict):
+        facts["Packages"] = ", ".join(f"{name} {version}" for name, version in packages.items() if version is not None)
+    for name, title in (("dataset_sha256", "SHA-256 of the data"), ("weights_sha256", "SHA-256 of the weights")):
+        if run.get(name):
+            facts[title] = _told(run[name])
+    if not facts:
+        return element("p", "There is no run.json that tells it.")
+    rows = [joined((element("dt", title), element("dd", value or "none"))) for title, value in facts.items()]
+    folded = [("Settings (YAML)", _yaml(run.get("config"))), ("Base experiment (YAML)", _yaml(run.get("experiment")))]
+    folded.append(("The best settings (best.yaml)", _without_logins(best)))
+    parts = [_folded(title, text) for title, text in folded if text]
+    return joined((element("dl", *rows, class_="facts"), *parts))
+
+
+def _folded(title: str, text: str) -> Html:
+    return element("details", element("summary", title), element("pre", text, tabindex=0))
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {each}" for key, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,.1f}" if isinstance(value, float) else str(value)
+
+
+def _count(networks: Any) -> str:
+    count = len(networks) if isinstance(networks, list) else 0
+    return f"{count} network{'s' * (count != 1)}"
+
+
+def _yaml(content: Any) -> str:
+    if not isinstance(content, dict):
+        return ""
+    return _without_logins(yaml.safe_dump(_without_secrets(content), sort_keys=False, allow_unicode=True))
+
+
+def _without_secrets(content: Any) -> Any:
+    """Settings hold none; those that somebody added stay out all the same."""
+    if isinstance(content, dict):
+        return {
+            key: "(left out)" if _SECRET.search(str(key)) and isinstance(value, str) else _without_secrets(value)
+            for key, value in content.items()
+        }
+    return [_without_secrets(each) for each in content] if isinstance(content, list) else content
+
+
+def _without_logins(text: str) -> str:
+    return _IN_URL.sub("", text)

@@ -1,0 +1,53 @@
+"""The tables beside the main one, folded."""
+
+from .columns import Column
+from .folder import Results
+from .grid import grid
+from .html import Html, element, joined
+from .table import Table
+
+_TOLD = {
+    "gains.csv": (
+        "Personal gain",
+        "Accuracy with the own samples less that with everybody's (population) or another person's (other), paired "
+        "over persons and seeds, and how much more PPP gains on the same persons.",
+    ),
+    "curves.csv": (
+        "Curves over budgets",
+        "Of methods that have all budgets: the area under accuracy against MACs, and the least MACs within 1 and 3 "
+        "points of the full network; 100 where no budget suffices.",
+    ),
+    "effort.csv": (
+        "Effort",
+        "What each method was given: samples of the person that it looked at, how many of their labels, training steps "
+        "on the device, and settings tried on validation persons.",
+    ),
+    "tuned.csv": ("Settings tried", "Accuracy on validation persons, and what was chosen of each method's settings."),
+    "stream.csv": (
+        "Storage as tasks come",
+        "Deltas on one base: scores as they come and at the end, and what is stored.",
+    ),
+    "importances.csv": ("Importance of settings", "What share of the differences in accuracy a setting explains."),
+}
+
+
+def other_tables(results: Results) -> list[Html]:
+    """A `details` element for each."""
+    return [
+        element(
+            "details",
+            element(
+                "summary", f"{_TOLD[name][0]} ", element("span", f"{name}, {len(table.rows):,} rows", class_="quiet")
+            ),
+            joined((element("p", _TOLD[name][1]), grid(_TOLD[name][0], table, _columns(table)))),
+        )
+        for name, table in results.tables.items()
+    ]
+
+
+def _columns(table: Table) -> list[Column]:
+    """Those that tell rows apart, and what was measured."""
+    return [column for column in table.columns() if column.name not in _SAID or len(table.distinct(column.name)) > 1]
+
+
+_SAID = {"dataset", "backbone", "encoder", "seen"}  # on top of the page where all rows have the same

@@ -1,0 +1,102 @@
+"""The page: its parts in order, its style and its script."""
+
+import base64
+import hashlib
+from importlib.resources import files
+
+from .answer import answer
+from .folder import Results
+from .html import Html, element, joined
+from .main_tables import main_table
+from .origin import origin
+from .other_tables import other_tables
+from .pictures import pictures
+
+_QUESTIONS = {
+    "persons": "What does a small, personal network cost in accuracy, and which way of making it is best?",
+    "tasks": "What does it cost to keep a sparse difference for each task instead of a whole network?",
+    "sweep": "Which settings are best, and which of them matter?",
+}
+_NOTES = {
+    "persons": "The bar spans the 95 % interval from 0 to 100 %, the tick is the mean. "
+    "“Less full” is accuracy less the full network's on the same persons. “PPP less this” is the paired difference to "
+    "PPP with the own prototype at the same budget, with its interval and its p-value corrected by Holm's procedure. "
+    "What is not pruned, or has MACs of its own, has no budget and is shown with each.",
+    "tasks": "The bar spans the 95 % interval, the tick is the mean. Scores are the metric named, times 100.",
+    "sweep": "Accuracy on validation persons, with its 95 % interval.",
+}
+
+
+def page(results: Results) -> Html:
+    """The whole document."""
+    parts = [
+        ("answer", "Answer", joined(answer(results))),
+        ("summary", {"sweep": "Trials"}.get(results.kind, "Summary"), _summary(results)),
+        ("figures", "Figures", _figures(results)),
+        ("tables", "Other tables", joined(other_tables(results))),
+        ("origin", "Where it comes from", origin(results.run, results.best)),
+    ]
+    parts = [part for part in parts if part[2]]
+    links = [element("a", title, href=f"#{name}") for name, title, _ in parts]
+    sections = [
+        element("section", element("h2", title), content, id=name, class_=name) for name, title, content in parts
+    ]
+    header = element(
+        "header",
+        element("h1", results.name),
+        element("p", _QUESTIONS[results.kind], class_="question"),
+        element("p", _of_what(results), class_="quiet"),
+        element("nav", *links, aria_label="Parts of this page"),
+    )
+    footer = element("footer", "Made by `pppl report` from the tables and figures of a results folder.")
+    body = element("body", header, element("main", *sections), footer, element("script", _asset("page.js")))
+    return joined((Html("<!DOCTYPE html>\n"), element("html", _head(results.name), body, lang="en"), "\n"))
+
+
+def _head(name: str) -> Html:
+    """Its policy lets nothing be loaded, and no script or style run but those of this package."""
+    script, style = (_hash(_asset(asset)) for asset in ("page.js", "page.css"))
+    allowed = f"img-src data:; script-src '{script}'; style-src '{style}'"
+    policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name_="color-scheme", content="light dark"),
+        element("title", f"{name} - pppl report"),
+        element("link", rel="icon", href="data:,"),
+        element("style", _asset("page.css")),
+    )
+
+
+def _asset(name: str) -> Html:
+    return Html(files(__package__ or "").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _summary(results: Results) -> Html:
+    return joined((element("p", _NOTES[results.kind], class_="note"), main_table(results)))
+
+
+def _figures(results: Results) -> Html:
+    return joined(pictures(results.folder)) or element("p", "There are none: `pppl figures` draws them.")
+
+
+def _of_what(results: Results) -> str:
+    """Data, network and sizes, in a line."""
+    main, parts = results.main, []
+    for name in ("dataset", "backbone", "encoder"):
+        if name in main.names:
+            parts.append(", ".join(main.distinct(name)))
+    if results.kind == "sweep":
+        parts.append(f"{len(main.rows):,} trials")
+    else:
+        parts.append(f"{len(main.distinct('method')):,} methods")
+    seeds = results.run.get("seeds")
+    if isinstance(seeds, list):
+        parts.append(f"{len(seeds)} seed{'s' * (len(seeds) != 1)}")
+    return " · ".join(parts)
