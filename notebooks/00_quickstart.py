@@ -42,7 +42,7 @@ experiment = Experiment.load("../sweeps/compare/digits.yaml").replace(
 # person, method and budget, and measures. The table shows means with 95 % intervals over persons.
 
 # %%
-summary = compare(experiment, "../results/quickstart", workers=2)
+summary = compare(experiment, "../results/quickstart")
 summary.query("budget in (0.1, 1)")
 
 # %% [markdown]
@@ -105,7 +105,7 @@ np.savez("../results/my.npz", x=x.astype(np.float32), y=activity, classes=names,
 mine = experiment.replace(
     name="my", data__name="../results/my.npz", training__epochs=10, budgets=[0.2], persons__count=3
 )
-compare(mine, "../results/my", workers=2)
+compare(mine, "../results/my")
 
 # %% [markdown]
 # ## What was learnt

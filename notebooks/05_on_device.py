@@ -61,7 +61,7 @@ np.savez(base / "person.npz", x=(pixels[mine] / 16).reshape(-1, 1, 8, 8).astype(
 
 made = {}
 for round_to in (1, 8, 16):
-    for budget in (0.15, 0.3, 0.5, 0.75):
+    for budget in (0.15, 0.3, 0.6):
         wish = Wish(limit=Limit(value=budget, unit="macs"), round_to=round_to)
         out = base / f"budget{budget}-multiple{round_to}"
         try:

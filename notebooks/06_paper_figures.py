@@ -25,7 +25,8 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from IPython.display import Image, Markdown, display
+from IPython.display import Markdown, display
+from PIL import Image
 from pppl.figures import render
 
 VENUE = "icml"  # or neurips, ieee, slides
@@ -64,15 +65,19 @@ pd.DataFrame(
 
 # %% [markdown]
 # ## What a reader sees first
+#
+# At the size of the screen; the files have 200 dots per inch, and PDFs no dots at all.
 
 # %%
 for name, figure in (
-    ("digits", "accuracy_vs_macs"),
-    ("cifar10_persons", "personal_gain"),
+    ("digits", "personal_gain"),
+    ("cifar10_persons", "iso_macs"),
     ("minilm", "task_scores"),
 ):
     path = results / name / "figures" / f"{figure}.png"
-    display(Image(path, width=675), Markdown(f"*{path.with_suffix('.txt').read_text().strip()}*"))
+    image = Image.open(path)
+    image.thumbnail((900, 900))
+    display(image, Markdown(f"*{path.with_suffix('.txt').read_text().strip()}*"))
 
 # %% [markdown]
 # ## What was learnt

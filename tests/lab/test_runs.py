@@ -1,0 +1,92 @@
+"""Any run of before is opened in one line."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pppl import Experiment, compare, load_run
+from pppl.errors import UserError
+from pppl.experiments.train import train
+from pppl.lab import LoadedRun, Results
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tiny: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    summary = compare(tiny.replace(methods=["full", "ppp", "l1_local"], seeds=[0, 1]), out)
+    assert isinstance(summary, Results)
+    return out
+
+
+def test_a_comparison_is_rebuilt_with_its_persons_and_networks(folder: Path):
+    run = load_run(folder, seed=1)
+    assert run.experiment.methods == ("full", "ppp", "l1_local")
+    kept = run.table.query("seed == 1 and budget == 0.5")
+    for method, control in (("ppp", "own"), ("l1_local", "")):
+        rows = kept[(kept["method"] == method) & (kept["control"] == control)].set_index(["persons", "identity"])
+        for person in run.persons:
+            row = rows.loc[(person.persons, person.identity)]
+            personal = run.personalize(person, method=method, budget=0.5)
+            assert run.accuracy(personal, person) == pytest.approx(row["accuracy"], abs=1e-7)
+            assert (personal.cost.macs, personal.bytes) == (row["macs"], row["artifact_bytes"])
+    whole = run.personalize(run.persons[0], method="full")
+    assert whole.cost == whole.full
+    assert run.accuracy(run.global_model().full, run.persons[0]) == run.accuracy(whole, run.persons[0])
+
+
+def test_other_settings_keep_persons_and_networks(folder: Path):
+    run = load_run(folder)
+    rounded = run.changed(pruning__round_to=4).personalize(run.persons[0], budget=0.5)
+    assert all(width % 4 == 0 for width in rounded.module.widths)
+
+
+def test_a_training_is_opened_with_its_own_networks(tiny: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    train(tiny.replace(methods=["full", "ppp"], seeds=[0]), tmp_path)
+    monkeypatch.setenv("PPPL_CACHE", str(tmp_path / "empty"))
+    run = load_run(tmp_path)
+    personal = run.personalize(run.persons[0], budget=0.5)
+    assert 0 < personal.cost.macs <= 0.5 * personal.full.macs
+    assert not (tmp_path / "empty").exists(), "nothing was trained"
+
+
+def test_a_run_says_what_it_is(folder: Path):
+    run = load_run(folder)
+    assert "tiny, 3 methods, seeds 0, 1" in repr(run)
+    assert "<code>summary.csv</code>" in run._repr_html_()
+
+
+def test_text_tasks_have_tables_alone():
+    run = load_run(ROOT / "results" / "minilm")
+    assert set(run.summary["metric"]) == {"matthews", "accuracy and F1", "accuracy", ""}
+    with pytest.raises(UserError, match="compares text tasks"):
+        _ = run.persons
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("digits_ppp", r"holds a sweep: study\('"), ("nothing", "has no run.json: name a folder that `pppl compare`")],
+)
+def test_what_is_no_run_is_refused(name: str, told: str):
+    with pytest.raises(UserError, match=told):
+        load_run(ROOT / "results" / name)
+
+
+def test_what_a_run_lacks_is_refused_by_name(folder: Path):
+    with pytest.raises(UserError, match=r"has no seed 7: choose from 0, 1"):
+        load_run(folder, seed=7)
+    with pytest.raises(UserError, match=r"has no stream.csv: it has .*summary.csv"):
+        load_run(folder).frame("stream.csv")
+    with pytest.raises(UserError, match="did you mean 'ppp'"):
+        load_run(folder).personalize(load_run(folder).persons[0], method="pppp")
+
+
+def test_a_damaged_table_is_refused(tmp_path: Path):
+    run = LoadedRun(folder=tmp_path, about={}, settings=Experiment(), seed=0)
+    (tmp_path / "summary.csv").write_bytes(b"")
+    with pytest.raises(UserError, match=r"summary.csv is corrupted .*: remake it"):
+        _ = run.summary
+    pd.DataFrame({"a": [1]}).to_csv(tmp_path / "effort.csv")
+    assert isinstance(run.frame("effort.csv"), Results)
