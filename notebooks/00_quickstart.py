@@ -25,6 +25,7 @@
 # %%
 import matplotlib.pyplot as plt
 from IPython.display import Markdown
+
 from pppl import Experiment, compare, load_run
 from pppl.figures import accuracy_vs_macs, style
 
@@ -64,9 +65,10 @@ fig, axes = plt.subplots(1, 10, figsize=(6, 0.8))
 for ax, image in zip(axes, run.dataset.inputs(person.support), strict=True):
     ax.imshow(image[0], cmap="gray_r")
     ax.axis("off")
-fig.suptitle(
+_ = fig.suptitle(
     f"the support set of person {person.identity}: {len(person.support)} samples", fontsize=9
 )
+
 # %%
 networks = {
     "the full network": run.global_model().full,

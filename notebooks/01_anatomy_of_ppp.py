@@ -24,10 +24,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
+from sklearn.decomposition import PCA
+
 from pppl import load_run, study
 from pppl.figures import gates_figure, style
 from pppl.gating import prototype
-from sklearn.decomposition import PCA
 
 run = load_run("../results/digits")
 run
@@ -97,7 +98,8 @@ ax.set(
     xlabel=f"first component ({share[0]:.0%} of the variance)",
     ylabel=f"second component ({share[1]:.0%})",
 )
-fig.legend(loc="outside upper right", frameon=False)
+_ = fig.legend(loc="outside upper right", frameon=False)
+
 # %% [markdown]
 # ## What the threshold does
 #
@@ -131,7 +133,8 @@ for layer, marker in zip(range(1, 5), "os^D", strict=True):
         budgets, kept.groupby("budget")[layer].mean(), marker=marker, ms=4, label=f"layer {layer}"
     )
 right.set(xlabel="budget (fraction of the MACs)", ylabel="channels kept (mean)")
-right.legend(frameon=False)
+_ = right.legend(frameon=False)
+
 # %% [markdown]
 # ## Sequential against parallel
 #
@@ -178,7 +181,8 @@ for ax, key, label in zip(
     )
     ax.set(xlabel=label)
 axes[0].set(ylabel="validation accuracy")
-fig.colorbar(points, ax=axes, label="prototype weight")
+_ = fig.colorbar(points, ax=axes, label="prototype weight")
+
 # %% [markdown]
 # ## What was learnt
 

@@ -24,8 +24,9 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown
+
 from pppl import load_run
-from pppl.figures import accuracy_vs_macs, style
+from pppl.figures import overview_figure, style
 
 runs = {
     "digits, 2 classes": load_run("../results/digits_persons"),
@@ -62,33 +63,9 @@ WAYS = {
 # ## Accuracy against MACs
 
 # %%
-SHOWN = [
-    ("full", ""),
-    ("ppp", "own"),
-    ("ppp@persons", "own"),
-    ("ppp@nothing", "own"),
-    ("ppp+diff", ""),
-    ("l1_local", ""),
-    ("l1_local+retrain", ""),
-    ("l1_local+finetune", ""),
-]
 with style("icml"):
-    fig, axes = plt.subplots(2, 3, figsize=(6.75, 4.6), layout="constrained", sharey=True)
-    for ax, name in zip(axes.flat, runs, strict=True):
-        rows = rows_of(name)
-        there = set(zip(rows["method"], rows["control"], strict=True))
-        accuracy_vs_macs(rows, ax, [key for key in SHOWN if key in there])
-        ax.set_title(f"{name} (n = {rows['n'].max()})")
-    for ax in axes[0]:
-        ax.set_xlabel("")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("accuracy on the queries")
-    handles = {
-        label: handle
-        for ax in axes.flat
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
-    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False)
+    fig = overview_figure({name: rows_of(name) for name in runs})
+fig
 
 # %% [markdown]
 # ## At one budget
@@ -185,7 +162,10 @@ for ax, against in zip(axes, ("population", "other"), strict=True):
     )
 axes[0].set_yticks(range(len(runs)), list(runs))
 axes[0].invert_yaxis()
-fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+_ = fig.legend(
+    *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
+)
+
 # %% [markdown]
 # ## What it costs besides: retraining and bytes
 

@@ -24,6 +24,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
+
 from pppl import load_run, study
 from pppl.figures import style, sweep_figures
 
@@ -73,7 +74,7 @@ for offset, name, colour, marker in (
     )
 ax.set_yticks(range(len(both)), [key.split(".")[-1].replace("_", " ") for key in both["key"]])
 ax.set(xlabel="importance (PED-ANOVA), 95 % interval", xlim=(0, 1))
-ax.legend(frameon=False, loc="lower right")
+_ = ax.legend(frameon=False, loc="lower right")
 
 # %% [markdown]
 # ## Accuracy against being personal
@@ -109,7 +110,8 @@ for ax, (name, result) in zip(
     ax.set(title=f"{name} of the MACs", xlabel="own less another's accuracy")
     fig.colorbar(dots, ax=ax, label="prototype weight")
 axes[0].set_ylabel("validation accuracy")
-axes[0].legend(frameon=False, loc="lower left")
+_ = axes[0].legend(frameon=False, loc="lower left")
+
 # %% [markdown]
 # ## What the prototype loss is worth
 #

@@ -23,6 +23,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown
+
 from pppl import load_run
 from pppl.config import Diff
 from pppl.figures import accuracy_vs_bytes, scores_figure, storage, style
@@ -86,7 +87,8 @@ ax.axvline(0.5, color="black", lw=0.6, ls=":", label="rate of the whole network"
 ax.set_yticks(range(len(shares)), list(shares.index), fontsize=7)
 ax.set(xlabel="values that differ (%), a circle per person")
 ax.invert_yaxis()
-ax.legend(frameon=False)
+_ = ax.legend(frameon=False)
+
 # %% [markdown]
 # ## Peers, on text
 #

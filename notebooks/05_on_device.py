@@ -28,6 +28,8 @@ import numpy as np
 import pandas as pd
 import torch
 from IPython.display import Markdown
+from sklearn.datasets import load_digits
+
 from pppl import Experiment
 from pppl.device import Limit, Wish, latency, personalize
 from pppl.device.timing import in_turns
@@ -35,7 +37,6 @@ from pppl.errors import UserError
 from pppl.experiments.networks import load_network
 from pppl.experiments.train import train
 from pppl.export import People, Thin
-from sklearn.datasets import load_digits
 
 torch.set_num_threads(1)
 experiment = Experiment.load("../sweeps/compare/digits.yaml").replace(
@@ -134,7 +135,10 @@ for ax, engine in zip(axes, ("onnxruntime", "torch"), strict=True):
         xlabel="MACs (% of the full network's)",
         ylabel="ms for one sample",
     )
-fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+_ = fig.legend(
+    *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
+)
+
 # %% [markdown]
 # `--round-to auto` measures multiples on this machine and says why it chose what it did.
 

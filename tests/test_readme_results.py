@@ -1,4 +1,4 @@
-"""The accuracies that the README tells are those of the results in the repository."""
+"""The accuracies that the README and the findings tell are those of the results in the repository."""
 
 import itertools
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+TEXTS = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "results/FINDINGS.md")]
 _CELL = re.compile(r"(\d+\.\d) \[(\d+\.\d), (\d+\.\d)\]")
 
 # Rows of a table by their label: methods and controls, as many as the label has parts.
@@ -110,10 +110,30 @@ _CIFAR = {
     "L1 + retraining for everybody": [("l1_local+retrain", "")],
 }
 
+# The README's own table: a column for each kind of persons, with its folder, its rows and its budget.
+_OVERVIEW = {
+    "full network, all MACs": ("full", ""),
+    "**PPP per person**": ("ppp@persons", "own"),
+    "without prototype loss": ("gated@persons", "own"),
+    "one mask for all, trained the same way": ("ppp@nothing", "own"),
+    "PPP as published": ("ppp", "own"),
+    "L1, per layer": ("l1_local", ""),
+    "PPP as published, then diff pruning \\*": ("ppp+diff", ""),
+    "L1 + fine-tuning on the person \\*": ("l1_local+finetune", ""),
+    "L1 + retraining for everybody \\*\\*": ("l1_local+retrain", ""),
+}
+_KINDS = {
+    "digits, 2 classes, 10 %": ("digits_persons", "persons == '2 classes'", 0.1),
+    "keywords, seen speakers, 10 %": ("arabic_kws_persons", "seen", 0.1),
+    "keywords, unseen speakers, 10 %": ("arabic_kws_persons", "not seen", 0.1),
+    "photographs, 3 classes, 25 %": ("cifar10_persons", "persons == '3 classes'", 0.25),
+    "unseen writers, 10 %": ("mnist_persons", "not seen", 0.1),
+}
+
 
 def _rows(header: str) -> list[list[str]]:
-    """Cells of the README's table with this header."""
-    (table,) = [block for block in README.split("\n\n") if block.startswith(header)]
+    """Cells of the table with this header."""
+    (table,) = [block for text in TEXTS for block in text.split("\n\n") if block.startswith(header)]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
 
@@ -146,6 +166,21 @@ def _check_seen_and_unseen(
         for seen, cell in zip((True, False), cells, strict=True):
             told = [_told(summary[summary["seen"] == seen], *each, budget) for each in methods[label]]
             assert _CELL.findall(cell) == told, label
+
+
+def test_the_overview():
+    header = f"| | {' | '.join(_KINDS)} |"
+    rows = _rows(header)
+    assert [row[0] for row in rows] == [*_OVERVIEW]
+    for column, (folder, which, budget) in enumerate(_KINDS.values(), 1):
+        summary = pd.read_csv(ROOT / "results" / folder / "summary.csv", keep_default_na=False).query(which)
+        for row in rows:
+            method, control = _OVERVIEW[row[0]]
+            of_method = summary[(summary["method"] == method) & (summary["control"] == control)]
+            there = bool(of_method["budget"].isin([budget, 1.0]).any())
+            told = [_told(summary, method, control, budget)] if there else []
+            assert _CELL.findall(row[column]) == told, row[0]
+            assert (row[column] == "-") == (not there), row[0]
 
 
 def test_digits():

@@ -8,6 +8,7 @@ from .accuracy_vs_bytes import accuracy_vs_bytes
 from .accuracy_vs_macs import accuracy_vs_macs
 from .gates import gates
 from .iso_macs import iso_macs
+from .overview import overview_figure
 from .panels import accuracy_figure, bytes_figure, gain_figure, gates_figure, iso_figure, retraining_figure
 from .personal_gain import personal_gain
 from .render import render
@@ -27,6 +28,7 @@ __all__ = [
     "gates_figure",
     "iso_figure",
     "iso_macs",
+    "overview_figure",
     "personal_gain",
     "render",
     "retraining",

@@ -44,7 +44,7 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("ppp@long", "own"): Look("per person, trained longer", "#44AA99", "s", "-"),
     ("gated@persons", "own"): Look("per person, no prototype loss", "#009E73", "^", ":"),
     ("gated@long", "own"): Look("no prototype loss, longer", "#117733", "P", "--"),
-    ("ppp@nothing", "own"): Look("per person, one mask for all", "#332288", "v", "-."),
+    ("ppp@nothing", "own"): Look("per person, one mask for all", "#8C564B", "v", "-."),
     ("ppp@layers", "own"): Look("per person, published gates", "#999933", "<", "--"),
     ("ppp@undistilled", "own"): Look("per person, no distillation", "#882255", ">", "-."),
     ("ppp@scratch", "own"): Look("per person, from scratch", "#661100", "D", "--"),

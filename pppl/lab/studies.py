@@ -66,5 +66,6 @@ class Study:
 
     def _repr_html_(self) -> str:
         head, *rows = best_trials(self.trials)
+        head = [key.rpartition(".")[2].replace("_", " ") for key in head]  # without sections, so that all fit a screen
         told = f"{self.folder}: the best of {len(self.trials)} trials, on validation persons"
         return f"<div><p>{escape(told)}</p>{as_html(head, rows)}</div>"

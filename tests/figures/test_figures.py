@@ -16,6 +16,7 @@ from pppl.figures import (
     gates_figure,
     iso_figure,
     iso_macs,
+    overview_figure,
     personal_gain,
     retraining,
     retraining_figure,
@@ -332,3 +333,20 @@ def test_panels_side_by_side_have_channels_in_one_order():
     )
     panels = [np.asarray(ax.collections[0].get_array()).ravel().tolist() for ax in gates_figure(frame).axes[:2]]
     assert panels == [[0.9, 0.1], [0.2, 0.5]]
+
+
+def test_an_overview_has_a_panel_for_each_kind_and_what_each_has(summary: pd.DataFrame):
+    rows = summary.assign(persons="2 classes", n=6, people=6)
+    figure = overview_figure(
+        {"one": rows, "two": rows[rows["method"] != "l1"]}, [("full", ""), ("ppp", "own"), ("l1", "")]
+    )
+    titles = [ax.get_title() for ax in figure.axes]
+    assert [title.split("(")[0].strip() for title in titles] == ["one", "two"]
+    labels = [ax.get_legend_handles_labels()[1] for ax in figure.axes]
+    assert labels == [
+        ["PPP, own prototype", "L1", "full network"],
+        ["PPP, own prototype", "full network"],
+    ] or labels == [
+        ["full network", "PPP, own prototype", "L1"],
+        ["full network", "PPP, own prototype"],
+    ]
