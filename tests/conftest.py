@@ -27,12 +27,12 @@ TINY = {
 # Whose tests take minutes: they begin first, so that no worker is left with one of them at the end.
 _LONG = (
     *("test_postgres.py", "test_sweep.py", "test_house.py", "test_kills.py", "test_killed_sweeps.py", "test_cli.py"),
-    "test_personalize.py",
+    *("test_personalize.py", "test_jupyterlab.py"),
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in _LONG)
+    items.sort(key=lambda item: item.path.name not in _LONG and item.path.suffix != ".ipynb")
 
 
 @pytest.fixture(scope="session", autouse=True)
