@@ -19,7 +19,7 @@ lint: .venv/dev.done  ## Check style and types
 	$(BIN)/pyright
 
 lab: .venv/lab.done  ## Open JupyterLab
-	$(BIN)/jupyter lab
+	$(BIN)/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # Folders under version control; all that are there where git is not, as in an archive of the repository.
 RESULTS = $(or $(shell git ls-files 'results/*/run.json' 2>/dev/null),$(wildcard results/*/run.json))

@@ -105,7 +105,12 @@ names = ["walk", "climb", "sit", "stand"]
 np.savez("../results/my.npz", x=x.astype(np.float32), y=activity, classes=names, identity=subject)
 
 mine = experiment.replace(
-    name="my", data__name="../results/my.npz", training__epochs=10, budgets=[0.2], persons__count=3
+    name="my",
+    data__name="../results/my.npz",
+    training__epochs=30,
+    training__batch_size=32,
+    budgets=[0.2],
+    persons__count=3,
 )
 compare(mine, "../results/my")
 

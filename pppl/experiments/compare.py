@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,9 @@ from .tracking import notice, track
 from .units import Persons, Unit
 from .workers import Workers, threads
 
+# A full network that is less than so much above chance has not been trained.
+_NEXT_TO_CHANCE = 0.1
+
 
 def compare(experiment: Experiment, out: str | Path | None = None, *, workers: int = 1) -> pd.DataFrame:
     """Runs an experiment and returns its summary; `out` receives tables, `run.json` and figures.
@@ -49,6 +53,7 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     """
     start = time.perf_counter()
     plan = Plan.of(experiment, out if out is not None else Path("results") / experiment.name)
+    refuse_other_data(plan.journal.path.parent, plan.dataset)
     experiment, folder, journal, missing = plan.experiment, plan.journal.path.parent, plan.journal, plan.missing()
     of_first_seed = [group for group in plan.groups if group.seed == experiment.seeds[0]]
     run = read_run(folder)
@@ -61,6 +66,7 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     with track(folder, group=experiment.name, name="compare", job_type="compare", config=config) as tracker:
         with Workers(workers) as pool:
             table = plan.computed(pool)
+        tell_of_chance(table, len(plan.dataset.classes))
         (folder / "run.json").unlink(missing_ok=True)  # so that it never tells of other tables than are there
         summary = _write_tables(plan, table, folder)
         _write_gates(of_first_seed, folder, anew=True)
@@ -140,6 +146,23 @@ def _write_gates(groups: Sequence[Persons], folder: Path, *, anew: bool = False)
     elif anew or not gates_are_whole(folder, groups):
         with threads(1):
             write_gates(folder, global_model(among.experiment, among.dataset, among.seed, folder), groups)
+
+
+def refuse_other_data(folder: Path, dataset: IdentityDataset) -> None:
+    """Raises `UserError` where a folder holds results on another data set, which would be replaced."""
+    other = dataset.name
+    with suppress(OSError, ValueError, KeyError, IndexError):  # no table, or none that can be read: made anew
+        other = pd.read_csv(folder / "table.csv", nrows=1, dtype=str)["dataset"].iloc[0]
+    if other != dataset.name:
+        raise UserError(f"{folder} holds results on {other}, not on {dataset.name}: name another --out")
+
+
+def tell_of_chance(table: pd.DataFrame, classes: int) -> None:
+    """Says so where the full network has learnt next to nothing, which makes every comparison with it empty."""
+    mean, chance = table["accuracy_full"].to_numpy(float).mean(), 1 / classes
+    if mean < chance + _NEXT_TO_CHANCE:
+        remedy = "train longer (training.epochs, or a smaller training.batch_size), since all is measured against it"
+        notice(f"the full network has {mean:.0%} on average, by chance it would have {chance:.0%}: {remedy}")
 
 
 def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:

@@ -203,7 +203,8 @@ def _train(
             seed=recipe.seed,
             folder=Path(scratch),
             log_epoch=tracker.log,
-            progress=progress.shown(),
+            # A notebook keeps what a bar of every epoch leaves behind.
+            progress=progress.shown() and not progress.in_notebook(),
             watching=watching,
         )
         (Path(scratch) / "metrics.csv").replace(logs / f"{name}.csv")

@@ -41,6 +41,7 @@ def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes) -> Axes:
             elinewidth=0.9, mec="#000000", mew=0.5, label=style.label,
         )  # fmt: skip
     ax.axhline(0, color="#000000", lw=0.6)
+    ax.plot([0, 0], [-1, 1], ls="")  # so that, where nobody gains anything, the axis shows no last bits of fractions
     ax.set_xticks(range(len(budgets)), [f"{budget * 100:g}" for budget in budgets])
     ax.set_xlabel("budget (% of full network)")
     ax.grid(axis="y", lw=0.4, alpha=0.5)

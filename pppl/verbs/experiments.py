@@ -53,7 +53,8 @@ def _count(workers: int | None) -> int:
 
 
 def _say_where(out: Path) -> None:
-    print(f"\nTables and figures are in {out}; offline W&B runs: wandb sync {out}/wandb/offline-run-*")
+    print(f"\nTables and figures are in {out}; as one page: pppl report {out}")
+    print(f"Offline W&B runs: wandb sync {out}/wandb/offline-run-*")
 
 
 def _tasks(options: argparse.Namespace, overrides: dict[str, Any]) -> None:

@@ -7,12 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from pppl import Experiment, compare
 from pppl.errors import UserError
-from pppl.experiments.compare import _headline
+from pppl.experiments.compare import _headline, tell_of_chance
 from pppl.experiments.report import as_text
 from pppl.experiments.results import COLUMNS, KEYS
 
@@ -157,6 +158,25 @@ def test_rows_of_other_networks_are_not_gone_on_with(tiny: Experiment, results: 
     table.to_csv(tmp_path / "table.csv", index=False)
     with pytest.raises(UserError, match=r"has rows of other networks: the full one is right on 50\.0% of .* here"):
         compare(tiny, tmp_path)
+
+
+def test_results_on_other_data_are_not_replaced(tiny: Experiment, results: Path, tmp_path: Path):
+    shutil.copytree(results, tmp_path / "out")
+    before = (tmp_path / "out" / "table.csv").read_bytes()
+    x, y = np.random.default_rng(0).normal(size=(60, 1, 8, 8)).astype(np.float32), np.arange(60) % 3
+    np.savez(tmp_path / "mine.npz", x=x, y=y, classes=["a", "b", "c"])
+    others = tiny.replace(**{"data.name": str(tmp_path / "mine.npz"), "persons.classes": [2], "persons.shots": 1})
+    with pytest.raises(UserError, match="holds results on digits, not on mine: name another --out"):
+        compare(others, tmp_path / "out")
+    assert (tmp_path / "out" / "table.csv").read_bytes() == before
+
+
+def test_a_full_network_at_chance_is_told(capsys: pytest.CaptureFixture[str]):
+    tell_of_chance(pd.DataFrame({"accuracy_full": [0.2, 0.3]}), classes=4)
+    told = "the full network has 25% on average, by chance it would have 25%: train longer (training.epochs"
+    assert told in capsys.readouterr().err
+    tell_of_chance(pd.DataFrame({"accuracy_full": [0.4, 0.5]}), classes=4)
+    assert capsys.readouterr().err == ""
 
 
 def test_seen_and_unseen_people_have_summaries_of_their_own():

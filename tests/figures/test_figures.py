@@ -350,3 +350,16 @@ def test_an_overview_has_a_panel_for_each_kind_and_what_each_has(summary: pd.Dat
         ["full network", "PPP, own prototype", "L1"],
         ["full network", "PPP, own prototype"],
     ]
+
+
+def test_gains_of_nothing_are_not_magnified():
+    rows = [
+        {"persons": "2 classes", "seen": True, "seed": 0, "identity": identity, "method": "ppp", "control": control}
+        for identity in ("a", "b")
+        for control in ("own", "other")
+    ]
+    table = pd.DataFrame(rows).assign(budget=0.1, accuracy=[0.5, 0.5 + 1e-17, 0.5, 0.5])
+    gain = {"method": "ppp", "against": "other", "budget": 0.1, "gain": -1e-17, "gain_low": -1e-17, "gain_high": 0.0}
+    ax = personal_gain(table, pd.DataFrame([gain]), Figure().subplots())
+    low, high = ax.get_ylim()
+    assert low <= -1 < 1 <= high
