@@ -14,7 +14,7 @@ from ..experiments.networks import load_network
 from ..experiments.provenance import read_run
 from ..experiments.train import inputs_name
 from ..gating import GatedNetwork, PersonGatedNetwork
-from ..personalizers import GlobalModel, Personalizer, personalizers_for
+from ..personalizers import GlobalModel, Personalizer, own_personalizer
 from ..pruning import CostModel
 from ..reading import from_dict
 
@@ -76,8 +76,7 @@ class Run:
 
         Raises `UserError` where the run has no network for it.
         """
-        made = personalizers_for(self.experiment.replace(**settings, methods=[method]))
-        own = next(each for each in made if each.control in ("", "own") and each.method == method)
+        own = own_personalizer(self.experiment.replace(**settings), method)
         if own.gates is not None and not self._path(own.gates).exists():
             there = [path.name.rpartition("-seed")[0] for path in (self.folder / "models").glob("*-seed*.safetensors")]
             raise unknown(f"network of {self.folder} for method {method}", own.gates, {*there} - {"full"})

@@ -13,6 +13,7 @@ from matplotlib.textpath import text_to_path
 
 from .venues import active
 
+ROW_HEIGHT = 2.1  # inches of a row of panels with titles and labels, legend apart
 _MOST_IN_A_ROW = 3
 _POINTS = 72.0  # in an inch
 _GAP = 0.12  # inches between texts of neighbours

@@ -7,10 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .accuracy_vs_macs import accuracy_vs_macs
-from .layout import grid, label, make_room, write_titles
+from .layout import ROW_HEIGHT, grid, label, make_room, write_titles
 from .protocols import counted
 
-_HEIGHT = 2.1  # inches of a row of panels
 # Full network, PPP in both forms and its control, and the best known of each other family.
 SERIES = (
     ("full", ""),
@@ -32,7 +31,7 @@ def overview_figure(panels: Mapping[str, pd.DataFrame], series: Sequence[tuple[s
     - `panels`: by title, the rows of a `summary.csv` for one protocol.
     - `series`: methods and controls, in the order of the legend; a panel shows those that it has.
     """
-    figure, axes = grid(len(panels), _HEIGHT)
+    figure, axes = grid(len(panels), ROW_HEIGHT)
     for ax, rows in zip(chain(*axes), panels.values(), strict=True):
         there = set(zip(rows["method"], rows["control"], strict=True))
         accuracy_vs_macs(rows, ax, [key for key in series if key in there])

@@ -10,15 +10,13 @@ from .accuracy_vs_macs import accuracy_vs_macs, lower_limit, shown_budgets, show
 from .families import families
 from .gates import channel_order, gates
 from .iso_macs import iso_legend, iso_macs
-from .layout import axes_of, grid, inches, label, make_room, rows_of, wrapped, write_legend, write_titles
+from .layout import ROW_HEIGHT, axes_of, grid, inches, label, make_room, rows_of, wrapped, write_legend, write_titles
 from .looks import LOOKS, look
 from .personal_gain import personal_gain
 from .protocols import by_protocol, counted
 from .retraining import retraining
 from .venues import active
 
-# Inches of a row of panels with titles and labels, legend apart.
-_HEIGHT = 2.1
 _NOTE_SIZE = 7.0
 
 
@@ -28,7 +26,7 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
     Four families and more are higher than a page: pass the rows of some methods for a figure that is not.
     """
     panels, series_of = by_protocol(summary), families(summary)
-    height = (_HEIGHT - 0.2 * (len(series_of) > 2)) * rows_of(len(panels))
+    height = (ROW_HEIGHT - 0.2 * (len(series_of) > 2)) * rows_of(len(panels))
     figure = Figure(figsize=(active().text, height * len(series_of)), layout="constrained")
     places = figure.add_gridspec(len(series_of), 1)
     heights = []
@@ -53,7 +51,7 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
 def bytes_figure(summary: pd.DataFrame) -> Figure:
     """Accuracy against the bytes of a person's file."""
     panels = by_protocol(summary)
-    figure, axes = grid(len(panels), _HEIGHT)
+    figure, axes = grid(len(panels), ROW_HEIGHT)
     for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
         accuracy_vs_bytes(rows, ax)
     write_titles(axes, [(name,) for name, _ in panels])
@@ -84,7 +82,7 @@ def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
     """Personal gain, a dot for each person where there is room."""
     tested = table.merge(gains[["persons", "seen"]].drop_duplicates(), on=["persons", "seen"])
     panels, means = by_protocol(tested), dict(by_protocol(gains))
-    figure, axes = grid(len(panels), _HEIGHT)
+    figure, axes = grid(len(panels), ROW_HEIGHT)
     for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
         personal_gain(rows, means[name], ax)
     write_titles(axes, [(name,) for name, _ in panels])
@@ -100,7 +98,7 @@ def retraining_figure(summary: pd.DataFrame) -> Figure:
         for budget in shown_budgets(summary)
         for name, rows in by_protocol(summary.loc[(summary["budget"] == budget) | (least == 1)])
     ]
-    figure, axes = grid(len(panels), _HEIGHT + 0.1)
+    figure, axes = grid(len(panels), ROW_HEIGHT + 0.1)
     for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
         retraining(rows, _told_with_training(rows), ax)
     write_titles(axes, [parts for parts, _ in panels], apart=True)

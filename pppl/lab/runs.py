@@ -18,7 +18,7 @@ from ..experiments.models import global_model
 from ..experiments.opening import dataset_of, persons_of
 from ..experiments.provenance import read_run
 from ..experiments.units import accuracy
-from ..personalizers import GlobalModel, Personalizer, PersonalModel, personalizers_for
+from ..personalizers import GlobalModel, Personalizer, PersonalModel, own_personalizer
 from ..reading import from_dict
 from .tables import Results
 
@@ -140,8 +140,7 @@ class LoadedRun:
         return global_model(personalizer.experiment, self.dataset, self.seed, self.folder)
 
     def _personalizer(self, method: str) -> Personalizer:
-        of_method = self.experiment.replace(methods=[method], seeds=[self.seed])
-        return next(each for each in personalizers_for(of_method) if each.control in ("", "own"))
+        return own_personalizer(self.experiment.replace(seeds=[self.seed]), method)
 
     def personalize(self, person: Person, *, method: str = "ppp", budget: float = 0.1) -> PersonalModel:
         """A person's own network, within a fraction of the full network's cost.

@@ -53,7 +53,7 @@ class Results(pd.DataFrame):
             return super()._repr_html_()  # type: ignore[misc] (pandas-stubs lacks it)
         same = [name for name in heads if name in _KEYS and len(self) > 1 and len(set(self[name])) == 1]
         shown = [name for name in _HEADS if name in heads and name not in same and set(self[name].notna()) != {False}]
-        rows = [_cells(row, shown) for row in self.head(_rows_shown(len(self))).to_dict("records")]
+        rows = [[_cell(row, name) for name in shown] for row in self.head(_rows_shown(len(self))).to_dict("records")]
         told = ", ".join(f"{_HEADS[name]}: {_plain(self[name].iloc[0])}" for name in same if str(self[name].iloc[0]))
         left = len(self) - len(rows)
         notes = [told] * bool(told) + [f"{left:,} more rows"] * bool(left)
@@ -71,10 +71,6 @@ def as_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _rows_shown(count: int) -> int:
     most = pd.get_option("display.max_rows")
     return count if most is None or count <= most else pd.get_option("display.min_rows") or most
-
-
-def _cells(row: dict[Any, Any], shown: list[str]) -> list[str]:
-    return [_cell(row, name) for name in shown]
 
 
 def _cell(row: dict[Any, Any], name: str) -> str:

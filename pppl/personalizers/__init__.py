@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 
 from .base import METHODS, STEPS, GlobalModel, Personalizer, PersonalModel, Retrained, register
-from .methods import personalizers_for
+from .methods import own_personalizer, personalizers_for
 from .ppp import GateSettings, gate_settings
 
 for _module in pkgutil.iter_modules(__path__):
@@ -19,6 +19,7 @@ __all__ = [
     "Personalizer",
     "Retrained",
     "gate_settings",
+    "own_personalizer",
     "personalizers_for",
     "register",
 ]

@@ -24,6 +24,12 @@ def personalizers_for(experiment: Experiment) -> list[Personalizer]:
     return [each for method in experiment.methods for each in _made(method, experiment)]
 
 
+def own_personalizer(experiment: Experiment, method: str) -> Personalizer:
+    """The method by name, of those with controls with the person's own samples. Raises as `personalizers_for`."""
+    made = personalizers_for(experiment.replace(methods=[method]))
+    return next(each for each in made if each.control in ("", "own"))
+
+
 def _made(method: str, experiment: Experiment) -> list[Personalizer]:
     name, *steps = method.split("+")
     kind, _, variant = name.partition("@")

@@ -78,7 +78,7 @@ def test_a_persons_network_is_what_the_comparison_makes(run: Path, person: Path,
     assert report["macs"]["personal"] == model.cost.macs <= 0.3 * report["macs"]["full"]
     assert [kept for kept, _ in report["kept"].values()] == list(model.module.widths)
     base = load_network(run / "models" / "ppp-seed0.safetensors")[0].backbone
-    thin = Thin.read(tmp_path / "personal.thin").network(base)  # type: ignore[arg-type]
+    thin = Thin.read(tmp_path / "personal.thin").network(base)  # type: ignore[arg-type] (load_network tells any Module)
     with torch.inference_mode():
         torch.testing.assert_close(thin(support.x), model.module(support.x))
     assert report["off_by"]["onnx"] <= 1e-4
@@ -118,7 +118,7 @@ def test_methods_that_train_on_the_person_need_labels(
     thin = Thin.read(tmp_path / "a" / "personal.thin")
     assert thin.delta
     base = load_network(run / "models" / "ppp-seed0.safetensors")[0].backbone
-    tuned = thin.network(base).state_dict()  # type: ignore[arg-type]
+    tuned = thin.network(base).state_dict()  # type: ignore[arg-type] (load_network tells any Module)
     for key, value in read_personal(tmp_path / "a" / "personal.safetensors").network.state_dict().items():
         assert torch.equal(tuned[key], value)
     assert report["files"]["personal.thin"] < report["files"]["personal.safetensors"]
