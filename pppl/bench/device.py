@@ -42,13 +42,12 @@ def latency() -> Iterator[Measured]:
         promised = full.cost.full.macs / model.cost.macs
         peer = f"the MACs' ratio, {promised:.2f}; speed-up {speed_up:.2f}, round_to {rounding.round_to}"
         yield Measured("latency: resnet20, width 64", speed_up / promised, peer, ">= 0.85")
-        limit = Limit(value=_SHARE * took[-1]["full"], unit="ms")
         met = 0
         for seed in range(_PERSONS):
-            person = _person(run, limit, seed=seed)
-            session = person.session(person.model(rounding.round_to).module)
-            met += abs(person.milliseconds({"own": session})["own"] / limit.value - 1) <= 0.1
-        peer = f"a limit of {_SHARE:g} of the full network's milliseconds, measured anew; within 10 %"
+            person = _person(run, Limit(value=1, unit="macs"), seed=seed)
+            person.limit = Limit(value=_SHARE * person.full_ms, unit="ms")
+            met += abs(person.share(person.model(rounding.round_to)) / _SHARE - 1) <= 0.1
+        peer = f"a limit of {_SHARE:g} of the full network's milliseconds, both measured anew in turns; within 10 %"
         yield Measured(f"latency: limits met of {_PERSONS}", met, peer, f">= {_PERSONS - 1}", "persons")
 
 

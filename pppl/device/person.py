@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from functools import cached_property
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from .fit import ROUNDINGS, Rounding, choose_rounding, fit_bytes, fit_latency
 from .limit import Limit
 from .run import Run
 from .timing import in_turns
+
+_TIMINGS = 5
 
 
 class Person:
@@ -67,16 +70,19 @@ class Person:
             return make(limit.value)
         if limit.unit == "bytes":
             return fit_bytes(make, lambda model: len(self.file(model.module).to_bytes()), limit.value)
-        session = self.session(self.global_model.full)
-        full = self.milliseconds({"full": session})["full"]
-        return fit_latency(make, lambda m: self.milliseconds({"own": self.session(m.module)})["own"], limit.value, full)
+        return fit_latency(make, lambda model: self.share(model) * self.full_ms, limit.value, self.full_ms)
+
+    def share(self, model: PersonalModel) -> float:
+        """A model's milliseconds as a part of the full network's, timed in turns, since a machine's speed drifts."""
+        took = self.milliseconds({"full": self._full_session, "own": self.session(model.module)})
+        return took["own"] / took["full"]
 
     def rounding(self) -> Rounding:
         """The multiple of channels that this machine likes."""
         if not self._own(1).prunes:
             return Rounding(round_to=1, reason="nothing is pruned")
-        full, limit = self.global_model.full, self.limit
-        sessions, macs = {0: self.session(full)}, {0: self.global_model.cost.full.macs}
+        limit = self.limit
+        sessions, macs = {0: self._full_session}, {0: self.global_model.cost.full.macs}
         budget = limit.value if limit.unit in ("macs", "params") else self._guess()
         for multiple in ROUNDINGS:
             try:
@@ -91,12 +97,9 @@ class Person:
 
     def _guess(self) -> float:
         """About the fraction of the MACs that a limit in bytes or ms allows."""
-        full, limit = self.global_model.full, self.limit
-        if limit.unit == "bytes":
-            whole = len(self.file(full).to_bytes())
-        else:
-            whole = self.milliseconds({"full": self.session(full)})["full"]
-        return min(1.0, limit.value / whole)
+        if self.limit.unit == "bytes":
+            return min(1.0, self.limit.value / len(self.file(self.global_model.full).to_bytes()))
+        return min(1.0, self.limit.value / self.full_ms)
 
     def deployed(self, network: Backbone) -> Deployed:
         """What is exported of a network."""
@@ -110,6 +113,15 @@ class Person:
         """Median of one sample through each, in turns."""
         calls = {name: lambda session=session: session(self._one) for name, session in sessions.items()}
         return {name: latency.median for name, latency in in_turns(calls).items()}
+
+    @cached_property
+    def _full_session(self) -> Session:
+        return self.session(self.global_model.full)
+
+    @cached_property
+    def full_ms(self) -> float:
+        """Milliseconds of one sample through the exported full network: median of a few timings."""
+        return median(self.milliseconds({"full": self._full_session})["full"] for _ in range(_TIMINGS))
 
     @cached_property
     def _one(self) -> np.ndarray:
