@@ -121,6 +121,7 @@ def gates_figure(frame: pd.DataFrame) -> Figure:
     lasts, order = [row[-1] for row in axes], channel_order(frame)
     for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
         gates(rows, order, ax, colour_bar=ax in lasts)
+        ax.label_outer()  # rows of panels share what their layers are called
     write_titles(axes, [(name,) for name, _ in panels], beside=2 * _BESIDE_GATES)
     return figure
 

@@ -12,8 +12,6 @@ from pppl.figures import (
     accuracy_vs_bytes,
     accuracy_vs_macs,
     gain_figure,
-    gates,
-    gates_figure,
     iso_figure,
     iso_macs,
     overview_figure,
@@ -23,7 +21,6 @@ from pppl.figures import (
     style,
 )
 from pppl.figures.accuracy_vs_macs import shown_series
-from pppl.figures.gates import channel_order
 from pppl.figures.looks import LOOKS, look
 from pppl.personalizers.static import CRITERIA
 
@@ -144,35 +141,6 @@ def test_a_method_looks_the_same_everywhere_and_unlike_the_others():
     assert len({(each.marker, each.dash) for each in LOOKS.values()}) == len(LOOKS)
     for each in LOOKS.values():
         assert sum(to_rgb(each.colour)) < 2.2, "dark enough for white paper"
-
-
-def test_gates_are_sorted_inside_their_layer():
-    frame = pd.DataFrame(
-        [
-            {"identity": person, "layer": layer, "channel": channel, "probability": value}
-            for person, layer, (channel, value) in itertools.product(("0+1", "2+3"), (1, 2), enumerate([0.1, 0.9, 0.5]))
-        ]
-    )
-    ax = gates(frame, channel_order(frame), Figure().subplots())
-    mesh = ax.collections[0].get_array()
-    assert mesh is not None
-    np.testing.assert_allclose(np.asarray(mesh).reshape(6, 2)[:, 0], [0.9, 0.5, 0.1, 0.9, 0.5, 0.1])
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["0+1", "2+3"]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["layer 1", "layer 2"]
-
-
-def test_many_layers_and_long_names_leave_labels_out():
-    frame = pd.DataFrame(
-        [
-            {"identity": f"speaker {person}: yes+no", "layer": layer, "channel": 0, "probability": 0.5}
-            for person, layer in itertools.product(range(3), range(1, 28))
-        ]
-    )
-    ax = gates(frame, channel_order(frame), Figure().subplots())
-    assert [label.get_text() for label in ax.get_xticklabels()] == []
-    assert ax.get_xlabel() == "3 persons"
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["1", "5", "9", "13", "17", "21", "25"]
-    assert ax.get_ylabel() == "layer"
 
 
 def test_seen_and_unseen_people_have_panels_of_their_own(summary: pd.DataFrame):
@@ -321,18 +289,6 @@ def test_whom_no_budget_suffices_for_is_named_below():
     figure = iso_figure(pd.DataFrame(rows))
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["OCAP"]
     assert figure.legends[0].get_title().get_text() == "No budget suffices: L1."
-
-
-def test_panels_side_by_side_have_channels_in_one_order():
-    frame = pd.DataFrame(
-        [
-            {"persons": "p", "seen": seen, "identity": "a", "layer": 1, "channel": channel, "probability": value}
-            for seen, values in ((True, (0.1, 0.9)), (False, (0.5, 0.2)))
-            for channel, value in enumerate(values)
-        ]
-    )
-    panels = [np.asarray(ax.collections[0].get_array()).ravel().tolist() for ax in gates_figure(frame).axes[:2]]
-    assert panels == [[0.9, 0.1], [0.2, 0.5]]
 
 
 def test_an_overview_has_a_panel_for_each_kind_and_what_each_has(summary: pd.DataFrame):
