@@ -49,7 +49,8 @@ def gates(frame: pd.DataFrame, order: pd.DataFrame, ax: Axes, *, colour_bar: boo
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelrotation=90, length=2)
     ax.set_ylabel("" if prefix else "layer")
-    ax.set_xlabel("person (classes)" if named else f"{wide.shape[1]} persons")
+    with_classes = any("+" in str(name) for name in wide.columns)
+    ax.set_xlabel(("person (classes)" if with_classes else "person") if named else f"{wide.shape[1]} persons")
     return ax
 
 

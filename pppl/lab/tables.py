@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from ..experiments.report import aligned
+
 # What is shown of `summary.csv` and the like, of more columns than a screen has, with their heads; keys first.
 _HEADS = {
     "dataset": "data",
@@ -39,26 +41,39 @@ _SCALES = {"artifact_bytes": 1e-3, "task_bytes": 1e-3, "n": 1, "retrain_samples"
 
 
 class Results(pd.DataFrame):
-    """A data frame that, in a notebook, shows means with their 95 % intervals, in %, and leaves out what is the same in
-    every row. All columns are there to be worked with.
+    """A data frame that shows means with their 95 % intervals, in %, in a notebook or a terminal, and leaves out what
+    is the same in every row. All columns are there to be worked with.
     """
 
     @property
     def _constructor(self) -> Any:
         return Results
 
+    def __repr__(self) -> str:
+        if (cells := _cells(self)) is None:
+            return super().__repr__()
+        head, rows, notes = cells
+        return "\n".join([*aligned([head, *rows]), *([f"({notes})"] if notes else [])])
+
     def _repr_html_(self) -> str | None:
-        heads = [name for name in self.columns if name in _HEADS]
-        if not any(f"{name}_low" in self.columns for name in heads):
+        if (cells := _cells(self)) is None:
             return super()._repr_html_()  # type: ignore[misc] (pandas-stubs lacks it)
-        same = [name for name in heads if name in _KEYS and len(self) > 1 and len(set(self[name])) == 1]
-        shown = [name for name in _HEADS if name in heads and name not in same and set(self[name].notna()) != {False}]
-        rows = [[_cell(row, name) for name in shown] for row in self.head(_rows_shown(len(self))).to_dict("records")]
-        told = ", ".join(f"{_HEADS[name]}: {_plain(self[name].iloc[0])}" for name in same if str(self[name].iloc[0]))
-        left = len(self) - len(rows)
-        notes = [told] * bool(told) + [f"{left:,} more rows"] * bool(left)
-        below = f"<p>{escape('; '.join(notes))}</p>" if notes else ""
-        return f"<div>{as_html([_HEADS[name] for name in shown], rows)}{below}</div>"
+        head, rows, notes = cells
+        return f"<div>{as_html(head, rows)}{f'<p>{escape(notes)}</p>' if notes else ''}</div>"
+
+
+def _cells(frame: pd.DataFrame) -> tuple[list[str], list[list[str]], str] | None:
+    """Heads, cells and what stands below; None where a table has no intervals."""
+    heads = [name for name in frame.columns if name in _HEADS]
+    if not any(f"{name}_low" in frame.columns for name in heads):
+        return None
+    same = [name for name in heads if name in _KEYS and len(frame) > 1 and len(set(frame[name])) == 1]
+    shown = [name for name in _HEADS if name in heads and name not in same and set(frame[name].notna()) != {False}]
+    rows = [[_cell(row, name) for name in shown] for row in frame.head(_rows_shown(len(frame))).to_dict("records")]
+    told = [f"{_HEADS[name]}: {_plain(frame[name].iloc[0])}" for name in same if str(frame[name].iloc[0])]
+    left = len(frame) - len(rows)
+    notes = [", ".join(told)] * bool(told) + [f"{left:,} more rows"] * bool(left)
+    return [_HEADS[name] for name in shown], rows, "; ".join(notes)
 
 
 def as_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -139,15 +139,14 @@ def _data(options: argparse.Namespace, _: dict[str, Any]) -> None:
         print(prepare(options.name))
         return
     from ..data import SOURCES
+    from ..experiments.report import aligned
 
     rows = [("name", "samples", "size", "identities", "licence", "present")]
     rows += [
         (name, f"{s.samples:,}", s.size, s.identities, s.licence, "yes" if s.present() else "no")
         for name, s in SOURCES.items()
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print("\n".join(aligned(rows)))
 
 
 def _bench(options: argparse.Namespace, _: dict[str, Any]) -> None:

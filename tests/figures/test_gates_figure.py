@@ -21,6 +21,9 @@ def test_gates_are_sorted_inside_their_layer():
     np.testing.assert_allclose(np.asarray(mesh).reshape(6, 2)[:, 0], [0.9, 0.5, 0.1, 0.9, 0.5, 0.1])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0+1", "2+3"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["layer 1", "layer 2"]
+    assert ax.get_xlabel() == "person (classes)"
+    writers = frame.assign(identity=frame["identity"].replace({"0+1": "38", "2+3": "43"}))
+    assert gates(writers, channel_order(writers), Figure().subplots()).get_xlabel() == "person"
 
 
 def test_many_layers_and_long_names_leave_labels_out():

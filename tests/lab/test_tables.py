@@ -42,6 +42,16 @@ def test_means_stand_with_their_intervals_and_what_is_alike_stands_below(summary
     assert "data: digits, budget: 0.1" in html
 
 
+def test_a_terminal_shows_the_same_table_whole(summary: Results):
+    head, first, second, below = str(summary).splitlines()
+    assert head.split("  ")[0] == "method"
+    assert first.split() == ["ppp", "own", "99.6", "[99.4,", "99.8]", "56.3", "60"]
+    assert second.index("7.7") == first.index("99.6") == head.index("accuracy (%)")
+    assert below == "(data: digits, budget: 0.1)"
+    assert "..." not in str(summary)
+    assert str(summary[["method", "n"]]) == str(pd.DataFrame(summary[["method", "n"]]))
+
+
 def test_parts_of_a_table_still_show_intervals(summary: Results):
     part = summary[summary["method"] == "ppp"]
     assert isinstance(part, Results)
