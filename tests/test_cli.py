@@ -245,8 +245,9 @@ def test_a_fast_form_changes_what_the_file_says(tiny_yaml: Path, tmp_path: Path,
 def test_people_of_a_real_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     if not SOURCES["arabic_speech_commands"].present():
         pytest.skip(str(SOURCES["arabic_speech_commands"].missing("arabic_speech_commands")))
-    experiment = str(ROOT / "sweeps" / "compare" / "arabic_kws_ds_cnn.yaml")
+    experiment = str(ROOT / "sweeps" / "compare" / "arabic_kws_res15.yaml")
     quick = ["--fast", "--data.classes=3", "--training.epochs=1", "--persons.classes=[2]", "--methods=[full, ppp]"]
+    quick += ["--backbone.name=ds_cnn_s", "--backbone.options={}"]
     assert main(["compare", experiment, *quick, "--out", str(tmp_path / "out"), "--workers=1"]) == 0
     printed = capsys.readouterr().out
     assert "person+2 classes, seen" in printed
