@@ -15,8 +15,8 @@
 # # Quick start: one network, made small for one person
 #
 # **What this answers:** what do a person's own few samples, without labels and without any
-# training, make of a global network, and what does it cost in accuracy? Ten cells on handwritten
-# digits, less than a minute, no download.
+# training, make of a global network, and what does it cost in accuracy? On handwritten digits, in
+# a minute, no download.
 #
 # A *person* here uses 2 of the 10 digits. *PPP* looks at 10 unlabelled samples of theirs and
 # keeps the channels that these open; *L1* keeps the largest filters, for everybody alike; then
@@ -91,8 +91,8 @@ with style("icml"):
 
 # %% [markdown]
 # **Your own data** need one `.npz` file: `x` `(N, C, H, W)` or `(N, C, T)`, `y` `(N,)`, `classes`
-# `(K,)`, and, if you know them, `identity` `(N,)`, the person of each sample. Change the name of
-# the file, and the comparison is yours.
+# `(K,)`, and, if you know them, `identity` `(N,)`, the person of each sample. With your file at
+# `data__name` the comparison is yours; these data are made up.
 
 # %%
 import numpy as np
@@ -102,17 +102,19 @@ rng = np.random.default_rng(0)
 subject, activity, _ = np.indices((12, 4, 10)).reshape(3, -1)
 x = rng.normal(size=(len(subject), 3, 64)) + 0.5 * activity[:, None, None]
 names = ["walk", "climb", "sit", "stand"]
-np.savez("../results/my.npz", x=x.astype(np.float32), y=activity, classes=names, identity=subject)
+np.savez(
+    "../results/made_up.npz", x=x.astype(np.float32), y=activity, classes=names, identity=subject
+)
 
 mine = experiment.replace(
-    name="my",
-    data__name="../results/my.npz",
+    name="made_up",
+    data__name="../results/made_up.npz",
     training__epochs=30,
     training__batch_size=32,
     budgets=[0.2],
     persons__count=3,
 )
-compare(mine, "../results/my")
+compare(mine, "../results/made_up")
 
 # %% [markdown]
 # ## What was learnt

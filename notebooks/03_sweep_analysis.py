@@ -12,11 +12,11 @@
 # ---
 
 # %% [markdown]
-# # What matters in PPP: two sweeps
+# # What matters in PPP: three sweeps
 #
 # **What this answers:** of what PPP leaves open, what matters, is there a price in being
-# personal, and what is the prototype loss worth? From the tables of two sweeps alone: 100 trials
-# on digits, 32 on Arabic keywords.
+# personal, what do more MACs buy, and what is the prototype loss worth? From the tables of three
+# sweeps alone: 100 trials on digits, 100 more for a front, 32 on Arabic keywords.
 
 # %%
 # %matplotlib inline
@@ -111,6 +111,17 @@ for ax, (name, result) in zip(
     fig.colorbar(dots, ax=ax, label="prototype weight")
 axes[0].set_ylabel("validation accuracy")
 _ = axes[0].legend(frameon=False, loc="lower left")
+
+# %% [markdown]
+# ## What more MACs buy
+#
+# On digits the budget was searched, too, for a front of accuracy against MACs (NSGA-II).
+
+# %%
+several = study("../results/digits_front")
+with style("icml"):
+    figures = sweep_figures(several.trials, several.importances)
+figures["pareto"]
 
 # %% [markdown]
 # ## What the prototype loss is worth

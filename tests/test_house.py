@@ -165,6 +165,8 @@ def test_the_readmes_code_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: p
             program, *arguments = shlex.split(line, comments=True)
             if program == "make":
                 subprocess.run(["make", "-n", *arguments], cwd=ROOT, check=True, capture_output=True)
+            elif program == ".":
+                assert arguments == [".venv/bin/activate"]
             else:
                 assert program == "pppl"
                 assert main(arguments) == 0, line

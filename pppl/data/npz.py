@@ -18,6 +18,8 @@ from ..errors import UserError, unknown
 from .identities import TEST, TRAIN, IdentityDataset
 
 _REQUIRED, _PER_SAMPLE = ("x", "y", "classes"), ("x", "y", "identity", "split")
+_KNOWN = (*_REQUIRED, "identity", "identities", "split", "scale", "offset")
+_MISSPELT = 0.8  # how like a known name another is that is taken for a slip
 _STORED = {"u1": np.uint8, "f2": np.float16, "f4": np.float32, "f8": np.float32}  # as kept in memory
 # All that numpy and zipfile raise on damaged or encrypted files.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, KeyError, RuntimeError, MemoryError)
@@ -36,7 +38,8 @@ def load_npz(path: str | Path) -> IdentityDataset:
     | `split` | `(N,)`, optional | 0 train, 1 validation, 2 test |
     | `scale`, `offset` | `(1,)` or `(C,)`, optional | physical value = x * scale + offset |
 
-    Raises `UserError` where the file is not there, cannot be read or is not of this format.
+    Raises `UserError` where the file is not there, cannot be read or is not of this format, and where an array's name
+    is nearly one of these.
     """
     path = Path(os.path.expanduser(path))  # which leaves alone what names no user, where pathlib raises
     with _opened(path) as file:
@@ -105,8 +108,13 @@ class _Arrays:
         self.path, self._file = path, file
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.dtypes: dict[str, np.dtype] = {}
-        for name in (*_REQUIRED, "identity", "identities", "split", "scale", "offset"):
-            if f"{name}.npy" in file.namelist():
+        there = {name.removesuffix(".npy") for name in file.namelist()}
+        for name in sorted(there.difference(_KNOWN)):
+            if meant := difflib.get_close_matches(name, set(_KNOWN) - there, n=1, cutoff=_MISSPELT):
+                remedy = f"did you mean {meant[0]!r}? Rename it or leave it out"
+                raise UserError(f"{path}: array {name!r} is not known: {remedy}")
+        for name in _KNOWN:
+            if name in there:
                 with _undamaged(f"{name} in {path}"):
                     self.shapes[name], self.dtypes[name] = self._header(name)
                 if self.dtypes[name].hasobject:

@@ -62,6 +62,13 @@ def test_optional_arrays_may_be_left_out(tmp_path: Path):
     assert (dataset.scale.tolist(), dataset.offset.tolist()) == ([1.0], [0.0])
 
 
+def test_a_misspelt_array_is_told_and_any_other_is_left_alone(tmp_path: Path):
+    slip = _save(tmp_path / "slip.npz", identity=None, identitty=np.arange(N) % 2)
+    with pytest.raises(UserError, match="array 'identitty' is not known: did you mean 'identity'"):
+        load_npz(slip)
+    assert len(load_npz(_save(tmp_path / "more.npz", splits=np.zeros(3), weight=np.zeros(3))).x) == N
+
+
 def test_people_without_names_are_numbered(tmp_path: Path):
     dataset = load_npz(_save(tmp_path / "pets.npz", identities=None))
     assert dataset.identities == ("person0001", "person0002")
