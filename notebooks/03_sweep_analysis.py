@@ -126,7 +126,7 @@ figures["pareto"]
 # %% [markdown]
 # ## What the prototype loss is worth
 #
-# Its weight in both sweeps, and then on test persons, seeds that no trial used, against the same
+# Its weight in the sweeps for one best, and then on test persons, seeds that no trial used, against the same
 # without it (`gated`).
 
 # %%

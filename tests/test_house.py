@@ -182,7 +182,8 @@ def test_shipped_experiments_open_with_what_to_expect_and_have_a_fast_form(path:
     assert all(line.startswith("#") for line in head.splitlines())
     assert f"# Command:   pppl {verb} sweeps/{path.parent.name}/{path.name}\n" in head
     assert re.search(r"^# Run time:  (\d+ minutes|not measured in full yet)", head, re.MULTILINE)
-    assert re.search(r"^# Expected:  (.*\d|not run in full yet)", head, re.MULTILINE)
+    assert re.search(r"^# Expected:  .*\d", head, re.MULTILINE)
+    assert (ROOT / "results" / path.stem / "run.json").exists(), "an experiment is shipped with its results"
     fast = kind.load(path, fast=True)
     assert fast.name == f"{path.stem}-fast"
     if isinstance(experiment, Experiment) and isinstance(fast, Experiment):
