@@ -126,8 +126,8 @@ figures["pareto"]
 # %% [markdown]
 # ## What the prototype loss is worth
 #
-# Its weight in the sweeps for one best, and then on test persons, seeds that no trial used, against the same
-# without it (`gated`).
+# Its weight in the sweeps for one best, and then on test persons, seeds that no trial used, against
+# the same without it (`gated`).
 
 # %%
 rows = []

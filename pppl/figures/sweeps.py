@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 GOOD, PLAIN, BAD = "#0072B2", "#7f7f7f", "#D55E00"
 SHADES = "cividis"  # even in grey
@@ -125,7 +125,7 @@ def short(key: str) -> str:
 
 
 def _percent(axis: Any) -> None:
-    axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))  # no tick is told rounded
 
 
 def _is_number(values: Any) -> bool:

@@ -38,6 +38,13 @@ def test_the_best_so_far_keeps_to_constraints(trials: pd.DataFrame):
     assert np.asarray(of["ended early"].get_xdata()).tolist() == [3]
 
 
+def test_ticks_between_whole_percents_are_not_rounded(trials: pd.DataFrame):
+    ax = history(trials.assign(accuracy=0.9 + trials["accuracy"] / 10), Figure().subplots())
+    ax.set_yticks([0.95, 0.975])
+    ax.figure.draw_without_rendering()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["95 %", "97.5 %"]
+
+
 def test_the_front_is_drawn_from_left_to_right(trials: pd.DataFrame):
     front = pareto(trials, Figure().subplots()).get_lines()[1]
     assert np.asarray(front.get_xdata()).tolist() == [0.1, 0.2, 0.3, 0.5]
