@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
+from .layout import percents
 from .looks import draw_series, look
 
 # With marker and dash: where they are a level to compare with, they have a dash of their own and no marker.
@@ -40,7 +41,7 @@ def accuracy_vs_bytes(summary: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xticks(ticks)
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    percents(ax.yaxis)
     ax.set_xlabel("a person's file (kB)")
     ax.grid(axis="y", lw=0.4, alpha=0.5)
     return ax

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import MultipleLocator, NullLocator
 
+from .layout import percents
 from .looks import LOOKS, draw_series, look, rank
 
 # In the table only, as are further rates of diff pruning: controls of ablations, and the lesser form of diff pruning.
@@ -81,8 +82,8 @@ def accuracy_vs_macs(
     ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if left <= t <= right]
     ax.set_xticks(ticks)
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g} %"))
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    percents(ax.xaxis)
+    percents(ax.yaxis)
     ax.set_ylim(bottom, 1 + 0.04 * (1 - bottom))
     ax.yaxis.set_major_locator(MultipleLocator(0.2 if bottom < 0.6 else 0.05 if bottom > 0.7 else 0.1))
     ax.set_xlabel("fraction of the full MACs")

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter
 
+from .layout import percents
 from .looks import look
 
 # Points below the full network, with the look of its bars.
@@ -43,7 +43,7 @@ def iso_macs(curves: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
     ax.set_ylim(len(series) - 0.5, -0.5)
     ax.set_xlim(0, 1.02)
     ax.set_xticks([0, 0.25, 0.5, 0.75])  # none at 1, where the next panel's 0 is near
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g} %"))
+    percents(ax.xaxis)
     ax.set_xlabel("fraction of the full MACs")
     ax.grid(axis="x", lw=0.4, alpha=0.5)
     return ax

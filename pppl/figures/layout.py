@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter
 
 from .venues import active
 
@@ -20,6 +21,11 @@ _GAP = 0.12  # inches between texts of neighbours
 _PAD = 0.1  # inches around a legend
 _SPACING = 1.0  # of lines; those of STIX are far apart
 _LABEL = 0.55  # inches that numbers and the label of a vertical axis take
+
+
+def percents(axis: Any) -> None:
+    """Tells the fractions along an axis in %, no tick rounded."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
 
 
 def rows_of(panels: int) -> int:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
+from .layout import percents
 from .looks import look
 
 _LINEAR = 10.0  # samples up to which the axis is linear, so that none has a place on it
@@ -37,7 +38,7 @@ def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
     ax.set_xlim(-_LINEAR, right)
     ax.xaxis.set_major_formatter(FuncFormatter(_count))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    percents(ax.yaxis)
     ax.set_ylim(0, 1.04)
     ax.set_xlabel("samples trained on after pruning")
     ax.grid(axis="y", lw=0.4, alpha=0.5)

@@ -6,7 +6,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+
+from .layout import percents
 
 GOOD, PLAIN, BAD = "#0072B2", "#7f7f7f", "#D55E00"
 SHADES = "cividis"  # even in grey
@@ -36,7 +37,7 @@ def history(trials: pd.DataFrame, ax: Axes) -> Axes:
     if len(rows):
         x, y = [*rows["trial"], len(trials) - 1], np.maximum.accumulate(np.asarray(rows["accuracy"]))
         ax.step(x, [*y, y[-1]], where="post", color=GOOD, label="best so far")
-    _percent(ax.yaxis)
+    percents(ax.yaxis)
     ax.set_xlabel("trial")
     ax.set_ylabel("validation accuracy")
     return ax
@@ -71,7 +72,7 @@ def contour(trials: pd.DataFrame, keys: Sequence[str], ax: Axes) -> Axes:
     ax.set_xlabel(short(keys[0]))
     ax.set_ylabel(short(keys[1]))
     bar = ax.figure.colorbar(shades, ax=ax, label="validation accuracy")
-    _percent(bar.ax.yaxis)
+    percents(bar.ax.yaxis)
     return ax
 
 
@@ -107,8 +108,8 @@ def pareto(trials: pd.DataFrame, ax: Axes) -> Axes:
     ax.plot(done["macs_fraction"], done["accuracy"], "o", ms=3, color=PLAIN, label="a trial")
     front = done.loc[done["pareto"]].sort_values("macs_fraction")
     ax.step(front["macs_fraction"], front["accuracy"], "o-", where="post", ms=4, color=GOOD, label="front")
-    _percent(ax.xaxis)
-    _percent(ax.yaxis)
+    percents(ax.xaxis)
+    percents(ax.yaxis)
     ax.set_xlabel("MACs of the full network")
     ax.set_ylabel("validation accuracy")
     return ax
@@ -122,10 +123,6 @@ def complete(trials: pd.DataFrame) -> pd.DataFrame:
 def short(key: str) -> str:
     """A setting without its section."""
     return key.rsplit(".", 1)[-1]
-
-
-def _percent(axis: Any) -> None:
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))  # no tick is told rounded
 
 
 def _is_number(values: Any) -> bool:
