@@ -224,11 +224,11 @@ _MAY_IMPORT = {
     "personalizers": {"backbones", "data", "gating", "pruning", "diff", "training", "config", "errors"},
     "figures": {"errors", "files", "paired"},
     "experiments": {"backbones", "config", "data", "diff", "errors", "figures", "files", "gating", "personalizers"}
-    | {"paired", "progress", "pruning", "reading", "text", "training"},
+    | {"aligned", "paired", "progress", "pruning", "reading", "text", "training"},
     "sweeping": {"config", "data", "errors", "experiments", "figures", "files", "personalizers", "training"}
     | {"paired", "progress"},
     "reporting": {"__version__", "errors", "experiments", "figures", "files", "paired"},
-    "lab": {"config", "data", "device", "errors", "experiments", "personalizers", "reading", "sweeping"},
+    "lab": {"aligned", "config", "data", "device", "errors", "experiments", "personalizers", "reading", "sweeping"},
 }
 
 

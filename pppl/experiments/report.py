@@ -1,10 +1,11 @@
 """Summaries as tables that a person can read in ten seconds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from ..aligned import aligned
 from ..figures.accuracy_vs_macs import shown_budgets
 from ..figures.sweeps import settings_of
 
@@ -96,12 +97,6 @@ def _value(value: Any) -> str:
 def _aligned(title: str, rows: list[list[str]]) -> str:
     lines = aligned(rows)
     return "\n".join([title, "", lines[0], "-" * max(map(len, lines)), *lines[1:]])
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A line for each row of cells, columns below each other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _protocol(row: Mapping[Any, Any]) -> str:

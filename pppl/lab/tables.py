@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..experiments.report import aligned
+from ..aligned import aligned
 
 # What is shown of `summary.csv` and the like, of more columns than a screen has, with their heads; keys first.
 _HEADS = {

@@ -138,8 +138,8 @@ def _data(options: argparse.Namespace, _: dict[str, Any]) -> None:
 
         print(prepare(options.name))
         return
+    from ..aligned import aligned
     from ..data import SOURCES
-    from ..experiments.report import aligned
 
     rows = [("name", "samples", "size", "identities", "licence", "present")]
     rows += [
