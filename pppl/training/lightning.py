@@ -23,6 +23,7 @@ def quietly() -> Iterator[None]:
     with warnings.catch_warnings():
         # Lightning 2.6 asks torch 2.13 in a way that it deprecates.
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
+        warnings.filterwarnings("ignore", ".*GPU available but not used.*")  # a task is trained where its network is
         try:
             yield
         except SystemExit as end:  # what Lightning makes of Ctrl-C

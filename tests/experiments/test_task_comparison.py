@@ -302,9 +302,10 @@ def test_memory_does_not_depend_on_what_ran_before(experiment: TaskExperiment, t
 
 
 def test_peak_memory_is_what_came_to_it():
-    kept = torch.ones(2**20)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    kept = torch.ones(2**20, device=device)
     with PeakMemory() as large:
-        assert torch.ones(50 * 2**20).sum() > 0
+        assert torch.ones(50 * 2**20, device=device).sum() > 0
     with PeakMemory() as small:
         kept += 1
     assert large.bytes == pytest.approx(200 * 2**20, rel=0.2)

@@ -72,7 +72,7 @@ def test_the_learning_rate_rises_and_falls_and_batches_add_up():
     network = nn.Sequential(nn.Linear(20, 5), nn.Tanh(), nn.Linear(5, 3))
     data = Batches(4)
     adapter = Recording([*network.parameters()], learning_rate=1.0)
-    train_task(network, F.cross_entropy, adapter, data, epochs=25, accumulate=3)
+    train_task(network, F.cross_entropy, adapter, data, epochs=25, accumulate=3, precision="32-true")
     rising = [(step + 1) / 3 for step in range(3)]  # 0.06 of 50 steps
     falling = [(50 - step) / 47 for step in range(3, 50)]
     assert scales == pytest.approx([*rising, *falling])
