@@ -17,7 +17,7 @@ from ..text.methods import METHODS
 from .memory import PeakMemory, keep_freed
 from .results import Journal
 from .task_runs import journal_of, prepared_task
-from .workers import single_processes
+from .workers import processes
 
 MEMORY_NAMES = ("task", "encoder", "method", "rate")
 _FILE = "memory.jsonl"
@@ -48,7 +48,7 @@ def memory_journal(folder: Path, fingerprints: dict[tuple[str, str], str]) -> Jo
 
 def measure_memory(run: MemoryRun) -> None:
     """Measures and appends to the folder's `memory.jsonl`. Raises `UserError` where the process is killed."""
-    context = single_processes(__name__)
+    context = processes(__name__)
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(run, send))
     process.start()

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -29,9 +30,8 @@ class Workers:
 
     def __init__(self, count: int):
         self.count = count
-        context = multiprocessing.get_context("spawn")
         self._others = set(multiprocessing.active_children())
-        self._executor = ProcessPoolExecutor(count, context, initializer=start_worker) if count > 1 else None
+        self._executor: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "Workers":
         return self
@@ -56,16 +56,17 @@ class Workers:
 
         Raises `UserError` where a worker process is killed.
         """
-        if self._executor is None:
+        if self.count == 1:
             with threads(1):
                 yield from map(function, tasks)
             return
+        executor = self._executor = self._executor or _executor(self.count, function.__module__)
         waiting = iter(tasks)
-        running = {self._executor.submit(function, task) for task in islice(waiting, at_once)}
+        running = {executor.submit(function, task) for task in islice(waiting, at_once)}
         try:
             while running:
                 ended, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {self._executor.submit(function, task) for task in islice(waiting, len(ended))}
+                running |= {executor.submit(function, task) for task in islice(waiting, len(ended))}
                 for future in ended:
                     yield future.result()
         except BrokenProcessPool as error:
@@ -73,6 +74,16 @@ class Workers:
                 "a worker process was killed, perhaps for want of memory; what is finished is kept: "
                 "run the same command again, with fewer --workers"
             ) from error
+
+
+def _executor(count: int, module: str) -> ProcessPoolExecutor:
+    context, variables = processes(module), dict(os.environ)
+    return ProcessPoolExecutor(count, context, initializer=_start_with, initargs=(variables,))
+
+
+def _start_with(variables: dict[str, str]) -> None:
+    os.environ.update(variables)  # a server knows the environment of its own start alone
+    start_worker()
 
 
 @contextmanager
@@ -88,12 +99,13 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def single_processes(module: str) -> Any:
-    """A context for processes that are started one by one and begin with what `module` imports.
+def processes(module: str) -> Any:
+    """A context for processes that begin with what `module` imports.
 
-    A server that has imported it forks them, since imports are most of what they would do first.
+    On Linux a server that has imported it forks them, since imports are most of what they would do first: seconds, and
+    hundreds of MiB that they share so. (On macOS what a fork inherits of system libraries may not work.)
     """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([module])

@@ -23,7 +23,7 @@ from .. import progress
 from ..config import Experiment, Sweep
 from ..errors import UserError
 from ..experiments.tracking import notice
-from ..experiments.workers import single_processes, start_worker, threads
+from ..experiments.workers import processes, start_worker, threads
 from .life import Life
 from .queue import SLOT, Queue
 from .storage import reason_of, without_password
@@ -161,7 +161,7 @@ class _Crew(ABC):
 class _Processes(_Crew):
     def __init__(self, work: Work):
         super().__init__(work)
-        self._context = single_processes(__name__)
+        self._context = processes(__name__)
 
     def fill(self, count: int) -> None:
         while len(self.running) < count:
