@@ -38,10 +38,15 @@ def _tune(experiment: Experiment, out: Path, workers: int | None) -> None:
 
 
 def _run_comparison(experiment: Experiment, out: Path, workers: int | None) -> None:
+    from ..experiments.workers import processes
+
+    count = _count(workers)
+    if count > 1:
+        processes("pppl.experiments.computing")  # which workers import while this process does
     from ..experiments.compare import compare
     from ..experiments.report import as_text
 
-    summary = compare(experiment, out, workers=_count(workers))
+    summary = compare(experiment, out, workers=count)
     print(as_text(summary, experiment.pruning.unit))
     _say_where(out)
 
