@@ -31,7 +31,9 @@ from IPython.display import Markdown
 from sklearn.datasets import load_digits
 
 from pppl import Experiment
-from pppl.device import Limit, Wish, latency, personalize
+from pppl.device.latency import latency
+from pppl.device.limit import Limit
+from pppl.device.personalize import Wish, personalize
 from pppl.device.timing import in_turns
 from pppl.errors import UserError
 from pppl.experiments.networks import load_network

@@ -22,6 +22,9 @@
 # %matplotlib inline
 import os
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +46,9 @@ if os.environ.get("PPPL_FAST"):  # tests draw a part
 
 # %%
 start = time.perf_counter()
-drawn = {folder.name: render(folder, venue=VENUE) for folder in folders}
+with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+    paths_of = list(pool.map(partial(render, venue=VENUE), folders))
+drawn = {folder.name: paths for folder, paths in zip(folders, paths_of, strict=True)}
 seconds = time.perf_counter() - start
 figures = {name: ", ".join(path.stem for path in paths) for name, paths in drawn.items()}
 pd.DataFrame({"figures": figures}).style

@@ -9,7 +9,9 @@ from .base import Verb
 
 
 def _personalize(options: argparse.Namespace, _: dict[str, Any]) -> None:
-    from ..device import Limit, Wish, as_text, personalize
+    from ..device.limit import Limit
+    from ..device.personalize import Wish, personalize
+    from ..device.report import as_text
 
     wish = Wish(
         limit=Limit.parse(options.budget),
@@ -30,14 +32,15 @@ def _positive(name: str, text: str) -> int:
 
 
 def _predict(options: argparse.Namespace, _: dict[str, Any]) -> None:
-    from ..device import predict
+    from ..device.predict import predict
 
     for name, label, probability in predict(options.model, options.files):
         print(f"{name}  {label}  {probability:.3f}")
 
 
 def _latency(options: argparse.Namespace, _: dict[str, Any]) -> None:
-    from ..device import latency, latency_as_text
+    from ..device.latency import latency
+    from ..device.report import latency_as_text
 
     print(latency_as_text(latency(options.files, threads=options.threads), options.threads))
 

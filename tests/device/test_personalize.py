@@ -18,7 +18,8 @@ from pppl.backbones import Backbone
 from pppl.cli import main
 from pppl.data import Support, draw_persons, load_dataset, split_for
 from pppl.data.samples import Samples
-from pppl.device import latency, predict
+from pppl.device.latency import latency
+from pppl.device.predict import predict
 from pppl.device.limit import Limit
 from pppl.device.person import Person
 from pppl.device.run import Run
