@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ from pppl.cli import main
 from pppl.data import Support, draw_persons, load_dataset, split_for
 from pppl.data.samples import Samples
 from pppl.device.latency import latency
-from pppl.device.predict import predict
 from pppl.device.limit import Limit
 from pppl.device.person import Person
+from pppl.device.predict import predict
 from pppl.device.run import Run
 from pppl.experiments.networks import load_network
 from pppl.experiments.train import train
@@ -265,3 +266,12 @@ def test_the_readmes_lines_bring_an_unseen_speakers_network_to_a_file_that_hears
     right = sum(true == guessed for true, guessed in said)
     assert len(said) >= 40
     assert right > 0.5 * len(said)  # chance is a tenth
+
+
+def test_predicting_and_timing_begin_without_what_training_needs():
+    heavy = {"pytorch_lightning", "matplotlib", "sklearn"}
+    code = (
+        "import sys, pppl.device.latency, pppl.device.predict; "
+        f"assert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,3 +1,4 @@
+import os
 import platform
 import resource
 import time
@@ -26,6 +27,18 @@ def test_tasks_with_several_threads_take_turns():
         assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))
         assert list(pool.spread(_threads, [0])) == [2]
         assert sorted(pool.spread(abs, [-1, -2, -3])) == [1, 2, 3]
+
+
+def _variable(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def test_workers_have_the_environment_of_now(monkeypatch: pytest.MonkeyPatch):
+    with Workers(2) as pool:
+        assert list(pool.spread(_variable, ["PPPL_ANY"])) == [None]
+    monkeypatch.setenv("PPPL_ANY", "now")
+    with Workers(2) as pool:
+        assert list(pool.spread(_variable, ["PPPL_ANY"])) == ["now"]
 
 
 def _faults(_: int) -> int:
