@@ -83,7 +83,8 @@ def _executor(count: int, module: str) -> ProcessPoolExecutor:
 
 
 def _start_with(variables: dict[str, str]) -> None:
-    os.environ.update(variables)  # a server knows the environment of its own start alone
+    os.environ.clear()  # a server knows the environment of its own start alone
+    os.environ.update(variables)
     start_worker()
 
 

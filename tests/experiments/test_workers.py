@@ -39,6 +39,9 @@ def test_workers_have_the_environment_of_now(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PPPL_ANY", "now")
     with Workers(2) as pool:
         assert list(pool.spread(_variable, ["PPPL_ANY"])) == ["now"]
+    monkeypatch.delenv("PPPL_CACHE")  # the server has it
+    with Workers(2) as pool:
+        assert list(pool.spread(_variable, ["PPPL_CACHE"])) == [None]
 
 
 def _faults(_: int) -> int:

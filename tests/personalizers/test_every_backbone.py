@@ -13,11 +13,9 @@ from pppl.personalizers import METHODS, STEPS, GlobalModel, Retrained, personali
 from pppl.pruning import CostModel
 
 BUDGET = 0.6
-# Deeper forms of resnet20 have more of the same blocks; tests of gates and of bases run on them, too.
-_DEEPER = ("resnet32", "resnet44", "resnet56", "resnet110")
 
 
-@pytest.mark.parametrize("name", [name for name in BACKBONES if name not in _DEEPER])
+@pytest.mark.parametrize("name", BACKBONES)
 def test_every_method_runs_on_every_backbone(name: str):
     torch.manual_seed(0)
     options, shape = small(name)
