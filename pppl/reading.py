@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -48,12 +49,18 @@ def from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
     return cast(Kind, _READ[key])
 
 
-def _from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
+@cache
+def _parser(kind: type[Tree]) -> Any:
     import jsonargparse
 
-    _check_keys(tree, kind().to_dict())
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind)
+    return parser
+
+
+def _from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
+    _check_keys(tree, kind().to_dict())
+    parser = _parser(kind)
     try:
         return kind(**vars(parser.instantiate(parser.parse_object(dict(tree)))))
     except UserError:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,14 @@ class _Subject:
     """A network to be timed.
 
     - `onnx`: of a file that holds one; made of the network where it is None.
-    - `bytes`: of its file; None of a full network, which has none here.
+    - `size`: of its file in bytes; None of a full network, which has none here.
     """
 
     network: Backbone
     preprocessing: Preprocessing
     raw_audio: bool
     onnx: bytes | None
-    bytes: int | None
+    size: int | None
 
     def call(self, engine: str, threads: int) -> Callable[[], object]:
         """One sample, by an engine, ready to be called."""
@@ -46,8 +47,12 @@ class _Subject:
         if engine == "torch":
             tensor = torch.from_numpy(one)
             return lambda: _torch_forward(deployed, tensor)
-        session = open_onnx_bytes(self.onnx or to_onnx(deployed, {}), threads=threads)
+        session = open_onnx_bytes(self._onnx, threads=threads)
         return lambda: session(one)
+
+    @cached_property
+    def _onnx(self) -> bytes:
+        return self.onnx or to_onnx(Deployed(self.network, self.preprocessing, raw_audio=self.raw_audio), {})
 
 
 @torch.inference_mode()
@@ -78,7 +83,7 @@ def latency(paths: Sequence[Path], *, threads: int = 1, runs: int = 100) -> pd.D
         if key not in fulls:
             name = f"full {full.backbone}" + " with log-mel" * subject.raw_audio
             fulls[key] = name if name not in subjects else f"{name}, {len(fulls) + 1}"
-            subjects[fulls[key]] = replace(subject, network=build(full).eval(), onnx=None, bytes=None)
+            subjects[fulls[key]] = replace(subject, network=build(full).eval(), onnx=None, size=None)
         subjects[str(path)], full_of[str(path)] = subject, fulls[key]
     with torch_threads(threads):
         return _measured(subjects, full_of, threads, runs)
@@ -88,7 +93,7 @@ def _measured(subjects: dict[str, _Subject], full_of: dict[str, str], threads: i
     calls, peaks = {}, {}
     for name, subject in subjects.items():
         for engine in ENGINES:
-            subject.call(engine, threads)()  # whatever an engine sets up once
+            subject.call(engine, threads)()  # exports, and whatever an engine sets up once
             with PeakMemory() as memory:
                 calls[name, engine] = subject.call(engine, threads)
                 calls[name, engine]()
@@ -108,7 +113,7 @@ def _measured(subjects: dict[str, _Subject], full_of: dict[str, str], threads: i
                 "speed_up": full.median / spent.median,
                 "macs": cost.macs,
                 "params": cost.params,
-                "bytes": subject.bytes,
+                "bytes": subject.size,
                 "peak_mib": peaks[name, engine],
             }
         )
@@ -124,7 +129,7 @@ def _opened(path: Path) -> tuple[_Subject, ShapeSpec]:
             preprocessing=file.preprocessing,
             raw_audio=False,
             onnx=None,
-            bytes=path.stat().st_size,
+            size=path.stat().st_size,
         )
         return subject, file.full
     meta, content = open_onnx(path).meta, path.read_bytes()
@@ -136,4 +141,4 @@ def _opened(path: Path) -> tuple[_Subject, ShapeSpec]:
         raise UserError(f"{path} does not say what it holds: export it again") from error
     network = build(spec).eval()
     size = len(content)
-    return _Subject(network=network, preprocessing=preprocessing, raw_audio=raw_audio, onnx=content, bytes=size), full
+    return _Subject(network=network, preprocessing=preprocessing, raw_audio=raw_audio, onnx=content, size=size), full
