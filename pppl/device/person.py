@@ -1,6 +1,7 @@
 """One person: what can be made of their samples and a global model."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
 from statistics import median
@@ -25,7 +26,7 @@ from ..personalizers import GlobalModel, Personalizer, PersonalModel
 from .fit import ROUNDINGS, Rounding, choose_rounding, fit_bytes, fit_latency
 from .limit import Limit
 from .run import Run
-from .timing import in_turns
+from .timing import in_turns, speed_ups
 
 _TIMINGS = 5
 
@@ -93,8 +94,8 @@ class Person:
             sessions[multiple], macs[multiple] = self.timed(model.module), model.cost.macs
         if len(sessions) == 1:
             return Rounding(round_to=1, reason="no multiple is within the budget")
-        took = self.milliseconds(sessions)
-        return choose_rounding([(r, took[0] / took[r] * macs[r] / macs[0]) for r in sessions if r])
+        faster = speed_ups(self._calls(sessions), 0)
+        return choose_rounding([(multiple, faster[multiple] * macs[multiple] / macs[0]) for multiple in faster])
 
     def _guess(self) -> float:
         """About the fraction of the MACs that a limit in bytes or ms allows."""
@@ -119,8 +120,10 @@ class Person:
 
     def milliseconds(self, sessions: dict[Any, Session]) -> dict[Any, float]:
         """Median of one sample through each, in turns."""
-        calls = {name: lambda session=session: session(self._one) for name, session in sessions.items()}
-        return {name: latency.median for name, latency in in_turns(calls).items()}
+        return {name: latency.median for name, latency in in_turns(self._calls(sessions)).items()}
+
+    def _calls(self, sessions: dict[Any, Session]) -> dict[Any, Callable[[], object]]:
+        return {name: lambda session=session: session(self._one) for name, session in sessions.items()}
 
     @cached_property
     def _full_onnx(self) -> bytes:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from pppl.device import timing
 from pppl.device.fit import choose_rounding, fit_bytes, fit_latency
 from pppl.device.limit import Limit
-from pppl.device.timing import in_turns
+from pppl.device.timing import in_turns, speed_ups
 from pppl.errors import UserError
 
 
@@ -86,3 +87,19 @@ def test_calls_are_timed_in_turns_and_the_first_of_a_few_is_left_out():
     took = in_turns({name: lambda name=name: order.append(name) for name in "ab"}, runs=10, warm_up=1)
     assert "".join(order) == "ab" + ("a" * 6 + "b" * 6) * 2
     assert all(each.low <= each.median <= each.high for each in took.values())
+
+
+def test_what_else_a_machine_does_changes_no_speed_up(monkeypatch: pytest.MonkeyPatch):
+    """A machine that becomes slower and slower, and does something else in two of three calls."""
+    now, calls = 0.0, 0
+
+    def call(seconds: float) -> None:
+        nonlocal now, calls
+        calls += 1
+        now += seconds * (1 + calls / 10_000) + 0.02 * (calls % 3 > 0)
+
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now)
+    found = speed_ups({"full": lambda: call(8e-3), "own": lambda: call(2e-3), "small": lambda: call(1e-3)}, "full")
+    assert found == {"own": pytest.approx(4, rel=0.01), "small": pytest.approx(8, rel=0.01)}
+    medians = in_turns({"full": lambda: call(8e-3), "own": lambda: call(2e-3)})
+    assert medians["full"].median < 2 * medians["own"].median
