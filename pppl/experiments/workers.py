@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -79,13 +79,7 @@ class Workers:
 
 def _executor(count: int, module: str) -> ProcessPoolExecutor:
     context, variables = processes(module), dict(os.environ)
-    return ProcessPoolExecutor(count, context, initializer=_start_with, initargs=(variables,))
-
-
-def _start_with(variables: dict[str, str]) -> None:
-    os.environ.clear()  # a server knows the environment of its own start alone
-    os.environ.update(variables)
-    start_worker()
+    return ProcessPoolExecutor(count, context, initializer=start_worker, initargs=(variables,))
 
 
 @contextmanager
@@ -120,9 +114,14 @@ def processes(module: str) -> Any:
     return context
 
 
-def start_worker() -> None:
-    """Makes a new process a worker: one thread, memory kept, Ctrl-C left to its parent, with which it ends."""
+def start_worker(variables: Mapping[str, str]) -> None:
+    """Makes a new process a worker: one thread, memory kept, Ctrl-C left to its parent, with which it ends.
+
+    - `variables`: the environment that it has from now on.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, also while torch is imported
+    os.environ.clear()  # the server that forked it knows the environment of its own start alone
+    os.environ.update(variables)
     import torch
 
     from .memory import keep_freed

@@ -34,7 +34,6 @@ Launcher = Literal["local", "slurm"]
 _POLL = 0.5  # seconds
 _SPACE = 1 << 16  # bytes; a disk with less is full
 _REFUSALS, _PAUSE = 20, 30.0  # jobs that a cluster does not take, one after the other, and seconds between them
-_VARIABLES = ("PPPL_", "WANDB_", "PG")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,9 +168,7 @@ class _Processes(_Crew):
 
     def _start(self) -> tuple[Any, Connection]:
         receive, send = self._context.Pipe(duplex=False)
-        # The server that forks workers knows the environment of its own start alone.
-        variables = {name: value for name, value in os.environ.items() if name.startswith(_VARIABLES)}
-        process = self._context.Process(target=_process, args=(self.work, variables, send))
+        process = self._context.Process(target=_process, args=(self.work, dict(os.environ), send))
         process.start()
         send.close()
         return process, receive
@@ -203,10 +200,9 @@ def _received(receive: Connection) -> str:
 
 
 def _process(work: Work, variables: dict[str, str], send: Connection) -> None:
-    os.environ.update(variables)
+    start_worker(variables)
     # W&B's service that others use, too, would keep the run of a worker that is killed open, and its id in use.
     os.environ.pop("WANDB_SERVICE", None)
-    start_worker()
     try:
         work_on(work)
     except UserError as error:
