@@ -35,11 +35,11 @@ def latency() -> Iterator[Measured]:
         run = _run(Path(name), "resnet20", {"width": 64})
         person = _person(run, Limit(value=_BUDGET, unit="macs"), seed=0)
         rounding = person.rounding()
-        model, full = person.model(rounding.round_to), person.global_model
-        sessions = {"full": person.session(full.full), "own": person.session(model.module)}
+        model = person.model(rounding.round_to)
+        sessions = {"full": person.full_session, "own": person.session(model.module)}
         took = [person.milliseconds(sessions) for _ in range(_ROUNDS)]
         speed_up = statistics.median(each["full"] / each["own"] for each in took)
-        promised = full.cost.full.macs / model.cost.macs
+        promised = person.global_model.cost.full.macs / model.cost.macs
         peer = f"the MACs' ratio, {promised:.2f}; speed-up {speed_up:.2f}, round_to {rounding.round_to}"
         yield Measured("latency: resnet20, width 64", speed_up / promised, peer, ">= 0.85")
         met = 0
@@ -47,7 +47,7 @@ def latency() -> Iterator[Measured]:
             person = _person(run, Limit(value=1, unit="macs"), seed=seed)
             person.limit = Limit(value=_SHARE * person.full_ms, unit="ms")
             model = person.model(rounding.round_to)
-            took = person.milliseconds({"full": sessions["full"], "own": person.session(model.module)})
+            took = person.milliseconds({"full": person.full_session, "own": person.session(model.module)})
             met += abs(took["own"] / took["full"] / _SHARE - 1) <= 0.1
         peer = f"a limit of {_SHARE:g} of the full network's milliseconds, both exported and timed anew; within 10 %"
         yield Measured(f"latency: limits met of {_PERSONS}", met, peer, f">= {_PERSONS - 1}", "persons")

@@ -76,7 +76,7 @@ class Person:
 
     def share(self, model: PersonalModel) -> float:
         """A model's milliseconds as a part of the full network's, timed in turns, since a machine's speed drifts."""
-        took = self.milliseconds({"full": self._full_session, "own": self.timed(model.module)})
+        took = self.milliseconds({"full": self.full_session, "own": self.timed(model.module)})
         return took["own"] / took["full"]
 
     def rounding(self) -> Rounding:
@@ -84,7 +84,7 @@ class Person:
         if not self._own(1).prunes:
             return Rounding(round_to=1, reason="nothing is pruned")
         limit = self.limit
-        sessions, macs = {0: self._full_session}, {0: self.global_model.cost.full.macs}
+        sessions, macs = {0: self.full_session}, {0: self.global_model.cost.full.macs}
         budget = limit.value if limit.unit in ("macs", "params") else self._guess()
         for multiple in ROUNDINGS:
             try:
@@ -130,13 +130,14 @@ class Person:
         return to_onnx(self.deployed(self.global_model.full), {})
 
     @cached_property
-    def _full_session(self) -> Session:
+    def full_session(self) -> Session:
+        """The full network in ONNX Runtime."""
         return open_onnx_bytes(self._full_onnx)
 
     @cached_property
     def full_ms(self) -> float:
         """Milliseconds of one sample through the exported full network: median of a few timings."""
-        return median(self.milliseconds({"full": self._full_session})["full"] for _ in range(_TIMINGS))
+        return median(self.milliseconds({"full": self.full_session})["full"] for _ in range(_TIMINGS))
 
     @cached_property
     def _one(self) -> np.ndarray:

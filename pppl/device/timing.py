@@ -29,18 +29,20 @@ def in_turns(calls: Mapping[Name, Callable[[], object]], *, runs: int = 100, war
     return {name: _of(list(chain(*turns))) for name, turns in _spent(calls, runs, warm_up).items()}
 
 
-def speed_ups(calls: Mapping[Name, Callable[[], object]], to: Name, *, runs: int = 100) -> dict[Name, float]:
+def speed_ups(calls: Mapping[Name, Callable[[], object]], to: Name) -> dict[Name, float]:
     """By what factor each of the others is faster than `to`: called as by `in_turns`, the median of the turns' factors.
 
     A turn counts by its fastest call, since whatever else the machine does only slows: these factors vary 0.6 times as
     much as those of medians of all calls.
     """
-    spent = {name: [min(turn) for turn in turns] for name, turns in _spent(calls, runs, 10).items()}
+    spent = {name: [min(turn) for turn in turns] for name, turns in _spent(calls).items()}
     base = spent.pop(to)
     return {n: statistics.median(a / b for a, b in zip(base, turns, strict=True)) for n, turns in spent.items()}
 
 
-def _spent(calls: Mapping[Name, Callable[[], object]], runs: int, warm_up: int) -> dict[Name, list[list[float]]]:
+def _spent(
+    calls: Mapping[Name, Callable[[], object]], runs: int = 100, warm_up: int = 10
+) -> dict[Name, list[list[float]]]:
     """Milliseconds of each call of each turn."""
     spent: dict[Name, list[list[float]]] = {name: [] for name in calls}
     for call in calls.values():

@@ -6,7 +6,7 @@ from .graph import Deployed
 from .onnx_file import sealed
 
 _LAYERS = {"Conv", "BatchNormalization", "Gemm"}
-# Whose attributes tell no number of channels; none of them reads weights.
+# Operations that are the same for any number of channels, where they read no weights.
 _WITHOUT_WIDTHS = {"Add", "AveragePool", "Concat", "Flatten", "GlobalAveragePool", "MaxPool", "ReduceMean", "Relu"}
 
 
@@ -27,16 +27,16 @@ def narrowed(content: bytes, deployed: Deployed) -> bytes | None:
     channels: dict[str, int] = {}  # of what flows through the graph, by name
     first = next(index for index, node in enumerate(model.graph.node) if node.op_type in _LAYERS)
     for node in model.graph.node[first:]:
+        vectors = [name for name in node.input if name in weights]
         if node.op_type in ("Conv", "Gemm") and node.input[1] in state:
-            _narrow(weights[node.input[1]], node, deployed)
-            out = weights[node.input[1]].dims[0]
-        elif node.op_type in _LAYERS | _WITHOUT_WIDTHS and node.input[0] in channels:
+            vectors.remove(node.input[1])
+            out = _narrow(weights[node.input[1]], node, deployed)
+        elif node.op_type == "BatchNormalization" or (node.op_type in _WITHOUT_WIDTHS and not vectors):
             parts = node.input if node.op_type == "Concat" else node.input[:1]
+            if not channels.keys() >= set(parts):
+                return None
             out = sum(channels[name] for name in parts)
         else:
-            return None
-        vectors = [name for name in node.input if name in weights and len(weights[name].dims) == 1]
-        if vectors and node.op_type not in _LAYERS:
             return None
         for name in vectors:
             _make_own(model.graph, node, weights[name], out)
@@ -45,13 +45,14 @@ def narrowed(content: bytes, deployed: Deployed) -> bytes | None:
     return sealed(model, {})
 
 
-def _narrow(weight: Any, node: Any, deployed: Deployed) -> None:
-    """Makes the weight of a convolution or linear layer as small as that of `deployed`."""
+def _narrow(weight: Any, node: Any, deployed: Deployed) -> int:
+    """Makes the weight of a convolution or linear layer as small as that of `deployed`; its outputs."""
     layer: Any = deployed.get_submodule(weight.name.removesuffix(".weight"))
     _cut(weight, layer.weight.shape)
     for attribute in node.attribute:
         if attribute.name == "group":
             attribute.i = layer.groups
+    return len(layer.weight)
 
 
 def _make_own(graph: Any, node: Any, vector: Any, size: int) -> None:

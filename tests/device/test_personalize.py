@@ -120,7 +120,7 @@ def test_a_limit_in_milliseconds_is_met_on_a_machine_whose_speed_drifts(
         return {name: factor * sum(p.numel() for p in network.parameters()) for name, network in sessions.items()}
 
     monkeypatch.setattr(Person, "timed", lambda self, network: network)
-    monkeypatch.setattr(Person, "_full_session", property(lambda self: self.global_model.full))
+    monkeypatch.setattr(Person, "full_session", property(lambda self: self.global_model.full))
     monkeypatch.setattr(Person, "milliseconds", milliseconds)
     opened = Run.open(run)
     with np.load(person / "own.npz") as file:

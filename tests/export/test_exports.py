@@ -13,7 +13,7 @@ from small_backbones import small
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import pppl
-from pppl.backbones import PaddedSubsample, build, spec_for
+from pppl.backbones import Backbone, PaddedSubsample, build, spec_for
 from pppl.data.features import LogMel
 from pppl.data.preprocessing import Preprocessing
 from pppl.errors import UserError
@@ -80,6 +80,24 @@ def _attributes(node: onnx.NodeProto) -> list[str]:
 
 def test_a_network_that_tells_its_widths_elsewhere_is_not_narrowed():
     assert narrowed(to_onnx(_deployed("bc_resnet", pruned=False), {}), _deployed("bc_resnet")) is None
+
+
+class _Shifted(Backbone):
+    """Reads an array of one number per channel that is no layer's."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.conv, self.linear = torch.nn.Conv2d(1, width, 3), torch.nn.Linear(width, 4)
+        self.shift = torch.nn.Parameter(torch.randn(width, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear((self.conv(x) + self.shift).relu().mean((2, 3)))
+
+
+def test_weights_of_no_layer_are_not_narrowed():
+    preprocessing = _deployed("convnet").preprocessing
+    wide, own = (Deployed(_Shifted(width), preprocessing) for width in (16, 8))
+    assert narrowed(to_onnx(wide, {}), own) is None
 
 
 def test_log_mel_inside_takes_recordings_loud_and_nearly_silent(tmp_path: Path):
