@@ -161,9 +161,9 @@ for folder in ("digits", "arabic_kws_res15"):
             [
                 "persons",
                 "seen",
-                "ppp_gain_minus_this",
-                "ppp_gain_minus_this_low",
-                "ppp_gain_minus_this_high",
+                "reference_gain_minus_this",
+                "reference_gain_minus_this_low",
+                "reference_gain_minus_this_high",
             ]
         ],
         on=["persons", "seen"],
@@ -185,10 +185,10 @@ pd.DataFrame(
         "seen": worth["seen"],
         "budget": worth["budget"],
         "accuracy with the loss less without (points)": worth.apply(
-            interval, axis=1, name="ppp_minus_this"
+            interval, axis=1, name="reference_minus_this"
         ),
         "gain over another's: with less without (points)": worth.apply(
-            interval, axis=1, name="ppp_gain_minus_this"
+            interval, axis=1, name="reference_gain_minus_this"
         ),
     }
 ).style.hide(axis="index").format("{:.0%}", subset=["budget"])
@@ -201,7 +201,7 @@ first = {
     name: result.importances.iloc[0]
     for name, result in (("digits", digits), ("Arabic keywords", arabic))
 }
-clear = worth[(worth["ppp_minus_this_low"] > 0) | (worth["ppp_minus_this_high"] < 0)]
+clear = worth[(worth["reference_minus_this_low"] > 0) | (worth["reference_minus_this_high"] < 0)]
 told = "; ".join(
     f"on {name} `{row['key']}` matters most ({row['importance']:.2f} [{row['importance_low']:.2f}, "
     f"{row['importance_high']:.2f}])"

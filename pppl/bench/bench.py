@@ -24,6 +24,7 @@ _BENCHES = {
     "diff": ("diff", "measure"),
     "compare": ("compare", "measure"),
     "sweep": ("sweep", "measure"),
+    "coverage": ("coverage", "measure"),
 }
 
 
@@ -56,7 +57,7 @@ def bench(names: Sequence[str] = (), json_file: Path | None = None) -> list[Resu
         for result in map(_result, _measured(name)):
             results.append(result)
             verdict = "holds" if result.holds else "DOES NOT HOLD"
-            line = f"{result.name:<32} {result.value:8.2f} {result.unit}  goal {result.goal}: {verdict}"
+            line = f"{result.name:<42} {result.value:8.2f} {result.unit}  goal {result.goal}: {verdict}"
             print(f"{line}  (peer: {result.peer})")
     if json_file is not None:
         with replacing(json_file) as path:
@@ -70,8 +71,15 @@ def _measured(name: str) -> Iterable[Measured]:
     return measure()
 
 
+def _holds(value: float, goal: str) -> bool:
+    """Return whether a value meets a goal such as `<= 1.5`, `>= 0.85` or `93 to 97`."""
+    first, *others = goal.split()
+    if first == "<=":
+        return value <= float(others[0])
+    return value >= float(others[0]) if first == ">=" else float(first) <= value <= float(others[1])
+
+
 def _result(measured: Measured) -> Result:
-    sign, bound = measured.goal.split()
-    holds = measured.value <= float(bound) if sign == "<=" else measured.value >= float(bound)
+    holds = _holds(measured.value, measured.goal)
     value, unit = round(measured.value, 3), measured.unit
     return Result(name=measured.name, value=value, unit=unit, peer=measured.peer, goal=measured.goal, holds=holds)

@@ -13,7 +13,7 @@ import torch
 
 
 class Measured(NamedTuple):
-    """A value, what it is measured against, and the goal, as `<= 1.5`."""
+    """A value, what it is measured against, and the goal, such as `<= 1.5` or `93 to 97`."""
 
     name: str
     value: float

@@ -119,6 +119,7 @@ class Experiment(Tree):
       row carries its accuracy.
     - `budgets`: fractions of the full network's cost, in (0, 1].
     - `seeds`: each seed trains its own global networks and draws its own persons.
+    - `reference`: the method whose paired differences to all others `summary.csv` and `gains.csv` have.
     - `settings`: by method, dotted keys of its own, which hold for it and for what has further steps behind it, not for
       others that read the same section; and `budgets`, where it is to have only some of them.
     - `tuning`: by method, dotted keys with the values that `pppl compare --tune` tries, in all combinations.
@@ -145,6 +146,7 @@ class Experiment(Tree):
     methods: tuple[str, ...] = ("full", "ppp", "gated", "ocap", "l1", "l1_local+finetune", "finetune")
     budgets: tuple[float, ...] = (0.05, 0.1, 0.2, 0.35, 0.5)
     seeds: tuple[int, ...] = (0, 1, 2)
+    reference: str = "ppp"
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     tuning: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     searched: dict[str, int] = field(default_factory=dict)

@@ -72,7 +72,8 @@ def _holes(finished: Finished, data: _Opened) -> Iterator[str]:
 
 
 def _tables(finished: Finished) -> Iterator[str]:
-    for name, frame in tables_of(pd.DataFrame(finished.rows, columns=list(COLUMNS))).items():
+    table = pd.DataFrame(finished.rows, columns=list(COLUMNS))
+    for name, frame in tables_of(table, finished.experiment.reference).items():
         try:
             written = (finished.folder / name).read_text(encoding="utf-8")
         except OSError:

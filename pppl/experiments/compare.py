@@ -14,7 +14,7 @@ from ..backbones import build, spec_for
 from ..config import Experiment
 from ..data import IdentityDataset
 from ..data.datamodule import check_augmentations
-from ..errors import UserError
+from ..errors import UserError, unknown
 from ..figures import render
 from ..files import output_folder
 from ..personalizers import personalizers_for
@@ -168,6 +168,8 @@ def tell_of_chance(table: pd.DataFrame, classes: int) -> None:
 def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
     """Raises `UserError`, before anything is trained, for an unknown name or a budget too small for the backbone."""
     check_augmentations(experiment.training.augment)
+    if experiment.reference not in (*experiment.methods, Experiment.reference):
+        raise unknown("reference", experiment.reference, experiment.methods)
     backbone, personalizers = experiment.backbone, personalizers_for(experiment)
     network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes)))
     cost = CostModel(network, dataset.input_shape)
@@ -178,4 +180,4 @@ def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
 def _write_tables(plan: Plan, table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Writes all tables and returns `summary.csv`."""
     write_table(folder / EFFORT, effort(plan.groups))
-    return write_tables(folder, table)
+    return write_tables(folder, table, plan.experiment.reference)

@@ -76,7 +76,7 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> pd.DataFrame:
         rows.setdefault(key_of(row), row)
     table = pd.DataFrame(_ordered([*rows.values()], experiment), columns=list(COLUMNS))
     folder = output_folder(Path(out))
-    summary = write_tables(folder, table)
+    summary = write_tables(folder, table, experiment.reference)
     _copy_gates(parts, experiment.seeds[0], folder)
     (folder / EFFORT).unlink(missing_ok=True)  # of one part; `compare` writes that of all
     _write_run(parts, experiment, folder)
@@ -88,7 +88,7 @@ def _joined(experiment: Experiment, part: Finished) -> Experiment:
     """Both together, where they agree in all that rows do not name."""
     one, other = _flat(experiment.to_dict()), _flat(part.experiment.to_dict())
     for key in {**one, **other}:
-        if key in (*_NAMED, "name") or key.split(".")[0] in _OF_METHODS:
+        if key in (*_NAMED, "name", "reference") or key.split(".")[0] in _OF_METHODS:
             continue
         if one.get(key) != other.get(key):
             raise UserError(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..paired import holm, people_of, wilcoxon_p
 from .results import write_table
-from .statistics import bootstrap_interval, interval_of, resampled_means
+from .statistics import mean_interval
 
 _PROTOCOL = ["dataset", "backbone", "persons", "seen"]
 GROUP = [*_PROTOCOL, "method", "control", "budget"]
@@ -19,50 +19,54 @@ _TOLERANCES = {"1": 0.01, "3": 0.03}
 _CONTROLS = ("population", "other")
 
 
-def write_tables(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Writes `table.csv` and what follows from it, and returns `summary.csv`."""
-    tables = tables_of(table)
+def write_tables(folder: Path, table: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Write `table.csv` and what follows from it, and return `summary.csv`."""
+    tables = tables_of(table, reference)
     write_table(folder / "table.csv", table)
     for name, frame in tables.items():
         write_table(folder / name, frame)
     return tables["summary.csv"]
 
 
-def tables_of(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """What follows from `table.csv`, by the name of the file."""
-    return {"summary.csv": summarize(table), "curves.csv": curves(table), "gains.csv": gains(table)}
+def tables_of(table: pd.DataFrame, reference: str) -> dict[str, pd.DataFrame]:
+    """Return what follows from `table.csv`, by the name of the file; `reference` as for `summarize`."""
+    summary, gained = summarize(table, reference), gains(table, reference)
+    return {"summary.csv": summary, "curves.csv": curves(table), "gains.csv": gained}
 
 
-def summarize(table: pd.DataFrame) -> pd.DataFrame:
-    """`summary.csv`: means, 95 % intervals, and `ppp` own against everything else.
+def summarize(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
+    """Return `summary.csv`: means, 95 % intervals, and the `reference` method against everything else.
 
     `n` counts rows, `people` how many different people (or subsets of classes) they are of.
 
-    `ppp_minus_this` is the mean paired difference to `ppp` with the own prototype on the same persons, seeds and
-    budget, with its interval, `wilcoxon_p` its two-sided p-value (given the networks of these seeds), and `holm_p` that
-    corrected for the number of such tests on the same persons and budget; all are empty for `ppp` own itself and where
-    no `ppp` row has this budget.
+    `reference_minus_this` is the mean paired difference to the reference (with the own prototype, where it has one) on
+    the same persons, seeds and budget, or at its only budget where it does not prune. Beside it stand its interval, its
+    two-sided p-value `wilcoxon_p` (given the networks of these seeds), and `holm_p`, corrected for the family of
+    `holm_tests`: all methods and controls that are compared on the same persons at the same budget. All are empty for
+    the reference itself and where it has no such budget.
     """
+    table = table.reset_index(drop=True)  # rows of one person are found by it
     means = [c for c in table.columns if c not in (*GROUP, "seed", "identity", "shots", "accuracy")]
-    reference = table.query("method == 'ppp' and control == 'own'")
+    less = _less(table.query("method == @reference and control in ('', 'own')"), table)
     rows = []
     for key, group in _groups(table, GROUP):
         row = key | _counts(group) | _mean("accuracy", group) | group[means].mean().to_dict()
-        if (row["method"], row["control"]) != ("ppp", "own"):
-            row |= _tested("ppp_minus_this", _differences(reference, group))
+        if row["method"] != reference or row["control"] not in ("", "own"):
+            row |= {"reference": reference} | _tested("reference_minus_this", less.loc[less.index.intersection(group.index)])
         rows.append(row)
     accuracy = ["n", "people", *_with_interval("accuracy")]
-    difference = [*_with_interval("ppp_minus_this"), "wilcoxon_p"]
+    difference = ["reference", *_with_interval("reference_minus_this"), "wilcoxon_p"]
     return _corrected(pd.DataFrame(rows, columns=[*GROUP, *accuracy, *means, *difference]), [*_PROTOCOL, "budget"])
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
-    """`curves.csv`: what a method that prunes comes to over all budgets; one that lacks some of them is left out.
+    """Return `curves.csv`: what a method that prunes comes to over all budgets; one that lacks some is left out.
 
     - `area`: mean accuracy over the range of MACs between the least and the largest budget, by the trapezoid rule.
     - `macs_within_1`, `macs_within_3`: the least fraction of the MACs at which mean accuracy is no more than 1 or 3
       points below the full network's on the same persons, interpolated between budgets. It is no less than the MACs of
-      the least budget, and 1 where no budget suffices, since the full network itself does.
+      the least budget, and 1 where no budget suffices, since the full network itself does. The ends of its interval are
+      where the upper and the lower ends of the difference's intervals reach that.
     """
     rows = []
     pruned = table.query("budget < 1")
@@ -78,42 +82,44 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
         if macs[-1] == macs[0]:
             continue
         below, index = accuracy - full, persons.index.to_frame()
-        draws = resampled_means(np.stack([accuracy, below], 2), index["seed"].tolist(), people_of(index))  # (R, B, 2)
-        row = key | _counts(index) | {"budgets": accuracy.shape[1], "area": _area(accuracy.mean(0), macs)}
-        row |= interval_of("area", _area(draws[:, :, 0], macs))
+        row = key | _counts(index) | {"budgets": accuracy.shape[1]}
+        row |= _mean("area", index.assign(accuracy=_area(accuracy, macs)))
+        low, high = mean_interval(below, index["seed"].tolist(), people_of(index), limits=(-1, 1))
         for points, tolerance in _TOLERANCES.items():
-            name = f"macs_within_{points}"
-            row |= {name: float(_reached(below.mean(0), macs, tolerance))}
-            row |= interval_of(name, _reached(draws[:, :, 1], macs, tolerance))
+            ends = {"": below.mean(0), "_low": high, "_high": low}
+            row |= {f"macs_within_{points}{end}": _reached(each, macs, tolerance) for end, each in ends.items()}
         rows.append(row)
     measured = _with_interval("area", "macs_within_1", "macs_within_3")
     return pd.DataFrame(rows, columns=[*GROUP[:-1], "n", "people", "budgets", *measured])
 
 
-def gains(table: pd.DataFrame) -> pd.DataFrame:
-    """`gains.csv`: how much better own samples serve than everybody's (`population`) or somebody else's (`other`).
+def gains(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
+    """Return `gains.csv`: how much better own samples serve than everybody's (`population`) or another's (`other`).
 
     `gain` is the mean paired difference in accuracy over persons and seeds, with its interval, `wilcoxon_p` and
-    `holm_p`, corrected for the number of such tests on the same persons. `ppp_gain_minus_this` is how much more the
-    same persons gain with `ppp`, with its interval; empty for `ppp` itself and where it has no such budget.
+    `holm_p`, corrected for the family of `holm_tests`: all methods, budgets and controls on the same persons.
+    `reference_gain_minus_this` is how much more the same persons gain with the `reference` method, with its interval;
+    empty for the reference itself and where it has no such budget or control.
     """
-    of_row: list[tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]] = []
-    for key, group in _groups(table.query("control in @_CONTROLS or control == 'own'"), [*GROUP[:-2], "budget"]):
-        of_control = dict(list(group.groupby("control")))
-        for control in _CONTROLS:
-            if {"own", control} <= of_control.keys():
-                own = of_control["own"]
-                of_row.append((key | {"against": control}, own, _differences(own, of_control[control])))
-    place = [*_PROTOCOL, "budget", "against"]
-    of_ppp = {tuple(key[name] for name in place): each for key, _, each in of_row if key["method"] == "ppp"}
+    table, place = table.reset_index(drop=True), [*GROUP[:-2], "budget", "against"]
+    own = table[table["control"] == "own"]
+    each = [_less(own, table[table["control"] == name], "method").assign(against=name) for name in _CONTROLS]
+    gained = pd.concat(each)
+    more = _less(gained[gained["method"] == reference], gained, "against")
+    of_key = {key: group for key, group in gained.groupby(place, sort=False)}
     rows = []
-    for key, own, each in of_row:
-        row = key | _counts(own) | _tested("gain", each)
-        ppp = of_ppp.get(tuple(key[name] for name in place))
-        if key["method"] != "ppp" and ppp is not None and len(more := _differences(ppp, each)):
-            row |= _mean("ppp_gain_minus_this", more)
-        rows.append(row)
-    measured = [*_with_interval("gain"), "wilcoxon_p", *_with_interval("ppp_gain_minus_this")]
+    for first, group in _groups(own, place[:-1]):
+        for control in _CONTROLS:
+            key = first | {"against": control}
+            differences = of_key.get(tuple(key.values()))
+            if differences is None:
+                continue
+            row = key | _counts(group) | _tested("gain", differences)
+            better = more.loc[more.index.intersection(differences.index)]
+            if key["method"] != reference and len(better):
+                row |= {"reference": reference} | _mean("reference_gain_minus_this", better, limits=(-2, 2))
+            rows.append(row)
+    measured = [*_with_interval("gain"), "wilcoxon_p", "reference", *_with_interval("reference_gain_minus_this")]
     columns = [*GROUP[:-2], "budget", "against", "n", "people", *measured]
     return _corrected(pd.DataFrame(rows, columns=columns), _PROTOCOL)
 
@@ -134,50 +140,57 @@ def _counts(group: pd.DataFrame) -> dict[str, int]:
     return {"n": len(persons), "people": len(set(people_of(persons)))}
 
 
-def _mean(name: str, rows: pd.DataFrame) -> dict[str, float]:
-    values = rows["accuracy"].tolist()
-    low, high = bootstrap_interval(values, rows["seed"].tolist(), people_of(rows))
-    return {name: float(np.mean(values)), f"{name}_low": low, f"{name}_high": high}
+def _mean(name: str, rows: pd.DataFrame, limits: tuple[float, float] = (0, 1)) -> dict[str, float]:
+    values = rows["accuracy"].to_numpy(float)
+    low, high = mean_interval(values, rows["seed"].tolist(), people_of(rows), limits=limits)
+    return {name: float(values.mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
-def _differences(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """The first's accuracy less the other's on the same persons, as `accuracy`; no rows where they share none."""
-    both = one.merge(other[[*_PAIR, "accuracy"]], on=_PAIR, suffixes=("", "_other"))
-    return both[_PAIR].assign(accuracy=both["accuracy"] - both["accuracy_other"])
+def _less(one: pd.DataFrame, other: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """Return the rows of `other` for whom `one` has the same person, with the first's accuracy less theirs in place of
+    their accuracy.
+
+    Where the first does not prune it is compared with all budgets. `names` are of columns that must agree, too.
+    """
+    keys = [*names, *(name for name in _PAIR if name != "budget" or (one["budget"] < 1).any())]
+    accuracy = other[keys].merge(one[[*keys, "accuracy"]], on=keys, how="left")["accuracy"].to_numpy()
+    return other.assign(accuracy=accuracy - other["accuracy"]).dropna(subset=["accuracy"])
 
 
 def _tested(name: str, differences: pd.DataFrame) -> dict[str, float]:
-    """Their mean, its interval and p-value; nothing of no rows."""
+    """Return their mean, its interval and p-value; nothing of no rows."""
     if not len(differences):
         return {}
     # One difference for each person: neither their words nor several networks make independent people of one.
     each = differences.assign(who=people_of(differences)).groupby("who")["accuracy"]
-    p_value = wilcoxon_p([float(np.mean(values)) for _, values in each])
-    return _mean(name, differences) | {"wilcoxon_p": p_value}
+    p_value = wilcoxon_p(each.mean().tolist())
+    return _mean(name, differences, limits=(-1, 1)) | {"wilcoxon_p": p_value}
 
 
-def _area(accuracy: np.ndarray, macs: np.ndarray) -> Any:
-    """Over the last axis, `(..., B)` to `(...)`."""
+def _area(accuracy: np.ndarray, macs: np.ndarray) -> np.ndarray:
+    """Return the mean over the range of MACs, `(N, B)` to `(N,)`."""
     return np.trapezoid(accuracy, macs, axis=-1) / (macs[-1] - macs[0])
 
 
-def _reached(below: np.ndarray, macs: np.ndarray, tolerance: float) -> np.ndarray:
-    """The least MACs at which `below`, `(..., B)`, is no less than -tolerance; 1 where it nowhere is."""
-    enough = below + tolerance >= -1e-12
-    result = np.where(enough[..., 0], macs[0], 1.0)
-    open_ = ~enough[..., 0]
-    for left, right in zip(range(len(macs) - 1), range(1, len(macs)), strict=True):
-        crosses = open_ & enough[..., right]
-        rise = np.where(crosses, below[..., right] - below[..., left], 1.0)
-        share = (-tolerance - below[..., left]) / rise
-        result = np.where(crosses, macs[left] + share * (macs[right] - macs[left]), result)
-        open_ &= ~enough[..., right]
-    return result
+def _reached(below: np.ndarray, macs: np.ndarray, tolerance: float) -> float:
+    """Return the least MACs at which `below`, `(B,)`, is no less than -tolerance; 1 where it nowhere is."""
+    if np.isnan(below).any():
+        return np.nan
+    enough = np.flatnonzero(below + tolerance >= -1e-12)
+    if not len(enough):
+        return 1.0
+    right = int(enough[0])
+    if right == 0:
+        return float(macs[0])
+    share = (-tolerance - below[right - 1]) / (below[right] - below[right - 1])
+    return float(macs[right - 1] + share * (macs[right] - macs[right - 1]))
 
 
 def _corrected(frame: pd.DataFrame, family: list[str]) -> pd.DataFrame:
-    """With a column `holm_p`."""
-    frame["holm_p"] = np.nan
+    """Add the columns `holm_p` and `holm_tests`, the number of tests in its family."""
+    frame["holm_p"] = frame["holm_tests"] = np.nan
     for _, group in frame.groupby(family, sort=False):
+        tested = group["wilcoxon_p"].notna()
         frame.loc[group.index, "holm_p"] = holm(group["wilcoxon_p"].tolist())
+        frame.loc[group.index[tested], "holm_tests"] = tested.sum()
     return frame

@@ -8,7 +8,6 @@ import pandas as pd
 from ..text.adapt import Prepared
 from ..text.metrics import METRICS
 from .results import Row
-from .statistics import interval_of
 
 _RESAMPLES = 1000
 # The methods that all others are compared with, pair by pair.
@@ -44,16 +43,22 @@ def summarize_tasks(rows: Sequence[Row], prepared: Mapping[str, Prepared]) -> pd
             group = pd.concat([groups[each, method] for each in of_task])
             record: Row = {name: group[name].iloc[0] for name in ("encoder", "method", "rate")} | {"task": task}
             record |= {"metric": group["metric"].iloc[0] if task != AVERAGE else "", "n": group["seed"].nunique()}
-            record |= {"score": scores[method]} | interval_of("score", drawn[task][index])
+            record |= {"score": scores[method]} | _interval("score", drawn[task][index])
             for reference in _REFERENCES:
                 if reference in methods and method != reference:
                     record[f"minus_{reference}"] = scores[method] - scores[reference]
                     paired = drawn[task][index] - drawn[task][methods.index(reference)]
-                    record |= interval_of(f"minus_{reference}", paired)
+                    record |= _interval(f"minus_{reference}", paired)
             records.append(record | group[list(_MEANS)].mean().to_dict())
     measured = ("score", *(f"minus_{reference}" for reference in _REFERENCES))
     intervals = [f"{name}{end}" for name in measured for end in ("", "_low", "_high")]
     return pd.DataFrame(records, columns=["task", "encoder", "method", "rate", "metric", "n", *intervals, *_MEANS])
+
+
+def _interval(name: str, draws: np.ndarray) -> dict[str, float]:
+    """Return between which 95 % of the draws lie, as the columns `name_low` and `name_high`."""
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return {f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
 def _resampled(groups: Sequence[pd.DataFrame], prepared: Prepared, *, seed: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from .compare import Plan
 from .opening import opened
 from .provenance import fingerprint
 from .results import write_table
-from .statistics import bootstrap_interval
+from .statistics import mean_interval
 from .workers import Workers
 
 # Networks and persons of a seed that no comparison uses.
@@ -97,8 +97,8 @@ def _trial(experiment: Experiment, method: str, settings: Mapping[str, Any]) -> 
 
 def _accuracy(table: pd.DataFrame, method: str) -> dict[str, Any]:
     own = table.query("method == @method and control in ('', 'own')")
-    values, seeds, people = own["accuracy"].tolist(), own["seed"].tolist(), people_of(own)
-    low, high = bootstrap_interval(values, seeds, people)
+    values, people = own["accuracy"].tolist(), people_of(own)
+    low, high = map(float, mean_interval(values, own["seed"].tolist(), people, limits=(0, 1)))
     mean = sum(values) / len(values)
     return {"n": len(values), "people": len(set(people)), "accuracy": mean, "accuracy_low": low, "accuracy_high": high}
 

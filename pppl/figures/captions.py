@@ -140,7 +140,7 @@ def _kind(rows: pd.DataFrame) -> str:
 def _intervals(table: pd.DataFrame) -> str:
     """As the README has it: over seeds, too, where there are several."""
     whom = "people, each with all their rows" if are_people(table) else "persons"
-    return f"{_BOOTSTRAP} {'seeds and ' * (table['seed'].nunique() > 1)}{whom}."
+    return f"95 % t intervals over {'seeds and ' * (table['seed'].nunique() > 1)}{whom}."
 
 
 def _distinct(values: Iterable[object]) -> list[object]:

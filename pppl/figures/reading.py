@@ -9,7 +9,7 @@ from ..errors import UserError
 
 # Columns that are empty where a row is what the others are compared with, or training diverged.
 _PAIRED = [f"minus_{reference}{end}" for reference in ("full", "diff") for end in ("", "_low", "_high")]
-_PAIRED += [f"ppp_minus_this{end}" for end in ("", "_low", "_high")]
+_PAIRED += ["reference", "holm_tests", *(f"reference_minus_this{end}" for end in ("", "_low", "_high"))]
 _EMPTY = {name: [""] for name in ("wilcoxon_p", "holm_p", "task_bytes", *_PAIRED)}
 SWEEP_EMPTY = [""]  # what a trial that was ended early lacks, or one that another setting's value excludes
 TASK_NUMBERS = ["n", "score", "score_low", "score_high"]

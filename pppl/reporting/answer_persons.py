@@ -80,7 +80,7 @@ def _opening(results: Results, budget: float) -> Html:
     whom = "validation persons (not test persons)" if query == "validation" else "the persons' own queries"
     return element(
         "p",
-        f"Accuracy on {whom}, {size}: means over persons and seeds with 95 % bootstrap intervals in brackets. ",
+        f"Accuracy on {whom}, {size}: means over persons and seeds with 95 % intervals in brackets. ",
         "Whatever is best here was chosen by the very numbers that are told of it, which flatters it.",
     )
 

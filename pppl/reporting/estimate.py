@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..experiments.statistics import bootstrap_interval
+from ..experiments.statistics import mean_interval
 from ..paired import people_of
 from .columns import percent
 from .table import Row
@@ -95,4 +95,4 @@ def _with_interval(mean: float, rows: Sequence[Row]) -> Estimate:
         return Estimate(mean)
     differences, seeds = ([row[name] for row in rows] for name in ("difference", "seed"))
     people = people_of(pd.DataFrame({"identity": [row["identity"] for row in rows]}))
-    return Estimate(mean, *bootstrap_interval(differences, seeds, people))
+    return Estimate(mean, *map(float, mean_interval(differences, seeds, people, limits=(-1, 1))))

@@ -22,7 +22,7 @@ from ..experiments.models import assembled, trained
 from ..experiments.opening import dataset_of
 from ..experiments.provenance import fingerprint
 from ..experiments.recipes import recipes
-from ..experiments.statistics import bootstrap_interval
+from ..experiments.statistics import mean_interval
 from ..experiments.tracking import track
 from ..experiments.units import Workbench
 from ..experiments.workers import Workers, threads
@@ -168,6 +168,7 @@ def measure(table: pd.DataFrame) -> dict[str, float]:
     other = mean("accuracy", ("other",)) if any(row["control"] == "other" for row in rows) else accuracy
     macs = mean("macs_fraction", ("", "own"))
     own = cast(pd.DataFrame, table[table["control"].isin(["", "own"])])
-    low, high = bootstrap_interval(own["accuracy"].tolist(), own["seed"].tolist(), people_of(own))
+    values, seeds = own["accuracy"].tolist(), own["seed"].tolist()
+    low, high = map(float, mean_interval(values, seeds, people_of(own), limits=(0, 1)))
     measured = {"accuracy": accuracy, "accuracy_low": low, "accuracy_high": high}
     return measured | {"own_minus_other": accuracy - other, "macs_fraction": macs}

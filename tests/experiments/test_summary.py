@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from pppl.experiments.results import COLUMNS
-from pppl.experiments.statistics import bootstrap_interval
+from pppl.experiments.statistics import mean_interval
 from pppl.experiments.summary import curves, gains, summarize
 from pppl.paired import holm
 
@@ -45,10 +45,10 @@ def test_the_summary_pairs_persons():
     paired = _paired(table)
     differences = paired["ppp", "own"] - paired["l1", ""]
     row = summary.loc[("l1", "")]
-    assert row["ppp_minus_this"] == pytest.approx(differences.mean())
+    assert row["reference_minus_this"] == pytest.approx(differences.mean())
     seeds, people = (differences.index.get_level_values(name).tolist() for name in ("seed", "identity"))
-    interval = bootstrap_interval(differences.tolist(), seeds, people)
-    assert (row["ppp_minus_this_low"], row["ppp_minus_this_high"]) == pytest.approx(interval, abs=2e-4)
+    interval = mean_interval(differences.to_numpy(), seeds, people)
+    assert (row["reference_minus_this_low"], row["reference_minus_this_high"]) == pytest.approx(interval, abs=2e-4)
     of_person = differences.groupby("identity").mean()
     assert len(of_person) == 10, "who comes back with another seed is one person"
     assert row["wilcoxon_p"] == pytest.approx(stats.wilcoxon(of_person).pvalue)
@@ -56,7 +56,24 @@ def test_the_summary_pairs_persons():
     tested = summary.loc[[("l1", ""), ("ppp", "other")]]
     assert tested["holm_p"].tolist() == pytest.approx(holm(tested["wilcoxon_p"].tolist()))
     for row in (summary.loc[("ppp", "own")], summary.loc[("full", "")]):  # itself, and a budget without ppp
-        assert row[["ppp_minus_this", "ppp_minus_this_low", "wilcoxon_p", "holm_p"]].isna().all()
+        assert row[["reference_minus_this", "reference_minus_this_low", "wilcoxon_p", "holm_p"]].isna().all()
+
+
+def test_the_reference_is_any_method_and_one_that_does_not_prune_meets_every_budget():
+    table = _table()
+    paired = _paired(table)
+    of_l1 = summarize(table, "l1").set_index(["method", "control"])
+    assert of_l1.loc[("ppp", "own"), "reference_minus_this"] == pytest.approx(
+        (paired["l1", ""] - paired["ppp", "own"]).mean()
+    )
+    assert np.isnan(of_l1.loc[("l1", ""), "reference_minus_this"])
+    of_full = summarize(table, "full").set_index(["method", "control"])
+    rows = of_full.drop(index=("full", ""))
+    expected = [(paired["full", ""] - paired[name]).mean() for name in rows.index]
+    assert rows["reference_minus_this"].tolist() == pytest.approx(expected)
+    assert rows["reference"].tolist() == ["full"] * 3
+    assert rows["holm_tests"].tolist() == [3] * 3, "one family: all that is compared on these persons at this budget"
+    assert summarize(table, "ocap")["reference_minus_this"].isna().all(), "which is not there"
 
 
 def test_the_summary_counts_people():
@@ -147,11 +164,14 @@ def test_gains_of_two_methods_are_compared_person_by_person():
     own = ablation["control"] == "own"
     ablation.loc[own, "accuracy"] -= 0.05 * ablation.loc[own, "seed"]
     less, ppp = gains(pd.concat([table, ablation])).sort_values("method").to_dict("records")
-    assert np.isnan(ppp["ppp_gain_minus_this"])
-    assert less["ppp_gain_minus_this"] == pytest.approx(0.025)
-    # 0 for every person of one seed and 0.05 of the other, and both seeds have the same people.
-    assert (less["ppp_gain_minus_this_low"], less["ppp_gain_minus_this_high"]) == pytest.approx((0, 0.05))
-    assert "ppp_gain_minus_this" in gains(ablation), "empty where there is no ppp"
+    assert np.isnan(ppp["reference_gain_minus_this"])
+    assert less["reference_gain_minus_this"] == pytest.approx(0.025)
+    # 0 for every person of one seed and 0.05 of the other, and both seeds have the same people: two numbers.
+    half = stats.t.ppf(0.975, 1) * 0.025
+    ends = less["reference_gain_minus_this_low"], less["reference_gain_minus_this_high"]
+    assert ends == pytest.approx((0.025 - half, 0.025 + half))
+    assert less["reference"] == "ppp"
+    assert "reference_gain_minus_this" in gains(ablation), "empty where there is no ppp"
 
 
 def test_the_words_of_a_speaker_are_no_pairs_of_their_own():

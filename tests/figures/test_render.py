@@ -48,7 +48,7 @@ def test_captions_tell_of_whom_and_what_the_intervals_are(rendered: Path):
         caption = (rendered / f"{name}.txt").read_text()
         assert f"n = {summary['n'].max()} person-seed pairs of {summary['people'].max()} subsets of classes" in caption
         assert f"Data set {summary['dataset'].iloc[0]}, backbone {summary['backbone'].iloc[0]}" in caption
-        assert "95 % intervals are percentiles of a bootstrap over seeds and persons." in caption
+        assert "95 % t intervals over seeds and persons." in caption
 
 
 def test_the_command_writes_for_a_venue_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -12,7 +12,7 @@ from report_pages import RESULTS, Parsed
 
 from pppl.cli import main
 from pppl.errors import UserError
-from pppl.experiments.statistics import bootstrap_interval
+from pppl.experiments.statistics import mean_interval
 from pppl.reporting import report
 
 HOSTILE = "\"'><img src=x onerror=alert(1)></script></style><script>alert(2)</script>&lt;"
@@ -98,7 +98,7 @@ def test_prose_has_the_numbers_of_the_tables(folder: Path, tmp_path: Path):
     assert (best["method"], untrained["method"]) == ("ppp+diff", "ppp")
     each = table[(table["method"] == "ppp+diff") & (table["budget"] == 0.1)]
     below = (each["accuracy_full"] - each["accuracy"]).to_numpy()
-    low, high = bootstrap_interval(below, each["seed"].tolist(), each["identity"].tolist())
+    low, high = mean_interval(below, each["seed"].tolist(), each["identity"].tolist())
     distance = f"{np.mean(below) * 100:.1f} points [{low * 100 + 0.0:.1f}, {high * 100:.1f}] below the full network"
     assert f"Best of {len(rows)} methods that prune is PPP + diff pruning: {_mean(best)}, {distance}" in text
     assert f"the best is PPP, own prototype: {_mean(untrained)}, " in text

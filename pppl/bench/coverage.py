@@ -1,0 +1,72 @@
+"""How often a 95 % interval holds the true mean, in simulations of comparisons."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..experiments.statistics import mean_interval
+from .ratio import Measured
+
+_SIMULATED = 20_000
+_SEEDS = (3, 5)
+# How much networks of different seeds vary, as a multiple of how much persons do.
+_NETWORKS = (0.0, 0.3, 1.0)
+# How much a person's accuracy depends on which network it is, and how much rows of one person and network vary.
+_BOTH = _REST = 0.5
+
+
+def measure() -> Iterator[Measured]:
+    """Yield the coverage for every way in which persons come back with other seeds."""
+    for name in _DESIGNS:
+        for seeds in _SEEDS:
+            for networks in _NETWORKS:
+                title = f"coverage: {name}, {seeds} seeds, {networks:g}"
+                peer = f"95, {_SIMULATED:,} simulations, networks vary {networks:g} times as much as persons"
+                yield Measured(title, 100 * coverage(name, seeds, networks), peer, "93 to 97", "%")
+
+
+def coverage(design: str, seeds: int, networks: float, *, simulated: int = _SIMULATED) -> float:
+    """Return the fraction of `simulated` comparisons whose interval holds the mean.
+
+    Networks, persons, pairs of both, and rows are drawn from normal distributions around a mean of 0.
+
+    **Arguments:**
+
+    - `design`: who comes back with which seed: `new persons` (20 with each seed), `the same 20`, `the same 6` with
+      four rows each, `20 of 40` drawn by each seed, `some lacking` (each of 20 with seven seeds of ten).
+    """
+    rng = np.random.default_rng(0)
+    seed, person = _DESIGNS[design](seeds, rng)  # (N,) each
+
+    def effect(size: float, *shape: int) -> np.ndarray:
+        return size * rng.standard_normal((*shape, simulated))
+
+    values = effect(networks, seeds)[seed] + effect(1, person.max() + 1)[person] + effect(_REST, len(seed))
+    values += effect(_BOTH, seeds, person.max() + 1)[seed, person]
+    low, high = mean_interval(values, seed.tolist(), person.astype(str).tolist())
+    return float(((low <= 0) & (high >= 0)).mean())
+
+
+def _new(seeds: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return np.repeat(np.arange(seeds), 20), np.arange(20 * seeds)
+
+
+def _same(seeds: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return np.repeat(np.arange(seeds), 20), np.tile(np.arange(20), seeds)
+
+
+def _few(seeds: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return np.repeat(np.arange(seeds), 24), np.tile(np.repeat(np.arange(6), 4), seeds)
+
+
+def _drawn(seeds: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return np.repeat(np.arange(seeds), 20), np.concatenate([rng.permutation(40)[:20] for _ in range(seeds)])
+
+
+def _lacking(seeds: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    there = rng.random(20 * seeds) < 0.7
+    seed, person = _same(seeds, rng)
+    return seed[there], person[there]
+
+
+_DESIGNS = {"new persons": _new, "the same 20": _same, "the same 6": _few, "20 of 40": _drawn, "some lacking": _lacking}
