@@ -18,6 +18,7 @@ from ..experiments.models import global_model
 from ..experiments.opening import dataset_of, persons_of
 from ..experiments.provenance import read_run
 from ..experiments.units import accuracy
+from ..files import expanded
 from ..personalizers import GlobalModel, Personalizer, PersonalModel, own_personalizer
 from ..reading import from_dict
 from .tables import Results
@@ -49,7 +50,7 @@ def load_run(folder: str | Path, *, seed: int | None = None) -> "LoadedRun":
 
     Raises `UserError` where the folder holds no such run, or has not this seed.
     """
-    folder = Path(folder)
+    folder = expanded(folder)
     about = read_run(folder)
     if "trials" in about:
         raise UserError(f"{folder} holds a sweep: study({str(folder)!r}) opens it")
