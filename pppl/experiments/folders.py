@@ -34,8 +34,9 @@ def refuse_other_results(folder: Path, command: str, data: Data, dataset: Identi
             return
     elif name in ("", dataset.name):
         return
-    what = name if name not in ("", dataset.name) else f"another {dataset.name} (by its SHA-256)"
-    raise UserError(f"{folder} holds results on {what}, not on {dataset.name}: name another --out")
+    if name not in ("", dataset.name):
+        raise UserError(f"{folder} holds results on {name}, not on {dataset.name}: name another --out")
+    raise UserError(f"{folder} holds results on other data (by SHA-256) than this {data.name}: name another --out")
 
 
 def refuse_other_tasks(folder: Path, sha256: Mapping[str, str]) -> None:

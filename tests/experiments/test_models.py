@@ -37,7 +37,7 @@ def test_a_network_is_trained_once(one: Experiment, digits: IdentityDataset, tmp
     assert capsys.readouterr().err == ""
     for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
-    assert list(tmp_path.joinpath("training").iterdir()) == [tmp_path / "training" / "full-seed0.csv"]
+    assert list(tmp_path.joinpath("training").glob("[!.]*")) == [tmp_path / "training" / "full-seed0.csv"]
 
 
 def _truncate(path: Path) -> None:
