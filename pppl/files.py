@@ -96,8 +96,8 @@ def claim(paths: Iterable[Path], *, of: str = "") -> None:
             raise UserError(f"{each} is no file, and would be replaced by one: move it away, or name another --out")
         if not is_ours(path):
             raise UserError(
-                f"{each} was not written by pppl, or was changed since: it stays as it is; move it away, or name "
-                "another --out"
+                f"{each} was not written by pppl, or was changed since, and stays as it is: move it away or delete it, "
+                "or name another --out"
             )
         if not path.stat().st_mode & 0o222:
             raise UserError(f"{each} is write-protected: it stays as it is; name another --out")

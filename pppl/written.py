@@ -4,6 +4,7 @@ Each folder keeps a record beside its files, `.pppl-written`: a line of JSON for
 content. A file whose content is not in there belongs to somebody else, or was changed by hand since.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -45,7 +46,8 @@ def record(path: Path, sha256: str, of: str = "") -> None:
     data = f"\n{json.dumps(entry)}\n".encode()
     descriptor = os.open(path.parent / RECORD, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        os.write(descriptor, data)
+        if os.write(descriptor, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(descriptor)
 

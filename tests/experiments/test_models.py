@@ -12,6 +12,7 @@ from pppl.experiments.models import trained, trained_where
 from pppl.experiments.networks import load_network, save_network, trained_on
 from pppl.experiments.recipes import recipes
 from pppl.experiments.train import train
+from pppl.written import RECORD
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ def test_saving_is_atomic(one: Experiment, digits: IdentityDataset, tmp_path: Pa
     with pytest.raises(OSError, match=rf"disk full: '{path}'"):
         save_network(path, recipe, network, {})
     assert path.read_bytes() == whole
-    assert [p.name for p in tmp_path.glob(".*")] == []
+    assert [p.name for p in tmp_path.glob(".*")] == [RECORD]
     shutil.rmtree(tmp_path)
 
 
