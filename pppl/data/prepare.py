@@ -37,5 +37,6 @@ def prepare(name: str) -> str:
         for archive in archives:
             unpack(archive, unpacked)
         source.convert(unpacked, made)
-        made.replace(path)
+        if not source.present():  # another process may have been faster
+            made.replace(path)
     return f"{name} is ready: {path} (what lies in {folder / 'archives'} may be deleted)"

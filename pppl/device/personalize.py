@@ -27,6 +27,7 @@ from .run import Run
 
 # The outputs of an exported file may differ from torch's by this much.
 _TOLERANCE = 1e-4
+_THIN = ".thin"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,8 @@ def personalize(
     folder = output_folder(out)
     origin = _origin(data, samples)
     _refuse_another_person(folder, origin)
-    claim([folder / "report.json", *(folder / f"personal{suffix}" for suffix in _suffixes(wish.formats))])
+    ends = [end for end in _suffixes(wish.formats) if end != _THIN]  # which not all methods give
+    claim([folder / "report.json", *(folder / f"personal{end}" for end in ends)])
     person = Person(run, samples, wish.method, wish.limit, raw_audio=wish.raw_audio)
     asked_for = Rounding(round_to=wish.round_to, reason="as asked for")
     rounding = asked_for if wish.round_to else person.rounding()
@@ -84,7 +86,7 @@ def personalize(
 
 def _suffixes(formats: Iterable[str]) -> list[str]:
     """How the names of a person's files end, with exports in these formats."""
-    return [".safetensors", ".thin", *(FORMATS[name][1] for name in formats)]
+    return [".safetensors", _THIN, *(FORMATS[name][1] for name in formats)]
 
 
 def _origin(data: str, samples: Samples) -> dict[str, str]:
@@ -166,6 +168,7 @@ def _written(
                 report["accuracy"] |= {"personal, int8": inputs.accuracy(logits)} if inputs.labels is not None else {}
             elif differences[name] > _TOLERANCE:
                 raise UserError(f"the exported ONNX file is off by {differences[name]:.2g}: please report this network")
+    claim(map(folder.joinpath, files))  # all are written, or none
     for name, content in files.items():
         write_bytes(folder / name, content)
     # Of an earlier call that was asked for other forms.

@@ -33,6 +33,13 @@ def test_an_interrupted_download_asks_only_for_the_rest(server: Server, tmp_path
     assert left(tmp_path) == ["a.zip"]
 
 
+def test_what_a_browser_left_of_its_download_stays(server: Server, tmp_path: Path):
+    archive = server.add("a.zip")
+    (tmp_path / "a.zip.part").write_bytes(b"mine")
+    assert fetch(archive, tmp_path).read_bytes() == CONTENT
+    assert (tmp_path / "a.zip.part").read_bytes() == b"mine"
+
+
 def test_a_server_that_cannot_continue_sends_it_all(server: Server, tmp_path: Path):
     archive, server.ranges = server.add("a.zip"), False
     (tmp_path / "a.zip.pppl-part").write_bytes(CONTENT[:1000])
