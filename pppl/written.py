@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,21 @@ def record(path: Path, sha256: str, of: str = "") -> None:
         return
     # One write for a line that begins as one of its own: several processes may record at once, and be killed.
     data = f"\n{json.dumps(entry)}\n".encode()
-    descriptor = os.open(path.parent / RECORD, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    descriptor = _opened(path.parent)
     try:
         if os.write(descriptor, data) < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(descriptor)
+
+
+def _opened(folder: Path) -> int:
+    """The record; where it is another user's, who lets nobody else write it, one of this user's own."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    try:
+        return os.open(folder / RECORD, flags, 0o666)
+    except PermissionError:
+        return os.open(folder / f"{RECORD}-{os.getuid()}", flags, 0o666)
 
 
 def is_ours(path: Path) -> bool:
@@ -78,10 +88,10 @@ def written_of(path: Path) -> str:
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
-    try:
-        lines = (folder / RECORD).read_bytes().splitlines()
-    except FileNotFoundError:
-        return []
+    lines: list[bytes] = []
+    for path in sorted(folder.glob(f"{RECORD}*")):
+        with suppress(PermissionError):
+            lines += path.read_bytes().splitlines()
     return [entry for line in lines if isinstance(entry := _json(line), dict)]
 
 

@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +142,36 @@ def test_a_replaced_file_keeps_its_mode_and_a_folder_gives_its_group(tmp_path: P
         shared.chmod(0o2775)
         write_bytes(shared / "table.csv", b"ours")
         assert (shared / "table.csv").stat().st_gid == 12345
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become two users")
+def test_two_users_of_one_folder_know_what_was_written_there():
+    """Whatever their umasks are."""
+    with tempfile.TemporaryDirectory() as name:  # where others may go, too
+        path = Path(name) / "table.csv"
+        path.parent.chmod(0o2777)
+        users = (12001, 12002, 12001, 12003)
+        assert [_written_as(user, path, str(user).encode()) for user in users] == [0] * len(users)
+        assert path.read_bytes() == b"12003"
+        path.write_bytes(MINE)
+        assert _written_as(12003, path, b"not mine") == 1
+        assert path.read_bytes() == MINE
+
+
+def _written_as(user: int, path: Path, content: bytes) -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks where there are threads, of which none is used
+        child = os.fork()
+    if not child:
+        status = 1
+        try:
+            os.setgid(user)
+            os.setuid(user)
+            write_bytes(path, content)
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_a_name_as_long_as_names_may_be_is_written(tmp_path: Path):

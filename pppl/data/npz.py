@@ -87,7 +87,9 @@ def _labels(arrays: "_Arrays", classes: Sequence[str]) -> Tensor:
 
 
 def _not_found(path: Path) -> UserError:
-    nearest = difflib.get_close_matches(path.name, [file.name for file in path.parent.glob("*.npz")], n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(
+        path.name, [file.name for file in path.parent.glob("[!.]*.npz")], n=1, cutoff=0.5
+    )
     remedy = f"did you mean {str(path.with_name(nearest[0]))!r}?" if nearest else "give the path of an .npz file"
     return UserError(f"no such file: {str(path)!r}: {remedy}")
 

@@ -79,7 +79,9 @@ class Run:
         """
         own = own_personalizer(self.experiment.replace(**settings), method)
         if own.gates is not None and not self._path(own.gates).exists():
-            there = [path.name.rpartition("-seed")[0] for path in (self.folder / "models").glob("*-seed*.safetensors")]
+            there = [
+                path.name.rpartition("-seed")[0] for path in (self.folder / "models").glob("[!.]*-seed*.safetensors")
+            ]
             raise unknown(f"network of {self.folder} for method {method}", own.gates, {*there} - {"full"})
         return own
 

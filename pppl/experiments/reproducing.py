@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UserError
-from ..files import expanded, output_folder, replacing
+from ..files import claim, expanded, output_folder, replacing
 from .provenance import read_run
 from .remaking import Absent, Kept, Kind, OfPersons, OfTasks, read_csv
 from .results import write_table
@@ -70,6 +70,7 @@ def reproduce(
     out = expanded(out)
     given = _results_among(folders, out)
     output_folder(out)
+    claim([out / TABLE])
     report: dict[str, Reproduced] = {}
     for folder in given:
         with _own_cache(out / "cache"):

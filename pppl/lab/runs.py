@@ -89,7 +89,7 @@ class LoadedRun:
         """A table of the folder, such as `effort.csv`. Raises `UserError` where it is not there or damaged."""
         path = self.folder / name
         if not path.exists():
-            there = ", ".join(sorted(each.name for each in self.folder.glob("*.csv"))) or "no table"
+            there = ", ".join(sorted(each.name for each in self.folder.glob("[!.]*.csv"))) or "no table"
             raise UserError(f"{self.folder} has no {name}: it has {there}")
         try:
             frame = pd.read_csv(path)
@@ -163,5 +163,5 @@ class LoadedRun:
         return f"{self.folder}: {name}, {methods} methods, seeds {seeds}, commit {commit}"
 
     def _repr_html_(self) -> str:
-        tables = ", ".join(f"<code>{escape(each.name)}</code>" for each in sorted(self.folder.glob("*.csv")))
+        tables = ", ".join(f"<code>{escape(each.name)}</code>" for each in sorted(self.folder.glob("[!.]*.csv")))
         return f"<div><p>{escape(repr(self))}</p><p>tables: {tables}</p></div>"

@@ -159,3 +159,27 @@ def test_a_merge_replaces_no_results_on_other_data_and_nothing_of_somebody_else(
     with pytest.raises(UserError, match=r"curves\.csv was not written by pppl"):
         merge([kept], tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["curves.csv"]
+
+
+@pytest.mark.parametrize(
+    "name", ["table.csv", "gains.csv", "effort.csv", "run.json", "figures/gates.txt", "journal.jsonl"]
+)
+def test_files_of_somebody_else_are_told_before_anything_is_trained(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(_TINY))
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_text('{"my": "own"}\n')
+    arguments = ["compare", str(tmp_path / "x.yaml"), "--out", str(tmp_path / "out")]
+    _refuses(arguments, path.name, tmp_path / "out", capsys)
+
+
+@pytest.mark.parametrize("name", ["models.csv", "run.json", "models/inputs-seed0.json"])
+def test_a_training_leaves_files_of_somebody_else(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(_TINY))
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_text('{"my": "own"}\n')
+    arguments = ["train", str(tmp_path / "x.yaml"), "--out", str(tmp_path / "out")]
+    _refuses(arguments, f"{path.name} was not written by pppl", tmp_path / "out", capsys)
