@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 from .config import Tree
 from .errors import UserError, unknown
+from .files import expanded
 
 Kind = TypeVar("Kind", bound=Tree)
 
@@ -85,7 +86,7 @@ def read(path: str | Path, kind: type[Kind], overrides: Mapping[str, Any] | None
     """What `Tree.load` does."""
     import yaml
 
-    path = Path(path)
+    path = expanded(path)
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

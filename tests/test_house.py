@@ -220,7 +220,7 @@ _MAY_IMPORT = {
         "gating",
     }
     | {"personalizers", "pruning", "reading"},
-    "config": {"errors", "reading"},
+    "config": {"errors", "files", "reading"},
     "personalizers": {"backbones", "data", "gating", "pruning", "diff", "training", "config", "errors"},
     "figures": {"errors", "files", "paired"},
     "experiments": {"backbones", "config", "data", "diff", "errors", "figures", "files", "gating", "personalizers"}
@@ -228,7 +228,8 @@ _MAY_IMPORT = {
     "sweeping": {"config", "data", "errors", "experiments", "figures", "files", "personalizers", "training"}
     | {"paired", "progress"},
     "reporting": {"__version__", "errors", "experiments", "figures", "files", "paired"},
-    "lab": {"aligned", "config", "data", "device", "errors", "experiments", "personalizers", "reading", "sweeping"},
+    "lab": {"aligned", "config", "data", "device", "errors", "experiments", "files", "personalizers", "reading"}
+    | {"sweeping"},
 }
 
 

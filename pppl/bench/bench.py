@@ -10,7 +10,7 @@ import torch
 
 from ..errors import unknown
 from ..experiments.tracking import notice
-from ..files import output_folder, replacing
+from ..files import claim, output_folder, replacing
 from .ratio import Measured
 
 # In which module each is, and as what.
@@ -50,6 +50,7 @@ def bench(names: Sequence[str] = (), json_file: Path | None = None) -> list[Resu
             raise unknown("benchmark", name, _BENCHES)
     if json_file is not None:
         output_folder(json_file.parent)
+        claim([json_file])
     results: list[Result] = []
     torch.set_num_threads(1)  # ratios of small kernels must not hang on how threads are scheduled
     for name in names or _BENCHES:

@@ -6,7 +6,7 @@ from itertools import accumulate, product
 from typing import Any, Literal, Self
 
 from .methods import BN, OCAP, PPP, Diff, Finetune, Matched, OnDA, Pruning, Quantize, Retrain, Static
-from .tree import Tree, require
+from .tree import Tree, expand_paths, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ class Data:
         for key in ("classes", "people", "samples"):
             value = getattr(self, key)
             require(value >= 0 and value != 1, f"data.{key} is {value}: 0 (all) or at least 2")
+        expand_paths(self, "name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,9 @@ class Backbone:
     name: str = "convnet"
     options: dict[str, Any] = field(default_factory=dict)
     weights: str = ""
+
+    def __post_init__(self) -> None:
+        expand_paths(self, "weights")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..errors import unknown
-from .tree import Tree, require
+from .tree import Tree, expand_paths, require
 
 _RANGE, _CHOICE = {"low", "high", "log", "step", "when"}, {"choices", "when"}
 # What is measured of a trial, and in which direction it is better.
@@ -60,6 +60,7 @@ class Sweep(Tree):
     hours: float = 0.0
 
     def __post_init__(self) -> None:
+        expand_paths(self, "base")
         require(self.trials >= 1, f"trials is {self.trials}: at least 1")
         require(self.hours >= 0, f"hours is {self.hours}: 0 (until all trials are done) or more")
         require(0 < self.budget <= 1, f"budget is {self.budget}: a fraction in (0, 1]")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..errors import unknown
-from .tree import Tree, require
+from .tree import Tree, expand_paths, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,7 @@ class TaskExperiment(Tree):
         return self.epochs_of.get(task, self.epochs)
 
     def __post_init__(self) -> None:
+        expand_paths(self, "encoder", "tasks", "search_tasks", "epochs_of")
         require(0 < self.rate <= 1, f"rate is {self.rate}: a fraction in (0, 1]")
         for task, epochs in {"": self.epochs, **self.epochs_of}.items():
             name = f"epochs_of.{task}" if task else "epochs"

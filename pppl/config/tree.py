@@ -7,12 +7,29 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import UserError, unknown
+from ..files import expanded_name
 
 
 def require(condition: bool, message: str) -> None:
     """Raises `UserError` unless the condition holds."""
     if not condition:
         raise UserError(message)
+
+
+def expand_paths(section: Any, *names: str) -> None:
+    """Expand `~` in settings that may be paths: texts, lists of them, and mappings by them.
+
+    Raises `UserError` where a path names a user that is not there.
+    """
+    for name in names:
+        value = getattr(section, name)
+        if isinstance(value, str):
+            value = expanded_name(value)
+        elif isinstance(value, Mapping):
+            value = {expanded_name(key): item for key, item in value.items()}
+        else:
+            value = tuple(map(expanded_name, value))
+        object.__setattr__(section, name, value)  # frozen, and not made yet
 
 
 @dataclass(frozen=True, kw_only=True)

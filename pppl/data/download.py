@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from requests import Response
 
 _CHUNK = 1 << 20
+_PART = ".pppl-part"  # `.part` is what browsers leave, whose files stay
 _TIMEOUT = (10, 60)  # seconds to connect, and between two chunks
 
 
@@ -33,7 +34,7 @@ class Archive:
 def fetch(archive: Archive, folder: Path) -> Path:
     """Path of the archive in `folder`, where a file that somebody put there by hand is as good as a download.
 
-    What an interrupted download left, `<name>.part`, is continued. Raises `UserError` where the file cannot be
+    What an interrupted download left, `<name>.pppl-part`, is continued. Raises `UserError` where the file cannot be
     downloaded, or does not have the hash; such a download is deleted, a file put there by hand is not.
     """
     import pooch
@@ -72,10 +73,10 @@ def _reason(error: Exception) -> str:
 
 
 class _Resuming:
-    """Downloads for pooch by way of `<name>.part`, which outlives an interruption and is continued."""
+    """Downloads for pooch by way of `<name>.pppl-part`, which outlives an interruption and is continued."""
 
     def __init__(self, path: Path):
-        self.part = path.with_name(f"{path.name}.part")
+        self.part = path.with_name(f"{path.name}{_PART}")
 
     def __call__(self, url: str, output_file: str, _pooch: object) -> None:
         while not self._complete(url):

@@ -3,7 +3,6 @@
 import difflib
 import lzma
 import math
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError, unknown
+from ..files import expanded
 from .identities import TEST, TRAIN, IdentityDataset
 
 _REQUIRED, _PER_SAMPLE = ("x", "y", "classes"), ("x", "y", "identity", "split")
@@ -41,7 +41,7 @@ def load_npz(path: str | Path) -> IdentityDataset:
     Raises `UserError` where the file is not there, cannot be read or is not of this format, and where an array's name
     is nearly one of these.
     """
-    path = Path(os.path.expanduser(path))  # which leaves alone what names no user, where pathlib raises
+    path = expanded(path)
     with _opened(path) as file:
         return _dataset(_Arrays(path, file))
 
@@ -87,7 +87,9 @@ def _labels(arrays: "_Arrays", classes: Sequence[str]) -> Tensor:
 
 
 def _not_found(path: Path) -> UserError:
-    nearest = difflib.get_close_matches(path.name, [file.name for file in path.parent.glob("*.npz")], n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(
+        path.name, [file.name for file in path.parent.glob("[!.]*.npz")], n=1, cutoff=0.5
+    )
     remedy = f"did you mean {str(path.with_name(nearest[0]))!r}?" if nearest else "give the path of an .npz file"
     return UserError(f"no such file: {str(path)!r}: {remedy}")
 

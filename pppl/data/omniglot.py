@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import progress
 from ..errors import UserError
+from ..files import replacing
 from .identities import TEST, TRAIN
 
 _SIDE = 28  # as the few-shot papers use it
@@ -34,17 +35,18 @@ def convert(folder: Path, destination: Path) -> None:
     images = np.empty((len(paths), 1, _SIDE, _SIDE), np.uint8)
     for image, path in zip(images, progress.bar(paths, unit=" drawings", leave=False), strict=True):
         image[0] = _ink(path)
-    np.savez(
-        destination,
-        x=images,
-        y=y.astype(np.int64),
-        identity=identity.astype(np.int64),
-        split=np.array(split, np.uint8),
-        classes=np.array([f"character{character}" for character in characters]),
-        identities=np.array([f"drawer{drawer}" for drawer in drawers]),
-        scale=np.array([1 / 255.0], np.float32),
-        offset=np.zeros(1, np.float32),
-    )
+    with replacing(destination) as temporary:
+        np.savez(
+            temporary,
+            x=images,
+            y=y.astype(np.int64),
+            identity=identity.astype(np.int64),
+            split=np.array(split, np.uint8),
+            classes=np.array([f"character{character}" for character in characters]),
+            identities=np.array([f"drawer{drawer}" for drawer in drawers]),
+            scale=np.array([1 / 255.0], np.float32),
+            offset=np.zeros(1, np.float32),
+        )
 
 
 def _ink(path: Path) -> np.ndarray:

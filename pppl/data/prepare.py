@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from ..errors import unknown
+from ..errors import UserError, unknown
 from ..files import output_folder
 from .download import fetch
 from .sources import SOURCES, data_folder
@@ -28,6 +28,8 @@ def prepare(name: str) -> str:
         return f"{name} is there: {path or source.size}"
     if not source.archives:
         raise source.missing(name)
+    if path.is_symlink():
+        raise UserError(f"{path} is a link to what is not there: mend or remove it")
     folder = output_folder(data_folder())
     archives = [fetch(archive, output_folder(folder / "archives")) for archive in source.archives]
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as work:
@@ -35,5 +37,6 @@ def prepare(name: str) -> str:
         for archive in archives:
             unpack(archive, unpacked)
         source.convert(unpacked, made)
-        made.replace(path)
+        if not source.present():  # another process may have been faster
+            made.replace(path)
     return f"{name} is ready: {path} (what lies in {folder / 'archives'} may be deleted)"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError, unknown
+from ..files import expanded
 from .audio import read_wav
 from .features import fit_length, resample
 from .npz import read_samples_npz
@@ -56,8 +57,8 @@ def read_samples(source: str, preprocessing: Preprocessing) -> Samples:
     Raises `UserError` that names the file that cannot be read or is of no use, or where there is none.
     """
     if source == "-":
-        return read_files([Path(line.strip()) for line in sys.stdin if line.strip()], preprocessing)
-    path = Path(source).expanduser()
+        return read_files([expanded(line.strip()) for line in sys.stdin if line.strip()], preprocessing)
+    path = expanded(source)
     if path.is_dir():
         return _read_folder(path, preprocessing)
     return read_files([path], preprocessing)

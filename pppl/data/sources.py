@@ -9,6 +9,7 @@ from pathlib import Path
 import platformdirs
 
 from ..errors import UserError, unknown
+from ..files import expanded
 from . import cifar, digits, omniglot
 from .download import Archive
 from .features import LogMel
@@ -66,7 +67,7 @@ class Source:
 def data_folder() -> Path:
     """`$PPPL_DATA`, or `data` in the user's cache folder."""
     chosen = os.environ.get("PPPL_DATA")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("pppl") / "data"
+    return expanded(chosen) if chosen else platformdirs.user_cache_path("pppl") / "data"
 
 
 def load_dataset(name: str) -> IdentityDataset:

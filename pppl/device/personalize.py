@@ -1,20 +1,24 @@
 """From a few samples of a person to a small network in a file that runs on the device."""
 
+import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from scipy.stats import binomtest
 
 from ..data.samples import Samples, read_samples
 from ..errors import UserError, unknown
+from ..experiments.provenance import read_run
 from ..experiments.tracking import notice
 from ..export.formats import FORMATS
 from ..export.graph import Deployed
 from ..export.onnx_file import open_onnx_bytes
-from ..files import output_folder, replacing, write_bytes
+from ..files import claim, expanded, output_folder, remove_if_ours, replacing, write_bytes
 from ..personalizers import PersonalModel
 from .fit import Rounding
 from .limit import Limit
@@ -23,6 +27,7 @@ from .run import Run
 
 # The outputs of an exported file may differ from torch's by this much.
 _TOLERANCE = 1e-4
+_THIN = ".thin"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,14 +70,38 @@ def personalize(
     for note in (*samples.notes, *(asked.notes if queries else ())):
         notice(note)
     folder = output_folder(out)
+    origin = _origin(data, samples)
+    _refuse_another_person(folder, origin)
+    ends = [end for end in _suffixes(wish.formats) if end != _THIN]  # which not all methods give
+    claim([folder / "report.json", *(folder / f"personal{end}" for end in ends)])
     person = Person(run, samples, wish.method, wish.limit, raw_audio=wish.raw_audio)
     asked_for = Rounding(round_to=wish.round_to, reason="as asked for")
     rounding = asked_for if wish.round_to else person.rounding()
     model = person.model(rounding.round_to)
     deployed = person.deployed(model.module)
     inputs = _Inputs(deployed, asked)
-    report = _costs(person, model, rounding) | {"accuracy": _accuracies(person, model, inputs)}
+    report = {"samples": origin} | _costs(person, model, rounding) | {"accuracy": _accuracies(person, model, inputs)}
     return _written(folder, person, model, deployed, inputs, wish.formats, report)
+
+
+def _suffixes(formats: Iterable[str]) -> list[str]:
+    """How the names of a person's files end, with exports in these formats."""
+    return [".safetensors", _THIN, *(FORMATS[name][1] for name in formats)]
+
+
+def _origin(data: str, samples: Samples) -> dict[str, str]:
+    """What stands for a person: where the samples lie, and their hash."""
+    values = np.ascontiguousarray(samples.values.numpy())
+    where = "" if data == "-" else str(expanded(data).absolute())
+    return {"path": where, "sha256": hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).hexdigest()}
+
+
+def _refuse_another_person(folder: Path, origin: dict[str, str]) -> None:
+    """Raises `UserError` where a folder has the files of somebody else: of other samples that lie elsewhere."""
+    before = read_run(folder, "report.json").get("samples")
+    if isinstance(before, dict) and not any(origin[key] and origin[key] == before.get(key) for key in origin):
+        where = f" ({before['path']})" if before.get("path") else ""
+        raise UserError(f"{folder} holds the files of another person{where}: name another --out, or move them away")
 
 
 class _Inputs:
@@ -139,11 +168,11 @@ def _written(
                 report["accuracy"] |= {"personal, int8": inputs.accuracy(logits)} if inputs.labels is not None else {}
             elif differences[name] > _TOLERANCE:
                 raise UserError(f"the exported ONNX file is off by {differences[name]:.2g}: please report this network")
+    claim(map(folder.joinpath, files))  # all are written, or none
     for name, content in files.items():
         write_bytes(folder / name, content)
-    for path in folder.glob("personal.*"):
-        if path.name not in files:  # of another person or method
-            path.unlink()
+    # Of an earlier call that was asked for other forms.
+    remove_if_ours(path for end in _suffixes(FORMATS) if (path := folder / f"personal{end}").name not in files)
     report |= {"files": {name: len(content) for name, content in files.items()}, "off_by": differences}
     with replacing(folder / "report.json") as path:
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

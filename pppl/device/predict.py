@@ -15,6 +15,7 @@ from ..experiments.tracking import notice
 from ..export.graph import Deployed
 from ..export.onnx_file import open_onnx
 from ..export.personal import read_personal
+from ..files import expanded
 
 _BATCH = 256
 
@@ -41,7 +42,7 @@ def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
     if len(sources) == 1:
         samples = read_samples(sources[0], preprocessing)
     else:
-        samples = read_files([Path(source) for source in sources], preprocessing)
+        samples = read_files([expanded(source) for source in sources], preprocessing)
     for note in samples.notes:
         notice(note)
     given = samples.given(raw_audio=raw_audio).numpy()

@@ -13,6 +13,7 @@ from ..errors import UserError, unknown
 from ..experiments.networks import load_network
 from ..experiments.provenance import read_run
 from ..experiments.train import inputs_name
+from ..files import expanded
 from ..gating import GatedNetwork, PersonGatedNetwork
 from ..personalizers import GlobalModel, Personalizer, own_personalizer
 from ..pruning import CostModel
@@ -47,7 +48,7 @@ class Run:
     @staticmethod
     def open(folder: str | Path, seed: int | None = None) -> "Run":
         """Raises `UserError` where `folder` is none of `pppl train`, or has no such seed."""
-        folder = Path(folder)
+        folder = expanded(folder)
         run = read_run(folder)
         if "config" not in run or not (folder / "models").is_dir():
             raise UserError(f"{folder} holds no trained networks: `pppl train EXPERIMENT.yaml --out {folder}` makes it")
@@ -78,7 +79,9 @@ class Run:
         """
         own = own_personalizer(self.experiment.replace(**settings), method)
         if own.gates is not None and not self._path(own.gates).exists():
-            there = [path.name.rpartition("-seed")[0] for path in (self.folder / "models").glob("*-seed*.safetensors")]
+            there = [
+                path.name.rpartition("-seed")[0] for path in (self.folder / "models").glob("[!.]*-seed*.safetensors")
+            ]
             raise unknown(f"network of {self.folder} for method {method}", own.gates, {*there} - {"full"})
         return own
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +14,13 @@ from ..config import Experiment
 from ..data import IdentityDataset
 from ..data.datamodule import check_augmentations
 from ..errors import UserError, unknown
-from ..figures import render
-from ..files import output_folder
+from ..figures import render, rendered
+from ..files import claim, output_folder, remove
 from ..personalizers import personalizers_for
 from ..pruning import CostModel
 from .computing import compute_missing
 from .effort import EFFORT, effort
+from .folders import refuse_other_results
 from .freshness import fingerprints
 from .gatemap import GATES, gates_are_whole, write_gates
 from .models import global_model, trained_where
@@ -28,11 +28,13 @@ from .opening import dataset_of, opened, persons_of
 from .provenance import read_run, write_run
 from .recipes import weights_sha256
 from .results import COLUMNS, Journal, adopt_table, write_table
-from .summary import write_tables
+from .summary import TABLES, write_tables
 from .tracking import notice, track
 from .units import Persons, Unit
 from .workers import Workers, threads
 
+# What is written besides figures.
+_FILES = (*TABLES, EFFORT, GATES, "run.json")
 # A full network that is less than so much above chance has not been trained.
 _NEXT_TO_CHANCE = 0.1
 
@@ -53,8 +55,9 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     """
     start = time.perf_counter()
     plan = Plan.of(experiment, out if out is not None else Path("results") / experiment.name)
-    refuse_other_data(plan.journal.path.parent, plan.dataset)
+    refuse_other_results(plan.journal.path.parent, "compare", experiment.data, plan.dataset)
     experiment, folder, journal, missing = plan.experiment, plan.journal.path.parent, plan.journal, plan.missing()
+    claim([*(folder / name for name in _FILES), *rendered(folder)])
     of_first_seed = [group for group in plan.groups if group.seed == experiment.seeds[0]]
     run = read_run(folder)
     if not missing and (run.get("config"), run.get("fingerprints")) == (experiment.to_dict(), journal.fingerprints):
@@ -67,7 +70,7 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
         with Workers(workers) as pool:
             table = plan.computed(pool)
         tell_of_chance(table, len(plan.dataset.classes))
-        (folder / "run.json").unlink(missing_ok=True)  # so that it never tells of other tables than are there
+        remove(folder / "run.json")  # so that it never tells of other tables than are there
         summary = _write_tables(plan, table, folder)
         _write_gates(of_first_seed, folder, anew=True)
         work: dict[str, Any] = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
@@ -142,19 +145,10 @@ def _write_gates(groups: Sequence[Persons], folder: Path, *, anew: bool = False)
     """Writes `gates.csv` where `ppp` takes part, with gates per sample: `anew`, or where it is not there whole."""
     among = groups[0]
     if "ppp" not in among.experiment.methods or among.experiment.ppp.training == "persons":
-        (folder / GATES).unlink(missing_ok=True)
+        remove(folder / GATES)
     elif anew or not gates_are_whole(folder, groups):
         with threads(1):
             write_gates(folder, global_model(among.experiment, among.dataset, among.seed, folder), groups)
-
-
-def refuse_other_data(folder: Path, dataset: IdentityDataset) -> None:
-    """Raises `UserError` where a folder holds results on another data set, which would be replaced."""
-    other = dataset.name
-    with suppress(OSError, ValueError, KeyError, IndexError):  # no table, or none that can be read: made anew
-        other = pd.read_csv(folder / "table.csv", nrows=1, dtype=str)["dataset"].iloc[0]
-    if other != dataset.name:
-        raise UserError(f"{folder} holds results on {other}, not on {dataset.name}: name another --out")
 
 
 def tell_of_chance(table: pd.DataFrame, classes: int) -> None:

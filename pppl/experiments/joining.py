@@ -12,15 +12,16 @@ import pandas as pd
 
 from ..config import Experiment
 from ..errors import UserError
-from ..figures import render
-from ..files import output_folder, replacing
+from ..figures import render, rendered
+from ..files import claim, expanded, output_folder, remove, replacing
 from ..personalizers import personalizers_for
 from ..reading import from_dict
 from .effort import EFFORT
+from .folders import refuse_other_command
 from .gatemap import GATES
 from .provenance import read_run, write_run
 from .results import COLUMNS, NUMBERS, TIMED, Row, key_of, read_table
-from .summary import write_tables
+from .summary import TABLES, write_tables
 
 # Settings that rows name themselves: parts of one experiment may have different ones.
 _NAMED = ("methods", "budgets", "seeds", "persons.classes")
@@ -45,7 +46,7 @@ class Finished:
     @staticmethod
     def read(folder: str | Path) -> "Finished":
         """Raises `UserError` where the folder has none."""
-        folder = Path(folder)
+        folder = expanded(folder)
         run = read_run(folder)
         if not isinstance(run.get("fingerprints"), dict) or not isinstance(run.get("config"), dict):
             raise UserError(f"{folder}/run.json is of no comparison, or an early one: run `pppl compare` again")
@@ -75,10 +76,12 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> pd.DataFrame:
     for row in chain.from_iterable(part.rows for part in parts):
         rows.setdefault(key_of(row), row)
     table = pd.DataFrame(_ordered([*rows.values()], experiment), columns=list(COLUMNS))
-    folder = output_folder(Path(out))
+    folder = output_folder(out)
+    _refuse_others(parts[0], folder)
+    claim([*(folder / name for name in (*TABLES, EFFORT, GATES, "run.json")), *rendered(folder)])
     summary = write_tables(folder, table, experiment.reference)
     _copy_gates(parts, experiment.seeds[0], folder)
-    (folder / EFFORT).unlink(missing_ok=True)  # of one part; `compare` writes that of all
+    remove(folder / EFFORT)  # of one part; `compare` writes that of all
     _write_run(parts, experiment, folder)
     render(folder)
     return summary
@@ -138,6 +141,15 @@ def _strangers(parts: Sequence[Finished]) -> Iterator[str]:
             if value != before:
                 who = f"{key[1]} {key[3]}, seed {key[0]}"
                 yield f"{folder} and {part.folder} have {before:g} and {value:g} as accuracy of the full network, {who}"
+
+
+def _refuse_others(part: Finished, out: Path) -> None:
+    """Raises `UserError` where `out` holds results of another command or, by its content, on other data."""
+    refuse_other_command(out, "compare")
+    run = read_run(out)
+    known, data = run.get("dataset_sha256"), run.get("config", {}).get("data")
+    if known and known != part.run.get("dataset_sha256") and data == part.run["config"].get("data"):
+        raise UserError(f"{out} holds results on other data than {part.folder}: name another --out")
 
 
 def _person(row: Row) -> tuple[Any, ...]:
@@ -200,7 +212,7 @@ def _copy_gates(parts: Sequence[Finished], seed: int, folder: Path) -> None:
         path = part.folder / GATES
         if part.experiment.seeds[0] == seed and path.exists() and folder.resolve() != part.folder.resolve():
             with replacing(folder / GATES) as temporary:
-                shutil.copy(path, temporary)
+                shutil.copyfile(path, temporary)
             return
 
 

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ from ..data import IdentityDataset, Support
 from ..data.datamodule import Batches
 from ..data.identities import TRAIN
 from ..errors import UserError
-from ..files import output_folder
+from ..files import claim, expanded, output_folder, replacing
 from ..gating import GatedNetwork, PersonGatedNetwork
 from ..personalizers import GlobalModel, Retrained, personalizers_for
 from ..pruning import CostModel
@@ -118,7 +119,7 @@ def trained(
             f"cannot keep networks in {path.parent}: set PPPL_CACHE to a folder that can be written"
         ) from error
     network, metrics = _train(recipe, experiment, dataset, folder, start, watching)
-    save_network(path, recipe, network, metrics)
+    save_network(path, recipe, network, metrics, hashed=True)
     return network, metrics
 
 
@@ -159,7 +160,7 @@ def _cache_path(recipe: Recipe) -> Path:
 def cache_folder() -> Path:
     """`$PPPL_CACHE`, or the user's cache folder."""
     chosen = os.environ.get("PPPL_CACHE")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("pppl") / "models"
+    return expanded(chosen) if chosen else platformdirs.user_cache_path("pppl") / "models"
 
 
 def _make_module(recipe: Recipe, experiment: Experiment, start: Backbone | None) -> GlobalModule:
@@ -193,6 +194,7 @@ def _train(
     notice(f"training {recipe.kind}, seed {recipe.seed}, {recipe.training['epochs']} epochs")
     config = {**experiment.to_dict(), "kind": recipe.kind, "seed": recipe.seed}
     logs, begin = output_folder(folder / "training"), time.perf_counter()
+    claim([log := logs / f"{name}.csv"])
     with (
         tempfile.TemporaryDirectory(dir=logs, prefix=".") as scratch,
         track(folder, group=experiment.name, name=name, job_type="train", config=config) as tracker,
@@ -207,7 +209,8 @@ def _train(
             progress=progress.shown() and not progress.in_notebook(),
             watching=watching,
         )
-        (Path(scratch) / "metrics.csv").replace(logs / f"{name}.csv")
+        with replacing(log) as temporary:
+            shutil.copyfile(Path(scratch) / "metrics.csv", temporary)
         tracker.summary({f"best_{key}": value for key, value in metrics.items()})
     if recipe.kind.startswith(_RETRAINED):
         metrics["seconds"] = time.perf_counter() - begin

@@ -21,13 +21,20 @@ from .recipes import NETWORKS_VERSION, Recipe
 
 
 def save_network(
-    path: Path, recipe: Recipe, network: nn.Module, metrics: Mapping[str, float], *, trained_on: str = ""
+    path: Path,
+    recipe: Recipe,
+    network: nn.Module,
+    metrics: Mapping[str, float],
+    *,
+    trained_on: str = "",
+    hashed: bool = False,
 ) -> None:
     """Writes weights as safetensors; the header holds shape spec, recipe, metrics and a hash of the weights.
 
     **Arguments:**
 
     - `trained_on`: the GPU or processor; this machine's by default.
+    - `hashed`: as of `replacing`.
     """
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
     header = {
@@ -39,7 +46,7 @@ def save_network(
         "trained_on": trained_on or device_name(),
     }
     header["sha256"] = state_sha256(state, header)
-    with replacing(path) as temporary:
+    with replacing(path, hashed=hashed) as temporary:
         temporary.write_bytes(safetensors.torch.save(state, header))  # whose errors are the system's own
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from ..files import replacing
 
 _PACKAGES = (
@@ -50,13 +51,32 @@ def fingerprint(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def read_run(folder: Path) -> dict[str, Any]:
-    """A folder's `run.json`; empty where there is none, or it cannot be read."""
+def read_run(folder: Path, name: str = "run.json") -> dict[str, Any]:
+    """A folder's `run.json`, or another such file; empty where there is none, or it cannot be read."""
     try:
-        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        run = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return run if isinstance(run, dict) else {}
+
+
+def data_mark(folder: Path) -> str:
+    """Return what stands for the data of a results folder; empty where all of them are not told, or only a part was
+    taken, which is the same data with another hash.
+    """
+    run = read_run(folder)
+    config, sha256 = run.get("config"), run.get("dataset_sha256")
+    if not isinstance(config, dict) or not sha256:
+        return ""
+    data = config.get("data", {}) if isinstance(config.get("data", {}), dict) else {}
+    return "" if any(data.get(name) for name in ("classes", "people", "samples")) else fingerprint(sha256)
+
+
+def refuse_other_figures(folder: Path, out: Path) -> None:
+    """Raise `UserError` where `out` is a results folder itself, on other data than `folder`."""
+    here, there = data_mark(folder), data_mark(out)
+    if here and there and here != there:
+        raise UserError(f"{out} holds results on other data than {folder}: name another --out")
 
 
 def _version(package: str) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UserError
-from ..files import output_folder, replacing
+from ..files import claim, expanded, output_folder, replacing
 from .provenance import read_run
 from .remaking import Absent, Kept, Kind, OfPersons, OfTasks, read_csv
 from .results import write_table
@@ -67,8 +67,10 @@ def reproduce(
 
     Raises `UserError` where no folder is named, two have the same name, or `out` would be written into one of them.
     """
-    out, given = Path(out), _results_among(folders, Path(out))
+    out = expanded(out)
+    given = _results_among(folders, out)
     output_folder(out)
+    claim([out / TABLE])
     report: dict[str, Reproduced] = {}
     for folder in given:
         with _own_cache(out / "cache"):
@@ -97,7 +99,7 @@ def as_text(report: pd.DataFrame) -> str:
 
 def _results_among(folders: Iterable[str | Path], out: Path) -> list[Path]:
     """Folders but `out` itself, which a pattern such as `results/*` takes in, as it does files."""
-    given = [path for path in map(Path, folders) if path.resolve() != out.resolve() and not path.is_file()]
+    given = [path for path in map(expanded, folders) if path.resolve() != out.resolve() and not path.is_file()]
     if not given:
         raise UserError("no folder of results was named: name some that hold a run.json")
     for folder in given:
@@ -157,7 +159,7 @@ def _begin(kept: Kept, again: Path) -> None:
     """
     if (again / _MARK).exists():
         return
-    if again.exists() and any(again.iterdir()):
+    if again.exists() and any(not path.name.startswith(".") for path in again.iterdir()):  # hidden: cut short, or ours
         raise UserError(f"{again} has files that were not made by `pppl results reproduce`: name another --out")
     output_folder(again)
     with replacing(again / _MARK) as path:

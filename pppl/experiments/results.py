@@ -34,6 +34,7 @@ _TYPES: dict[Hashable, Any] = {  # what pandas would take for numbers
     **dict.fromkeys(("dataset", "backbone", "persons", "method", "control", "identity"), str),
     "seen": bool,
 }
+_BEGINS = b'{"fingerprint": '  # each line of a journal
 Row = dict[str, Any]
 
 
@@ -76,7 +77,7 @@ class Journal:
         marked = ({"fingerprint": self.fingerprints[self.by(row)], **row} for row in rows)
         # It begins a line of its own, whatever another process was killed at.
         lines = "\n" + "".join(json.dumps(row) + "\n" for row in marked)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
             data = lines.encode()
             if os.write(descriptor, data) < len(data):
@@ -99,6 +100,7 @@ class Journal:
             return
         except OSError as error:
             raise UserError(f"cannot read {self.path}: {error.strerror}; move it away and run again") from error
+        self._refuse_others(lines or rest)
         self._offset += len(lines) + bool(lines)
         for line in lines.split(b"\n"):
             try:
@@ -109,6 +111,17 @@ class Journal:
             except (ValueError, KeyError, AttributeError, TypeError):
                 self._fragments += bool(line.strip())
         self.broken = self._fragments + bool(rest.strip())
+
+    def _refuse_others(self, text: bytes) -> None:
+        """Raises `UserError` where the file is no journal: nothing is added to somebody else's.
+
+        What a kill or a power failure leaves of one has blanks in place of lines, or less than a line.
+        """
+        begins = text.strip(b"\0 \r\n\t")[: len(_BEGINS)]
+        if not self._offset and b"\n" + _BEGINS not in text and not _BEGINS.startswith(begins):
+            raise UserError(
+                f"{self.path} is no journal of pppl: it stays as it is; move it away, or name another --out"
+            )
 
 
 def key_of(row: Row, names: Sequence[str] = KEYS) -> tuple[Any, ...]:

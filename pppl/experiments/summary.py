@@ -16,6 +16,8 @@ GROUP = [*_PROTOCOL, "method", "control", "budget"]
 _PAIR = [*_PROTOCOL, "seed", "identity", "budget"]
 # Points below the full network's accuracy that count as equal to it.
 _TOLERANCES = {"1": 0.01, "3": 0.03}
+# What `write_tables` writes.
+TABLES = ("table.csv", "summary.csv", "curves.csv", "gains.csv")
 _CONTROLS = ("population", "other")
 
 

@@ -16,11 +16,12 @@ from .. import progress
 from ..config import TaskExperiment
 from ..diff import base_sha256
 from ..errors import UserError, unknown
-from ..figures import render
-from ..files import output_folder
+from ..figures import render, rendered
+from ..files import claim, output_folder
 from ..text.encoder import TextClassifier
 from ..text.methods import METHODS
 from ..text.tasks import task_names
+from .folders import refuse_other_tasks
 from .provenance import fingerprint, read_run, write_run
 from .results import Row, key_of, write_table
 from .stream import replay
@@ -32,6 +33,8 @@ from .workers import Workers
 
 # Raised when a change makes rows of an earlier version differ from what would be computed now.
 _VERSION = "2"
+# What is written besides figures.
+_FILES = ("table.csv", "summary.csv", "stream.csv", "run.json")
 COLUMNS = (
     *NAMES,
     *("tried", "chosen", "metric", "validation", "score"),
@@ -56,6 +59,9 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
     _check(experiment)
     prepared_task.cache_clear()  # files may have changed since an earlier call
     plan = _Plan(experiment, output_folder(out if out is not None else Path("results") / experiment.name))
+    data = {name: prepared.sha256 for name, prepared in plan.prepared.items()}
+    refuse_other_tasks(plan.folder, data)
+    claim([*(plan.folder / name for name in _FILES), *rendered(plan.folder)])
     config = experiment.to_dict()
     if plan.whole() and read_run(plan.folder).get("config") == config:
         _, summary = plan.write_tables()
@@ -74,7 +80,6 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
         plan.read()
         table, summary = plan.write_tables()
         plan.write_stream()
-        data = {name: prepared.sha256 for name, prepared in plan.prepared.items()}
         work = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers, "runs_computed": computed}
         write_run(plan.folder, config, data, weights_sha256=plan.encoder_sha256, runs=len(table), **work)
         figures = render(plan.folder)

@@ -138,6 +138,7 @@ def _start(folder: Path, **identity: Any) -> Any:
             silent=True,
             console="off",
             disable_git=True,
+            symlink=False,  # `debug.log` and `latest-run` would replace what is called so
             x_disable_stats=True,
             init_timeout=30,
             finish_timeout=120,

@@ -1,5 +1,6 @@
 """Trains the global networks of an experiment and leaves them in a folder of their own."""
 
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -12,7 +13,8 @@ from ..data import SOURCES, IdentityDataset
 from ..data.identities import TRAIN
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError
-from ..files import output_folder, replacing
+from ..files import claim, output_folder, replacing
+from .folders import refuse_other_results
 from .models import kept_on, trained
 from .networks import load_network, save_network
 from .opening import dataset_of, opened
@@ -37,14 +39,18 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     datasets = {seed: dataset_of(experiment, seed) for seed in experiment.seeds}
     plan = [recipe for seed in experiment.seeds for recipe in recipes(experiment, datasets[seed], seed)]
     folder = output_folder(out)
+    refuse_other_results(folder, "train", experiment.data, dataset)
     models = output_folder(folder / "models")
-    for seed in experiment.seeds:
-        _write_inputs(models / inputs_name(seed), experiment, dataset, datasets[seed])
-    rows = []
-    for recipe in progress.bar(plan, desc="networks", unit="network"):
-        path = models / f"{recipe.kind}-seed{recipe.seed}.safetensors"
+    networks = [models / f"{recipe.kind}-seed{recipe.seed}.safetensors" for recipe in plan]
+    inputs = [models / inputs_name(seed) for seed in experiment.seeds]
+    for path in networks:
         if path.exists():
             _refuse_corrupted(path)
+    claim([folder / "models.csv", folder / "run.json", *inputs, *networks])
+    for seed, path in zip(experiment.seeds, inputs, strict=True):
+        _write_inputs(path, experiment, dataset, datasets[seed])
+    rows = []
+    for path, recipe in progress.bar([*zip(networks, plan, strict=True)], desc="networks", unit="network"):
         with threads(experiment.training.threads):
             network, metrics = trained(recipe, experiment, datasets[recipe.seed], folder)
         save_network(path, recipe, network, metrics, trained_on=kept_on(recipe))
@@ -68,6 +74,8 @@ def _write_inputs(path: Path, experiment: Experiment, source: IdentityDataset, s
     tree = {
         "preprocessing": json.loads(preprocessing.to_json()),
         "unseen": sorted(split.identities[person] for person in people),
+        # Until there is a run.json, this tells what networks are trained on.
+        "of": {"dataset_sha256": source.sha256, "config": {"data": dataclasses.asdict(experiment.data)}},
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")

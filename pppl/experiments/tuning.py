@@ -11,11 +11,12 @@ import yaml
 from .. import progress
 from ..config import Experiment
 from ..errors import UserError
-from ..files import output_folder
+from ..files import claim, output_folder
 from ..paired import people_of
 from ..personalizers import personalizers_for
 from ..personalizers.methods import OWN_SECTIONS
 from .compare import Plan
+from .folders import refuse_other_results
 from .opening import opened
 from .provenance import fingerprint
 from .results import write_table
@@ -56,6 +57,8 @@ def tune(experiment: Experiment, out: str | Path, *, workers: int = 1) -> pd.Dat
     for method, each in trials:
         _trial(experiment, method, each)  # all are read before the first is run: a misspelt key costs no time
     folder, rows = output_folder(out), []
+    refuse_other_results(folder, "compare", experiment.data, dataset)
+    claim([folder / "tuned.csv"])
     with Workers(workers) as pool, progress.bar(total=len(trials), desc="trials") as bar:
         for method in methods:
             of_method = []

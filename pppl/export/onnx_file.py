@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import UserError
+from ..files import expanded
 
 _META, _SEAL = "pppl", b"pppl.sha256"
 # `ModelProto.metadata_props` is field 14, its entries have a key (1) and a value (2), each with its length before it.
@@ -55,7 +56,7 @@ def open_onnx(path: str | Path, *, threads: int = 1) -> Session:
     Raises `UserError` where there is none, or it is truncated, altered or not made here.
     """
     try:
-        content = Path(path).read_bytes()
+        content = expanded(path).read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; name an exported .onnx file") from error
     return open_onnx_bytes(content, threads=threads, where=str(path))

@@ -20,7 +20,7 @@ from ..backbones import Backbone, ChannelIndex, ShapeSpec, build
 from ..backbones.base import RANKS
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError
-from ..files import write_bytes
+from ..files import expanded, write_bytes
 
 _FORMAT = "pppl-personal 1"
 # Of a header, in bytes: those of the largest networks here take less than a tenth.
@@ -69,7 +69,7 @@ def read_personal(path: str | Path) -> PersonalFile:
     Raises `UserError` where it is truncated, altered, of another version or holds what no network has.
     """
     try:
-        return _read(Path(path))
+        return _read(expanded(path))
     except FileNotFoundError as error:
         raise UserError(f"{path} is not there: name a personal model file") from error
     except (OSError, safetensors.SafetensorError) as error:

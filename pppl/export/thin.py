@@ -19,7 +19,7 @@ from torch import Tensor
 from ..backbones import Backbone
 from ..diff import Delta, DeltaFile, DeltaStore, base_sha256, write_delta
 from ..errors import UserError
-from ..files import write_bytes
+from ..files import expanded, write_bytes
 from ..pruning import slice_network
 
 _MAGIC = b"PPPLthin"
@@ -61,7 +61,7 @@ class Thin:
     def read(cls, path: str | Path) -> Self:
         """Reads what `write` wrote. Raises `UserError` where the file is truncated, altered or something else."""
         try:
-            with Path(path).open("rb") as file:
+            with expanded(path).open("rb") as file:
                 content = file.read(_MOST_BYTES + 1)
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}; name a thin personal model") from error

@@ -11,7 +11,7 @@ from .iso_macs import iso_macs
 from .overview import overview_figure
 from .panels import accuracy_figure, bytes_figure, gain_figure, gates_figure, iso_figure, retraining_figure
 from .personal_gain import personal_gain
-from .render import render
+from .render import render, rendered
 from .retraining import retraining
 from .sweep_panels import sweep_figures
 from .task_panels import scores_figure, storage_figure
@@ -31,6 +31,7 @@ __all__ = [
     "overview_figure",
     "personal_gain",
     "render",
+    "rendered",
     "retraining",
     "retraining_figure",
     "scores_figure",

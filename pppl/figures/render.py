@@ -1,12 +1,13 @@
 """Every figure and table of a results folder, with captions, as files."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..files import output_folder, replacing, write_bytes
+from ..files import claim, output_folder, replacing, write_bytes
 from . import captions
 from .accuracy_vs_bytes import has_rates
 from .accuracy_vs_macs import shown_budgets
@@ -18,8 +19,27 @@ from .sweeps import complete
 from .task_panels import scores_figure, storage_figure
 from .venues import DEFAULT, style
 
+# How the files of a figure and of a table end, and what they may be called.
+_FIGURE, _TABLE = (".pdf", ".png", ".txt"), (".tex", ".txt")
+_FIGURES = re.compile(
+    "accuracy_vs_macs|accuracy_vs_bytes|iso_macs|personal_gain|gates|retraining|task_scores|storage"
+    "|history|contour|parallel|pareto|importances"
+)
+_TABLES = re.compile(r"scores|accuracy(_\d+){0,2}")
 
-def render(folder: Path, *, venue: str = DEFAULT, out: Path | None = None) -> list[Path]:
+
+def rendered(folder: Path) -> list[Path]:
+    """Files of a folder with names that `render` gives, whoever wrote them: to be looked at before long work."""
+    kinds = (("figures", _FIGURES, _FIGURE), ("tables", _TABLES, _TABLE))
+    return [
+        path
+        for name, stems, ends in kinds
+        for path in sorted((folder / name).glob("*"))
+        if path.suffix in ends and stems.fullmatch(path.stem)
+    ]
+
+
+def render(folder: Path, *, venue: str = DEFAULT, out: Path | None = None, of: str = "") -> list[Path]:
     """Draws what the tables of a folder tell: `figures/NAME.png`, `.pdf` and the caption, `.txt`.
 
     `accuracy_vs_macs` and, where something is trained for a person, `retraining` from `summary.csv`;
@@ -35,12 +55,13 @@ def render(folder: Path, *, venue: str = DEFAULT, out: Path | None = None) -> li
 
     - `venue`: as of `style`.
     - `out`: where `figures` and `tables` are written; the folder itself by default.
+    - `of`: what stands for the data; files in `out` that were made of others are not replaced.
 
     **Returns:** the PNG files. Raises `UserError` where a table is missing or corrupted, or for an unknown venue.
     """
     with style(venue):
         drawn = _of_sweep(folder) if (folder / "trials.csv").exists() else _of_comparison(folder)
-        return drawn.save(out or folder)
+        return drawn.save(out or folder, of)
 
 
 @dataclass(frozen=True)
@@ -57,14 +78,20 @@ class _Drawn:
     def table(self, name: str, latex: str, caption: str) -> None:
         self.tables[name], self.captions[name] = latex, caption
 
-    def save(self, out: Path) -> list[Path]:
-        """Writes all; returns the PNG files."""
-        paths = [_save(figure, out, name, self.captions[name]) for name, figure in self.figures.items()]
+    def save(self, out: Path, of: str) -> list[Path]:
+        """Writes all, or nothing where a file of somebody else is in the way; returns the PNG files."""
+        claim(self.paths(out), of=of)
+        paths = [_save(figure, out, name, self.captions[name], of) for name, figure in self.figures.items()]
         for name, latex in self.tables.items():
             target = output_folder(out / "tables")
-            write_bytes(target / f"{name}.tex", latex.encode())
-            write_bytes(target / f"{name}.txt", self.captions[name].encode())
+            write_bytes(target / f"{name}.tex", latex.encode(), of=of)
+            write_bytes(target / f"{name}.txt", self.captions[name].encode(), of=of)
         return paths
+
+    def paths(self, out: Path) -> list[Path]:
+        """What `save` writes."""
+        figures = [out / "figures" / f"{name}{end}" for name in self.figures for end in _FIGURE]
+        return figures + [out / "tables" / f"{name}{end}" for name in self.tables for end in _TABLE]
 
 
 def _of_sweep(folder: Path) -> _Drawn:
@@ -133,11 +160,11 @@ def _figures_of_persons(folder: Path, summary: pd.DataFrame, table: pd.DataFrame
     return figures
 
 
-def _save(figure: Figure, out: Path, name: str, caption: str) -> Path:
+def _save(figure: Figure, out: Path, name: str, caption: str, of: str) -> Path:
     target = output_folder(out / "figures")
-    with replacing(target / f"{name}.pdf") as path:
+    with replacing(target / f"{name}.pdf", of=of) as path:
         figure.savefig(path, metadata={"CreationDate": None})
-    with replacing(target / f"{name}.png") as path:
+    with replacing(target / f"{name}.png", of=of) as path:
         figure.savefig(path)
-    write_bytes(target / f"{name}.txt", caption.encode())
+    write_bytes(target / f"{name}.txt", caption.encode(), of=of)
     return target / f"{name}.png"

@@ -18,6 +18,7 @@ from ..experiments.models import global_model
 from ..experiments.opening import dataset_of, persons_of
 from ..experiments.provenance import read_run
 from ..experiments.units import accuracy
+from ..files import expanded
 from ..personalizers import GlobalModel, Personalizer, PersonalModel, own_personalizer
 from ..reading import from_dict
 from .tables import Results
@@ -49,7 +50,7 @@ def load_run(folder: str | Path, *, seed: int | None = None) -> "LoadedRun":
 
     Raises `UserError` where the folder holds no such run, or has not this seed.
     """
-    folder = Path(folder)
+    folder = expanded(folder)
     about = read_run(folder)
     if "trials" in about:
         raise UserError(f"{folder} holds a sweep: study({str(folder)!r}) opens it")
@@ -88,7 +89,7 @@ class LoadedRun:
         """A table of the folder, such as `effort.csv`. Raises `UserError` where it is not there or damaged."""
         path = self.folder / name
         if not path.exists():
-            there = ", ".join(sorted(each.name for each in self.folder.glob("*.csv"))) or "no table"
+            there = ", ".join(sorted(each.name for each in self.folder.glob("[!.]*.csv"))) or "no table"
             raise UserError(f"{self.folder} has no {name}: it has {there}")
         try:
             frame = pd.read_csv(path)
@@ -162,5 +163,5 @@ class LoadedRun:
         return f"{self.folder}: {name}, {methods} methods, seeds {seeds}, commit {commit}"
 
     def _repr_html_(self) -> str:
-        tables = ", ".join(f"<code>{escape(each.name)}</code>" for each in sorted(self.folder.glob("*.csv")))
+        tables = ", ".join(f"<code>{escape(each.name)}</code>" for each in sorted(self.folder.glob("[!.]*.csv")))
         return f"<div><p>{escape(repr(self))}</p><p>tables: {tables}</p></div>"

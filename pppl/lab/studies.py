@@ -10,6 +10,7 @@ import pandas as pd
 from ..config import Experiment, Sweep
 from ..errors import UserError
 from ..experiments.report import best_trials, sweep_as_text
+from ..files import expanded
 from .tables import Results, as_html
 
 
@@ -24,13 +25,13 @@ def study(what: Sweep | str | Path, out: str | Path | None = None, *, workers: i
 
     Raises `UserError` where the folder holds no sweep, and as `pppl sweep` does.
     """
-    if not isinstance(what, Sweep) and Path(what).is_dir():
-        return Study(folder=Path(what))
+    if not isinstance(what, Sweep) and (what := expanded(what)).is_dir():
+        return Study(folder=what)
     from ..sweeping import sweep
 
     settings = what if isinstance(what, Sweep) else Sweep.load(what, fast=fast)
-    beside = Path() if isinstance(what, Sweep) else Path(what).parent
-    folder = Path("results") / settings.name if out is None else Path(out)
+    beside = Path() if isinstance(what, Sweep) else what.parent
+    folder = Path("results") / settings.name if out is None else expanded(out)
     sweep(settings, folder, workers=workers, beside=beside, fast=fast)
     return Study(folder=folder)
 

@@ -21,7 +21,7 @@ def pictures(folder: Path) -> list[Html]:
 
     Raises `UserError` where one is no PNG.
     """
-    paths = sorted((folder / "figures").glob("*.png"), key=lambda path: (_place(path.stem), path.stem))
+    paths = sorted((folder / "figures").glob("[!.]*.png"), key=lambda path: (_place(path.stem), path.stem))
     return [_figure(path) for path in paths]
 
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import output_folder, write_bytes
+from ..experiments.provenance import data_mark
+from ..files import claim, expanded, output_folder, write_bytes
 from .folder import read_results
 from .page import page
 
@@ -19,11 +20,13 @@ def report(folder: Path, out: Path | None = None) -> Path:
     **Returns:** the file. Raises `UserError` where a table is missing or corrupted, a figure is no PNG, or `out` is no
     name of an HTML file.
     """
-    out = folder / "report.html" if out is None else out
+    of = "" if out is None else data_mark(folder)
+    out = folder / "report.html" if out is None else expanded(out)
     if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
         raise UserError(f"--out is {out}: name a file that ends in .html")
+    claim([out], of=of)
     content = page(read_results(folder))
     output_folder(out.parent)
     # Names from elsewhere may hold what no encoding has.
-    write_bytes(out, content.encode("utf-8", errors="replace"))
+    write_bytes(out, content.encode("utf-8", errors="replace"), of=of)
     return out

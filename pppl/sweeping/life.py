@@ -101,6 +101,8 @@ class Life:
         try:
             with path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except PermissionError:  # of another user, who keeps it private
+            return None
         except FileNotFoundError:  # it has ended, or has another folder
             return None if self.far else False
         except BlockingIOError:

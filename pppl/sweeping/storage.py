@@ -21,6 +21,7 @@ from ..errors import UserError
 from ..experiments.tracking import notice
 
 JOURNAL = "study.log"
+_BEGINS = b'{"op_code":'
 _CHUNK = 1 << 16
 _DRIVER = "postgresql+psycopg"
 _TRIES, _PATIENCE, _PAUSE = 5, 3600.0, 1.0  # seconds; a server that is restarted or moved is back by then
@@ -60,8 +61,17 @@ class _Journal(JournalFileBackend):
     """
 
     def __init__(self, path: Path):
+        self._refuse_others(path)
         super().__init__(str(path))
         self.path = path
+
+    @staticmethod
+    def _refuse_others(path: Path) -> None:
+        if path.exists():
+            with path.open("rb") as file:
+                begins = file.read(len(_BEGINS))
+            if not _BEGINS.startswith(begins):  # a kill may have cut it short
+                raise UserError(f"{path} is no journal of a study: move it away, or name another --out")
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Appends all of the entries, or none. Raises `OSError` where the disk is full."""

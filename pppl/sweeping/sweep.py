@@ -11,15 +11,18 @@ from sqlalchemy.exc import DBAPIError
 
 from ..config import Sweep
 from ..errors import UserError
+from ..experiments.folders import refuse_other_command, refuse_other_results
 from ..experiments.opening import opened
 from ..experiments.provenance import read_run, write_run
 from ..experiments.recipes import weights_sha256
-from ..files import output_folder
+from ..figures import rendered
+from ..files import claim, expanded, output_folder
 from .life import GRACE
 from .queue import SLOT, WHY, Queue
 from .space import base_of, check_data, check_space
+from .storage import JOURNAL
 from .study import known_queue, queue_of, quiet
-from .tables import as_yaml, best_of, is_feasible, study_run, write_results
+from .tables import FILES, as_yaml, best_of, is_feasible, study_run, write_results
 from .workers import Launcher, Work, explained, supervise
 
 
@@ -59,6 +62,10 @@ def sweep(
         raise UserError("--launcher slurm needs --storage: locks on a journal file may not hold between nodes")
     sources = [dataset.sha256, weights_sha256(base)]
     folder = output_folder(out)
+    if storage or not (folder / JOURNAL).exists():  # which tells of what the study is
+        refuse_other_results(folder, "sweep", base.data, dataset)
+    refuse_other_command(folder, "sweep")
+    claim([*(folder / name for name in FILES), *rendered(folder)])
     try:
         with quiet():
             queue = queue_of(settings, base, sources, folder, storage)
@@ -89,7 +96,7 @@ def status(settings: Sweep, out: str | Path, *, storage: str = "") -> str:
     Raises `UserError` where there is none.
     """
     with quiet():
-        queue = known_queue(settings, Path(out), storage)
+        queue = known_queue(settings, expanded(out), storage)
         trials = queue.trials()
         of: dict[str, int] = dict.fromkeys(("done", "pruned", "given up", "running", "dead", "waiting"), 0)
         for trial in trials.values():

@@ -14,11 +14,13 @@ from ..experiments.provenance import fingerprint
 from ..experiments.results import write_table
 from ..experiments.tracking import track
 from ..figures import render
-from ..files import replacing
+from ..files import remove, replacing
 from .importances import importances
 from .queue import RUN, WHY, Queue
 from .space import with_values
 
+# What a sweep writes besides figures and its journal.
+FILES = ("trials.csv", "importances.csv", "best.yaml", "run.json")
 _MEASURED = ("accuracy", "accuracy_low", "accuracy_high", "own_minus_other", "macs_fraction")
 
 
@@ -41,7 +43,7 @@ def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path,
     table, shares = trials_table(settings, trials), importances(settings, trials.values())
     with replacing(folder / "trials.csv") as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
-    (folder / "importances.csv").unlink(missing_ok=True)
+    remove(folder / "importances.csv")
     if len(shares):
         write_table(folder / "importances.csv", shares)
     best = best_of(settings, trials.values())

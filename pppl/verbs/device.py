@@ -1,11 +1,10 @@
 """From a trained network to a person's device: `personalize`, `predict`, `latency`."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from .base import Verb
+from .base import Verb, user_path
 
 
 def _personalize(options: argparse.Namespace, _: dict[str, Any]) -> None:
@@ -46,13 +45,13 @@ def _latency(options: argparse.Namespace, _: dict[str, Any]) -> None:
 
 
 def _add_personalize(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="folder of `pppl train`")
+    parser.add_argument("run", type=user_path, metavar="RUN_DIR", help="folder of `pppl train`")
     parser.add_argument(
         "--data", required=True, metavar="FILE|FOLDER|-", help="the person's samples; - for a list of files"
     )
     limits = "0.25 (of the MACs), 0.25params, 40kB or 2.5ms (ONNX Runtime, one thread)"
     parser.add_argument("--budget", required=True, metavar="B", help=limits)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the person's files")
+    parser.add_argument("--out", type=user_path, required=True, metavar="DIR", help="folder for the person's files")
     parser.add_argument("--method", default="ppp", help="a method of the run (default: ppp)")
     parser.add_argument("--seed", type=int, metavar="N", help="whose networks (default: the run's first)")
     parser.add_argument(
@@ -66,12 +65,12 @@ def _add_personalize(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="PERSONAL.onnx", help="or a personal model file")
+    parser.add_argument("model", type=user_path, metavar="PERSONAL.onnx", help="or a personal model file")
     parser.add_argument("files", nargs="+", metavar="FILE", help="recordings, images or arrays; - for a list of files")
 
 
 def _add_latency(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="files of `pppl personalize`")
+    parser.add_argument("files", type=user_path, nargs="+", metavar="FILE", help="files of `pppl personalize`")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of each engine (default: 1)")
 
 

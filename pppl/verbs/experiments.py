@@ -7,7 +7,7 @@ from typing import Any
 
 from ..config import Experiment, Sweep, TaskExperiment
 from ..errors import UserError
-from .base import Parser, Verb
+from .base import Parser, Verb, user_path
 
 
 def _demo(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
@@ -102,7 +102,13 @@ def _train(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
 def _figures(options: argparse.Namespace, _: dict[str, Any]) -> None:
     from ..figures import render
 
-    for path in render(options.results, venue=options.style, out=options.out):
+    of = ""
+    if options.out is not None and options.out.resolve() != options.results.resolve():
+        from ..experiments.provenance import data_mark, refuse_other_figures
+
+        refuse_other_figures(options.results, options.out)
+        of = data_mark(options.results)
+    for path in render(options.results, venue=options.style, out=options.out, of=of):
         print(path)
 
 
@@ -166,7 +172,7 @@ def _add_experiment(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: below results/)")
+    parser.add_argument("--out", type=user_path, metavar="DIR", help="results folder (default: below results/)")
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
@@ -186,7 +192,7 @@ def _add_tasks(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sweep(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sweep", type=Path, metavar="SWEEP.yaml")
+    parser.add_argument("sweep", type=user_path, metavar="SWEEP.yaml")
     _add_fast(parser)
     _add_demo(parser)
     parser.add_argument("--trials", type=int, metavar="N", help="how many are to finish (default: as the file says)")
@@ -198,7 +204,7 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.yaml")
+    parser.add_argument("experiment", type=user_path, metavar="EXPERIMENT.yaml")
     _add_fast(parser)
 
 
@@ -207,28 +213,30 @@ def _add_fast(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_figures(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", type=Path, metavar="RESULTS_DIR")
+    parser.add_argument("results", type=user_path, metavar="RESULTS_DIR")
     styles = "icml, neurips, ieee or slides"
     parser.add_argument("--style", metavar="NAME", default="icml", help=f"widths and fonts: {styles} (default: icml)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="another folder for figures and LaTeX tables")
+    parser.add_argument("--out", type=user_path, metavar="DIR", help="another folder for figures and LaTeX tables")
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", type=Path, metavar="RESULTS_DIR")
-    parser.add_argument("--out", type=Path, metavar="FILE.html", help="the file (default: RESULTS_DIR/report.html)")
+    parser.add_argument("results", type=user_path, metavar="RESULTS_DIR")
+    parser.add_argument(
+        "--out", type=user_path, metavar="FILE.html", help="the file (default: RESULTS_DIR/report.html)"
+    )
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
     merge = actions.add_parser("merge", help="join tables of one experiment from several machines")
-    merge.add_argument("--out", type=Path, metavar="DIR", required=True, help="results folder of all together")
+    merge.add_argument("--out", type=user_path, metavar="DIR", required=True, help="results folder of all together")
     check = actions.add_parser("check", help="tell what is missing, contradictory or stale")
     reproduce = actions.add_parser("reproduce", help="make results again from their run.json, and compare")
     below = Path("results/reproduced")
-    reproduce.add_argument("--out", type=Path, metavar="DIR", default=below, help=f"where to (default: {below})")
+    reproduce.add_argument("--out", type=user_path, metavar="DIR", default=below, help=f"where to (default: {below})")
     reproduce.add_argument("--workers", type=int, metavar="N", help="processes (default: cores)")
     for action in (merge, check, reproduce):
-        action.add_argument("folders", type=Path, nargs="+", metavar="RESULTS_DIR")
+        action.add_argument("folders", type=user_path, nargs="+", metavar="RESULTS_DIR")
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -241,7 +249,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     names = "gating, loader, surgery, personalize, latency, people, diff, compare or sweep"
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{names} (default: all)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to a file")
+    parser.add_argument("--json", type=user_path, metavar="FILE", help="also write the results to a file")
 
 
 VERBS: dict[str, Verb] = {

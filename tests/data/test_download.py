@@ -24,8 +24,8 @@ def test_an_interrupted_download_asks_only_for_the_rest(server: Server, tmp_path
     with pytest.raises(UserError, match=r"cannot download .*/a\.zip \(\w+\): run the same command again") as error:
         fetch(archive, tmp_path)
     assert str(tmp_path / "a.zip") in str(error.value)
-    assert left(tmp_path) == ["a.zip.part"]
-    have = (tmp_path / "a.zip.part").stat().st_size
+    assert left(tmp_path) == ["a.zip.pppl-part"]
+    have = (tmp_path / "a.zip.pppl-part").stat().st_size
     assert 1_000_000 < have <= 1_500_000
     fetch(archive, tmp_path)
     assert server.asked == [None, f"bytes={have}-"]
@@ -33,9 +33,16 @@ def test_an_interrupted_download_asks_only_for_the_rest(server: Server, tmp_path
     assert left(tmp_path) == ["a.zip"]
 
 
+def test_what_a_browser_left_of_its_download_stays(server: Server, tmp_path: Path):
+    archive = server.add("a.zip")
+    (tmp_path / "a.zip.part").write_bytes(b"mine")
+    assert fetch(archive, tmp_path).read_bytes() == CONTENT
+    assert (tmp_path / "a.zip.part").read_bytes() == b"mine"
+
+
 def test_a_server_that_cannot_continue_sends_it_all(server: Server, tmp_path: Path):
     archive, server.ranges = server.add("a.zip"), False
-    (tmp_path / "a.zip.part").write_bytes(CONTENT[:1000])
+    (tmp_path / "a.zip.pppl-part").write_bytes(CONTENT[:1000])
     fetch(archive, tmp_path)
     assert server.asked == ["bytes=1000-"]
     assert (tmp_path / "a.zip").read_bytes() == CONTENT
@@ -43,7 +50,7 @@ def test_a_server_that_cannot_continue_sends_it_all(server: Server, tmp_path: Pa
 
 def test_a_server_that_continues_elsewhere_is_asked_for_all(server: Server, tmp_path: Path):
     archive, server.span = server.add("a.zip"), f"bytes 5-{len(CONTENT) - 1}/{len(CONTENT)}"
-    (tmp_path / "a.zip.part").write_bytes(CONTENT[:1000])
+    (tmp_path / "a.zip.pppl-part").write_bytes(CONTENT[:1000])
     fetch(archive, tmp_path)
     assert server.asked == ["bytes=1000-", None]
     assert (tmp_path / "a.zip").read_bytes() == CONTENT
@@ -52,7 +59,7 @@ def test_a_server_that_continues_elsewhere_is_asked_for_all(server: Server, tmp_
 @pytest.mark.parametrize(("part", "asked"), [(CONTENT, 1), (CONTENT + b"more", 2)])
 def test_a_part_with_nothing_left_to_send(part: bytes, asked: int, server: Server, tmp_path: Path):
     archive = server.add("a.zip")
-    (tmp_path / "a.zip.part").write_bytes(part)
+    (tmp_path / "a.zip.pppl-part").write_bytes(part)
     fetch(archive, tmp_path)
     assert len(server.asked) == asked
     assert (tmp_path / "a.zip").read_bytes() == CONTENT
@@ -71,7 +78,7 @@ def test_a_wrong_file_is_refused_and_deleted(sent: bytes, server: Server, tmp_pa
 
 def test_a_part_of_another_file_does_not_stay(server: Server, tmp_path: Path):
     archive = server.add("a.zip")
-    (tmp_path / "a.zip.part").write_bytes(b"something else")
+    (tmp_path / "a.zip.pppl-part").write_bytes(b"something else")
     with pytest.raises(UserError, match="does not match the known hash"):
         fetch(archive, tmp_path)
     fetch(archive, tmp_path)

@@ -228,6 +228,15 @@ def test_a_data_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.M
         prepare("cifar10")
 
 
+def test_a_link_to_what_is_not_mounted_stays(data: Path, tmp_path: Path):
+    data.mkdir()
+    link = data / "cifar-10-batches-bin"
+    link.symlink_to(tmp_path / "not mounted")
+    with pytest.raises(UserError, match="cifar-10-batches-bin is a link to what is not there"):
+        prepare("cifar10")
+    assert link.is_symlink()
+
+
 def test_sources_that_are_not_downloaded(data: Path, capsys: pytest.CaptureFixture[str]):
     assert prepare("digits") == "digits is there: bundled with scikit-learn"
     for name in ("mnist_writers", "arabic_speech_commands", "fsdd"):

@@ -160,9 +160,58 @@ def test_a_fine_tuned_network_has_no_thin_form(run: Path, person: Path, tmp_path
     more = ["--data", str(person / "own.npz"), "--budget", "0.3", "--export", "--method", "l1_local+finetune"]
     (tmp_path / "personal.thin").write_bytes(b"of somebody else")
     assert set(_personalize(run, tmp_path, *more)["files"]) == {"personal.safetensors"}
-    assert {path.name for path in tmp_path.iterdir()} == {"personal.safetensors", "report.json"}
+    there = {"personal.safetensors", "personal.thin", "report.json"}  # that of somebody else, too
+    assert {path.name for path in tmp_path.glob("[!.]*")} == there
     more[-1], more[3] = "finetune", "1"
     assert _personalize(run, tmp_path, *more)["macs"]["personal"] == _personalize(run, tmp_path, *more)["macs"]["full"]
+
+
+def test_files_of_people_stay_beside_those_that_are_made(run: Path, person: Path, tmp_path: Path):
+    """Also the person's samples themselves, under the same name."""
+    own = {"personal.npz": (person / "own.npz").read_bytes(), "personal.md": b"notes", "personal.ONNX": b"mine"}
+    for name, content in own.items():
+        (tmp_path / name).write_bytes(content)
+    data = ["--data", str(tmp_path / "personal.npz"), "--budget", "0.3", "--export"]
+    _personalize(run, tmp_path, *data, "onnx", "onnx-int8")
+    made = {"report.json", "personal.safetensors", "personal.thin", "personal.onnx", "personal.int8.onnx"}
+    assert {path.name for path in tmp_path.glob("[!.]*")} == own.keys() | made
+    (tmp_path / "personal.int8.onnx").write_bytes(b"made elsewhere")
+    _personalize(run, tmp_path, *data)
+    made -= {"personal.onnx"}  # of the call before, and no longer asked for
+    assert {path.name for path in tmp_path.glob("[!.]*")} == own.keys() | made
+    assert {name: (tmp_path / name).read_bytes() for name in own} == own
+    assert (tmp_path / "personal.int8.onnx").read_bytes() == b"made elsewhere"
+
+
+@pytest.mark.parametrize("name", ["personal.onnx", "personal.safetensors", "personal.thin", "report.json"])
+def test_a_file_of_somebody_else_is_told_before_anything_is_made(
+    name: str, run: Path, person: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    (tmp_path / name).write_bytes(b"mine")
+    data = ["--data", str(person / "own.npz"), "--budget", "0.3"]
+    assert main(["personalize", str(run), "--out", str(tmp_path), *data]) == 2
+    assert f"{name} was not written by pppl" in capsys.readouterr().err
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]
+
+
+def test_the_files_of_another_person_are_not_replaced(
+    run: Path, person: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    more = ["--budget", "0.3", "--export"]
+    with np.load(person / "own.npz") as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "one.npz", **arrays)
+    np.savez(tmp_path / "copy.npz", **arrays)
+    np.savez(tmp_path / "two.npz", x=arrays["x"][::-1] * 0.5, y=arrays["y"][::-1])
+    out = tmp_path / "out"
+    for name in ("one.npz", "copy.npz"):
+        _personalize(run, out, "--data", str(tmp_path / name), *more)
+    before = (out / "personal.safetensors").read_bytes()
+    assert main(["personalize", str(run), "--out", str(out), "--data", str(tmp_path / "two.npz"), *more]) == 2
+    assert "holds the files of another person" in capsys.readouterr().err
+    assert (out / "personal.safetensors").read_bytes() == before
+    np.savez(tmp_path / "copy.npz", x=arrays["x"][:-1], y=arrays["y"][:-1])  # the same person has others now
+    _personalize(run, out, "--data", str(tmp_path / "copy.npz"), *more)
 
 
 @pytest.mark.parametrize(

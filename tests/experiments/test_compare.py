@@ -97,6 +97,11 @@ def test_a_damaged_gates_file_is_made_again(tiny: Experiment, results: Path, con
     path.unlink()
     if content is not None:
         path.write_text(content)
+    if content:  # which may be somebody's work
+        with pytest.raises(UserError, match=r"gates\.csv was not written by pppl, or was changed since"):
+            compare(tiny, results)
+        assert path.read_text() == content
+        path.unlink()
     compare(tiny, results)
     assert path.read_bytes() == whole
 

@@ -152,6 +152,9 @@ def test_a_damaged_table_is_told_and_not_taken_in(experiment: Experiment, copies
     with pytest.raises(UserError, match=r"cannot read .*table\.csv as a table of results: column .* is no number"):
         check(folder)
     (folder / "journal.jsonl").unlink()
+    with pytest.raises(UserError, match=r"table\.csv was not written by pppl, or was changed since"):
+        compare(experiment.replace(seeds=[1]), folder)  # somebody may have worked on it
+    (folder / "table.csv").unlink()
     compare(experiment.replace(seeds=[1]), folder)
     assert check(folder) == []
 

@@ -12,6 +12,7 @@ from pppl.experiments.models import trained, trained_where
 from pppl.experiments.networks import load_network, save_network, trained_on
 from pppl.experiments.recipes import recipes
 from pppl.experiments.train import train
+from pppl.written import RECORD
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_a_network_is_trained_once(one: Experiment, digits: IdentityDataset, tmp
     assert capsys.readouterr().err == ""
     for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
-    assert list(tmp_path.joinpath("training").iterdir()) == [tmp_path / "training" / "full-seed0.csv"]
+    assert list(tmp_path.joinpath("training").glob("[!.]*")) == [tmp_path / "training" / "full-seed0.csv"]
 
 
 def _truncate(path: Path) -> None:
@@ -160,7 +161,7 @@ def test_saving_is_atomic(one: Experiment, digits: IdentityDataset, tmp_path: Pa
     with pytest.raises(OSError, match=rf"disk full: '{path}'"):
         save_network(path, recipe, network, {})
     assert path.read_bytes() == whole
-    assert [p.name for p in tmp_path.glob(".*")] == []
+    assert [p.name for p in tmp_path.glob(".*")] == [RECORD]
     shutil.rmtree(tmp_path)
 
 

@@ -105,3 +105,28 @@ def test_a_full_disk_is_no_half_success(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.undo()
     again = Journal(tmp_path, NOW)
     assert (len(again.rows), again.broken) == (0, 1)
+
+
+@pytest.mark.parametrize("text", ["one line of mine", '{"a": 1}\n{"a": 2}\n', "\n\nnotes\n", '["fingerprint"]\n'])
+def test_a_journal_of_somebody_else_is_not_added_to(text: str, tmp_path: Path):
+    (tmp_path / "journal.jsonl").write_text(text)
+    with pytest.raises(UserError, match=r"journal\.jsonl is no journal of pppl"):
+        Journal(tmp_path, NOW)
+    assert (tmp_path / "journal.jsonl").read_text() == text
+
+
+@pytest.mark.parametrize("text", ["", "\n", '{"finger', '\n{"fingerprint": "now", "ident', "\0\0\0"])
+def test_what_a_kill_left_of_a_journal_is_gone_on_with(text: str, tmp_path: Path):
+    (tmp_path / "journal.jsonl").write_text(text)
+    journal = Journal(tmp_path, NOW)
+    journal.append(_rows("x"))
+    assert Journal(tmp_path, NOW).rows == journal.rows != {}
+
+
+def test_a_journal_has_the_mode_that_the_umask_gives(tmp_path: Path):
+    before = os.umask(0o002)
+    try:
+        Journal(tmp_path, NOW).append(_rows("x"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "journal.jsonl").stat().st_mode & 0o777 == 0o664

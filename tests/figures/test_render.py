@@ -23,9 +23,9 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_each_figure_has_three_files_and_each_table_two(rendered: Path):
     names = {"accuracy_vs_macs", "accuracy_vs_bytes", "iso_macs", "personal_gain", "retraining", "gates"}
-    figures = {path.name for path in (rendered / "figures").iterdir()}
+    figures = {path.name for path in (rendered / "figures").glob("[!.]*")}
     assert figures == {f"{name}.{suffix}" for name in names for suffix in ("png", "pdf", "txt")}
-    tables = {path.name for path in (rendered / "tables").iterdir()}
+    tables = {path.name for path in (rendered / "tables").glob("[!.]*")}
     assert tables == {f"accuracy_{budget}.{suffix}" for budget in (10, 35) for suffix in ("tex", "txt")}
 
 

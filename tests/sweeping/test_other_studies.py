@@ -37,3 +37,14 @@ def test_a_study_of_an_older_version_goes_on_where_what_was_added_is_at_its_defa
     queue.study.set_user_attr("sweep", known)
     with pytest.raises(UserError, match="has a study of other base"):
         queue_of(short, base.replace(**{"ppp.gate_speed": 3.0}), [], folder / "out", "")
+
+
+@pytest.mark.parametrize("name", ["study.log", "trials.csv", "importances.csv", "best.yaml", "figures/history.png"])
+def test_files_of_somebody_else_are_told_before_the_first_trial(name: str, folder: Path, settings: Sweep):
+    path = folder / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("a line of mine without an end")
+    with pytest.raises(UserError, match=f"{path.name} (was not written by pppl|is no journal of a study)"):
+        sweep(settings, folder / "out", beside=folder)
+    assert path.read_text() == "a line of mine without an end"
+    assert not (folder / "out" / "trials").exists()
