@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-import os
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import platformdirs
 import safetensors
 import torch
 from pytorch_lightning.callbacks import Callback
@@ -25,7 +24,7 @@ from ..data import IdentityDataset, Support
 from ..data.datamodule import Batches
 from ..data.identities import TRAIN
 from ..errors import UserError
-from ..files import output_folder
+from ..files import cache_of, output_folder
 from ..gating import GatedNetwork, PersonGatedNetwork
 from ..personalizers import GlobalModel, Retrained, personalizers_for
 from ..pruning import CostModel
@@ -158,8 +157,7 @@ def _cache_path(recipe: Recipe) -> Path:
 
 def cache_folder() -> Path:
     """`$PPPL_CACHE`, or the user's cache folder."""
-    chosen = os.environ.get("PPPL_CACHE")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("pppl") / "models"
+    return cache_of("PPPL_CACHE", "models")
 
 
 def _make_module(recipe: Recipe, experiment: Experiment, start: Backbone | None) -> GlobalModule:
@@ -203,8 +201,8 @@ def _train(
             seed=recipe.seed,
             folder=Path(scratch),
             log_epoch=tracker.log,
-            # A notebook keeps what a bar of every epoch leaves behind.
-            progress=progress.shown() and not progress.in_notebook(),
+            # A notebook keeps what a bar of every epoch leaves behind, and so does a file; Lightning draws on stdout.
+            progress=progress.shown(sys.stdout) and not progress.in_notebook(),
             watching=watching,
         )
         (Path(scratch) / "metrics.csv").replace(logs / f"{name}.csv")
