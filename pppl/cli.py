@@ -6,9 +6,10 @@ Nothing heavy is imported before a verb is chosen, and hardly anything before Ct
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from .console import Interrupted, drop_output, flush, is_of_printing, nobody_reads, ready_streams, watch_signals
+from .console import Interrupted, is_of_printing, nobody_reads, ready_streams, settle, watch_signals
 
 if TYPE_CHECKING:
     import argparse
@@ -26,34 +27,42 @@ _WITH_SETTINGS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, 2 for bad input, 128 and a signal's number when that ended it."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
     if argv is None:  # a process of its own
         ready_streams()
         watch_signals()
     from .environment import alone
+
+    with alone() as hidden:
+        message, code = _outcome(list(sys.argv[1:] if argv is None else argv), hidden)
+    settle(sys.stdout)
+    if message:
+        with suppress(OSError):  # nobody reads it
+            print(f"pppl: {' '.join(message.split())}", file=sys.stderr)
+    settle(sys.stderr)
+    return code
+
+
+def _outcome(arguments: Sequence[str], hidden: Mapping[str, str]) -> tuple[str, int]:
+    """What a command ends with: a line for people, and its exit code."""
     from .errors import UserError, explained
 
     try:
-        with alone() as hidden:
-            _run(arguments, hidden)
-            flush()
+        _run(arguments, hidden)
+        sys.stdout.flush()
     except UserError as error:
-        return _failed(str(error))
+        return f"error: {error}", 2
     except KeyboardInterrupt as error:
         interrupted = error if isinstance(error, Interrupted) else Interrupted()
-        print(f"pppl: {interrupted}", file=sys.stderr)
-        return interrupted.code
+        return str(interrupted), interrupted.code
     except Exception as error:
         if isinstance(error, BrokenPipeError) and nobody_reads():
-            drop_output()
-            return 128 + signal.SIGPIPE
+            return "", 128 + signal.SIGPIPE
         if isinstance(error, OSError) and is_of_printing(error):
-            drop_output()
-            return _failed(f"what this command prints cannot be written: {error.strerror}")
+            return f"error: what this command prints cannot be written: {error.strerror}", 2
         if told := explained(error):  # a full disk, a folder that went away
-            return _failed(told)
+            return f"error: {told}", 2
         raise
-    return 0
+    return "", 0
 
 
 def _run(arguments: Sequence[str], hidden: Mapping[str, str]) -> None:
@@ -71,11 +80,6 @@ def _run(arguments: Sequence[str], hidden: Mapping[str, str]) -> None:
     if options.verb in _WITH_SETTINGS and (variable := together(hidden)):
         print(f"pppl: {variable} is ignored: this is one process, which starts its own --workers", file=sys.stderr)
     VERBS[options.verb][0](options, _overrides(overrides))
-
-
-def _failed(message: str) -> int:
-    print(f"pppl: error: {' '.join(message.split())}", file=sys.stderr)
-    return 2
 
 
 def _parser() -> "argparse.ArgumentParser":

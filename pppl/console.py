@@ -7,7 +7,7 @@ import signal
 import sys
 from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 _TOLD = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _REST = "what is finished is kept, the same command goes on from there"
@@ -19,10 +19,11 @@ def ready_streams() -> None:
     A stream that is closed reads as empty and takes what is written; else the next file that is opened would have its
     place.
     """
+    for number in range(3):
+        _reserve(number)
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
-            _reserve(number)
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (it is there to the end)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 (it stays)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(encoding=sys.getfilesystemencoding(), errors="surrogateescape")
     for stream in (sys.stdout, sys.stderr):
@@ -31,28 +32,20 @@ def ready_streams() -> None:
 
 
 def _reserve(number: int) -> None:
-    """Open the null device at a descriptor that is closed."""
+    """Open the null device at a descriptor that is closed. Those below are open."""
     try:
         os.fstat(number)
     except OSError:
-        null = os.open(os.devnull, os.O_RDWR)
-        if null != number:
-            os.dup2(null, number)
-            os.close(null)
-
-
-def flush() -> None:
-    """Hand on what was printed."""
-    sys.stdout.flush()
+        os.open(os.devnull, os.O_RDWR)  # which takes the lowest that is free
 
 
 def is_of_printing(error: OSError) -> bool:
-    """Whether an error comes from what a verb prints, and from no file."""
+    """Whether an error comes from what a command prints, and from no file."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     where = trace.tb_frame.f_globals["__name__"] if trace is not None else ""
-    return error.filename is None and where.startswith(("pppl.verbs", __name__))
+    return error.filename is None and where.startswith(("pppl.verbs", "pppl.cli"))
 
 
 def nobody_reads() -> bool:
@@ -64,11 +57,13 @@ def nobody_reads() -> bool:
     return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
-def drop_output() -> None:
-    """Forget what is still to be printed, which the interpreter would try, and fail, to print as it ends."""
-    with suppress(OSError, ValueError):
+def settle(stream: TextIO) -> None:
+    """Hand on what was printed, and forget what nobody takes: the interpreter would complain of it as it ends."""
+    try:
+        stream.flush()
+    except OSError:
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
+        os.dup2(null, stream.fileno())
         os.close(null)
 
 

@@ -248,7 +248,8 @@ def started(context: Any, function: Callable[..., None], arguments: tuple[Any, .
         process.start()
     except (EOFError, ConnectionError, BlockingIOError) as error:  # the server that forks them has ended
         raise UserError(
-            "a worker process cannot be started: allow more processes (ulimit -u) and memory, or use fewer --workers"
+            "a worker process cannot be started, perhaps for want of memory or since no more processes are allowed "
+            "(ulimit -u): mend that, or run with --workers 1"
         ) from error
     return process
 
