@@ -80,6 +80,8 @@ class Workers:
         finally:  # what others still work on, nobody waits for
             for worker in busy.values():
                 worker.dismiss(at_once=True)
+            for worker in busy.values():
+                worker.process.join()
                 self._all.remove(worker)
 
     def _free(self, busy: Mapping[Any, "_Worker"], module: str) -> "_Worker":
