@@ -3,20 +3,23 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .config import Experiment, Sweep, TaskExperiment
+from .environment import alone
 
 if TYPE_CHECKING:
+    from .config import Experiment, Sweep, TaskExperiment
     from .experiments.tasks import compare_tasks
     from .lab import compare, load_run, study
 
 __version__ = "0.1.0"
 __all__ = ["Experiment", "Sweep", "TaskExperiment", "compare", "compare_tasks", "load_run", "study"]
 
-# Heavy functions load on first use: `import pppl` must not import torch.
+# All load on first use: `import pppl` must not import torch, and a command heeds Ctrl-C before it imports anything.
 _LAZY = dict.fromkeys(("compare", "load_run", "study"), "pppl.lab") | {"compare_tasks": "pppl.experiments.tasks"}
+_LAZY |= dict.fromkeys(("Experiment", "Sweep", "TaskExperiment"), "pppl.config")
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        with alone():  # libraries read some variables as they are imported
+            return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'pppl' has no attribute {name!r}")

@@ -1,13 +1,18 @@
-"""The command line: verbs call functions of the same name. Nothing heavy is imported before a verb is chosen."""
+"""The command line: verbs call functions of the same name.
 
-import argparse
+Nothing heavy is imported before a verb is chosen, and hardly anything before Ctrl-C is heeded.
+"""
+
+import signal
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-from . import __version__
-from .errors import UserError, unknown
-from .verbs import VERBS, Parser
+from .console import Interrupted, is_of_printing, nobody_reads, ready_streams, settle, watch_signals
+
+if TYPE_CHECKING:
+    import argparse
 
 _EXAMPLE = "--training.epochs 5 --persons.shots=10 --budgets '[0.1, 0.2]'"
 # The verbs that take an experiment's keys, with an example.
@@ -21,29 +26,66 @@ _WITH_SETTINGS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, 2 for bad input, 130 when interrupted."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Runs one command and returns its exit code: 0, 2 for bad input, 128 and a signal's number when that ended it."""
+    if argv is None:  # a process of its own
+        ready_streams()
+        watch_signals()
+    from .environment import alone
+
+    with alone() as hidden:
+        message, code = _outcome(list(sys.argv[1:] if argv is None else argv), hidden)
+    settle(sys.stdout)
+    if message:
+        with suppress(OSError):  # nobody reads it
+            print(f"pppl: {' '.join(message.split())}", file=sys.stderr)
+    settle(sys.stderr)
+    return code
+
+
+def _outcome(arguments: Sequence[str], hidden: Mapping[str, str]) -> tuple[str, int]:
+    """What a command ends with: a line for people, and its exit code."""
+    from .errors import UserError, explained
+
     try:
-        if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
-            raise unknown("command", arguments[0], VERBS)
-        options, overrides = _parser().parse_known_args(arguments)
-        if overrides and options.verb not in _WITH_SETTINGS:
-            raise UserError(f"unknown argument {overrides[0]!r}: see `pppl {options.verb} --help`")
-        VERBS[options.verb][0](options, _overrides(overrides))
+        _run(arguments, hidden)
+        sys.stdout.flush()
     except UserError as error:
-        print(f"pppl: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except OSError as error:  # a full disk, a folder that went away
-        where = f": {error.filename}" if error.filename else ""
-        print(f"pppl: error: {error.strerror or error}{where}; what is finished is kept, run it again", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("pppl: interrupted; what is finished is kept, the same command goes on from there", file=sys.stderr)
-        return 130
-    return 0
+        return f"error: {error}", 2
+    except KeyboardInterrupt as error:
+        interrupted = error if isinstance(error, Interrupted) else Interrupted()
+        return str(interrupted), interrupted.code
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and nobody_reads():
+            return "", 128 + signal.SIGPIPE
+        if isinstance(error, OSError) and is_of_printing(error):
+            return f"error: what this command prints cannot be written: {error.strerror}", 2
+        if told := explained(error):  # a full disk, a folder that went away
+            return f"error: {told}", 2
+        raise
+    return "", 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _run(arguments: Sequence[str], hidden: Mapping[str, str]) -> None:
+    from .environment import together
+    from .errors import UserError, unknown
+    from .verbs import VERBS
+
+    if sys.platform == "win32":
+        raise UserError("pppl runs on Linux and macOS; on Windows, use it in WSL")
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
+        raise unknown("command", arguments[0], VERBS)
+    options, overrides = _parser().parse_known_args(arguments)
+    if overrides and options.verb not in _WITH_SETTINGS:
+        raise UserError(f"unknown argument {overrides[0]!r}: see `pppl {options.verb} --help`")
+    if options.verb in _WITH_SETTINGS and (variable := together(hidden)):
+        print(f"pppl: {variable} is ignored: this is one process, which starts its own --workers", file=sys.stderr)
+    VERBS[options.verb][0](options, _overrides(overrides))
+
+
+def _parser() -> "argparse.ArgumentParser":
+    from . import __version__
+    from .verbs import VERBS, Parser
+
     parser = Parser(prog="pppl", description="Compare ways of making one global network small and personal.")
     parser.add_argument("--version", action="version", version=f"pppl {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND", parser_class=Parser)
@@ -56,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
 def _overrides(arguments: Sequence[str]) -> dict[str, Any]:
     """`--a.b VALUE` and `--a.b=VALUE` as a mapping; values are read as YAML."""
     import yaml
+
+    from .errors import UserError
 
     overrides: dict[str, Any] = {}
     rest = iter(arguments)

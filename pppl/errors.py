@@ -1,7 +1,10 @@
 """Errors meant for people: one line that names the thing and what to do about it."""
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 # Longer lists are left out of a message that already names the nearest.
 _LISTED = 12
@@ -33,3 +36,76 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     if len(names) <= _LISTED or not nearest:
         parts.append(f"known: {', '.join(names)}")
     return UserError(f"unknown {kind} {name!r}: {' '.join(parts)}")
+
+
+_ELSEWHERE, _FEWER, _NETWORK = "choose another folder", "use fewer --workers", "check the connection, and try again"
+_SMALLER = f"{_FEWER}, or a smaller training.batch_size"
+_PROCESSES = f"{_FEWER}, or allow more processes and threads (ulimit -u)"
+# What each failure of the system is mended by.
+_REMEDIES = {
+    errno.ENOSPC: "free some space there, or {elsewhere}",
+    errno.EDQUOT: "your quota is used up: delete something of yours, or {elsewhere}",
+    errno.EROFS: "{elsewhere}",
+    errno.EACCES: "change who may use it, or {elsewhere}",
+    errno.EPERM: "change who may use it, or {elsewhere}",
+    errno.EFBIG: "allow larger files (ulimit -f), or {elsewhere}",
+    errno.EMFILE: f"allow more open files (ulimit -n 4096), or {_FEWER}",
+    errno.ENFILE: f"close other programs, or {_FEWER}",
+    errno.ENOMEM: _SMALLER,
+    errno.EAGAIN: _PROCESSES,
+    errno.ENOENT: "it was moved or deleted: put it back, or {elsewhere}",
+    errno.ENOTDIR: "a file stands where a folder belongs: move it away, or {elsewhere}",
+    errno.EISDIR: "a folder stands where a file belongs: move it away, or {elsewhere}",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EIO: "the disk or the network drive fails: check it, or {elsewhere}",
+    errno.ESTALE: "the network drive has changed: mount it again, or {elsewhere}",
+    errno.ENXIO: "{elsewhere}",
+    errno.ETIMEDOUT: _NETWORK,
+    errno.ECONNREFUSED: _NETWORK,
+    errno.ECONNRESET: _NETWORK,
+    errno.ENETUNREACH: _NETWORK,
+    errno.EHOSTUNREACH: _NETWORK,
+}
+_KEPT = "what is finished is kept, the same command goes on from there"
+
+
+def explained(error: BaseException, place: Path | None = None) -> str:
+    """What failed in the system, where, and what mends it; empty where the error is a mistake of a program.
+
+    **Arguments:**
+
+    - `place`: where it has failed if the error does not tell.
+    """
+    if isinstance(error, OSError):
+        where = error.filename or place
+        reason = error.strerror or str(error) or type(error).__name__
+        remedy = _REMEDIES.get(error.errno or 0, "").format(elsewhere=_elsewhere(where))
+        named = f"{os.fsdecode(where)}: {reason}" if isinstance(where, str | bytes | os.PathLike) else reason
+        return "; ".join(part for part in (named, remedy, _KEPT) if part)
+    if isinstance(error, MemoryError) or _is_of_memory(str(error)):
+        return f"out of memory: {_SMALLER}; {_KEPT}"
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return f"no more threads can be started: {_PROCESSES}; {_KEPT}"
+    return ""
+
+
+def _is_of_memory(message: str) -> bool:
+    """Whether an error of torch or of the loader of libraries is for want of memory."""
+    signs = ("can't allocate memory", "out of memory", "Cannot allocate memory", "failed to map segment")
+    return any(sign in message for sign in signs)
+
+
+def _elsewhere(where: object) -> str:
+    """How another folder is chosen in place of the one that a file is in."""
+    if not isinstance(where, str | bytes | os.PathLike):
+        return _ELSEWHERE
+    path = Path(os.path.abspath(os.fsdecode(where)))
+    if path.is_relative_to("/dev/shm"):  # noqa: S108 (named, not used)
+        return "use --workers 1"
+    for name, default in (("PPPL_CACHE", "~/.cache/pppl/models"), ("PPPL_DATA", "~/.cache/pppl/data")):
+        if path.is_relative_to(os.path.abspath(os.path.expanduser(os.environ.get(name) or default))):
+            return f"set {name} to another folder"
+    temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 (named, not used)
+    if path.is_relative_to(os.path.abspath(temporary)):
+        return "set TMPDIR to another folder"
+    return _ELSEWHERE

@@ -129,3 +129,17 @@ def output_folder(path: str | Path) -> Path:
     except OSError as error:
         raise UserError(f"cannot write to {path}: {error.strerror}; choose another folder") from error
     return path
+
+
+def cache_of(variable: str, name: str) -> Path:
+    """The folder that an environment variable names, or else one in the user's cache.
+
+    Raises `UserError` where it would be in a home folder and there is none.
+    """
+    import platformdirs
+
+    chosen = os.environ.get(variable, "")
+    try:
+        return expanded(chosen) if chosen else platformdirs.user_cache_path("pppl") / name
+    except (RuntimeError, UserError) as error:
+        raise UserError(f"there is no home folder here: set {variable} to a folder that can be written") from error

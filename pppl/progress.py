@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 
 def in_notebook() -> bool:
@@ -15,11 +15,17 @@ def in_notebook() -> bool:
     return getattr(get_ipython(), "kernel", None) is not None
 
 
-def shown() -> bool:
-    """Whether anybody sees a bar of this process; workers have no line of their own, `TQDM_DISABLE` hides all."""
+def shown(stream: TextIO | None = None) -> bool:
+    """Whether anybody sees a bar of this process; workers have no line of their own, `TQDM_DISABLE` hides all.
+
+    **Arguments:**
+
+    - `stream`: where the bar is drawn, standard error by default.
+    """
     if os.environ.get("TQDM_DISABLE") or multiprocessing.parent_process() is not None:
         return False
-    return in_notebook() or sys.stderr.isatty()
+    stream = stream or sys.stderr
+    return in_notebook() or (stream is not None and stream.isatty())
 
 
 def bar(*arguments: Any, **options: Any) -> Any:

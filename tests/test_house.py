@@ -204,7 +204,7 @@ _MAY_IMPORT = {
     "gating": {"backbones"},
     "pruning": {"backbones", "errors"},
     "diff": {"errors", "files"},
-    "training": {"backbones", "data", "gating", "pruning", "diff", "config", "errors"},
+    "training": {"backbones", "data", "gating", "pruning", "diff", "config", "environment", "errors"},
     "text": {"data", "diff", "training", "config", "errors"},
     "export": {"backbones", "data", "diff", "errors", "files", "pruning"},
     "device": {
@@ -224,7 +224,7 @@ _MAY_IMPORT = {
     "personalizers": {"backbones", "data", "gating", "pruning", "diff", "training", "config", "errors"},
     "figures": {"errors", "files", "paired"},
     "experiments": {"backbones", "config", "data", "diff", "errors", "figures", "files", "gating", "personalizers"}
-    | {"aligned", "paired", "progress", "pruning", "reading", "text", "training"},
+    | {"aligned", "environment", "paired", "progress", "pruning", "reading", "text", "training"},
     "sweeping": {"config", "data", "errors", "experiments", "figures", "files", "personalizers", "training"}
     | {"paired", "progress"},
     "reporting": {"__version__", "errors", "experiments", "figures", "files", "paired"},

@@ -1,15 +1,12 @@
 """The registry of data sources: what they are, where they lie, and how they are read."""
 
 import dataclasses
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from ..errors import UserError, unknown
-from ..files import expanded
+from ..files import cache_of
 from . import cifar, digits, omniglot
 from .download import Archive
 from .features import LogMel
@@ -66,8 +63,7 @@ class Source:
 
 def data_folder() -> Path:
     """`$PPPL_DATA`, or `data` in the user's cache folder."""
-    chosen = os.environ.get("PPPL_DATA")
-    return expanded(chosen) if chosen else platformdirs.user_cache_path("pppl") / "data"
+    return cache_of("PPPL_DATA", "data")
 
 
 def load_dataset(name: str) -> IdentityDataset:

@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -12,11 +13,15 @@ from ..errors import UserError
 
 
 def resident(key: str) -> int:
-    """Bytes of this process's memory, now (`VmRSS`) or at its peak (`VmHWM`), as Linux counts them."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key):
-            return int(line.split()[1]) * 1024
-    raise UserError("memory can be measured on Linux only")
+    """Bytes of this process's memory, now (`VmRSS`) or at its peak (`VmHWM`), as Linux counts them.
+
+    Raises `UserError` where it is not told: on other systems, and in containers that hide it.
+    """
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(key):
+                return int(line.split()[1]) * 1024
+    raise UserError("memory can be measured on Linux only, where /proc/self tells it")
 
 
 def give_back() -> None:
@@ -49,10 +54,12 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 class PeakMemory:
     """What comes to the memory while it is open, at the peak: of the GPU where there is one, else resident memory.
 
-    `bytes` is NaN where it cannot be told, which is on a CPU anywhere but on Linux.
+    `bytes` is NaN where it cannot be told, which is on a CPU anywhere but on Linux, and in containers that keep a
+    process from starting its peak anew.
     """
 
     bytes: float = float("nan")
+    _before = float("nan")
 
     def __enter__(self) -> Self:
         if torch.cuda.is_available():
@@ -60,12 +67,14 @@ class PeakMemory:
             self._before = torch.cuda.memory_allocated()
         elif sys.platform == "linux":
             give_back()
-            Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew (proc(5))
-            self._before = resident("VmRSS")
+            with suppress(OSError, UserError):
+                Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew (proc(5))
+                self._before = resident("VmRSS")
         return self
 
     def __exit__(self, *_: object) -> None:
         if torch.cuda.is_available():
             self.bytes = torch.cuda.max_memory_allocated() - self._before
         elif sys.platform == "linux":
-            self.bytes = resident("VmHWM") - self._before
+            with suppress(UserError):
+                self.bytes = resident("VmHWM") - self._before

@@ -2,8 +2,8 @@
 
 import copy
 import dataclasses
-import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import platformdirs
 import safetensors
 import torch
 from pytorch_lightning.callbacks import Callback
@@ -26,7 +25,7 @@ from ..data import IdentityDataset, Support
 from ..data.datamodule import Batches
 from ..data.identities import TRAIN
 from ..errors import UserError
-from ..files import claim, expanded, output_folder, replacing
+from ..files import cache_of, claim, output_folder, replacing
 from ..gating import GatedNetwork, PersonGatedNetwork
 from ..personalizers import GlobalModel, Retrained, personalizers_for
 from ..pruning import CostModel
@@ -159,8 +158,7 @@ def _cache_path(recipe: Recipe) -> Path:
 
 def cache_folder() -> Path:
     """`$PPPL_CACHE`, or the user's cache folder."""
-    chosen = os.environ.get("PPPL_CACHE")
-    return expanded(chosen) if chosen else platformdirs.user_cache_path("pppl") / "models"
+    return cache_of("PPPL_CACHE", "models")
 
 
 def _make_module(recipe: Recipe, experiment: Experiment, start: Backbone | None) -> GlobalModule:
@@ -205,8 +203,8 @@ def _train(
             seed=recipe.seed,
             folder=Path(scratch),
             log_epoch=tracker.log,
-            # A notebook keeps what a bar of every epoch leaves behind.
-            progress=progress.shown() and not progress.in_notebook(),
+            # A notebook keeps what a bar of every epoch leaves behind, and so does a file; Lightning draws on stdout.
+            progress=progress.shown(sys.stdout) and not progress.in_notebook(),
             watching=watching,
         )
         with replacing(log) as temporary:

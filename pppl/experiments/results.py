@@ -1,6 +1,5 @@
 """The results of one comparison: a journal that survives a kill, and the tables made of it."""
 
-import errno
 import json
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -80,9 +79,12 @@ class Journal:
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
             data = lines.encode()
-            if os.write(descriptor, data) < len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            while data := data[os.write(descriptor, data) :]:  # what did not fit is not taken, either, and says why
+                pass
             os.fsync(descriptor)
+        except OSError as error:
+            error.filename = str(self.path)
+            raise
         finally:
             os.close(descriptor)
         self.rows.update((key_of(row, self.names), row) for row in rows)

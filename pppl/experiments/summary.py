@@ -108,7 +108,7 @@ def gains(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
     each = [_less(own, table[table["control"] == name], "method").assign(against=name) for name in _CONTROLS]
     gained = pd.concat(each)
     more = _less(gained[gained["method"] == reference], gained, "against")
-    of_key = {key: group for key, group in gained.groupby(place, sort=False)}
+    of_key = dict(list(gained.groupby(place, sort=False)))
     rows = []
     for first, group in _groups(own, place[:-1]):
         for control in _CONTROLS:

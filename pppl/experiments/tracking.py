@@ -1,22 +1,37 @@
-"""Weights & Biases runs: offline unless the user is logged in, and never in the way of a result."""
+"""Weights & Biases runs: offline unless the user is logged in and it answers, and never in the way of a result."""
 
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ..environment import without
 from ..progress import in_notebook
+
+# Seconds that W&B has to answer at all, to begin a run, and to take the rest of one.
+_ANSWER, _BEGIN, _FINISH = 4.0, 30, 60
+# What makes one run of another program's; each of ours is one of its own.
+_OF_ONE_RUN = ("WANDB_RUN_ID", "WANDB_RESUME", "WANDB_SWEEP_ID")
+_gone = threading.Event()  # set when W&B has failed to answer: later runs are offline
 
 
 def notice(message: str) -> None:
-    """One line for the user, on stderr; in a notebook, which shows that as an error, beside what cells print."""
-    print(f"pppl: {message}", file=sys.stdout if in_notebook() else sys.stderr, flush=True)
+    """One line for the user, on stderr; in a notebook, which shows that as an error, beside what cells print.
+
+    Where nobody reads it any more, work goes on without.
+    """
+    stream = sys.stdout if in_notebook() else sys.stderr
+    if stream is not None:
+        with suppress(OSError, ValueError):
+            print(f"pppl: {message}", file=stream, flush=True)
 
 
 class Tracker:
@@ -58,7 +73,16 @@ class Tracker:
 
     def finish(self, exit_code: int) -> None:
         """Closes the run; any code but 0 marks it as failed."""
-        self._try(lambda run: run.finish(exit_code=exit_code))
+        self._try(lambda run: _finish(run, exit_code))
+
+
+def _finish(run: Any, exit_code: int) -> None:
+    try:
+        run.finish(exit_code=exit_code)
+    except TimeoutError:
+        _gone.set()
+        where = run.settings.sync_dir
+        notice(f"W&B does not answer; the run is kept, and the next ones offline: wandb sync {where}")
 
 
 class _Part(Tracker):
@@ -107,7 +131,7 @@ def track(
         yield whole.part(name)
         return
     identity = {"group": group, "name": name, "job_type": job_type, "config": dict(config)}
-    with _without_passwords():
+    with _without_passwords(), without(*_OF_ONE_RUN):
         run = _start(folder, **identity, **({"id": whole_id, "resume": "allow"} if whole_id else {}))
     tracker = Tracker(run)
     outside, exit_code = _WHOLE.set(tracker if whole_id else None), 1
@@ -133,22 +157,83 @@ def _without_passwords() -> Iterator[None]:
 def _start(folder: Path, **identity: Any) -> Any:
     try:
         wandb = _wandb()
-        mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
-        settings = wandb.Settings(
-            silent=True,
-            console="off",
-            disable_git=True,
-            symlink=False,  # `debug.log` and `latest-run` would replace what is called so
-            x_disable_stats=True,
-            init_timeout=30,
-            finish_timeout=120,
-            quiet=True,
-        )
-        project = os.environ.get("WANDB_PROJECT", "pppl")
-        return wandb.init(project=project, dir=folder, mode=mode, settings=settings, reinit="create_new", **identity)  # type: ignore[arg-type]
-    except Exception as error:  # W&B absent, broken or unreachable
+        mode = _mode(wandb)
+        if mode == "online":
+            try:
+                return _begin(wandb, folder, mode, identity)
+            except Exception as error:  # a key that is not taken, or a network that has gone
+                _gone.set()
+                notice(f"W&B cannot be reached ({_first_line(error)}); runs are kept offline")
+                mode = "offline"
+        return _begin(wandb, folder, mode, identity)
+    except Exception as error:  # W&B absent or broken
         notice(f"W&B is not available ({_first_line(error)}); going on without it")
         return None
+
+
+def _begin(wandb: Any, folder: Path, mode: str, identity: Mapping[str, Any]) -> Any:
+    settings = wandb.Settings(
+        silent=True,
+        console="off",
+        disable_git=True,
+        symlink=False,  # `debug.log` and `latest-run` would replace what is called so
+        x_disable_stats=True,
+        init_timeout=_BEGIN,
+        finish_timeout=_FINISH,
+        finish_timeout_raises=True,
+        quiet=True,
+    )
+    project = os.environ.get("WANDB_PROJECT", "pppl")
+    return wandb.init(project=project, dir=folder, mode=mode, settings=settings, reinit="create_new", **identity)
+
+
+def _mode(wandb: Any) -> str:
+    """`WANDB_MODE`, or else online where somebody is logged in; offline where that cannot be now."""
+    chosen = os.environ.get("WANDB_MODE") or ("online" if _logged_in(wandb) else "offline")
+    if chosen != "online" or _gone.is_set():
+        return "offline" if chosen == "online" else chosen
+    url = wandb.setup().settings.base_url
+    if not _answers(url):
+        _gone.set()
+        notice(f"{_without_secrets(url)} does not answer; W&B runs are kept offline")
+        return "offline"
+    return chosen
+
+
+def _logged_in(wandb: Any) -> bool:
+    """Whether there is a key, without a word, which would have the password of a server's URL."""
+    settings = wandb.setup().settings
+    before, settings.silent = settings.silent, True
+    wandb.termsetup(settings, None)
+    try:
+        return wandb.login(prompt=False, verify=False)
+    finally:
+        settings.silent = before
+        wandb.termsetup(settings, None)
+
+
+@cache
+def _answers(url: str) -> bool:
+    """Whether a server says anything, soon; a name server that says nothing takes no longer."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        import requests
+
+        with suppress(requests.RequestException):
+            requests.head(url, timeout=_ANSWER)
+            answered.set()
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_ANSWER)
+    return answered.is_set()
+
+
+def offline_runs(folder: Path) -> str:
+    """One line that says how the runs that are kept in a results folder are uploaded; empty without any."""
+    kept = any(folder.glob("wandb/offline-run-*"))
+    return f"Offline W&B runs: wandb sync {folder}/wandb/offline-run-*" if kept else ""
 
 
 def _wandb() -> Any:
@@ -158,4 +243,9 @@ def _wandb() -> Any:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return _without_secrets((str(error).splitlines() or [type(error).__name__])[0])
+
+
+def _without_secrets(text: str) -> str:
+    key = os.environ.get("WANDB_API_KEY")
+    return re.sub(r"://[^/@\s]+@", "://", text.replace(key, "...") if key else text)

@@ -1,6 +1,5 @@
 """Where a study is kept: a journal file in the results folder, or a PostgreSQL database that several machines share."""
 
-import errno
 import fcntl
 import functools
 import json
@@ -82,8 +81,9 @@ class _Journal(JournalFileBackend):
             try:
                 file.truncate(whole)
                 file.seek(whole)
-                if file.write(text.encode()) < len(text.encode()):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                rest = text.encode()
+                while rest := rest[file.write(rest) :]:  # what did not fit is not taken, either, and says why
+                    pass
                 os.fsync(file.fileno())
             except OSError:
                 file.truncate(whole)

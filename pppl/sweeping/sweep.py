@@ -23,7 +23,7 @@ from .space import base_of, check_data, check_space
 from .storage import JOURNAL
 from .study import known_queue, queue_of, quiet
 from .tables import FILES, as_yaml, best_of, is_feasible, study_run, write_results
-from .workers import Launcher, Work, explained, supervise
+from .workers import Launcher, Work, supervise, trouble
 
 
 def sweep(
@@ -86,7 +86,7 @@ def sweep(
         if not written:
             write_run(folder, settings.to_dict() | {"seeds": list(settings.seeds)}, dataset.sha256, **done)
     except (OSError, StorageInternalError, DBAPIError) as error:
-        raise UserError(explained(error, folder)) from error
+        raise UserError(trouble(error, folder)) from error
     return table
 
 

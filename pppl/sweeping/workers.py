@@ -21,9 +21,9 @@ from sqlalchemy.exc import DBAPIError
 
 from .. import progress
 from ..config import Experiment, Sweep
-from ..errors import UserError
+from ..errors import UserError, explained
 from ..experiments.tracking import notice
-from ..experiments.workers import processes, start_worker, threads
+from ..experiments.workers import environment, processes, start_worker, started, threads, why_ended
 from .life import Life
 from .queue import SLOT, Queue
 from .storage import reason_of, without_password
@@ -33,6 +33,8 @@ from .trial import run_trial, watched_epochs
 Launcher = Literal["local", "slurm"]
 _POLL = 0.5  # seconds
 _SPACE = 1 << 16  # bytes; a disk with less is full
+_KEPT = "what is finished is kept"
+_STARTS = 3  # workers that are killed as they start, one after the other
 _REFUSALS, _PAUSE = 20, 30.0  # jobs that a cluster does not take, one after the other, and seconds between them
 
 
@@ -109,15 +111,18 @@ def _named(trial: optuna.Trial) -> Iterator[None]:
         raise
 
 
-def explained(error: Exception, folder: Path) -> str:
-    """What a failure of the disk or the database comes from, and what to do."""
+def trouble(error: Exception, folder: Path) -> str:
+    """What a failure of the disk, the database or the system comes from, and what to do; empty for a mistake of ours.
+
+    A full disk some libraries tell by errors of their own.
+    """
     if _is_full(folder):
-        trouble = f"cannot write to {folder}: no space left on device"
-    elif isinstance(error, OSError):
-        trouble = f"cannot read or write {error.filename or folder}: {error.strerror or error}"
+        told = f"cannot write to {folder}: no space left on device; {_KEPT}: mend that and run the same command again"
+    elif isinstance(error, (StorageInternalError, DBAPIError)):
+        told = f"the study's database fails: {reason_of(error)}; {_KEPT}: mend that and run the same command again"
     else:
-        trouble = f"the study's database fails: {reason_of(error)}"
-    return f"{trouble}; what is finished is kept: mend that and run the same command again"
+        told = explained(error, folder)
+    return told
 
 
 def _is_full(folder: Path) -> bool:
@@ -161,6 +166,7 @@ class _Processes(_Crew):
     def __init__(self, work: Work):
         super().__init__(work)
         self._context = processes(__name__)
+        self._lost = 0  # one after the other, before they began
 
     def fill(self, count: int) -> None:
         while len(self.running) < count:
@@ -168,17 +174,21 @@ class _Processes(_Crew):
 
     def _start(self) -> tuple[Any, Connection]:
         receive, send = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_process, args=(self.work, dict(os.environ), send))
-        process.start()
-        send.close()
+        with send:
+            process = started(self._context, _process, (self.work, environment(), send))
         return process, receive
 
     def check(self, done: int) -> None:
         for each in [each for each in self.running if not each[0].is_alive()]:
             self.running.remove(each)
             process, receive = each
+            told = _received(receive)
             if process.exitcode is not None and process.exitcode > 0:
-                raise UserError(_received(receive) or "a worker ended with an error, told above")
+                raise UserError("".join(told) or f"a worker process {why_ended(process.exitcode)}")
+            # One that is killed is replaced; not for ever where none begins.
+            self._lost = 0 if told else self._lost + 1
+            if self._lost > _STARTS:
+                raise UserError(f"a worker process {why_ended(process.exitcode)}")
 
     def idle(self, queue: Queue) -> bool:
         return not self.running  # each ends with its trial
@@ -192,27 +202,29 @@ class _Processes(_Crew):
             process.join()
 
 
-def _received(receive: Connection) -> str:
-    try:
-        return receive.recv() if receive.poll() else ""
-    except EOFError:
-        return ""
+def _received(receive: Connection) -> list[str]:
+    """What a process has sent: that it has begun, which is an empty text, and what it ended with."""
+    texts: list[str] = []
+    with suppress(EOFError):
+        while receive.poll():
+            texts.append(receive.recv())
+    return texts
 
 
 def _process(work: Work, variables: dict[str, str], send: Connection) -> None:
-    start_worker(variables)
-    # W&B's service that others use, too, would keep the run of a worker that is killed open, and its id in use.
-    os.environ.pop("WANDB_SERVICE", None)
     try:
+        start_worker(variables)
+        send.send("")
+        # W&B's service that others use, too, would keep the run of a worker that is killed open, and its id in use.
+        os.environ.pop("WANDB_SERVICE", None)
         work_on(work)
     except UserError as error:
         send.send(str(error))
         raise SystemExit(2) from error
     except Exception as error:
-        # A full disk some libraries tell by errors of their own.
-        if not _is_full(work.folder) and not isinstance(error, (OSError, StorageInternalError, DBAPIError)):
+        if not (told := trouble(error, work.folder)):
             raise
-        send.send(explained(error, work.folder))
+        send.send(told)
         raise SystemExit(2) from error
 
 

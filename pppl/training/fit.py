@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheck
 from pytorch_lightning.loggers import CSVLogger
 
 from ..data import IdentityDataset
-from .lightning import quietly
+from .lightning import trainer
 from .modules import GlobalModule, arrange
 
 EpochLog = Callable[[Mapping[str, float], int], None]
@@ -59,21 +59,11 @@ def fit(
     callbacks += [kept, _LogEpochs(lambda values, _: history.append(dict(values)))]
     callbacks += [_LogEpochs(log_epoch)] if log_epoch else []
     callbacks += [TQDMProgressBar(leave=False)] if progress else []
-    with quietly():
-        config = module.training_config
-        trainer = pl.Trainer(
-            max_epochs=config.epochs,
-            accelerator="auto",
-            devices=1,
-            precision=module.training_precision,
-            logger=CSVLogger(folder, name="", version=""),
-            callbacks=callbacks,
-            enable_progress_bar=progress,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            log_every_n_steps=1,
-        )
-        trainer.fit(module, datamodule=module.data(dataset, seed))
+    config = module.training_config
+    options = {"max_epochs": config.epochs, "accelerator": "auto", "precision": module.training_precision}
+    options |= {"logger": CSVLogger(folder, name="", version=""), "callbacks": callbacks, "log_every_n_steps": 1}
+    with trainer(**options, enable_progress_bar=progress, num_sanity_val_steps=0) as training:
+        training.fit(module, datamodule=module.data(dataset, seed))
     checkpoint = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
     arrange(module.network, torch.contiguous_format)

@@ -4,9 +4,14 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal, cast
 
+import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_utilities.core.rank_zero import rank_zero_only
+
+from ..environment import alone
 
 Precision = Literal["bf16-mixed", "32-true"]
 
@@ -17,14 +22,33 @@ def usual_precision() -> Precision:
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
-    """Inside, a trainer neither chats nor warns of what is meant, and Ctrl-C is a KeyboardInterrupt."""
+def trainer(**options: Any) -> Iterator[pl.Trainer]:
+    """A trainer of one process on one device, whatever the environment says of others.
+
+    Inside, it neither chats nor warns of what is meant, and Ctrl-C is a KeyboardInterrupt.
+    """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), alone(), _first():
         # Lightning 2.6 asks torch 2.13 in a way that it deprecates.
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
         warnings.filterwarnings("ignore", ".*GPU available but not used.*")  # a task is trained where its network is
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")  # batches are made in memory
         try:
-            yield
+            # A named environment, or Lightning looks for one and starts MPI where it is installed.
+            yield pl.Trainer(
+                devices=1, num_nodes=1, plugins=[LightningEnvironment()], enable_model_summary=False, **options
+            )
         except SystemExit as end:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from end
+            cause = end.__context__
+            raise (cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt()) from end
+
+
+@contextmanager
+def _first() -> Iterator[None]:
+    """Inside, loggers and checkpoints are written; a rank that Lightning met when it was imported would mute them."""
+    decorator = cast(Any, rank_zero_only)
+    before, decorator.rank = getattr(decorator, "rank", 0), 0
+    try:
+        yield
+    finally:
+        decorator.rank = before

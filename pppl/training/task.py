@@ -1,6 +1,5 @@
 """A LightningModule that trains a network on a task through an adapter."""
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any, Protocol
@@ -11,7 +10,7 @@ from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from .adapters import Adapter
-from .lightning import Precision, quietly, usual_precision
+from .lightning import Precision, trainer, usual_precision
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -82,19 +81,11 @@ def train_task(
 
     - `precision`: as Lightning names it; by default bf16 where there is a GPU.
     """
-    with quietly():
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")  # batches are made in memory
-        trainer = pl.Trainer(
-            max_epochs=epochs,
-            accelerator=next(network.parameters()).device.type,
-            devices=1,
-            precision=precision or usual_precision(),
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(TaskModule(network.train(), loss, adapter, accumulate=accumulate), batches)
+    precision = precision or usual_precision()
+    options = {"max_epochs": epochs, "accelerator": next(network.parameters()).device.type, "precision": precision}
+    options |= {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    with trainer(**options) as training:
+        training.fit(TaskModule(network.train(), loss, adapter, accumulate=accumulate), batches)
 
 
 @torch.no_grad()

@@ -58,8 +58,11 @@ def _count(workers: int | None) -> int:
 
 
 def _say_where(out: Path) -> None:
+    from ..experiments.tracking import offline_runs
+
     print(f"\nTables and figures are in {out}; as one page: pppl report {out}")
-    print(f"Offline W&B runs: wandb sync {out}/wandb/offline-run-*")
+    if line := offline_runs(out):
+        print(line)
 
 
 def _tasks(options: argparse.Namespace, overrides: dict[str, Any]) -> None:

@@ -1,4 +1,6 @@
+import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -98,10 +100,17 @@ def test_a_folder_in_the_journals_place_is_named(tmp_path: Path):
 
 def test_a_full_disk_is_no_half_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     journal = Journal(tmp_path, NOW)
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:30]))
-    with pytest.raises(OSError, match="No space left"):
+    write, room = os.write, [30]
+
+    def limited(descriptor: int, data: bytes) -> int:
+        if not room:
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+        return write(descriptor, data[: room.pop()])
+
+    monkeypatch.setattr(os, "write", limited)
+    with pytest.raises(OSError, match=re.escape(os.strerror(errno.EDQUOT))) as caught:
         journal.append(_rows("x"))
+    assert caught.value.filename == str(journal.path)
     monkeypatch.undo()
     again = Journal(tmp_path, NOW)
     assert (len(again.rows), again.broken) == (0, 1)

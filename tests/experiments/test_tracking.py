@@ -1,16 +1,25 @@
 import gc
 import json
+import os
+import socket
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import wandb
 from wandb.proto import wandb_internal_pb2 as pb
 from wandb.sdk.artifacts.artifact_instance_cache import artifact_instance_cache_by_client_id
 from wandb_files import whole_run
 
 from pppl import Experiment, compare
-from pppl.experiments.tracking import track
+from pppl.experiments import tracking
+from pppl.experiments.tracking import notice, offline_runs, track
 
 
 def _runs(folder: Path) -> dict[str, list[pb.Record]]:
@@ -132,3 +141,85 @@ def test_the_folder_of_a_table_fails_no_test_that_runs_later(tmp_path: Path):
         run.table("t", pd.DataFrame({"a": [1]}))
     artifact_instance_cache_by_client_id.clear()  # W&B lets the oldest go when it has a hundred
     gc.collect()
+
+
+@pytest.fixture
+def logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Somebody is, at a server that is not there."""
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
+    monkeypatch.setattr(tracking, "_gone", threading.Event())
+    wandb.teardown()  # it remembers the environment that it has met first
+    yield monkeypatch
+    wandb.teardown()
+
+
+def test_without_a_network_runs_are_kept_offline(tmp_path: Path, logged_in: pytest.MonkeyPatch, capfd):
+    logged_in.setenv("WANDB_BASE_URL", "http://me:secret@127.0.0.1:9")
+    logged_in.setenv("WANDB_RUN_ID", "of-another-program")
+    for name in ("n", "m"):
+        with track(tmp_path, group="g", name=name, job_type="test", config={}) as run:
+            run.log({"loss": 1.0}, 0)
+    assert _runs(tmp_path).keys() == {"n", "m"}
+    err = capfd.readouterr().err
+    assert err == "pppl: http://127.0.0.1:9 does not answer; W&B runs are kept offline\n"
+    assert "offline-run-*" in offline_runs(tmp_path)
+    assert not offline_runs(tmp_path / "wandb")
+
+
+def test_a_server_that_refuses_costs_one_try(tmp_path: Path, logged_in: pytest.MonkeyPatch, capsys):
+    begin, modes = tracking._begin, []
+
+    def refused(module, folder: Path, mode: str, identity: dict):
+        modes.append(mode)
+        if mode == "online":
+            raise wandb.errors.CommError(f"not taken: {os.environ['WANDB_API_KEY']} at https://a:b@c/")
+        return begin(module, folder, mode, identity)
+
+    logged_in.setattr(tracking, "_begin", refused)
+    logged_in.setattr(tracking, "_answers", lambda url: True)
+    for name in ("n", "m"):
+        with track(tmp_path, group="g", name=name, job_type="test", config={}):
+            pass
+    assert modes == ["online", "offline", "offline"]
+    assert _runs(tmp_path).keys() == {"n", "m"}
+    assert capsys.readouterr().err == (
+        "pppl: W&B cannot be reached (not taken: ... at https://c/); runs are kept offline\n"
+    )
+
+
+def test_a_network_that_goes_away_is_told_with_what_is_kept(
+    tmp_path: Path, logged_in: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    class Run:
+        settings = SimpleNamespace(sync_dir=str(tmp_path / "wandb" / "run-1"))
+
+        def finish(self, exit_code: int) -> None:
+            raise TimeoutError
+
+    logged_in.setattr(tracking, "_begin", lambda wandb, folder, mode, identity: Run())
+    logged_in.setattr(tracking, "_answers", lambda url: True)
+    with track(tmp_path, group="g", name="n", job_type="test", config={}):
+        pass
+    assert f"wandb sync {tmp_path}/wandb/run-1" in capsys.readouterr().err
+    assert tracking._mode(wandb) == "offline", "no later run waits as long"
+
+
+def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tracking, "_ANSWER", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        begin = time.monotonic()
+        assert not tracking._answers(f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert time.monotonic() - begin < 5
+
+
+def test_a_notice_that_nobody_can_read_is_no_error(monkeypatch: pytest.MonkeyPatch):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        notice("anything")
+        monkeypatch.setattr(sys, "stderr", None)
+        notice("anything")
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()
