@@ -18,7 +18,7 @@ _BATCH = 256  # clips transformed at once: 16 MB of waveforms
 _RATES = 2000, 768_000
 # Longest recording, in seconds and in values of all channels (128 MB): nobody says one word for so long.
 _LONGEST, _MOST_VALUES = 600, 1 << 25
-# How loud the mean of channels is, to the loudest, where they are not the same sound but cancel or are nearly all silent.
+# How loud the mean of channels is, to the loudest, where they cancel each other or are nearly all silent.
 _CANCELLED = 0.52
 # Times full scale from which on floats are no recording in [-1, 1] but integers that nobody divided.
 _UNSCALED = 10.0

@@ -61,6 +61,8 @@ def _shown(path: Path, image: Any, channels: int, size: tuple[int, int]) -> tupl
     notes: list[str] = []
     if image.format != "MPO" and getattr(image, "is_animated", False):  # the others of a camera's are previews
         notes.append("has several images, the first is taken")
+    if image.mode == "L" and _SIGNED in getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, ()):
+        raise UserError(f"{path} holds whole numbers with a sign, of which nobody knows the black: save it without")
     image.load()
     exponent = _exponent(image, notes)
     if image.mode.startswith(("I", "F")):
@@ -72,8 +74,6 @@ def _shown(path: Path, image: Any, channels: int, size: tuple[int, int]) -> tupl
         notes.append(_scaled(picture.size, size))
         picture = picture.resize(size, _bilinear())
     values = np.asarray(picture, np.float32).reshape(size[1], size[0], -1)
-    if not np.isfinite(values).all():
-        raise UserError(f"{path} holds NaN or infinite values: save it again with 8 or 16 bits")
     if (exponent, full) != (1.0, 255.0):
         values = 255 * (values / full).clip(0, 1) ** exponent
     return np.broadcast_to(values, (*values.shape[:2], channels)).astype(np.float32), tuple(notes)
@@ -130,18 +130,16 @@ def _deep(path: Path, image: Any, notes: list[str]) -> Any:
     tags = getattr(image, "tag_v2", {})
     values = np.asarray(image).astype(np.float32)
     low, high = float(values.min()), float(values.max())
-    if image.mode == "F" and 0 <= low and high <= 1:
-        full = 1.0
-    elif image.mode != "F" and _SIGNED not in tags.get(_SAMPLE_FORMAT, ()) and (image.mode, image.format) != ("I", "TIFF"):
-        full = float((1 << min(tags.get(_BITS, (16,))[0], 16)) - 1)
-    else:
+    whole = image.mode.startswith("I;") or (image.mode == "I" and image.format == "PNG")
+    if not whole and not (image.mode == "F" and low >= 0 and high <= 1):
         kind = "floats" if image.mode == "F" else "whole numbers of 32 bits or with a sign"
         raise UserError(
             f"{path} holds {kind} from {low:.4g} to {high:.4g}, and nobody knows which is black and which is white: "
             "save it with 8 or 16 bits, or as floats from 0 to 1"
         )
+    full = float((1 << min(tags.get(_BITS, (16,))[0], 16)) - 1) if whole else 1.0
     if high < _DARK * full:
-        notes.append(f"reaches {high / full:.1%} of its depth, which viewers show nearly black: rescale it if it is not")
+        notes.append(f"reaches {high / full:.1%} of its depth, which viewers show nearly black: rescale it")
     if (transparent := image.info.get("transparency")) is not None and (hidden := values == transparent).any():
         notes.append("is partly transparent, on white")
         values[hidden] = full
@@ -171,7 +169,8 @@ def _colours(picture: Any, image: Any, notes: list[str]) -> Any:
         return picture
     from PIL import ImageCms
 
-    picture = picture.convert({"1": "L", "LA": "L", "PA": "RGB", "P": "RGB", "RGBA": "RGB"}.get(picture.mode, picture.mode))
+    plain = {"1": "L", "LA": "L", "PA": "RGB", "P": "RGB", "RGBA": "RGB"}
+    picture = picture.convert(plain.get(picture.mode, picture.mode))
     try:
         own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if "srgb" in ImageCms.getProfileDescription(own).casefold():

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from .features import LogMel, fit_length, resample
 from .images import read_image
 from .npz import read_samples_npz
 from .preprocessing import Preprocessing
+from .ranges import check_range
 
 AUDIO = (".wav", ".flac", ".ogg", ".aiff", ".mp3")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -30,7 +32,8 @@ _MOST_OF_IT = 0.9
 class Samples:
     """Samples as a device has them.
 
-    - `values`: physical values, `(N, C, ...)` float32, as `Preprocessing` takes them.
+    - `values`: physical values, `(N, C, ...)` float32, as `Preprocessing` takes them; float64 where float32 would lose
+      digits, so far from 0 they are.
     - `names`: of the samples, for people.
     - `labels`: `(N,)` class indices, where they are known.
     - `waveforms`: `(N, samples)` at the rate of the preprocessing, where samples are recordings.
@@ -46,7 +49,7 @@ class Samples:
     def given(self, *, raw_audio: bool) -> Tensor:
         """What an exported network takes: waveforms or values. Raises `UserError` where samples are no recordings."""
         if not raw_audio:
-            return self.values
+            return self.values.float()
         if self.waveforms is None:
             raise UserError(f"{self.names[0]} is no recording, which this network takes: give a wav file")
         return self.waveforms
@@ -171,34 +174,42 @@ def _images(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
 
 
 def _arrays(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
+    dtype, notes = torch.float64 if preprocessing.shift else torch.float32, []
     if paths[0].suffix.lower() == ".npz":
-        values, labels = read_samples_npz(paths[0], preprocessing.classes)
-        parts = [values]
+        values, labels, told = read_samples_npz(paths[0], preprocessing.classes, dtype)
+        parts, notes = [values], list(told)
     else:
-        labels, parts = None, [_npy(path, len(preprocessing.shape)) for path in paths]
+        labels, parts = None, [_npy(path, len(preprocessing.shape), dtype) for path in paths]
     for path, part in zip(paths, parts, strict=True):
-        if tuple(part.shape[1:]) != preprocessing.shape:
-            raise UserError(
-                f"{path} has samples of shape {tuple(part.shape[1:])}, the network takes {_taken(preprocessing)}"
-            )
+        if (shape := tuple(part.shape[1:])) != preprocessing.shape:
+            hint = ": its axes may be swapped" if sorted(shape) == sorted(preprocessing.shape) else ""
+            raise UserError(f"{path} has samples of shape {shape}, the network takes {_taken(preprocessing)}{hint}")
+        if len(part) == 0:
+            raise UserError(f"{path} is empty: give at least one sample")
         if not part.isfinite().all():
             raise UserError(f"{path} holds NaN or infinite values: write finite ones")
+        notes += check_range(str(path), part, preprocessing)
     names = [
         f"{path}[{index}]" if len(part) > 1 else str(path)
         for path, part in zip(paths, parts, strict=True)
         for index in range(len(part))
     ]
-    return Samples(values=torch.cat(parts), names=tuple(names), labels=labels)
+    return Samples(values=torch.cat(parts), names=tuple(names), labels=labels, notes=tuple(dict.fromkeys(notes)))
 
 
-def _npy(path: Path, dims: int) -> Tensor:
+def _npy(path: Path, dims: int, dtype: torch.dtype) -> Tensor:
     """`(N, C, ...)` of a file that holds `(C, ...)` or that. A file too short for its shape is refused unread."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        values = np.array(array, np.float32)
-    except (ValueError, OSError, EOFError, TypeError, SyntaxError, MemoryError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of numpy, about headers that it reads nevertheless
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "uif":
+            raise ValueError(f"it holds {getattr(array, 'dtype', 'several arrays')}, not numbers")
+        with np.errstate(over="ignore"):
+            values = torch.from_numpy(np.array(array, np.float64 if dtype == torch.float64 else np.float32))
+    except Exception as error:  # numpy raises whatever its parser of headers does
         raise UserError(f"{path} is no array that can be read ({_reason(error)}): write it with np.save") from error
-    return torch.from_numpy(values if values.ndim != dims else values[None])
+    return values if values.ndim != dims else values[None]
 
 
 def _taken(preprocessing: Preprocessing) -> str:

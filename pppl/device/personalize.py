@@ -21,7 +21,7 @@ from .limit import Limit
 from .person import Person
 from .run import Run
 
-# The outputs of an exported file may differ from torch's by this much.
+# The outputs of an exported file may differ from torch's by this much, and by this part of the largest output.
 _TOLERANCE = 1e-4
 
 
@@ -134,10 +134,10 @@ def _written(
         files[f"personal{suffix}"] = export(deployed, meta | {"format": name})
         if name.startswith("onnx"):
             logits = torch.from_numpy(open_onnx_bytes(files[f"personal{suffix}"])(inputs.given.numpy()))
-            differences[name] = _difference(deployed, inputs, logits)
+            differences[name], largest = _difference(deployed, inputs, logits)
             if name == "onnx-int8":
                 report["accuracy"] |= {"personal, int8": inputs.accuracy(logits)} if inputs.labels is not None else {}
-            elif differences[name] > _TOLERANCE:
+            elif not differences[name] <= _TOLERANCE * max(1.0, largest):
                 raise UserError(f"the exported ONNX file is off by {differences[name]:.2g}: please report this network")
     for name, content in files.items():
         write_bytes(folder / name, content)
@@ -151,5 +151,12 @@ def _written(
 
 
 @torch.inference_mode()
-def _difference(deployed: Deployed, inputs: _Inputs, logits: torch.Tensor) -> float:
-    return (deployed(inputs.given) - logits).abs().max().item()
+def _difference(deployed: Deployed, inputs: _Inputs, logits: torch.Tensor) -> tuple[float, float]:
+    """How far the outputs of an export are from torch's, and the largest of these, all finite.
+
+    Raises `UserError` where these are not, which is no fault of the export.
+    """
+    expected = deployed(inputs.given)
+    if not expected.isfinite().all():
+        raise UserError("the personal network's outputs of these samples are not finite: check their range and unit")
+    return (expected - logits).abs().max().item(), expected.abs().max().item()
