@@ -68,6 +68,8 @@ def read_recording(path: Path) -> Recording:
             notes = _cut_off(file.extra_info)
     except (soundfile.SoundFileError, OSError) as error:
         reason = str(getattr(error, "error_string", error)).partition("\n")[0].strip().rstrip(".")
+        if "fseek" in reason:  # of flac, which is read by places
+            reason = "it ends before its header says"
         raise UserError(f"{path} is no recording that can be read ({reason}): give a wav file") from error
     if len(channels) == 0:
         raise UserError(f"{path} has no samples: record it again, or remove it")

@@ -35,7 +35,7 @@ def read_image(path: Path, channels: int, size: tuple[int, int]) -> tuple[np.nda
     Raises `UserError` for a file that cannot be read, has too many pixels, which its header tells, or has numbers
     whose black and white nobody knows.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -49,7 +49,8 @@ def read_image(path: Path, channels: int, size: tuple[int, int]) -> tuple[np.nda
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
     except Exception as error:  # each format's decoder has its own
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        unknown = isinstance(error, UnidentifiedImageError)  # whose text is the path again
+        reason = "of no known format" if unknown else str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"{path} is no image that can be read ({reason}): give a png or jpeg file") from error
 
 

@@ -15,6 +15,7 @@ from .identities import FAR, TEST, TRAIN, IdentityDataset
 _REQUIRED, _PER_SAMPLE = ("x", "y", "classes"), ("x", "y", "identity", "split")
 _STORED = ("u1", "f2", "f4", "f8")
 _EXACT = float(np.finfo(np.float64).eps) * 1e4  # a spread that is less of the mean is rounding noise, in float64 too
+_MOST_OF_SOMEBODY = 1 << 20  # samples, each of which has a name
 _PART = 1024  # samples looked at at a time, for no copy of the size of x
 
 
@@ -57,6 +58,8 @@ def read_samples_npz(
     with opened(path) as file:
         arrays = Arrays(path, file)
         _check_shapes(arrays, ("x",))
+        if (count := arrays.shapes["x"][0]) > _MOST_OF_SOMEBODY:
+            raise arrays.error(f"{count:,} samples of somebody", f"at most {_MOST_OF_SOMEBODY:,} into a file")
         x, per_channel = _as_stored(arrays, dtype).to(dtype), (-1, *(1,) * (len(arrays.shapes["x"]) - 2))
         scale, offset = (
             _per_channel(arrays, *each).to(dtype).view(per_channel) for each in (("scale", 1.0), ("offset", 0.0))

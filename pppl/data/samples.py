@@ -18,6 +18,7 @@ from .images import read_image
 from .npz import read_samples_npz
 from .preprocessing import Preprocessing
 from .ranges import check_range
+from .shapes import described
 
 AUDIO = (".wav", ".flac", ".ogg", ".aiff", ".mp3")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -45,6 +46,11 @@ class Samples:
     labels: Tensor | None = None
     waveforms: Tensor | None = None
     notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """What was read, in a line."""
+        classes = 0 if self.labels is None else len(self.labels.unique())
+        return described(self.values.shape[1:], len(self.values), classes=classes)
 
     def given(self, *, raw_audio: bool) -> Tensor:
         """What an exported network takes: waveforms or values. Raises `UserError` where samples are no recordings."""

@@ -62,6 +62,7 @@ def personalize(
     run = Run.open(folder, seed)
     samples = read_samples(data, run.preprocessing)
     asked = read_samples(queries, run.preprocessing) if queries else samples
+    notice(f"{data}: {samples}")
     for note in (*samples.notes, *(asked.notes if queries else ())):
         notice(note)
     folder = output_folder(out)
