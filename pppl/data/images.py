@@ -40,7 +40,8 @@ def read_image(path: Path, channels: int, size: tuple[int, int]) -> tuple[np.nda
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow, about what it reads nevertheless
-            with Image.open(path, formats=_FORMATS) as image:
+            # By a stream, since Pillow maps a file by its name into memory, and a turned TIFF with wrong rows then.
+            with path.open("rb") as stream, Image.open(stream, formats=_FORMATS) as image:
                 if image.width * image.height > _MOST_PIXELS:
                     raise _too_large(path)
                 return _shown(path, image, channels, size)
