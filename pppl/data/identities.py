@@ -15,6 +15,8 @@ from torch import Tensor
 from ..errors import UserError
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
+# Values whose mean is so many standard deviations from 0 lose 1e-5 of one in float32, if they are scaled first.
+FAR = 100
 Value = TypeVar("Value")
 
 
@@ -39,6 +41,8 @@ class IdentityDataset:
     - `identity`: `(N,)`, the index of the speaker, writer or subject; None where nobody is known.
     - `identities`: their names.
     - `scale`, `offset`: `(1,)` or `(C,)`; a value is `x * scale + offset`.
+    - `center`: `(1,)` or `(C,)`, taken from `x` before that, exactly: where values are far from 0 and near each other,
+      `x * scale` would round their differences away. None where nothing is.
     - `standardized`: whether these values are what a network is given; if not, `split_for` makes them so.
     """
 
@@ -51,6 +55,7 @@ class IdentityDataset:
     identities: tuple[str, ...] = ()
     scale: Tensor = field(default_factory=_one)
     offset: Tensor = field(default_factory=_zero)
+    center: Tensor | None = None
     standardized: bool = False
 
     def rows(self, split: int) -> np.ndarray:
@@ -64,14 +69,15 @@ class IdentityDataset:
         return self.to_inputs(self.x[torch.as_tensor(rows, device=self.x.device)])
 
     def to_inputs(self, x: Tensor) -> Tensor:
-        """Stored samples, `(B, C, ...)`, as float32 values `x * scale + offset`."""
+        """Stored samples, `(B, C, ...)`, as float32 values `(x - center) * scale + offset`."""
         shape = (-1, *(1,) * (x.ndim - 2))
-        return torch.addcmul(self.offset.view(shape), x.float(), self.scale.view(shape))
+        stored = x.float() if self.center is None else x.float() - self.center.view(shape)
+        return torch.addcmul(self.offset.view(shape), stored, self.scale.view(shape))
 
     def to(self, device: torch.device | str) -> "IdentityDataset":
         """The same data set on `device`, as it is stored."""
-        tensors = {name: getattr(self, name).to(device) for name in ("x", "y", "scale", "offset")}
-        return dataclasses.replace(self, **tensors)
+        tensors = {name: getattr(self, name) for name in ("x", "y", "scale", "offset", "center")}
+        return dataclasses.replace(self, **{k: None if v is None else v.to(device) for k, v in tensors.items()})
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -84,6 +90,7 @@ class IdentityDataset:
         digest = hashlib.sha256(_sha256(self.x))
         named = {"y": self.y.numpy(), "split": self.split, "identity": self.identity}
         named |= {"scale": self.scale.numpy(), "offset": self.offset.numpy()}
+        named |= {} if self.center is None else {"center": self.center.numpy()}
         for name, array in named.items():
             if array is not None:
                 digest.update(f"{name} {array.shape} {array.dtype}".encode())

@@ -1,5 +1,6 @@
 """A person's samples as they lie about: recordings, images or arrays, in files, folders or lists of files."""
 
+import math
 import sys
 import warnings
 from collections.abc import Sequence
@@ -12,22 +13,29 @@ from torch import Tensor
 
 from ..errors import UserError, unknown
 from ..files import expanded
-from .audio import read_wav
-from .features import fit_length, resample
+from .audio import loudest_window, read_recording
+from .features import LogMel, fit_length, resample
+from .images import read_image
 from .npz import read_samples_npz
 from .preprocessing import Preprocessing
+from .ranges import check_range
+from .shapes import described
 
 AUDIO = (".wav", ".flac", ".ogg", ".aiff", ".mp3")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-# Of samples at full scale, from which on a recording counts as clipped; and what counts as full scale and as silence.
-_CLIPPED, _FULL, _SILENT = 0.01, 0.999, 1e-4
+# Which part of a recording at full scale counts as clipping; and parts of full scale that are silent, hardly heard, an
+# offset and beyond what a player plays. All are judged on what the network hears.
+_CLIPPED, _SILENT, _QUIET, _OFFSET, _BEYOND = 0.01, 1e-4, 0.01, 0.01, 1.01
+# Which part of all the sound of a recording the network hears without a word about the rest.
+_MOST_OF_IT = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
     """Samples as a device has them.
 
-    - `values`: physical values, `(N, C, ...)` float32, as `Preprocessing` takes them.
+    - `values`: physical values, `(N, C, ...)` float32, as `Preprocessing` takes them; float64 where float32 would lose
+      digits, so far from 0 they are.
     - `names`: of the samples, for people.
     - `labels`: `(N,)` class indices, where they are known.
     - `waveforms`: `(N, samples)` at the rate of the preprocessing, where samples are recordings.
@@ -40,10 +48,15 @@ class Samples:
     waveforms: Tensor | None = None
     notes: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """What was read, in a line."""
+        classes = 0 if self.labels is None else len(self.labels.unique())
+        return described(self.values.shape[1:], len(self.values), classes=classes)
+
     def given(self, *, raw_audio: bool) -> Tensor:
         """What an exported network takes: waveforms or values. Raises `UserError` where samples are no recordings."""
         if not raw_audio:
-            return self.values
+            return self.values.float()
         if self.waveforms is None:
             raise UserError(f"{self.names[0]} is no recording, which this network takes: give a wav file")
         return self.waveforms
@@ -115,77 +128,95 @@ def _recordings(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
         raise UserError(f"{paths[0]} is a recording, but this network takes arrays of shape {preprocessing.shape}")
     clips, notes = [], []
     for path in paths:
-        waveform, rate = read_wav(path)
-        loudest = np.abs(waveform).max()
-        if len(waveform) < log_mel.window * rate / log_mel.sample_rate:
-            least = 1000 * log_mel.window / log_mel.sample_rate
-            raise UserError(f"{path} is too short ({1000 * len(waveform) / rate:.1f} ms): give {least:g} ms or more")
-        if loudest < _SILENT:
-            raise UserError(f"{path} is silent (nothing above {_SILENT:g} of full scale): record it again")
-        if (clipped := (np.abs(waveform) >= _FULL).mean()) > _CLIPPED:
-            notes.append(f"{path} is clipped ({clipped:.0%} of it at full scale): record it again with less gain")
-        clips.append(fit_length(resample(waveform, rate, log_mel.sample_rate), log_mel.samples))
+        clip, told = _clip(path, log_mel)
+        clips.append(clip)
+        notes += [f"{path} {note}" for note in told]
     waveforms = torch.from_numpy(np.stack(clips).astype(np.float32))
     return Samples(values=log_mel(waveforms), names=tuple(map(str, paths)), waveforms=waveforms, notes=tuple(notes))
 
 
-def _images(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
-    from PIL import Image, UnidentifiedImageError
+def _clip(path: Path, log_mel: LogMel) -> tuple[np.ndarray, list[str]]:
+    """The part of a recording that the network hears, at its rate, and what is odd about that part."""
+    waveform, rate, top, told = read_recording(path)
+    notes, seconds = list(told), len(waveform) / rate
+    if len(waveform) < log_mel.window * rate / log_mel.sample_rate:
+        least = 1000 * log_mel.window / log_mel.sample_rate
+        raise UserError(f"{path} is too short ({1000 * seconds:.1f} ms): give {least:g} ms or more")
+    if abs(offset := waveform.mean(dtype=np.float64)) > _OFFSET:
+        notes.append(f"has an offset of {offset:.2g} of full scale, which is taken away")
+        waveform = waveform - np.float32(offset)
+    heard, used = resample(waveform, rate, log_mel.sample_rate), waveform
+    if len(heard) > log_mel.samples:
+        start, share = loudest_window(heard, log_mel.samples)
+        moved = start != (len(heard) - log_mel.samples) // 2
+        first, last = (place * rate / log_mel.sample_rate for place in (start, start + log_mel.samples))
+        heard, used = heard[start : start + log_mel.samples], waveform[int(first) : math.ceil(last)]
+        if moved or share < _MOST_OF_IT:
+            where = f"from {first / rate:.2f} to {last / rate:.2f} s"
+            notes.append(f"is {seconds:.2f} s long, the network hears {log_mel.seconds:g} s: the loudest, {where}")
+    loudest = float(np.abs(used - used.mean(dtype=np.float64)).max())
+    if loudest < _SILENT:
+        raise UserError(f"{path} is silent (nothing above {_SILENT:g} of full scale): record it again")
+    if loudest < _QUIET:
+        notes.append(f"is very quiet (its loudest is {loudest:.2%} of full scale): record it again with more gain")
+    if np.abs(used).max() > _BEYOND:
+        notes.append(f"reaches {np.abs(used).max():.2f} times full scale, which players clip: make it less loud")
+    elif (clipped := (np.abs(used) >= top).mean()) > _CLIPPED:
+        notes.append(f"is clipped ({clipped:.0%} of it at full scale): record it again with less gain")
+    return fit_length(heard, log_mel.samples), notes
 
+
+def _images(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
     if preprocessing.pixels is None:
         raise UserError(f"{paths[0]} is an image, but this network takes {_taken(preprocessing)}")
     channels, height, width = preprocessing.shape
     black, white = preprocessing.pixels
     pictures, notes = [], []
     for path in paths:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(path) as image:
-                    picture = image.convert("L" if channels == 1 else "RGB")
-        except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise UserError(
-                f"{path} is no image that can be read ({_reason(error)}): give a png or jpeg file"
-            ) from error
-        except Image.DecompressionBombWarning as error:
-            raise UserError(f"{path} has too many pixels: make it smaller") from error
-        if picture.size != (width, height):
-            notes.append(f"{path} is {picture.width} x {picture.height}, made {width} x {height}")
-            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-        pictures.append(np.asarray(picture, np.float32).reshape(height, width, channels))
+        picture, told = read_image(path, channels, (width, height))
+        pictures.append(picture)
+        notes += [f"{path} {note}" for note in told]
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)  # (N, C, H, W)
     return Samples(values=black + pixels * ((white - black) / 255), names=tuple(map(str, paths)), notes=tuple(notes))
 
 
 def _arrays(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
+    dtype, notes = torch.float64 if preprocessing.shift else torch.float32, []
     if paths[0].suffix.lower() == ".npz":
-        values, labels = read_samples_npz(paths[0], preprocessing.classes)
-        parts = [values]
+        values, labels, told = read_samples_npz(paths[0], preprocessing.classes, dtype)
+        parts, notes = [values], list(told)
     else:
-        labels, parts = None, [_npy(path, len(preprocessing.shape)) for path in paths]
+        labels, parts = None, [_npy(path, len(preprocessing.shape), dtype) for path in paths]
     for path, part in zip(paths, parts, strict=True):
-        if tuple(part.shape[1:]) != preprocessing.shape:
-            raise UserError(
-                f"{path} has samples of shape {tuple(part.shape[1:])}, the network takes {_taken(preprocessing)}"
-            )
+        if (shape := tuple(part.shape[1:])) != preprocessing.shape:
+            hint = ": its axes may be swapped" if sorted(shape) == sorted(preprocessing.shape) else ""
+            raise UserError(f"{path} has samples of shape {shape}, the network takes {_taken(preprocessing)}{hint}")
+        if len(part) == 0:
+            raise UserError(f"{path} is empty: give at least one sample")
         if not part.isfinite().all():
             raise UserError(f"{path} holds NaN or infinite values: write finite ones")
+        notes += check_range(str(path), part, preprocessing)
     names = [
         f"{path}[{index}]" if len(part) > 1 else str(path)
         for path, part in zip(paths, parts, strict=True)
         for index in range(len(part))
     ]
-    return Samples(values=torch.cat(parts), names=tuple(names), labels=labels)
+    return Samples(values=torch.cat(parts), names=tuple(names), labels=labels, notes=tuple(dict.fromkeys(notes)))
 
 
-def _npy(path: Path, dims: int) -> Tensor:
+def _npy(path: Path, dims: int, dtype: torch.dtype) -> Tensor:
     """`(N, C, ...)` of a file that holds `(C, ...)` or that. A file too short for its shape is refused unread."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        values = np.array(array, np.float32)
-    except (ValueError, OSError, EOFError, TypeError, SyntaxError, MemoryError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of numpy, about headers that it reads nevertheless
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "uif":
+            raise ValueError(f"it holds {getattr(array, 'dtype', 'several arrays')}, not numbers")
+        with np.errstate(over="ignore"):
+            values = torch.from_numpy(np.array(array, np.float64 if dtype == torch.float64 else np.float32))
+    except Exception as error:  # numpy raises whatever its parser of headers does
         raise UserError(f"{path} is no array that can be read ({_reason(error)}): write it with np.save") from error
-    return torch.from_numpy(values if values.ndim != dims else values[None])
+    return values if values.ndim != dims else values[None]
 
 
 def _taken(preprocessing: Preprocessing) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..config import Data, Persons
 from ..errors import UserError
-from .identities import TEST, TRAIN, VALIDATION, IdentityDataset
+from .identities import FAR, TEST, TRAIN, VALIDATION, IdentityDataset
 
 # Shares of what is held out, for validation and for testing; of a person's, the validation's is of what is left.
 _OF_ROWS = (0.15, 0.25)  # of a class, where persons are classes
@@ -17,6 +17,7 @@ _OF_PEOPLE = (0.15, 0.2)  # of the people: unseen persons
 _OF_A_PERSON = (0.1, 0.2)  # of a seen person's samples of a class
 # Of the training rows of a source without validation rows. With 2,000 an accuracy has a standard error below 1 point.
 _OF_TRAINING, _MOST_VALIDATION = 0.1, 2000
+_ROUNDING = float(np.finfo(np.float32).eps)
 
 
 class TooFewPersons(UserError):
@@ -130,9 +131,22 @@ def _standardized(dataset: IdentityDataset) -> IdentityDataset:
         squares += values.square().sum(1)
     mean = total / count
     deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
+    if (far := mean.abs() > FAR * deviation).any():  # the difference of two large squares has lost digits
+        squares.zero_()
+        for values in _chunks(dataset.x, dataset.rows(TRAIN)):
+            squares += (values - mean[:, None]).square().sum(1)
+        deviation = torch.where(far, (squares / count).sqrt(), deviation)
     # A constant channel, such as a dead sensor's, leaves only rounding noise, which must not be blown up.
-    scale = torch.where(deviation > 1e-6 * mean.abs(), 1 / deviation, 1.0)
-    return dataclasses.replace(dataset, scale=scale.float(), offset=(-mean * scale).float(), standardized=True)
+    alive = deviation > _ROUNDING * mean.abs()
+    scale = torch.where(alive, 1 / deviation, 1.0)
+    center = torch.where(far & alive, mean.float().double(), 0.0)
+    return dataclasses.replace(
+        dataset,
+        scale=scale.float(),
+        offset=(-(mean - center) * scale).float(),
+        center=center.float() if center.any() else None,
+        standardized=True,
+    )
 
 
 def _chunks(x: Tensor, rows: np.ndarray, size: int = 2048) -> Iterator[Tensor]:

@@ -25,7 +25,7 @@ from .limit import Limit
 from .person import Person
 from .run import Run
 
-# The outputs of an exported file may differ from torch's by this much.
+# The outputs of an exported file may differ from torch's by this much, and by this part of the largest output.
 _TOLERANCE = 1e-4
 _THIN = ".thin"
 
@@ -67,6 +67,7 @@ def personalize(
     run = Run.open(folder, seed)
     samples = read_samples(data, run.preprocessing)
     asked = read_samples(queries, run.preprocessing) if queries else samples
+    notice(f"{data}: {samples}")
     for note in (*samples.notes, *(asked.notes if queries else ())):
         notice(note)
     folder = output_folder(out)
@@ -163,10 +164,10 @@ def _written(
         files[f"personal{suffix}"] = export(deployed, meta | {"format": name})
         if name.startswith("onnx"):
             logits = torch.from_numpy(open_onnx_bytes(files[f"personal{suffix}"])(inputs.given.numpy()))
-            differences[name] = _difference(deployed, inputs, logits)
+            differences[name], largest = _difference(deployed, inputs, logits)
             if name == "onnx-int8":
                 report["accuracy"] |= {"personal, int8": inputs.accuracy(logits)} if inputs.labels is not None else {}
-            elif differences[name] > _TOLERANCE:
+            elif not differences[name] <= _TOLERANCE * max(1.0, largest):
                 raise UserError(f"the exported ONNX file is off by {differences[name]:.2g}: please report this network")
     claim(map(folder.joinpath, files))  # all are written, or none
     for name, content in files.items():
@@ -180,5 +181,12 @@ def _written(
 
 
 @torch.inference_mode()
-def _difference(deployed: Deployed, inputs: _Inputs, logits: torch.Tensor) -> float:
-    return (deployed(inputs.given) - logits).abs().max().item()
+def _difference(deployed: Deployed, inputs: _Inputs, logits: torch.Tensor) -> tuple[float, float]:
+    """How far the outputs of an export are from torch's, and the largest of these, all finite.
+
+    Raises `UserError` where these are not, which is no fault of the export.
+    """
+    expected = deployed(inputs.given)
+    if not expected.isfinite().all():
+        raise UserError("the personal network's outputs of these samples are not finite: check their range and unit")
+    return (expected - logits).abs().max().item(), expected.abs().max().item()

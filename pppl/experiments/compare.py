@@ -54,7 +54,7 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     be written.
     """
     start = time.perf_counter()
-    plan = Plan.of(experiment, out if out is not None else Path("results") / experiment.name)
+    plan = Plan.of(experiment, out if out is not None else Path("results") / experiment.name, report=True)
     refuse_other_results(plan.journal.path.parent, "compare", experiment.data, plan.dataset)
     experiment, folder, journal, missing = plan.experiment, plan.journal.path.parent, plan.journal, plan.missing()
     claim([*(folder / name for name in _FILES), *rendered(folder)])
@@ -97,9 +97,9 @@ class Plan:
     journal: Journal
 
     @staticmethod
-    def of(experiment: Experiment, out: str | Path) -> "Plan":
-        """The plan of an experiment whose results are in `out`. Raises as `compare` does."""
-        experiment, dataset = opened(experiment)
+    def of(experiment: Experiment, out: str | Path, *, report: bool = False) -> "Plan":
+        """The plan of an experiment whose results are in `out`; `report` as of `opened`. Raises as `compare` does."""
+        experiment, dataset = opened(experiment, report=report)
         check_settings(experiment, dataset)
         groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed, report=True)]
         journal = Journal(output_folder(out), fingerprints(experiment, dataset))

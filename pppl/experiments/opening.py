@@ -5,20 +5,28 @@ from functools import lru_cache
 
 from ..config import Data, Experiment
 from ..config import Persons as PersonsConfig
-from ..data import IdentityDataset, TooFewPersons, groups, limited, load_dataset, resolved, split_for
+from ..data import SOURCES, IdentityDataset, TooFewPersons, groups, limited, load_dataset, resolved, split_for
+from ..data.shapes import described, oddities
 from .tracking import notice
 from .units import Persons
 
 
-def opened(experiment: Experiment) -> tuple[Experiment, IdentityDataset]:
+def opened(experiment: Experiment, *, report: bool = False) -> tuple[Experiment, IdentityDataset]:
     """The experiment with its protocol decided, and its data set, read anew.
 
     With the protocol `auto` people are persons where the data set knows them and they have samples enough.
+
+    **Arguments:**
+
+    - `report`: whether to say what was read of a file of the user's own, and what looks like a slip in it.
 
     Raises `UserError` where the data set is missing or damaged, or there are too few persons.
     """
     _loaded.cache_clear()
     dataset = _loaded(experiment.data)
+    if report and experiment.data.name not in SOURCES:
+        for line in (_described(dataset), *oddities(dataset)):
+            notice(f"{experiment.data.name}: {line}")
     persons = resolved(experiment.persons, dataset)
     decided = dataclasses.replace(experiment, persons=persons)
     try:
@@ -30,6 +38,11 @@ def opened(experiment: Experiment) -> tuple[Experiment, IdentityDataset]:
         decided = dataclasses.replace(experiment, persons=dataclasses.replace(persons, protocol="classes"))
         persons_of(decided, experiment.seeds[0])
     return decided, dataset
+
+
+def _described(dataset: IdentityDataset) -> str:
+    people = 0 if dataset.identity is None else len(set(dataset.identity.tolist()))
+    return described(dataset.input_shape, len(dataset.y), people=people, classes=len(dataset.classes))
 
 
 def dataset_of(experiment: Experiment, seed: int) -> IdentityDataset:

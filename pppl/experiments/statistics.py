@@ -30,7 +30,8 @@ def mean_interval(
     seeds' means, and where networks do not differ, that over people. `pppl bench coverage` simulates it.
 
     With one seed the interval is over people and holds for that network. Nothing can be told from a single person under
-    a single seed: both ends are NaN.
+    a single seed: both ends are NaN. Seeds may agree by chance, so that on each side an interval has at least one
+    standard error over people under these networks.
 
     **Arguments:**
 
@@ -47,8 +48,7 @@ def mean_interval(
     array = np.asarray(values, float)
     mean = array.mean(0)
     parts, sums = _cells(array.reshape(len(array), -1), seeds, people)
-    variance, freedom = _variance(parts, sums)
-    half = (stats.t.ppf((1 + _LEVEL) / 2, freedom) * np.sqrt(variance)).reshape(mean.shape)
+    half = _half_width(parts, sums).reshape(mean.shape)
     return np.clip(mean - half, *limits), np.clip(mean + half, *limits)
 
 
@@ -64,35 +64,44 @@ def _cells(values: np.ndarray, seeds: Sequence[int], people: Sequence[str]) -> t
     return parts, sums
 
 
-def _variance(parts: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the variance of each mean and its degrees of freedom, both `(K,)`; NaN where nothing varies.
+def _half_width(parts: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Return half of each interval's width, `(K,)`; NaN where nothing can be told.
 
     **Arguments:**
 
     - `parts`: `(S, P)`, the weights of persons under seeds, which add up to 1; `sums`: `(S, P, K)`.
     """
-    (count, people), mean = parts.shape, sums.sum((0, 1))
-    if count == 1:
-        between = _of_totals((sums - parts[..., None] * mean)[0])
-        return between, np.full_like(between, people - 1 if people > 1 else np.nan)
-    of_seed = parts.sum(1)  # (S,)
-    seeds = _of_totals(sums.sum(1) - of_seed[:, None] * mean)
+    (count, people), of_seed = parts.shape, parts.sum(1)  # (S,)
     # Deviations from the seed's own mean, times their weights.
     deviations = sums - parts[..., None] * (sums.sum(1) / of_seed[:, None])[:, None]
-    apart = (parts.sum(0) ** 2).sum() - (parts**2).sum()  # weight of pairs of a person's cells under different seeds
-    if people == 1 or apart <= 0:
-        return seeds, np.full_like(seeds, count - 1)
-    pairs = (deviations.sum(0) ** 2 - (deviations**2).sum(0)).sum(0)
-    person = np.maximum(pairs / apart, 0) * people / (people - 1)  # the variance of persons
-    shown = count / (count - 1) * ((parts - np.outer(of_seed, parts.sum(0))) ** 2).sum()  # as far as seeds show it
-    more = person * max((parts.sum(0) ** 2).sum() - shown, 0)
+    within = _of_totals(deviations.sum(0))  # over people under these networks
+    if count == 1:
+        return _quantile(people - 1) * np.sqrt(within)
+    seeds = _of_totals(sums.sum(1) - of_seed[:, None] * sums.sum((0, 1)))
+    more = _of_people_who_come_back(parts, deviations)
     total = seeds + more
     share = np.divide(seeds, total, out=np.ones_like(total), where=total > 0)
-    freedom = 1 / (share**_SHARE_POWER / (count - 1) + (1 - share) ** _SHARE_POWER / (people - 1))
-    return total, freedom
+    freedom = 1 / (share**_SHARE_POWER / (count - 1) + (1 - share) ** _SHARE_POWER / max(1, people - 1))
+    return np.fmax(_quantile(freedom) * np.sqrt(total), np.sqrt(within))
+
+
+def _of_people_who_come_back(parts: np.ndarray, deviations: np.ndarray) -> np.ndarray:
+    """Return the part of the variance that people add and differences between seeds do not show, `(K,)`."""
+    (count, people), of_seed, of_person = parts.shape, parts.sum(1), parts.sum(0)
+    apart = (of_person**2).sum() - (parts**2).sum()  # weight of pairs of a person's cells under different seeds
+    if people == 1 or apart <= 0:
+        return np.zeros(deviations.shape[2])
+    pairs = (deviations.sum(0) ** 2 - (deviations**2).sum(0)).sum(0)
+    person = np.maximum(pairs / apart, 0) * people / (people - 1)  # the variance of persons
+    shown = count / (count - 1) * ((parts - np.outer(of_seed, of_person)) ** 2).sum()  # as far as seeds show it
+    return person * max((of_person**2).sum() - shown, 0)
+
+
+def _quantile(freedom: np.ndarray | int) -> np.ndarray:
+    return stats.t.ppf((1 + _LEVEL) / 2, np.where(np.asarray(freedom) > 0, freedom, np.nan))
 
 
 def _of_totals(totals: np.ndarray) -> np.ndarray:
-    """Return the variance of a sum of independent contributions `(n, K)` that are centred on 0."""
+    """Return the variance of a sum of independent contributions `(n, K)` that are centred on 0; NaN of one."""
     count = len(totals)
     return (totals**2).sum(0) * (count / (count - 1) if count > 1 else np.nan)

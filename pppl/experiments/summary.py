@@ -54,7 +54,8 @@ def summarize(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
     for key, group in _groups(table, GROUP):
         row = key | _counts(group) | _mean("accuracy", group) | group[means].mean().to_dict()
         if row["method"] != reference or row["control"] not in ("", "own"):
-            row |= {"reference": reference} | _tested("reference_minus_this", less.loc[less.index.intersection(group.index)])
+            differences = less.loc[less.index.intersection(group.index)]
+            row |= {"reference": reference} | _tested("reference_minus_this", differences)
         rows.append(row)
     accuracy = ["n", "people", *_with_interval("accuracy")]
     difference = ["reference", *_with_interval("reference_minus_this"), "wilcoxon_p"]
@@ -104,10 +105,10 @@ def gains(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
     empty for the reference itself and where it has no such budget or control.
     """
     table, place = table.reset_index(drop=True), [*GROUP[:-2], "budget", "against"]
-    own = table[table["control"] == "own"]
-    each = [_less(own, table[table["control"] == name], "method").assign(against=name) for name in _CONTROLS]
+    own = table.query("control == 'own'")
+    each = [_less(own, table.query("control == @name"), "method").assign(against=name) for name in _CONTROLS]
     gained = pd.concat(each)
-    more = _less(gained[gained["method"] == reference], gained, "against")
+    more = _less(gained.query("method == @reference"), gained, "against")
     of_key = dict(list(gained.groupby(place, sort=False)))
     rows = []
     for first, group in _groups(own, place[:-1]):
@@ -154,7 +155,8 @@ def _less(one: pd.DataFrame, other: pd.DataFrame, *names: str) -> pd.DataFrame:
 
     Where the first does not prune it is compared with all budgets. `names` are of columns that must agree, too.
     """
-    keys = [*names, *(name for name in _PAIR if name != "budget" or (one["budget"] < 1).any())]
+    prunes = bool((one["budget"].to_numpy() < 1).any())
+    keys = [*names, *(name for name in _PAIR if name != "budget" or prunes)]
     accuracy = other[keys].merge(one[[*keys, "accuracy"]], on=keys, how="left")["accuracy"].to_numpy()
     return other.assign(accuracy=accuracy - other["accuracy"]).dropna(subset=["accuracy"])
 
@@ -164,7 +166,7 @@ def _tested(name: str, differences: pd.DataFrame) -> dict[str, float]:
     if not len(differences):
         return {}
     # One difference for each person: neither their words nor several networks make independent people of one.
-    each = differences.assign(who=people_of(differences)).groupby("who")["accuracy"]
+    each: Any = differences.assign(who=people_of(differences)).groupby("who")["accuracy"]
     p_value = wilcoxon_p(each.mean().tolist())
     return _mean(name, differences, limits=(-1, 1)) | {"wilcoxon_p": p_value}
 
@@ -192,7 +194,7 @@ def _corrected(frame: pd.DataFrame, family: list[str]) -> pd.DataFrame:
     """Add the columns `holm_p` and `holm_tests`, the number of tests in its family."""
     frame["holm_p"] = frame["holm_tests"] = np.nan
     for _, group in frame.groupby(family, sort=False):
-        tested = group["wilcoxon_p"].notna()
+        tested = group.dropna(subset=["wilcoxon_p"]).index
         frame.loc[group.index, "holm_p"] = holm(group["wilcoxon_p"].tolist())
-        frame.loc[group.index[tested], "holm_tests"] = tested.sum()
+        frame.loc[tested, "holm_tests"] = len(tested)
     return frame

@@ -35,7 +35,7 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     Raises `UserError` where the folder cannot be written, or holds a network that is corrupted.
     """
     start = time.perf_counter()
-    experiment, dataset = opened(experiment)
+    experiment, dataset = opened(experiment, report=True)
     datasets = {seed: dataset_of(experiment, seed) for seed in experiment.seeds}
     plan = [recipe for seed in experiment.seeds for recipe in recipes(experiment, datasets[seed], seed)]
     folder = output_folder(out)

@@ -32,6 +32,7 @@ class Deployed(nn.Module):
 
     gain: Tensor
     bias: Tensor
+    shift: Tensor | None
 
     def __init__(self, network: Backbone, preprocessing: Preprocessing, *, raw_audio: bool = False):
         super().__init__()
@@ -44,6 +45,7 @@ class Deployed(nn.Module):
         each = (-1, *(1,) * (len(preprocessing.shape) - 1))
         self.register_buffer("gain", torch.tensor(preprocessing.gain).view(each))
         self.register_buffer("bias", torch.tensor(preprocessing.bias).view(each))
+        self.register_buffer("shift", torch.tensor(preprocessing.shift).view(each) if preprocessing.shift else None)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -58,4 +60,6 @@ class Deployed(nn.Module):
         """Waveforms `(B, samples)` or values `(B, C, ...)` to logits, `(B, K)`."""
         # In double, since near silence a logarithm blows up what engines round differently.
         values = x if self.log_mel is None else self.log_mel(x.double()).to(x.dtype)
+        if self.shift is not None:
+            values = values - self.shift
         return self.network(torch.addcmul(self.bias, values, self.gain))

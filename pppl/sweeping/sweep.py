@@ -56,7 +56,7 @@ def sweep(
     start = time.perf_counter()
     base = base_of(settings, beside, fast=fast)
     check_space(settings, base)
-    base, dataset = opened(base)
+    base, dataset = opened(base, report=True)
     check_data(settings, base, dataset)
     if launcher == "slurm" and not storage:
         raise UserError("--launcher slurm needs --storage: locks on a journal file may not hold between nodes")

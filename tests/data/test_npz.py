@@ -1,5 +1,6 @@
 """The identity-dataset format: what is read, and how bad files are refused."""
 
+import io
 import os
 import pickle
 import zipfile
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from pppl.data import load_dataset
-from pppl.data.npz import load_npz
+from pppl.data.npz import load_npz, read_samples_npz
 from pppl.errors import UserError
 
 N = 12
@@ -69,13 +70,42 @@ def test_a_misspelt_array_is_told_and_any_other_is_left_alone(tmp_path: Path):
     assert len(load_npz(_save(tmp_path / "more.npz", splits=np.zeros(3), weight=np.zeros(3))).x) == N
 
 
-def test_people_without_names_are_numbered(tmp_path: Path):
-    dataset = load_npz(_save(tmp_path / "pets.npz", identities=None))
-    assert dataset.identities == ("person0001", "person0002")
-    # Numbers of one's own, with gaps, make no name of nobody.
-    dataset = load_npz(_save(tmp_path / "pets.npz", identities=None, identity=np.where(np.arange(N) < 5, 10**9, 6)))
-    assert dataset.identities == ("person0007", "person1000000001")
-    assert dataset.identity.tolist() == [1] * 5 + [0] * (N - 5)
+@pytest.mark.parametrize("numbers", [[0, 1, 2], [1, 2, 3], [1, 3, 7], [10**9, 6, 21]])
+def test_people_without_names_keep_their_numbers(numbers: list[int], tmp_path: Path):
+    own = np.array(numbers)[np.arange(N) % 3]
+    for kind in (np.int64, np.uint32, ">i4"):
+        dataset = load_npz(_save(tmp_path / "pets.npz", identities=None, identity=own.astype(kind)))
+        assert dataset.identity is not None
+        assert [int(dataset.identities[who].removeprefix("person")) for who in dataset.identity] == own.tolist()
+    assert load_npz(_save(tmp_path / "pets.npz", identities=None, identity=own // own.max())).identities == (
+        "person0000",
+        "person0001",
+    )
+
+
+@pytest.mark.parametrize("numbers", [[0, 1, 2], [1, 2, 3], [3, 8, 21]])
+def test_classes_without_names_keep_their_numbers(numbers: list[int], tmp_path: Path):
+    own = np.array(numbers)[np.arange(N) % 3]
+    dataset = load_npz(_save(tmp_path / "pets.npz", classes=None, y=own))
+    assert dataset.classes == tuple(map(str, numbers))
+    assert [int(dataset.classes[label]) for label in dataset.y] == own.tolist()
+    # A person's file from the same hand, in which not all classes are.
+    values, labels, notes = read_samples_npz(_save(tmp_path / "own.npz", classes=None, y=own), dataset.classes)
+    assert labels is not None
+    assert labels.tolist() == dataset.y.tolist()
+    assert len(values) == N
+    assert len(notes) == (numbers[0] != 0)
+
+
+def test_labels_that_are_no_names_are_indices(tmp_path: Path):
+    path = _save(tmp_path / "own.npz", classes=None, y=np.arange(N) % 3)
+    for classes in (("1", "2", "3"), ("cat", "dog", "eel")):
+        _, labels, notes = read_samples_npz(path, classes)
+        assert labels is not None
+        assert labels.tolist() == [0, 1, 2] * 4
+        assert notes == ()
+    with pytest.raises(UserError, match="there are 2 classes"):
+        read_samples_npz(path, ("cat", "dog"))
 
 
 @pytest.mark.parametrize(
@@ -228,3 +258,31 @@ def test_a_file_that_is_not_there(tmp_path: Path):
 def test_a_file_that_may_not_be_read(tmp_path: Path):
     _save(tmp_path / "pets.npz").chmod(0)
     assert "Permission denied" in _refused(tmp_path / "pets.npz")
+
+
+def test_what_was_made_to_fill_memory_is_refused_unread(tmp_path: Path):
+    """Megabytes of zeros in kilobytes, and names as long as books."""
+    header, shape = io.BytesIO(), (65, 1 << 10, 1 << 10)
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    path = _save(tmp_path / "pets.npz", x=None)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file, file.open("x.npy", "w") as stream:
+        stream.write(header.getvalue())
+        for _ in range(65):
+            stream.write(bytes(1 << 20))
+    assert "x in" in (message := _refused(path))
+    assert "bytes out of" in message
+    long = np.array(["a" * 5_000_000, "b"])
+    np.savez_compressed(tmp_path / "names.npz", **_arrays(classes=long, y=np.arange(N) % 2))
+    assert "classes is <U5000000 of shape (2,)" in _refused(tmp_path / "names.npz")
+
+
+def test_archives_of_another_kind_are_refused(tmp_path: Path):
+    whole = bytearray(_save(tmp_path / "pets.npz").read_bytes())
+    directory = whole.rindex(b"PK\1\2")
+    for place, value in ((6, 90), (8, 1), (10, 99)):  # a version of the future, encryption, a method that nobody has
+        changed = whole.copy()
+        changed[directory + place] = value
+        local = changed.index(b"offset.npy") - 30
+        changed[local + place - 2] = value
+        (tmp_path / "pets.npz").write_bytes(changed)
+        assert "write" in _refused(tmp_path / "pets.npz")

@@ -96,6 +96,13 @@ def test_the_order_of_rows_and_the_unit_do_not_matter(people: list[str], seeds: 
     np.testing.assert_allclose(again, (100 * low - 3, 100 * high - 3))
 
 
+def test_seeds_that_agree_by_chance_still_leave_the_spread_of_people():
+    values = np.array([0.2, 0.8, 0.5, 0.5, 0.1, 0.9])
+    low, high = mean_interval(values, [0, 0, 1, 1, 2, 2], list("abcdef"))
+    error = np.sqrt(((values - 0.5) ** 2).sum() * 6 / 5) / 6
+    assert (low, high) == pytest.approx((0.5 - error, 0.5 + error))
+
+
 def test_equal_values_have_no_width_and_one_row_tells_nothing():
     assert mean_interval([0.5] * 10, [0, 1] * 5, _names(np.arange(10))) == (0.5, 0.5)
     assert np.isnan(mean_interval([0.5], [0], ["ann"])).all()

@@ -26,7 +26,9 @@ def test_what_tables_know_is_told():
 def test_people_are_told_from_persons():
     caption = captions.of_comparison("retraining", *_tables("person+3 classes", 6, 1))
     assert "3 classes of a person: n = 6 person-seed pairs of 6 people." in caption
-    assert caption.endswith("95 % t intervals over people, each with all their rows.\n"), "of one seed there is no other"
+    assert caption.endswith("95 % t intervals over people, each with all their rows.\n"), (
+        "of one seed there is no other"
+    )
 
 
 def test_a_table_tells_its_budget_and_when_numbers_are_bold():

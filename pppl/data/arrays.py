@@ -1,0 +1,138 @@
+"""The arrays of an `.npz` file from anywhere: checked by their headers before any is read, bounded, never unpickled."""
+
+import difflib
+import errno
+import math
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError
+
+KNOWN = ("x", "y", "classes", "identity", "identities", "split", "scale", "offset")
+_MISSPELT = 0.8  # how like a known name another is that is taken for a slip
+# Samples that are larger than so many bytes, and so many times as large as what is stored of them, are made to fill
+# memory; and bytes of names, which a few bytes of a compressed file can claim, too.
+_BOMB, _SHRUNK, _MOST_NAMES = 1 << 26, 200, 1 << 25
+
+
+def opened(path: Path) -> zipfile.ZipFile:
+    """Open an `.npz` file. Raises `UserError` where there is none, or it cannot be read."""
+    if not path.is_file():
+        raise _not_found(path)
+    try:
+        return zipfile.ZipFile(path)
+    except OSError as error:
+        if error.strerror and error.errno != errno.EINVAL:  # that is of a place before the file's beginning
+            raise UserError(f"cannot read {path}: {error.strerror}") from error
+        raise UserError(f"{path} is no .npz file: write it with np.savez") from error
+    except Exception as error:  # zipfile raises a dozen kinds on what is no archive
+        raise UserError(f"{path} is no .npz file: write it with np.savez") from error
+
+
+def _not_found(path: Path) -> UserError:
+    nearest = difflib.get_close_matches(
+        path.name, [file.name for file in path.parent.glob("[!.]*.npz")], n=1, cutoff=0.5
+    )
+    remedy = f"did you mean {str(path.with_name(nearest[0]))!r}?" if nearest else "give the path of an .npz file"
+    return UserError(f"no such file: {str(path)!r}: {remedy}")
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Without what numpy says about headers that it reads nevertheless."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _undamaged(what: object) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # numpy and zipfile raise a dozen kinds on what is damaged or encrypted
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{what} cannot be read, it is damaged ({reason}): write or copy it again") from error
+
+
+class Arrays:
+    """The arrays of a file: their shapes and types are known, and checked, before any is read."""
+
+    def __init__(self, path: Path, file: zipfile.ZipFile):
+        self.path, self._file = path, file
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.dtypes: dict[str, np.dtype] = {}
+        there = {name.removesuffix(".npy") for name in file.namelist()}
+        for name in sorted(there.difference(KNOWN)):
+            if meant := difflib.get_close_matches(name, set(KNOWN) - there, n=1, cutoff=_MISSPELT):
+                remedy = f"did you mean {meant[0]!r}? Rename it or leave it out"
+                raise UserError(f"{path}: array {name!r} is not known: {remedy}")
+        for name in KNOWN:
+            if name in there:
+                with _undamaged(f"{name} in {path}"), _unwarned():
+                    self.shapes[name], self.dtypes[name] = self._header(name)
+                if self.dtypes[name].hasobject:
+                    raise self.error(
+                        f"{name} holds Python objects, which are pickles and are not read", "numbers or text"
+                    )
+
+    def _header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        with self._file.open(f"{name}.npy") as stream:
+            readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            shape, _, dtype = readers[np.lib.format.read_magic(stream)](stream)
+            stored = self._file.getinfo(f"{name}.npy")
+            rest = stored.file_size - stream.tell()
+        # A few bytes must not make numpy ask for terabytes.
+        if not dtype.hasobject and math.prod(shape) * dtype.itemsize != rest:
+            raise ValueError(f"{rest} bytes for shape {shape} of {dtype}")
+        if name == "x" and rest > max(_BOMB, _SHRUNK * stored.compress_size):
+            raise ValueError(f"{rest:,} bytes out of {stored.compress_size:,}; np.savez compresses nothing")
+        return shape, dtype
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.shapes
+
+    def error(self, wrong: str, remedy: str) -> UserError:
+        return UserError(f"{self.path}: {wrong}; write {remedy}")
+
+    def read(self, name: str) -> np.ndarray:
+        """An array. Raises `UserError` where it is damaged, or text of which there is far too much."""
+        dtype, shape = self.dtypes[name], self.shapes[name]
+        if dtype.kind not in "iufb" and math.prod(shape) * dtype.itemsize > _MOST_NAMES:
+            raise self.error(f"{name} is {dtype} of shape {shape}", "less of it, and shorter")
+        with _undamaged(f"{name} in {self.path}"), _unwarned(), self._file.open(f"{name}.npy") as stream:
+            return np.lib.format.read_array(stream, allow_pickle=False)
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Class names or names of people."""
+        if self.dtypes[name].kind not in "US" or len(self.shapes[name]) != 1:
+            wrong = f"{name} is {self.dtypes[name]} of shape {self.shapes[name]}"
+            raise self.error(wrong, f"one name each as text, such as np.array(['{name} 1', '{name} 2'])")
+        array = self.read(name)
+        if array.dtype.kind == "S":
+            with _undamaged(f"{name} in {self.path}"):
+                array = np.char.decode(array, "utf-8")
+        values, counts = np.unique(array, return_counts=True)
+        if (counts > 1).any():
+            raise self.error(f"{name} holds {str(values[counts.argmax()])!r} {counts.max()} times", "every name once")
+        joined = next((each for each in array.tolist() if "+" in each or ":" in each), None)
+        if joined is not None:
+            raise self.error(f"{name} holds {joined!r}", "names without + and :, which join names in tables")
+        return tuple(array.tolist())
+
+    def indices(self, name: str, kinds: str, below: int | None, *, several: bool = True) -> np.ndarray:
+        """`(N,)` int64 in `[0, below)`, where it is known; at least two different ones, unless `several` is False."""
+        if self.dtypes[name].kind not in "iu":
+            raise self.error(f"{name} is {self.dtypes[name]}", "an integer for each sample, the index of its name")
+        array = self.read(name)
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high >= (2**63 if below is None else below):
+            there = "" if below is None else f", but there are {below} {kinds}"
+            raise self.error(f"{name} goes from {low} to {high}{there}", f"indices of {kinds}, from 0")
+        if several and low == high:
+            raise self.error(f"{name} is {low} for all samples", f"samples of at least 2 {kinds}")
+        return array.astype(np.int64, copy=False)

@@ -1,0 +1,184 @@
+"""Reading images: a file as every viewer shows it, whatever depth, orientation, palette or profile it carries."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import UserError
+
+# Read by Pillow itself; some of its other formats start programs.
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF")
+_MOST_PIXELS = 50_000_000  # with transparency they take half a GB on the way
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT, _ORIENTATION = 258, 262, 339, 274  # TIFF tags
+_WHITE_IS_ZERO, _SIGNED = 0, 2
+_VIEWERS_GAMMA = 2.2
+_DARK = 1 / 8  # of full scale: what few bits in a deeper file come to
+_SQUEEZED = 1.1  # ratio of aspect ratios
+
+
+def read_image(path: Path, channels: int, size: tuple[int, int]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read an image as a viewer shows it: turned, opaque, in sRGB, of any depth.
+
+    Transparent parts are white, as on a page. A file of several images gives the first.
+
+    **Arguments:**
+
+    - `channels`: 1 for grey, 3 for red, green and blue.
+    - `size`: width and height; an image of another size is scaled.
+
+    **Returns:** float32 `(height, width, channels)`, black is 0 and white 255; and what is odd about it, a part of a
+    sentence each.
+
+    Raises `UserError` for a file that cannot be read, has too many pixels, which its header tells, or has numbers
+    whose black and white nobody knows.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow, about what it reads nevertheless
+            # By a stream, since Pillow maps a file by its name into memory, and a turned TIFF with wrong rows then.
+            with path.open("rb") as stream, Image.open(stream, formats=_FORMATS) as image:
+                if image.width * image.height > _MOST_PIXELS:
+                    raise _too_large(path)
+                return _shown(path, image, channels, size)
+    except UserError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(path) from error
+    except Exception as error:  # each format's decoder has its own
+        unknown = isinstance(error, UnidentifiedImageError)  # whose text is the path again
+        reason = "of no known format" if unknown else str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(f"{path} is no image that can be read ({reason}): give a png or jpeg file") from error
+
+
+def _too_large(path: Path) -> UserError:
+    return UserError(f"{path} has too many pixels, more than {_MOST_PIXELS / 1e6:.0f} million: make it smaller")
+
+
+def _shown(path: Path, image: Any, channels: int, size: tuple[int, int]) -> tuple[np.ndarray, tuple[str, ...]]:
+    notes: list[str] = []
+    if image.format != "MPO" and getattr(image, "is_animated", False):  # the others of a camera's are previews
+        notes.append("has several images, the first is taken")
+    if image.mode == "L" and _SIGNED in getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, ()):
+        raise UserError(f"{path} holds whole numbers with a sign, of which nobody knows the black: save it without")
+    image.load()
+    exponent = _exponent(image, notes)
+    if image.mode.startswith(("I", "F")):
+        picture, full = _turned(image, _deep(path, image, notes)), 1.0
+    else:
+        picture, full = _colours(_opaque(_turned(image, image), notes), image, notes), 255.0
+        picture = picture.convert("L" if channels == 1 else "RGB")
+    if picture.size != size:
+        notes.append(_scaled(picture.size, size))
+        picture = picture.resize(size, _bilinear())
+    values = np.asarray(picture, np.float32).reshape(size[1], size[0], -1)
+    if (exponent, full) != (1.0, 255.0):
+        values = 255 * (values / full).clip(0, 1) ** exponent
+    return np.broadcast_to(values, (*values.shape[:2], channels)).astype(np.float32), tuple(notes)
+
+
+def _bilinear() -> Any:
+    from PIL import Image
+
+    return Image.Resampling.BILINEAR
+
+
+def _scaled(given: tuple[int, int], taken: tuple[int, int]) -> str:
+    aspects = sorted((given[0] / given[1], taken[0] / taken[1]))
+    squeezed = ", which squeezes it: cut it first" if aspects[1] > _SQUEEZED * aspects[0] else ""
+    return f"is {given[0]} x {given[1]}, made {taken[0]} x {taken[1]}{squeezed}"
+
+
+def _turned(image: Any, picture: Any) -> Any:
+    """The picture as the orientation of the image says, if it has one."""
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+    except Exception:  # of a damaged description, which viewers leave aside
+        return picture
+    return picture.transpose(turns[orientation]) if orientation in turns else picture
+
+
+def _exponent(image: Any, notes: list[str]) -> float:
+    """What a value in [0, 1] is raised to, by the gamma that the file tells where it tells no profile."""
+    gamma = image.info.get("gamma", 0.0)
+    if not 0.05 < gamma < 20 or {"srgb", "icc_profile"} & set(image.info):
+        return 1.0
+    exponent = 1 / (gamma * _VIEWERS_GAMMA)
+    if abs(exponent - 1) < 0.05:
+        return 1.0
+    notes.append(f"has a gamma of {gamma:.3g}, which is applied")
+    return exponent
+
+
+def _deep(path: Path, image: Any, notes: list[str]) -> Any:
+    """A grey image of more than 8 bits as floats in [0, 1], mode `F`."""
+    from PIL import Image
+
+    tags = getattr(image, "tag_v2", {})
+    values = np.asarray(image).astype(np.float32)
+    low, high = float(values.min()), float(values.max())
+    whole = image.mode.startswith("I;") or (image.mode == "I" and image.format == "PNG")
+    if not whole and not (image.mode == "F" and low >= 0 and high <= 1):
+        kind = "floats" if image.mode == "F" else "whole numbers of 32 bits or with a sign"
+        raise UserError(
+            f"{path} holds {kind} from {low:.4g} to {high:.4g}, and nobody knows which is black and which is white: "
+            "save it with 8 or 16 bits, or as floats from 0 to 1"
+        )
+    full = float((1 << min(tags.get(_BITS, (16,))[0], 16)) - 1) if whole else 1.0
+    if high < _DARK * full:
+        notes.append(f"reaches {high / full:.1%} of its depth, which viewers show nearly black: rescale it")
+    if (transparent := image.info.get("transparency")) is not None and (hidden := values == transparent).any():
+        notes.append("is partly transparent, on white")
+        values[hidden] = full
+    values /= full
+    return Image.fromarray(1 - values if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else values)
+
+
+def _opaque(image: Any, notes: list[str]) -> Any:
+    """The image on white where parts of it are transparent."""
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    alpha = image.getchannel("A")
+    if alpha.getextrema()[0] == 255:
+        return image
+    notes.append("is partly transparent, on white")
+    page = Image.new("RGB", image.size, "white")
+    page.paste(image, mask=alpha)
+    return page
+
+
+def _colours(picture: Any, image: Any, notes: list[str]) -> Any:
+    """The picture in sRGB, by the profile of the image, if it has one."""
+    if not (profile := image.info.get("icc_profile")):
+        return picture
+    from PIL import ImageCms
+
+    plain = {"1": "L", "LA": "L", "PA": "RGB", "P": "RGB", "RGBA": "RGB"}
+    picture = picture.convert(plain.get(picture.mode, picture.mode))
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(own).casefold():
+            return picture
+        made = ImageCms.profileToProfile(picture, own, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        return picture if made is None else made
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        notes.append("has a colour profile that cannot be applied, its colours are taken as they are")
+        return picture
