@@ -24,7 +24,7 @@ from .folders import refuse_other_results
 from .freshness import fingerprints
 from .gatemap import GATES, gates_are_whole, write_gates
 from .models import global_model, trained_where
-from .opening import dataset_of, opened, persons_of
+from .opening import dataset_of, opened, persons_of, tell_of_data
 from .provenance import read_run, write_run
 from .recipes import weights_sha256
 from .results import COLUMNS, Journal, adopt_table, write_table
@@ -98,9 +98,13 @@ class Plan:
 
     @staticmethod
     def of(experiment: Experiment, out: str | Path, *, report: bool = False) -> "Plan":
-        """The plan of an experiment whose results are in `out`; `report` as of `opened`. Raises as `compare` does."""
-        experiment, dataset = opened(experiment, report=report)
+        """The plan of an experiment whose results are in `out`; `report`: whether to say what was read of a file of the
+        user's own. Raises as `compare` does.
+        """
+        experiment, dataset = opened(experiment)
         check_settings(experiment, dataset)
+        if report:
+            tell_of_data(experiment, dataset)
         groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed, report=True)]
         journal = Journal(output_folder(out), fingerprints(experiment, dataset))
         adopt_table(journal)

@@ -11,22 +11,15 @@ from .tracking import notice
 from .units import Persons
 
 
-def opened(experiment: Experiment, *, report: bool = False) -> tuple[Experiment, IdentityDataset]:
+def opened(experiment: Experiment) -> tuple[Experiment, IdentityDataset]:
     """The experiment with its protocol decided, and its data set, read anew.
 
     With the protocol `auto` people are persons where the data set knows them and they have samples enough.
-
-    **Arguments:**
-
-    - `report`: whether to say what was read of a file of the user's own, and what looks like a slip in it.
 
     Raises `UserError` where the data set is missing or damaged, or there are too few persons.
     """
     _loaded.cache_clear()
     dataset = _loaded(experiment.data)
-    if report and experiment.data.name not in SOURCES:
-        for line in (_described(dataset), *oddities(dataset)):
-            notice(f"{experiment.data.name}: {line}")
     persons = resolved(experiment.persons, dataset)
     decided = dataclasses.replace(experiment, persons=persons)
     try:
@@ -40,9 +33,14 @@ def opened(experiment: Experiment, *, report: bool = False) -> tuple[Experiment,
     return decided, dataset
 
 
-def _described(dataset: IdentityDataset) -> str:
+def tell_of_data(experiment: Experiment, dataset: IdentityDataset) -> None:
+    """Say what was read of a file of the user's own, and what looks like a slip in it."""
+    if experiment.data.name in SOURCES:
+        return
     people = 0 if dataset.identity is None else len(set(dataset.identity.tolist()))
-    return described(dataset.input_shape, len(dataset.y), people=people, classes=len(dataset.classes))
+    read = described(dataset.input_shape, len(dataset.y), people=people, classes=len(dataset.classes))
+    for line in (read, *oddities(dataset)):
+        notice(f"{experiment.data.name}: {line}")
 
 
 def dataset_of(experiment: Experiment, seed: int) -> IdentityDataset:

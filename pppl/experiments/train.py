@@ -17,7 +17,7 @@ from ..files import claim, output_folder, replacing
 from .folders import refuse_other_results
 from .models import kept_on, trained
 from .networks import load_network, save_network
-from .opening import dataset_of, opened
+from .opening import dataset_of, opened, tell_of_data
 from .provenance import write_run
 from .recipes import recipes, weights_sha256
 from .results import write_table
@@ -35,9 +35,10 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     Raises `UserError` where the folder cannot be written, or holds a network that is corrupted.
     """
     start = time.perf_counter()
-    experiment, dataset = opened(experiment, report=True)
+    experiment, dataset = opened(experiment)
     datasets = {seed: dataset_of(experiment, seed) for seed in experiment.seeds}
     plan = [recipe for seed in experiment.seeds for recipe in recipes(experiment, datasets[seed], seed)]
+    tell_of_data(experiment, dataset)
     folder = output_folder(out)
     refuse_other_results(folder, "train", experiment.data, dataset)
     models = output_folder(folder / "models")

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from ..config import Sweep
 from ..errors import UserError
 from ..experiments.folders import refuse_other_command, refuse_other_results
-from ..experiments.opening import opened
+from ..experiments.opening import opened, tell_of_data
 from ..experiments.provenance import read_run, write_run
 from ..experiments.recipes import weights_sha256
 from ..figures import rendered
@@ -56,8 +56,9 @@ def sweep(
     start = time.perf_counter()
     base = base_of(settings, beside, fast=fast)
     check_space(settings, base)
-    base, dataset = opened(base, report=True)
+    base, dataset = opened(base)
     check_data(settings, base, dataset)
+    tell_of_data(base, dataset)
     if launcher == "slurm" and not storage:
         raise UserError("--launcher slurm needs --storage: locks on a journal file may not hold between nodes")
     sources = [dataset.sha256, weights_sha256(base)]

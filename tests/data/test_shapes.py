@@ -10,7 +10,7 @@ import torch
 from pppl.config import Experiment
 from pppl.data import IdentityDataset
 from pppl.data.shapes import alike, described, oddities
-from pppl.experiments.opening import opened
+from pppl.experiments.opening import opened, tell_of_data
 
 
 def _dataset(shape: tuple[int, ...], dtype: torch.dtype = torch.float32, **more: object) -> IdentityDataset:
@@ -67,12 +67,10 @@ def test_an_own_file_is_told_where_people_ask_for_it(tmp_path: Path, capsys: pyt
     experiment = Experiment().replace(
         **{"data.name": str(tmp_path / "own.npz"), "persons.classes": [2], "persons.shots": 1}
     )
-    opened(experiment)
-    assert capsys.readouterr().err == ""
-    opened(experiment, report=True)
+    tell_of_data(*opened(experiment))
     lines = capsys.readouterr().err.splitlines()
     assert "own.npz: 96 samples, 32 channels x 3 steps, 6 people, 4 classes" in lines[0]
     assert "transpose" in lines[1]
     assert "'sit' and 'Sit'" in lines[2]
-    opened(Experiment(), report=True)
+    tell_of_data(*opened(Experiment()))
     assert capsys.readouterr().err == ""

@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -22,11 +24,13 @@ from pppl.data.samples import Samples
 from pppl.device.latency import latency
 from pppl.device.limit import Limit
 from pppl.device.person import Person
+from pppl.device.personalize import _difference, _Inputs
 from pppl.device.predict import predict
 from pppl.device.run import Run
+from pppl.errors import UserError
 from pppl.experiments.networks import load_network
 from pppl.experiments.train import train
-from pppl.export import Thin, open_onnx, read_personal
+from pppl.export import Deployed, Thin, open_onnx, read_personal
 
 ROOT = Path(__file__).parents[2]
 _METHODS = ["ppp", "ppp@persons", "l1_local+finetune", "ppp+diff", "taylor_local"]
@@ -90,6 +94,44 @@ def test_a_persons_network_is_what_the_comparison_makes(run: Path, person: Path,
     assert report["off_by"]["onnx"] <= 1e-4
     assert report["accuracy"]["full"]["n"] == len(support.y)
     assert report["accuracy"]["full"]["low"] <= report["accuracy"]["full"]["mean"] <= report["accuracy"]["full"]["high"]
+
+
+@pytest.mark.parametrize("factor", [255, 16, 65535])
+def test_values_of_another_scale_are_no_fault_of_the_export(
+    factor: int, run: Path, person: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    with np.load(person / "own.npz") as file:
+        np.savez(tmp_path / "own.npz", x=file["x"] * np.float32(factor), y=file["y"])
+    more = ["--budget", "0.3", "--out", str(tmp_path / "out")]
+    assert main(["personalize", str(run), "--data", str(tmp_path / "own.npz"), *more]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "own.npz has values from 0 to" in error
+    assert "range" in error
+    assert "report" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_read_is_told_in_a_line(run: Path, person: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    _personalize(run, tmp_path, "--data", str(person / "own.npz"), "--budget", "0.3", "--export")
+    said = capsys.readouterr().err
+    assert re.search(r"own\.npz: \d+ samples, 1 channel x 8 x 8 pixels, 2 classes", said)
+    assert "range" not in said
+
+
+def test_exports_agree_by_the_size_of_their_outputs():
+    samples = cast(_Inputs, SimpleNamespace(given=torch.tensor([[1e6, -3.0]])))
+    same = cast(Deployed, torch.nn.Identity())
+    assert _difference(same, samples, samples.given + 1, exact=True) == 1
+    assert _difference(same, samples, samples.given + 1000, exact=False) == 1000
+    for off in (1000, float("nan")):
+        with pytest.raises(UserError, match="report"):
+            _difference(same, samples, samples.given + off, exact=True)
+    small = cast(_Inputs, SimpleNamespace(given=torch.tensor([[1e-3, 0.0]])))
+    with pytest.raises(UserError, match="report"):
+        _difference(same, small, small.given + 2e-4, exact=True)
+    endless = cast(_Inputs, SimpleNamespace(given=torch.tensor([[float("inf"), 0.0]])))
+    with pytest.raises(UserError, match="range and unit"):
+        _difference(same, endless, endless.given, exact=True)
 
 
 def test_images_in_folders_and_arrays_give_the_same(run: Path, person: Path, tmp_path: Path):
