@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from .config import Tree
-from .errors import UserError, unknown
+from .errors import UserError, is_text, unknown
 
 Kind = TypeVar("Kind", bound=Tree)
 
@@ -86,6 +86,8 @@ def read(path: str | Path, kind: type[Kind], overrides: Mapping[str, Any] | None
     import yaml
 
     path = Path(path)
+    if not is_text(path.stem):
+        raise UserError(f"the name of {str(path)!r} is no text (UTF-8), and names results: rename the file")
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
