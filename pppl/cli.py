@@ -30,9 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:  # a process of its own
         ready_streams()
         watch_signals()
-    from .environment import alone
+    from .environment import alone, without
 
-    with alone() as hidden:
+    with alone() as hidden, without("MPLBACKEND"):  # no window is opened, and a backend may not be there
         message, code = _outcome(list(sys.argv[1:] if argv is None else argv), hidden)
     settle(sys.stdout)
     if message:

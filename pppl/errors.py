@@ -82,11 +82,19 @@ def explained(error: BaseException, place: Path | None = None) -> str:
         remedy = _REMEDIES.get(error.errno or 0, "").format(elsewhere=_elsewhere(where))
         named = f"{os.fsdecode(where)}: {reason}" if isinstance(where, str | bytes | os.PathLike) else reason
         return "; ".join(part for part in (named, remedy, _KEPT) if part)
+    if isinstance(error, UnicodeEncodeError):
+        text = str(error.object)[max(0, error.start - 30) : error.end + 30]
+        return f"{text!r} is no text (UTF-8), as files are written: rename the file, folder or class of that name"
     if isinstance(error, MemoryError) or _is_of_memory(str(error)):
         return f"out of memory: {_SMALLER}; {_KEPT}"
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return f"no more threads can be started: {_PROCESSES}; {_KEPT}"
     return ""
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written to a file: the system allows names of files that are no text."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _is_of_memory(message: str) -> bool:
@@ -107,5 +115,5 @@ def _elsewhere(where: object) -> str:
             return f"set {name} to another folder"
     temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 (named, not used)
     if path.is_relative_to(os.path.abspath(temporary)):
-        return "set TMPDIR to another folder"
+        return f"{_ELSEWHERE} (TMPDIR names the one of temporary files)"
     return _ELSEWHERE

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from .config import Tree
-from .errors import UserError, unknown
+from .errors import UserError, is_text, unknown
 from .files import expanded
 
 Kind = TypeVar("Kind", bound=Tree)
@@ -87,6 +87,8 @@ def read(path: str | Path, kind: type[Kind], overrides: Mapping[str, Any] | None
     import yaml
 
     path = expanded(path)
+    if not is_text(path.stem):
+        raise UserError(f"the name of {str(path)!r} is no text (UTF-8), and names results: rename the file")
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

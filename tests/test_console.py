@@ -108,6 +108,10 @@ def test_what_is_imported_before_signals_are_heeded_is_little():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_backend_of_windows_that_is_not_there_is_not_asked_for():
+    assert _run("import matplotlib", MPLBACKEND="none such").returncode == 0
+
+
 def test_another_system_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     from pppl.cli import main
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from pppl.errors import explained
+from pppl import Experiment
+from pppl.errors import UserError, explained
 
 
 def _told(number: int, path: str | None = "/results/table.csv") -> str:
@@ -46,7 +47,7 @@ def test_each_failure_has_its_own_remedy(number: int, remedy: str):
         ("/dev/shm/sem.x", "--workers 1"),
         ("CACHE/full.safetensors", "set PPPL_CACHE"),
         ("DATA/digits", "set PPPL_DATA"),
-        ("TMP/tmpabc/x.onnx", "set TMPDIR"),
+        ("TMP/tmpabc/x.onnx", "TMPDIR"),
         ("/elsewhere/x", "choose another folder"),
     ],
 )
@@ -75,3 +76,15 @@ def test_want_of_memory_and_threads_is_told_and_mistakes_are_not():
         assert explained(error).startswith("out of memory: use fewer --workers")
     assert "ulimit -u" in explained(RuntimeError("can't start new thread"))
     assert explained(RuntimeError("shapes differ")) == explained(KeyError("a")) == ""
+
+
+def test_a_name_that_is_no_text_is_told_before_anything_is_trained(tmp_path: Path):
+    strange = os.fsdecode(b"caf\xe9")
+    with pytest.raises(UserError, match=r"data\.name is 'caf\\udce9\.npz'.*rename"):
+        Experiment().replace(**{"data.name": f"{strange}.npz"})
+    (tmp_path / f"{strange}.yaml").write_text("seeds: [0]")
+    with pytest.raises(UserError, match=r"caf\\udce9\.yaml'.*rename"):
+        Experiment.load(tmp_path / f"{strange}.yaml")
+    with pytest.raises(UnicodeEncodeError) as caught:
+        (tmp_path / "file").write_text(f"a,{strange},b", encoding="utf-8")
+    assert "caf\\udce9" in explained(caught.value)

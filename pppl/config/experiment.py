@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, product
 from typing import Any, Literal, Self
 
+from ..errors import is_text
 from .methods import BN, OCAP, PPP, Diff, Finetune, Matched, OnDA, Pruning, Quantize, Retrain, Static
 from .tree import Tree, expand_paths, require
 
@@ -25,6 +26,7 @@ class Data:
     samples: int = 0
 
     def __post_init__(self) -> None:
+        require(is_text(self.name), f"data.name is {self.name!r}, which is no text (UTF-8): rename the file")
         for key in ("classes", "people", "samples"):
             value = getattr(self, key)
             require(value >= 0 and value != 1, f"data.{key} is {value}: 0 (all) or at least 2")

@@ -17,7 +17,7 @@ from ..text.methods import METHODS
 from .memory import PeakMemory, keep_freed
 from .results import Journal
 from .task_runs import journal_of, prepared_task
-from .workers import processes
+from .workers import processes, started, why_ended
 
 MEMORY_NAMES = ("task", "encoder", "method", "rate")
 _FILE = "memory.jsonl"
@@ -50,14 +50,16 @@ def measure_memory(run: MemoryRun) -> None:
     """Measures and appends to the folder's `memory.jsonl`. Raises `UserError` where the process is killed."""
     context = processes(__name__)
     receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(run, send))
-    process.start()
-    send.close()
+    with send:
+        process = started(context, _measure, (run, send))
     try:
         peak = receive.recv()
     except EOFError as error:
-        raise UserError(f"measuring the memory of {run.method} on {run.task} was killed: is there enough?") from error
+        process.join()
+        what = f"measuring the memory of {run.method} on {run.task}"
+        raise UserError(f"{what}: a worker process {why_ended(process.exitcode)}") from error
     finally:
+        process.kill()  # it has nothing left to do, or this is interrupted
         process.join()
     row = dict(zip(MEMORY_NAMES, run.key, strict=True)) | {"peak_memory_mib": peak / 2**20}
     memory_journal(run.folder, {(run.task, run.method): run.fingerprint}).append([row])

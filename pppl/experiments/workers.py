@@ -129,8 +129,8 @@ def _serve(pipe: Connection, variables: Mapping[str, str]) -> None:
     failure: BaseException | None = None
     try:
         start_worker(variables)
-    except Exception as error:
-        failure = _not_started(error)
+    except UserError as error:
+        failure = error
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             answer, failed = _answer(pipe, failure)
@@ -260,17 +260,22 @@ def start_worker(variables: Mapping[str, str]) -> None:
     """Makes a new process a worker: one thread, memory kept, Ctrl-C left to its parent, with which it ends.
 
     - `variables`: the environment that it has from now on.
+
+    Raises `UserError` where it cannot work.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, also while torch is imported
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # for what this process may start
     os.environ.clear()  # the server that forked it knows the environment of its own start alone
     os.environ.update(variables)
-    import torch
+    try:
+        import torch
 
-    from .memory import keep_freed
+        from .memory import keep_freed
 
-    keep_freed()
-    torch.set_num_threads(1)
+        keep_freed()
+        torch.set_num_threads(1)
+    except Exception as error:
+        raise _not_started(error) from error
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

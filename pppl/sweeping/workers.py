@@ -4,6 +4,7 @@ import importlib
 import math
 import os
 import shutil
+import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -205,7 +206,7 @@ class _Processes(_Crew):
 def _received(receive: Connection) -> list[str]:
     """What a process has sent: that it has begun, which is an empty text, and what it ended with."""
     texts: list[str] = []
-    with suppress(EOFError):
+    with suppress(EOFError, OSError):  # killed while it sent
         while receive.poll():
             texts.append(receive.recv())
     return texts
@@ -218,6 +219,8 @@ def _process(work: Work, variables: dict[str, str], send: Connection) -> None:
         # W&B's service that others use, too, would keep the run of a worker that is killed open, and its id in use.
         os.environ.pop("WANDB_SERVICE", None)
         work_on(work)
+    except KeyboardInterrupt:  # what Lightning makes of a polite kill: others are to take this one's place
+        os.kill(os.getpid(), signal.SIGKILL)
     except UserError as error:
         send.send(str(error))
         raise SystemExit(2) from error

@@ -187,3 +187,16 @@ def test_a_server_that_has_ended_is_told(monkeypatch: pytest.MonkeyPatch):
 
     with pytest.raises(UserError, match=r"cannot be started.*ulimit -u.*--workers 1"):
         workers.started(Gone(), _end, (1,))
+
+
+def test_what_a_worker_cannot_import_is_told_with_the_reason(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workers.signal, "signal", lambda *_: None)  # this process is no worker
+    monkeypatch.setattr(workers.signal, "pthread_sigmask", lambda *_: None)
+    before = dict(os.environ)
+    for error, told in (
+        (ImportError("x.so: failed to map segment"), "out of memory"),
+        (ImportError("x"), "ImportError: x"),
+    ):
+        monkeypatch.setattr("pppl.experiments.memory.keep_freed", lambda error=error: _raise(error))
+        with pytest.raises(UserError, match=f"a worker process cannot start: {told}"):
+            workers.start_worker(before)

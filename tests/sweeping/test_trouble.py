@@ -1,9 +1,12 @@
 """Folders that cannot be written, and disks that fill up."""
 
+import multiprocessing
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -14,6 +17,7 @@ from pppl.config import Sweep
 from pppl.errors import UserError
 from pppl.sweeping import sweep
 from pppl.sweeping.storage import storage_at
+from pppl.sweeping.workers import _Processes
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def test_a_full_cache_is_told(tiny: Experiment, tmp_path: Path, small_disk: Path
     monkeypatch.setenv("PPPL_CACHE", str(small_disk))
     (small_disk / "ballast").write_bytes(bytes(shutil.disk_usage(small_disk).free - 8192))
     settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=1))
-    with pytest.raises(UserError, match=rf"cannot read or write {small_disk}/full-.*: No space left on device"):
+    with pytest.raises(UserError, match=rf"{small_disk}/full-.*: No space left on device; .*PPPL_CACHE"):
         sweep(settings, tmp_path / "out", beside=tmp_path)
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
@@ -60,3 +64,25 @@ def test_a_folder_that_cannot_be_written_is_told(tiny: Experiment, tmp_path: Pat
     settings = Sweep.load(write_files(tmp_path, tiny, QUICK))
     with pytest.raises(UserError, match=r"cannot write to /proc/out: .*; choose another folder"):
         sweep(settings, "/proc/out", beside=tmp_path)
+
+
+def test_workers_that_never_begin_are_not_replaced_for_ever():
+    """As where the system kills each while it imports."""
+    dead = SimpleNamespace(is_alive=lambda: False, exitcode=-signal.SIGKILL)
+    crew = object.__new__(_Processes)
+    crew._lost = 0
+    receive, send = multiprocessing.Pipe(duplex=False)
+    send.send("")  # this one has begun
+    send.close()
+    crew.running = [(dead, receive)]
+    crew.check(0)
+    for _ in range(3):
+        receive, send = multiprocessing.Pipe(duplex=False)
+        send.close()
+        crew.running = [(dead, receive)]
+        crew.check(0)
+    receive, send = multiprocessing.Pipe(duplex=False)
+    send.close()
+    crew.running = [(dead, receive)]
+    with pytest.raises(UserError, match=r"SIGKILL.*memory.*fewer --workers"):
+        crew.check(0)
