@@ -107,5 +107,5 @@ def _limited_sha256(data: Data, before: Mapping[str, Any]) -> str:
 
 def _dataset_name(folder: Path) -> str:
     with suppress(OSError, ValueError, KeyError, IndexError):  # no table, or none that can be read: made anew
-        return str(pd.read_csv(folder / "table.csv", nrows=1, dtype=str)["dataset"].iloc[0])
+        return str(pd.read_csv(folder / "table.csv", nrows=1, dtype=str, keep_default_na=False)["dataset"].iloc[0])
     return ""

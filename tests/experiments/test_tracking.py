@@ -98,8 +98,12 @@ def test_the_environment_is_left_alone(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     monkeypatch.setenv("HOME", str(tmp_path))
     before = dict(os.environ)
+    (tmp_path / "wandb").mkdir()
+    for name in ("debug.log", "debug-internal.log", "latest-run"):
+        (tmp_path / "wandb" / name).write_text("mine")
     with track(tmp_path, group="g", name="n", job_type="test", config={}) as run:
         run.log({"loss": 1.0}, 0)
+    assert [path.read_text() for path in (tmp_path / "wandb").iterdir() if path.is_file()] == ["mine"] * 3
     changed = {k for k in set(before) | set(os.environ) if before.get(k) != os.environ.get(k)}
     assert "WANDB_MODE" not in changed
     assert list(tmp_path.glob("wandb/offline-run-*")), "offline unless logged in"
