@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _overrides(arguments: Sequence[str]) -> dict[str, Any]:
     """`--a.b VALUE` and `--a.b=VALUE` as a mapping; values are read as YAML."""
-    import yaml
+    from .plain import read_yaml
 
     overrides: dict[str, Any] = {}
     rest = iter(arguments)
@@ -68,7 +68,7 @@ def _overrides(arguments: Sequence[str]) -> dict[str, Any]:
             if value == "" or (value.startswith("--") and not value[2:3].isdigit()):
                 raise UserError(f"--{key} has no value: give it as --{key} VALUE")
         try:
-            overrides[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UserError(f"--{key} {value}: not a value that YAML can read") from error
+            overrides[key] = read_yaml(value)
+        except UserError as error:
+            raise UserError(f"--{key} {value}: not a value that YAML can read ({error})") from error
     return overrides

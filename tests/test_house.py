@@ -226,7 +226,7 @@ _MAY_IMPORT = {
     "experiments": {"backbones", "config", "data", "diff", "errors", "figures", "files", "gating", "personalizers"}
     | {"aligned", "paired", "progress", "pruning", "reading", "text", "training"},
     "sweeping": {"config", "data", "errors", "experiments", "figures", "files", "personalizers", "training"}
-    | {"paired", "progress"},
+    | {"paired", "plain", "progress"},
     "reporting": {"__version__", "errors", "experiments", "figures", "files", "paired"},
     "lab": {"aligned", "config", "data", "device", "errors", "experiments", "personalizers", "reading", "sweeping"},
 }

@@ -15,11 +15,12 @@ from ..experiments.opening import opened
 from ..experiments.provenance import read_run, write_run
 from ..experiments.recipes import weights_sha256
 from ..files import output_folder
+from ..plain import as_yaml
 from .life import GRACE
 from .queue import SLOT, WHY, Queue
 from .space import base_of, check_data, check_space
 from .study import known_queue, queue_of, quiet
-from .tables import as_yaml, best_of, is_feasible, study_run, write_results
+from .tables import best_of, is_feasible, study_run, write_results
 from .workers import Launcher, Work, explained, supervise
 
 

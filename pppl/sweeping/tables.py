@@ -1,12 +1,10 @@
 """What a sweep comes to: tables, figures, its best as an experiment of its own, and its run in W&B."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from ..config import MEASURES, Experiment, Sweep
@@ -15,6 +13,7 @@ from ..experiments.results import write_table
 from ..experiments.tracking import track
 from ..figures import render
 from ..files import replacing
+from ..plain import as_yaml
 from .importances import importances
 from .queue import RUN, WHY, Queue
 from .space import with_values
@@ -140,10 +139,3 @@ def _differing(tree: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, A
         elif value != usual.get(key):
             result[key] = value
     return result
-
-
-def as_yaml(tree: Mapping[str, Any], *, flow: bool = True) -> str:
-    """Plain values as YAML, on one line where it is `flow`."""
-    plain = json.loads(json.dumps(dict(tree)))  # tuples and numpy's numbers are none
-    text = yaml.safe_dump(plain, sort_keys=False, default_flow_style=flow, width=float("inf"))
-    return text.strip() if flow else text
