@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import __version__
+from .aligned import visible
 from .errors import UserError, unknown
 from .verbs import VERBS, Parser
 
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"unknown argument {overrides[0]!r}: see `pppl {options.verb} --help`")
         VERBS[options.verb][0](options, _overrides(overrides))
     except UserError as error:
-        print(f"pppl: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"pppl: error: {visible(' '.join(str(error).split()))}", file=sys.stderr)
         return 2
     except OSError as error:  # a full disk, a folder that went away
         where = f": {error.filename}" if error.filename else ""

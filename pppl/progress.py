@@ -5,6 +5,8 @@ import os
 import sys
 from typing import Any
 
+from .aligned import visible
+
 
 def in_notebook() -> bool:
     """Whether a Jupyter kernel runs this process."""
@@ -13,6 +15,11 @@ def in_notebook() -> bool:
     from IPython.core.getipython import get_ipython
 
     return getattr(get_ipython(), "kernel", None) is not None
+
+
+def notice(message: str) -> None:
+    """One line for the user, on stderr; in a notebook, which shows that as an error, beside what cells print."""
+    print(f"pppl: {visible(message)}", file=sys.stdout if in_notebook() else sys.stderr, flush=True)
 
 
 def shown() -> bool:

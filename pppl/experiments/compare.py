@@ -19,6 +19,7 @@ from ..figures import render
 from ..files import output_folder
 from ..personalizers import personalizers_for
 from ..pruning import CostModel
+from ..schema import read_frame
 from .computing import compute_missing
 from .effort import EFFORT, effort
 from .freshness import fingerprints
@@ -152,7 +153,7 @@ def refuse_other_data(folder: Path, dataset: IdentityDataset) -> None:
     """Raises `UserError` where a folder holds results on another data set, which would be replaced."""
     other = dataset.name
     with suppress(OSError, ValueError, KeyError, IndexError):  # no table, or none that can be read: made anew
-        other = pd.read_csv(folder / "table.csv", nrows=1, dtype=str)["dataset"].iloc[0]
+        other = read_frame(folder / "table.csv")["dataset"].iloc[0]
     if other != dataset.name:
         raise UserError(f"{folder} holds results on {other}, not on {dataset.name}: name another --out")
 

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -11,12 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from ..progress import in_notebook
+from ..aligned import clipped
+from ..progress import notice
+from ..schema import cell_of
 
-
-def notice(message: str) -> None:
-    """One line for the user, on stderr; in a notebook, which shows that as an error, beside what cells print."""
-    print(f"pppl: {message}", file=sys.stdout if in_notebook() else sys.stderr, flush=True)
+__all__ = ["Tracker", "notice", "track"]
+_LONGEST = 120  # W&B takes no more than 128 characters of a name or a group
 
 
 class Tracker:
@@ -49,6 +49,9 @@ class Tracker:
     def table(self, name: str, frame: pd.DataFrame) -> None:
         """Logs a data frame."""
         # By rows: of a frame W&B looks each column up again for each cell, which takes three times as long.
+        frame = frame.assign(
+            **{name: [*map(_told, frame[name])] for name in frame.columns if _is_mixed(frame[name].tolist())}
+        )
         columns, rows = [*frame.columns], [*frame.itertuples(index=False, name=None)]
         self._try(lambda run: run.log({name: _wandb().Table(columns=columns, data=rows)}))
 
@@ -106,7 +109,8 @@ def track(
     if (whole := _WHOLE.get()) is not None:
         yield whole.part(name)
         return
-    identity = {"group": group, "name": name, "job_type": job_type, "config": dict(config)}
+    named = {"group": clipped(group, _LONGEST), "name": clipped(name, _LONGEST)}
+    identity = {**named, "job_type": job_type, "config": dict(config)}
     with _without_passwords():
         run = _start(folder, **identity, **({"id": whole_id, "resume": "allow"} if whole_id else {}))
     tracker = Tracker(run)
@@ -154,6 +158,19 @@ def _wandb() -> Any:
     import wandb
 
     return wandb
+
+
+def _is_mixed(column: Sequence[Any]) -> bool:
+    """Whether W&B, whose columns have one type, would refuse it."""
+    return len({str if isinstance(each, str) else type(each) for each in column if not _is_missing(each)}) > 1
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value
+
+
+def _told(value: Any) -> str | None:
+    return None if _is_missing(value) else str(cell_of(value))
 
 
 def _first_line(error: Exception) -> str:

@@ -10,9 +10,10 @@ from ..files import output_folder, replacing, write_bytes
 from . import captions
 from .accuracy_vs_bytes import has_rates
 from .accuracy_vs_macs import shown_budgets
+from .fonts import characters_of, fonts_for
 from .latex import accuracy_table, scores_table
 from .panels import accuracy_figure, bytes_figure, gain_figure, gates_figure, iso_figure, retraining_figure
-from .reading import CURVES_NUMBERS, GAINS_NUMBERS, SUMMARY_NUMBERS, SWEEP_EMPTY, TASK_NUMBERS, check, read
+from .reading import CURVES_NUMBERS, GAINS_NUMBERS, SUMMARY_NUMBERS, TASK_NUMBERS, check, read
 from .sweep_panels import sweep_figures
 from .sweeps import complete
 from .task_panels import scores_figure, storage_figure
@@ -38,7 +39,7 @@ def render(folder: Path, *, venue: str = DEFAULT, out: Path | None = None) -> li
 
     **Returns:** the PNG files. Raises `UserError` where a table is missing or corrupted, or for an unknown venue.
     """
-    with style(venue):
+    with style(venue), fonts_for(characters_of(folder)):
         drawn = _of_sweep(folder) if (folder / "trials.csv").exists() else _of_comparison(folder)
         return drawn.save(out or folder)
 
@@ -68,7 +69,7 @@ class _Drawn:
 
 
 def _of_sweep(folder: Path) -> _Drawn:
-    trials = read(folder / "trials.csv", ["state", "feasible", "best", "seconds"], ["trial"], SWEEP_EMPTY)
+    trials = read(folder / "trials.csv", ["state", "feasible", "best", "seconds"], ["trial"])
     check(folder / "trials.csv", complete(trials), [], ["accuracy", "macs_fraction"])
     shares = pd.DataFrame()
     if (folder / "importances.csv").exists():
