@@ -49,9 +49,8 @@ class Tracker:
     def table(self, name: str, frame: pd.DataFrame) -> None:
         """Logs a data frame."""
         # By rows: of a frame W&B looks each column up again for each cell, which takes three times as long.
-        frame = frame.assign(
-            **{name: [*map(_told, frame[name])] for name in frame.columns if _is_mixed(frame[name].tolist())}
-        )
+        mixed = [name for name in frame.columns if _is_mixed(frame[name].tolist())]
+        frame = frame.assign(**{name: [*map(_told, frame[name])] for name in mixed})
         columns, rows = [*frame.columns], [*frame.itertuples(index=False, name=None)]
         self._try(lambda run: run.log({name: _wandb().Table(columns=columns, data=rows)}))
 

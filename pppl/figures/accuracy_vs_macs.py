@@ -49,8 +49,9 @@ def _is_shown(pair: tuple[str, str]) -> bool:
 
 def lower_limit(rows: pd.DataFrame) -> float:
     """Where an axis of accuracies can begin, in fifths."""
-    least = float(np.min(rows["accuracy_low"].dropna(), initial=np.inf))  # of those that have one
-    return min(0.8, float(np.floor(5 * least + 1e-9)) / 5) if np.isfinite(least) else 0.0
+    ends = rows["accuracy_low"].to_numpy(float)
+    ends = ends[np.isfinite(ends)]
+    return min(0.8, float(np.floor(5 * ends.min() + 1e-9)) / 5) if len(ends) else 0.0
 
 
 def accuracy_vs_macs(

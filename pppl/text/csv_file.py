@@ -41,7 +41,7 @@ class CsvFile:
         for label in labels:
             alike.setdefault(" ".join(label.split()).casefold(), []).append(label)
         notes = [
-            f"{self.path}: labels {' and '.join(map(repr, names))} differ by spaces or case alone: they are classes apart"
+            f"{self.path}: labels {' and '.join(map(repr, names))} are alike but for spaces or case: they stay apart"
             for names in alike.values()
             if len(names) > 1
         ]
@@ -60,15 +60,15 @@ def read_csv_file(path: Path, content: bytes) -> CsvFile:
     how = f"{_DELIMITERS[delimiter]}-separated, {encoding}"
     with _long_cells():
         lines = _lines(path, text, delimiter)
-        first, header = next(lines, (1, []))
+        _, header = next(lines, (1, []))
         columns = [" ".join(name.split()).casefold() for name in header]
         _check(path, header, columns, how)
         rows = []
         for number, line in lines:
             if len(line) != len(header):
                 raise UserError(
-                    f"{path}, line {number}: {len(line)} fields, not as many as the {len(header)} of the header "
-                    f"({how}); put texts with delimiters into quotes"
+                    f"{path}, line {number}: not as many fields as the header has ({len(line)}, not {len(header)}; "
+                    f"{how}); put texts with delimiters into quotes"
                 )
             row = {name: cell for name, cell in zip(columns, line, strict=True) if name in KNOWN}
             if not row["label"].strip():
@@ -102,7 +102,7 @@ def _decoded(path: Path, content: bytes) -> tuple[str, str]:
 
 def _delimiter(text: str) -> str:
     """Return the delimiter that gives the header its columns, else the one that gives it most."""
-    line = next((each for each in text.split("\n", 50)[:50] if each.strip()), "").strip("\r")[:_LONGEST]
+    line = next((each for each in re.split(r"\r\n|\r|\n", text, maxsplit=50) if each.strip()), "")[:_LONGEST]
 
     def names(delimiter: str) -> list[str]:
         try:

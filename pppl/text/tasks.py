@@ -19,6 +19,7 @@ from .csv_file import read_csv_file
 # Of the training examples, where a task has no validation examples of its own.
 _HELD_BACK, _MOST_HELD_BACK = 0.1, 1000
 _SPLITS = ("train", "validation", "test")
+_FILES = (".csv", ".tsv")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,7 +95,7 @@ def load_task(name: str) -> TextTask:
 
     Raises `UserError` where the task is unknown, not there, or damaged.
     """
-    if name.endswith(".csv"):
+    if Path(name).suffix.lower() in _FILES:
         return _from_csv(Path(name))
     family, _, part = name.partition("/")
     if family == "glue" and part in _GLUE:
@@ -180,12 +181,13 @@ def _of_rows(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[st
             raise UserError(f"{path} has no rows whose split is {part}: give some, or leave the column out")
     if not parts["validation"]:
         return _with_validation(path, "accuracy", labels, parts["train"], parts["test"])
-    return TextTask(name=path.stem, metric="accuracy", labels=labels, **parts)
+    train, validation, test = (parts[part] for part in _SPLITS)
+    return TextTask(name=path.stem, metric="accuracy", labels=labels, train=train, validation=validation, test=test)
 
 
 def _with_validation(path: Path, metric: str, labels: tuple[str, ...], train: Examples, test: Examples) -> TextTask:
     rest, validation = _apart(train, str(path), seed=0)
-    name = path.stem if path.suffix == ".csv" else path.as_posix()
+    name = path.stem if path.suffix.lower() in _FILES else path.as_posix()
     return TextTask(name=name, metric=metric, labels=labels, train=rest, validation=validation, test=test)
 
 
