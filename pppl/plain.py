@@ -16,7 +16,7 @@ import yaml
 from .errors import UserError
 
 # More than any experiment has, and little enough that no file takes long, or much memory by aliases of aliases.
-_MOST_BYTES, _MOST_VALUES, _DEEPEST = 1_000_000, 50_000, 60
+_MOST_BYTES, _MOST_VALUES, _DEEPEST = 200_000, 50_000, 60
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
