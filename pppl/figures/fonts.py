@@ -12,6 +12,7 @@ from ..aligned import visible
 from ..progress import notice
 
 _FIRST = "DejaVu Sans"  # comes with matplotlib, and has most of the scripts that are no Chinese, Japanese or Korean
+_NO_FONT = "Last Resort"  # comes with matplotlib, too: a box for each script
 _told: set[str] = set()  # characters that the user knows of
 
 
@@ -51,7 +52,8 @@ def fonts_for(characters: Iterable[str]) -> Iterator[None]:
 def _families(lacking: set[str]) -> tuple[list[str], set[str]]:
     """Return families that have some of the characters, and what none has."""
     families: list[str] = []
-    fonts = {font.name: font.fname for font in sorted(fontManager.ttflist, key=lambda font: font.fname, reverse=True)}
+    every = sorted(fontManager.ttflist, key=lambda font: font.fname, reverse=True)
+    fonts = {font.name: font.fname for font in every if not font.name.startswith(_NO_FONT)}
     for name in sorted(fonts, key=lambda name: (name != _FIRST, name)):
         if not lacking:
             break
