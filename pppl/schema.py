@@ -21,6 +21,18 @@ TEXTS = frozenset(
 )
 # Columns of True and False.
 FLAGS = frozenset(("seen", "feasible", "best", "pareto", "chosen", "within", "missing", "trained_for_all"))
+# Columns of numbers, also with `_low` or `_high` behind; an empty cell is NaN. (A budget may be "any" in notes.)
+NUMBERS = frozenset(
+    (
+        *("seed", "shots", "n", "people", "accuracy", "accuracy_full", "macs", "macs_fraction", "params"),
+        *("params_fraction", "artifact_bytes", "retrain_samples", "train_samples", "personalize_seconds", "area"),
+        *("ppp_minus_this", "minus_full", "minus_diff", "wilcoxon_p", "holm_p", "gain", "ppp_gain_minus_this"),
+        *("macs_within_1", "macs_within_3", "budgets", "own_minus_other", "importance", "trials", "trial", "seconds"),
+        *("score", "score_at_end", "rate", "learning_rate", "tried", "validation", "values", "task_bytes"),
+        *("peak_memory_mib", "train_seconds", "step", "stored_bytes", "copies_bytes", "samples", "labels"),
+        *("device_steps", "settings_tried", "layer", "channel", "probability"),
+    )
+)
 _TRUTH = {"True": True, "False": False}
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
 _NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z|-?inf\Z")
@@ -30,8 +42,8 @@ ODD_BYTES = "surrogateescape"  # names of files may hold bytes that are no text
 def read_frame(path: Path) -> pd.DataFrame:
     """Return a table that this package has written.
 
-    `TEXTS` are text, `FLAGS` truth values. Any other column holds numbers, NaN where a cell is empty, or truth values,
-    where all of its cells are such, else text, NaN where it is empty.
+    `TEXTS` are text, `FLAGS` truth values, `NUMBERS` numbers, NaN where a cell is empty. Any other column holds numbers
+    or truth values, where all of its cells are such, else text, NaN where it is empty.
 
     Raises `OSError` where there is no such file, `ValueError`, with the reason, where it is no such table.
     """
@@ -62,7 +74,7 @@ def _column(name: str, cells: Sequence[str]) -> pd.Series:
     if name in TEXTS:
         return pd.Series(cells, dtype=str)
     given = {cell for cell in cells if cell}
-    if given and given <= _TRUTH.keys() and "" not in cells:
+    if given and given <= _TRUTH.keys() and "" not in cells and name not in NUMBERS:
         return pd.Series([_TRUTH[cell] for cell in cells])
     if name in FLAGS and given:
         raise ValueError(f"column {name!r} holds something other than True and False")
@@ -70,6 +82,8 @@ def _column(name: str, cells: Sequence[str]) -> pd.Series:
         return pd.Series([int(cell) for cell in cells], dtype=None if cells else float)
     if all(map(_NUMBER.match, given)):
         return pd.Series([float(cell) if cell else math.nan for cell in cells], dtype=float)
+    if name.removesuffix("_low").removesuffix("_high") in NUMBERS:
+        raise ValueError(f"column {name!r} holds something that is no number")
     return pd.Series([cell or None for cell in cells], dtype=str)
 
 

@@ -24,7 +24,7 @@ from pppl.figures.sweep_panels import sweep_figures
 from pppl.reporting import report
 from pppl.reporting.columns import numeric
 from pppl.reporting.html import element
-from pppl.schema import FLAGS, TEXTS, cell_of, csv_text, read_frame, with_names, write_csv
+from pppl.schema import FLAGS, NUMBERS, TEXTS, cell_of, csv_text, read_frame, with_names, write_csv
 
 RESULTS = Path(__file__).parents[1] / "results"
 NAMES = [
@@ -59,6 +59,8 @@ def test_values_of_settings_are_told_apart_in_tables(value: Any, tmp_path: Path)
 
 def test_what_columns_hold_is_declared_once():
     assert {name for name in (*TEXTS, *FLAGS) if numeric(name)} == set()
+    assert {name for name in NUMBERS if numeric(name) is False} == set()
+    assert not (TEXTS | FLAGS) & NUMBERS
     assert {"dataset", "identity", "control", "task", "seen"} <= TEXTS | FLAGS
 
 
@@ -69,6 +71,7 @@ def test_what_columns_hold_is_declared_once():
         ("a,b\n1\n", "row 2 has 1 cells"),
         ("a,b\n1,2,3\n", "row 2 has 3 cells"),
         ("seen\nmaybe\n", "'seen'"),
+        ("gain_low\n0.1\nNA\n", "'gain_low'"),
         ("", "no header"),
         ('a\n"open\n', "unexpected end"),
     ],

@@ -27,11 +27,12 @@ def gates(frame: pd.DataFrame, order: pd.DataFrame, ax: Axes, *, colour_bar: boo
     - `order`: of channels, from top to bottom, as `channel_order` gives it; the same in panels side by side.
     """
     frame = with_names(frame)
-    wide = frame.pivot(index=["layer", "channel"], columns="identity", values="probability")
+    once = frame.drop_duplicates(["layer", "channel", "identity"])
+    wide = once.pivot(index=["layer", "channel"], columns="identity", values="probability")
     wide = wide[sorted(wide.columns, key=_in_order)]
     names = [visible(str(name)) for name in wide.columns]
     named = max(map(len, names)) <= _LONGEST_NAME and _fit_side_by_side(len(names), ax)
-    wide = wide.loc[list(zip(order["layer"], order["channel"], strict=True))]
+    wide = wide.reindex(list(zip(order["layer"], order["channel"], strict=True)))
     sns.heatmap(
         wide.to_numpy(),
         ax=ax,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ..errors import UserError
@@ -13,12 +14,13 @@ CURVES_NUMBERS = [f"macs_within_{points}{end}" for points in "13" for end in (""
 GAINS_NUMBERS = ["budget", "gain", "gain_low", "gain_high"]
 
 
-def read(path: Path, names: list[str], numbers: list[str]) -> pd.DataFrame:
+def read(path: Path, names: list[str], numbers: list[str], *, rows: bool = True) -> pd.DataFrame:
     """A table. Raises `UserError` where it is missing or corrupted.
 
     **Arguments:**
 
     - `names`, `numbers`: columns that must be there; what stands in the latter must be numbers.
+    - `rows`: whether it must have any.
     """
     try:
         frame = read_frame(path)
@@ -28,6 +30,8 @@ def read(path: Path, names: list[str], numbers: list[str]) -> pd.DataFrame:
         ) from error
     except ValueError as error:
         raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}); {_remedy(path)}") from error
+    if rows and not len(frame):
+        raise UserError(f"{path} has no rows; {_remedy(path)}")
     check(path, frame, names, numbers)
     return frame
 
@@ -39,7 +43,7 @@ def check(path: Path, frame: pd.DataFrame, names: list[str], numbers: list[str])
         if column not in frame.columns:
             raise UserError(f"{path} is corrupted: it has no column {column!r}; {remedy}")
     for column in numbers:
-        if frame[column].dtype.kind not in "if" or frame[column].isna().to_numpy().any():
+        if frame[column].dtype.kind not in "if" or not np.isfinite(frame[column].to_numpy(float)).all():
             raise UserError(f"{path} is corrupted: column {column!r} holds something that is no number; {remedy}")
 
 

@@ -73,7 +73,9 @@ def _of_sweep(folder: Path) -> _Drawn:
     check(folder / "trials.csv", complete(trials), [], ["accuracy", "macs_fraction"])
     shares = pd.DataFrame()
     if (folder / "importances.csv").exists():
-        shares = read(folder / "importances.csv", ["key"], ["importance", "importance_low", "importance_high"])
+        shares = read(
+            folder / "importances.csv", ["key"], ["importance", "importance_low", "importance_high"], rows=False
+        )
     drawn = _Drawn()
     for name, figure in sweep_figures(trials, shares).items():
         drawn.figure(name, figure, captions.of_sweep(name, trials, shares))
@@ -120,12 +122,12 @@ def _figures_of_persons(folder: Path, summary: pd.DataFrame, table: pd.DataFrame
         check(folder / "summary.csv", summary, [], ["artifact_bytes"])
         figures["accuracy_vs_bytes"] = bytes_figure(summary)
     if (folder / "curves.csv").exists():
-        curves = read(folder / "curves.csv", ["persons", "seen", "method", "control"], [])
+        curves = read(folder / "curves.csv", ["persons", "seen", "method", "control"], [], rows=False)
         if len(curves):
             check(folder / "curves.csv", curves, [], CURVES_NUMBERS)
             figures["iso_macs"] = iso_figure(curves)
     if (folder / "gains.csv").exists():
-        gains = read(folder / "gains.csv", ["persons", "seen", "method", "against"], [])
+        gains = read(folder / "gains.csv", ["persons", "seen", "method", "against"], [], rows=False)
         if "other" in set(gains["against"]):
             check(folder / "gains.csv", gains, [], GAINS_NUMBERS)
             figures["personal_gain"] = gain_figure(table, gains)
