@@ -36,8 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         message, code = _outcome(list(sys.argv[1:] if argv is None else argv), hidden)
     settle(sys.stdout)
     if message:
+        from .aligned import visible
+
         with suppress(OSError):  # nobody reads it
-            print(f"pppl: {' '.join(message.split())}", file=sys.stderr)
+            print(f"pppl: {visible(' '.join(message.split()))}", file=sys.stderr)
     settle(sys.stderr)
     return code
 
@@ -97,9 +99,8 @@ def _parser() -> "argparse.ArgumentParser":
 
 def _overrides(arguments: Sequence[str]) -> dict[str, Any]:
     """`--a.b VALUE` and `--a.b=VALUE` as a mapping; values are read as YAML."""
-    import yaml
-
     from .errors import UserError
+    from .plain import read_yaml
 
     overrides: dict[str, Any] = {}
     rest = iter(arguments)
@@ -112,7 +113,7 @@ def _overrides(arguments: Sequence[str]) -> dict[str, Any]:
             if value == "" or (value.startswith("--") and not value[2:3].isdigit()):
                 raise UserError(f"--{key} has no value: give it as --{key} VALUE")
         try:
-            overrides[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UserError(f"--{key} {value}: not a value that YAML can read") from error
+            overrides[key] = read_yaml(value)
+        except UserError as error:
+            raise UserError(f"--{key} {value}: not a value that YAML can read ({error})") from error
     return overrides

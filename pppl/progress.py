@@ -3,7 +3,10 @@
 import multiprocessing
 import os
 import sys
+from contextlib import suppress
 from typing import Any, TextIO
+
+from .aligned import visible
 
 
 def in_notebook() -> bool:
@@ -13,6 +16,17 @@ def in_notebook() -> bool:
     from IPython.core.getipython import get_ipython
 
     return getattr(get_ipython(), "kernel", None) is not None
+
+
+def notice(message: str) -> None:
+    """One line for the user, on stderr; in a notebook, which shows that as an error, beside what cells print.
+
+    Where nobody reads it any more, work goes on without.
+    """
+    stream = sys.stdout if in_notebook() else sys.stderr
+    if stream is not None:
+        with suppress(OSError, ValueError):
+            print(f"pppl: {visible(message)}", file=stream, flush=True)
 
 
 def shown(stream: TextIO | None = None) -> bool:

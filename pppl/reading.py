@@ -1,5 +1,7 @@
 """Experiments from plain values and from YAML files, with errors that name the key."""
 
+import copy
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -9,6 +11,7 @@ from typing import Any, TypeVar, cast
 from .config import Tree
 from .errors import UserError, is_text, unknown
 from .files import expanded
+from .plain import read_yaml_file
 
 Kind = TypeVar("Kind", bound=Tree)
 
@@ -63,11 +66,41 @@ def _from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
     _check_keys(tree, kind().to_dict())
     parser = _parser(kind)
     try:
-        return kind(**vars(parser.instantiate(parser.parse_object(dict(tree)))))
+        parsed = parser.instantiate(parser.parse_object(copy.deepcopy(dict(tree))))  # which changes what it is given
+        return cast(Kind, _as_given(kind(**vars(parsed)), tree))
     except UserError:
         raise
     except Exception as error:  # jsonargparse raises several kinds, with the key in the first line
         raise UserError(_readable(str(error))) from error
+
+
+def _as_given(read: Any, given: Mapping[str, Any], prefix: str = "") -> Any:
+    """Return what was read, a dataclass, with sections of any values as they were given.
+
+    jsonargparse takes text in them for YAML, so that "1.0" would become a number.
+    """
+    changes = {}
+    for field in dataclasses.fields(read):
+        name = field.name
+        if name in given and dataclasses.is_dataclass(getattr(read, name)):
+            changes[name] = _as_given(getattr(read, name), given[name], f"{prefix}{name}.")
+        elif name in given and "typing.Any" in str(field.type):
+            changes[name] = _plain(given[name], prefix + name)
+    return dataclasses.replace(read, **changes) if changes else read
+
+
+def _plain(value: Any, name: str) -> Any:
+    """Return a copy of plain values. Raises `UserError` for a name or a value that is no such one."""
+    if isinstance(value, Mapping):
+        wrong = next((key for key in value if not isinstance(key, str)), None)
+        if wrong is not None:
+            raise UserError(f"{name} holds the name {wrong!r}: names are text, write {str(wrong)!r}")
+        return {key: _plain(each, f"{name}.{key}") for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each, name) for each in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise UserError(f"{name} holds {value!r}, a {type(value).__name__}: give text, numbers, lists or mappings")
 
 
 def _readable(message: str) -> str:
@@ -84,17 +117,10 @@ def _readable(message: str) -> str:
 
 def read(path: str | Path, kind: type[Kind], overrides: Mapping[str, Any] | None, *, fast: bool) -> Kind:
     """What `Tree.load` does."""
-    import yaml
-
     path = expanded(path)
     if not is_text(path.stem):
         raise UserError(f"the name of {str(path)!r} is no text (UTF-8), and names results: rename the file")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; name an experiment's YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    tree = read_yaml_file(path)
     tree = {} if tree is None else tree
     if not isinstance(tree, dict):
         raise UserError(f"{path} holds a {type(tree).__name__}, not a mapping: write lines such as `budgets: [0.1]`")

@@ -205,10 +205,11 @@ _MAY_IMPORT = {
     "pruning": {"backbones", "errors"},
     "diff": {"errors", "files"},
     "training": {"backbones", "data", "gating", "pruning", "diff", "config", "environment", "errors"},
-    "text": {"data", "diff", "training", "config", "errors"},
+    "text": {"aligned", "data", "diff", "training", "config", "errors"},
     "export": {"backbones", "data", "diff", "errors", "files", "pruning"},
     "device": {
         "__version__",
+        "aligned",
         "backbones",
         "config",
         "data",
@@ -222,13 +223,14 @@ _MAY_IMPORT = {
     | {"personalizers", "pruning", "reading"},
     "config": {"errors", "files", "reading"},
     "personalizers": {"backbones", "data", "gating", "pruning", "diff", "training", "config", "errors"},
-    "figures": {"errors", "files", "paired"},
+    "figures": {"aligned", "errors", "files", "paired", "progress", "schema"},
     "experiments": {"backbones", "config", "data", "diff", "errors", "figures", "files", "gating", "personalizers"}
-    | {"aligned", "environment", "paired", "progress", "pruning", "reading", "text", "training"},
+    | {"aligned", "environment", "paired", "plain", "progress", "pruning", "reading", "schema", "text", "training"},
     "sweeping": {"config", "data", "errors", "experiments", "figures", "files", "personalizers", "training"}
-    | {"paired", "progress"},
-    "reporting": {"__version__", "errors", "experiments", "figures", "files", "paired"},
+    | {"aligned", "paired", "plain", "progress", "schema"},
+    "reporting": {"__version__", "aligned", "errors", "experiments", "figures", "files", "paired", "schema"},
     "lab": {"aligned", "config", "data", "device", "errors", "experiments", "files", "personalizers", "reading"}
+    | {"schema"}
     | {"sweeping"},
 }
 

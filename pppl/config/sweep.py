@@ -1,5 +1,6 @@
 """`Sweep`: everything that determines a search for settings."""
 
+import json
 import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -98,6 +99,9 @@ class Sweep(Tree):
             require(
                 isinstance(choices, list) and len(choices) > 0, f"space.{key}.choices is {choices!r}: a list of values"
             )
+            told = [json.dumps(value, sort_keys=True, default=repr) for value in choices]
+            twice = next((value for at, value in enumerate(told) if value in told[:at]), None)
+            require(twice is None, f"space.{key}.choices holds {twice} twice: name each once")
         else:
             require({"low", "high"} <= set(tried), f"space.{key} needs low and high, or choices")
             self._check_range(key, tried)

@@ -11,6 +11,7 @@ from ..config import Experiment
 from ..data import IdentityDataset
 from ..errors import UserError
 from ..personalizers import personalizers_for
+from ..schema import ODD_BYTES
 from .freshness import fingerprints
 from .joining import Finished
 from .opening import opened, persons_of
@@ -75,7 +76,7 @@ def _tables(finished: Finished) -> Iterator[str]:
     table = pd.DataFrame(finished.rows, columns=list(COLUMNS))
     for name, frame in tables_of(table, finished.experiment.reference).items():
         try:
-            written = (finished.folder / name).read_text(encoding="utf-8")
+            written = (finished.folder / name).read_bytes().decode("utf-8", ODD_BYTES)
         except OSError:
             yield f"{name} is missing"
             continue

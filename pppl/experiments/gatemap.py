@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..gating import GatedNetwork, prototype
 from ..personalizers import GlobalModel
+from ..schema import read_frame
 from .results import write_table
 from .units import Persons
 
@@ -17,7 +18,7 @@ GATES = "gates.csv"
 def gates_are_whole(folder: Path, groups: Sequence[Persons]) -> bool:
     """Whether the file is there and holds every person of `groups`."""
     try:
-        frame = pd.read_csv(folder / GATES)
+        frame = read_frame(folder / GATES)
         named = set(zip(frame["persons"], frame["seen"], frame["identity"], strict=True))
         sizes = frame.groupby(["persons", "identity"])["probability"].count()
     except (OSError, ValueError, KeyError):

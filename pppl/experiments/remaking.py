@@ -15,6 +15,7 @@ from ..diff import base_sha256
 from ..errors import UserError
 from ..personalizers import personalizers_for
 from ..reading import from_dict
+from ..schema import read_frame
 from ..text.encoder import TextClassifier
 from .agreement import agreement
 from .compare import compare
@@ -176,7 +177,7 @@ def check_data(kept: Kept, experiment: Experiment) -> str:
 def read_csv(path: Path) -> pd.DataFrame:
     """A table. Raises `UserError` where it cannot be read."""
     try:
-        return pd.read_csv(path)
+        return read_frame(path)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import UserError
-from ..files import replacing
+from ..schema import csv_text, read_frame, write_csv
 from .provenance import read_run
 
 # One row per person, method, control and budget; these name the row, the rest measure it.
@@ -29,10 +29,6 @@ NUMBERS = (
 )
 COLUMNS = (*KEYS, *NUMBERS)
 TIMED = "personalize_seconds"  # differs between runs by nature
-_TYPES: dict[Hashable, Any] = {  # what pandas would take for numbers
-    **dict.fromkeys(("dataset", "backbone", "persons", "method", "control", "identity"), str),
-    "seen": bool,
-}
 _BEGINS = b'{"fingerprint": '  # each line of a journal
 Row = dict[str, Any]
 
@@ -150,7 +146,7 @@ def adopt_table(journal: Journal) -> None:
 def read_table(path: Path) -> list[Row]:
     """The rows of a `table.csv`. Raises `UserError` where it cannot be read."""
     try:
-        frame = pd.read_csv(path, usecols=list(COLUMNS), dtype=_TYPES, keep_default_na=False)
+        frame = read_frame(path).loc[:, list(COLUMNS)]
         for column in ("budget", "seed", "shots", *NUMBERS):
             if len(frame) and frame[column].dtype.kind not in "if":
                 raise ValueError(f"column {column} holds something that is no number")
@@ -161,10 +157,9 @@ def read_table(path: Path) -> list[Row]:
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
     """Writes a CSV, atomically, with 8 decimals."""
-    with replacing(path) as temporary:
-        temporary.write_text(table_text(frame), encoding="utf-8")
+    write_csv(path, table_text(frame))
 
 
 def table_text(frame: pd.DataFrame) -> str:
     """What `write_table` writes."""
-    return frame.round(8).to_csv(index=False, lineterminator="\n")
+    return csv_text(frame.round(8))

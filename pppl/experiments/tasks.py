@@ -110,6 +110,9 @@ class _Plan:
         self.prepared = {
             name: prepared_task(experiment.encoder, name, experiment.examples) for name in experiment.tasks
         }
+        for prepared in self.prepared.values():
+            for line in prepared.task.about:
+                notice(line)
         network = TextClassifier(experiment.encoder, 1)
         self.encoder_sha256 = base_sha256(network.encoder)
         for method in experiment.methods:

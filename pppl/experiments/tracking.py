@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
@@ -13,25 +13,18 @@ from typing import Any
 
 import pandas as pd
 
+from ..aligned import clipped
 from ..environment import without
-from ..progress import in_notebook
+from ..progress import notice
+from ..schema import cell_of
 
+__all__ = ["Tracker", "notice", "track"]
+_LONGEST = 120  # W&B takes no more than 128 characters of a name or a group
 # Seconds that W&B has to answer at all, to begin a run, and to take the rest of one.
 _ANSWER, _BEGIN, _FINISH = 4.0, 30, 60
 # What makes one run of another program's; each of ours is one of its own.
 _OF_ONE_RUN = ("WANDB_RUN_ID", "WANDB_RESUME", "WANDB_SWEEP_ID")
 _gone = threading.Event()  # set when W&B has failed to answer: later runs are offline
-
-
-def notice(message: str) -> None:
-    """One line for the user, on stderr; in a notebook, which shows that as an error, beside what cells print.
-
-    Where nobody reads it any more, work goes on without.
-    """
-    stream = sys.stdout if in_notebook() else sys.stderr
-    if stream is not None:
-        with suppress(OSError, ValueError):
-            print(f"pppl: {message}", file=stream, flush=True)
 
 
 class Tracker:
@@ -64,6 +57,8 @@ class Tracker:
     def table(self, name: str, frame: pd.DataFrame) -> None:
         """Logs a data frame."""
         # By rows: of a frame W&B looks each column up again for each cell, which takes three times as long.
+        mixed = [name for name in frame.columns if _is_mixed(frame[name].tolist())]
+        frame = frame.assign(**{name: [*map(_told, frame[name])] for name in mixed})
         columns, rows = [*frame.columns], [*frame.itertuples(index=False, name=None)]
         self._try(lambda run: run.log({name: _wandb().Table(columns=columns, data=rows)}))
 
@@ -130,7 +125,8 @@ def track(
     if (whole := _WHOLE.get()) is not None:
         yield whole.part(name)
         return
-    identity = {"group": group, "name": name, "job_type": job_type, "config": dict(config)}
+    named = {"group": clipped(group, _LONGEST), "name": clipped(name, _LONGEST)}
+    identity = {**named, "job_type": job_type, "config": dict(config)}
     with _without_passwords(), without(*_OF_ONE_RUN):
         run = _start(folder, **identity, **({"id": whole_id, "resume": "allow"} if whole_id else {}))
     tracker = Tracker(run)
@@ -240,6 +236,19 @@ def _wandb() -> Any:
     import wandb
 
     return wandb
+
+
+def _is_mixed(column: Sequence[Any]) -> bool:
+    """Whether W&B, whose columns have one type, would refuse it."""
+    return len({str if isinstance(each, str) else type(each) for each in column if not _is_missing(each)}) > 1
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value
+
+
+def _told(value: Any) -> str | None:
+    return None if _is_missing(value) else str(cell_of(value))
 
 
 def _first_line(error: Exception) -> str:

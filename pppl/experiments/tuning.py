@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from .. import progress
 from ..config import Experiment
@@ -15,6 +14,7 @@ from ..files import claim, output_folder
 from ..paired import people_of
 from ..personalizers import personalizers_for
 from ..personalizers.methods import OWN_SECTIONS
+from ..plain import as_yaml
 from .compare import Plan
 from .folders import refuse_other_results
 from .opening import opened
@@ -109,4 +109,4 @@ def _accuracy(table: pd.DataFrame, method: str) -> dict[str, Any]:
 def as_settings(tuned: pd.DataFrame) -> str:
     """What was chosen, as YAML for the experiment's `settings`."""
     chosen = tuned.query("chosen").to_dict("records")
-    return yaml.safe_dump({"settings": {row["method"]: json.loads(row["settings"]) for row in chosen}}, sort_keys=False)
+    return as_yaml({"settings": {row["method"]: json.loads(row["settings"]) for row in chosen}}, flow=False)

@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from .layout import percents
+from ..schema import with_names
+from .layout import log_ticks, percents
 from .looks import draw_series, look
 
 # With marker and dash: where they are a level to compare with, they have a dash of their own and no marker.
@@ -27,6 +28,7 @@ def accuracy_vs_bytes(summary: pd.DataFrame, ax: Axes) -> Axes:
     - `summary`: rows of `summary.csv` for one protocol; the columns `method`, `artifact_bytes`, `accuracy`,
       `accuracy_low` and `accuracy_high` are read.
     """
+    summary = with_names(summary)
     family = summary["method"].str.split("@").str[0]
     for method, (marker, dash) in _METHODS.items():
         rows = summary.loc[family == method].sort_values(by="artifact_bytes")
@@ -37,8 +39,7 @@ def accuracy_vs_bytes(summary: pd.DataFrame, ax: Axes) -> Axes:
             style = look(method, "")
             ax.axhline(level, color=style.colour, ls=style.dash, lw=1, label=style.label)
     ax.set_xscale("log")
-    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if ax.get_xlim()[0] <= t <= ax.get_xlim()[1]]
-    ax.set_xticks(ticks)
+    ax.set_xticks(log_ticks(*ax.get_xlim(), (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     percents(ax.yaxis)

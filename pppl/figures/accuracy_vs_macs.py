@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MultipleLocator, NullLocator
 
-from .layout import percents
+from ..schema import with_names
+from .layout import log_ticks, percents
 from .looks import LOOKS, draw_series, look, rank
 
 # In the table only, as are further rates of diff pruning: controls of ablations, and the lesser form of diff pruning.
@@ -48,7 +49,9 @@ def _is_shown(pair: tuple[str, str]) -> bool:
 
 def lower_limit(rows: pd.DataFrame) -> float:
     """Where an axis of accuracies can begin, in fifths."""
-    return float(np.floor(5 * rows["accuracy_low"].to_numpy(float).min() + 1e-9)) / 5
+    ends = rows["accuracy_low"].to_numpy(float)
+    ends = ends[np.isfinite(ends)]
+    return min(0.8, float(np.floor(5 * ends.min() + 1e-9)) / 5) if len(ends) else 0.0
 
 
 def accuracy_vs_macs(
@@ -63,6 +66,7 @@ def accuracy_vs_macs(
     - `series`: methods and controls, in the order of the legend; by default all that figures show.
     - `bottom`: where the axis of accuracies begins.
     """
+    summary = with_names(summary)
     looks = [look(method, control) for method, control in zip(summary["method"], summary["control"], strict=True)]
     points = np.array([not each.dash for each in looks])  # that have MACs of their own without any budget
     pruned = summary.loc[(summary["budget"] < 1) | points, "macs_fraction"].to_numpy(float)
@@ -79,8 +83,7 @@ def accuracy_vs_macs(
         draw_series(rows, rows["macs_fraction"].to_numpy(float), style, ax)
     ax.set_xscale("log")
     ax.set_xlim(left, right)
-    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if left <= t <= right]
-    ax.set_xticks(ticks)
+    ax.set_xticks(log_ticks(left, right, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)))
     ax.xaxis.set_minor_locator(NullLocator())
     percents(ax.xaxis)
     percents(ax.yaxis)

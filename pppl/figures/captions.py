@@ -1,9 +1,11 @@
 """What stands beside each figure and table: what is shown, of whom, and what the intervals are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import pandas as pd
 
+from ..aligned import visible
+from ..schema import with_names
 from .accuracy_vs_macs import shown_budgets
 from .protocols import are_people, by_protocol
 from .sweeps import complete, settings_of, short
@@ -19,6 +21,8 @@ def of_comparison(name: str, summary: pd.DataFrame, table: pd.DataFrame) -> str:
     - `name`: of the figure's file.
     - `summary`, `table`: `summary.csv` and `table.csv`.
     """
+    summary = with_names(summary)
+    table = with_names(table)
     shown = shown_budgets(summary) if name == "retraining" else sorted({*summary["budget"]} - {1.0})
     parts = [_COMPARISON[name], _data(summary, shown), *_whom(summary, table), _intervals(table)]
     return _joined(parts)
@@ -26,6 +30,8 @@ def of_comparison(name: str, summary: pd.DataFrame, table: pd.DataFrame) -> str:
 
 def of_gates(gates: pd.DataFrame, summary: pd.DataFrame) -> str:
     """The caption of the gates, whose table has persons of its own; arguments: `gates.csv` and `summary.csv`."""
+    gates = with_names(gates)
+    summary = with_names(summary)
     told = "Probability that a channel is open, for each person (columns); channels (rows) of a layer are sorted by it."
     whom = [f"{name}: n = {rows['identity'].nunique()} persons" for name, rows in by_protocol(gates)]
     seeds = [f"Seed {_listed(sorted(set(gates['seed'])))}." if "seed" in gates.columns else ""]
@@ -34,6 +40,8 @@ def of_gates(gates: pd.DataFrame, summary: pd.DataFrame) -> str:
 
 def of_accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) -> str:
     """The caption of the table of accuracies at a budget."""
+    summary = with_names(summary)
+    table = with_names(table)
     told = "Accuracy on a person's queries in %, mean and [95 % interval]"
     if budget < 1:
         told += f", at a budget of {budget * 100:g} % of the full network; what has no budget stands above the line"
@@ -48,11 +56,13 @@ def of_accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float)
 
 def of_tasks(summary: pd.DataFrame, *, as_table: bool = False) -> str:
     """The caption of scores on text tasks; argument: `summary.csv`."""
+    summary = with_names(summary)
     tasks = [task for task in dict.fromkeys(summary["task"]) if task != "average"]
     shown = "in brackets" if as_table else "bars; dotted: full fine-tuning"
     told = f"Scores on test examples times 100, mean and 95 % interval ({shown}), and what is stored of a task."
+    none = ""
     metrics = {row["task"]: row["metric"] for row in summary.to_dict("records") if row["metric"]}
-    named = f"{len(tasks)} tasks: {'; '.join(f'{task} ({metrics[task]})' for task in tasks)}."
+    named = f"{len(tasks)} tasks: {'; '.join(f'{visible(task)} ({metrics.get(task, none)})' for task in tasks)}."
     seeds = sorted(set(summary["n"]))
     rates = _listed(_distinct(summary["rate"]))
     count = f"n = {_listed(seeds)} {'seed' if seeds == [1] else 'seeds'} a task, rate {rates}."
@@ -147,8 +157,8 @@ def _distinct(values: Iterable[object]) -> list[object]:
     return list(dict.fromkeys(values))
 
 
-def _listed(values: Iterable[object]) -> str:
-    *first, last = map(str, values)
+def _listed(values: Collection[object]) -> str:
+    *first, last = (visible(str(value)) for value in values) if values else ("none",)
     return f"{', '.join(first)} and {last}" if first else last
 
 

@@ -8,6 +8,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 
+from ..aligned import visible
+from ..schema import with_names
+
 
 def channel_order(frame: pd.DataFrame) -> pd.DataFrame:
     """`layer` and `channel`, sorted inside a layer by how often a channel is open for everybody in `frame`."""
@@ -23,9 +26,13 @@ def gates(frame: pd.DataFrame, order: pd.DataFrame, ax: Axes, *, colour_bar: boo
     - `frame`: rows of `gates.csv` for one protocol: `identity`, `layer`, `channel`, `probability`.
     - `order`: of channels, from top to bottom, as `channel_order` gives it; the same in panels side by side.
     """
-    wide = frame.pivot(index=["layer", "channel"], columns="identity", values="probability")
-    named = max(map(len, wide.columns.astype(str))) <= _LONGEST_NAME and _fit_side_by_side(wide.shape[1], ax)
-    wide = wide.loc[list(zip(order["layer"], order["channel"], strict=True))]
+    frame = with_names(frame)
+    once = frame.drop_duplicates(["layer", "channel", "identity"])
+    wide = once.pivot(index=["layer", "channel"], columns="identity", values="probability")
+    wide = wide[sorted(wide.columns, key=_in_order)]
+    names = [visible(str(name)) for name in wide.columns]
+    named = max(map(len, names)) <= _LONGEST_NAME and _fit_side_by_side(len(names), ax)
+    wide = wide.reindex(list(zip(order["layer"], order["channel"], strict=True)))
     sns.heatmap(
         wide.to_numpy(),
         ax=ax,
@@ -34,7 +41,7 @@ def gates(frame: pd.DataFrame, order: pd.DataFrame, ax: Axes, *, colour_bar: boo
         cmap="cividis",
         cbar=colour_bar,
         cbar_kws={"label": "probability that the channel is open"},
-        xticklabels=list(wide.columns) if named else False,
+        xticklabels=names if named else False,
         yticklabels=False,
         rasterized=True,
     )
@@ -58,6 +65,12 @@ def gates(frame: pd.DataFrame, order: pd.DataFrame, ax: Axes, *, colour_bar: boo
 _LONGEST_NAME, _LAYER_LABELS = 14, 8
 _SPACING = 1.15  # of upright lines of text, in their size
 _POINTS = 72.0  # in an inch
+
+
+def _in_order(name: object) -> tuple[int, str]:
+    """Sorting key: numbers by their size, before other names by the alphabet."""
+    told = str(name)
+    return (int(told), told) if told.isdecimal() and len(told) < _LONGEST_NAME else (10**_LONGEST_NAME, told)
 
 
 def _fit_side_by_side(names: int, ax: Axes) -> bool:

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from ..schema import with_names
 from .layout import percents
 from .looks import look
 
@@ -29,6 +30,7 @@ def iso_macs(curves: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
     - `curves`: rows of `curves.csv` for one protocol.
     - `series`: methods and controls, from top to bottom.
     """
+    curves = with_names(curves)
     by_series = {(str(row["method"]), str(row["control"])): row for row in curves.to_dict("records")}
     for place, key in enumerate(series):
         for offset, (points, bar) in zip((-0.2, 0.2), _BARS.items(), strict=True):

@@ -5,18 +5,23 @@ from typing import Any
 
 import pandas as pd
 
+from ..aligned import visible
+from ..schema import with_names
 from .accuracy_vs_macs import shown_series
-from .looks import TASK_LOOKS, look
+from .looks import look, task_look, task_rank
 from .protocols import by_protocol
 from .significance import clear_best
 
 _SPECIAL = {letter: f"\\{letter}" for letter in "&%$#_{}"}
 _SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+_SPECIAL |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}"}
+_SPECIAL |= {'"': r"\symbol{34}"}  # a shorthand of babel's
+_SPECIAL |= {"[": "{[}", "]": "{]}", "*": "{*}"}  # arguments of the line end before
 
 
 def escaped(text: str) -> str:
     """Text with what LaTeX would take for commands written out."""
-    return "".join(_SPECIAL.get(letter, letter) for letter in text)
+    return "".join(_SPECIAL.get(letter, letter) for letter in visible(text)).replace("--", "-{}-").replace("--", "-{}-")
 
 
 def accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) -> str:
@@ -30,6 +35,8 @@ def accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) ->
     - `summary`, `table`: `summary.csv` and `table.csv` of a comparison of persons.
     - `budget`: of the full network, in (0, 1].
     """
+    summary = with_names(summary)
+    table = with_names(table)
     series, of_protocol = shown_series(summary), dict(by_protocol(summary))
     pruning = set(_series(summary.loc[summary["budget"] < 1]))
     at_budget = set(_series(summary.loc[summary["budget"] == budget])) & pruning
@@ -49,13 +56,14 @@ def scores_table(summary: pd.DataFrame) -> str:
 
     - `summary`: `summary.csv` of a comparison on text tasks.
     """
+    summary = with_names(summary)
     tasks = list(dict.fromkeys(summary["task"]))
     rows = []
-    for method in sorted(set(summary["method"]), key=list(TASK_LOOKS).index):
+    for method in sorted(set(summary["method"]), key=task_rank):
         of_task = {row["task"]: row for row in summary.loc[summary["method"] == method].to_dict("records")}
         size = summary.loc[summary["method"] == method, "task_bytes"].mean() / 1e3
         cells = [_cell(of_task[task], "score") if task in of_task else "" for task in tasks]
-        rows.append([escaped(TASK_LOOKS[method][0]), *cells, "" if pd.isna(size) else f"{size:,.0f}"])
+        rows.append([escaped(task_look(method)[0]), *cells, "" if pd.isna(size) else f"{size:,.0f}"])
     return tabular(["method", *map(escaped, tasks), "kB a task"], [rows])
 
 
@@ -92,7 +100,7 @@ def _row(key: tuple[str, str], budget: float, of_protocol: dict[str, pd.DataFram
             cells.append(_cell(row, "accuracy", bold=bold.get(name) == key))
             samples.append(round(row["retrain_samples"]))
         cells += [""] * (not len(found))
-    least, most = min(samples), max(samples)
+    least, most = min(samples, default=0), max(samples, default=0)
     trained = f"{least:,}" if least == most else f"{least:,}--{most:,}"
     return [escaped(look(*key).label), *cells, trained if most else "none"]
 

@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.font_manager import FontProperties
@@ -26,6 +27,18 @@ _LABEL = 0.55  # inches that numbers and the label of a vertical axis take
 def percents(axis: Any) -> None:
     """Tells the fractions along an axis in %, no tick rounded."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+
+
+def log_ticks(low: float, high: float, usual: Sequence[float]) -> list[float]:
+    """Return the usual ticks between the ends of a logarithmic axis; where there are none, others, at least one."""
+    ticks = [tick for tick in usual if low <= tick <= high]
+    if ticks or not 0 < low <= high:
+        return ticks
+    decade = 10.0 ** np.floor(np.log10(low))
+    finer = [
+        float(f"{digit * power:.3g}") for power in (decade, 10 * decade) for digit in (1, 1.5, 2, 2.5, *range(3, 10))
+    ]
+    return [tick for tick in finer if low <= tick <= high] or [float(f"{np.sqrt(low * high):.3g}")]
 
 
 def rows_of(panels: int) -> int:

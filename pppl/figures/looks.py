@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ..aligned import visible
+
 
 @dataclass(frozen=True)
 class Look:
@@ -119,7 +121,18 @@ def look(method: str, control: str) -> Look:
         (label, colour, marker), (how, dash) = _CRITERIA[first.removesuffix(scope)], _SCOPES[scope]
         return Look(f"{label}{how}{after}", colour, marker, dash)
     label = LOOKS[first, control].label if (first, control) in LOOKS else f"{first}, {control}" if control else first
-    return Look(label + after, _SPARE[sum(map(ord, method + control)) % len(_SPARE)], "*", "-")
+    return Look(visible(label + after), _SPARE[sum(map(ord, method + control)) % len(_SPARE)], "*", "-")
+
+
+def task_look(method: str) -> tuple[str, str]:
+    """The label and colour of a way to adapt an encoder."""
+    return TASK_LOOKS.get(method, (visible(method), _SPARE[sum(map(ord, method)) % len(_SPARE)]))
+
+
+def task_rank(method: str) -> tuple[int, str]:
+    """Sorting key: the order of `TASK_LOOKS`, then by name."""
+    keys = list(TASK_LOOKS)
+    return (keys.index(method) if method in TASK_LOOKS else len(keys), method)
 
 
 def draw_series(rows: pd.DataFrame, x: np.ndarray, style: Look, ax: Axes) -> None:

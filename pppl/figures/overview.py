@@ -6,6 +6,7 @@ from itertools import chain
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..schema import with_names
 from .accuracy_vs_macs import accuracy_vs_macs
 from .layout import ROW_HEIGHT, grid, label, make_room, write_titles
 from .protocols import counted
@@ -31,6 +32,7 @@ def overview_figure(panels: Mapping[str, pd.DataFrame], series: Sequence[tuple[s
     - `panels`: by title, the rows of a `summary.csv` for one protocol.
     - `series`: methods and controls, in the order of the legend; a panel shows those that it has.
     """
+    panels = {title: with_names(rows) for title, rows in panels.items()}
     figure, axes = grid(len(panels), ROW_HEIGHT)
     for ax, rows in zip(chain(*axes), panels.values(), strict=True):
         there = set(zip(rows["method"], rows["control"], strict=True))

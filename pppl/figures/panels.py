@@ -5,6 +5,7 @@ from itertools import chain
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..schema import with_names
 from .accuracy_vs_bytes import accuracy_vs_bytes
 from .accuracy_vs_macs import accuracy_vs_macs, lower_limit, shown_budgets, shown_series
 from .families import families
@@ -25,6 +26,7 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
 
     Four families and more are higher than a page: pass the rows of some methods for a figure that is not.
     """
+    summary = with_names(summary)
     panels, series_of = by_protocol(summary), families(summary)
     height = (ROW_HEIGHT - 0.2 * (len(series_of) > 2)) * rows_of(len(panels))
     figure = Figure(figsize=(active().text, height * len(series_of)), layout="constrained")
@@ -50,6 +52,7 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
 
 def bytes_figure(summary: pd.DataFrame) -> Figure:
     """Accuracy against the bytes of a person's file."""
+    summary = with_names(summary)
     panels = by_protocol(summary)
     figure, axes = grid(len(panels), ROW_HEIGHT)
     for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
@@ -61,6 +64,7 @@ def bytes_figure(summary: pd.DataFrame) -> Figure:
 
 def iso_figure(curves: pd.DataFrame) -> Figure:
     """MACs at iso-accuracy; whom no budget suffices for is named below."""
+    curves = with_names(curves)
     panels, every = by_protocol(curves), shown_series(curves)
     series = shown_series(curves.loc[curves["macs_within_3_low"] < 1]) or every
     names = {key: look(*key).label for key in every}
@@ -80,6 +84,8 @@ def iso_figure(curves: pd.DataFrame) -> Figure:
 
 def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
     """Personal gain, a dot for each person where there is room."""
+    table = with_names(table)
+    gains = with_names(gains)
     tested = table.merge(gains[["persons", "seen"]].drop_duplicates(), on=["persons", "seen"])
     panels, means = by_protocol(tested), dict(by_protocol(gains))
     figure, axes = grid(len(panels), ROW_HEIGHT)
@@ -92,6 +98,7 @@ def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
 
 def retraining_figure(summary: pd.DataFrame) -> Figure:
     """Retraining cost against accuracy, budget by budget; what is not pruned stands at each."""
+    summary = with_names(summary)
     least = summary.groupby(["method", "control"])["budget"].transform("min")
     panels = [
         ((name,) if budget == 1 else (name, f"budget {budget * 100:g} %"), rows)
@@ -116,6 +123,7 @@ def _told_with_training(rows: pd.DataFrame) -> list[tuple[str, str]]:
 
 def gates_figure(frame: pd.DataFrame) -> Figure:
     """Gates, channels by persons."""
+    frame = with_names(frame)
     panels = by_protocol(frame)
     figure, axes = grid(len(panels), 4.2 if rows_of(len(panels)) == 1 else 3.6)
     lasts, order = [row[-1] for row in axes], channel_order(frame)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ..schema import with_names
 from .looks import look
 
 _PERSON = ["method", "budget", "seed", "identity"]
@@ -21,6 +22,8 @@ def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes) -> Axes:
     - `table`: rows of `table.csv` for one protocol.
     - `gains`: rows of `gains.csv` for it.
     """
+    table = with_names(table)
+    gains = with_names(gains)
     own, other = (table.query("control == @control").set_index(_PERSON)["accuracy"] for control in ("own", "other"))
     per_person = ((own - other).dropna() * 100).reset_index()
     budgets, methods = sorted(set(per_person["budget"])), list(dict.fromkeys(per_person["method"]))

@@ -11,9 +11,10 @@ from ..files import claim, output_folder, replacing, write_bytes
 from . import captions
 from .accuracy_vs_bytes import has_rates
 from .accuracy_vs_macs import shown_budgets
+from .fonts import characters_of, fonts_for
 from .latex import accuracy_table, scores_table
 from .panels import accuracy_figure, bytes_figure, gain_figure, gates_figure, iso_figure, retraining_figure
-from .reading import CURVES_NUMBERS, GAINS_NUMBERS, SUMMARY_NUMBERS, SWEEP_EMPTY, TASK_NUMBERS, check, read
+from .reading import CURVES_NUMBERS, GAINS_NUMBERS, SUMMARY_NUMBERS, TASK_NUMBERS, check, read
 from .sweep_panels import sweep_figures
 from .sweeps import complete
 from .task_panels import scores_figure, storage_figure
@@ -59,7 +60,7 @@ def render(folder: Path, *, venue: str = DEFAULT, out: Path | None = None, of: s
 
     **Returns:** the PNG files. Raises `UserError` where a table is missing or corrupted, or for an unknown venue.
     """
-    with style(venue):
+    with style(venue), fonts_for(characters_of(folder)):
         drawn = _of_sweep(folder) if (folder / "trials.csv").exists() else _of_comparison(folder)
         return drawn.save(out or folder, of)
 
@@ -95,11 +96,13 @@ class _Drawn:
 
 
 def _of_sweep(folder: Path) -> _Drawn:
-    trials = read(folder / "trials.csv", ["state", "feasible", "best", "seconds"], ["trial"], SWEEP_EMPTY)
+    trials = read(folder / "trials.csv", ["state", "feasible", "best", "seconds"], ["trial"])
     check(folder / "trials.csv", complete(trials), [], ["accuracy", "macs_fraction"])
     shares = pd.DataFrame()
     if (folder / "importances.csv").exists():
-        shares = read(folder / "importances.csv", ["key"], ["importance", "importance_low", "importance_high"])
+        shares = read(
+            folder / "importances.csv", ["key"], ["importance", "importance_low", "importance_high"], rows=False
+        )
     drawn = _Drawn()
     for name, figure in sweep_figures(trials, shares).items():
         drawn.figure(name, figure, captions.of_sweep(name, trials, shares))
@@ -146,12 +149,12 @@ def _figures_of_persons(folder: Path, summary: pd.DataFrame, table: pd.DataFrame
         check(folder / "summary.csv", summary, [], ["artifact_bytes"])
         figures["accuracy_vs_bytes"] = bytes_figure(summary)
     if (folder / "curves.csv").exists():
-        curves = read(folder / "curves.csv", ["persons", "seen", "method", "control"], [])
+        curves = read(folder / "curves.csv", ["persons", "seen", "method", "control"], [], rows=False)
         if len(curves):
             check(folder / "curves.csv", curves, [], CURVES_NUMBERS)
             figures["iso_macs"] = iso_figure(curves)
     if (folder / "gains.csv").exists():
-        gains = read(folder / "gains.csv", ["persons", "seen", "method", "against"], [])
+        gains = read(folder / "gains.csv", ["persons", "seen", "method", "against"], [], rows=False)
         if "other" in set(gains["against"]):
             check(folder / "gains.csv", gains, [], GAINS_NUMBERS)
             figures["personal_gain"] = gain_figure(table, gains)

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from ..schema import with_names
 from .layout import percents
 from .looks import look
 
@@ -21,6 +22,7 @@ def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
     - `rows`: of `summary.csv` for one protocol and one budget, and of the methods that do not prune.
     - `series`: methods and controls, in the order of the legend.
     """
+    rows = with_names(rows)
     by_series = {(str(row["method"]), str(row["control"])): row for row in rows.to_dict("records")}
     untrained = [key for key in series if by_series[key]["retrain_samples"] == 0]
     # Side by side, since many of them are alike.

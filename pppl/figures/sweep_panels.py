@@ -28,7 +28,8 @@ def sweep_figures(trials: pd.DataFrame, shares: pd.DataFrame) -> dict[str, Figur
     if len(shares):
         figures["importances"] = _figure(0.7 + 0.22 * len(shares))
         importance_bars(shares, figures["importances"].subplots())
-    first = list(shares["key"] if len(shares) else settings_of(trials))[:2]
+    keys = shares["key"].tolist() if len(shares) else settings_of(trials)
+    first = [key for key in keys if key in trials.columns][:2]
     if len(first) == 2 and len(done.dropna(subset=first)) >= 4:
         figures["contour"] = _figure(2.5)
         contour(trials, first, figures["contour"].subplots())

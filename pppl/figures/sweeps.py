@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ..aligned import clipped
 from .layout import percents
 
 GOOD, PLAIN, BAD = "#0072B2", "#7f7f7f", "#D55E00"
 SHADES = "cividis"  # even in grey
 # Ends of a range further apart than this are shown by orders of magnitude.
 _WIDE = 20.0
+_LONGEST = 24  # characters of a setting or a value that there is room for
 
 
 def settings_of(trials: pd.DataFrame) -> list[str]:
@@ -122,15 +124,16 @@ def complete(trials: pd.DataFrame) -> pd.DataFrame:
 
 def short(key: str) -> str:
     """A setting without its section."""
-    return key.rsplit(".", 1)[-1]
+    return clipped(key.rsplit(".", 1)[-1], _LONGEST)
 
 
 def _is_number(values: Any) -> bool:
-    return values.dtype.kind in "if"
+    return values.dtype.kind in "if" and not np.isinf(values).any()
 
 
 def _is_wide(values: Any) -> bool:
-    return bool(_is_number(values) and values.min() > 0 and values.max() / values.min() > _WIDE)
+    with np.errstate(over="ignore"):
+        return bool(_is_number(values) and values.min() > 0 and np.float64(values.max()) / values.min() > _WIDE)
 
 
 def _names(values: Any) -> list[str]:
@@ -142,7 +145,7 @@ def _marks(values: Any) -> list[tuple[str, float]]:
     if _is_number(values):
         return [(f"{values.min():.3g}", 0.0), (f"{values.max():.3g}", 1.0)]
     names = _names(values)
-    return [(name, place / max(1, len(names) - 1)) for place, name in enumerate(names)]
+    return [(clipped(name, _LONGEST), place / max(1, len(names) - 1)) for place, name in enumerate(names)]
 
 
 def _scaled(values: Any) -> pd.Series:
@@ -167,7 +170,7 @@ def _ticks(axis: Any, values: Any) -> None:
     axis.axes.update({f"{axis.axis_name}lim": (low - room, high + room)})
     if not _is_number(values):
         names = _names(values)
-        axis.set_ticks(range(len(names)), names)
+        axis.set_ticks(range(len(names)), [clipped(name, _LONGEST) for name in names])
         return
     if _is_wide(values):
         decades = range(int(np.floor(low)), int(np.ceil(high)) + 1)

@@ -3,22 +3,26 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..aligned import clipped
+from ..schema import with_names
 from .layout import inches, wrap_label, wrapped
 from .tasks import storage, task_label, task_scores
 from .venues import active
 
 _NARROWEST = 0.95  # inches of a panel that has room for three numbers
 _MOST_IN_A_ROW = 5
+_LONGEST = 60  # characters of a title
 _TIMES_100 = " \N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}100"
 
 
 def scores_figure(summary: pd.DataFrame) -> Figure:
     """Scores of ways to adapt an encoder, task by task."""
+    summary = with_names(summary)
     by_task = {str(task): rows for task, rows in summary.groupby("task", sort=False)}
     # The average, which comes last in the table, first: the labels tell its bytes.
     names = [*list(by_task)[-1:], *list(by_task)[:-1]]
     left = max(inches(task_label(row), 7.0) for row in by_task[names[0]].to_dict("records")) + 0.1
-    fit = min(_MOST_IN_A_ROW, int((active().text - left) / _NARROWEST))
+    fit = max(1, min(_MOST_IN_A_ROW, int((active().text - left) / _NARROWEST)))
     rows = -(-len(names) // fit)
     columns = -(-len(names) // rows)
     height = rows * (0.75 + 0.19 * len(set(summary["method"])))
@@ -32,7 +36,7 @@ def scores_figure(summary: pd.DataFrame) -> Figure:
         if index % columns:
             ax.tick_params(labelleft=False)
         width = (active().text - left) / columns - 0.1
-        title = names[index].split("/")[-1].removesuffix(".csv").replace("_", " ")
+        title = clipped(names[index].split("/")[-1].removesuffix(".csv").replace("_", " "), _LONGEST)
         ax.set_title("\n".join(wrapped(title, width, float(ax.title.get_fontsize()))))
         metric = by_task[names[index]]["metric"].iloc[0]
         label = {"accuracy": "accuracy (%)", "": f"mean score{_TIMES_100}"}.get(metric, f"{metric}{_TIMES_100}")

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from .looks import TASK_LOOKS
+from ..schema import with_names
+from .looks import task_look, task_rank
 
 
 def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
@@ -19,10 +20,11 @@ def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
     - `rows`: of `summary.csv` for one task; the columns `method`, `task_bytes`, `score`, `score_low` and `score_high`
       are read.
     """
+    rows = with_names(rows)
     by_method = {str(row["method"]): row for row in rows.to_dict("records")}
     labels = []
-    for place, method in enumerate(sorted(by_method, key=list(TASK_LOOKS).index)):
-        row, (_, colour) = by_method[method], TASK_LOOKS[method]
+    for place, method in enumerate(sorted(by_method, key=task_rank)):
+        row, (_, colour) = by_method[method], task_look(method)
         spread = [[max(0.0, row["score"] - row["score_low"])], [max(0.0, row["score_high"] - row["score"])]]
         ax.errorbar(row["score"], place, xerr=spread, color=colour, marker="o", capsize=1.5, elinewidth=0.9)
         if method == "full":
@@ -38,7 +40,7 @@ def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
 
 def task_label(row: Mapping[Any, Any]) -> str:
     """A method, and what is stored of a task."""
-    return f"{TASK_LOOKS[row['method']][0]} ({_size(row['task_bytes'])})"
+    return f"{task_look(row['method'])[0]} ({_size(row['task_bytes'])})"
 
 
 def _size(count: float) -> str:

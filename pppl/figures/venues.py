@@ -20,6 +20,7 @@ _SHARED: dict[str, Any] = {
     "lines.linewidth": 1.2,
     "lines.markersize": 4,
     "text.usetex": False,
+    "text.parse_math": False,  # names of data, people and settings may hold $
     "pdf.fonttype": 42,  # TrueType, which submission systems ask for
     "savefig.bbox": "standard",  # nothing is cropped, so that widths are true
     "savefig.dpi": 200,

@@ -7,7 +7,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from torch import nn
 
 from ..config import Experiment, TaskExperiment
@@ -21,6 +20,7 @@ from ..experiments.units import accuracy
 from ..files import expanded
 from ..personalizers import GlobalModel, Personalizer, PersonalModel, own_personalizer
 from ..reading import from_dict
+from ..schema import read_frame
 from .tables import Results
 
 
@@ -92,11 +92,9 @@ class LoadedRun:
             there = ", ".join(sorted(each.name for each in self.folder.glob("[!.]*.csv"))) or "no table"
             raise UserError(f"{self.folder} has no {name}: it has {there}")
         try:
-            frame = pd.read_csv(path)
+            return Results(read_frame(path))
         except ValueError as error:
             raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}): remake it") from error
-        texts = [column for column in ("control", "identity", "metric") if column in frame.columns]
-        return Results(frame.fillna(dict.fromkeys(texts, "")))
 
     def changed(self, **settings: Any) -> "LoadedRun":
         """The same persons with other settings, as `Experiment.replace` takes them: `changed(pruning__round_to=8)`."""

@@ -11,6 +11,7 @@ from ..config import Experiment, Sweep
 from ..errors import UserError
 from ..experiments.report import best_trials, sweep_as_text
 from ..files import expanded
+from ..schema import read_frame
 from .tables import Results, as_html
 
 
@@ -49,13 +50,22 @@ class Study:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row per trial; what was tried comes last."""
-        return pd.read_csv(self.folder / "trials.csv")
+        return self._frame("trials.csv")
 
     @cached_property
     def importances(self) -> Results:
         """How much each setting matters, with intervals; empty where trials were too few."""
-        path = self.folder / "importances.csv"
-        return Results(pd.read_csv(path)) if path.exists() else Results()
+        there = (self.folder / "importances.csv").exists()
+        return Results(self._frame("importances.csv")) if there else Results()
+
+    def _frame(self, name: str) -> pd.DataFrame:
+        try:
+            return read_frame(self.folder / name)
+        except (OSError, ValueError) as error:
+            told = " ".join(str(error).split())
+            raise UserError(
+                f"{self.folder / name} is corrupted ({told}): run the sweep again, it is made anew"
+            ) from error
 
     @property
     def best(self) -> Experiment:

@@ -96,7 +96,7 @@ def _cell(row: dict[Any, Any], name: str) -> str:
     if pd.isna(value):
         return ""
     scale = _SCALES.get(name, 100)
-    if f"{name}_low" in row:
+    if isinstance(row.get(f"{name}_low"), float) and isinstance(row.get(f"{name}_high"), float):
         return f"{scale * value:.1f} [{scale * row[f'{name}_low']:.1f}, {scale * row[f'{name}_high']:.1f}]"
     return f"{value:.2g}" if name == "holm_p" else f"{scale * value:,.{int(scale != 1)}f}"
 

@@ -3,6 +3,8 @@
 import html
 from collections.abc import Iterable
 
+from ..aligned import visible
+
 
 class Html(str):
     """Text that is markup already; any other text is escaped before it goes into a page."""
@@ -12,7 +14,7 @@ class Html(str):
 
 def escape(text: str) -> Html:
     """The text as markup: itself where it is `Html`."""
-    return text if isinstance(text, Html) else Html(html.escape(text, quote=True))
+    return text if isinstance(text, Html) else Html(html.escape(visible(text, keep="\n\t"), quote=True))
 
 
 def element(name: str, *children: str, **attributes: str | float | bool | None) -> Html:
@@ -39,4 +41,4 @@ _VOID = {"meta", "link", "img", "input"}
 def _attribute(name: str, value: str | float | bool | None) -> str:
     if value is None or value is False:
         return ""
-    return f" {name}" if value is True else f' {name}="{html.escape(str(value), quote=True)}"'
+    return f" {name}" if value is True else f' {name}="{escape(str(value))}"'

@@ -1,6 +1,6 @@
 """What methods, their families and persons are called in prose and tables."""
 
-from ..figures.looks import TASK_LOOKS, look
+from ..figures.looks import look, task_look
 from .table import Row
 
 WHOLE = "not pruned"
@@ -16,7 +16,7 @@ def label_of(row: Row) -> str:
 
 def task_label(method: str) -> str:
     """A way to adapt an encoder as the figures call it."""
-    return TASK_LOOKS.get(method, (method, ""))[0]
+    return task_look(method)[0]
 
 
 def key_of(row: Row) -> str:

@@ -1,13 +1,15 @@
 """A table of a results folder: rows of text and numbers."""
 
-import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import pandas as pd
 
 from ..errors import UserError
+from ..schema import read_frame
 from .columns import Column, column_of, numeric
 
 Row = Mapping[str, Any]
@@ -58,20 +60,18 @@ def read_table(path: Path, names: Iterable[str] = (), numbers: Iterable[str] = (
     - `only`: whether others are left out.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *lines = list(csv.reader(file)) or [[]]
+        frame = read_frame(path)
     except OSError as error:
         verbs = "`pppl compare`, `pppl tasks` or `pppl sweep`"
         raise UserError(f"cannot read {path}: {error.strerror}; name a folder that {verbs} has written") from error
-    except (ValueError, csv.Error) as error:
+    except ValueError as error:
         raise _corrupted(path, str(error)) from error
+    header = [*frame.columns]
     lacking = next((name for name in [*names, *numbers] if name not in header), None)
     if lacking is not None:
         raise _corrupted(path, f"it has no column {lacking!r}")
-    if any(len(line) != len(header) for line in lines):
-        raise _corrupted(path, "a row has more or fewer cells than the header")
     kept = [name for name in header if not only or name in {*names, *numbers}]
-    columns = {name: _values(path, name, [line[header.index(name)] for line in lines]) for name in kept}
+    columns = {name: _values(path, name, cast(pd.Series, frame[name])) for name in kept}
     wrong = next((name for name in numbers if not all(map(_is_finite, columns[name]))), None)
     if wrong is not None:
         raise _corrupted(path, f"column {wrong!r} holds something that is no number")
@@ -79,16 +79,14 @@ def read_table(path: Path, names: Iterable[str] = (), numbers: Iterable[str] = (
     return Table(kept, rows)
 
 
-def _values(path: Path, name: str, texts: list[str]) -> list[Any]:
+def _values(path: Path, name: str, column: pd.Series) -> list[Any]:
+    """Return numbers as float, and anything else as text."""
     wanted = numeric(name)
-    if wanted is False:
-        return texts
-    try:
-        return [float(text) if text else math.nan for text in texts]
-    except ValueError as error:
-        if wanted:
-            raise _corrupted(path, f"column {name!r} holds something that is no number") from error
-        return texts
+    if column.dtype.kind in "if" and wanted is not False:
+        return column.astype(float).tolist()
+    if wanted and column.notna().any():
+        raise _corrupted(path, f"column {name!r} holds something that is no number")
+    return [math.nan] * len(column) if wanted else column.astype(object).where(column.notna(), "").map(str).tolist()
 
 
 def _is_finite(value: Any) -> bool:

@@ -13,8 +13,8 @@ from ..experiments.agreement import COLUMNS, TOLERANCE, agreement
 from ..experiments.remaking import Kept, Kind, check_data, read_csv
 from ..figures.sweeps import settings_of
 from ..files import replacing
+from ..plain import as_yaml
 from .sweep import sweep
-from .tables import as_yaml
 
 _MEASURED = ["accuracy", "accuracy_low", "accuracy_high", "own_minus_other", "macs_fraction"]
 

@@ -1,6 +1,7 @@
 """From a sweep's space to the experiment of a trial."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..data import IdentityDataset
 from ..errors import UserError
 from ..experiments.compare import check_settings
 from ..personalizers import personalizers_for
+from ..schema import cell_of
 
 # Of a base what has no meaning for one method on validation persons.
 _BARE = {"tuning": {}, "settings": {}}
@@ -83,6 +85,23 @@ def with_values(base: Experiment, values: Mapping[str, Any]) -> Experiment:
     return base.replace(**changes)
 
 
+def taken(space: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a trial's parameters, by dotted key in the order of the space."""
+    return {key: _meant(tried.get("choices", []), params[key]) for key, tried in space.items() if key in params}
+
+
+def _meant(choices: Sequence[Any], told: Any) -> Any:
+    known = _told(choices)
+    return choices[known.index(told)] if told in known else told
+
+
+def _told(choices: Sequence[Any]) -> list[Any]:
+    """Choices as Optuna takes them, which knows text, numbers, true, false and null, and 1, 1.0 and true as one."""
+    cells = [value if value is None else cell_of(value) for value in choices]
+    alike = any(one == other for at, one in enumerate(cells) for other in cells[:at]) or any(c != c for c in cells)
+    return [json.dumps(value) for value in choices] if alike else cells
+
+
 def suggested(trial: optuna.Trial, space: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """What the sampler takes for a trial, by dotted key; keys whose condition does not hold are left out."""
     chosen: dict[str, Any] = {}
@@ -90,7 +109,8 @@ def suggested(trial: optuna.Trial, space: Mapping[str, Mapping[str, Any]]) -> di
         if any(chosen.get(other) not in values for other, values in tried.get("when", {}).items()):
             continue
         if "choices" in tried:
-            chosen[key] = trial.suggest_categorical(key, tried["choices"])
+            told = _told(tried["choices"])
+            chosen[key] = tried["choices"][told.index(trial.suggest_categorical(key, told))]
             continue
         whole = all(isinstance(tried[end], int) for end in ("low", "high"))
         more = {name: tried[name] for name in ("log", "step") if name in tried}

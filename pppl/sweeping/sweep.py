@@ -17,12 +17,13 @@ from ..experiments.provenance import read_run, write_run
 from ..experiments.recipes import weights_sha256
 from ..figures import rendered
 from ..files import claim, expanded, output_folder
+from ..plain import as_yaml
 from .life import GRACE
 from .queue import SLOT, WHY, Queue
-from .space import base_of, check_data, check_space
+from .space import base_of, check_data, check_space, taken
 from .storage import JOURNAL
 from .study import known_queue, queue_of, quiet
-from .tables import FILES, as_yaml, best_of, is_feasible, study_run, write_results
+from .tables import FILES, best_of, is_feasible, study_run, write_results
 from .workers import Launcher, Work, supervise, trouble
 
 
@@ -109,7 +110,8 @@ def status(settings: Sweep, out: str | Path, *, storage: str = "") -> str:
                 f"{name} {value:.4f}" for name, value in zip(settings.objectives, best.values, strict=True)
             )
             note = "" if is_feasible(best) else " (no trial keeps to the constraints)"
-            lines.append(f"best so far{note}: trial {best.user_attrs[SLOT]}, {told}, {as_yaml(best.params)}")
+            values = as_yaml(taken(settings.space, best.params))
+            lines.append(f"best so far{note}: trial {best.user_attrs[SLOT]}, {told}, {values}")
     return "\n".join(lines)
 
 

@@ -1,23 +1,24 @@
 """What a sweep comes to: tables, figures, its best as an experiment of its own, and its run in W&B."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from optuna.trial import FrozenTrial, TrialState
 
+from ..aligned import visible
 from ..config import MEASURES, Experiment, Sweep
 from ..experiments.provenance import fingerprint
 from ..experiments.results import write_table
 from ..experiments.tracking import track
 from ..figures import render
 from ..files import remove, replacing
+from ..plain import as_yaml
+from ..schema import cell_of, csv_text, write_csv
 from .importances import importances
 from .queue import RUN, WHY, Queue
-from .space import with_values
+from .space import taken, with_values
 
 # What a sweep writes besides figures and its journal.
 FILES = ("trials.csv", "importances.csv", "best.yaml", "run.json")
@@ -41,8 +42,7 @@ def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path,
     """
     trials = queue.done()
     table, shares = trials_table(settings, trials), importances(settings, trials.values())
-    with replacing(folder / "trials.csv") as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(folder / "trials.csv", csv_text(table))
     remove(folder / "importances.csv")
     if len(shares):
         write_table(folder / "importances.csv", shares)
@@ -56,7 +56,9 @@ def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path,
             tracker.table("trials", table)
             tracker.table("importances", shares)
             if best is not None:
-                tracker.summary(dict(zip(settings.objectives, best.values, strict=True)) | best.params)
+                tracker.summary(
+                    dict(zip(settings.objectives, best.values, strict=True)) | taken(settings.space, best.params)
+                )
             for path in figures:
                 tracker.image(path.stem, path)
     return table
@@ -74,8 +76,14 @@ def trials_table(settings: Sweep, trials: Mapping[int, FrozenTrial]) -> pd.DataF
         if len(settings.objectives) > 1:
             row["pareto"] = any(trial is each for each in front)
         seconds = trial.duration.total_seconds() if trial.duration else float("nan")
-        rows.append(row | {"seconds": round(seconds, 2)} | {key: trial.params.get(key) for key in settings.space})
+        rows.append(row | {"seconds": round(seconds, 2)} | _tried(settings, trial))
     return pd.DataFrame(rows)
+
+
+def _tried(settings: Sweep, trial: FrozenTrial) -> dict[str, Any]:
+    """What was tried as cells, which tell values of one setting apart; empty where a setting had none."""
+    values = taken(settings.space, trial.params)
+    return {key: cell_of(values[key]) if key in values else None for key in settings.space}
 
 
 def _rounded(value: float | None) -> float | None:
@@ -115,12 +123,12 @@ def _upwards(settings: Sweep, trial: FrozenTrial) -> tuple[float, ...]:
 def _write_best(settings: Sweep, base: Experiment, best: FrozenTrial, tried: int, folder: Path) -> None:
     """An experiment file for `pppl compare`: on test persons, which no trial saw, and with other seeds."""
     seeds = [seed for seed in range(len(settings.seeds) + 3) if seed not in settings.seeds][:3]
-    experiment = with_values(base, best.params)
+    experiment = with_values(base, taken(settings.space, best.params))
     changes = {"persons.query": "test", "seeds": seeds, "name": f"{settings.name}-best"}
     searched = base.searched.get(settings.method, 0) + tried
     experiment = experiment.replace(**changes, searched={settings.method: searched})
     told = ", ".join(f"{name} {value:.4f}" for name, value in zip(settings.objectives, best.values, strict=True))
-    head = f"# The best of {tried} trials of the sweep {settings.name}, on validation persons: {told}.\n"
+    head = f"# The best of {tried} trials of the sweep {visible(settings.name)}, on validation persons: {told}.\n"
     head += "# That is the best of many, and flatters. Test persons were not seen; seeds are new.\n"
     if not is_feasible(best):
         head += "# No trial keeps to the constraints; this one does not either.\n"
@@ -142,10 +150,3 @@ def _differing(tree: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, A
         elif value != usual.get(key):
             result[key] = value
     return result
-
-
-def as_yaml(tree: Mapping[str, Any], *, flow: bool = True) -> str:
-    """Plain values as YAML, on one line where it is `flow`."""
-    plain = json.loads(json.dumps(dict(tree)))  # tuples and numpy's numbers are none
-    text = yaml.safe_dump(plain, sort_keys=False, default_flow_style=flow, width=float("inf"))
-    return text.strip() if flow else text

@@ -1,9 +1,9 @@
 """Text tasks: GLUE, CLINC150, and any CSV file with text and label."""
 
-import csv
+import dataclasses
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from torch import Tensor
 
 from ..data.sources import data_folder
 from ..errors import UserError, unknown
+from .csv_file import read_csv_file
 
 # Of the training examples, where a task has no validation examples of its own.
 _HELD_BACK, _MOST_HELD_BACK = 0.1, 1000
 _SPLITS = ("train", "validation", "test")
+_FILES = (".csv", ".tsv")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +46,7 @@ class TextTask:
     - `labels`: the classes' names; none for a regression.
     - `test`: what is reported. GLUE hides the labels of its test split, so that this is the official development set.
     - `validation`: what may be tuned on; a tenth of the training examples where a task has none of its own.
+    - `about`: what was read of a file of a user, and what may be a slip in it, a line each.
     """
 
     name: str
@@ -52,6 +55,7 @@ class TextTask:
     train: Examples
     validation: Examples
     test: Examples
+    about: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> int:
@@ -87,11 +91,11 @@ def load_task(name: str) -> TextTask:
     """A task by name: `glue/CoLA`, `clinc150` (150 intents), `clinc150/banking` (the 15 of a domain), or a CSV file.
 
     A CSV file has the columns `text` and `label`, and may have `text2`, the second of a pair, and `split` (`train`,
-    `validation`, `test`); without, a tenth each is held back.
+    `validation`, `test`); without, a tenth each is held back. Commas, semicolons, tabs or bars are between cells.
 
     Raises `UserError` where the task is unknown, not there, or damaged.
     """
-    if name.endswith(".csv"):
+    if Path(name).suffix.lower() in _FILES:
         return _from_csv(Path(name))
     family, _, part = name.partition("/")
     if family == "glue" and part in _GLUE:
@@ -151,11 +155,14 @@ def _labelled(rows: Sequence[tuple[str, str]], labels: Sequence[str]) -> Example
 
 
 def _from_csv(path: Path) -> TextTask:
-    rows, columns = _rows(path)
-    for column in ("text", "label"):
-        if column not in columns:
-            named = ", ".join(sorted(columns)) or "missing: the first line names them"
-            raise UserError(f"{path} has no column {column!r}: its columns are {named}")
+    file = read_csv_file(path, _content(path, "a file of yours"))
+    task = _of_rows(path, file.rows, file.columns)
+    splits = ", ".join(f"{part} {len(getattr(task, part)):,}" for part in _SPLITS)
+    told = f"{path}: {len(file.rows):,} texts, {len(task.labels)} classes; columns {', '.join(file.columns)}"
+    return dataclasses.replace(task, about=(f"{told}; {splits} ({file.how})", *file.notes()))
+
+
+def _of_rows(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> TextTask:
     labels = tuple(sorted({row["label"] for row in rows}))
     if len(labels) < 2:
         raise UserError(f"{path} has {len(labels)} labels: a task needs 2 at least")
@@ -164,38 +171,23 @@ def _from_csv(path: Path) -> TextTask:
     if "split" not in columns:
         rest, test = _apart(every, str(path), seed=1)
         return _with_validation(path, "accuracy", labels, rest, test)
-    parts = {part: every.rows(i for i, row in enumerate(rows) if row["split"] == part) for part in _SPLITS}
-    for row in rows:
-        if row["split"] not in _SPLITS:
-            raise unknown(f"split in {path}", str(row["split"]), _SPLITS)
+    split_of = [row["split"].strip().casefold() for row in rows]
+    parts = {part: every.rows(i for i, split in enumerate(split_of) if split == part) for part in _SPLITS}
+    for split in split_of:
+        if split not in _SPLITS:
+            raise unknown(f"split in {path}", split, _SPLITS)
     for part in ("train", "test"):
         if not parts[part]:
             raise UserError(f"{path} has no rows whose split is {part}: give some, or leave the column out")
     if not parts["validation"]:
         return _with_validation(path, "accuracy", labels, parts["train"], parts["test"])
-    return TextTask(name=path.stem, metric="accuracy", labels=labels, **parts)
-
-
-def _rows(path: Path) -> tuple[list[dict[str, str]], set[str]]:
-    """The rows of a CSV file and the names of its columns."""
-    reader = csv.DictReader(io.StringIO(_text(path, "a file of yours", newline=""), newline=""))
-    rows: list[dict[str, str]] = []
-    try:
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            if None in row or None in row.values():
-                raise UserError(f"{where}: not as many fields as the header has; put texts with commas into quotes")
-            if not row.get("label", "any"):
-                raise UserError(f"{where}: the label is empty; give one, or leave the row out")
-            rows.append(row)
-    except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num + 1}: {error}") from error
-    return rows, set(reader.fieldnames or ())
+    train, validation, test = (parts[part] for part in _SPLITS)
+    return TextTask(name=path.stem, metric="accuracy", labels=labels, train=train, validation=validation, test=test)
 
 
 def _with_validation(path: Path, metric: str, labels: tuple[str, ...], train: Examples, test: Examples) -> TextTask:
     rest, validation = _apart(train, str(path), seed=0)
-    name = path.stem if path.suffix == ".csv" else path.as_posix()
+    name = path.stem if path.suffix.lower() in _FILES else path.as_posix()
     return TextTask(name=name, metric=metric, labels=labels, train=rest, validation=validation, test=test)
 
 
@@ -208,11 +200,18 @@ def _apart(examples: Examples, origin: str, *, seed: int) -> tuple[Examples, Exa
     return examples.rows(sorted(order[count:])), examples.rows(sorted(order[:count]))
 
 
-def _text(path: Path, origin: str, *, newline: str | None = None) -> str:
+def _text(path: Path, origin: str) -> str:
+    """Return a text with line ends as they are here."""
     try:
-        with path.open(encoding="utf-8-sig", newline=newline) as file:
-            return file.read()
+        return io.TextIOWrapper(io.BytesIO(_content(path, origin)), encoding="utf-8-sig").read()
+    except UnicodeDecodeError as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def _content(path: Path, origin: str) -> bytes:
+    try:
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"{path} is not there: put {origin} there (PPPL_DATA names another data folder)") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: a name with NUL
         raise UserError(f"cannot read {path}: {error}") from error

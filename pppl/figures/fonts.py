@@ -1,0 +1,71 @@
+"""Fonts for names in any script, as far as this machine has them."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+
+from ..aligned import visible
+from ..progress import notice
+
+_FIRST = "DejaVu Sans"  # comes with matplotlib, and has most of the scripts that are no Chinese, Japanese or Korean
+_NO_FONT = "Last Resort"  # comes with matplotlib, too: a box for each script
+_told: set[str] = set()  # characters that the user knows of
+
+
+def characters_of(folder: Path) -> set[str]:
+    """Return the characters of all tables of a folder."""
+    found: set[str] = set()
+    for path in folder.glob("*.csv"):
+        if path.is_file():
+            found.update(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    return found
+
+
+@contextmanager
+def fonts_for(characters: Iterable[str]) -> Iterator[None]:
+    """Inside, text is written in fonts of this machine that have these characters; told once which none has.
+
+    The usual font stays that of all characters that it has.
+    """
+    wanted = {each for each in visible("".join(sorted(characters))) if each.isprintable() and not each.isascii()}
+    usual = mpl.rcParams["font.family"]
+    lacking = wanted - _covered(findfont(FontProperties(family=usual)), wanted)
+    if not lacking:
+        yield
+        return
+    families, lacking = _families(lacking)
+    unknown = sorted(lacking - _told)
+    if unknown:
+        _told.update(unknown)
+        shown = "".join(unknown[:12]) + "…" * (len(unknown) > 12)
+        notice(f"no font here has {shown}: figures show boxes; a font that has them, such as Noto Sans, mends it")
+    with mpl.rc_context({"font.family": [*usual, *families]}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from")
+        warnings.filterwarnings("ignore", "Matplotlib currently does not support .* natively")
+        yield
+
+
+def _families(lacking: set[str]) -> tuple[list[str], set[str]]:
+    """Return families that have some of the characters, and what none has."""
+    families: list[str] = []
+    every = sorted(fontManager.ttflist, key=lambda font: font.fname, reverse=True)
+    fonts = {font.name: font.fname for font in every if not font.name.startswith(_NO_FONT)}
+    for name in sorted(fonts, key=lambda name: (name != _FIRST, name)):
+        if not lacking:
+            break
+        if found := _covered(fonts[name], lacking):
+            families.append(name)
+            lacking = lacking - found
+    return families, lacking
+
+
+def _covered(path: str, characters: set[str]) -> set[str]:
+    try:
+        known = get_font(path).get_charmap()
+    except (OSError, RuntimeError, ValueError):  # no longer there, or of pictures alone
+        return set()
+    return {each for each in characters if ord(each) in known}
