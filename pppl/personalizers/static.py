@@ -32,7 +32,7 @@ from ..config import Experiment
 from ..data import Support
 from ..errors import UserError
 from ..gating import Rule
-from ..pruning import CostModel, importance_scores, mean_gradients
+from ..pruning import CostModel, filters, importance_scores, mean_gradients
 from .base import Factory, GlobalModel, ScorePruner, register
 from .scores import relative, uniform
 
@@ -110,7 +110,7 @@ def _hessian(backbone: Backbone, samples: Support) -> list[Tensor]:
 
 def _fpgm(backbone: Backbone, _: Support) -> list[Tensor]:
     # Torch-Pruning 1.6 has distances of squared weights.
-    weights = [backbone.get_parameter(f"{group.producer}.weight").detach().flatten(1) for group in backbone.groups]
+    weights = filters(backbone)
     return relative([torch.cdist(weight, weight).sum(1) for weight in weights])
 
 
