@@ -1,7 +1,7 @@
 """Where layers hold the channels of a group, for those that can lose some of them; every other layer is refused."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -12,8 +12,6 @@ from ..errors import UserError
 
 _DEPTHWISE = ("out_channels", "in_channels", "groups")
 _NORM = ("weight", "bias", "running_mean", "running_var")
-Role = Literal["producer", "follower", "consumer"]
-_ROLES: tuple[Role, ...] = ("producer", "follower", "consumer")
 # Layers that mix the channels of one position, or of one step, in a way that the removal of some would change.
 _MIXING = (
     *(nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm, nn.CrossMapLRN2d, nn.RNNBase, nn.RNNCellBase),
@@ -44,8 +42,8 @@ def cuts(backbone: Backbone) -> Iterator[Cut]:
     """
     seen: dict[tuple[int, bool], int] = {}
     for index, (group, width) in enumerate(zip(backbone.groups, backbone.widths, strict=True)):
-        named = {"producer": (group.producer,), "follower": group.followers, "consumer": group.consumers}
-        for role, path in ((role, path) for role in _ROLES for path in named[role]):
+        roles = [("producer", group.producer), *(("follower", path) for path in group.followers)]
+        for role, path in (*roles, *(("consumer", path) for path in group.consumers)):
             layer = _at(backbone, path)
             if isinstance(layer, BasisConv) and role != "follower":
                 part = "mix" if role == "producer" else "basis"
@@ -97,7 +95,7 @@ def refusal(backbone: Backbone, path: str, reason: str) -> UserError:
 _Place = tuple[Mapping[str, int], tuple[str, ...]]
 
 
-def _place(layer: nn.Module, role: Role) -> _Place | str:
+def _place(layer: nn.Module, role: str) -> _Place | str:
     """Dimensions by tensor and stating attributes, or why there are none."""
     if role == "follower":
         return _following(layer)
