@@ -172,7 +172,7 @@ def _make_module(recipe: Recipe, experiment: Experiment, start: Backbone | None)
         return GlobalModule(start, training)
     backbone = build(recipe.spec)
     if experiment.backbone.weights:
-        fresh = load_weights(backbone, weights_file(experiment))
+        fresh = load_weights(backbone, weights_file(experiment), notice)
         if fresh:
             notice(f"{', '.join(fresh)} are not taken from {experiment.backbone.weights}: they are for other classes")
     return GlobalModule(backbone, training) if recipe.ppp is None else PPPModule(backbone, training, recipe.ppp)
