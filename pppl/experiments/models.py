@@ -13,7 +13,6 @@ from typing import cast
 
 import numpy as np
 import platformdirs
-import safetensors
 import torch
 from pytorch_lightning.callbacks import Callback
 from torch import nn
@@ -133,7 +132,7 @@ def trained_where(experiment: Experiment, seeds: Mapping[int, IdentityDataset]) 
     where: dict[str, list[str]] = {}
     for seed, dataset in seeds.items():
         for recipe in recipes(experiment, dataset, seed):
-            with suppress(OSError, safetensors.SafetensorError):
+            with suppress(OSError, UserError):
                 where.setdefault(kept_on(recipe), []).append(f"{recipe.kind}-seed{seed}")
     return where
 
