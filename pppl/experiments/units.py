@@ -24,7 +24,6 @@ class Persons:
     size: int
     seen: bool
     persons: Sequence[Person]
-    personalizers: Sequence[Personalizer]
 
     @staticmethod
     def draw(experiment: Experiment, dataset: IdentityDataset, seed: int, size: int, seen: bool) -> "Persons":
@@ -36,8 +35,12 @@ class Persons:
             size=size,
             seen=seen,
             persons=draw_persons(dataset, experiment.persons, size=size, seed=seed, seen=seen),
-            personalizers=personalizers_for(experiment),
         )
+
+    @cached_property
+    def personalizers(self) -> Sequence[Personalizer]:
+        """Of the experiment's methods. Raises `UserError` for one that is not known, which persons do not depend on."""
+        return personalizers_for(self.experiment)
 
     def units(self) -> "list[Unit]":
         """One unit per person."""
