@@ -205,7 +205,7 @@ _MAY_IMPORT = {
     "pruning": {"backbones", "errors"},
     "diff": {"errors", "files"},
     "training": {"backbones", "data", "gating", "pruning", "diff", "config", "errors"},
-    "text": {"data", "diff", "training", "config", "errors"},
+    "text": {"backbones", "data", "diff", "training", "config", "errors"},
     "export": {"backbones", "data", "diff", "errors", "files", "pruning"},
     "device": {
         "__version__",

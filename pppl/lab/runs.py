@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pytorch_lightning.utilities.seed import isolate_rng
 from torch import nn
 
 from ..config import Experiment, TaskExperiment
@@ -37,7 +38,8 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     """
     from ..experiments.compare import compare as run
 
-    return Results(run(experiment, out, workers=workers))
+    with isolate_rng():  # random numbers of a notebook go on as if nothing was
+        return Results(run(experiment, out, workers=workers))
 
 
 def load_run(folder: str | Path, *, seed: int | None = None) -> "LoadedRun":

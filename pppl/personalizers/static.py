@@ -79,7 +79,7 @@ class Static(ScorePruner):
     def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
         by, score = self.criterion.by, self.criterion.score
         kept_by = support if by == "support" else model.train
-        samples = _NOTHING if by == "nobody" else kept_by
+        samples = {"nobody": _NOTHING, "support": support}[by] if by != "training" else model.samples
         count = self.experiment.static.samples if by == "training" else len(samples.x)
         looked_at = Support(x=samples.x[:count], y=samples.y[:count])
         return self.scope(model.full, kept_by.once((score, model.full, count), lambda: score(model.full, looked_at)))

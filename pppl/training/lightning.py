@@ -1,12 +1,15 @@
 """What every use of Lightning's trainer needs."""
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.seed import isolate_rng
 
 Precision = Literal["bf16-mixed", "32-true"]
 
@@ -17,9 +20,28 @@ def usual_precision() -> Precision:
 
 
 @contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let random numbers of Python, numpy and torch follow from `seed` inside; outside they go on as if nothing was."""
+    names = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # which Lightning leaves behind for its worker processes
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        with isolate_rng():
+            pl.seed_everything(seed, workers=True, verbose=False)
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
 def quietly() -> Iterator[None]:
     """Inside, a trainer neither chats nor warns of what is meant, and Ctrl-C is a KeyboardInterrupt."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # Lightning 2.6 asks torch 2.13 in a way that it deprecates.
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
@@ -28,3 +50,5 @@ def quietly() -> Iterator[None]:
             yield
         except SystemExit as end:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from end
+        finally:
+            logger.setLevel(level)
