@@ -201,11 +201,11 @@ def test_shipped_experiments_open_with_what_to_expect_and_have_a_fast_form(path:
 _MAY_IMPORT = {
     "backbones": {"errors"},
     "data": {"errors", "config", "files", "progress"},
-    "gating": {"backbones"},
+    "gating": {"backbones", "errors"},
     "pruning": {"backbones", "errors"},
     "diff": {"errors", "files"},
     "training": {"backbones", "data", "gating", "pruning", "diff", "config", "environment", "errors"},
-    "text": {"aligned", "data", "diff", "training", "config", "errors"},
+    "text": {"aligned", "backbones", "data", "diff", "training", "config", "errors"},
     "export": {"backbones", "data", "diff", "errors", "files", "pruning"},
     "device": {
         "__version__",

@@ -14,7 +14,11 @@ from torch import Tensor, nn
 class ChannelGroup:
     """Channels that are removed together, as paths of modules inside the backbone.
 
-    - `producer`: the convolution whose output channels these are; a depthwise one where it reads a selection of them.
+    Channels are dimension 1 of `(B, C, ...)`, but the last one, of tokens `(B, N, C)`, where the producer is a linear
+    layer.
+
+    - `producer`: the convolution or linear layer whose output channels these are; a depthwise convolution where it
+      reads a selection of them.
     - `output`: the module, after batch normalization and activation, whose output a mask multiplies. Masking there
       equals slicing exactly; before the normalization a masked channel would leave its beta behind.
     - `followers`: modules with one set of parameters per channel (batch normalization, depthwise convolutions), or
@@ -101,15 +105,19 @@ def hook_groups(
     - `before`: called with the group's index and its producer's input, `(B, C_in, ...)`.
     - `after`: called with the group's index and its activations, `(B, C, ...)`; what it returns, if anything, takes
       their place.
+
+    Tokens come as `(B, C, N)`.
     """
     handles = []
     for index, group in enumerate(backbone.groups):
+        producer = backbone.get_submodule(group.producer)
+        axis = channel_axis(producer)
         if before is not None:
-            producer = backbone.get_submodule(group.producer)
-            handles.append(producer.register_forward_pre_hook(partial(_see_input, before, index)))
+            see = partial(_see_input, before, index, axis)
+            handles.append(producer.register_forward_pre_hook(see))
         if after is not None:
             output = backbone.get_submodule(group.output)
-            handles.append(output.register_forward_hook(partial(_see_output, after, index)))
+            handles.append(output.register_forward_hook(partial(_see_output, after, index, axis)))
     try:
         yield
     finally:
@@ -117,11 +125,27 @@ def hook_groups(
             handle.remove()
 
 
-def _see_input(before: Callable[[int, Tensor], None], index: int, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    before(index, inputs[0])
+def channel_axis(producer: nn.Module) -> int:
+    """Return the dimension of activations that has the output channels of a group's producer."""
+    return -1 if isinstance(producer, nn.Linear) else 1
+
+
+def channels_in(layer: nn.Module) -> int:
+    """Return how many channels a convolution or linear layer reads."""
+    return int(layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels)  # type: ignore[arg-type]
+
+
+def _see_input(
+    before: Callable[[int, Tensor], None], index: int, axis: int, _: nn.Module, inputs: tuple[Tensor, ...]
+) -> None:
+    x = inputs[0]
+    before(index, x if axis == 1 or x.ndim < 3 else x.movedim(axis, 1))
 
 
 def _see_output(
-    after: Callable[[int, Tensor], Tensor | None], index: int, _: nn.Module, _inputs: object, output: Tensor
+    after: Callable[[int, Tensor], Tensor | None], index: int, axis: int, _: nn.Module, _inputs: object, output: Tensor
 ) -> Tensor | None:
-    return after(index, output)
+    if axis == 1 or output.ndim < 3:
+        return after(index, output)
+    changed = after(index, output.movedim(axis, 1))
+    return None if changed is None else changed.movedim(1, axis)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from .base import RANKS, Backbone, ShapeSpec
 
 Conv = nn.Conv1d | nn.Conv2d
+_GEOMETRY = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
 
 
 class BasisConv(nn.Module):
@@ -16,7 +17,7 @@ class BasisConv(nn.Module):
     def __init__(self, like: Conv, rank: int):
         super().__init__()
         kind: Any = type(like)  # of one and of two dimensions
-        geometry = {name: getattr(like, name) for name in ("kernel_size", "stride", "padding", "dilation")}
+        geometry = {name: getattr(like, name) for name in _GEOMETRY}
         self.basis: Conv = kind(like.in_channels, rank, **geometry, bias=False)
         self.mix: Conv = kind(rank, like.out_channels, 1, bias=like.bias is not None)
 
@@ -32,7 +33,6 @@ def put_bases(backbone: Backbone, ranks: Mapping[str, int]) -> Backbone:
     if not ranks:
         return backbone
     for path, rank in ranks.items():
-        parent, _, name = path.rpartition(".")
         try:
             layer = backbone.get_submodule(path)
         except AttributeError:
@@ -41,7 +41,9 @@ def put_bases(backbone: Backbone, ranks: Mapping[str, int]) -> Backbone:
             raise ValueError(f"ranks names {path}, which is no convolution that can have a basis")
         if not 1 <= rank <= full_rank(layer):
             raise ValueError(f"ranks[{path}] is {rank}, that convolution has a rank of 1 to {full_rank(layer)}")
-        setattr(backbone.get_submodule(parent), name, BasisConv(layer, rank).to(layer.weight.device))
+        in_two = BasisConv(layer, rank).to(layer.weight)
+        for each in [p for p, m in backbone.named_modules(remove_duplicate=False) if m is layer]:  # shared: everywhere
+            backbone.set_submodule(each, in_two)
     options = {**backbone.spec.options, RANKS: dict(ranks)}
     backbone.spec = ShapeSpec(backbone=backbone.spec.backbone, options=options)
     return backbone

@@ -1,97 +1,168 @@
-"""Weights from elsewhere, as a network's start: `.npz`, `.safetensors`, or a Lightning checkpoint, never a pickle."""
+"""Weights from elsewhere, as a network's start: found in a file by the network's own names, whatever is before them.
 
-import pickle
-import zipfile
-import zlib
-from collections.abc import Mapping
+Others keep them in sections (`state_dict`, `model_state_dict`, `model`, `net`, ...), also of sections, and their
+training code puts its own names before a network's (`module.`, `_orig_mod.`, `model.`, `backbone.`, ...). All of that
+is a prefix, and the right one is that which leads to all of the network's tensors.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from .checkpoint import Entry, is_shard, opened
 from .index import ChannelIndex
 
-# All that numpy, zlib and torch raise on files that are damaged, of another kind, or would need unpickling.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    EOFError,
-    LookupError,
-    zipfile.BadZipFile,
-    zlib.error,
-    pickle.UnpicklingError,
-)
-# What training code puts before a network's own names.
-_PREFIXES = ("module.", "model.", "network.", "backbone.")
+# What wrappers put between a network's own names, wherever they wrap.
+_WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"}
+# Parts of a name that tell of averaged weights, which are not what was trained.
+_AVERAGED = {"ema", "averaged", "average", "swa", "shadow"}
+# Where the weights are that others call by no name of their own, such as a teacher's.
+_USUAL = {"state", "dict", "model", "net", "network", "weights", "params", "module", "backbone", "encoder", ""}
 
 
-def load_weights(network: nn.Module, path: Path) -> list[str]:
+def load_weights(network: nn.Module, path: Path, tell: Callable[[str], None] = lambda line: None) -> list[str]:
     """Puts a file's weights into `network`. A linear head for other classes keeps its fresh weights.
+
+    **Arguments:**
+
+    - `tell`: is given one line on what was found: which section and prefix, how many tensors, what was left.
 
     **Returns:** the names that kept fresh weights. Raises `UserError` where the file cannot be read safely, or does not
     fit the network.
     """
-    state, own = _strip(read_weights(path), network), network.state_dict()
-    head = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1:]
-    fresh = {
-        name
-        for name in own
-        if name.rpartition(".")[0] in head and name in state and state[name].shape != own[name].shape
-    }
-    # What other code has no name for, and an untouched network has right.
-    optional = {f"{name}.index" for name, module in network.named_modules() if isinstance(module, ChannelIndex)}
-    optional |= {name for name in own if name.endswith("num_batches_tracked")}
-    for name in own.keys() - fresh - (optional - state.keys()):
-        _check(path, name, own[name], state)
-    network.load_state_dict({**own, **{name: state[name] for name in own.keys() & state.keys() - fresh}})
+    own = network.state_dict()
+    with opened(path) as held:
+        names = _unwrapped(held)
+        prefix, others = _prefix({short: held[full].shape for short, full in names.items()}, own)
+        found = {name: held[names[prefix + name]] for name in own if prefix + name in names}
+        tied = _take_tied(network, found)
+        fresh = _fresh(network, own, found)
+        optional = _optional(network, own)
+        state = {}
+        for name in own.keys() - fresh - (optional - found.keys()):
+            state[name] = _checked(path, name, own[name], found, prefix, names)
+    _check_together(path, network, state, tied)
+    network.load_state_dict({**own, **state})
+    taken = {prefix + name: names[prefix + name] for name in state if prefix + name in names}
+    tell(_told(path, prefix, taken, held, others))
     return sorted(fresh)
 
 
-def _check(path: Path, name: str, own: Tensor, state: Mapping[str, Tensor]) -> None:
-    if name not in state:
-        held = ", ".join(sorted(state)[:3]) or "nothing"
-        raise UserError(f"{path} does not fit the backbone: it has no {name!r} (it holds {held}, ...)")
-    value = state[name]
-    if value.shape != own.shape:
-        raise UserError(f"{path} does not fit the backbone: {name} is {tuple(value.shape)}, not {tuple(own.shape)}")
-    if value.is_floating_point() != own.is_floating_point() or not value.isfinite().all():
+def _unwrapped(held: Iterable[str]) -> dict[str, str]:
+    """The names of a file, by what they are without what wrappers put in between."""
+    names: dict[str, str] = {}
+    for name in sorted(held, key=len):  # the one without a wrapper first
+        names.setdefault(".".join(part for part in name.split(".") if part not in _WRAPPERS), name)
+    return names
+
+
+def _prefix(shapes: Mapping[str, tuple[int, ...]], own: Mapping[str, Tensor]) -> tuple[str, list[str]]:
+    """What stands before the network's names in a file, by the shapes of its tensors, and what else fits as well."""
+    ends = defaultdict(list)
+    for name in own:
+        if not name.endswith("num_batches_tracked"):
+            ends[name.rpartition(".")[2]].append(name)
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for full, shape in shapes.items():
+        for name in ends[full.rpartition(".")[2]]:
+            if full == name or full.endswith(f".{name}"):
+                count = counts[full.removesuffix(name)]
+                count[0] += 1
+                count[1] += shape == tuple(own[name].shape)
+    if not counts:
+        return "", []
+    most = max(counts.values())
+    best = sorted((prefix for prefix, count in counts.items() if count == most), key=_strangeness)
+    return best[0], [each.removesuffix(".") or "the top" for each in best[1:]]
+
+
+def _strangeness(prefix: str) -> tuple[bool, int, int, str]:
+    parts = re.split(r"[._]", prefix.lower())
+    return bool(_AVERAGED.intersection(parts)), sum(part not in _USUAL for part in parts), len(prefix), prefix
+
+
+def _take_tied(network: nn.Module, found: dict[str, Entry]) -> list[list[str]]:
+    """The names of each tensor that a network has under several; files may hold it under one of them alone."""
+    shared = defaultdict(list)
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        shared[id(parameter)].append(name)
+    tied = [names for names in shared.values() if len(names) > 1]
+    for names in tied:
+        there = next((name for name in names if name in found), None)
+        if there is not None:
+            found |= {name: found[there] for name in names if name not in found}
+    return tied
+
+
+def _fresh(network: nn.Module, own: Mapping[str, Tensor], found: Mapping[str, Entry]) -> set[str]:
+    """The names of the last linear layer, where the file's is for another number of classes."""
+    heads = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1:]
+    for head, layer in heads:
+        names = [f"{head}.{name}" if head else name for name, _ in layer.named_parameters(recurse=False)]
+        shapes = [(found[name].shape, tuple(own[name].shape)) for name in names if name in found]
+        classes = {theirs[:1] for theirs, _ in shapes}
+        others = len(classes) == 1 and classes != {(layer.out_features,)}
+        if len(shapes) == len(names) and others and all(theirs[1:] == ours[1:] for theirs, ours in shapes):
+            return set(names)
+    return set()
+
+
+def _optional(network: nn.Module, own: Iterable[str]) -> set[str]:
+    """What other code has no name for, and an untouched network has right."""
+    indices = {f"{name}.index" for name, module in network.named_modules() if isinstance(module, ChannelIndex)}
+    return indices | {name for name in own if name.endswith("num_batches_tracked")}
+
+
+def _checked(
+    path: Path, name: str, own: Tensor, found: Mapping[str, Entry], prefix: str, names: Mapping[str, str]
+) -> Tensor:
+    if name not in found:
+        there = [each.removeprefix(prefix) for each in sorted(names) if each.startswith(prefix)]
+        holds = f"it holds {', '.join(there[:3])}, ..." if there else "it holds nothing"
+        shard = "; it is one part of a sharded checkpoint: join them" if is_shard(path) else ""
+        raise UserError(f"{path} does not fit the backbone: it has no {name!r} ({holds}){shard}")
+    if found[name].shape != tuple(own.shape):
+        raise UserError(f"{path} does not fit the backbone: {name} is {found[name].shape}, not {tuple(own.shape)}")
+    value = found[name].read()
+    if value.is_floating_point() != own.is_floating_point() or value.is_complex():
         raise UserError(f"{path} holds {name} as {value.dtype}, or with values that are not finite: save it again")
+    ours = value.to(own.dtype)
+    if not ours.isfinite().all() or (name.endswith("running_var") and (ours < 0).any()):
+        kind = "with variances below 0" if name.endswith("running_var") and ours.isfinite().all() else "not finite"
+        raise UserError(f"{path} holds {name} as {value.dtype}, or with values that are {kind}: save it again")
+    return ours
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name. Raises `UserError` where it is none of the kinds that can be read safely."""
-    try:
-        if path.suffix == ".npz":
-            # Opened here, since numpy leaves a file open that is no archive.
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        tree = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"no file {path}: name a state dict, .npz, .safetensors or a Lightning checkpoint") from error
-    except _UNREADABLE as error:
-        raise UserError(f"{path} holds no weights that can be read safely: save a plain state dict") from error
-    except safetensors.SafetensorError as error:
-        raise UserError(f"{path} is truncated or no safetensors file") from error
-    state = tree.get("state_dict", tree) if isinstance(tree, Mapping) else {}
-    named = state.items() if isinstance(state, Mapping) else ()
-    return {name: value for name, value in named if isinstance(name, str) and isinstance(value, Tensor)}
+def _check_together(path: Path, network: nn.Module, state: Mapping[str, Tensor], tied: list[list[str]]) -> None:
+    """Raises `UserError` for values that fit by themselves, but not the network that they are for."""
+    fault = f"{path} does not fit the backbone:"
+    for first, *others in tied:
+        for name in others:
+            if first in state and name in state and not torch.equal(state[first], state[name]):
+                raise UserError(f"{fault} {first} and {name} differ, which share one tensor there")
+    for name, module in network.named_modules():
+        index = state.get(f"{name}.index") if isinstance(module, ChannelIndex) else None
+        if index is None:
+            continue
+        if not ((index.diff() > 0).all() and index[0] >= 0 and index[-1] < module.channels):  # type: ignore[operator]
+            raise UserError(f"{fault} {name}.index names channels that are not there")
 
 
-def _strip(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """The state with names as the network has them, without the prefixes of who trained it."""
-    wanted = next(iter(network.state_dict()))
-    while wanted not in state:
-        prefix = next((p for p in _PREFIXES if any(name.startswith(p) for name in state)), None)
-        if prefix is None:
-            break
-        state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    return state
+def _told(path: Path, prefix: str, names: Mapping[str, str], held: Mapping[str, Entry], others: list[str]) -> str:
+    """One line on what was taken: `names`, by those without wrappers' parts."""
+    section = held[next(iter(names.values()))].section if names else ""
+    before = prefix.removeprefix(section).strip(".")
+    wrappers = sorted(_WRAPPERS.intersection(part for name in names.values() for part in name.split(".")))
+    removed = [*([before] if before else []), *wrappers]
+    parts = [f"{path}: {len(names)} tensors"]
+    parts += [f"of its section {section!r}"] if section else []
+    parts += [f"without {' and '.join(repr(f'{each}.') for each in removed)} in their names"] if removed else []
+    parts += [f"(not those of {', '.join(map(repr, others[:3]))}, which fit as well)"] if others else []
+    taken = set(names.values())
+    left = [name for name in held if name not in taken]
+    return " ".join(parts) + (f"; {len(left)} are left, such as {left[0]}" if left else "; none is left")

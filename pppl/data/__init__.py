@@ -1,6 +1,6 @@
 """Data sets, persons and batches. `load_dataset(name)` reads a registered source or an `.npz` file."""
 
-from .identities import IdentityDataset, Once, Support
+from .identities import IdentityDataset, NoSamples, Once, Support, now
 from .persons import Person, draw_persons, groups
 from .sources import SOURCES, data_folder, load_dataset
 from .splits import TooFewPersons, limited, resolved, split_for
@@ -8,6 +8,7 @@ from .splits import TooFewPersons, limited, resolved, split_for
 __all__ = [
     "SOURCES",
     "IdentityDataset",
+    "NoSamples",
     "Once",
     "Person",
     "Support",
@@ -17,6 +18,7 @@ __all__ = [
     "groups",
     "limited",
     "load_dataset",
+    "now",
     "resolved",
     "split_for",
 ]

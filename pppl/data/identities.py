@@ -124,9 +124,9 @@ class Once:
             value, seconds = self._kept[key]
             self.spared += seconds
             return value
-        start = _now()
+        start = now()
         value = make()
-        self._kept[key] = value, _now() - start
+        self._kept[key] = value, now() - start
         return value
 
     def clear(self) -> None:
@@ -134,7 +134,8 @@ class Once:
         self._kept.clear()
 
 
-def _now() -> float:
+def now() -> float:
+    """Return the time of the clock once a GPU has done all that it was given, before or after what is timed."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -166,4 +167,16 @@ class Support:
         wanted = torch.device(device)
         if self.x.device.type == wanted.type and wanted.index in (None, self.x.device.index):
             return self
-        return Support(x=self.x.to(device), y=self.y.to(device), seed=self.seed)
+        return type(self)(x=self.x.to(device), y=self.y.to(device), seed=self.seed)
+
+
+class NoSamples(Support):
+    """Stands where samples would be of which there are none at hand; nothing can be read of them."""
+
+    def __post_init__(self) -> None:
+        """Unlike a support set it may be empty."""
+
+    @classmethod
+    def of_shape(cls, shape: tuple[int, ...]) -> "NoSamples":
+        """No samples of shape `(C, ...)`."""
+        return cls(x=torch.empty(0, *shape), y=torch.empty(0, dtype=torch.int64))

@@ -2,18 +2,19 @@
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 from ..errors import UserError
 
 Unit = Literal["macs", "params", "bytes", "ms"]
-_UNITS: dict[str, tuple[Unit, float]] = {
-    "": ("macs", 1.0),
-    "params": ("params", 1.0),
-    "B": ("bytes", 1.0),
-    "kB": ("bytes", 1e3),
-    "MB": ("bytes", 1e6),
-    "ms": ("ms", 1.0),
+_UNITS: dict[str, tuple[Unit, int]] = {
+    "": ("macs", 1),
+    "params": ("params", 1),
+    "B": ("bytes", 1),
+    "kB": ("bytes", 10**3),
+    "MB": ("bytes", 10**6),
+    "ms": ("ms", 1),
 }
 
 
@@ -38,7 +39,7 @@ class Limit:
         if found is None or found[2] not in _UNITS:
             raise UserError(f"budget {text!r}: give 0.25 (of the MACs), 0.25params, 40kB (or B, MB) or 2.5ms")
         unit, factor = _UNITS[found[2]]
-        value = float(found[1]) * factor
+        value = float(Decimal(found[1]) * factor)  # 1.001MB are 1,001,000 bytes, and not one less
         if value <= 0 or (unit in ("macs", "params") and value > 1):
             raise UserError(f"budget {text!r}: a fraction is in (0, 1], other budgets are above 0")
         return Limit(value=value, unit=unit)

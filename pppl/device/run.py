@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from ..backbones import Backbone
 from ..config import Experiment
-from ..data import Once, Support
+from ..data import NoSamples
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError, unknown
 from ..experiments.networks import load_network
@@ -18,16 +18,6 @@ from ..gating import GatedNetwork, PersonGatedNetwork
 from ..personalizers import GlobalModel, Personalizer, own_personalizer
 from ..pruning import CostModel
 from ..reading import from_dict
-
-
-class _NoTrainingData:
-    """Stands for the training samples, which a run does not hold: whoever reads them is told."""
-
-    def __init__(self) -> None:
-        self.once = Once()
-
-    def __getattr__(self, name: str) -> Any:
-        raise UserError("this method reads training data, which a run does not hold: choose another, such as ppp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +84,7 @@ class Run:
             full=full,
             gated=cast(dict[str, GatedNetwork | PersonGatedNetwork], gated),
             cost=CostModel(full, self.preprocessing.shape),
-            train=cast(Support, _NoTrainingData()),
+            train=NoSamples.of_shape(self.preprocessing.shape),
         )
 
     def _path(self, kind: str) -> Path:

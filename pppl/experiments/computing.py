@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -148,7 +148,8 @@ def _device() -> torch.device:
 def _compute_chunk(chunk: _Chunk) -> int:
     """Computes what is missing of a chunk, appends it to the journal person by person, and returns their number."""
     of_seed = _OfSeed.of(chunk)
-    bench, units = _workbench(of_seed), _units(of_seed, chunk.size, chunk.seen)
+    _kept.turn_to(of_seed)
+    bench, units = _kept.workbench(), _kept.units(chunk.size, chunk.seen)
     journal = Journal(chunk.folder, chunk.fingerprints)
     for index in chunk.indices:
         journal.read()  # another writer may have been here
@@ -192,12 +193,33 @@ class _OfSeed:
         return dataset_of(self.experiment, self.seed)
 
 
-@lru_cache(maxsize=1)
-def _workbench(of: _OfSeed) -> Workbench:
-    model = global_model(of.experiment, of.dataset, of.seed, of.folder)
-    return Workbench(model.to(_device()), _device())
+class _Kept:
+    """What this process made for the chunks of a seed, until it turns to another."""
+
+    def __init__(self) -> None:
+        self._of: _OfSeed | None = None
+        self._bench: Workbench | None = None
+        self._units: dict[tuple[int, bool], list[Unit]] = {}
+
+    def turn_to(self, of: _OfSeed) -> None:
+        if self._of != of:
+            self._of, self._bench, self._units = of, None, {}
+
+    def workbench(self) -> Workbench:
+        of = self._of
+        assert of is not None
+        if self._bench is None:
+            model = global_model(of.experiment, of.dataset, of.seed, of.folder)
+            self._bench = Workbench(model.to(_device()), _device())
+        return self._bench
+
+    def units(self, size: int, seen: bool) -> list[Unit]:
+        of = self._of
+        assert of is not None
+        if (size, seen) not in self._units:
+            drawn = Persons.draw(of.experiment, of.dataset, of.seed, size, seen)
+            self._units[size, seen] = drawn.units()
+        return self._units[size, seen]
 
 
-@lru_cache(maxsize=8)
-def _units(of: _OfSeed, size: int, seen: bool) -> list[Unit]:
-    return Persons.draw(of.experiment, of.dataset, of.seed, size, seen).units()
+_kept = _Kept()

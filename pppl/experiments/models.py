@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import safetensors
 import torch
 from pytorch_lightning.callbacks import Callback
 from torch import nn
@@ -133,7 +132,7 @@ def trained_where(experiment: Experiment, seeds: Mapping[int, IdentityDataset]) 
     where: dict[str, list[str]] = {}
     for seed, dataset in seeds.items():
         for recipe in recipes(experiment, dataset, seed):
-            with suppress(OSError, safetensors.SafetensorError):
+            with suppress(OSError, UserError):
                 where.setdefault(kept_on(recipe), []).append(f"{recipe.kind}-seed{seed}")
     return where
 
@@ -171,7 +170,7 @@ def _make_module(recipe: Recipe, experiment: Experiment, start: Backbone | None)
         return GlobalModule(start, training)
     backbone = build(recipe.spec)
     if experiment.backbone.weights:
-        fresh = load_weights(backbone, weights_file(experiment))
+        fresh = load_weights(backbone, weights_file(experiment), notice)
         if fresh:
             notice(f"{', '.join(fresh)} are not taken from {experiment.backbone.weights}: they are for other classes")
     return GlobalModule(backbone, training) if recipe.ppp is None else PPPModule(backbone, training, recipe.ppp)

@@ -77,8 +77,11 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
 
 def trained_on(path: Path) -> str:
     """The GPU or processor that a network was trained on; `unknown` where its file does not say."""
-    with safetensors.safe_open(path, "pt") as file:
-        return (file.metadata() or {}).get("trained_on", "unknown")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return (file.metadata() or {}).get("trained_on", "unknown")
+    except safetensors.SafetensorError as error:
+        raise UserError(f"{path} is truncated or no safetensors file") from error
 
 
 def state_sha256(state: Mapping[str, Tensor], header: Mapping[str, str]) -> str:

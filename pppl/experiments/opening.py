@@ -1,7 +1,7 @@
 """From an experiment's names to its data and its persons."""
 
 import dataclasses
-from functools import lru_cache
+from collections import OrderedDict
 
 from ..config import Data, Experiment
 from ..config import Persons as PersonsConfig
@@ -18,8 +18,8 @@ def opened(experiment: Experiment) -> tuple[Experiment, IdentityDataset]:
 
     Raises `UserError` where the data set is missing or damaged, or there are too few persons.
     """
-    _loaded.cache_clear()
-    dataset = _loaded(experiment.data)
+    _read.forget()
+    dataset = _read.dataset(experiment.data)
     persons = resolved(experiment.persons, dataset)
     decided = dataclasses.replace(experiment, persons=persons)
     try:
@@ -45,18 +45,38 @@ def tell_of_data(experiment: Experiment, dataset: IdentityDataset) -> None:
 
 def dataset_of(experiment: Experiment, seed: int) -> IdentityDataset:
     """The data set as one seed sees it: split and standardized."""
-    return _split(experiment.data, experiment.persons, seed)
+    return _read.split(experiment.data, experiment.persons, seed)
 
 
-@lru_cache(maxsize=1)
-def _loaded(data: Data) -> IdentityDataset:
-    _split.cache_clear()
-    return limited(load_dataset(data.name), data)
+class _Read:
+    """The data set that was read last, and what the latest seeds see of it; another one takes the place of both."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self._of: Data | None = None
+        self._dataset: IdentityDataset | None = None
+        self._splits: OrderedDict[tuple[PersonsConfig, int], IdentityDataset] = OrderedDict()
+
+    def dataset(self, data: Data) -> IdentityDataset:
+        if self._dataset is None or self._of != data:
+            self.forget()
+            self._of, self._dataset = data, limited(load_dataset(data.name), data)
+        return self._dataset
+
+    def split(self, data: Data, persons: PersonsConfig, seed: int) -> IdentityDataset:
+        dataset, key = self.dataset(data), (persons, seed)
+        if key not in self._splits:
+            self._splits[key] = split_for(dataset, persons, seed)
+        self._splits.move_to_end(key)
+        if len(self._splits) > _MOST_SPLITS:
+            self._splits.popitem(last=False)
+        return self._splits[key]
 
 
-@lru_cache(maxsize=4)
-def _split(data: Data, persons: PersonsConfig, seed: int) -> IdentityDataset:
-    return split_for(_loaded(data), persons, seed)
+_MOST_SPLITS = 4
+_read = _Read()
 
 
 def persons_of(experiment: Experiment, seed: int, *, report: bool = False) -> list[Persons]:

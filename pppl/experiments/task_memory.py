@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import torch
-
 from ..config import TaskExperiment
 from ..errors import Diverged, UserError
 from ..text.adapt import Prepared, adapt
@@ -17,7 +15,7 @@ from ..text.methods import METHODS
 from .memory import PeakMemory, keep_freed
 from .results import Journal
 from .task_runs import journal_of, prepared_task
-from .workers import processes, started, why_ended
+from .workers import processes, started, threads, why_ended
 
 MEMORY_NAMES = ("task", "encoder", "method", "rate")
 _FILE = "memory.jsonl"
@@ -67,7 +65,6 @@ def measure_memory(run: MemoryRun) -> None:
 
 def _measure(run: MemoryRun, connection: Connection) -> None:
     keep_freed()
-    torch.set_num_threads(1)
     experiment = run.experiment.replace(epochs=1, epochs_of={})
     prepared = _longest(prepared_task(experiment.encoder, run.task, experiment.examples), experiment.batch_size)
     rate = METHODS[run.method].learning_rate
@@ -78,9 +75,10 @@ def _measure(run: MemoryRun, connection: Connection) -> None:
         except Diverged:
             return
 
-    train()  # whatever is set up once
-    with PeakMemory() as memory:
-        train()
+    with threads(1):
+        train()  # whatever is set up once
+        with PeakMemory() as memory:
+            train()
     connection.send(memory.bytes)
 
 

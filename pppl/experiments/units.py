@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
+from ..backbones import evaluating
 from ..config import Experiment
 from ..data import IdentityDataset, Person, Support, draw_persons
 from ..personalizers import GlobalModel, Personalizer, PersonalModel, personalizers_for
@@ -24,7 +25,6 @@ class Persons:
     size: int
     seen: bool
     persons: Sequence[Person]
-    personalizers: Sequence[Personalizer]
 
     @staticmethod
     def draw(experiment: Experiment, dataset: IdentityDataset, seed: int, size: int, seen: bool) -> "Persons":
@@ -36,8 +36,12 @@ class Persons:
             size=size,
             seen=seen,
             persons=draw_persons(dataset, experiment.persons, size=size, seed=seed, seen=seen),
-            personalizers=personalizers_for(experiment),
         )
+
+    @cached_property
+    def personalizers(self) -> Sequence[Personalizer]:
+        """Of the experiment's methods. Raises `UserError` for one that is not known, which persons do not depend on."""
+        return personalizers_for(self.experiment)
 
     def units(self) -> "list[Unit]":
         """One unit per person."""
@@ -45,9 +49,14 @@ class Persons:
 
     def support(self, personalizer: Personalizer, index: int) -> Support:
         """What `personalizer` is given for person `index`."""
+        whose = self.whose(personalizer, index)
+        return self._population if whose is None else self._own[whose]
+
+    def whose(self, personalizer: Personalizer, index: int) -> int | None:
+        """The person whose samples `personalizer` is given for person `index`; None for everybody's."""
         if personalizer.support_from == "population":
-            return self._population
-        return self._own[self._other(index) if personalizer.support_from == "other" else index]
+            return None
+        return self._other(index) if personalizer.support_from == "other" else index
 
     def _other(self, index: int) -> int:
         """The next person who is somebody else, not the same speaker with other words."""
@@ -122,7 +131,7 @@ class Workbench:
     def __init__(self, model: GlobalModel, device: torch.device):
         self.model, self.device = model, device
         self._shared: dict[tuple[object, ...], PersonalModel] = {}
-        self._moved: dict[int, Support] = {}  # of the unit in hand
+        self._moved: dict[int | None, Support] = {}  # of the unit in hand, by whose they are
 
     def rows(self, unit: Unit, known: Collection[tuple[object, ...]] = ()) -> list[Row]:
         """The unit's rows, but for those whose keys are `known`."""
@@ -160,21 +169,21 @@ class Workbench:
         key = (personalizer.method, personalizer.control, budget, *group)
         if shared and key in self._shared:
             return self._shared[key]
-        support = self._on_device(unit.among.support(personalizer, unit.index))
-        personal = personalizer.personalize(self.model, support, budget)
+        personal = personalizer.personalize(self.model, self._on_device(personalizer, unit), budget)
         if shared:
             self._shared[key] = personal
         return personal
 
-    def _on_device(self, support: Support) -> Support:
+    def _on_device(self, personalizer: Personalizer, unit: Unit) -> Support:
         """Moved once, so that what is kept of its samples serves all methods."""
-        if id(support) not in self._moved:
-            self._moved[id(support)] = support.to(self.device)
-        return self._moved[id(support)]
+        whose = unit.among.whose(personalizer, unit.index)
+        if whose not in self._moved:
+            self._moved[whose] = unit.among.support(personalizer, unit.index).to(self.device)
+        return self._moved[whose]
 
 
 def accuracy(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
     """Fraction of samples classified right, among all classes of the data set (the person's are not told)."""
-    with channels_last(network), torch.inference_mode():
+    with evaluating(network), channels_last(network), torch.inference_mode():
         right = [network(chunk).argmax(1) == labels for chunk, labels in zip(x.split(256), y.split(256), strict=True)]
         return torch.cat(right).sum().item() / len(y)

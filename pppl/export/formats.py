@@ -60,15 +60,23 @@ def _model(deployed: Deployed) -> Any:
 
 
 def _pool(graph: Any) -> None:
-    """Means over pixels become the pooling that engines have for images in blocks of channels."""
+    """Means over the pixels of images become the pooling that engines have for images in blocks of channels."""
     from onnx import helper, numpy_helper
 
     axes = {value.name: numpy_helper.to_array(value).tolist() for value in graph.initializer if value.dims == [2]}
+    told = (*graph.value_info, *graph.input)
+    images = {value.name for value in told if len(value.type.tensor_type.shape.dim) == 4}
     for index, node in reversed(list(enumerate(graph.node))):
-        if node.op_type == "ReduceMean" and axes.get(node.input[-1]) == [2, 3]:
-            x, mean = node.input[0], node.output[0]
-            node.CopyFrom(helper.make_node("GlobalAveragePool", [x], [f"{mean}_pixels"]))
-            graph.node.insert(index + 1, helper.make_node("Flatten", [node.output[0]], [mean]))
+        if node.op_type != "ReduceMean" or node.input[0] not in images or len(node.input) < 2:
+            continue
+        if sorted(axis % 4 for axis in axes.get(node.input[1], ())) != [2, 3]:
+            continue
+        x, mean = node.input[0], node.output[0]
+        keeps = {attribute.name: attribute.i for attribute in node.attribute}.get("keepdims", 1)
+        pooled = mean if keeps else f"{mean}_pixels"
+        node.CopyFrom(helper.make_node("GlobalAveragePool", [x], [pooled]))
+        if not keeps:
+            graph.node.insert(index + 1, helper.make_node("Flatten", [pooled], [mean]))
 
 
 def to_int8_onnx(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:

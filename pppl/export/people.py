@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..backbones import Backbone, hook_groups
+from ..backbones import Backbone, evaluating, hook_groups
 from ..errors import UserError
 from ..pruning import slice_network
 
@@ -22,12 +22,12 @@ class People:
 
     **Arguments:**
 
-    - `network`: the global one, in evaluation mode.
+    - `network`: the global one, which stays in the mode that it is in.
     - `networks`: how many personal networks are kept.
     """
 
     def __init__(self, network: Backbone, *, networks: int = 16):
-        self._base, self._most = network.eval(), networks
+        self._base, self._most = network, networks
         self._channels = sum(network.widths)
         self._chunks: list[np.ndarray] = []
         self._count = 0
@@ -77,7 +77,7 @@ class People:
             gate = parts[index]
             return activations.mul_(gate.view(*gate.shape, *(1,) * (activations.ndim - 2)))  # nobody else reads them
 
-        with hook_groups(self._base, after=mask):
+        with evaluating(self._base), hook_groups(self._base, after=mask):
             return self._base(x)
 
     def network(self, person: int) -> Backbone:
@@ -86,7 +86,7 @@ class People:
             self._networks.move_to_end(person)
             return self._networks[person]
         masks = self.masks([person])[0].split(self._base.widths)
-        self._networks[person] = slice_network(self._base, list(masks))
+        self._networks[person] = slice_network(self._base, list(masks)).eval()
         if len(self._networks) > self._most:
             self._networks.popitem(last=False)
         return self._networks[person]

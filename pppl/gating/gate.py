@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..backbones import Backbone
+from ..backbones import Backbone, channels_in
 
 
 class Gate(nn.Module):
@@ -46,7 +46,7 @@ def gates_of(backbone: Backbone, *, width: int) -> nn.ModuleList:
     """A gate for every channel group of a backbone, each on its producer's input."""
     producers = [backbone.get_submodule(group.producer) for group in backbone.groups]
     return nn.ModuleList(
-        Gate(int(producer.in_channels), channels, width=width)  # type: ignore[arg-type]
+        Gate(channels_in(producer), channels, width=width)
         for producer, channels in zip(producers, backbone.widths, strict=True)
     )
 

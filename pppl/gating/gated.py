@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones import Backbone, hook_groups
+from ..errors import UserError
 from .gate import apply_gate, gates_of, logistic_noise, straight_through
 
 
@@ -30,6 +31,14 @@ class GatedOutput(NamedTuple):
 
 class _AllDecided(Exception):
     """Ends a forward pass at the last gate."""
+
+
+def _out_of_order(backbone: Backbone, index: int) -> UserError:
+    producer = backbone.groups[index].producer
+    return UserError(
+        f"backbone {backbone.spec.backbone} cannot be gated: {producer!r} is called twice, or before a group that "
+        "stands before its own; name groups in the order of the forward pass, each with a layer that is called once"
+    )
 
 
 class GatedNetwork(nn.Module):
@@ -82,6 +91,8 @@ class GatedNetwork(nn.Module):
         noise = self._noise(x) if self.training else None
 
         def decide(index: int, inputs: Tensor) -> None:
+            if index != len(gate_logits):
+                raise _out_of_order(self.backbone, index)
             gate_logits.append(self.gates[index](inputs))
             if not whole and index == len(self.gates) - 1:
                 raise _AllDecided

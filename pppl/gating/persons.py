@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..backbones import Backbone, hook_groups
+from ..backbones import Backbone, evaluating, hook_groups
 from .gate import apply_gate, gates_of
 
 Sees = Literal["predictions", "layers", "nothing"]
@@ -51,11 +51,10 @@ class PersonGatedNetwork(nn.Module):
         if self.sees == "predictions":
             return full(x).float().softmax(1)
         logits: list[Tensor] = []
-        training = self.backbone.training
-        self.backbone.eval()  # statistics are those of gated passes, whoever looks at samples in between
-        with hook_groups(self.backbone, before=lambda index, inputs: logits.append(self.gates[index](inputs))):
+        see = hook_groups(self.backbone, before=lambda index, inputs: logits.append(self.gates[index](inputs)))
+        # Statistics are those of gated passes, whoever looks at samples in between.
+        with evaluating(self.backbone), see:
             self.backbone(x)
-        self.backbone.train(training)
         return torch.cat(logits, 1).float().sigmoid()
 
     def scores(self, prototypes: Tensor, budgets: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..backbones import evaluating
 from .gated import GatedNetwork
 
 # What makes masks of a prototype, both per group `(C_l,)`.
@@ -21,11 +22,16 @@ def prototype(network: GatedNetwork, x: Tensor, *, sequential: Rule | None = Non
     - `sequential`: the rule that makes masks of a prototype. Without it all gates come from one pass of the gated
       network (`parallel`). With it the network is pruned layer by layer, so that each gate sees what it will see after
       pruning; channels that an earlier step removed come back as `-inf`, kept ones as `inf`.
+
+    The network decides in evaluation mode, and is then in the mode that it was in.
     """
-    if network.training:
-        network.eval()
-    if sequential is None:
-        return list(torch.cat(network.decide(x), 1).sigmoid().mean(0).split(network.backbone.widths))
+    with evaluating(network):
+        if sequential is None:
+            return list(torch.cat(network.decide(x), 1).sigmoid().mean(0).split(network.backbone.widths))
+        return _layer_by_layer(network, x, sequential)
+
+
+def _layer_by_layer(network: GatedNetwork, x: Tensor, sequential: Rule) -> list[Tensor]:
     decided: list[Tensor] = []
     scores: list[Tensor] = []
     count = len(network.gates)

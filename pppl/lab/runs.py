@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning.utilities.seed import isolate_rng
 from torch import nn
 
 from ..config import Experiment, TaskExperiment
@@ -38,7 +39,8 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     """
     from ..experiments.compare import compare as run
 
-    return Results(run(experiment, out, workers=workers))
+    with isolate_rng():  # random numbers of a notebook go on as if nothing was
+        return Results(run(experiment, out, workers=workers))
 
 
 def load_run(folder: str | Path, *, seed: int | None = None) -> "LoadedRun":

@@ -1,6 +1,6 @@
 """The one protocol: a global model, a support set and a budget give a personal model."""
 
-import time
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from .. import config
 from ..backbones import Backbone
 from ..config import Experiment
-from ..data import Support
+from ..data import NoSamples, Support, now
 from ..diff import Delta, delta_bytes
 from ..errors import UserError
 from ..gating import GatedNetwork, PersonGatedNetwork, Rule
 from ..pruning import Cost, CostModel, Costs, artifact_bytes, budget_masks, slice_network
 from .shown import as_html, costs, layers
 
+Network = TypeVar("Network", bound=nn.Module)
 SupportFrom = Literal["own", "population", "other", "none"]
 
 
@@ -45,7 +46,7 @@ class GlobalModel:
     - `gated`: gated networks by the name of the method that trained them.
     - `cost`: of the backbone at any widths.
     - `train`: some of the samples that they were trained on, in random order, for methods that prune for everybody by
-      data.
+      data; `NoSamples` where the model came without.
     - `retrain`: trains a pruned network on all of them.
     """
 
@@ -56,9 +57,24 @@ class GlobalModel:
     retrain: Retrain = _cannot_retrain
 
     def to(self, device: torch.device) -> "GlobalModel":
-        """The same model on `device`."""
-        gated = {name: network.to(device) for name, network in self.gated.items()}
-        return replace(self, full=self.full.to(device), gated=gated, train=self.train.to(device))
+        """The same model on `device`; this one stays where it is."""
+        gated = {name: _on(device, network) for name, network in self.gated.items()}
+        return replace(self, full=_on(device, self.full), gated=gated, train=self.train.to(device))
+
+    @property
+    def samples(self) -> Support:
+        """Those of `train`. Raises `UserError` where there are none."""
+        if isinstance(self.train, NoSamples):
+            raise UserError("this method reads training data, which a run does not hold: choose another, such as ppp")
+        return self.train
+
+
+def _on(device: torch.device, network: Network) -> Network:
+    """The network itself where it is there, else a copy."""
+    there = {tensor.device for tensor in (*network.parameters(), *network.buffers())}
+    if all(each.type == device.type and device.index in (None, each.index) for each in there):
+        return network
+    return copy.deepcopy(network).to(device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,11 +168,9 @@ class Personalizer(ABC):
         if budget is not None and not 0 < budget <= 1:
             raise UserError(f"budget is {budget}: it is a fraction in (0, 1]")
         kept = (support.once, model.train.once)
-        spared, start = sum(each.spared for each in kept), time.perf_counter()
+        spared, start = sum(each.spared for each in kept), now()
         made = self._make(model, support, budget)
-        if support.x.is_cuda:
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - start + sum(each.spared for each in kept) - spared + made.seconds_before
+        seconds = now() - start + sum(each.spared for each in kept) - spared + made.seconds_before
         cost = made.stated_cost or model.cost(made.module.widths)
         return PersonalModel(**vars(made), cost=cost, full=model.cost.full, seconds=seconds)
 

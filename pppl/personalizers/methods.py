@@ -1,6 +1,7 @@
 """Methods by name, with their steps and the settings that are theirs alone."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from ..config import Experiment, stages
@@ -19,15 +20,27 @@ def personalizers_for(experiment: Experiment) -> list[Personalizer]:
 
     Raises `UserError` for an unknown method, or settings that a method cannot have for its own.
     """
-    for method in {*experiment.settings, *experiment.tuning, *experiment.searched}.difference(experiment.methods):
-        _made(method, experiment)  # a misspelt one is found
+    _check_names(experiment)
     return [each for method in experiment.methods for each in _made(method, experiment)]
 
 
 def own_personalizer(experiment: Experiment, method: str) -> Personalizer:
-    """The method by name, of those with controls with the person's own samples. Raises as `personalizers_for`."""
-    made = personalizers_for(experiment.replace(methods=[method]))
-    return next(each for each in made if each.control in ("", "own"))
+    """The method by name, of those with controls with the person's own samples.
+
+    Raises as `personalizers_for`, but not for other methods of the experiment, which may be known elsewhere alone.
+    """
+    _check_names(experiment)
+    others = {*experiment.methods} - {*stages(method)}
+    alone: dict[str, Any] = {"methods": (method,)}
+    for section in ("settings", "tuning", "searched"):
+        alone[section] = {name: given for name, given in getattr(experiment, section).items() if name not in others}
+    return next(each for each in personalizers_for(replace(experiment, **alone)) if each.control in ("", "own"))
+
+
+def _check_names(experiment: Experiment) -> None:
+    """Raises `UserError` for settings of a method that is neither among the experiment's nor known: a misspelt one."""
+    for method in {*experiment.settings, *experiment.tuning, *experiment.searched}.difference(experiment.methods):
+        _made(method, experiment)
 
 
 def _made(method: str, experiment: Experiment) -> list[Personalizer]:

@@ -21,7 +21,7 @@ from torch import Tensor
 from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support
-from ..pruning import filter_traces, slice_network
+from ..pruning import filter_traces, filters, slice_network
 from ..training import finetune
 from .base import Factory, GlobalModel, Made, Personalizer, register
 from .scores import uniform
@@ -79,7 +79,7 @@ def hap_scores(network: Backbone, x: Tensor) -> list[Tensor]:
     block were a multiple of the identity (HAP, section 3.2). Per group `(C_l,)`.
     """
     traces = filter_traces(network, x)
-    weights = [network.get_parameter(f"{group.producer}.weight").detach().flatten(1) for group in network.groups]
+    weights = filters(network)
     return [trace / 2 * weight.square().mean(1) for trace, weight in zip(traces, weights, strict=True)]
 
 

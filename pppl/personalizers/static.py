@@ -32,7 +32,7 @@ from ..config import Experiment
 from ..data import Support
 from ..errors import UserError
 from ..gating import Rule
-from ..pruning import CostModel, importance_scores, mean_gradients
+from ..pruning import CostModel, filters, importance_scores, mean_gradients
 from .base import Factory, GlobalModel, ScorePruner, register
 from .scores import relative, uniform
 
@@ -79,7 +79,7 @@ class Static(ScorePruner):
     def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
         by, score = self.criterion.by, self.criterion.score
         kept_by = support if by == "support" else model.train
-        samples = _NOTHING if by == "nobody" else kept_by
+        samples = {"nobody": _NOTHING, "support": support}[by] if by != "training" else model.samples
         count = self.experiment.static.samples if by == "training" else len(samples.x)
         looked_at = Support(x=samples.x[:count], y=samples.y[:count])
         return self.scope(model.full, kept_by.once((score, model.full, count), lambda: score(model.full, looked_at)))
@@ -110,7 +110,7 @@ def _hessian(backbone: Backbone, samples: Support) -> list[Tensor]:
 
 def _fpgm(backbone: Backbone, _: Support) -> list[Tensor]:
     # Torch-Pruning 1.6 has distances of squared weights.
-    weights = [backbone.get_parameter(f"{group.producer}.weight").detach().flatten(1) for group in backbone.groups]
+    weights = filters(backbone)
     return relative([torch.cdist(weight, weight).sum(1) for weight in weights])
 
 

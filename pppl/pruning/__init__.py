@@ -3,6 +3,7 @@
 from .basis import Basis, BasisCost, basis_network, convolutions, decompose
 from .budget import Costs, budget_masks, masks_within, threshold_masks
 from .cost import Cost, CostModel
+from .cuts import filters
 from .gradients import mean_gradients
 from .hessian import filter_traces
 from .importance import importance_scores
@@ -21,6 +22,7 @@ __all__ = [
     "convolutions",
     "decompose",
     "filter_traces",
+    "filters",
     "importance_scores",
     "masks_within",
     "mean_gradients",

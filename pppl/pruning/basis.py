@@ -74,7 +74,8 @@ class BasisCost:
     def fraction(self, widths: np.ndarray, unit: str = "macs") -> np.ndarray:
         """Cost relative to the full network's of each row of `(N, L)` ranks, in `macs` or `params`."""
         spared = self._spared(widths) * (self._positions if unit == "macs" else 1)
-        return 1 - spared.sum(-1) / getattr(self._full, unit)
+        full = getattr(self._full, unit)
+        return (full - spared.sum(-1)) / full  # of whole numbers, so that a budget is met exactly
 
     def _spared(self, ranks: np.ndarray) -> np.ndarray:
         """Weights fewer than before, `(..., L)`."""

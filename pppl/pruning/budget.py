@@ -84,10 +84,10 @@ def masks_within(
     kept = np.where(wanted == full, full, rounded)  # (P, D + 1, L)
     fractions = cost.fraction(kept, unit)  # (P, D + 1)
     if (over := fractions[:, 0] > budgets).any():
-        least = f"{ceil(fractions[0, 0] * 1e4) / 1e4:g}"
+        least = f"{_rounded_up(float(fractions[0, 0])):g}"
         raise UserError(
-            f"budget {budgets[over][0]:g} is too small: the smallest network, {_channels(round_to)} per layer, takes "
-            f"{least} of the {unit}; the least possible budget is {least}"
+            f"budget {budgets[over][0]:.10g} is too small: the smallest network, {_channels(round_to)} per layer, "
+            f"takes {least} of the {unit}; the least possible budget is {least}"
         )
     candidates = np.count_nonzero(values > -np.inf, axis=1)
     count = np.minimum(np.count_nonzero(fractions <= budgets[:, None], axis=1) - 1, candidates)  # (P,)
@@ -97,6 +97,14 @@ def masks_within(
     last = np.stack([np.maximum(count - 1, 0), np.minimum(count, values.shape[1] - 1)], 1)
     cut = np.clip(np.take_along_axis(ranked, last, 1), -_FAR, _FAR).mean(1)
     return torch.from_numpy(masks).to(scores.device), torch.from_numpy(cut).to(scores)
+
+
+def _rounded_up(fraction: float) -> float:
+    """A short number that is no less: of four decimals, or of more where these would be too many or too few."""
+    digits = 4
+    while (rounded := ceil(fraction * 10**digits) / 10**digits) < fraction or rounded > 1.1 * fraction:
+        digits += 1
+    return rounded
 
 
 def _best(values: np.ndarray, full: np.ndarray, chosen: np.ndarray) -> np.ndarray:

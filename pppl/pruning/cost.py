@@ -1,16 +1,18 @@
 """Multiply-accumulates and parameters of a backbone as a function of how many channels each group keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..backbones import Backbone
+from ..backbones import Backbone, channel_axis
 from ..errors import UserError
+from .counting import Counted, count, layers_of
+from .cuts import cuts, refusal
+from .surgery import slice_network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,40 +58,62 @@ class _FormBuilder:
 
 
 class CostModel:
-    """Cost of a backbone at any widths, from one traced forward pass.
+    """Cost of a backbone at any widths, from one counted forward pass, checked against another at other widths.
+
+    Layers cost what their weights have entries at each position; what else a module multiplies is counted by its
+    operations, and must cost the same at all widths.
 
     **Arguments:**
 
     - `backbone`: at its full widths.
-    - `input_shape`: of one sample, `(C, H, W)` or `(C, T)`. Raises `UserError` where the network cannot take it.
+    - `input_shape`: of one sample, `(C, H, W)` or `(C, T)`. Raises `UserError` where the network cannot take it, and
+      names the module whose cost cannot be told, or whose channels cannot be removed.
 
-    `positions` tells how many each convolution or linear layer computes for one sample (time steps, pixels).
+    `positions` tells how many each convolution or linear layer computes for one sample (time steps, pixels, tokens).
     """
 
     def __init__(self, backbone: Backbone, input_shape: tuple[int, ...]):
         self.full_widths = backbone.widths
-        producer = {group.producer: i for i, group in enumerate(backbone.groups)}
-        producer |= {path: i for i, group in enumerate(backbone.groups) for path in group.followers}
-        consumer = {path: i for i, group in enumerate(backbone.groups) for path in group.consumers}
-        self.positions = positions = _output_positions(backbone, input_shape)
+        counted = count(backbone, input_shape)
+        self.positions = counted.positions
+        sides = _sides(backbone)
         macs, params = _FormBuilder(len(self.full_widths)), _FormBuilder(len(self.full_widths))
-        for path, module in backbone.named_modules():
-            out = producer.get(path)
-            if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
-                kernel = prod(module.weight.shape[2:])
-                sides = [(out, module.weight.shape[0])]
-                if getattr(module, "groups", 1) == 1:  # a depthwise convolution has one set of weights per channel
-                    sides.append((consumer.get(path), module.weight.shape[1]))
-                macs.add(positions[path] * kernel, *sides)
-                params.add(kernel, *sides)
-                if module.bias is not None:
-                    params.add(1, (out, len(module.bias)))
-            else:
-                for parameter in module.parameters(recurse=False):
-                    # (C,), or (C, S) where each channel has its own scale in every sub-band
-                    params.add(prod(parameter.shape[1:]), (out, len(parameter)))
+        for path, layer in layers_of(backbone).items():
+            macs.add(counted.positions[path], *_entries(layer.weight, sides.get(id(layer.weight), {})))
+        macs.constant += sum(counted.others.values())
+        for parameter in backbone.parameters():
+            params.add(1, *_entries(parameter, sides.get(id(parameter), {})))
         self._macs, self._params = macs.form(), params.form()
         self.full = self(self.full_widths)
+        _check_outputs(backbone, counted)
+        self._check_other_widths(backbone, input_shape, counted)
+
+    def _check_other_widths(self, backbone: Backbone, input_shape: tuple[int, ...], full: Counted) -> None:
+        """Raises `UserError` where a narrower network does not run, or costs something else than is told here."""
+        widths = [(width + 1 + index % 2) // 2 for index, width in enumerate(self.full_widths)]
+        if widths == list(self.full_widths):
+            return
+        masks = [torch.arange(most, device="cpu") < width for width, most in zip(widths, self.full_widths, strict=True)]
+        narrow = slice_network(backbone, masks)
+        try:
+            counted = count(narrow, input_shape)
+        except UserError as error:
+            reason = str(error).partition(": ")[2]
+            raise refusal(backbone, "", f"does not run with fewer channels ({reason})") from error
+        for path, _ in backbone.named_modules():
+            if counted.others[path] != full.others[path]:
+                raise refusal(
+                    backbone, path, "multiplies outside of its layers, at a cost that varies with the channels"
+                )
+            if counted.positions.get(path) != full.positions.get(path):
+                raise refusal(backbone, path, "computes another number of positions where there are fewer channels")
+        macs = sum(
+            n * layer.weight.numel()
+            for n, layer in zip(counted.positions.values(), layers_of(narrow).values(), strict=True)
+        )
+        own = Cost(macs=macs + sum(counted.others.values()), params=sum(p.numel() for p in narrow.parameters()))
+        if own != self(widths):
+            raise refusal(backbone, "", f"takes {own} with {widths} channels, not {self(widths)}")
 
     def __call__(self, widths: Sequence[int] | np.ndarray) -> Cost:
         """Cost with `widths` channels kept per group."""
@@ -102,25 +126,28 @@ class CostModel:
         return form(np.asarray(widths, np.int64)) / getattr(self.full, unit)
 
 
-def _output_positions(backbone: Backbone, input_shape: tuple[int, ...]) -> dict[str, int]:
-    """Output positions of each convolution and linear layer, by its path, for one sample."""
-    positions: dict[str, int] = {}
+def _sides(backbone: Backbone) -> dict[int, dict[int, int]]:
+    """The groups whose channels a parameter has, by its dimension, by the parameter's id."""
+    sides: dict[int, dict[int, int]] = {}
+    for cut in cuts(backbone):
+        for name, dim in cut.dims.items():
+            if (parameter := cut.layer._parameters.get(name)) is not None:
+                sides.setdefault(id(parameter), {})[dim] = cut.group
+    return sides
 
-    def record(path: str, _: nn.Module, _inputs: object, output: Tensor) -> None:
-        positions[path] = prod(output.shape[2:]) if output.ndim > 2 else 1
 
-    layers = [(n, m) for n, m in backbone.named_modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Linear))]
-    handles = [m.register_forward_hook(partial(record, n)) for n, m in layers]
-    training = backbone.training
-    try:
-        with torch.no_grad():
-            backbone.eval()(torch.zeros(1, *input_shape, device=next(backbone.parameters()).device))
-    except (RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        name = backbone.spec.backbone
-        raise UserError(f"backbone {name} cannot take data of shape {input_shape}: {reason}") from error
-    finally:
-        backbone.train(training)
-        for handle in handles:
-            handle.remove()
-    return positions
+def _entries(parameter: Tensor, groups: Mapping[int, int]) -> list[tuple[int | None, int]]:
+    return [(groups.get(dim), size) for dim, size in enumerate(parameter.shape)]
+
+
+def _check_outputs(backbone: Backbone, counted: Counted) -> None:
+    """Raises `UserError` where a mask at a group's output would not be one of the group's channels alone."""
+    first = {id(module): path for path, module in backbone.named_modules()}  # by which it is counted
+    outputs = [first[id(backbone.get_submodule(group.output))] for group in backbone.groups]
+    for group, width, output in zip(backbone.groups, backbone.widths, outputs, strict=True):
+        producer = backbone.get_submodule(group.producer)
+        if outputs.count(output) > 1 or counted.calls[output] != counted.calls[first[id(producer)]]:
+            raise refusal(backbone, output, "is called at several places: an output is one group's, once in a pass")
+        shape, axis = counted.outputs[group.output], channel_axis(producer)
+        if len(shape) < 2 or shape[axis] != width:
+            raise refusal(backbone, output, f"gives {shape[1:]} for a sample, and not {width} channels")

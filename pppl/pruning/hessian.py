@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ..backbones import Backbone
+from .cuts import channel_dim
 
 
 def filter_traces(network: Backbone, x: Tensor) -> list[Tensor]:
@@ -22,13 +23,14 @@ def filter_traces(network: Backbone, x: Tensor) -> list[Tensor]:
     **Returns:** per group, `(C_l,)`.
     """
     filters = [network.get_parameter(f"{group.producer}.weight") for group in network.groups]
-    traces = [torch.zeros(len(weight), device=weight.device, dtype=weight.dtype) for weight in filters]
+    dims = [channel_dim(network.get_submodule(group.producer)) for group in network.groups]
+    traces = [weight.new_zeros(weight.shape[dim]) for weight, dim in zip(filters, dims, strict=True)]
     with torch.inference_mode(False), torch.enable_grad():
         for sample in x:
             of_classes = network(sample[None]).log_softmax(1)[0]  # (K,)
             each = torch.eye(len(of_classes), device=x.device, dtype=of_classes.dtype)
             gradients = torch.autograd.grad(of_classes, filters, each, is_grads_batched=True)
             shares = of_classes.detach().exp() / len(x)
-            for trace, gradient in zip(traces, gradients, strict=True):
-                trace += shares @ gradient.square().flatten(2).sum(2)  # (K, C_l, ...) -> (C_l,)
+            for trace, gradient, dim in zip(traces, gradients, dims, strict=True):
+                trace += shares @ gradient.square().movedim(dim + 1, 1).flatten(2).sum(2)  # (K, C_l, ...) -> (C_l,)
     return traces

@@ -44,15 +44,16 @@ def _coupled(backbone: Backbone, group: ChannelGroup) -> Group:
     producer = backbone.get_submodule(group.producer)
     followers = [backbone.get_submodule(path) for path in group.followers]
     consumers = [backbone.get_submodule(path) for path in group.consumers]
-    coupled: list[tuple[nn.Module, Callable[..., Any]]] = [(producer, tp.prune_conv_out_channels)]
+    first = tp.prune_linear_out_channels if isinstance(producer, nn.Linear) else tp.prune_conv_out_channels
+    coupled: list[tuple[nn.Module, Callable[..., Any]]] = [(producer, first)]
     coupled += [(each, tp.prune_batchnorm_out_channels) for each in followers if isinstance(each, _BatchNorm)]
     for each in consumers:
         coupled.append(
             (each, tp.prune_linear_in_channels if isinstance(each, nn.Linear) else tp.prune_conv_in_channels)
         )
-    channels = list(range(int(producer.out_channels)))  # type: ignore[arg-type] (a convolution)
+    channels = list(range(backbone.widths[backbone.groups.index(group)]))
     root, made = Node(producer, None), Group()
     for module, function in coupled:
-        made.add_dep(Dependency(tp.prune_conv_out_channels, function, root, Node(module, None)), channels)
+        made.add_dep(Dependency(first, function, root, Node(module, None)), channels)
         made[-1].root_idxs = channels
     return made

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones import Backbone
+from .cuts import cuts, refusal
 
 Module = TypeVar("Module", bound=nn.Module)
-# Where a layer states its numbers of channels, by the dimension of its weight.
-_STATED = {0: ("out_channels", "out_features", "num_features"), 1: ("in_channels", "in_features")}
-_DEPTHWISE = ("out_channels", "in_channels", "groups")
+# A module's copy and the module itself, by the module's id.
+Copies = dict[int, tuple[nn.Module, nn.Module]]
 
 
 @torch.no_grad()
@@ -25,50 +25,62 @@ def slice_network(backbone: Backbone, masks: Sequence[Tensor]) -> Backbone:
     **Arguments:**
 
     - `masks`: per group, `(C_l,)`, boolean, at least one True.
+
+    Raises `UserError` where a layer of a group cannot lose channels, by the layer's name.
     """
-    copies: dict[str, tuple[nn.Module, nn.Module]] = {}
-    smaller = _copy_modules(backbone, "", copies)
-    widths = []
-    for group, mask in zip(backbone.groups, masks, strict=True):
-        kept = mask.nonzero().flatten()
-        widths.append(len(kept))
-        for path in (group.producer, *group.followers):
-            _keep(copies[path][0], kept, dim=0)
-        for path in group.consumers:
-            _keep(copies[path][0], kept, dim=1)
-    smaller.spec = backbone.spec.with_widths(widths)
-    for module, original in copies.values():
-        for name, value in module._parameters.items():
-            if value is not None:
-                own = value.clone() if value is original._parameters[name] else value
-                module._parameters[name] = nn.Parameter(own)
-        for name, value in module._buffers.items():
-            if value is not None and value is original._buffers[name]:
-                module._buffers[name] = value.clone()
+    copies: Copies = {}
+    smaller = _copy_modules(backbone, copies)
+    device = next(backbone.parameters()).device  # a mask may be elsewhere, or the network have no numbers
+    kept = [mask.nonzero().flatten().to(device) for mask in masks]
+    for cut in cuts(backbone):
+        twin, channels = copies[id(cut.layer)][0], kept[cut.group]
+        parameters, buffers = twin._parameters, twin._buffers
+        for name, dim in cut.dims.items():
+            tensors = parameters if name in parameters else buffers
+            tensors[name] = tensors[name].index_select(dim, channels)  # type: ignore[union-attr,assignment]
+        for name in cut.stated:
+            twin.__dict__[name] = len(channels)
+    smaller.spec = backbone.spec.with_widths([len(each) for each in kept])
+    _own_tensors(backbone, copies)
     return smaller
 
 
-def _copy_modules(module: Module, path: str, copies: dict[str, tuple[nn.Module, nn.Module]]) -> Module:
-    """The module tree with every container copied and every tensor shared; `copies` gets copy and original by path."""
+def _copy_modules(module: Module, copies: Copies) -> Module:
+    """The module tree with every container copied and every tensor shared; `copies` is filled.
+
+    A module that stands at several places is copied once.
+    """
+    if id(module) in copies:
+        return copies[id(module)][0]  # type: ignore[return-value]
     twin = type(module).__new__(type(module))
     twin.__dict__.update({k: v.copy() if isinstance(v, dict) else v for k, v in module.__dict__.items()})
-    copies[path] = twin, module
+    copies[id(module)] = twin, module
     for name, child in module._modules.items():
         if child is not None:
-            twin._modules[name] = _copy_modules(child, f"{path}.{name}" if path else name, copies)
+            twin._modules[name] = _copy_modules(child, copies)
     return twin
 
 
-def _keep(layer: nn.Module, kept: Tensor, dim: int) -> None:
-    """Keeps entries along `dim` of a layer's tensors; biases and statistics have only dimension 0."""
-    for tensors in (layer._parameters, layer._buffers):
-        for name, value in tensors.items():
-            if value is not None and value.ndim > dim:
-                tensors[name] = value.index_select(dim, kept)  # type: ignore[assignment]
-    depthwise = dim == 0 and layer.__dict__.get("groups", 1) > 1  # as many groups and inputs as outputs
-    for name in _DEPTHWISE if depthwise else _STATED[dim]:
-        if name in layer.__dict__:
-            layer.__dict__[name] = len(kept)
+def _own_tensors(backbone: Backbone, copies: Copies) -> None:
+    """Gives copies tensors of their own; those that layers share stay shared. Raises `UserError` for a shared one that
+    was sliced, since the other layer would still read all of it.
+    """
+    own: dict[int, Tensor] = {}
+    for module, original in copies.values():
+        parameters, buffers = original._parameters, original._buffers
+        for name, value in module._parameters.items():
+            if value is None:
+                continue
+            source = parameters[name]
+            if id(source) not in own:
+                own[id(source)] = nn.Parameter(value.clone() if value is source else value)
+            elif value.shape != source.shape or own[id(source)].shape != source.shape:  # type: ignore[union-attr]
+                path = next(path for path, each in backbone.named_modules() if each is original)
+                raise refusal(backbone, path, f"shares its {name} with another layer")
+            module._parameters[name] = own[id(source)]  # type: ignore[assignment]
+        for name, value in module._buffers.items():
+            if value is not None and value is buffers[name]:
+                module._buffers[name] = value.clone()
 
 
 def artifact_bytes(network: nn.Module) -> int:

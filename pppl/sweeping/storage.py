@@ -188,7 +188,13 @@ class _Patient(RDBStorage):
     """
 
 
-# Also those that optuna's cache calls instead of the public ones.
-_CALLS = (*sorted(BaseStorage.__abstractmethods__), "_create_new_trial", "_set_trial_param", "_get_trials")
-for _name in _CALLS:
-    setattr(_Patient, _name, _patiently(getattr(RDBStorage, _name)))
+# What Optuna's cache calls of a database's storage instead of its public methods: it has no public way to be told of
+# errors, and a storage that is no `RDBStorage` is not cached. A test holds that these are all.
+_OF_CACHE = (
+    *("_create_new_trial", "_set_trial_param", "_get_trials", "_get_best_trial_id"),
+    "get_trial_id_from_study_id_trial_number",
+)
+CALLS = (*sorted(BaseStorage.__abstractmethods__), *_OF_CACHE)
+for _name in CALLS:
+    if hasattr(RDBStorage, _name):
+        setattr(_Patient, _name, _patiently(getattr(RDBStorage, _name)))

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning_fabric.utilities import move_data_to_device
+from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
+from ..backbones import evaluating
 from ..config import TaskExperiment
 from ..errors import UserError
 from ..training.adapters import Adapter
@@ -86,7 +88,15 @@ def adapt(
     if epochs * batches < 2:
         raise UserError(f"{prepared.name}: one step is all, but some methods have two stages: give more epochs")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.manual_seed(seed)
+    with isolate_rng():  # random numbers of others go on as if nothing was
+        torch.manual_seed(seed)
+        return _adapted(experiment, prepared, method, learning_rate, seed, device)
+
+
+def _adapted(
+    experiment: TaskExperiment, prepared: Prepared, method: str, learning_rate: float, seed: int, device: torch.device
+) -> tuple[TextClassifier, Adapted]:
+    epochs, batches = experiment.epochs_on(prepared.name), math.ceil(len(prepared.train.rows) / experiment.batch_size)
     network = TextClassifier(experiment.encoder, prepared.task.outputs).to(device)
     trainer = _Trainer(experiment, prepared, network, seed)
     setting = Setting(
@@ -134,11 +144,11 @@ class _Trainer:
 
     def each_gradient(self, after: Callable[[], None]) -> None:
         device = next(self.network.parameters()).device
-        self.network.eval()
-        for batch in islice(self.tokens.batches(1, seed=self.seed), _GRADIENT_EXAMPLES):
-            inputs, targets = move_data_to_device(batch, device)
-            self.loss(self.network(inputs), targets).backward()
-            after()
+        with evaluating(self.network):
+            for batch in islice(self.tokens.batches(1, seed=self.seed), _GRADIENT_EXAMPLES):
+                inputs, targets = move_data_to_device(batch, device)
+                self.loss(self.network(inputs), targets).backward()
+                after()
 
 
 def _squared(predictions: Tensor, targets: Tensor) -> Tensor:

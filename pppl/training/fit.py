@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheck
 from pytorch_lightning.loggers import CSVLogger
 
 from ..data import IdentityDataset
-from .lightning import trainer
+from .lightning import seeded, trainer
 from .modules import GlobalModule, arrange
 
 EpochLog = Callable[[Mapping[str, float], int], None]
@@ -48,7 +48,19 @@ def fit(
 
     **Returns:** the module with the kept epoch's weights, on the CPU in evaluation mode, and that epoch's metrics.
     """
-    pl.seed_everything(seed, workers=True, verbose=False)
+    with seeded(seed):
+        return _fit(make_module, dataset, seed, folder, log_epoch, progress, watching)
+
+
+def _fit(
+    make_module: Callable[[], GlobalModule],
+    dataset: IdentityDataset,
+    seed: int,
+    folder: Path,
+    log_epoch: EpochLog | None,
+    progress: bool,
+    watching: Sequence[Callback],
+) -> tuple[GlobalModule, dict[str, float]]:
     module = make_module()
     averaging = module.training_config.averaging
     monitor = None if averaging else module.monitor  # None keeps the last epoch

@@ -1,6 +1,7 @@
 """What every use of Lightning's trainer needs."""
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_utilities.core.rank_zero import rank_zero_only
+from pytorch_lightning.utilities.seed import isolate_rng
 
 from ..environment import alone
 
@@ -22,12 +24,31 @@ def usual_precision() -> Precision:
 
 
 @contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let random numbers of Python, numpy and torch follow from `seed` inside; outside they go on as if nothing was."""
+    names = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # which Lightning leaves behind for its worker processes
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        with isolate_rng():
+            pl.seed_everything(seed, workers=True, verbose=False)
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
 def trainer(**options: Any) -> Iterator[pl.Trainer]:
     """A trainer of one process on one device, whatever the environment says of others.
 
     Inside, it neither chats nor warns of what is meant, and Ctrl-C is a KeyboardInterrupt.
     """
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
     with warnings.catch_warnings(), alone(), _first():
         # Lightning 2.6 asks torch 2.13 in a way that it deprecates.
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
@@ -41,6 +62,8 @@ def trainer(**options: Any) -> Iterator[pl.Trainer]:
         except SystemExit as end:  # what Lightning makes of Ctrl-C
             cause = end.__context__
             raise (cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt()) from end
+        finally:
+            logger.setLevel(level)
 
 
 @contextmanager

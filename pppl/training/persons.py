@@ -33,11 +33,18 @@ _LONGEST_GRADIENT = 5.0
 
 
 class PersonData(InMemoryData):
-    """Training and validation rows as batches of persons."""
+    """Training and validation rows as batches of persons; `cost` is that of the network whose budgets they have."""
 
-    def __init__(self, dataset: IdentityDataset, seed: int, augment: tuple[str, ...], settings: dict[str, Any]):
+    def __init__(
+        self,
+        dataset: IdentityDataset,
+        seed: int,
+        augment: tuple[str, ...],
+        settings: dict[str, Any],
+        cost: CostModel,
+    ):
         super().__init__(dataset, settings["persons"] * settings["queries"], seed, augment)
-        self.settings = settings
+        self.settings, self.cost = settings, cost
 
     def _persons(self, split: int, count: int, **others: Any) -> PersonBatches:
         rows = self.dataset.rows(split)
@@ -100,12 +107,12 @@ class PersonModule(GlobalModule):
     def data(self, dataset: IdentityDataset, seed: int) -> pl.LightningDataModule:
         """Batches of persons, with budgets that a network of one channel per layer meets."""
         matched = self.matched
-        self.cost = CostModel(self._full[0], dataset.input_shape)
+        cost = CostModel(self._full[0], dataset.input_shape)
         fewest = np.minimum(self.pruning.round_to, self.widths)
-        smallest = float(self.cost.fraction(fewest, self.pruning.unit))
+        smallest = float(cost.fraction(fewest, self.pruning.unit))
         settings = {"budgets": (max(matched.least, smallest * 1.001), max(matched.most, smallest * 1.01))}
         settings |= {"persons": matched.persons, "queries": matched.queries, **self.draws}
-        return PersonData(dataset, seed, self.training_config.augment, settings)
+        return PersonData(dataset, seed, self.training_config.augment, settings, cost)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C, ...)` to logits, `(B, num_classes)`, with all channels open."""
@@ -118,6 +125,7 @@ class PersonModule(GlobalModule):
             raise UserError("ppp.training is persons, which trains in one process: give it one device")
         data = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue] (Lightning's stubs lack it)
         self.dataset: IdentityDataset = data.on_device
+        self.cost: CostModel = data.cost
         full = self._full[0].to(self.device)
         see = partial(self.person_network.view, full=full)
         self.views: list[Tensor] = [] if self.matched.sees == "layers" else data.views(see)

@@ -9,6 +9,7 @@ import torch
 from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
+from ..backbones import evaluating
 from .adapters import Adapter
 from .lightning import Precision, trainer, usual_precision
 
@@ -93,9 +94,7 @@ def outputs(
     network: nn.Module, batches: Iterable[tuple[Any, Tensor]], adapter: Adapter | None = None
 ) -> tuple[Tensor, Tensor]:
     """Outputs, `(N, outputs)`, and targets of all batches, in evaluation mode, on the CPU."""
-    training, device = network.training, next(network.parameters()).device
-    network.eval()
-    with nullcontext() if adapter is None else adapter.evaluating():
+    device = next(network.parameters()).device
+    with evaluating(network), nullcontext() if adapter is None else adapter.evaluating():
         pairs = [(network(move_data_to_device(inputs, device)).float().cpu(), targets) for inputs, targets in batches]
-    network.train(training)
     return torch.cat([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs])

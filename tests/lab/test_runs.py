@@ -1,5 +1,7 @@
 """Any run of before is opened in one line."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -90,3 +92,44 @@ def test_a_damaged_table_is_refused(tmp_path: Path):
         _ = run.summary
     pd.DataFrame({"a": [1]}).to_csv(tmp_path / "effort.csv")
     assert isinstance(run.frame("effort.csv"), Results)
+
+
+@pytest.fixture
+def of_elsewhere(folder: Path, tmp_path: Path) -> Path:
+    """A run of a method, a variant's step and a network that are registered on another machine alone."""
+    out = tmp_path / "elsewhere"
+    shutil.copytree(folder, out)
+    run = json.loads((out / "run.json").read_text())
+    run["config"]["methods"] += ["theirs", "l1+sharpen"]
+    run["config"]["settings"] = {"theirs": {"finetune.steps": 3}, "l1_local": {"budgets": [0.2]}}
+    run["config"]["searched"] = {"theirs": 4}
+    (out / "run.json").write_text(json.dumps(run))
+    return out
+
+
+def test_a_run_with_methods_that_are_not_known_here_is_opened(of_elsewhere: Path):
+    run = load_run(of_elsewhere)
+    assert len(run.persons) == 4
+    assert "5 methods" in repr(run)
+    personal = run.personalize(run.persons[0], method="l1_local", budget=0.5)
+    assert run.accuracy(personal, run.persons[0]) >= 0
+    for method, named in {"theirs": "method 'theirs'", "l1+sharpen": "'sharpen'", "ppp+sharpen": "'sharpen'"}.items():
+        with pytest.raises(UserError, match=f"unknown .*{named}"):
+            run.personalize(run.persons[0], method=method, budget=0.5)
+
+
+def test_a_run_of_a_network_that_is_not_known_here_is_opened(of_elsewhere: Path):
+    run = json.loads((of_elsewhere / "run.json").read_text())
+    run["config"]["backbone"] |= {"name": "theirnet", "options": {"depth": 3}}
+    (of_elsewhere / "run.json").write_text(json.dumps(run))
+    opened = load_run(of_elsewhere)
+    assert len(opened.persons) == 4
+    assert len(opened.table) > 0
+    with pytest.raises(UserError, match="unknown backbone 'theirnet'"):
+        opened.personalize(opened.persons[0], method="full")
+
+
+def test_settings_of_a_misspelt_method_are_still_found(folder: Path):
+    run = load_run(folder)
+    with pytest.raises(UserError, match="unknown method 'l1_locl'"):
+        run.changed(settings={"l1_locl": {"finetune.steps": 3}}).personalize(run.persons[0], method="full")

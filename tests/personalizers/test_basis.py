@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pppl import Experiment
-from pppl.backbones import BACKBONES, BasisConv, ShapeSpec, build, put_bases, spec_for
+from pppl.backbones import BACKBONES, Backbone, BasisConv, ShapeSpec, build, put_bases, spec_for
 from pppl.data import Support
 from pppl.errors import UserError
 from pppl.personalizers import GlobalModel, personalizers_for
@@ -156,3 +156,25 @@ def test_the_least_budget_is_told_before_training(model: GlobalModel):
     (personalizer,) = personalizers_for(Experiment().replace(methods=["basis"], budgets=[0.001]))
     with pytest.raises(UserError, match=r"budget 0\.001 is too small"):
         personalizer.check(model.full, model.cost)
+
+
+def test_a_basis_keeps_the_padding_and_takes_every_place_of_a_shared_convolution():
+    conv = torch.nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular", bias=False)
+
+    class Twice(Backbone):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = conv, conv
+            self.groups, self.spec = (), ShapeSpec(backbone="twice", options={"widths": ()})
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.two(self.one(x))
+
+    network, x = Twice().double(), torch.randn(2, 3, 5, 5, dtype=torch.float64)
+    bases = decompose(network)
+    pruned = basis_network(network, bases, [torch.arange(3) < 2])
+    assert pruned.get_submodule("one") is pruned.get_submodule("two")
+    weight = (bases[0].left[:, :2] * bases[0].scale[:2] @ bases[0].right[:2]).view_as(conv.weight)
+    with torch.no_grad():
+        conv.weight.copy_(weight)
+        torch.testing.assert_close(pruned(x), network(x))

@@ -1,0 +1,203 @@
+"""Multiply-accumulates of one forward pass, by the module that computes them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count, shape_wrapper
+
+from ..backbones import Backbone, evaluating
+from ..errors import UserError
+
+
+@dataclass(kw_only=True)
+class Counted:
+    """What a forward pass of one sample computed, by the paths of modules.
+
+    - `positions`: how many a convolution or linear layer computed (steps, pixels, tokens), over all of its calls.
+    - `others`: MACs of all else that a module computed itself: products of activations, functions, recurrent layers.
+    - `calls`: of each module.
+    - `outputs`: shapes of what the groups' output modules gave.
+    """
+
+    positions: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    others: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    calls: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    outputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+def layers_of(network: nn.Module) -> dict[str, _ConvNd | nn.Linear]:
+    """Return the layers whose MACs are those of their weight at each position, by path."""
+    return {path: layer for path, layer in network.named_modules() if isinstance(layer, (_ConvNd, nn.Linear))}
+
+
+def count(backbone: Backbone, input_shape: tuple[int, ...]) -> Counted:
+    """Count one sample's pass. Raises `UserError` for data that the network cannot take, and what cannot be counted."""
+    counted, macs = Counted(), _Macs()
+    for path in layers_of(backbone):
+        counted.positions[path] = 0
+    name, x = backbone.spec.backbone, torch.zeros(1, *input_shape, device=next(backbone.parameters()).device)
+    try:
+        with evaluating(backbone), torch.no_grad(), _without_fast_paths(), _watched(backbone, counted, macs):
+            backbone(x.to(next(backbone.parameters()).dtype))
+    except _Uncountable as error:
+        path = macs.stack[-1].path if macs.stack else ""
+        where = f"{path!r} ({type(backbone.get_submodule(path)).__name__})" if path else "its forward"
+        raise UserError(f"backbone {name}: MACs of {where} cannot be counted, it computes {error}") from error
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"backbone {name} cannot take data of shape {input_shape}: {reason}") from error
+    for path, layer in layers_of(backbone).items():
+        counted.others[path] -= counted.positions[path] * layer.weight.numel()
+        if counted.others[path] < 0:
+            raise UserError(
+                f"backbone {name}: MACs of {path!r} cannot be counted, it multiplies by less than its weight"
+            )
+    return counted
+
+
+class _Uncountable(Exception):
+    """An operation whose MACs are not known."""
+
+
+class _Operations(TorchDispatchMode):
+    """Sums up what operations take, as `FlopCounterMode` does, which cannot follow modules that return parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # the compiler takes seconds to import, only to be told to leave this alone
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, formula = kwargs or {}, _FORMULAS.get(func._overloadpacket)
+        if formula is None:
+            with self:
+                result = func.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        output = func(*args, **kwargs)
+        if formula is not None:
+            self.flops += formula(*args, **kwargs, out_val=output)
+        return output
+
+
+@dataclass
+class _Frame:
+    path: str
+    before: int
+    inside: int = 0
+
+
+class _Macs:
+    """MACs by the innermost module that was called."""
+
+    def __init__(self) -> None:
+        self.stack: list[_Frame] = []
+        self.counter = _Operations()
+
+    def enter(self, path: str, *_: object) -> None:
+        self.stack.append(_Frame(path, self.counter.flops))
+
+    def leave(self, counted: Counted, path: str, *_: object) -> None:
+        frame = self.stack.pop()
+        whole = self.counter.flops - frame.before
+        counted.others[path] += (whole - frame.inside) // 2
+        counted.calls[path] += 1
+        if self.stack:
+            self.stack[-1].inside += whole
+
+
+@contextmanager
+def _watched(backbone: Backbone, counted: Counted, macs: _Macs) -> Iterator[None]:
+    layers = layers_of(backbone)
+
+    def record(path: str, layer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Tensor) -> None:
+        if isinstance(layer, _ConvNd) and layer.transposed:  # each position of the input is multiplied by all of it
+            counted.positions[path] += next(iter((*args, *kwargs.values()))).numel() // layer.in_channels
+        else:
+            features = layer.out_channels if isinstance(layer, _ConvNd) else layer.out_features
+            counted.positions[path] += output.numel() // features
+
+    def see(path: str, _layer: nn.Module, _inputs: object, output: object) -> None:
+        counted.outputs[path] = tuple(output.shape) if isinstance(output, Tensor) else ()
+
+    with ExitStack() as stack:
+        for path, module in backbone.named_modules():
+            stack.callback(module.register_forward_pre_hook(partial(macs.enter, path)).remove)
+            stack.callback(module.register_forward_hook(partial(macs.leave, counted, path)).remove)
+        for path, layer in layers.items():
+            stack.callback(layer.register_forward_hook(partial(record, path), with_kwargs=True).remove)
+        for path in {group.output for group in backbone.groups}:
+            stack.callback(backbone.get_submodule(path).register_forward_hook(partial(see, path)).remove)
+        with macs.counter:
+            yield
+
+
+@contextmanager
+def _without_fast_paths() -> Iterator[None]:
+    """Attention as its own operations, not as one of which nothing is counted."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _product(first: Any, second: Any, *_: object, **__: object) -> int:
+    return 2 * prod(first)  # a matrix or vector by a vector: one MAC for each entry of the first
+
+
+def _added_product(_: Any, first: Any, second: Any, *__: object, **___: object) -> int:
+    return 2 * prod(first)
+
+
+def _attention(query: Any, key: Any, value: Any, *_: object, **__: object) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+def _recurrent(x: Any, *weights: Any, **_: object) -> int:
+    steps = prod(x[:-1])  # (T, B, I), or (B, T, I)
+    return 2 * steps * sum(prod(shape) for shape in weights[:2])  # input and hidden state, all gates
+
+
+def _recurrent_layers(x: Any, weights: Any, *_: object, **__: object) -> int:
+    return 2 * prod(x[:-1]) * sum(prod(shape) for shape in weights if len(shape) == 2)
+
+
+def _refused(what: str) -> Any:
+    def refuse(*_: object, **__: object) -> int:
+        raise _Uncountable(what)
+
+    return refuse
+
+
+_aten = torch.ops.aten
+# What `torch.utils.flop_counter` takes for nothing.
+_MORE: dict[Any, Callable[..., int]] = {
+    _aten.mv: _product,
+    _aten.dot: _product,
+    _aten.vdot: _product,
+    _aten.addmv: _added_product,
+    _aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    _aten._scaled_dot_product_fused_attention_overrideable: _attention,
+    _aten.mkldnn_rnn_layer: _recurrent,
+    _aten._cudnn_rnn: _recurrent_layers,
+    _aten._trilinear: _refused("bilinear forms"),
+    _aten._cdist_forward: _refused("distances of vectors"),
+    _aten._sparse_mm: _refused("sparse products"),
+    _aten._native_multi_head_attention: _refused("fused attention"),
+    _aten._transformer_encoder_layer_fwd: _refused("a fused layer"),
+}
+_FORMULAS = {**flop_registry, **{operation: shape_wrapper(formula) for operation, formula in _MORE.items()}}

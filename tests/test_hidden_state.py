@@ -1,0 +1,245 @@
+"""What is called leaves modes, random numbers, settings, devices and caches as they were."""
+
+import logging
+import os
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from pppl import Experiment, compare
+from pppl.backbones import Backbone, build, evaluating, spec_for
+from pppl.data import IdentityDataset, NoSamples, Support
+from pppl.errors import UserError
+from pppl.experiments import compare as comparison
+from pppl.experiments import opening
+from pppl.experiments.computing import _Kept
+from pppl.experiments.units import Persons, Unit, Workbench, accuracy
+from pppl.export.people import People
+from pppl.gating import GatedNetwork, PersonGatedNetwork, prototype
+from pppl.personalizers import GlobalModel, Personalizer
+from pppl.personalizers.base import Made
+from pppl.pruning import CostModel, threshold_masks
+from pppl.training import GlobalModule, PersonModule, fit
+from pppl.training.lightning import quietly
+from pppl.training.task import outputs
+
+SHAPE = (1, 8, 8)
+
+
+def _network() -> Backbone:
+    torch.manual_seed(0)
+    return build(spec_for("convnet", {"widths": (4, 6)}, SHAPE, 10))
+
+
+def _partly(network: nn.Module) -> nn.Module:
+    """In training mode but for normalizations, which are frozen."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    return network
+
+
+def _modes(network: nn.Module) -> list[bool]:
+    return [module.training for module in network.modules()]
+
+
+X = torch.randn(6, *SHAPE, generator=torch.Generator().manual_seed(0))
+LOOKS = {
+    "prototype": lambda: (network := GatedNetwork(_network()), lambda: prototype(network, X)),
+    "prototype, layer by layer": lambda: (
+        network := GatedNetwork(_network()),
+        lambda: prototype(network, X, sequential=threshold_masks),
+    ),
+    "view of persons' gates": lambda: (
+        network := PersonGatedNetwork(_network(), sees="layers", width=4),
+        lambda: network.view(X, network.backbone),
+    ),
+    "accuracy": lambda: (network := _network(), lambda: accuracy(network, X, torch.arange(6))),
+    "costs": lambda: (network := _network(), lambda: CostModel(network, SHAPE)),
+    "outputs of a task": lambda: (network := _network(), lambda: outputs(network, [(X, torch.arange(6))])),
+    "many people": lambda: (network := _network(), lambda: _people(network)),
+}
+
+
+def _people(network: Backbone) -> None:
+    people = People(network)
+    people.add(torch.arange(10) % 2 == 0)
+    people(X[:1], [0])
+    assert not people.network(0).training
+
+
+@pytest.mark.parametrize("name", LOOKS)
+@pytest.mark.parametrize("put", [nn.Module.train, nn.Module.eval, _partly])
+def test_who_looks_at_a_network_leaves_it_in_its_mode(name: str, put: Any):
+    network, look = LOOKS[name]()
+    looked_at = network.backbone if name.startswith("view") else network  # gates that train see in training mode
+    put(looked_at)
+    before, state = _modes(network), {key: value.clone() for key, value in looked_at.state_dict().items()}
+    look()
+    assert _modes(network) == before
+    assert all(torch.equal(value, state[key]) for key, value in looked_at.state_dict().items()), "and its statistics"
+
+
+def test_modes_come_back_after_an_error():
+    network = _partly(_network())
+    before = _modes(network)
+    with evaluating(network):
+        assert not any(_modes(network))
+    with pytest.raises(ZeroDivisionError), evaluating(network):
+        _ = 1 / 0
+    assert _modes(network) == before
+
+
+def _numbers() -> tuple[float, float, float]:
+    return random.random(), float(np.random.random()), float(torch.rand(()))  # noqa: NPY002 (what users have)
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.manual_seed(seed)
+
+
+def test_training_leaves_random_numbers_and_variables_as_they_were(
+    tiny: Experiment, digits: IdentityDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    monkeypatch.setenv("PL_SEED_WORKERS", "0")
+    short = tiny.replace(**{"training.epochs": 1}).training
+
+    def trained(outside: int) -> torch.Tensor:
+        _seed(outside)
+        expected = _numbers()
+        _seed(outside)
+        module, _ = fit(lambda: GlobalModule(_fresh(), short), digits, seed=3, folder=tmp_path / str(outside))
+        assert _numbers() == expected
+        return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
+
+    assert torch.equal(trained(0), trained(1)), "what is trained follows from its own seed"
+    assert "PL_GLOBAL_SEED" not in os.environ
+    assert os.environ["PL_SEED_WORKERS"] == "0"
+
+
+def _fresh() -> Backbone:
+    return build(spec_for("convnet", {"widths": (4, 6)}, SHAPE, 10))
+
+
+def test_a_comparison_leaves_a_notebooks_random_numbers(
+    tiny: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def draws(*_: object, **__: object) -> pd.DataFrame:
+        _fresh()  # initial weights of a network
+        return pd.DataFrame()
+
+    monkeypatch.setattr(comparison, "compare", draws)
+    _seed(5)
+    expected = _numbers()
+    _seed(5)
+    compare(tiny, tmp_path)
+    assert _numbers() == expected
+
+
+def test_a_trainer_is_quiet_and_its_logger_is_as_before():
+    logger = logging.getLogger("pytorch_lightning")
+    before = logger.level
+    with quietly():
+        assert logger.level == logging.WARNING
+    assert logger.level == before
+
+
+def test_a_model_on_another_device_is_another_model(model: GlobalModel):
+    moved = model.to(torch.device("meta"))
+    assert all(parameter.is_meta for parameter in (*moved.full.parameters(), *moved.gated["ppp"].parameters()))
+    assert not any(parameter.is_meta for parameter in (*model.full.parameters(), *model.gated["ppp"].parameters()))
+    assert moved.train.x.is_meta
+    assert not model.train.x.is_meta
+    here = model.to(torch.device("cpu"))
+    assert here.full is model.full, "no copy where none is needed"
+
+
+def test_data_of_a_person_training_change_nothing_of_it(tiny: Experiment, digits: IdentityDataset, model: GlobalModel):
+    module = PersonModule(model.full, tiny.training, tiny.matched, tiny.pruning, by_people=False, sizes=(2,), shots=1)
+    before = {*vars(module)}
+    data = module.data(digits, 0)
+    assert {*vars(module)} == before
+    assert data.cost.full == model.cost.full  # type: ignore[attr-defined]
+
+
+def test_a_model_without_training_samples_says_so(model: GlobalModel):
+    absent = replace(model, train=NoSamples.of_shape(SHAPE))
+    assert model.samples is model.train
+    with pytest.raises(UserError, match="training data"):
+        _ = absent.samples
+    assert isinstance(absent.to(torch.device("meta")).train, NoSamples)
+    with pytest.raises(AttributeError):
+        _ = absent.train.nothing  # type: ignore[attr-defined]  # and is no object that answers to any name
+
+
+class _Watched(Personalizer):
+    def __init__(self, experiment: Experiment, told: list[str]):
+        super().__init__("watched", experiment)
+        self._told = told
+
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+        self._told.append("made")
+        return Made(module=model.full)
+
+
+def test_a_gpu_is_waited_for_before_and_after_what_is_timed(
+    tiny: Experiment, model: GlobalModel, monkeypatch: pytest.MonkeyPatch
+):
+    told: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: told.append("waited"))
+    _Watched(tiny, told).personalize(model, model.train)
+    assert told == ["waited", "made", "waited"]
+
+
+def test_data_are_read_once_until_they_are_forgotten(
+    tiny: Experiment, digits: IdentityDataset, monkeypatch: pytest.MonkeyPatch
+):
+    reads: list[str] = []
+    monkeypatch.setattr(opening, "load_dataset", lambda name: reads.append(name) or digits)
+    read = opening._Read()
+    splits = [read.split(tiny.data, tiny.persons, seed) for seed in (0, 1, 0, 2, 3, 4, 0)]
+    assert splits[0] is splits[2] is splits[6], "the latest four"
+    assert reads == ["digits"]
+    assert read.split(tiny.data, tiny.persons, 1) is not splits[1]
+    read.dataset(replace(tiny.data, name="others"))
+    read.split(tiny.data, tiny.persons, 0)
+    read.forget()
+    read.dataset(tiny.data)
+    assert reads == ["digits", "others", "digits", "digits"]
+
+
+def test_supports_are_kept_by_whose_they_are_and_not_by_where_they_lie(
+    tiny: Experiment, digits: IdentityDataset, model: GlobalModel
+):
+    experiment = tiny.replace(methods=["full", "ppp"])
+    dataset = opening.dataset_of(experiment, 0)
+    persons = Persons.draw(experiment, dataset, 0, 2, True)
+    bench = Workbench(model, torch.device("cpu"))
+    kept: dict[int | None, list[Support]] = {}
+    for personalizer in persons.personalizers:
+        unit = Unit(among=persons, index=0)
+        kept.setdefault(persons.whose(personalizer, 0), []).append(bench._on_device(personalizer, unit))
+    assert set(kept) == {0, 1, None}
+    assert all(each is supports[0] for supports in kept.values() for each in supports)
+
+
+def test_a_worker_that_turns_to_another_seed_forgets_the_one_before():
+    kept: Any = _Kept()
+    kept.turn_to("one")
+    kept._bench, kept._units = "bench", {(2, True): []}
+    kept.turn_to("one")
+    assert kept.workbench() == "bench"
+    kept.turn_to("two")
+    assert (kept._bench, kept._units) == (None, {})
