@@ -126,8 +126,9 @@ def output_folder(path: str | Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
-    except OSError as error:
-        raise UserError(f"cannot write to {path}: {error.strerror}; choose another folder") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with NUL
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot write to {path}: {reason}; choose another folder") from error
     return path
 
 

@@ -21,6 +21,7 @@ from pppl.figures.fonts import fonts_for
 from pppl.figures.latex import escaped
 from pppl.figures.layout import log_ticks
 from pppl.figures.sweep_panels import sweep_figures
+from pppl.files import output_folder
 from pppl.reporting import report
 from pppl.reporting.columns import numeric
 from pppl.reporting.html import element
@@ -267,3 +268,9 @@ def test_mutated_tables_end_in_a_table_or_in_one_line(source: str, name: str, tm
         except (UserError, ValueError) as error:
             told = str(error)
         assert "\n" not in told
+
+
+@pytest.mark.parametrize("name", ["a\0b", "n" * 300])
+def test_a_folder_that_no_file_system_has_is_told(name: str, tmp_path: Path):
+    with pytest.raises(UserError, match="choose another folder"):
+        output_folder(tmp_path / name)
