@@ -104,6 +104,9 @@ def test_a_task_whose_file_changed_is_run_again(experiment: TaskExperiment, tmp_
     compare_tasks(one, tmp_path)
     first = json.loads((tmp_path / "run.json").read_text())
     write_task(tmp_path / "mine.csv", rows=40)
+    with pytest.raises(UserError, match=r"holds results on other texts of .*mine\.csv"):
+        compare_tasks(one, tmp_path)
+    (tmp_path / "run.json").unlink()  # by somebody who does not want them
     compare_tasks(one, tmp_path)
     second = json.loads((tmp_path / "run.json").read_text())
     assert second["runs_computed"] == 1
