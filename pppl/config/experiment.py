@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate, product
+from itertools import accumulate, pairwise, product
 from typing import Any, Literal, Self
 
 from .methods import BN, OCAP, PPP, Diff, Finetune, Matched, OnDA, Pruning, Quantize, Retrain, Static
@@ -153,6 +153,8 @@ class Experiment(Tree):
         for budget in self.budgets:
             require(0 < budget <= 1, f"budgets holds {budget}: a budget is a fraction in (0, 1]")
         self.check_lists("methods", "budgets", "seeds")
+        for one, next_ in pairwise(sorted(self.budgets)):
+            require(round(one, 8) < round(next_, 8), f"budgets holds {one} and {next_}: the same to 8 decimals, name one")
         for method, knobs in self.tuning.items():
             for key, values in knobs.items():
                 require(len(values) > 0, f"tuning of method {method} names no value of {key}: name at least one")

@@ -50,6 +50,20 @@ def fingerprint(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
+# What results depend on, as two hashes: `settings`, of settings, persons, starting weights and data; `code`, of the
+# source.
+Stamp = Mapping[str, str]
+
+
+def staleness(told: object, current: Stamp) -> str:
+    """Return why results with one stamp are not those of another; empty where they are."""
+    if told == current:
+        return ""
+    if not isinstance(told, Mapping) or not {"settings", "code"} <= told.keys():
+        return "stamped by an earlier version"
+    return "of other code" if told["settings"] == current["settings"] else "of other settings or data"
+
+
 def read_run(folder: Path) -> dict[str, Any]:
     """A folder's `run.json`; empty where there is none, or it cannot be read."""
     try:

@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheck
 from pytorch_lightning.loggers import CSVLogger
 
 from ..data import IdentityDataset
-from .lightning import quietly
+from .lightning import device_kind, quietly
 from .modules import GlobalModule, arrange
 
 EpochLog = Callable[[Mapping[str, float], int], None]
@@ -63,7 +63,7 @@ def fit(
         config = module.training_config
         trainer = pl.Trainer(
             max_epochs=config.epochs,
-            accelerator="auto",
+            accelerator=device_kind(),
             devices=1,
             precision=module.training_precision,
             logger=CSVLogger(folder, name="", version=""),

@@ -16,6 +16,18 @@ def usual_precision() -> Precision:
     return "bf16-mixed" if torch.cuda.is_available() else "32-true"
 
 
+def precision_here(asked: Literal["auto"] | Precision) -> Precision:
+    """Return the precision that training has here, as Lightning names it."""
+    return usual_precision() if asked == "auto" else asked
+
+
+def device_kind() -> str:
+    """Return the kind of device that networks are trained on here, as Lightning names its accelerators."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 @contextmanager
 def quietly() -> Iterator[None]:
     """Inside, a trainer neither chats nor warns of what is meant, and Ctrl-C is a KeyboardInterrupt."""
