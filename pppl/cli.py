@@ -21,7 +21,7 @@ _WITH_SETTINGS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, 2 for bad input, 130 when interrupted."""
+    """Runs one command and returns its exit code: 0, 2 for bad input, 1 for rows that differ, 130 when interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         VERBS[options.verb][0](options, _overrides(overrides))
     except UserError as error:
         print(f"pppl: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except OSError as error:  # a full disk, a folder that went away
         where = f": {error.filename}" if error.filename else ""
         print(f"pppl: error: {error.strerror or error}{where}; what is finished is kept, run it again", file=sys.stderr)

@@ -153,8 +153,9 @@ class Experiment(Tree):
         for budget in self.budgets:
             require(0 < budget <= 1, f"budgets holds {budget}: a budget is a fraction in (0, 1]")
         self.check_lists("methods", "budgets", "seeds")
-        for one, next_ in pairwise(sorted(self.budgets)):
-            require(round(one, 8) < round(next_, 8), f"budgets holds {one} and {next_}: the same to 8 decimals, name one")
+        for one, other in pairwise(sorted(self.budgets)):
+            same = round(one, 8) == round(other, 8)
+            require(not same, f"budgets holds {one} and {other}, which are the same to 8 decimals: name one")
         for method, knobs in self.tuning.items():
             for key, values in knobs.items():
                 require(len(values) > 0, f"tuning of method {method} names no value of {key}: name at least one")

@@ -41,6 +41,15 @@ def write_run(
         **work,
         "peak_memory_mib": _peak_memory_mib(),
     }
+    _write(folder, run)
+
+
+def update_run(folder: Path, **changes: Any) -> None:
+    """Replaces entries of `run.json`, or adds them."""
+    _write(folder, {**read_run(folder), **changes})
+
+
+def _write(folder: Path, run: Mapping[str, Any]) -> None:
     with replacing(folder / "run.json") as path:
         path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
 

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from ..config import TaskExperiment
-from ..diff import write_delta
+from ..diff import base_sha256, write_delta
 from ..errors import Diverged
 from ..text.adapt import Prepared, adapt, evaluate, prepare
+from ..text.encoder import TextClassifier
 from ..text.metrics import score as score_of
 from .provenance import Stamp, fingerprint
 from .results import Journal, Row
@@ -54,6 +55,11 @@ class Run:
 def prepared_task(encoder: str, task: str, examples: int) -> Prepared:
     """As `prepare`; kept for the runs that follow in this process."""
     return prepare(encoder, task, examples)
+
+
+def encoder_sha256(encoder: str) -> str:
+    """Hash of an encoder's weights. Raises `UserError` where it cannot be loaded."""
+    return base_sha256(TextClassifier(encoder, 1).encoder)
 
 
 def compute_run(run: Run) -> None:

@@ -14,7 +14,6 @@ import torch
 
 from .. import progress
 from ..config import TaskExperiment
-from ..diff import base_sha256
 from ..errors import UserError, unknown
 from ..figures import render
 from ..files import output_folder
@@ -22,11 +21,11 @@ from ..text.encoder import TextClassifier
 from ..text.methods import METHODS
 from ..text.tasks import task_names
 from .freshness import stamps_of_methods, task_stamps, tell_stale
-from .provenance import read_run, write_run
+from .provenance import Stamp, read_run, write_run
 from .results import Row, key_of, write_table
 from .stream import replay
 from .task_memory import MEMORY_NAMES, MemoryRun, measure_memory, memory_journal
-from .task_runs import NAMES, Run, compute_run, journal_of, prepared_task
+from .task_runs import NAMES, Run, compute_run, encoder_sha256, journal_of, prepared_task
 from .task_statistics import summarize_tasks
 from .tracking import notice, track
 from .workers import Workers
@@ -99,6 +98,12 @@ def _check(experiment: TaskExperiment) -> None:
         raise UserError("compiled is true, but there is no C++ compiler: install g++, or set compiled to false")
 
 
+def stamps_today(experiment: TaskExperiment) -> dict[tuple[str, str], Stamp]:
+    """The stamp of each task and method. Raises `UserError` where texts or the encoder cannot be read."""
+    prepared = {name: prepared_task(experiment.encoder, name, experiment.examples) for name in experiment.tasks}
+    return task_stamps(experiment, prepared, encoder_sha256(experiment.encoder))
+
+
 class _Plan:
     """What is to be run, and what of it is there."""
 
@@ -108,10 +113,10 @@ class _Plan:
             name: prepared_task(experiment.encoder, name, experiment.examples) for name in experiment.tasks
         }
         network = TextClassifier(experiment.encoder, 1)
-        self.encoder_sha256 = base_sha256(network.encoder)
+        self.encoder_sha256 = encoder_sha256(experiment.encoder)
         for method in experiment.methods:
             METHODS[method].check(network.encoder, experiment.rate)
-        self._fingerprints = task_stamps(experiment, self.prepared, self.encoder_sha256)
+        self._fingerprints = stamps_today(experiment)
         self.stamps = stamps_of_methods(self._fingerprints)
         self._journal = journal_of(folder, self._fingerprints)
         self._memory = memory_journal(folder, self._fingerprints)
