@@ -8,6 +8,7 @@ import pandas as pd
 from .accuracy_vs_macs import shown_series
 from .looks import TASK_LOOKS, look
 from .protocols import by_protocol
+from .retraining import trained_on
 from .significance import clear_best
 
 _SPECIAL = {letter: f"\\{letter}" for letter in "&%$#_{}"}
@@ -90,7 +91,7 @@ def _row(key: tuple[str, str], budget: float, of_protocol: dict[str, pd.DataFram
         found = rows.loc[(rows["method"] == key[0]) & (rows["control"] == key[1]) & (rows["budget"] == budget)]
         for row in found.to_dict("records"):
             cells.append(_cell(row, "accuracy", bold=bold.get(name) == key))
-            samples.append(round(row["retrain_samples"]))
+            samples.append(round(trained_on(row)))
         cells += [""] * (not len(found))
     least, most = min(samples), max(samples)
     trained = f"{least:,}" if least == most else f"{least:,}--{most:,}"

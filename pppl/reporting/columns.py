@@ -69,7 +69,8 @@ _PERCENT = {
 _COUNTS = {
     "n": "n",
     "people": "People",
-    "retrain_samples": "Samples trained on",
+    "retrain_samples": "Samples of the person trained on",
+    "train_samples": "Samples trained on for all",
     "values": "Values",
     "budgets": "Budgets",
     "trials": "Trials",
