@@ -153,11 +153,10 @@ def read_table(path: Path) -> list[Row]:
 
     Raises `UserError` where it cannot be read.
     """
-    exact: dict[str, Any] = {"float_precision": "round_trip"}
     try:
         header = pd.read_csv(path, nrows=0).columns
         columns = [name for name in COLUMNS if name != LATER or name in header]
-        frame = pd.read_csv(path, usecols=columns, dtype=_TYPES, keep_default_na=False, **exact)
+        frame = pd.read_csv(path, usecols=columns, dtype=_TYPES, keep_default_na=False)
         if LATER in columns:
             frame[LATER] = pd.to_numeric(frame[LATER].replace("", "nan"))
         for column in ("budget", "seed", "shots", *(name for name in NUMBERS if name in columns)):
