@@ -26,7 +26,9 @@ _WITH_SETTINGS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, 2 for bad input, 128 and a signal's number when that ended it."""
+    """Run one command and return its exit code: 0, 1 for rows that differ, 2 for bad input, 128 and a signal's number
+    when that ended it.
+    """
     if argv is None:  # a process of its own
         ready_streams()
         watch_signals()
@@ -52,7 +54,7 @@ def _outcome(arguments: Sequence[str], hidden: Mapping[str, str]) -> tuple[str, 
         _run(arguments, hidden)
         sys.stdout.flush()
     except UserError as error:
-        return f"error: {error}", 2
+        return f"error: {error}", error.exit_code
     except KeyboardInterrupt as error:
         interrupted = error if isinstance(error, Interrupted) else Interrupted()
         return str(interrupted), interrupted.code

@@ -11,7 +11,15 @@ _LISTED = 12
 
 
 class UserError(ValueError):
-    """Bad input. The command line prints the message as one line and exits with code 2."""
+    """Bad input. The command line prints the message as one line and exits with `exit_code`."""
+
+    exit_code = 2
+
+
+class Differs(UserError):
+    """What was computed anew is not what a table has."""
+
+    exit_code = 1
 
 
 class Diverged(UserError):

@@ -27,7 +27,7 @@ from pppl.personalizers import GlobalModel, Personalizer
 from pppl.personalizers.base import Made
 from pppl.pruning import CostModel, threshold_masks
 from pppl.training import GlobalModule, PersonModule, fit
-from pppl.training.lightning import quietly
+from pppl.training.lightning import trainer
 from pppl.training.task import outputs
 
 SHAPE = (1, 8, 8)
@@ -150,7 +150,7 @@ def test_a_comparison_leaves_a_notebooks_random_numbers(
 def test_a_trainer_is_quiet_and_its_logger_is_as_before():
     logger = logging.getLogger("pytorch_lightning")
     before = logger.level
-    with quietly():
+    with trainer(max_epochs=1, logger=False, enable_checkpointing=False):
         assert logger.level == logging.WARNING
     assert logger.level == before
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate, product
+from itertools import accumulate, pairwise, product
 from typing import Any, Literal, Self
 
 from ..errors import is_text
@@ -161,6 +161,9 @@ class Experiment(Tree):
         for budget in self.budgets:
             require(0 < budget <= 1, f"budgets holds {budget}: a budget is a fraction in (0, 1]")
         self.check_lists("methods", "budgets", "seeds")
+        for one, other in pairwise(sorted(self.budgets)):
+            same = round(one, 8) == round(other, 8)
+            require(not same, f"budgets holds {one} and {other}, which are the same to 8 decimals: name one")
         for method, knobs in self.tuning.items():
             for key, values in knobs.items():
                 require(len(values) > 0, f"tuning of method {method} names no value of {key}: name at least one")

@@ -23,6 +23,12 @@ def check_augmentations(names: Sequence[str]) -> None:
             raise unknown("augmentation", name, AUGMENTATIONS)
 
 
+def seen_in_a_pass(count: int, batch_size: int) -> int:
+    """Return how many of `count` training samples one shuffled pass sees, as `Batches` leaves some out."""
+    whole, rest = divmod(count, batch_size)
+    return count if whole == 0 or rest >= batch_size / 2 else whole * batch_size
+
+
 class Batches:
     """Iterates over `(x, y)` batches of some rows: x `(B, C, ...)` float32, y `(B,)`, on the data set's device.
 

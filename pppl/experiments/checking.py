@@ -1,7 +1,7 @@
 """Whether a results folder is whole, consistent and current."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from ..schema import ODD_BYTES
 from .freshness import fingerprints
 from .joining import Finished
 from .opening import opened, persons_of
-from .results import COLUMNS, Row, key_of, table_text
+from .provenance import Stamp, staleness
+from .results import COLUMNS, LATER, Row, key_of, table_text
 from .summary import tables_of
 
 
@@ -73,7 +74,8 @@ def _holes(finished: Finished, data: _Opened) -> Iterator[str]:
 
 
 def _tables(finished: Finished) -> Iterator[str]:
-    table = pd.DataFrame(finished.rows, columns=list(COLUMNS))
+    columns = [name for name in COLUMNS if name != LATER or any(LATER in row for row in finished.rows)]
+    table = pd.DataFrame(finished.rows, columns=columns)
     for name, frame in tables_of(table, finished.experiment.reference).items():
         try:
             written = (finished.folder / name).read_bytes().decode("utf-8", ODD_BYTES)
@@ -92,6 +94,16 @@ def _outdated(finished: Finished, data: _Opened) -> Iterator[str]:
     except UserError as error:
         yield f"whether rows are current cannot be told: {error}"
         return
-    stale = [method for method, each in finished.fingerprints.items() if current.get(method) != each]
-    if stale:
-        yield f"rows of {', '.join(stale)} are of other code, settings or data than today's"
+    yield from stale_methods(finished.fingerprints, current)
+
+
+def stale_methods(told: Mapping[str, object], current: Mapping[str, Stamp]) -> Iterator[str]:
+    """What to say of methods whose stamps are not those of today."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for method, stamp in told.items():
+        why = staleness(stamp, current[method]) if method in current else "of settings that are gone"
+        reasons[why].append(method)
+    for why, methods in reasons.items():
+        if why:
+            renewed = "; after a refactoring `pppl results confirm` renews their stamp"
+            yield f"rows of {', '.join(methods)} are {why}{renewed * (not why.startswith('of other settings'))}"

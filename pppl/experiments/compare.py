@@ -21,13 +21,13 @@ from ..pruning import CostModel
 from .computing import compute_missing
 from .effort import EFFORT, effort
 from .folders import refuse_other_results
-from .freshness import fingerprints
+from .freshness import fingerprints, tell_stale
 from .gatemap import GATES, gates_are_whole, write_gates
 from .models import global_model, trained_where
 from .opening import dataset_of, opened, persons_of, tell_of_data
 from .provenance import read_run, write_run
 from .recipes import weights_sha256
-from .results import COLUMNS, Journal, adopt_table, write_table
+from .results import COLUMNS, Journal, adopt_table, rounded, with_budgets, write_table
 from .summary import TABLES, write_tables
 from .tracking import notice, track
 from .units import Persons, Unit
@@ -65,6 +65,7 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
         _write_gates(of_first_seed, folder)
         render(folder)
         return summary
+    plan.tell_stale()
     config = experiment.to_dict()
     with track(folder, group=experiment.name, name="compare", job_type="compare", config=config) as tracker:
         with Workers(workers) as pool:
@@ -119,10 +120,15 @@ class Plan:
         """Units that lack a row."""
         return [unit for unit in self.units if not self.journal.has(unit.keys)]
 
+    def tell_stale(self) -> None:
+        """Says how many rows there are that are computed again all the same, and why."""
+        tell_stale(self.journal, (key for unit in self.units for key in unit.keys))
+
     def table(self) -> pd.DataFrame:
         """`table.csv`, where no row is missing."""
         rows = [self.journal.rows[key] for unit in self.units for key in unit.keys]
-        return pd.DataFrame(rows, columns=list(COLUMNS)).round(8)
+        rows = with_budgets(rows, self.experiment.budgets)
+        return rounded(pd.DataFrame(rows, columns=list(COLUMNS)))
 
     def computed(self, pool: Workers) -> pd.DataFrame:
         """`table.csv`, after what is missing has been computed. Raises `UserError` where not all could be kept."""

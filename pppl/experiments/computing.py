@@ -16,6 +16,7 @@ from ..errors import UserError
 from ..personalizers import personalizers_for
 from .models import cached, global_model, trained
 from .opening import dataset_of
+from .provenance import Stamp
 from .recipes import recipes, weights_sha256
 from .results import Journal, Row, key_of
 from .units import Persons, Unit, Workbench
@@ -53,7 +54,7 @@ class _Chunk:
     seen: bool
     indices: tuple[int, ...]
     folder: Path
-    fingerprints: Mapping[str, str]
+    fingerprints: Mapping[str, Stamp]
 
 
 # Small enough for an even load and a lively progress bar.

@@ -1,11 +1,14 @@
 """What each method was given, and what it did with it: the fairness of a comparison in one table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
 from ..config import Experiment, stages
-from ..personalizers import Personalizer
+from ..data import IdentityDataset
+from ..data.identities import TRAIN
+from ..personalizers import Personalizer, personalizers_for
+from .results import LATER, Row
 from .units import Persons
 
 EFFORT = "effort.csv"
@@ -17,12 +20,14 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
     - `samples`: of the person's support set (or everybody's, or another's) that it looked at, mean over persons.
     - `labels`: how many of those it was told the class of.
     - `device_steps`: training steps on the device; each sees `samples`.
-    - `trained_for_all`: whether it was trained on the global training set after pruning, away from the device.
-    - `settings_tried`: how many `Experiment.tuning` lists for it and for what it is a step behind, where one of them
-      has been taken into `Experiment.settings`, and those of `Experiment.searched`; 1 where there are none. What runs
-      on gates has those of `ppp`, too.
+    - `train_samples`: that training for everybody saw, away from the device and beyond that of the full network: of its
+      gates, and of `+retrain`; mean over persons. `trained_for_all`: whether there are any.
+    - `settings_tried`: all that searches tried for what its rows depend on: for itself, for what it is a step behind,
+      and for its gates; 1 where there are none. Counted are those that `Experiment.tuning` lists, where one of them has
+      been taken into `Experiment.settings`, and those that `Experiment.searched` tells of. Gates without prototype loss
+      (`gated`, `gated@NAME`) have those of `ppp` (`ppp@NAME`), where none are told of their own.
     """
-    rows: dict[tuple[object, ...], list[tuple[int, Personalizer]]] = {}
+    rows: dict[tuple[object, ...], list[tuple[int, int, Personalizer]]] = {}
     tried = {}
     for group in groups:
         for each in group.personalizers:
@@ -30,16 +35,16 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
             tried[key] = _tried(group.experiment, each)
             sizes = [len(group.support(each, index).x) for index in range(len(group.persons))]
             looks = each.support_from != "none" and each.control != "random"  # which draws by lot
-            rows.setdefault(key, []).extend((size * looks, each) for size in sizes)
+            trained = each.train_samples(len(group.dataset.rows(TRAIN)))
+            rows.setdefault(key, []).extend((size * looks, trained, each) for size in sizes)
     table = []
     for (persons, seen, method, control), each in rows.items():
-        personalizer, samples = each[0][1], sum(size for size, _ in each) / len(each)
+        personalizer, samples = each[0][2], sum(size for size, _, _ in each) / len(each)
+        trained = sum(count for _, count, _ in each) / len(each)
         row = {"persons": persons, "seen": seen, "method": method, "control": control, "samples": samples}
         row |= {"labels": samples * personalizer.reads_labels, "device_steps": personalizer.steps}
-        row |= {
-            "trained_for_all": personalizer.for_all is not None,
-            "settings_tried": tried[persons, seen, method, control],
-        }
+        row |= {"train_samples": trained, "trained_for_all": trained > 0}
+        row |= {"settings_tried": tried[persons, seen, method, control]}
         table.append(row)
     return pd.DataFrame(table)
 
@@ -49,13 +54,34 @@ def _tried(experiment: Experiment, personalizer: Personalizer) -> int:
     parts = stages(personalizer.method if named else personalizer.method.rpartition("@")[0])  # rates are tuned as one
     if personalizer.gates and personalizer.gates not in parts:
         parts = [personalizer.gates, *parts]
-    if "gated" in parts:
-        parts = ["ppp", *parts]
-    tuned = sum(len(experiment.tried(stage)) for stage in parts if _is_tuned(experiment, stage))
-    return max(1, tuned + sum(experiment.searched.get(stage, 0) for stage in parts))
+    return max(1, sum(_tried_for(experiment, part) for part in parts))
+
+
+def _tried_for(experiment: Experiment, part: str) -> int:
+    tuned = len(experiment.tried(part)) if _is_tuned(experiment, part) else 0
+    tried = tuned + experiment.searched.get(part, 0)
+    kind, at, name = part.partition("@")
+    return tried if tried or kind != "gated" else _tried_for(experiment, f"ppp{at}{name}")
 
 
 def _is_tuned(experiment: Experiment, method: str) -> bool:
     """Whether a method has what `pppl compare --tune` chose among the values in the file; that of `ppp` is not told."""
     knobs, own = experiment.tuning.get(method, {}), experiment.settings.get(method, {})
     return bool(knobs) and all(key in own or key.startswith("ppp.") for key in knobs)
+
+
+def with_train_samples(rows: Sequence[Row], experiment: Experiment, seeds: Mapping[int, IdentityDataset]) -> list[Row]:
+    """Return the rows of a table of an earlier version with `train_samples`, which `retrain_samples` held in part.
+
+    **Arguments:**
+
+    - `seeds`: the data set as each of the experiment's seeds splits it.
+    """
+    known = {(each.method, each.control): each for each in personalizers_for(experiment)}
+    counts = {seed: len(dataset.rows(TRAIN)) for seed, dataset in seeds.items()}
+    filled = []
+    for row in rows:
+        trained = known[row["method"], row["control"]].train_samples(counts[row["seed"]])
+        moved = trained if "retrain" in row["method"].split("+")[1:] else 0  # which is for everybody
+        filled.append({**row, LATER: trained, "retrain_samples": max(0, row["retrain_samples"] - moved)})
+    return filled

@@ -20,7 +20,7 @@ from .effort import EFFORT
 from .folders import refuse_other_command
 from .gatemap import GATES
 from .provenance import read_run, write_run
-from .results import COLUMNS, NUMBERS, TIMED, Row, key_of, read_table
+from .results import COLUMNS, NUMBERS, TIMED, Row, key_of, read_table, with_budgets
 from .summary import TABLES, write_tables
 
 # Settings that rows name themselves: parts of one experiment may have different ones.
@@ -54,7 +54,8 @@ class Finished:
             experiment = from_dict(run["config"], Experiment)
         except UserError as error:
             raise UserError(f"{folder}/run.json is of another version: {error}") from error
-        return Finished(folder=folder, experiment=experiment, run=run, rows=read_table(folder / "table.csv"))
+        rows = with_budgets(read_table(folder / "table.csv"), experiment.budgets)
+        return Finished(folder=folder, experiment=experiment, run=run, rows=rows)
 
 
 def merge(folders: Sequence[str | Path], out: str | Path) -> pd.DataFrame:
@@ -200,7 +201,7 @@ def _ordered(rows: Sequence[Row], experiment: Experiment) -> list[Row]:
         return (*group, persons[_person(row)], methods[row["method"], row["control"]], budgets.index(row["budget"]))
 
     try:
-        return sorted(rows, key=place)
+        return sorted(with_budgets(rows, budgets), key=place)
     except (KeyError, ValueError) as error:
         raise UserError(
             f"a table.csv has rows that its run.json does not know ({error}): run `pppl compare`"

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import torch
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 
@@ -21,7 +20,6 @@ from .. import progress
 from ..backbones import Backbone, build, load_weights
 from ..config import Experiment, Retrain, Training
 from ..data import IdentityDataset, Support
-from ..data.datamodule import Batches
 from ..data.identities import TRAIN
 from ..errors import UserError
 from ..files import cache_of, claim, output_folder, replacing
@@ -56,14 +54,15 @@ def assembled(
     most = max(each.experiment.static.samples for each in personalizers_for(experiment))
     rows = np.random.default_rng(seed).permutation(dataset.rows(TRAIN))[:most]
     train = Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=seed)
-    retrain = partial(_retrained, experiment, dataset, seed, Path(folder))
+    retrain = partial(retrained, experiment, dataset, seed, Path(folder))
     full = cast(Backbone, networks["full"])
     return GlobalModel(full=full, gated=gated, cost=CostModel(full, dataset.input_shape), train=train, retrain=retrain)
 
 
-def _retrained(
+def retrained(
     experiment: Experiment, dataset: IdentityDataset, seed: int, folder: Path, network: Backbone, settings: Retrain
 ) -> Retrained:
+    """A copy of a network, trained on as `settings` say, from the cache where it is there."""
     start = copy.deepcopy(network).cpu().train()
     before = state_sha256(start.state_dict(), {})
     training = dataclasses.replace(experiment.training, **dataclasses.asdict(settings))
@@ -79,11 +78,8 @@ def _retrained(
     spent = cached(recipe)
     with threads(training.threads):
         tuned, metrics = trained(recipe, experiment, dataset, folder, start)
-    rows = torch.from_numpy(dataset.rows(TRAIN))
-    batches = len(Batches(dataset, rows, training.batch_size, seed=seed))
     return Retrained(
         network=cast(Backbone, tuned.to(next(network.parameters()).device)),
-        samples=training.epochs * min(len(rows), batches * training.batch_size),
         seconds_before=metrics["seconds"] if spent else 0.0,
     )
 

@@ -17,7 +17,9 @@ from ..errors import UserError
 from ..files import replacing
 from ..gating import GatedNetwork, PersonGatedNetwork
 from .provenance import device_name
-from .recipes import NETWORKS_VERSION, Recipe
+from .recipes import Recipe
+
+_FORMAT = "2"  # of the file
 
 
 def save_network(
@@ -38,7 +40,7 @@ def save_network(
     """
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
     header = {
-        "pppl": NETWORKS_VERSION,
+        "pppl": _FORMAT,
         "spec": recipe.spec.to_json(),
         "ppp": json.dumps(dataclasses.asdict(recipe.ppp) if recipe.ppp else None),
         "matched": json.dumps(dataclasses.asdict(recipe.matched.settings) if recipe.matched else None),
@@ -61,8 +63,8 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(f"{path} is truncated or no safetensors file") from error
-    if header.get("pppl") != NETWORKS_VERSION:
-        raise UserError(f"{path} is of another version ({header.get('pppl')}, not {NETWORKS_VERSION})")
+    if header.get("pppl") != _FORMAT:
+        raise UserError(f"{path} is of another version ({header.get('pppl')}, not {_FORMAT})")
     if header.pop("sha256", None) != state_sha256(state, header):
         raise UserError(f"{path} is altered: it does not match its hash")
     network: nn.Module = build(ShapeSpec.from_json(header["spec"]))

@@ -42,6 +42,15 @@ def write_run(
         **work,
         "peak_memory_mib": _peak_memory_mib(),
     }
+    _write(folder, run)
+
+
+def update_run(folder: Path, **changes: Any) -> None:
+    """Replaces entries of `run.json`, or adds them."""
+    _write(folder, {**read_run(folder), **changes})
+
+
+def _write(folder: Path, run: Mapping[str, Any]) -> None:
     with replacing(folder / "run.json") as path:
         path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
 
@@ -49,6 +58,20 @@ def write_run(
 def fingerprint(content: Any) -> str:
     """Short hash of plain values, whatever the order of their keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+# What results depend on, as two hashes: `settings`, of settings, persons, starting weights and data; `code`, of the
+# source.
+Stamp = Mapping[str, str]
+
+
+def staleness(told: object, current: Stamp) -> str:
+    """Return why results with one stamp are not those of another; empty where they are."""
+    if told == current:
+        return ""
+    if not isinstance(told, Mapping) or not {"settings", "code"} <= told.keys():
+        return "stamped by an earlier version"
+    return "of other code" if told["settings"] == current["settings"] else "of other settings or data"
 
 
 def read_run(folder: Path, name: str = "run.json") -> dict[str, Any]:

@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..backbones import ShapeSpec, build, spec_for
+from ..backbones import BACKBONES, ShapeSpec, build, load_weights, spec_for
 from ..config import PPP, Experiment, Matched, Pruning
 from ..data import IdentityDataset, data_folder, resolved
 from ..errors import UserError
 from ..personalizers import GateSettings, gate_settings, personalizers_for
+from ..training import GlobalModule, PersonModule, PPPModule, fit
+from ..training.lightning import device_kind, precision_here
+from .origins import code_hash
 from .provenance import fingerprint
-
-# Raised when training code changes so that weights of an earlier version are no longer what it would train.
-NETWORKS_VERSION = "2"
-# Of networks with gates of each sample, or of a person, alone; `version` in personalizers/ppp.py (and dynamic.py) is
-# raised, too.
-_GATED_VERSION, _MATCHED_VERSION = "2", "2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,18 +51,30 @@ class Recipe:
 
     @property
     def key(self) -> str:
-        """Hash of the recipe."""
+        """Hash of the recipe, of the code that follows it, and of the kind of device and the precision of training
+        here.
+        """
         tree = dataclasses.asdict(self)
         if self.ppp is not None:
             for name in ("prototypes", "training"):  # how a prototype is taken, and that gates are trained by samples
                 tree["ppp"].pop(name)
-            tree["version"] = _GATED_VERSION
+        asked = "auto"
         if self.matched is None:
             del tree["matched"]
         else:
-            tree["version"] = _MATCHED_VERSION
+            asked = tree["matched"]["settings"].pop("precision")
         del tree["kind"]
+        tree["trained"] = [device_kind(), precision_here(asked)]
+        tree["code"] = training_code((self.matched and self.matched.settings) or self.ppp, self.spec.backbone)
+        if self.weights_sha256:
+            tree["code"] += code_hash(load_weights)
         return fingerprint(tree)
+
+
+def training_code(gates: GateSettings | None, backbone: str) -> str:
+    """Hash of the code that trains a network, by the settings of its gates."""
+    module = GlobalModule if gates is None else PPPModule if isinstance(gates, PPP) else PersonModule
+    return code_hash(fit, module, BACKBONES.get(backbone))
 
 
 def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list[Recipe]:

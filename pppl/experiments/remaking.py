@@ -1,7 +1,7 @@
 """How results of each kind are made again from their `run.json`, and compared with those that were kept."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,20 +11,22 @@ import pandas as pd
 
 from ..config import Experiment, TaskExperiment, Tree
 from ..data import SOURCES
-from ..diff import base_sha256
 from ..errors import UserError
 from ..personalizers import personalizers_for
 from ..reading import from_dict
 from ..schema import read_frame
-from ..text.encoder import TextClassifier
 from .agreement import agreement
+from .checking import check, stale_methods
 from .compare import compare
+from .freshness import stamps_of_methods
 from .opening import opened
+from .provenance import read_run
 from .recipes import weights_sha256
 from .results import TIMED
 from .summary import GROUP
-from .task_runs import prepared_task
-from .tasks import compare_tasks
+from .task_checking import check_tasks
+from .task_runs import encoder_sha256, prepared_task
+from .tasks import compare_tasks, stamps_today
 
 Settings = TypeVar("Settings", bound=Tree)
 # What all rows of a comparison depend on, whatever their methods read.
@@ -93,6 +95,23 @@ class Kind(ABC):
     def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
         """Of two results folders, as `agreement` makes it."""
 
+    @abstractmethod
+    def findings(self, kept: Kept) -> list[str]:
+        """What is wrong with a folder, one line each: what is missing, contradictory or stale.
+
+        Raises `UserError` where it cannot be read.
+        """
+
+
+def findings(folder: Path, kinds: Sequence[Kind]) -> list[str]:
+    """What is wrong with a results folder. Raises `UserError` where it holds no finished results of these kinds."""
+    run = read_run(folder)
+    config = run.get("config")
+    kind = next((each for each in kinds if isinstance(config, dict) and each.made(config)), None)
+    if kind is None:
+        raise UserError(f"{folder} has no run.json that tells how results were made: run the experiment again")
+    return kind.findings(Kept(folder=folder, run=run))
+
 
 class OfPersons(Kind):
     """What `pppl compare` makes."""
@@ -113,6 +132,9 @@ class OfPersons(Kind):
         one, other = (each.assign(seen=np.where(each["seen"], "seen", "unseen")) for each in tables)
         return agreement(one, other, keys=GROUP, value="accuracy", ignored=[TIMED])
 
+    def findings(self, kept: Kept) -> list[str]:
+        return check(kept.folder)
+
 
 class OfTasks(Kind):
     """What `pppl tasks` makes."""
@@ -125,7 +147,7 @@ class OfTasks(Kind):
     def check(self, kept: Kept) -> str:
         experiment = kept.settings(kept.config, TaskExperiment)
         try:
-            encoder = base_sha256(TextClassifier(experiment.encoder, 1).encoder)
+            encoder = encoder_sha256(experiment.encoder)
             data = {
                 name: prepared_task(experiment.encoder, name, experiment.examples).sha256 for name in experiment.tasks
             }
@@ -146,6 +168,21 @@ class OfTasks(Kind):
         one, other = (read_csv(folder / "summary.csv") for folder in (kept, again))
         measured = ["peak_memory_mib", "train_seconds"]
         return agreement(one, other, keys=["task", "encoder", "method", "rate"], value="score", ignored=measured)
+
+    def findings(self, kept: Kept) -> list[str]:
+        experiment = kept.settings(kept.config, TaskExperiment)
+        tables = (read_csv(kept.folder / f"{name}.csv") for name in ("table", "summary"))
+        return [*check_tasks(experiment, *tables), *self._outdated(kept, experiment)]
+
+    def _outdated(self, kept: Kept, experiment: TaskExperiment) -> Iterator[str]:
+        try:
+            self.check(kept)
+            current = stamps_of_methods(stamps_today(experiment))
+        except UserError as error:
+            yield f"whether rows are current cannot be told: {error}"
+            return
+        told = kept.run.get("fingerprints") or {}
+        yield from stale_methods({method: told.get(method) for method in experiment.methods}, current)
 
 
 def check_data(kept: Kept, experiment: Experiment) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..aligned import aligned
 from ..figures.accuracy_vs_macs import shown_budgets
+from ..figures.retraining import trained_on
 from ..figures.sweeps import settings_of
 
 _MOST_TASKS = 5
@@ -28,7 +29,7 @@ def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
     for method, control in dict.fromkeys(map(_series, shown)):
         same = [row for row in shown if _series(row) == (method, control)]
         cells = {_protocol(row): _cell(row) for row in same}
-        samples = sum(row["retrain_samples"] for row in same) / len(same)
+        samples = sum(map(trained_on, same)) / len(same)
         macs = sum(row["macs_fraction"] for row in same) / len(same)
         retrained = f"{samples:,.0f} samples" if samples else "nothing"
         name = f"{method} {control}".strip()

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..errors import UserError
 from ..schema import csv_text, read_frame, write_csv
-from .provenance import read_run
+from .provenance import Stamp, read_run, staleness
 
 # One row per person, method, control and budget; these name the row, the rest measure it.
 KEYS = ("dataset", "backbone", "persons", "seen", "method", "control", "budget", "seed", "identity", "shots")
@@ -25,10 +25,14 @@ NUMBERS = (
     "params_fraction",
     "artifact_bytes",
     "retrain_samples",
+    "train_samples",
     "personalize_seconds",
 )
 COLUMNS = (*KEYS, *NUMBERS)
 TIMED = "personalize_seconds"  # differs between runs by nature
+LATER = "train_samples"  # which tables of earlier versions lack
+_DECIMALS = 8
+_EXACT = ("budget", "rate", "learning_rate")  # numbers that name rows
 _BEGINS = b'{"fingerprint": '  # each line of a journal
 Row = dict[str, Any]
 
@@ -42,15 +46,15 @@ class Journal:
     **Arguments:**
 
     - `folder`: of the results; `file`: its name in there.
-    - `fingerprints`: hash of all that a row depends on besides its keys, by what `by` gives of the row; rows with
-      another one are stale and left out.
+    - `fingerprints`: the stamp of all that a row depends on besides its keys, by what `by` gives of the row; rows with
+      another one are left out, and `stale` tells why.
     - `names`: of the columns that name a row.
     """
 
     def __init__(
         self,
         folder: Path,
-        fingerprints: Mapping[Any, str],
+        fingerprints: Mapping[Any, Stamp],
         *,
         by: Callable[[Row], Hashable] = itemgetter("method"),
         names: Sequence[str] = KEYS,
@@ -59,6 +63,7 @@ class Journal:
         self.path, self.names = folder / file, names
         self.fingerprints, self.by = fingerprints, by
         self.rows: dict[tuple[Any, ...], Row] = {}
+        self.stale: dict[tuple[Any, ...], str] = {}
         self.broken = 0
         self._offset = self._fragments = 0  # what has been read, and the broken lines in it
         self.read()
@@ -104,8 +109,12 @@ class Journal:
             try:
                 row = json.loads(line)
                 current = self.fingerprints.get(self.by(row))
-                if row.pop("fingerprint") == current and current is not None:
-                    self.rows[key_of(row, self.names)] = row
+                told, key = row.pop("fingerprint"), key_of(row, self.names)
+                if current is not None:
+                    if why := staleness(told, current):
+                        self.stale[key] = why
+                    else:
+                        self.rows[key] = row
             except (ValueError, KeyError, AttributeError, TypeError):
                 self._fragments += bool(line.strip())
         self.broken = self._fragments + bool(rest.strip())
@@ -123,31 +132,43 @@ class Journal:
 
 
 def key_of(row: Row, names: Sequence[str] = KEYS) -> tuple[Any, ...]:
-    """What names a row, in the order of `names`."""
-    return tuple(row[name] for name in names)
+    """What names a row, in the order of `names`; of a budget 8 decimals, which tables of earlier versions have."""
+    return tuple(round(row[name], _DECIMALS) if name == "budget" else row[name] for name in names)
+
+
+def with_budgets(rows: Iterable[Row], budgets: Sequence[float]) -> list[Row]:
+    """Return rows with their budgets as an experiment names them, not as earlier versions have rounded them."""
+    exact = {round(budget, _DECIMALS): budget for budget in budgets}
+    return [{**row, "budget": exact.get(round(row["budget"], _DECIMALS), row["budget"])} for row in rows]
 
 
 def adopt_table(journal: Journal) -> None:
     """Adds the rows of `table.csv` that the journal lacks, where `run.json` says that they are current: of results that
-    came without their journal.
+    came without their journal. `journal.stale` tells of the others.
     """
     folder = journal.path.parent
     told = read_run(folder).get("fingerprints")
     if not isinstance(told, dict):
         return
-    current = {method for method, fingerprint in journal.fingerprints.items() if told.get(method) == fingerprint}
+    why = {method: staleness(told.get(method), stamp) for method, stamp in journal.fingerprints.items()}
     with suppress(UserError):  # what cannot be read is computed again
-        rows = [row for row in read_table(folder / "table.csv") if row["method"] in current]
+        rows = [row for row in read_table(folder / "table.csv") if row["method"] in why]
         lacking = [row for row in rows if key_of(row) not in journal.rows]
-        if lacking:
-            journal.append(lacking)
+        journal.stale |= {key_of(row): reason for row in lacking if (reason := why[row["method"]])}
+        if current := [row for row in lacking if not why[row["method"]]]:
+            journal.append(current)
 
 
 def read_table(path: Path) -> list[Row]:
-    """The rows of a `table.csv`. Raises `UserError` where it cannot be read."""
+    """The rows of a `table.csv`; without `train_samples` where that is of an earlier version.
+
+    Raises `UserError` where it cannot be read.
+    """
     try:
-        frame = read_frame(path).loc[:, list(COLUMNS)]
-        for column in ("budget", "seed", "shots", *NUMBERS):
+        frame = read_frame(path)
+        columns = [name for name in COLUMNS if name != LATER or name in frame.columns]
+        frame = frame.loc[:, columns]
+        for column in ("budget", "seed", "shots", *(name for name in NUMBERS if name in columns)):
             if len(frame) and frame[column].dtype.kind not in "if":
                 raise ValueError(f"column {column} holds something that is no number")
         return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
@@ -156,10 +177,16 @@ def read_table(path: Path) -> list[Row]:
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
-    """Writes a CSV, atomically, with 8 decimals."""
+    """Writes a CSV, atomically, with 8 decimals; numbers that name rows are written exactly."""
     write_csv(path, table_text(frame))
 
 
 def table_text(frame: pd.DataFrame) -> str:
     """What `write_table` writes."""
-    return csv_text(frame.round(8))
+    return csv_text(rounded(frame))
+
+
+def rounded(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as `write_table` keeps it."""
+    exact = [name for name in _EXACT if name in frame.columns]
+    return frame.round(_DECIMALS).assign(**{name: frame[name] for name in exact})

@@ -4,6 +4,7 @@ What a process has done before changes what its next run is charged for (primiti
 met, memory that was not given back), so that a run of a comparison cannot tell.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,6 +14,7 @@ from ..errors import Diverged, UserError
 from ..text.adapt import Prepared, adapt
 from ..text.methods import METHODS
 from .memory import PeakMemory, keep_freed
+from .provenance import Stamp
 from .results import Journal
 from .task_runs import journal_of, prepared_task
 from .workers import processes, started, threads, why_ended
@@ -31,7 +33,7 @@ class MemoryRun:
     task: str
     method: str
     folder: Path
-    fingerprint: str
+    fingerprint: Stamp
 
     @property
     def key(self) -> tuple[str | float, ...]:
@@ -39,7 +41,7 @@ class MemoryRun:
         return self.task, self.experiment.encoder, self.method, self.experiment.rate
 
 
-def memory_journal(folder: Path, fingerprints: dict[tuple[str, str], str]) -> Journal:
+def memory_journal(folder: Path, fingerprints: Mapping[tuple[str, str], Stamp]) -> Journal:
     """Finished measurements of a results folder."""
     return journal_of(folder, fingerprints, names=MEMORY_NAMES, file=_FILE)
 

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from ..config import TaskExperiment
-from ..diff import write_delta
+from ..diff import base_sha256, write_delta
 from ..errors import Diverged
 from ..text.adapt import Prepared, adapt, evaluate, prepare
+from ..text.encoder import TextClassifier
 from ..text.metrics import score as score_of
-from .provenance import fingerprint
+from .provenance import Stamp, fingerprint
 from .results import Journal, Row
 from .tracking import notice
 
@@ -36,7 +37,7 @@ class Run:
     learning_rate: float
     seed: int
     folder: Path
-    fingerprint: str
+    fingerprint: Stamp
 
     @property
     def key(self) -> tuple[str | float, ...]:
@@ -47,7 +48,7 @@ class Run:
     def delta_path(self) -> Path:
         """Where the delta goes, of a method that makes one."""
         name = re.sub("[^A-Za-z0-9]+", "-", f"{self.method}-{Path(self.task).stem}-{self.seed}")
-        return self.folder / "deltas" / f"{name}-{fingerprint([self.fingerprint, *self.key])}.safetensors"
+        return self.folder / "deltas" / f"{name}-{fingerprint([self.fingerprint['settings'], *self.key])}.safetensors"
 
 
 @lru_cache(maxsize=16)
@@ -56,20 +57,25 @@ def prepared_task(encoder: str, task: str, examples: int) -> Prepared:
     return prepare(encoder, task, examples)
 
 
+def encoder_sha256(encoder: str) -> str:
+    """Hash of an encoder's weights. Raises `UserError` where it cannot be loaded."""
+    return base_sha256(TextClassifier(encoder, 1).encoder)
+
+
 def compute_run(run: Run) -> None:
     """Computes a row and appends it to the journal."""
     prepared = prepared_task(run.experiment.encoder, run.task, run.experiment.examples)
     _warm_up(run)
     try:
-        measured = _measured(run, prepared)
+        measured = measured_run(run, prepared)
     except Diverged:
         notice(f"{run.method} on {run.task} diverged at a learning rate of {run.learning_rate:g}, seed {run.seed}")
-        measured = _diverged(prepared)
+        measured = diverged_run(prepared)
     row = dict(zip(NAMES, run.key, strict=True)) | {"metric": prepared.task.metric} | measured
     journal_of(run.folder, {(run.task, run.method): run.fingerprint}).append([row])
 
 
-def journal_of(folder: Path, fingerprints: Mapping[tuple[str, str], str], **options: Any) -> Journal:
+def journal_of(folder: Path, fingerprints: Mapping[tuple[str, str], Stamp], **options: Any) -> Journal:
     """Finished rows of a results folder, whose fingerprints are those of a task and a method."""
     return Journal(folder, fingerprints, by=itemgetter("task", "method"), **{"names": NAMES, **options})
 
@@ -89,7 +95,8 @@ def _warm_up(run: Run) -> None:
         _warm.add(key)
 
 
-def _measured(run: Run, prepared: Prepared) -> Row:
+def measured_run(run: Run, prepared: Prepared) -> Row:
+    """What comes of a run. Raises `Diverged`."""
     start = time.perf_counter()
     network, adapted = adapt(run.experiment, prepared, run.method, learning_rate=run.learning_rate, seed=run.seed)
     seconds = time.perf_counter() - start
@@ -110,7 +117,7 @@ def _measured(run: Run, prepared: Prepared) -> Row:
     }
 
 
-def _diverged(prepared: Prepared) -> Row:
+def diverged_run(prepared: Prepared) -> Row:
     """No validation score, so that a search takes another; and what a network says that says always the same."""
     outputs = torch.zeros(len(prepared.test.rows), prepared.task.outputs)
     constant = score_of(prepared.task.metric, prepared.test.targets.numpy(), outputs.numpy())

@@ -14,7 +14,6 @@ import torch
 
 from .. import progress
 from ..config import TaskExperiment
-from ..diff import base_sha256
 from ..errors import UserError, unknown
 from ..figures import render, rendered
 from ..files import claim, output_folder
@@ -22,17 +21,16 @@ from ..text.encoder import TextClassifier
 from ..text.methods import METHODS
 from ..text.tasks import task_names
 from .folders import refuse_other_tasks
-from .provenance import fingerprint, read_run, write_run
+from .freshness import stamps_of_methods, task_stamps, tell_stale
+from .provenance import Stamp, read_run, write_run
 from .results import Row, key_of, write_table
 from .stream import replay
 from .task_memory import MEMORY_NAMES, MemoryRun, measure_memory, memory_journal
-from .task_runs import NAMES, Run, compute_run, journal_of, prepared_task
+from .task_runs import NAMES, Run, compute_run, encoder_sha256, journal_of, prepared_task
 from .task_statistics import summarize_tasks
 from .tracking import notice, track
 from .workers import Workers
 
-# Raised when a change makes rows of an earlier version differ from what would be computed now.
-_VERSION = "2"
 # What is written besides figures.
 _FILES = ("table.csv", "summary.csv", "stream.csv", "run.json")
 COLUMNS = (
@@ -63,10 +61,12 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
     refuse_other_tasks(plan.folder, data)
     claim([*(plan.folder / name for name in _FILES), *rendered(plan.folder)])
     config = experiment.to_dict()
-    if plan.whole() and read_run(plan.folder).get("config") == config:
+    run = read_run(plan.folder)
+    if plan.whole() and (run.get("config"), run.get("fingerprints")) == (config, plan.stamps):
         _, summary = plan.write_tables()
         render(plan.folder)
         return summary
+    plan.tell_stale()
     with track(plan.folder, group=experiment.name, name="tasks", job_type="tasks", config=config) as tracker:
         computed = 0
         while missing := plan.missing(plan.search()):  # that of some methods goes on beyond its end
@@ -81,6 +81,7 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
         table, summary = plan.write_tables()
         plan.write_stream()
         work = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers, "runs_computed": computed}
+        work |= {"fingerprints": plan.stamps}
         write_run(plan.folder, config, data, weights_sha256=plan.encoder_sha256, runs=len(table), **work)
         figures = render(plan.folder)
         tracker.table("table", table)
@@ -102,6 +103,12 @@ def _check(experiment: TaskExperiment) -> None:
         raise UserError("compiled is true, but there is no C++ compiler: install g++, or set compiled to false")
 
 
+def stamps_today(experiment: TaskExperiment) -> dict[tuple[str, str], Stamp]:
+    """The stamp of each task and method. Raises `UserError` where texts or the encoder cannot be read."""
+    prepared = {name: prepared_task(experiment.encoder, name, experiment.examples) for name in experiment.tasks}
+    return task_stamps(experiment, prepared, encoder_sha256(experiment.encoder))
+
+
 class _Plan:
     """What is to be run, and what of it is there."""
 
@@ -114,23 +121,17 @@ class _Plan:
             for line in prepared.task.about:
                 notice(line)
         network = TextClassifier(experiment.encoder, 1)
-        self.encoder_sha256 = base_sha256(network.encoder)
+        self.encoder_sha256 = encoder_sha256(experiment.encoder)
         for method in experiment.methods:
             METHODS[method].check(network.encoder, experiment.rate)
-        pairs = product(experiment.tasks, experiment.methods)
-        self._fingerprints = {(task, method): self._fingerprint(task, method) for task, method in pairs}
+        self._fingerprints = stamps_today(experiment)
+        self.stamps = stamps_of_methods(self._fingerprints)
         self._journal = journal_of(folder, self._fingerprints)
         self._memory = memory_journal(folder, self._fingerprints)
 
-    def _fingerprint(self, task: str, method: str) -> str:
-        """Hash of all that a row of this task and method depends on besides its keys."""
-        in_the_row = {"name", "tasks", "encoder", "methods", "rate", "seeds", "epochs_of"}
-        in_the_row |= {"search", "search_tasks", "beyond", "diff"}
-        tree = {key: value for key, value in self.experiment.to_dict().items() if key not in in_the_row}
-        tree["epochs"] = self.experiment.epochs_on(task)
-        tree["own"] = [METHODS[method].version, *(getattr(self.experiment.diff, key) for key in METHODS[method].reads)]
-        data = [self.prepared[task].sha256, self.prepared[task].tokens_sha256]
-        return fingerprint([_VERSION, data, self.encoder_sha256, tree])
+    def tell_stale(self) -> None:
+        """Says how many rows there are that are computed again all the same, and why."""
+        tell_stale(self._journal, self._journal.stale)
 
     def read(self) -> None:
         """Takes in what workers have finished."""

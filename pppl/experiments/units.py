@@ -10,6 +10,7 @@ from torch import nn
 from ..backbones import evaluating
 from ..config import Experiment
 from ..data import IdentityDataset, Person, Support, draw_persons
+from ..data.identities import TRAIN
 from ..personalizers import GlobalModel, Personalizer, PersonalModel, personalizers_for
 from ..training.modules import channels_last
 from .results import KEYS, Row, key_of
@@ -155,6 +156,7 @@ class Workbench:
                     "params_fraction": cost.params / self.model.cost.full.params,
                     "artifact_bytes": personal.bytes,
                     "retrain_samples": personal.retrain_samples,
+                    "train_samples": personalizer.train_samples(len(dataset.rows(TRAIN))),
                     "personalize_seconds": round(personal.seconds, 6),
                 }
             )

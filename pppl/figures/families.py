@@ -3,6 +3,7 @@
 import pandas as pd
 
 from .accuracy_vs_macs import shown_series
+from .retraining import trained_on
 
 # More series than this in one panel hide each other.
 _MOST_IN_A_PANEL = 13
@@ -19,8 +20,7 @@ def families(summary: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     series = shown_series(summary)
     if len(series) <= _MOST_IN_A_PANEL:
         return {"": series}
-    rows = summary[summary["retrain_samples"] > 0]
-    trained = set(zip(rows["method"], rows["control"], strict=True))
+    trained = {(row["method"], row["control"]) for row in summary.to_dict("records") if trained_on(row) > 0}
     of: dict[str, list[tuple[str, str]]] = {name: [] for name in (_GATES, _SUPPORT, _EVERYBODY, _TRAINED)}
     for key in series:
         if key not in _IN_ALL:

@@ -15,7 +15,7 @@ from .layout import ROW_HEIGHT, axes_of, grid, inches, label, make_room, rows_of
 from .looks import LOOKS, look
 from .personal_gain import personal_gain
 from .protocols import by_protocol, counted
-from .retraining import retraining
+from .retraining import retraining, trained_on
 from .venues import active
 
 _NOTE_SIZE = 7.0
@@ -115,9 +115,7 @@ def retraining_figure(summary: pd.DataFrame) -> Figure:
 
 def _told_with_training(rows: pd.DataFrame) -> list[tuple[str, str]]:
     """What trains a network, and of what does not the methods that have a look of their own."""
-    trained = {
-        (str(row["method"]), str(row["control"])) for row in rows.to_dict("records") if row["retrain_samples"] > 0
-    }
+    trained = {(str(row["method"]), str(row["control"])) for row in rows.to_dict("records") if trained_on(row) > 0}
     return [key for key in shown_series(rows) if key in trained or key in LOOKS]
 
 

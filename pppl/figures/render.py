@@ -15,6 +15,7 @@ from .fonts import characters_of, fonts_for
 from .latex import accuracy_table, scores_table
 from .panels import accuracy_figure, bytes_figure, gain_figure, gates_figure, iso_figure, retraining_figure
 from .reading import CURVES_NUMBERS, GAINS_NUMBERS, SUMMARY_NUMBERS, TASK_NUMBERS, check, read
+from .retraining import trained_on
 from .sweep_panels import sweep_figures
 from .sweeps import complete
 from .task_panels import scores_figure, storage_figure
@@ -158,7 +159,7 @@ def _figures_of_persons(folder: Path, summary: pd.DataFrame, table: pd.DataFrame
         if "other" in set(gains["against"]):
             check(folder / "gains.csv", gains, [], GAINS_NUMBERS)
             figures["personal_gain"] = gain_figure(table, gains)
-    if any(summary["retrain_samples"]):
+    if any(map(trained_on, summary.to_dict("records"))):
         figures["retraining"] = retraining_figure(summary)
     return figures
 

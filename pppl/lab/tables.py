@@ -35,10 +35,12 @@ _HEADS = {
     "artifact_bytes": "kB",
     "task_bytes": "kB",
     "retrain_samples": "retrained on (samples)",
+    "train_samples": "trained for all on (samples)",
     "n": "n",
 }
 _KEYS = ("dataset", "backbone", "persons", "seen", "task", "method", "control", "against", "budget")
-_SCALES = {"artifact_bytes": 1e-3, "task_bytes": 1e-3, "n": 1, "retrain_samples": 1, "holm_p": 1, "budget": 1}
+_SCALES = {"artifact_bytes": 1e-3, "task_bytes": 1e-3}
+_SCALES |= dict.fromkeys(("n", "retrain_samples", "train_samples", "holm_p", "budget"), 1)
 
 
 class Results(pd.DataFrame):

@@ -24,10 +24,9 @@ SupportFrom = Literal["own", "population", "other", "none"]
 
 
 class Retrained(NamedTuple):
-    """A network that was trained on, the samples that it saw in that, and seconds that were spent on it before now."""
+    """A network that was trained on, and seconds that were spent on it before now."""
 
     network: Backbone
-    samples: int
     seconds_before: float
 
 
@@ -83,7 +82,7 @@ class Made:
 
     - `module`: plain modules, in evaluation mode.
     - `masks`: per group, `(C_l,)` boolean; None where nothing was pruned.
-    - `retrain_samples`: samples that went through a training step on the way.
+    - `retrain_samples`: samples of the person that went through a training step on the way.
     - `delta`: the module's difference to the global network, or to what `masks` leave of it, where it is kept.
     - `size`: bytes of the module's file, where its weights are coded.
     - `stated_cost`: where it does not follow from how many channels are kept.
@@ -147,7 +146,6 @@ class Personalizer(ABC):
     - `gates`: which gated network it needs trained, if any.
     - `prunes`: whether it makes the network smaller; one that does not has a single row, at budget 1.
     - `reads_labels`: whether it needs the labels of the support set.
-    - `version`: raised when a change of the method makes its rows differ from what would be computed now.
     """
 
     control: str = ""
@@ -155,7 +153,6 @@ class Personalizer(ABC):
     gates: str | None = None
     prunes: bool = True
     reads_labels: bool = False
-    version: int = 1
 
     def __init__(self, method: str, experiment: Experiment):
         self.method, self.experiment = method, experiment
@@ -198,6 +195,10 @@ class Personalizer(ABC):
     @property
     def steps(self) -> int:
         """Training steps on the support set, on the device."""
+        return 0
+
+    def train_samples(self, rows: int) -> int:
+        """Return how many samples training for everybody saw, beyond that of the full network, of `rows` in a pass."""
         return 0
 
     @property
@@ -272,12 +273,16 @@ class After(Personalizer):
     def depends_on(self) -> dict[str, Any]:
         """What `first` depends on, and which it is."""
         before = self.first.depends_on()
-        return {**before, "first": [self.first.method, self.first.version, before]}
+        return {**before, "first": [self.first.method, before]}
 
     @property
     def steps(self) -> int:
         """As of `first`."""
         return self.first.steps
+
+    def train_samples(self, rows: int) -> int:
+        """As of `first`."""
+        return self.first.train_samples(rows)
 
     @property
     def for_all(self) -> Personalizer | None:

@@ -18,7 +18,6 @@ class DiffPruned(After):
     """Whatever `first` gives, with a difference that is learnt on the person's own labelled support set."""
 
     reads_labels = True
-    version = 2
 
     def __init__(self, method: str, first: Personalizer, *, rate: float, structured: bool = True):
         super().__init__(method, first)

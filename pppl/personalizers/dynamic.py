@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..gating import GatedNetwork
 from ..pruning import Cost, CostModel
 from .base import GlobalModel, Made, Personalizer, register
-from .ppp import gates_read
+from .ppp import gate_samples, gates_read
 
 _BATCH = 256
 
@@ -56,7 +56,6 @@ class Dynamic(Personalizer):
 
     support_from = "none"
     prunes = False
-    version = 2
 
     def __init__(self, method: str, experiment: Experiment, gates: str):
         super().__init__(method, experiment)
@@ -68,6 +67,11 @@ class Dynamic(Personalizer):
         """How gates are trained."""
         assert self.gates is not None
         return gates_read(self.gates, self.experiment)
+
+    def train_samples(self, rows: int) -> int:
+        """Those of its gates."""
+        assert self.gates is not None
+        return gate_samples(self.gates, self.experiment, rows)
 
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
         assert self.gates is not None

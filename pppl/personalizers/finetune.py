@@ -14,7 +14,6 @@ class FineTuned(After):
     """Whatever `first` gives, fine-tuned on the person's own labelled support set."""
 
     reads_labels = True
-    version = 2
 
     @property
     def steps(self) -> int:

@@ -31,8 +31,6 @@ from .static import CRITERIA
 class OnDA(Personalizer):
     """Prunes and fine-tunes on pseudo-labels; the person's labels are never read."""
 
-    version = 2
-
     def __init__(self, method: str, experiment: Experiment, criterion: Literal["hap", "l1"], *, tune_first: bool):
         super().__init__(method, experiment)
         self.criterion, self.tune_first = criterion, tune_first

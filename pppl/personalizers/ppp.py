@@ -17,6 +17,7 @@ from ..backbones import Backbone
 from ..config import PPP as Settings
 from ..config import Experiment, Matched
 from ..data import Support
+from ..data.datamodule import seen_in_a_pass
 from ..gating import GatedNetwork, PersonGatedNetwork, Rule, prototype
 from ..pruning import CostModel, slice_network, threshold_masks
 from .base import GlobalModel, Made, Personalizer, ScorePruner, SupportFrom, register
@@ -46,14 +47,21 @@ def gates_read(gates: str, experiment: Experiment) -> dict[str, Any]:
     return {"ppp": {k: v for k, v in settings.items() if with_loss or not k.startswith("prototype_")}}
 
 
+def gate_samples(gates: str, experiment: Experiment, rows: int) -> int:
+    """Return how many samples the training of gates saw, of `rows` training samples."""
+    settings = gate_settings(gates, experiment)
+    if isinstance(settings, Settings):
+        return experiment.training.epochs * seen_in_a_pass(rows, experiment.training.batch_size)
+    batch = settings.persons * settings.queries
+    return settings.epochs * max(1, rows // batch) * batch
+
+
 def _with_prototype_loss(gates: str) -> bool:
     return gates.partition("@")[0] == "ppp"  # before the name of a variant
 
 
 class _Gated(Personalizer):
     """Prunes the network whose gates are called as it is called itself."""
-
-    version = 2
 
     def __init__(self, method: str, experiment: Experiment, support_from: SupportFrom):
         super().__init__(method, experiment)
@@ -62,6 +70,10 @@ class _Gated(Personalizer):
     def depends_on(self) -> dict[str, Any]:
         """How gates are trained and prototypes taken, and what a budget counts."""
         return {"pruning": asdict(self.experiment.pruning)} | gates_read(self.method, self.experiment)
+
+    def train_samples(self, rows: int) -> int:
+        """Those of its gates."""
+        return gate_samples(self.method, self.experiment, rows)
 
     def _network(self, model: GlobalModel) -> Backbone:
         return model.gated[self.method].backbone
@@ -82,8 +94,6 @@ class PPP(_Gated, ScorePruner):
 
 class PersonPPP(_Gated):
     """Prunes the network `method`, whose gates were trained for a person at a time, by what they see on average."""
-
-    version = 3
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
         """Raises `UserError` where the least budget that is used is too small for the network."""

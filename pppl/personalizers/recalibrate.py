@@ -20,8 +20,6 @@ class Recalibrated(After):
     for a support set of one sample, which has no variance.
     """
 
-    version = 2
-
     def depends_on(self) -> dict[str, Any]:
         """What is recalibrated, and how far."""
         return super().depends_on() | {"bn": asdict(self.experiment.bn)}

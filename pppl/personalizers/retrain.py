@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..data import Support
+from ..data.datamodule import seen_in_a_pass
 from ..errors import UserError
 from .base import After, GlobalModel, Made, Personalizer, register_step
 
@@ -32,14 +33,19 @@ class RetrainedForAll(After):
         """All of it."""
         return self
 
+    def train_samples(self, rows: int) -> int:
+        """Those of `first`, and all that retraining goes through."""
+        of_pass = seen_in_a_pass(rows, self.experiment.training.batch_size)
+        return super().train_samples(rows) + self.experiment.retrain.epochs * of_pass
+
     def depends_on(self) -> dict[str, Any]:
         """What is retrained, and how."""
         return super().depends_on() | {"retrain": asdict(self.experiment.retrain)}
 
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
         first = self.first._make(model, support, budget)
-        network, samples, seconds = model.retrain(first.module, self.experiment.retrain)
-        return first.changed(network, samples=samples, seconds_before=first.seconds_before + seconds)
+        network, seconds = model.retrain(first.module, self.experiment.retrain)
+        return first.changed(network, seconds_before=first.seconds_before + seconds)
 
 
 @register_step("retrain")

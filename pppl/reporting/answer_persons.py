@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
+from ..figures.retraining import trained_on
 from .columns import FORMATS
 from .estimate import Estimate, less, less_full, overlapping
 from .folder import Results
@@ -40,12 +41,12 @@ class _Protocol:
     @property
     def trained(self) -> Row | None:
         """The best of those that are trained after pruning."""
-        return next((row for row in self.methods if row["retrain_samples"]), None)
+        return next((row for row in self.methods if trained_on(row)), None)
 
     @property
     def untrained(self) -> Row | None:
         """The best of the others."""
-        return next((row for row in self.methods if not row["retrain_samples"]), None)
+        return next((row for row in self.methods if not trained_on(row)), None)
 
 
 def of_persons(results: Results) -> list[Html]:
@@ -109,9 +110,9 @@ def _best(protocol: _Protocol) -> list[Html]:
     of = f"Best of {len(others) + 1} methods{prune}" if others else "The only method"
     how = _trained_on(best) or " (nothing is trained after pruning)"
     sentences = [joined((f"{of} is ", _described(best, protocol), f"{how}{also}."))]
-    next_one = protocol.untrained if best["retrain_samples"] else protocol.trained
+    next_one = protocol.untrained if trained_on(best) else protocol.trained
     if next_one is not None:
-        what = "Of those that are retrained" if next_one["retrain_samples"] else "Without any training after pruning"
+        what = "Of those that are retrained" if trained_on(next_one) else "Without any training after pruning"
         distance = less(next_one, best, protocol.rows).against(label_of(best))
         told = (f"{what}, the best is ", _described(next_one, protocol), f"{_trained_on(next_one)} and {distance}.")
         sentences.append(joined(told))
@@ -124,7 +125,7 @@ def _described(row: Row, protocol: _Protocol) -> Html:
 
 
 def _trained_on(row: Row) -> str:
-    samples = row["retrain_samples"]
+    samples = trained_on(row)
     return f" (retrained, {samples:,.0f} samples in all)" if samples else ""
 
 

@@ -30,8 +30,8 @@ def _of_persons(summary: Table) -> Html:
         series=[key_of(row) for row in table.rows],
         less_full=[row["accuracy"] - row["accuracy_full"] for row in table.rows],
     )
-    names = ["budget", "reference_minus_this", "holm_p", "macs_fraction", "artifact_bytes", "retrain_samples"]
-    names += ["n", "people", "reference"]
+    names = ["budget", "reference_minus_this", "holm_p", "macs_fraction", "artifact_bytes"]
+    names += ["retrain_samples", "train_samples", "n", "people", "reference"]
     columns = [
         *_varying(table, {"dataset": "Data", "backbone": "Backbone", "persons": "Persons", "seen": "Seen"}),
         Column("label", "Method", "text"),

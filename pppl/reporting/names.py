@@ -1,6 +1,7 @@
 """What methods, their families and persons are called in prose and tables."""
 
 from ..figures.looks import look, task_look
+from ..figures.retraining import trained_on
 from .table import Row
 
 WHOLE = "not pruned"
@@ -29,7 +30,7 @@ def family_of(row: Row) -> str:
     base = str(row["method"]).split("+")[0].split("@")[0]
     if base in _WHOLE_METHODS:
         return WHOLE
-    if row["retrain_samples"] > 0:
+    if trained_on(row) > 0:
         return TRAINED
     if base.startswith(("ppp", "gated")):
         return _GATES

@@ -20,7 +20,8 @@ _TOLD = {
     "effort.csv": (
         "Effort",
         "What each method was given: samples of the person that it looked at, how many of their labels, training steps "
-        "on the device, and settings tried on validation persons.",
+        "on the device, samples that training for all went through beyond the full network's, and settings tried on "
+        "validation persons.",
     ),
     "tuned.csv": ("Settings tried", "Accuracy on validation persons, and what was chosen of each method's settings."),
     "stream.csv": (

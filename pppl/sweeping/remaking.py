@@ -14,6 +14,7 @@ from ..experiments.remaking import Kept, Kind, check_data, read_csv
 from ..figures.sweeps import settings_of
 from ..files import replacing
 from ..plain import as_yaml
+from .checking import check_trials
 from .sweep import sweep
 
 _MEASURED = ["accuracy", "accuracy_low", "accuracy_high", "own_minus_other", "macs_fraction"]
@@ -49,6 +50,9 @@ class OfTrials(Kind):
         if (kept / "importances.csv").exists():
             parts.append(_of_importances(kept, again))
         return pd.DataFrame([row for part in parts for row in part.to_dict("records")], columns=list(COLUMNS))
+
+    def findings(self, kept: Kept) -> list[str]:
+        return [*check_trials(kept.settings(kept.config, Sweep), kept.folder, int(kept.run.get("trials", 0)))]
 
     @staticmethod
     def _base(kept: Kept) -> Experiment:

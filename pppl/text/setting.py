@@ -60,14 +60,12 @@ class Method:
     - `learning_rate`: that a search for its own begins with.
     - `reads`: the fields of `TaskDiff` that it reads.
     - `check`: raises `UserError` where it cannot adapt an encoder, or not at a rate, before anything is trained.
-    - `version`: raised when a change of the method makes its rows differ from what would be computed now.
     """
 
     adapt: Callable[[TextClassifier, Setting], Adapted]
     learning_rate: float
     reads: tuple[str, ...] = ()
     check: Callable[[nn.Module, float], object] = lambda encoder, rate: None
-    version: int = 1
 
 
 def head_of(network: TextClassifier, setting: Setting) -> Dense:

@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheck
 from pytorch_lightning.loggers import CSVLogger
 
 from ..data import IdentityDataset
-from .lightning import seeded, trainer
+from .lightning import device_kind, seeded, trainer
 from .modules import GlobalModule, arrange
 
 EpochLog = Callable[[Mapping[str, float], int], None]
@@ -72,7 +72,7 @@ def _fit(
     callbacks += [_LogEpochs(log_epoch)] if log_epoch else []
     callbacks += [TQDMProgressBar(leave=False)] if progress else []
     config = module.training_config
-    options = {"max_epochs": config.epochs, "accelerator": "auto", "precision": module.training_precision}
+    options = {"max_epochs": config.epochs, "accelerator": device_kind(), "precision": module.training_precision}
     options |= {"logger": CSVLogger(folder, name="", version=""), "callbacks": callbacks, "log_every_n_steps": 1}
     with trainer(**options, enable_progress_bar=progress, num_sanity_val_steps=0) as training:
         training.fit(module, datamodule=module.data(dataset, seed))

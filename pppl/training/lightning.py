@@ -23,6 +23,18 @@ def usual_precision() -> Precision:
     return "bf16-mixed" if torch.cuda.is_available() else "32-true"
 
 
+def precision_here(asked: Literal["auto"] | Precision) -> Precision:
+    """Return the precision that training has here, as Lightning names it."""
+    return usual_precision() if asked == "auto" else asked
+
+
+def device_kind() -> str:
+    """Return the kind of device that networks are trained on here, as Lightning names its accelerators."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Let random numbers of Python, numpy and torch follow from `seed` inside; outside they go on as if nothing was."""

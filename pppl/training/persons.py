@@ -20,7 +20,7 @@ from ..errors import UserError
 from ..gating import PersonGatedNetwork, prototype_loss, relaxed_masks, with_gradient_of
 from ..gating.gate import logistic_noise
 from ..pruning import CostModel, masks_within
-from .lightning import Precision
+from .lightning import Precision, precision_here
 from .modules import GlobalModule, arrange
 from .person_batches import PersonBatches
 
@@ -101,8 +101,7 @@ class PersonModule(GlobalModule):
     @property
     def training_precision(self) -> Precision:
         """As the settings say; masks are ranked in 32 bits all the same."""
-        precision = self.matched.precision
-        return super().training_precision if precision == "auto" else precision
+        return precision_here(self.matched.precision)
 
     def data(self, dataset: IdentityDataset, seed: int) -> pl.LightningDataModule:
         """Batches of persons, with budgets that a network of one channel per layer meets."""

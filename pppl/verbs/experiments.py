@@ -137,12 +137,20 @@ def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
         print(as_text(report))
         check(report)
         return
-    from ..experiments.checking import check
+    if options.action == "confirm":
+        from ..experiments.confirming import confirm
 
-    wrong = [f"{folder}: {line}" for folder in options.folders for line in check(folder)]
+        for folder in options.folders:
+            print(confirm(folder, persons=options.persons, workers=_count(options.workers)))
+        return
+    from ..experiments.remaking import findings
+    from ..experiments.reproducing import KINDS
+    from ..sweeping.remaking import OfTrials
+
+    wrong = [f"{folder}: {line}" for folder in options.folders for line in findings(folder, (*KINDS, OfTrials()))]
     if wrong:
         print("\n".join(wrong))
-        raise UserError(f"{len(wrong)} findings; `pppl compare` with these settings and --out computes what is missing")
+        raise UserError(f"{len(wrong)} findings; the same experiment with the same --out computes what is missing")
     print("\n".join(f"{folder}: whole and current" for folder in options.folders))
 
 
@@ -238,8 +246,17 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     below = Path("results/reproduced")
     reproduce.add_argument("--out", type=user_path, metavar="DIR", default=below, help=f"where to (default: {below})")
     reproduce.add_argument("--workers", type=int, metavar="N", help="processes (default: cores)")
-    for action in (merge, check, reproduce):
+    confirm = actions.add_parser("confirm", help="after a refactoring: renew stamps, if some rows of all are the same")
+    confirm.add_argument("--persons", type=_at_least_one, metavar="N", default=2, help="of each group (default: 2)")
+    confirm.add_argument("--workers", type=int, metavar="N", help="processes (default: cores)")
+    for action in (merge, check, reproduce, confirm):
         action.add_argument("folders", type=user_path, nargs="+", metavar="RESULTS_DIR")
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: at least 1")
+    return int(text)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

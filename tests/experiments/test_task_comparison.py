@@ -12,8 +12,12 @@ from tiny_encoder import make_encoder, write_task
 
 from pppl import TaskExperiment, compare_tasks
 from pppl.cli import main
-from pppl.errors import UserError
+from pppl.errors import Differs, UserError
+from pppl.experiments.confirming import confirm
 from pppl.experiments.memory import PeakMemory
+from pppl.experiments.provenance import read_run, update_run
+from pppl.experiments.remaking import findings
+from pppl.experiments.reproducing import KINDS
 from pppl.experiments.task_memory import MemoryRun, measure_memory, memory_journal
 from pppl.experiments.task_statistics import AVERAGE, summarize_tasks
 from pppl.experiments.tasks import COLUMNS
@@ -80,6 +84,47 @@ def test_the_summary_is_of_the_chosen_rows(experiment: TaskExperiment, results: 
         assert row["minus_full"] == pytest.approx(row["score"] - full[row["task"]])
         assert row["minus_full_low"] <= row["minus_full"] <= row["minus_full_high"]
     assert set(summary.loc[summary["minus_diff"].isna(), "method"]) == {"diff"}
+
+
+def test_stamps_are_renewed_where_runs_are_what_they_were(experiment: TaskExperiment, results: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(results, tmp_path / "copy"))
+    stamps = read_run(folder)["fingerprints"]
+    assert findings(folder, KINDS) == []
+
+    def before(told: dict) -> dict:
+        return {**told, "code": "before"}
+
+    update_run(folder, fingerprints={method: before(stamp) for method, stamp in stamps.items()})
+    for name in ("journal.jsonl", "memory.jsonl"):
+        rows = [json.loads(line) for line in (folder / name).read_text().splitlines() if line]
+        marked = [json.dumps({**row, "fingerprint": before(row["fingerprint"])}) for row in rows]
+        (folder / name).write_text("\n".join(marked) + "\n")
+    assert ["of other code" in line for line in findings(folder, KINDS)] == [True]
+    table = pd.read_csv(folder / "table.csv")
+    other = table.assign(score=table["score"] + 0.25)
+    other.to_csv(folder / "table.csv", index=False)
+    with pytest.raises(Differs, match="nothing renewed"):
+        confirm(folder)
+    shutil.copy(results / "table.csv", folder)
+    assert f"{len(METHODS)} methods are what they were" in confirm(folder)
+    assert read_run(folder)["fingerprints"] == stamps
+    assert findings(folder, KINDS) == []
+    run = (folder / "run.json").read_bytes()
+    compare_tasks(experiment, folder)
+    assert (folder / "run.json").read_bytes() == run, "nothing was left to do"
+
+
+def test_tables_of_tasks_that_do_not_belong_together_are_told(results: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(results, tmp_path / "copy"))
+    table, summary = (pd.read_csv(folder / f"{name}.csv") for name in ("table", "summary"))
+    table.drop(index=table.index[table["chosen"]][0]).to_csv(folder / "table.csv", index=False)
+    assert "lacks 1 of 16 chosen runs" in findings(folder, KINDS)[0]
+    table.to_csv(folder / "table.csv", index=False)
+    summary.loc[1, "score"] += 0.01
+    summary.to_csv(folder / "summary.csv", index=False)
+    assert "bias_norm on" in findings(folder, KINDS)[0]
+    summary.drop(columns="score_low").to_csv(folder / "summary.csv", index=False)
+    assert "score_low" in findings(folder, KINDS)[0]
 
 
 def test_a_comparison_goes_on_where_it_was_killed(experiment: TaskExperiment, results: Path, tmp_path: Path):

@@ -11,7 +11,6 @@ from pppl.errors import UserError
 from pppl.gating import prototype
 from pppl.personalizers import METHODS, STEPS, GlobalModel, Personalizer, Retrained, personalizers_for
 from pppl.personalizers.scores import relative, uniform
-from pppl.personalizers.static import Static
 from pppl.pruning import artifact_bytes, budget_masks
 
 # Each step behind a method that prunes by gates, behind one that does without, and behind another step.
@@ -185,13 +184,6 @@ def test_a_difference_to_a_network_of_ones_own_is_no_file(tiny: Experiment, mode
     for method, sent in (("diff", True), ("full+diff", True), ("finetune+diff", False), ("full+bn+diff", False)):
         (personalizer,) = personalizers_for(tiny.replace(methods=[method]))
         assert (personalizer.personalize(model, support).delta is not None) == sent, method
-
-
-def test_a_step_depends_on_all_that_came_before(tiny: Experiment, monkeypatch: pytest.MonkeyPatch):
-    (both,) = personalizers_for(tiny.replace(methods=["l1_local+finetune+bn"]))
-    before = both.depends_on()
-    monkeypatch.setattr(Static, "version", 99)
-    assert both.depends_on() != before
 
 
 class _Seen:

@@ -1,0 +1,117 @@
+"""After a refactoring: a run of every way to adapt an encoder computed anew, and stamps renewed if it is the same."""
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..config import TaskExperiment
+from ..errors import Differs, UserError
+from ..files import replacing
+from .freshness import stamps_of_methods
+from .provenance import Stamp, device_name, git_commit, read_run, staleness, update_run
+from .remaking import Kept, OfTasks, read_csv
+from .results import Row, key_of
+from .task_memory import MEMORY_NAMES, memory_journal
+from .task_runs import NAMES, Run, compute_run, journal_of
+from .tasks import stamps_today
+from .workers import Workers
+
+_COMPARED = ("validation", "score", "values", "task_bytes")
+
+
+def _tasks_today(folder: Path) -> tuple[TaskExperiment, dict[tuple[str, str], Stamp]]:
+    kept = Kept(folder=folder, run=read_run(folder))
+    experiment = kept.settings(kept.config, TaskExperiment)
+    OfTasks().check(kept)
+    return experiment, stamps_today(experiment)
+
+
+def confirm_tasks(folder: Path, workers: int) -> str:
+    """As `confirm`, of a comparison on text tasks."""
+    experiment, stamps = _tasks_today(folder)
+    told, current = read_run(folder).get("fingerprints") or {}, stamps_of_methods(stamps)
+    reasons = {method: staleness(told.get(method), stamp) for method, stamp in current.items()}
+    if not any(reasons.values()):
+        return f"{folder}: all stamps are of today's code"
+    if other := [method for method, why in reasons.items() if why == "of other settings or data"]:
+        raise UserError(f"{folder}: rows of {other[0]} are of other settings or data: `pppl tasks` computes them again")
+    task, seed = experiment.tasks[0], experiment.seeds[0]
+    chosen = [row for row in _rows(folder) if row["chosen"] and (row["task"], row["seed"]) == (task, seed)]
+    with tempfile.TemporaryDirectory() as scratch, Workers(workers) as pool:
+        runs = [
+            Run(
+                experiment=experiment,
+                task=task,
+                method=row["method"],
+                learning_rate=row["learning_rate"],
+                seed=seed,
+                folder=Path(scratch),
+                fingerprint=stamps[task, row["method"]],
+            )
+            for row in chosen
+        ]
+        for _ in pool.spread(compute_run, runs):
+            pass
+        rows = journal_of(Path(scratch), stamps).rows
+    for run, before in zip(runs, chosen, strict=True):
+        now = rows[run.key]
+        for name in _COMPARED:
+            if not _alike(now[name], before[name]):
+                told = f"{name} of {run.method} on {task}, seed {seed}, is {now[name]!r} now"
+                there = f"{before[name]!r} in the table; nothing renewed; this is {device_name()}"
+                raise Differs(f"{folder}: {told}, {there}")
+    restamp_tasks(folder)
+    return f"{folder}: {len(runs)} runs of {len(runs)} methods are what they were; stamps renewed"
+
+
+def restamp_tasks(folder: Path) -> None:
+    """As `restamp`, of a comparison on text tasks."""
+    _, stamps = _tasks_today(folder)
+    commit = git_commit(Path(__file__).resolve().parents[2])
+    update_run(folder, fingerprints=stamps_of_methods(stamps), confirmed_at=commit)
+    _renew_journals(folder, stamps)
+
+
+def _alike(value: Any, written: Any) -> bool:
+    """Whether a table has a value so; none is like none."""
+    if isinstance(value, str) or isinstance(written, str):
+        return value == written
+    return bool(round(value, 8) == written or (pd.isna(value) and pd.isna(written)))
+
+
+def _rows(folder: Path) -> list[Row]:
+    table = read_csv(folder / "table.csv").to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in table]
+
+
+def _renew_journals(folder: Path, stamps: Mapping[tuple[str, str], Stamp]) -> None:
+    """Stamps lines of a comparison on tasks that its table has."""
+    table = _rows(folder)
+    for journal, names in ((journal_of(folder, stamps), NAMES), (memory_journal(folder, stamps), MEMORY_NAMES)):
+        if journal.path.exists():
+            known = {key_of(row, names): row for row in table}
+            lines = [*_renewed(journal.path.read_text(encoding="utf-8").splitlines(), known, names, stamps)]
+            with replacing(journal.path) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _renewed(
+    lines: Iterable[str],
+    known: Mapping[tuple[Any, ...], Row],
+    names: Sequence[str],
+    stamps: Mapping[tuple[str, str], Stamp],
+) -> Iterator[str]:
+    for line in lines:
+        try:
+            row = json.loads(line)
+            told = known.get(key_of(row, names), {})
+            alike = [_alike(row[name], value) for name, value in told.items() if name in row and name not in names]
+            if alike and all(alike):
+                line = json.dumps({**row, "fingerprint": stamps[row["task"], row["method"]]})
+        except (ValueError, KeyError, TypeError):  # a broken one stays what it is
+            pass
+        yield line

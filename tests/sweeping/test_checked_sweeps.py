@@ -1,0 +1,55 @@
+"""Tables of sweeps that are checked: the kept ones are whole, and what was changed in them is told."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pppl.cli import main
+from pppl.experiments.remaking import findings
+from pppl.sweeping.remaking import OfTrials
+
+RESULTS = Path(__file__).parents[2] / "results"
+SWEEPS = ("digits_ppp", "digits_front", "diff_pruning", "arabic_ppp")
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_kept_sweeps_are_whole(name: str):
+    assert findings(RESULTS / name, [OfTrials()]) == []
+
+
+def _worse_best(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(best=table["trial"] == table.loc[table["accuracy"].idxmin(), "trial"])
+
+
+CHANGES: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
+    "a trial is gone": ("digits_ppp", lambda table: table.iloc[1:], "99 trials, run.json tells of 100"),
+    "another is best": ("digits_ppp", _worse_best, "best"),
+    "infeasible": ("arabic_ppp", lambda table: table.assign(feasible=True), "what is feasible does not follow"),
+    "the front": ("digits_front", lambda table: table.assign(pareto=table["best"]), "the front does not follow"),
+    "twice": ("diff_pruning", lambda table: table.assign(trial=0), "trials twice"),
+    "a value": ("digits_ppp", lambda table: table.assign(**{"ppp.gate_width": 8}), "does not follow from trials.csv"),
+    "a column": ("digits_front", lambda table: table.drop(columns="budget"), "lacks column budget"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_does_not_belong_together_is_told(change: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    name, edit, expected = CHANGES[change]
+    folder = Path(shutil.copytree(RESULTS / name, tmp_path / name))
+    edit(pd.read_csv(folder / "trials.csv")).to_csv(folder / "trials.csv", index=False)
+    assert main(["results", "check", str(folder)]) == 2
+    assert expected in capsys.readouterr().out
+
+
+def test_files_beside_the_trials_are_checked_too(tmp_path: Path):
+    folder = Path(shutil.copytree(RESULTS / "digits_ppp", tmp_path / "copy"))
+    best = folder / "best.yaml"
+    best.write_text(best.read_text().replace("temperature: 0.", "temperature: 1."))
+    (folder / "importances.csv").unlink()
+    told = findings(folder, [OfTrials()])
+    assert len(told) == 2
+    assert "best.yaml" in told[0]
+    assert "importances.csv is missing" in told[1]
