@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", f"--port={port}", "--allow-root"]
     command += ["--IdentityProvider.token=", f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True"]
-    settings = {"JUPYTER_CONFIG_DIR": str(folder / "config"), "HOME": str(folder), "WANDB_MODE": "offline"}
+    settings = {"JUPYTER_CONFIG_DIR": str(folder / "config"), "HOME": str(folder), "PPPL_FAST": "1"}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **settings})
     address = f"http://127.0.0.1:{port}"

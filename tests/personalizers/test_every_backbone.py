@@ -1,7 +1,8 @@
-"""Every method on every backbone."""
+"""Every method on every structure of a backbone; slow tests walk all names."""
 
 import pytest
 import torch
+from backbone_structures import walked
 from small_backbones import small
 
 from pppl import Experiment
@@ -15,7 +16,12 @@ from pppl.pruning import CostModel
 BUDGET = 0.6
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+_WALKED = {case[0] for case in walked([(name, *small(name)) for name in BACKBONES])}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in _WALKED else pytest.mark.slow) for name in BACKBONES]
+)
 def test_every_method_runs_on_every_backbone(name: str):
     torch.manual_seed(0)
     options, shape = small(name)

@@ -15,6 +15,8 @@ from pppl.errors import UserError
 from pppl.sweeping import sweep
 from pppl.sweeping.storage import storage_at
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
