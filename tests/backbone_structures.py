@@ -3,7 +3,9 @@
 import inspect
 from typing import Any
 
+import pytest
 import torch
+from _pytest.mark import ParameterSet
 from small_backbones import small
 from torch import nn
 
@@ -61,6 +63,12 @@ def walked(cases: list[Case]) -> list[Case]:
     for case in cases:
         first.setdefault(structure_of_case(case), case)
     return [*first.values()]
+
+
+def names_by_structure() -> list[ParameterSet]:
+    """Parameters of a test that walks registered names: the first of each structure, and in slow tests the others."""
+    first = {case[0] for case in walked([(name, *small(name)) for name in BACKBONES])}
+    return [pytest.param(name, marks=[] if name in first else pytest.mark.slow) for name in BACKBONES]
 
 
 def case_id(case: Case) -> str:

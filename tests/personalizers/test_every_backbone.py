@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from backbone_structures import walked
+from backbone_structures import names_by_structure
 from small_backbones import small
 
 from pppl import Experiment
-from pppl.backbones import BACKBONES, build, spec_for
+from pppl.backbones import build, spec_for
 from pppl.data import Support
 from pppl.errors import UserError
 from pppl.gating import GatedNetwork
@@ -16,12 +16,7 @@ from pppl.pruning import CostModel
 BUDGET = 0.6
 
 
-_WALKED = {case[0] for case in walked([(name, *small(name)) for name in BACKBONES])}
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in _WALKED else pytest.mark.slow) for name in BACKBONES]
-)
+@pytest.mark.parametrize("name", names_by_structure())
 def test_every_method_runs_on_every_backbone(name: str):
     torch.manual_seed(0)
     options, shape = small(name)
