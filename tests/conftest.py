@@ -1,14 +1,13 @@
 """Shared fixtures: a tiny experiment, its global model, and nothing that touches the user's files."""
 
 from collections.abc import Generator, Iterator
-from multiprocessing import forkserver
 from pathlib import Path
 
 import counting
 import pytest
 import torch
 from browser import there_is_a_browser
-from stub_training import sketching
+from stub_training import fork_with_more, sketching
 
 from pppl import Experiment
 from pppl.data import IdentityDataset, load_dataset
@@ -56,10 +55,6 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     counting.check(item.nodeid, counting.so_far() - before)
 
 
-# What forked workers would each import for themselves, if the server that forks them had not.
-_FORKED = ["pppl.experiments.compare", "pppl.experiments.task_memory", "pppl.sweeping", "stub_training"]
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     torch.set_num_threads(1)
@@ -68,8 +63,7 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("WANDB_MODE", "disabled")  # `tracked` where runs are read back
         patch.setenv("OMP_NUM_THREADS", "1")  # for the processes that tests start
         counting.install(patch)
-        preload = forkserver.set_forkserver_preload
-        patch.setattr(forkserver, "set_forkserver_preload", lambda names: preload([*names, *_FORKED]))
+        fork_with_more()
         yield
 
 

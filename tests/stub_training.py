@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from pppl.sweeping import workers
 from pppl.sweeping.space import suggested
 from pppl.sweeping.workers import Work
 from pppl.training import GlobalModule
+
+_FORKED = ("pppl.experiments.compare", "pppl.experiments.task_memory", "pppl.sweeping", "stub_training", "wandb")
 
 
 def fit(
@@ -72,6 +75,12 @@ def try_nothing() -> None:
     """From now on sweeps of this process have such workers, and draw no figures."""
     importlib.import_module("pppl.sweeping.sweep").Work = StubWork  # (the package has a function of that name)
     Figure.savefig = _sketch
+
+
+def fork_with_more() -> None:
+    """From now on servers that fork workers have what these would import, each for itself; no other counts."""
+    preload = forkserver.set_forkserver_preload
+    forkserver.set_forkserver_preload = lambda names: preload([*names, *_FORKED])
 
 
 @contextmanager

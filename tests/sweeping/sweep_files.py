@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 import yaml
 from optuna.trial import TrialState
-from stub_training import try_nothing
+from stub_training import fork_with_more, try_nothing
 from wandb_files import read_offline_run
 
 from pppl import Experiment
@@ -61,13 +61,13 @@ class Running:
         pids = [path.read_text().strip() for path in (self.out / "workers").glob("*")]
         return [int(pid) for pid in pids if pid and Path("/proc", pid).exists()]
 
-    def kill_workers(self, rng: random.Random, between: Callable[[], None]) -> None:
-        """Kills a random worker eight times, at a random moment after every sixth trial that has begun.
+    def kill_workers(self, rng: random.Random, trials: int, between: Callable[[], None]) -> None:
+        """Kills a random worker eight times, at a random moment after every tenth of the trials that has begun.
 
         So it has 48 of 60 trials behind it at the last, however fast the machine is. `between` is called after four.
         """
         for kills in range(1, 9):
-            while len(list((self.out / "trials").glob("*"))) < 6 * kills or not self.workers():
+            while len(list((self.out / "trials").glob("*"))) < trials // 10 * kills or not self.workers():
                 assert self.process.is_alive(), "the sweep has ended"
                 time.sleep(0.02)
             time.sleep(rng.uniform(0, 0.3))
@@ -85,6 +85,7 @@ def _sweep(
     settings: Sweep, folder: Path, storage: str, workers: int, stubs: bool, variables: Mapping[str, str]
 ) -> None:
     os.environ.update(variables)
+    fork_with_more()
     sys.stderr = (folder / "stderr.txt").open("a")
     if stubs:
         try_nothing()

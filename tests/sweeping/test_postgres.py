@@ -28,7 +28,7 @@ from pppl.sweeping.storage import storage_at
 
 pytestmark = pytest.mark.usefixtures("sketched")
 
-TRIALS = 60
+_FEW, _MANY = pytest.param(30, True, id="stubs"), pytest.param(60, False, id="real", marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +39,13 @@ def server() -> Iterator[Server]:
     server.remove()
 
 
-@pytest.mark.parametrize("stubs", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["stubs", "real"])
-def test_sixty_trials_under_kills_and_without_the_server_for_a_while(
-    tiny: Experiment, tmp_path: Path, server: Server, tracked: None, stubs: bool
+@pytest.mark.parametrize(("count", "stubs"), [_FEW, _MANY])
+def test_trials_under_kills_and_without_the_server_for_a_while(
+    tiny: Experiment, tmp_path: Path, server: Server, tracked: None, count: int, stubs: bool
 ):
     """Real trials are W&B runs, too, and none is lost or is there twice."""
     name = f"killed-{'stubs' if stubs else 'real'}"
-    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=TRIALS, name=name))
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=count, name=name))
     running = Running(settings, tmp_path, server.url, stubs=stubs)
 
     def restart() -> None:
@@ -53,30 +53,30 @@ def test_sixty_trials_under_kills_and_without_the_server_for_a_while(
         time.sleep(3)
         server.start()
 
-    running.kill_workers(random.Random(0), restart)
+    running.kill_workers(random.Random(0), count, restart)
     running.join()
     table = pd.read_csv(running.out / "trials.csv")
-    assert table["state"].tolist() == ["complete"] * TRIALS
+    assert table["state"].tolist() == ["complete"] * count
     study = optuna.load_study(study_name=name, storage=storage_at(server.url, running.out))
-    check_all_finished_once(study, TRIALS)
+    check_all_finished_once(study, count)
     if not stubs:
         check_runs_are_complete(study, running.out)
     assert status(settings, running.out, storage=server.url).startswith(
-        "60 done, 0 pruned, 0 given up, 0 running, 0 dead"
+        f"{count} done, 0 pruned, 0 given up, 0 running, 0 dead"
     )
 
 
 def test_two_machines_share_a_study(tiny: Experiment, tmp_path: Path, server: Server):
     tables = []
     url = server.new_database("shared")
-    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=12, name="shared"))
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=8, name="shared"))
     machines = [Running(settings, _made(tmp_path / name, tiny), url, workers=1) for name in ("one", "other")]
     for machine in machines:
         machine.join()
         tables.append(pd.read_csv(machine.out / "trials.csv"))
     pd.testing.assert_frame_equal(*tables)
-    assert len(tables[0]) == 12
-    assert tables[0]["budget"].nunique() == 12, "no two draw the same"
+    assert len(tables[0]) == 8
+    assert tables[0]["budget"].nunique() == 8, "no two draw the same"
     study = optuna.load_study(study_name="shared", storage=storage_at(url, tmp_path))
     workers = {trial.user_attrs["worker"] for trial in study.trials if "worker" in trial.user_attrs}
     assert len(workers) >= 2, "both took part"
