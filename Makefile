@@ -1,17 +1,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint lab reproduce
+.PHONY: help demo test test-slow lint lab reproduce
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/base.done  ## Compare methods of every family on handwritten digits, with figures, in results/demo
 	$(BIN)/pppl demo
 
-test: .venv/dev.done  ## Run the tests
+test: .venv/dev.done  ## Run the tests, in some eight minutes
 	$(BIN)/python -m pytest
+
+test-slow: .venv/dev.done  ## Run those that guard rare things at length
+	$(BIN)/python -m pytest -m slow
 
 lint: .venv/dev.done  ## Check style and types
 	$(BIN)/ruff check .

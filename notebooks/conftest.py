@@ -1,16 +1,9 @@
-"""Tests execute every notebook here (nbmake): on few data, with a cache of their own."""
+"""Tests execute every notebook here (nbmake): on few data, with networks that others trained."""
 
 from collections.abc import Generator
-from functools import lru_cache
-from tempfile import TemporaryDirectory
+from pathlib import Path
 
 import pytest
-
-
-@lru_cache(maxsize=1)
-def _cache() -> TemporaryDirectory:
-    """Of networks, for all notebooks of a process."""
-    return TemporaryDirectory(prefix="pppl-notebooks-")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -18,11 +11,17 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     settings = {
         "PPPL_FAST": "1",
         "TQDM_DISABLE": "1",
-        "WANDB_MODE": "offline",
+        "WANDB_MODE": "disabled",
         "OMP_NUM_THREADS": "1",
+        "PPPL_CACHE": str(_cache(item)),
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
-        patch.setenv("PPPL_CACHE", _cache().name)
         return (yield)
+
+
+def _cache(item: pytest.Item) -> Path:
+    """Of networks, that of `tests/conftest.py`: one for all workers of pytest."""
+    own = item.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    return (own.parent if own.name.startswith("popen-") else own) / "cache"

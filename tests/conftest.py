@@ -1,10 +1,13 @@
 """Shared fixtures: a tiny experiment, its global model, and nothing that touches the user's files."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import counting
 import pytest
 import torch
+from browser import there_is_a_browser
+from stub_training import fork_with_more, sketching
 
 from pppl import Experiment
 from pppl.data import IdentityDataset, load_dataset
@@ -24,24 +27,62 @@ TINY = {
 }
 
 
-# Whose tests take minutes: they begin first, so that no worker is left with one of them at the end.
-_LONG = (
-    *("test_postgres.py", "test_sweep.py", "test_house.py", "test_kills.py", "test_killed_sweeps.py", "test_cli.py"),
-    *("test_personalize.py", "test_jupyterlab.py"),
-)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The slowest first: work is stolen from the ends, and no worker is left with one of them at the end.
+
+    A notebook that runs in JupyterLab, in a browser, needs no second kernel.
+    """
+    slowest = {name.split("::")[0] for name in counting.budgets() if "::" in name}
+    items.sort(key=lambda item: item.nodeid.split("::")[0] not in slowest and item.path.suffix != ".ipynb")
+    if there_is_a_browser():
+        shown = {item.callspec.params["name"] for item in items if item.path.name == "test_jupyterlab.py"}  # type: ignore[attr-defined]
+        again = [item for item in items if item.path.suffix == ".ipynb" and item.path.stem in shown]
+        items[:] = [item for item in items if item not in again]
+        config.hook.pytest_deselected(items=again)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in _LONG and item.path.suffix != ".ipynb")
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    before = counting.so_far()
+    yield
+    counting.check(item.nodeid, counting.so_far() - before, setup=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    before = counting.so_far()
+    yield
+    counting.check(item.nodeid, counting.so_far() - before)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PPPL_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("WANDB_MODE", "offline")
+        patch.setenv("PPPL_CACHE", str(shared_cache(tmp_path_factory)))
+        patch.setenv("WANDB_MODE", "disabled")  # `tracked` where runs are read back
         patch.setenv("OMP_NUM_THREADS", "1")  # for the processes that tests start
+        counting.install(patch)
+        fork_with_more()
+        yield
+
+
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of networks of all workers of pytest: each network is trained once, whoever comes first."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if own.name.startswith("popen-") else own) / "cache"
+
+
+@pytest.fixture
+def tracked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real W&B runs, offline, for tests that read them back."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+
+
+@pytest.fixture
+def sketched() -> Iterator[None]:
+    """Figures are made and not drawn; for tests that look at none."""
+    with sketching():
         yield
 
 

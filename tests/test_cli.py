@@ -153,17 +153,24 @@ def test_ctrl_c_in_mid_training_is_told_in_one_line(command: list[str], tiny_yam
     arguments = [str(tiny_yaml), "--training.epochs", "2000", "--out", str(tmp_path / "out"), *options]
     environment = os.environ | {"PPPL_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "pppl", verb, *arguments], stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-m", "pppl", verb, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background jobs ignore
     )
     assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("pppl: training full"):
-            break
-    while not list((tmp_path / "out" / "training").glob("*/metrics.csv")):
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=60)
+    try:
+        for line in process.stderr:
+            if line.startswith("pppl: training full"):
+                break
+        while not list((tmp_path / "out" / "training").glob("*/metrics.csv")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "Traceback" not in rest
     assert rest.splitlines()[-1].startswith("pppl: interrupted; what is finished is kept")
@@ -191,6 +198,7 @@ def series(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("sketched")
 def test_an_experiment_runs_on_a_users_own_series(series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     quick = ["--seeds=[0]", "--training.epochs=2", "--persons.count=3", "--finetune.pruned_steps=2", "--budgets=[0.2]"]
@@ -206,6 +214,7 @@ def test_an_experiment_runs_on_a_users_own_series(series: Path, tmp_path: Path, 
     assert (table["macs_fraction"] <= table["budget"]).all()
 
 
+@pytest.mark.usefixtures("sketched")
 def test_people_with_too_few_samples_become_classes(
     series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
@@ -233,6 +242,7 @@ def test_a_mistake_is_not_taken_for_too_few_people(series: Path, capsys: pytest.
     assert "unknown method 'foo'" in _fails(capsys, "compare", "--data", str(series), experiment, "--methods=[foo]")
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_fast_form_changes_what_the_file_says(tiny_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     with tiny_yaml.open("a") as file:
@@ -242,6 +252,7 @@ def test_a_fast_form_changes_what_the_file_says(tiny_yaml: Path, tmp_path: Path,
     assert len(table) == 3
 
 
+@pytest.mark.usefixtures("sketched")
 def test_people_of_a_real_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     if not SOURCES["arabic_speech_commands"].present():
         pytest.skip(str(SOURCES["arabic_speech_commands"].missing("arabic_speech_commands")))

@@ -37,14 +37,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", f"--port={port}", "--allow-root"]
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--allow-root"]
     command += ["--IdentityProvider.token=", f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True"]
-    settings = {"JUPYTER_CONFIG_DIR": str(folder / "config"), "HOME": str(folder), "WANDB_MODE": "offline"}
+    settings = {"JUPYTER_CONFIG_DIR": str(folder / "config"), "HOME": str(folder), "PPPL_FAST": "1"}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **settings})
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait(lambda: _answers(f"{address}/api"), 60, "JupyterLab does not answer")
+        _wait(lambda: _answers(f"{address}/api") or process.poll() is not None, _SECONDS, "JupyterLab does not answer")
+        assert process.poll() is None, (folder / "log").read_text()
         yield address
     finally:
         process.terminate()
@@ -70,8 +71,10 @@ def _wait(done: Any, seconds: float, failure: str) -> None:
 def test_a_notebook_is_opened_run_and_rendered(server: str, name: str):
     with page(1280, 900) as shown:
         shown.goto(f"{server}/lab/tree/notebooks/{name}.ipynb?reset")
-        shown.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=90_000)
-        shown.wait_for_function("() => window.jupyterapp.shell.currentWidget?.sessionContext?.isReady", timeout=90_000)
+        shown.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=1000 * _SECONDS)
+        shown.wait_for_function(
+            "() => window.jupyterapp.shell.currentWidget?.sessionContext?.isReady", timeout=1000 * _SECONDS
+        )
         execute = "(command) => window.jupyterapp.commands.execute(command)"
         shown.evaluate(execute, "notebook:clear-all-cell-outputs")
         assert all(cell["outputs"] == [] for cell in shown.evaluate(_CODE_CELLS))

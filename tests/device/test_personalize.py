@@ -333,6 +333,7 @@ def test_a_limit_says_itself():
 _SHELL = re.findall(r"^```shell\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not (Path(os.environ.get("PPPL_DATA", "")) / "free-spoken-digit-dataset").is_dir(),
     reason="PPPL_DATA has no free-spoken-digit-dataset",

@@ -234,6 +234,7 @@ def test_an_expected_count_starts_near_all_and_a_step_without_sample_is_an_error
         relaxed.step(learning_rate=1.0, gate_rate=1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="torch.compile needs g++")
 def test_a_compiled_pass_gives_the_same_numbers():
     torch.manual_seed(0)

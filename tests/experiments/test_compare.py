@@ -80,6 +80,7 @@ def test_figures_and_gates_are_written(results: Path):
     assert gates["probability"].between(0, 1).all()
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_second_call_computes_nothing_and_changes_nothing(tiny: Experiment, results: Path):
     def contents() -> dict[str, bytes]:
         names = ("table.csv", "summary.csv", "run.json", "journal.jsonl", "gates.csv")
@@ -90,6 +91,7 @@ def test_a_second_call_computes_nothing_and_changes_nothing(tiny: Experiment, re
     assert contents() == before
 
 
+@pytest.mark.usefixtures("sketched")
 @pytest.mark.parametrize("content", [None, "", "persons,identity\n1,2\n"])
 def test_a_damaged_gates_file_is_made_again(tiny: Experiment, results: Path, content: str | None):
     path = results / "gates.csv"
@@ -106,6 +108,7 @@ def test_a_damaged_gates_file_is_made_again(tiny: Experiment, results: Path, con
     assert path.read_bytes() == whole
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_same_seed_gives_the_same_table(tiny: Experiment, results: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("PPPL_CACHE", str(tmp_path / "empty"))  # networks are trained again, too
     compare(tiny.replace(seeds=[1], methods=["ppp", "l1_local+finetune"]), tmp_path / "again")
@@ -115,6 +118,7 @@ def test_the_same_seed_gives_the_same_table(tiny: Experiment, results: Path, tmp
     pd.testing.assert_frame_equal(again, first.reset_index(drop=True))
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_method_or_budget_added_later_computes_only_its_rows(tiny: Experiment, tmp_path: Path):
     small = tiny.replace(seeds=[0], **{"persons.classes": [2]})
     compare(small.replace(methods=["ppp", "l1"]), tmp_path)
@@ -126,6 +130,7 @@ def test_a_method_or_budget_added_later_computes_only_its_rows(tiny: Experiment,
     assert len(after) == 2 * 3 * (4 + 1 + 1)
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_setting_makes_the_rows_stale_of_the_methods_that_read_it(tiny: Experiment, tmp_path: Path):
     small = tiny.replace(seeds=[0], methods=["full", "ppp", "l1_local+finetune", "diff"], **{"persons.classes": [2]})
     compare(small, tmp_path)
@@ -138,6 +143,7 @@ def test_a_setting_makes_the_rows_stale_of_the_methods_that_read_it(tiny: Experi
     assert len(_table(tmp_path)) == len(before) + 2, "diff@0.01 of two persons"
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_table_without_its_journal_is_gone_on_with(tiny: Experiment, results: Path, tmp_path: Path):
     for name in ("table.csv", "run.json"):
         shutil.copy(results / name, tmp_path)
@@ -191,6 +197,7 @@ def test_seen_and_unseen_people_have_summaries_of_their_own():
     assert _headline(pd.DataFrame(rows)) == {"person/ppp/own/0.1": 0.9, "person/unseen/ppp/own/0.1": 0.5}
 
 
+@pytest.mark.usefixtures("sketched")
 def test_sigkill_loses_at_most_the_unit_in_hand(tiny_yaml: Path, results: Path, tmp_path: Path):
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "pppl", "compare", str(tiny_yaml), "--out", str(out), "--workers", "2"]

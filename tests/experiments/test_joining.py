@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from stub_training import sketching
 
 from pppl import Experiment, compare
 from pppl.cli import main
@@ -12,6 +13,8 @@ from pppl.errors import UserError
 from pppl.experiments.checking import check
 from pppl.experiments.joining import merge
 from pppl.experiments.results import TIMED
+
+pytestmark = pytest.mark.usefixtures("sketched")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +26,8 @@ def experiment(tiny: Experiment) -> Experiment:
 @pytest.fixture(scope="module")
 def whole(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
-    compare(experiment, folder)
+    with sketching():
+        compare(experiment, folder)
     return folder
 
 
@@ -32,8 +36,9 @@ def parts(experiment: Experiment, whole: Path, tmp_path_factory: pytest.TempPath
     """What three machines computed: a seed each, and a method that came later."""
     changes = ({"seeds": [0], "methods": ["full", "ppp", "l1"]}, {"seeds": [1]}, {"methods": ["diff"], "seeds": [0]})
     folders = [tmp_path_factory.mktemp(f"part{i}") for i in range(3)]
-    for folder, change in zip(folders, changes, strict=True):
-        compare(experiment.replace(**change), folder)
+    with sketching():
+        for folder, change in zip(folders, changes, strict=True):
+            compare(experiment.replace(**change), folder)
     return folders
 
 

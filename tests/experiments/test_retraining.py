@@ -18,6 +18,8 @@ from pppl.experiments.models import global_model
 from pppl.personalizers import GlobalModel, personalizers_for
 from pppl.personalizers.base import _cannot_retrain
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 METHODS = ["full", "l1_local", "l1_local+retrain"]
 
 

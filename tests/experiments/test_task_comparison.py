@@ -127,6 +127,7 @@ def test_tables_of_tasks_that_do_not_belong_together_are_told(results: Path, tmp
     assert "score_low" in findings(folder, KINDS)[0]
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_comparison_goes_on_where_it_was_killed(experiment: TaskExperiment, results: Path, tmp_path: Path):
     lines = [line for line in (results / "journal.jsonl").read_text().splitlines(keepends=True) if line.strip()]
     (tmp_path / "journal.jsonl").write_text("".join(lines[: len(lines) - 3]) + lines[-3][:40])
@@ -143,6 +144,7 @@ def test_a_comparison_goes_on_where_it_was_killed(experiment: TaskExperiment, re
     assert (tmp_path / "run.json").read_bytes() == run, "nothing was left to do, so nothing new is told"
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_task_whose_file_changed_is_run_again(experiment: TaskExperiment, tmp_path: Path):
     task = write_task(tmp_path / "mine.csv")
     one = experiment.replace(tasks=[task], methods=["bias_norm"], search=[1.0], seeds=[0])
@@ -276,6 +278,7 @@ def test_compiling_without_a_compiler(experiment: TaskExperiment, tmp_path: Path
         compare_tasks(experiment.replace(compiled=True), tmp_path)
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_delta_that_is_gone_is_learnt_again(experiment: TaskExperiment, results: Path, tmp_path: Path):
     for name in ("journal.jsonl", "memory.jsonl"):
         shutil.copy(results / name, tmp_path)
@@ -284,6 +287,7 @@ def test_a_delta_that_is_gone_is_learnt_again(experiment: TaskExperiment, result
     assert (tmp_path / "stream.csv").read_bytes() == (results / "stream.csv").read_bytes()
 
 
+@pytest.mark.usefixtures("sketched")
 @pytest.mark.parametrize("search", [(0.01, 0.1, 1.0), (1.0, 1e36, 1e37)])
 def test_a_search_goes_on_beyond_its_end(
     experiment: TaskExperiment, search: tuple[float, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -311,6 +315,7 @@ def test_one_step_is_too_few_for_two_stages(experiment: TaskExperiment, tmp_path
         compare_tasks(few, tmp_path)
 
 
+@pytest.mark.usefixtures("sketched")
 def test_deltas_of_two_rates_live_in_one_folder(experiment: TaskExperiment, tmp_path: Path):
     one = experiment.replace(tasks=experiment.tasks[:1], methods=["diff"], search=[1.0], seeds=[0])
     for rate in (0.005, 0.1, 0.005):
@@ -319,6 +324,7 @@ def test_deltas_of_two_rates_live_in_one_folder(experiment: TaskExperiment, tmp_
         assert 0 < stream["task_bytes"].item() - table["task_bytes"].item() < 400
 
 
+@pytest.mark.usefixtures("sketched")
 @pytest.mark.parametrize("method", ["full", "gradient_mask", "diff"])
 def test_a_run_that_diverges_is_a_row_and_no_end(
     experiment: TaskExperiment, method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -49,6 +49,7 @@ def runs(tiny: Experiment, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     folder = tmp_path_factory.mktemp("tracked")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PPPL_CACHE", str(folder / "cache"))
+        patch.setenv("WANDB_MODE", "offline")
         compare(tiny.replace(seeds=[0], methods=["full", "ppp"], **{"persons.classes": [2]}), folder)
     return _runs(folder)
 
@@ -84,7 +85,7 @@ def test_a_comparison_has_its_summary_and_figures(runs: dict[str, list[pb.Record
     assert 0 <= values["2 classes/ppp/own/0.2"] <= 1
 
 
-def test_a_failed_run_is_marked_as_failed(tmp_path: Path):
+def test_a_failed_run_is_marked_as_failed(tmp_path: Path, tracked: None):
     with pytest.raises(KeyboardInterrupt), track(tmp_path, group="g", name="n", job_type="test", config={}):
         raise KeyboardInterrupt
     (end,) = (record.exit for record in _runs(tmp_path)["n"] if record.WhichOneof("record_type") == "exit")
@@ -109,7 +110,7 @@ def test_the_environment_is_left_alone(tmp_path: Path, monkeypatch):
     assert list(tmp_path.glob("wandb/offline-run-*")), "offline unless logged in"
 
 
-def test_a_failing_wandb_never_loses_a_result(tmp_path: Path, monkeypatch, capsys):
+def test_a_failing_wandb_never_loses_a_result(tmp_path: Path, tracked: None, monkeypatch, capsys):
     import wandb
 
     def fail(*_args, **_kwargs):
@@ -124,7 +125,7 @@ def test_a_failing_wandb_never_loses_a_result(tmp_path: Path, monkeypatch, capsy
     assert capsys.readouterr().err == "pppl: W&B is not available (no route); going on without it\n"
 
 
-def test_wandb_failing_in_the_middle_says_so_once(tmp_path: Path, capsys):
+def test_wandb_failing_in_the_middle_says_so_once(tmp_path: Path, tracked: None, capsys):
     with track(tmp_path, group="g", name="n", job_type="test", config={}) as run:
         run.image("i", tmp_path / "none.png")
         run.log({"loss": 1.0}, 0)
@@ -133,14 +134,16 @@ def test_wandb_failing_in_the_middle_says_so_once(tmp_path: Path, capsys):
     assert err.count("W&B failed") == 1
 
 
-def test_an_absent_wandb_never_loses_a_result(tiny: Experiment, tmp_path: Path, monkeypatch, capsys):
+def test_an_absent_wandb_never_loses_a_result(
+    tiny: Experiment, tmp_path: Path, tracked: None, sketched: None, monkeypatch, capsys
+):
     monkeypatch.setitem(sys.modules, "wandb", None)
     compare(tiny.replace(seeds=[0], methods=["full"], **{"persons.classes": [2]}), tmp_path)
     assert "W&B is not available" in capsys.readouterr().err
     assert len(pd.read_csv(tmp_path / "table.csv")) == 2
 
 
-def test_the_folder_of_a_table_fails_no_test_that_runs_later(tmp_path: Path):
+def test_the_folder_of_a_table_fails_no_test_that_runs_later(tmp_path: Path, tracked: None):
     with track(tmp_path, group="g", name="n", job_type="t", config={}) as run:
         run.table("t", pd.DataFrame({"a": [1]}))
     artifact_instance_cache_by_client_id.clear()  # W&B lets the oldest go when it has a hundred

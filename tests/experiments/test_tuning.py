@@ -15,6 +15,8 @@ from pppl.experiments.effort import _tried
 from pppl.experiments.tuning import as_settings, tune
 from pppl.personalizers import personalizers_for
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 TUNING = {"l1+finetune": {"finetune.pruned_steps": [1, 40], "finetune.pruned_learning_rate": [1e-3]}}
 
 

@@ -56,7 +56,10 @@ def test_onnx_runtime_gives_what_torch_gives(name: str, tmp_path: Path):
         np.testing.assert_allclose(session(x.numpy()), deployed(x), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", [name for name in _BACKBONES if name != "bc_resnet"])
+_SLOW = (pytest.param(name, marks=pytest.mark.slow) for name in ("ds_cnn_s", "res8"))
+
+
+@pytest.mark.parametrize("name", ["convnet", "resnet20", "tc_resnet8", *_SLOW])
 def test_a_narrowed_export_is_as_fast_as_an_own_one(name: str, tmp_path: Path):
     """What ONNX Runtime makes of both has the same operations on arrays of the same shapes."""
     log_mel = LogMel() if name == "tc_resnet8" else None

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from backbone_structures import names_by_structure
 from small_backbones import small
 
-from pppl.backbones import BACKBONES, Backbone, build, spec_for
+from pppl.backbones import Backbone, build, spec_for
 from pppl.errors import UserError
 from pppl.export import People
 from pppl.pruning import slice_network
-
-_KINDS = [name for name in BACKBONES if name not in {"resnet32", "resnet44", "resnet56", "resnet110", "res26"}]
 
 
 def _network(name: str) -> tuple[Backbone, tuple[int, ...]]:
@@ -24,7 +23,7 @@ def _mask(network: Backbone, seed: int) -> np.ndarray:
     return np.concatenate([rng.permutation(width) < max(1, width // 2) for width in network.widths])
 
 
-@pytest.mark.parametrize("name", _KINDS)
+@pytest.mark.parametrize("name", names_by_structure())
 def test_a_row_of_a_batch_is_what_the_persons_own_network_says(name: str):
     network, shape = _network(name)
     people, before = People(network), network.state_dict()

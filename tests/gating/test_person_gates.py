@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from backbone_structures import names_by_structure
 from small_backbones import small
 
-from pppl.backbones import BACKBONES, build, spec_for
+from pppl.backbones import build, spec_for
 from pppl.gating import PersonGatedNetwork, relaxed_masks, with_gradient_of
 from pppl.pruning import slice_network
 
@@ -19,7 +20,7 @@ def network(name: str = "convnet", **settings) -> tuple[PersonGatedNetwork, torc
     return PersonGatedNetwork(build(spec), **settings).eval(), build(spec).eval(), shape
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", names_by_structure())
 def test_a_batch_of_several_people_computes_what_their_sliced_networks_compute(name: str):
     gated, full, shape = network(name)
     x = torch.rand(6, *shape)

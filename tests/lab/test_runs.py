@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from stub_training import sketching
 
 from pppl import Experiment, compare, load_run
 from pppl.errors import UserError
@@ -18,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def folder(tiny: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
-    summary = compare(tiny.replace(methods=["full", "ppp", "l1_local"], seeds=[0, 1]), out)
+    with sketching():
+        summary = compare(tiny.replace(methods=["full", "ppp", "l1_local"], seeds=[0, 1]), out)
     assert isinstance(summary, Results)
     return out
 

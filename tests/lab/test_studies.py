@@ -7,6 +7,8 @@ import pytest
 from pppl import Experiment, Sweep, study
 from pppl.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -3,12 +3,13 @@ from typing import cast
 
 import pytest
 import torch
+from backbone_structures import names_by_structure
 from small_backbones import small
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pppl import Experiment
-from pppl.backbones import BACKBONES, Backbone, BasisConv, ShapeSpec, build, put_bases, spec_for
+from pppl.backbones import Backbone, BasisConv, ShapeSpec, build, put_bases, spec_for
 from pppl.data import Support
 from pppl.errors import UserError
 from pppl.personalizers import GlobalModel, personalizers_for
@@ -31,7 +32,7 @@ def _macs(network: torch.nn.Module, shape: tuple[int, ...]) -> int:
     return counter.get_total_flops() // 2
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", names_by_structure())
 def test_with_all_basis_filters_a_network_computes_what_it_did(name: str):
     torch.manual_seed(0)
     options, shape = small(name)

@@ -1,16 +1,16 @@
 import copy
-import inspect
 from functools import cache
 
 import numpy as np
 import pytest
 import torch
+from backbone_structures import Case, case_id, named_cases, walked
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_backbones import small
 from torch.utils.flop_counter import FlopCounterMode
 
-from pppl.backbones import BACKBONES, Backbone, ShapeSpec, build, hook_groups, spec_for
+from pppl.backbones import Backbone, ShapeSpec, build, hook_groups, spec_for
 from pppl.errors import UserError
 from pppl.gating import GatedNetwork
 from pppl.gating.gate import apply_gate
@@ -30,23 +30,13 @@ VARIANTS = [
     ("res15_narrow", {"width": 5, "pool": (2, 2)}, (1, 13, 10)),
     ("bc_resnet", {"scale": 0.5, "sub_bands": 2}, (3, 8, 64)),
 ]
-Case = tuple[str, dict, tuple[int, ...]]
-
-
-def _cases() -> list[Case]:
-    cases: list[Case] = []
-    for name, constructor in BACKBONES.items():
-        options, shape = small(name)
-        cases.append((name, options, shape))
-        parameters = inspect.signature(constructor).parameters
-        if "index_add" in parameters:
-            cases.append((name, {**options, "index_add": not parameters["index_add"].default}, shape))
-    return cases + VARIANTS
-
-
-CASES = _cases()
+NAMED = named_cases()
+WALKED = walked(NAMED)
+# Structures, and variants of theirs; the other names are longer or wider, and slow tests walk them, too.
 every_backbone = pytest.mark.parametrize(
-    "case", CASES, ids=["-".join([case[0], *(f"{k}={v}" for k, v in case[1].items())]) for case in CASES]
+    "case",
+    [pytest.param(case, id=case_id(case), marks=[] if case in WALKED else pytest.mark.slow) for case in NAMED]
+    + [pytest.param(case, id=case_id(case) + f"-{len(case[2])}d") for case in VARIANTS],
 )
 
 

@@ -7,13 +7,14 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 import yaml
 from optuna.trial import TrialState
+from stub_training import fork_with_more, try_nothing
 from wandb_files import read_offline_run
 
 from pppl import Experiment
@@ -36,13 +37,13 @@ def write_files(folder: Path, tiny: Experiment, space: dict[str, Any], **changes
 
 
 class Running:
-    """A sweep in a process of its own, which can be killed and goes on."""
+    """A sweep in a process of its own, which can be killed and goes on; its trials may be `stubs`."""
 
-    def __init__(self, settings: Sweep, folder: Path, storage: str = "", *, workers: int = 2):
+    def __init__(self, settings: Sweep, folder: Path, storage: str = "", *, workers: int = 2, stubs: bool = False):
         self.out = folder / "out"
-        self._args = (settings, folder, storage, workers)
+        self._args = (settings, folder, storage, workers, stubs, dict(os.environ))  # not that of the server's start
         self._context: Any = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["pppl.sweeping"])
+        self._context.set_forkserver_preload(["pppl.sweeping", "stub_training"])
         self.start()
 
     def start(self) -> None:
@@ -60,13 +61,13 @@ class Running:
         pids = [path.read_text().strip() for path in (self.out / "workers").glob("*")]
         return [int(pid) for pid in pids if pid and Path("/proc", pid).exists()]
 
-    def kill_workers(self, rng: random.Random, between: Callable[[], None]) -> None:
-        """Kills a random worker eight times, at a random moment after every sixth trial that has begun.
+    def kill_workers(self, rng: random.Random, trials: int, between: Callable[[], None]) -> None:
+        """Kills a random worker eight times, at a random moment after every tenth of the trials that has begun.
 
         So it has 48 of 60 trials behind it at the last, however fast the machine is. `between` is called after four.
         """
         for kills in range(1, 9):
-            while len(list((self.out / "trials").glob("*"))) < 6 * kills or not self.workers():
+            while len(list((self.out / "trials").glob("*"))) < trials // 10 * kills or not self.workers():
                 assert self.process.is_alive(), "the sweep has ended"
                 time.sleep(0.02)
             time.sleep(rng.uniform(0, 0.3))
@@ -80,8 +81,14 @@ class Running:
         assert self.process.exitcode == 0, (self.out.parent / "stderr.txt").read_text()
 
 
-def _sweep(settings: Sweep, folder: Path, storage: str, workers: int) -> None:
+def _sweep(
+    settings: Sweep, folder: Path, storage: str, workers: int, stubs: bool, variables: Mapping[str, str]
+) -> None:
+    os.environ.update(variables)
+    fork_with_more()
     sys.stderr = (folder / "stderr.txt").open("a")
+    if stubs:
+        try_nothing()
     sweep(settings, folder / "out", workers=workers, beside=folder, storage=storage)
 
 

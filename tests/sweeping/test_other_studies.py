@@ -14,6 +14,8 @@ from pppl.sweeping.space import base_of
 from pppl.sweeping.storage import storage_at
 from pppl.sweeping.study import queue_of
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 def test_a_study_that_pppl_has_not_begun_is_left_alone(folder: Path, settings: Sweep):
     storage = storage_at("", output_folder(folder / "out"))

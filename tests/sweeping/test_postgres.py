@@ -2,7 +2,6 @@
 
 import os
 import random
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -27,7 +26,9 @@ from pppl.sweeping import status, sweep
 from pppl.sweeping import workers as workers_module
 from pppl.sweeping.storage import storage_at
 
-TRIALS = 60
+pytestmark = pytest.mark.usefixtures("sketched")
+
+_FEW, _MANY = pytest.param(30, True, id="stubs"), pytest.param(60, False, id="real", marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
@@ -38,38 +39,44 @@ def server() -> Iterator[Server]:
     server.remove()
 
 
-def test_sixty_trials_under_kills_and_without_the_server_for_a_while(tiny: Experiment, tmp_path: Path, server: Server):
-    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=TRIALS, name="killed"))
-    running = Running(settings, tmp_path, server.url)
+@pytest.mark.parametrize(("count", "stubs"), [_FEW, _MANY])
+def test_trials_under_kills_and_without_the_server_for_a_while(
+    tiny: Experiment, tmp_path: Path, server: Server, tracked: None, count: int, stubs: bool
+):
+    """Real trials are W&B runs, too, and none is lost or is there twice."""
+    name = f"killed-{'stubs' if stubs else 'real'}"
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=count, name=name))
+    running = Running(settings, tmp_path, server.url, stubs=stubs)
 
     def restart() -> None:
         server.stop()
         time.sleep(3)
         server.start()
 
-    running.kill_workers(random.Random(0), restart)
+    running.kill_workers(random.Random(0), count, restart)
     running.join()
     table = pd.read_csv(running.out / "trials.csv")
-    assert table["state"].tolist() == ["complete"] * TRIALS
-    study = optuna.load_study(study_name="killed", storage=storage_at(server.url, running.out))
-    check_all_finished_once(study, TRIALS)
-    check_runs_are_complete(study, running.out)
+    assert table["state"].tolist() == ["complete"] * count
+    study = optuna.load_study(study_name=name, storage=storage_at(server.url, running.out))
+    check_all_finished_once(study, count)
+    if not stubs:
+        check_runs_are_complete(study, running.out)
     assert status(settings, running.out, storage=server.url).startswith(
-        "60 done, 0 pruned, 0 given up, 0 running, 0 dead"
+        f"{count} done, 0 pruned, 0 given up, 0 running, 0 dead"
     )
 
 
 def test_two_machines_share_a_study(tiny: Experiment, tmp_path: Path, server: Server):
     tables = []
     url = server.new_database("shared")
-    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=12, name="shared"))
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=8, name="shared"))
     machines = [Running(settings, _made(tmp_path / name, tiny), url, workers=1) for name in ("one", "other")]
     for machine in machines:
         machine.join()
         tables.append(pd.read_csv(machine.out / "trials.csv"))
     pd.testing.assert_frame_equal(*tables)
-    assert len(tables[0]) == 12
-    assert tables[0]["budget"].nunique() == 12, "no two draw the same"
+    assert len(tables[0]) == 8
+    assert tables[0]["budget"].nunique() == 8, "no two draw the same"
     study = optuna.load_study(study_name="shared", storage=storage_at(url, tmp_path))
     workers = {trial.user_attrs["worker"] for trial in study.trials if "worker" in trial.user_attrs}
     assert len(workers) >= 2, "both took part"
@@ -99,12 +106,22 @@ def test_a_connection_that_is_lost_while_trials_are_read_is_made_anew(tmp_path: 
     assert ended
 
 
-def test_no_file_holds_the_password(tiny: Experiment, tmp_path: Path, server: Server):
+def test_no_file_holds_the_password(
+    tiny: Experiment,
+    tmp_path: Path,
+    server: Server,
+    tracked: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+):
+    """W&B keeps the command line."""
     path, out = write_files(tmp_path, tiny, QUICK, trials=2, name="secret"), tmp_path / "out"
     url = server.url.replace("me@", "me:TopSecret@")
-    command = [sys.executable, "-m", "pppl", "sweep", str(path), "--workers", "2", "--storage", url, "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "TopSecret" not in done.stdout + done.stderr
+    command = ["sweep", str(path), "--workers", "2", "--storage", url, "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["pppl", *command])
+    monkeypatch.setenv("PGPASSWORD", "")  # and undone at the end
+    assert main(command) == 0
+    assert "TopSecret" not in "".join(capfd.readouterr())
     files = [each for each in tmp_path.rglob("*") if each.is_file()]
     assert any(each.suffix == ".wandb" for each in files)
     assert not [each for each in files if b"TopSecret" in each.read_bytes()]
@@ -150,7 +167,10 @@ def test_a_wrong_url_is_told(tmp_path: Path, url: str, message: str):
         storage_at(url, tmp_path)
 
 
-def test_workers_can_be_jobs(tiny: Experiment, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_workers_can_be_jobs(
+    tiny: Experiment, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, count: int
+):
     """By submitit's executor for this machine, which does all that the one for Slurm does but `sbatch`."""
 
     class Local(workers_module._Jobs):
@@ -163,14 +183,14 @@ def test_workers_can_be_jobs(tiny: Experiment, tmp_path: Path, server: Server, m
 
     monkeypatch.setattr(workers_module, "_Jobs", Local)
     monkeypatch.setenv("PGPASSWORD", "")  # and undone at the end
-    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=4, name="jobs"))
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=2 * count, name=f"jobs{count}"))
     with pytest.raises(UserError, match="--launcher slurm needs --storage"):
         sweep(settings, tmp_path / "out", workers=2, beside=tmp_path, launcher="slurm")
     where = {"storage": server.url.replace("me@", "me:TopSecret@"), "launcher": "slurm"}
-    trials = sweep(settings, tmp_path / "out", workers=2, beside=tmp_path, **where)
-    assert trials["state"].tolist() == ["complete"] * 4
+    trials = sweep(settings, tmp_path / "out", workers=count, beside=tmp_path, **where)
+    assert trials["state"].tolist() == ["complete"] * 2 * count
     jobs = tmp_path / "out" / "jobs"
-    assert len(list(jobs.glob("*_0_log.err"))) == 2
+    assert len(list(jobs.glob("*_0_log.err"))) == count
     assert not [path for path in jobs.iterdir() if b"TopSecret" in path.read_bytes()]
 
 

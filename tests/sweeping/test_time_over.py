@@ -13,6 +13,8 @@ from pppl.sweeping import status, sweep
 from pppl.sweeping import workers as workers_module
 from pppl.sweeping.space import base_of
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 def test_jobs_that_end_well_are_no_failure():
     """After time is over they do so without having finished a trial."""

@@ -19,6 +19,8 @@ from pppl.sweeping import sweep
 from pppl.sweeping.storage import storage_at
 from pppl.sweeping.workers import _Processes
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:

@@ -1,0 +1,76 @@
+"""Backbones by their structure: what property tests walk, in place of names that differ in depth and width alone."""
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from _pytest.mark import ParameterSet
+from small_backbones import small
+from torch import nn
+
+from pppl.backbones import BACKBONES, Backbone, build, spec_for
+
+Case = tuple[str, dict[str, Any], tuple[int, ...]]
+Structure = tuple[Any, ...]
+
+
+def structure_of(network: Backbone) -> Structure:
+    """The class of a network, how many dimensions it has, and the kinds of its groups of channels.
+
+    A group's kind is the layers that make, mask, follow and read its channels. Networks that have this in common are
+    gated, sliced and counted by the same lines.
+    """
+    kinds = set()
+    for group in network.groups:
+        ends = [_kind(network.get_submodule(path)) for path in (group.producer, group.output)]
+        others = [
+            tuple(sorted({_kind(network.get_submodule(path)) for path in paths}))
+            for paths in (group.followers, group.consumers)
+        ]
+        kinds.add((*ends, *others))
+    return type(network).__name__, network.spec.options.get("dims"), tuple(sorted(kinds))
+
+
+def _kind(module: nn.Module) -> str:
+    if not isinstance(module, (nn.Conv1d, nn.Conv2d)):
+        return type(module).__name__
+    traits = {"depthwise": module.groups > 1, "dilated": set(module.dilation) != {1}, "biased": module.bias is not None}
+    return " ".join([type(module).__name__, str(module.kernel_size), *(name for name, has in traits.items() if has)])
+
+
+def named_cases() -> list[Case]:
+    """Every registered backbone, small; where it is an option, with `ChannelIndex` and without."""
+    cases: list[Case] = []
+    for name, constructor in BACKBONES.items():
+        options, shape = small(name)
+        cases.append((name, options, shape))
+        parameters = inspect.signature(constructor).parameters
+        if "index_add" in parameters:
+            cases.append((name, {**options, "index_add": not parameters["index_add"].default}, shape))
+    return cases
+
+
+def structure_of_case(case: Case) -> Structure:
+    """The structure of its network, which is not computed."""
+    with torch.device("meta"):
+        return structure_of(build(spec_for(case[0], case[1], case[2], 5)))
+
+
+def walked(cases: list[Case]) -> list[Case]:
+    """The first of each structure: names are registered from small to large."""
+    first: dict[Structure, Case] = {}
+    for case in cases:
+        first.setdefault(structure_of_case(case), case)
+    return [*first.values()]
+
+
+def names_by_structure() -> list[ParameterSet]:
+    """Parameters of a test that walks registered names: the first of each structure, and in slow tests the others."""
+    first = {case[0] for case in walked([(name, *small(name)) for name in BACKBONES])}
+    return [pytest.param(name, marks=[] if name in first else pytest.mark.slow) for name in BACKBONES]
+
+
+def case_id(case: Case) -> str:
+    """Its name and options, as a test is called."""
+    return "-".join([case[0], *(f"{key}={value}" for key, value in case[1].items())])

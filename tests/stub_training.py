@@ -1,0 +1,98 @@
+"""Trainings, trials and drawings of a millisecond: for tests of journals, queues and kills.
+
+What is written is what they guard: real ones tell them nothing and take all of their time. Tests of the marker `slow`
+do the same with these.
+"""
+
+import importlib
+import io
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import torch
+from matplotlib.figure import Figure
+from optuna.trial import TrialState
+from PIL import Image
+
+from pppl.config import Experiment, Sweep
+from pppl.experiments import models
+from pppl.experiments.provenance import fingerprint
+from pppl.sweeping import workers
+from pppl.sweeping.space import suggested
+from pppl.sweeping.workers import Work
+from pppl.training import GlobalModule
+
+_FORKED = ("pppl.experiments.compare", "pppl.experiments.task_memory", "pppl.sweeping", "stub_training", "wandb")
+
+
+def fit(
+    make_module: Callable[[], GlobalModule], _: Any, *, seed: int, folder: Path, **__: Any
+) -> tuple[GlobalModule, dict[str, float]]:
+    """In place of `pppl.training.fit`: the weights that the seed begins with, and metrics that it makes up."""
+    torch.manual_seed(seed)
+    metrics = {"epoch": 0.0, "val_loss": 1.0, "val_accuracy": 0.5}
+    (folder / "metrics.csv").write_text(f"{','.join(metrics)}\n{','.join(map(str, metrics.values()))}\n")
+    return make_module().cpu().eval(), metrics
+
+
+def train_nothing() -> None:
+    """From now on this process trains by `fit` above."""
+    models.fit = fit
+
+
+def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path) -> tuple[TrialState, list[float]]:
+    """In place of that of `pppl.sweeping.trial`: draws the values, leaves a folder and lasts a moment."""
+    values = suggested(trial, sweep.space)
+    (folder / "trials" / fingerprint(values)).mkdir(parents=True, exist_ok=True)
+    time.sleep(random.uniform(0.0, 0.1))
+    measured = {"accuracy": values["budget"] / 2, "accuracy_low": 0.0, "accuracy_high": 1.0}
+    for name, value in (measured | {"own_minus_other": 0.0, "macs_fraction": values["budget"]}).items():
+        trial.set_user_attr(name, value)
+    return TrialState.COMPLETE, [measured[name] for name in sweep.objectives]
+
+
+class StubWork(Work):
+    """Work for workers whose trials are stubs, in whichever process it arrives."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, ({field.name: getattr(self, field.name) for field in fields(self)},)
+
+
+def _arrived(given: Mapping[str, Any]) -> Work:
+    workers.run_trial = run_trial
+    return StubWork(**given)
+
+
+def try_nothing() -> None:
+    """From now on sweeps of this process have such workers, and draw no figures."""
+    importlib.import_module("pppl.sweeping.sweep").Work = StubWork  # (the package has a function of that name)
+    Figure.savefig = _sketch
+
+
+def fork_with_more() -> None:
+    """From now on servers that fork workers have what these would import, each for itself; no other counts."""
+    preload = forkserver.set_forkserver_preload
+    forkserver.set_forkserver_preload = lambda names: preload([*names, *_FORKED])
+
+
+@contextmanager
+def sketching() -> Iterator[None]:
+    """While open, figures are made and not drawn, which takes longer than a tiny comparison."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", _sketch)
+        yield
+
+
+def _sketch(_: Figure, path: Path, **__: Any) -> None:
+    blank = io.BytesIO(b"%PDF-1.4\n")
+    if path.suffix != ".pdf":
+        Image.new("L", (1, 1)).save(blank, "PNG")
+    path.write_bytes(blank.getvalue())
