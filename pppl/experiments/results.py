@@ -156,9 +156,8 @@ def read_table(path: Path) -> list[Row]:
     try:
         header = pd.read_csv(path, nrows=0).columns
         columns = [name for name in COLUMNS if name != LATER or name in header]
-        frame = pd.read_csv(path, usecols=columns, dtype=_TYPES, keep_default_na=False)
-        if LATER in columns:
-            frame[LATER] = pd.to_numeric(frame[LATER].replace("", "nan"))
+        empty = {LATER: [""]}  # where it could not be told
+        frame = pd.read_csv(path, usecols=columns, dtype=_TYPES, keep_default_na=False, na_values=empty)
         for column in ("budget", "seed", "shots", *(name for name in NUMBERS if name in columns)):
             if len(frame) and frame[column].dtype.kind not in "if":
                 raise ValueError(f"column {column} holds something that is no number")
