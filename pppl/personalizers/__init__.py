@@ -3,7 +3,8 @@
 import importlib
 import pkgutil
 
-from .base import METHODS, STEPS, GlobalModel, Personalizer, PersonalModel, Retrained, register
+from .base import METHODS, STEPS, Personalizer, PersonalModel, register
+from .global_model import GlobalModel, Retrained
 from .methods import own_personalizer, personalizers_for
 from .ppp import GateSettings, gate_settings
 

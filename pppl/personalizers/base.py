@@ -1,79 +1,24 @@
 """The one protocol: a global model, a support set and a budget give a personal model."""
 
-import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from .. import config
 from ..backbones import Backbone
 from ..config import Experiment
-from ..data import NoSamples, Support, now
+from ..data import Support, now
 from ..diff import Delta, delta_bytes
 from ..errors import UserError
-from ..gating import GatedNetwork, PersonGatedNetwork, Rule
+from ..gating import Rule
 from ..pruning import Cost, CostModel, Costs, artifact_bytes, budget_masks, slice_network
+from .global_model import GlobalModel
 from .shown import as_html, costs, layers
 
-Network = TypeVar("Network", bound=nn.Module)
 SupportFrom = Literal["own", "population", "other", "none"]
-
-
-class Retrained(NamedTuple):
-    """A network that was trained on, and seconds that were spent on it before now."""
-
-    network: Backbone
-    seconds_before: float
-
-
-Retrain = Callable[[Backbone, config.Retrain], Retrained]
-
-
-def _cannot_retrain(network: Backbone, settings: config.Retrain) -> Retrained:
-    raise UserError("this global model came without its training data: leave methods with +retrain out")
-
-
-@dataclass(frozen=True, kw_only=True)
-class GlobalModel:
-    """The networks that were trained for everybody.
-
-    - `full`: the backbone, trained without gates.
-    - `gated`: gated networks by the name of the method that trained them.
-    - `cost`: of the backbone at any widths.
-    - `train`: some of the samples that they were trained on, in random order, for methods that prune for everybody by
-      data; `NoSamples` where the model came without.
-    - `retrain`: trains a pruned network on all of them.
-    """
-
-    full: Backbone
-    gated: Mapping[str, GatedNetwork | PersonGatedNetwork]
-    cost: CostModel
-    train: Support
-    retrain: Retrain = _cannot_retrain
-
-    def to(self, device: torch.device) -> "GlobalModel":
-        """The same model on `device`; this one stays where it is."""
-        gated = {name: _on(device, network) for name, network in self.gated.items()}
-        return replace(self, full=_on(device, self.full), gated=gated, train=self.train.to(device))
-
-    @property
-    def samples(self) -> Support:
-        """Those of `train`. Raises `UserError` where there are none."""
-        if isinstance(self.train, NoSamples):
-            raise UserError("this method reads training data, which a run does not hold: choose another, such as ppp")
-        return self.train
-
-
-def _on(device: torch.device, network: Network) -> Network:
-    """The network itself where it is there, else a copy."""
-    there = {tensor.device for tensor in (*network.parameters(), *network.buffers())}
-    if all(each.type == device.type and device.index in (None, each.index) for each in there):
-        return network
-    return copy.deepcopy(network).to(device)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,8 @@ from ..backbones import Backbone, full_rank
 from ..config import Experiment
 from ..data import Support
 from ..pruning import Basis, BasisCost, CostModel, basis_network, convolutions, decompose, mean_gradients
-from .base import GlobalModel, Made, Personalizer, register
+from .base import Made, Personalizer, register
+from .global_model import GlobalModel
 from .scores import relative
 
 

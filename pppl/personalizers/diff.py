@@ -10,8 +10,9 @@ from typing import Any
 from ..config import Experiment
 from ..data import Support
 from ..training import learn_delta
-from .base import After, GlobalModel, Made, Personalizer, register, register_step
+from .base import After, Made, Personalizer, register, register_step
 from .full import Full
+from .global_model import GlobalModel
 
 
 class DiffPruned(After):

@@ -15,7 +15,8 @@ from ..data import Support
 from ..errors import UserError
 from ..gating import GatedNetwork
 from ..pruning import Cost, CostModel
-from .base import GlobalModel, Made, Personalizer, register
+from .base import Made, Personalizer, register
+from .global_model import GlobalModel
 from .ppp import gate_samples, gates_read
 
 _BATCH = 256

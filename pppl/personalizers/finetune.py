@@ -6,8 +6,9 @@ from typing import Any
 from ..config import Experiment
 from ..data import Support
 from ..training import finetune
-from .base import After, GlobalModel, Made, Personalizer, register, register_step
+from .base import After, Made, Personalizer, register, register_step
 from .full import Full
+from .global_model import GlobalModel
 
 
 class FineTuned(After):

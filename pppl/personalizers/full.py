@@ -2,7 +2,8 @@
 
 from ..config import Experiment
 from ..data import Support
-from .base import GlobalModel, Made, Personalizer, register
+from .base import Made, Personalizer, register
+from .global_model import GlobalModel
 
 
 class Full(Personalizer):

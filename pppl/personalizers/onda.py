@@ -23,7 +23,8 @@ from ..config import Experiment
 from ..data import Support
 from ..pruning import filter_traces, filters, slice_network
 from ..training import finetune
-from .base import Factory, GlobalModel, Made, Personalizer, register
+from .base import Factory, Made, Personalizer, register
+from .global_model import GlobalModel
 from .scores import uniform
 from .static import CRITERIA
 

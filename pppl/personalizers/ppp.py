@@ -20,7 +20,8 @@ from ..data import Support
 from ..data.datamodule import seen_in_a_pass
 from ..gating import GatedNetwork, PersonGatedNetwork, Rule, prototype
 from ..pruning import CostModel, slice_network, threshold_masks
-from .base import GlobalModel, Made, Personalizer, ScorePruner, SupportFrom, register
+from .base import Made, Personalizer, ScorePruner, SupportFrom, register
+from .global_model import GlobalModel
 
 _CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other")
 GateSettings = Settings | Matched

@@ -5,7 +5,8 @@ from typing import Any
 
 from ..data import Support
 from ..pruning import share_weights
-from .base import After, GlobalModel, Made, Personalizer, register_step
+from .base import After, Made, Personalizer, register_step
+from .global_model import GlobalModel
 
 
 class Quantized(After):

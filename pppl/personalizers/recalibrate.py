@@ -9,7 +9,8 @@ import torch
 from ..data import Support
 from ..diff import base_sha256, batch_statistics
 from ..errors import UserError
-from .base import After, GlobalModel, Made, Personalizer, register_step
+from .base import After, Made, Personalizer, register_step
+from .global_model import GlobalModel
 
 
 class Recalibrated(After):

@@ -9,7 +9,8 @@ from typing import Any
 from ..data import Support
 from ..data.datamodule import seen_in_a_pass
 from ..errors import UserError
-from .base import After, GlobalModel, Made, Personalizer, register_step
+from .base import After, Made, Personalizer, register_step
+from .global_model import GlobalModel
 
 
 class RetrainedForAll(After):

@@ -33,7 +33,8 @@ from ..data import Support
 from ..errors import UserError
 from ..gating import Rule
 from ..pruning import CostModel, filters, importance_scores, mean_gradients
-from .base import Factory, GlobalModel, ScorePruner, register
+from .base import Factory, ScorePruner, register
+from .global_model import GlobalModel
 from .scores import relative, uniform
 
 Score = Callable[[Backbone, Support], list[Tensor]]

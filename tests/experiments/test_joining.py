@@ -194,7 +194,7 @@ def test_check_tells_what_is_wrong(copies: list[Path], capsys: pytest.CaptureFix
         "summary.csv does not follow from table.csv",
         "curves.csv does not follow from table.csv",
         "gains.csv does not follow from table.csv",
-        "rows of l1 are of other code, settings or data than today's",
+        "rows of l1 are stamped by an earlier version; after a refactoring `pppl results confirm` renews their stamp",
     ):
         assert f"{folder}: {line}\n" in printed.out
     assert "8 findings" in printed.err

@@ -1,0 +1,71 @@
+"""The networks that were trained for everybody, which every method begins with."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import nn
+
+from .. import config
+from ..backbones import Backbone
+from ..data import NoSamples, Support
+from ..errors import UserError
+from ..gating import GatedNetwork, PersonGatedNetwork
+from ..pruning import CostModel
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Retrained(NamedTuple):
+    """A network that was trained on, and seconds that were spent on it before now."""
+
+    network: Backbone
+    seconds_before: float
+
+
+Retrain = Callable[[Backbone, config.Retrain], Retrained]
+
+
+def _cannot_retrain(network: Backbone, settings: config.Retrain) -> Retrained:
+    raise UserError("this global model came without its training data: leave methods with +retrain out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalModel:
+    """The networks that were trained for everybody.
+
+    - `full`: the backbone, trained without gates.
+    - `gated`: gated networks by the name of the method that trained them.
+    - `cost`: of the backbone at any widths.
+    - `train`: some of the samples that they were trained on, in random order, for methods that prune for everybody by
+      data; `NoSamples` where the model came without.
+    - `retrain`: trains a pruned network on all of them.
+    """
+
+    full: Backbone
+    gated: Mapping[str, GatedNetwork | PersonGatedNetwork]
+    cost: CostModel
+    train: Support
+    retrain: Retrain = _cannot_retrain
+
+    def to(self, device: torch.device) -> "GlobalModel":
+        """The same model on `device`; this one stays where it is."""
+        gated = {name: _on(device, network) for name, network in self.gated.items()}
+        return replace(self, full=_on(device, self.full), gated=gated, train=self.train.to(device))
+
+    @property
+    def samples(self) -> Support:
+        """Those of `train`. Raises `UserError` where there are none."""
+        if isinstance(self.train, NoSamples):
+            raise UserError("this method reads training data, which a run does not hold: choose another, such as ppp")
+        return self.train
+
+
+def _on(device: torch.device, network: Network) -> Network:
+    """The network itself where it is there, else a copy."""
+    there = {tensor.device for tensor in (*network.parameters(), *network.buffers())}
+    if all(each.type == device.type and device.index in (None, each.index) for each in there):
+        return network
+    return copy.deepcopy(network).to(device)
