@@ -1,5 +1,6 @@
 """Shared fixtures: a tiny experiment, its global model, and nothing that touches the user's files."""
 
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("PPPL_CACHE", str(shared_cache(tmp_path_factory)))
         patch.setenv("WANDB_MODE", "disabled")  # `tracked` where runs are read back
         patch.setenv("OMP_NUM_THREADS", "1")  # for the processes that tests start
+        patch.setattr(os, "cpu_count", lambda: 2)  # commands have two workers on any machine
         counting.install(patch)
         fork_with_more()
         yield

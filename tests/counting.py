@@ -47,7 +47,9 @@ def so_far() -> Counts:
 
 @cache
 def budgets() -> dict[str, Counts]:
-    """What `BUDGET.md` grants, by the name of a test without its parameters, or by `ANY_TEST` and `ANY_SETUP`."""
+    """What `BUDGET.md` grants, by the name of a test without its parameters, the file of fixtures, or `ANY_TEST` and
+    `ANY_SETUP`.
+    """
     return {name: Counts(int(trainings), int(processes)) for name, trainings, processes in _rows()}
 
 
@@ -56,11 +58,12 @@ def _rows() -> list[tuple[str, str, str]]:
 
 
 def check(nodeid: str, spent: Counts, *, setup: bool = False) -> None:
-    """Fails a test that has spent more than its budget."""
-    name = ANY_SETUP if setup else nodeid.split("[")[0]
-    most = budgets().get(name, budgets()[ANY_TEST])
+    """Fails a test that has spent more than its budget, or whose fixtures have."""
+    name, others = (nodeid.split("::")[0], ANY_SETUP) if setup else (nodeid.split("[")[0], ANY_TEST)
+    most = budgets().get(name, budgets()[others])
     if not spent.within(most):
-        pytest.fail(f"{nodeid}: {spent}, the budget of {name} is {most}; tests/BUDGET.md tells why", pytrace=False)
+        kind = "its fixtures" if setup else "it"
+        pytest.fail(f"{kind} had {spent}, the budget is {most}: see tests/BUDGET.md", pytrace=False)
 
 
 def install(patch: pytest.MonkeyPatch) -> None:
