@@ -26,7 +26,7 @@ def test_every_method_runs_on_every_backbone(name: str):
     support = Support(x=torch.randn(6, *shape), y=torch.arange(6) % 4)
     train = Support(x=torch.randn(5, *shape), y=torch.arange(5) % 4)
     model = GlobalModel(
-        full=full, gated=gated, cost=CostModel(full, shape), train=train, retrain=lambda net, _: Retrained(net, 5, 0.0)
+        full=full, gated=gated, cost=CostModel(full, shape), train=train, retrain=lambda net, _: Retrained(net, 0.0)
     )
     methods = [*sorted(METHODS), *(f"{'l1' if step == 'retrain' else 'ppp'}+{step}" for step in STEPS)]
     steps = {"finetune.steps": 1, "finetune.pruned_steps": 1}
