@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -70,8 +71,7 @@ def _summary(experiment: TaskExperiment, chosen: Sequence[Row], summary: pd.Data
 def _mean(rows: Sequence[Row], name: str) -> float:
     """Over tasks of the mean over seeds."""
     tasks = dict.fromkeys(row["task"] for row in rows)
-    of_task = [float(np.mean([row[name] for row in rows if row["task"] == task])) for task in tasks]
-    return float(np.mean(of_task))
+    return fmean(fmean(row[name] for row in rows if row["task"] == task) for task in tasks)
 
 
 def _follows(told: Any, rows: Sequence[Row], references: Mapping[str, float]) -> bool:

@@ -232,7 +232,7 @@ def test_text_tasks(tmp_path: Path, monkeypatch):
     }
     row = _made_from_run_alone(tmp_path / "texts", run, OfTasks())
     assert (row["kind"], row["verdict"], row["rows"], row["equal"]) == ("tasks", "reproduced", 1, 1)
-    monkeypatch.setattr(remaking, "TextClassifier", _missing)
+    monkeypatch.setattr(remaking, "encoder_sha256", _missing)
     (row,) = reproduce([tmp_path / "texts"], tmp_path / "out").to_dict("records")
     assert (row["verdict"], row["reason"]) == ("skipped", "text needs the package transformers")
 
