@@ -20,7 +20,7 @@ TEXTS = frozenset(
     )
 )
 # Columns of True and False.
-FLAGS = frozenset(("seen", "feasible", "best", "pareto", "chosen", "within", "missing", "trained_for_all"))
+FLAGS = frozenset(("seen", "feasible", "best", "pareto", "chosen", "trained_for_all"))
 # Columns of numbers, also with `_low` or `_high` behind; an empty cell is NaN. (A budget may be "any" in notes.)
 NUMBERS = frozenset(
     (

@@ -2,7 +2,6 @@
 
 import random
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,7 @@ from matplotlib.figure import Figure
 
 from pppl.aligned import aligned, clipped, columns_of, visible
 from pppl.errors import UserError
-from pppl.experiments.compare import refuse_other_data
-from pppl.experiments.results import COLUMNS, read_table, write_table
+from pppl.experiments.results import COLUMNS, LATER, read_table, write_table
 from pppl.experiments.summary import write_tables
 from pppl.figures import accuracy_figure, gain_figure, gates_figure, iso_figure, render, retraining_figure, style
 from pppl.figures.accuracy_vs_macs import accuracy_vs_macs, lower_limit
@@ -112,7 +110,7 @@ def _folder(folder: Path) -> Path:
         ):
             numbers = dict.fromkeys(COLUMNS, 0) | {"macs_fraction": budget, "accuracy": at / 20, "accuracy_full": 0.5}
             rows.append(numbers | keys | {"method": method, "control": control, "budget": budget, "identity": name})
-    write_tables(folder, pd.DataFrame(rows, columns=list(COLUMNS)))
+    write_tables(folder, pd.DataFrame(rows, columns=list(COLUMNS)), "ppp")
     gates = [
         keys | {"identity": name, "layer": 1, "channel": c, "probability": 0.5} for name in NAMES[:10] for c in (0, 1)
     ]
@@ -128,7 +126,6 @@ def test_a_folder_of_odd_names_is_drawn_and_reported(tmp_path: Path, capsys: pyt
     assert "<NA>" not in text
     assert r"\textless" not in (folder / "tables" / "accuracy_25.tex").read_text()
     assert read_table(folder / "table.csv")[0]["dataset"] == "$a$\n<NA>"
-    refuse_other_data(folder, SimpleNamespace(name="$a$\n<NA>"))  # pyright: ignore[reportArgumentType] (only its name)
     assert capsys.readouterr().err.count("\n") <= 1
 
 
@@ -253,7 +250,7 @@ def test_mutated_tables_end_in_a_table_or_in_one_line(source: str, name: str, tm
     draw = random.Random(0)
     lines = (RESULTS / source / name).read_bytes().splitlines(keepends=True)
     content = b"".join(lines[:12])
-    for _ in range(200):
+    for _ in range(500):
         changed = bytearray(content)
         for _ in range(draw.randint(1, 3)):
             at, cut = draw.randrange(len(changed) + 1), draw.choice([0, 1, 4, 60])
@@ -262,7 +259,7 @@ def test_mutated_tables_end_in_a_table_or_in_one_line(source: str, name: str, tm
         told = ""
         try:
             if name == "table.csv":
-                assert all(set(row) == set(COLUMNS) for row in read_table(tmp_path / name))
+                assert all(set(row) >= set(COLUMNS) - {LATER} for row in read_table(tmp_path / name))
             else:
                 read_frame(tmp_path / name)
         except (UserError, ValueError) as error:

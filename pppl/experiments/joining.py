@@ -181,8 +181,10 @@ def _contradictions(parts: Sequence[Finished]) -> Iterator[str]:
     for part in parts:
         for row in part.rows:
             folder, before = first.setdefault(key_of(row), (part.folder, row))
-            for name in NUMBERS:
-                if name != TIMED and row[name] != before[name]:
+            for name in NUMBERS:  # one of which tables of earlier versions lack
+                if name == TIMED or name not in row or name not in before:
+                    continue
+                if row[name] != before[name]:
                     what = f"{row['method']} {row['control']}".strip()
                     where = f"budget {row['budget']:g}, {row['persons']} {row['identity']}, seed {row['seed']}"
                     values = f"{before[name]:g} and {row[name]:g}"

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import pandas as pd
 
 from ..config import TaskExperiment
 from ..errors import Differs, UserError
-from ..files import replacing
 from .freshness import stamps_of_methods
 from .provenance import Stamp, device_name, git_commit, read_run, staleness, update_run
 from .remaking import Kept, OfTasks, read_csv
@@ -89,29 +88,28 @@ def _rows(folder: Path) -> list[Row]:
 
 
 def _renew_journals(folder: Path, stamps: Mapping[tuple[str, str], Stamp]) -> None:
-    """Stamps lines of a comparison on tasks that its table has."""
+    """Add the rows of a comparison on tasks that its table has once more, with today's stamps."""
     table = _rows(folder)
     for journal, names in ((journal_of(folder, stamps), NAMES), (memory_journal(folder, stamps), MEMORY_NAMES)):
         if journal.path.exists():
             known = {key_of(row, names): row for row in table}
-            lines = [*_renewed(journal.path.read_text(encoding="utf-8").splitlines(), known, names, stamps)]
-            with replacing(journal.path) as temporary:
-                temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            lines = journal.path.read_text(encoding="utf-8").splitlines()
+            if rows := [row for row in map(_row_of, lines) if row is not None and _is_of(row, known, names)]:
+                journal.append(rows)
 
 
-def _renewed(
-    lines: Iterable[str],
-    known: Mapping[tuple[Any, ...], Row],
-    names: Sequence[str],
-    stamps: Mapping[tuple[str, str], Stamp],
-) -> Iterator[str]:
-    for line in lines:
-        try:
-            row = json.loads(line)
-            told = known.get(key_of(row, names), {})
-            alike = [_alike(row[name], value) for name, value in told.items() if name in row and name not in names]
-            if alike and all(alike):
-                line = json.dumps({**row, "fingerprint": stamps[row["task"], row["method"]]})
-        except (ValueError, KeyError, TypeError):  # a broken one stays what it is
-            pass
-        yield line
+def _row_of(line: str) -> Row | None:
+    """Return a line's row without its stamp; None of a broken line."""
+    try:
+        row = json.loads(line)
+        del row["fingerprint"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return row
+
+
+def _is_of(row: Row, known: Mapping[tuple[Any, ...], Row], names: Sequence[str]) -> bool:
+    """Whether a table's row has the same numbers."""
+    told = known.get(tuple(row.get(name) for name in names), {})
+    alike = [_alike(row[name], value) for name, value in told.items() if name in row and name not in names]
+    return bool(alike) and all(alike)

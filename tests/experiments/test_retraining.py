@@ -16,7 +16,7 @@ from pppl.errors import UserError
 from pppl.experiments.compare import compare
 from pppl.experiments.models import global_model
 from pppl.personalizers import GlobalModel, personalizers_for
-from pppl.personalizers.base import _cannot_retrain
+from pppl.personalizers.global_model import _cannot_retrain
 
 pytestmark = pytest.mark.usefixtures("sketched")
 

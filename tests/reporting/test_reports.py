@@ -194,7 +194,7 @@ def test_the_file_is_beside_the_tables_and_the_same_each_time(folder: Path, caps
         ),
         ("number", "column 'accuracy' holds something that is no number"),
         ("empty", "column 'accuracy' holds something that is no number"),
-        ("ragged", r"row \d+ has \d+ cells, the header 25"),
+        ("ragged", r"row \d+ has \d+ cells, the header 27"),
         ("binary", "summary.csv is corrupted"),
         ("rows", "summary.csv has no rows"),
         ("gains", "gains.csv is corrupted .it has no column 'gain_high'"),

@@ -67,13 +67,18 @@ class Running:
         So it has 48 of 60 trials behind it at the last, however fast the machine is. `between` is called after four.
         """
         for kills in range(1, 9):
-            while len(list((self.out / "trials").glob("*"))) < trials // 10 * kills or not self.workers():
-                assert self.process.is_alive(), "the sweep has ended"
-                time.sleep(0.02)
+            while len(list((self.out / "trials").glob("*"))) < trials // 10 * kills:
+                self._wait()
             time.sleep(rng.uniform(0, 0.3))
-            os.kill(rng.choice(self.workers()), signal.SIGKILL)
+            while not (alive := self.workers()):  # one that ended by itself has not been replaced yet
+                self._wait()
+            os.kill(rng.choice(alive), signal.SIGKILL)
             if kills == 4:
                 between()
+
+    def _wait(self) -> None:
+        assert self.process.is_alive(), "the sweep has ended"
+        time.sleep(0.02)
 
     def join(self) -> None:
         """Waits for its end, which must be a good one."""

@@ -294,7 +294,7 @@ def test_values_are_of_their_kind(settings: Sweep):
         ({"space": {"ppp.gate_width": {"low": 4, "high": 8, "step": 0.5}}}, "is 0.5: its range holds integers"),
         ({"space": {"ppp.gate_width": {"low": 4, "high": 8, "log": 2}}}, "log is 2: true or false"),
         ({"space": {"ppp.gate_width": {"choices": [4], "when": 8}}}, "when is 8: write {other.key: "),
-        ({"space": {1: {"choices": [4]}}}, "space holds 1: keys are dotted names"),
+        ({"space": {1: {"choices": [4]}}}, "space.1: unknown key"),
         ({"space": {"budgets": {"choices": [[0.1]]}}}, "budgets is the sweep's own"),
         ({"space": {"budget": {"low": 0.0001, "high": 0.5}}}, "space.budget: 0.0001: budget .* is too small"),
         ({"settings": {"seeds": [1]}}, "seeds is the sweep's own"),
