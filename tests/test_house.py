@@ -174,6 +174,7 @@ def test_the_readme_tells_which_backbone_takes_which_data_set():
         assert cells == [truth[name, _SHAPES[data]] for data in header[2:]], name
 
 
+@pytest.mark.slow
 def test_the_readmes_code_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     shutil.copytree(ROOT / "sweeps", tmp_path / "sweeps")
     monkeypatch.chdir(tmp_path)

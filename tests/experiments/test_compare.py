@@ -197,6 +197,7 @@ def test_seen_and_unseen_people_have_summaries_of_their_own():
     assert _headline(pd.DataFrame(rows)) == {"person/ppp/own/0.1": 0.9, "person/unseen/ppp/own/0.1": 0.5}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sketched")
 def test_sigkill_loses_at_most_the_unit_in_hand(tiny_yaml: Path, results: Path, tmp_path: Path):
     out = tmp_path / "killed"

@@ -46,7 +46,9 @@ def _written(path: Path, deployed: Deployed, name: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", _BACKBONES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "bc_resnet" else name for name in _BACKBONES]
+)
 def test_onnx_runtime_gives_what_torch_gives(name: str, tmp_path: Path):
     deployed = _deployed(name)
     session = open_onnx(_written(tmp_path / "p.onnx", deployed, "onnx"))
@@ -56,10 +58,10 @@ def test_onnx_runtime_gives_what_torch_gives(name: str, tmp_path: Path):
         np.testing.assert_allclose(session(x.numpy()), deployed(x), atol=1e-4)
 
 
-_SLOW = (pytest.param(name, marks=pytest.mark.slow) for name in ("ds_cnn_s", "res8"))
+_SLOW = (pytest.param(name, marks=pytest.mark.slow) for name in ("tc_resnet8", "ds_cnn_s", "res8"))
 
 
-@pytest.mark.parametrize("name", ["convnet", "resnet20", "tc_resnet8", *_SLOW])
+@pytest.mark.parametrize("name", ["convnet", "resnet20", *_SLOW])
 def test_a_narrowed_export_is_as_fast_as_an_own_one(name: str, tmp_path: Path):
     """What ONNX Runtime makes of both has the same operations on arrays of the same shapes."""
     log_mel = LogMel() if name == "tc_resnet8" else None

@@ -66,6 +66,7 @@ def test_trials_under_kills_and_without_the_server_for_a_while(
     )
 
 
+@pytest.mark.slow
 def test_two_machines_share_a_study(tiny: Experiment, tmp_path: Path, server: Server):
     tables = []
     url = server.new_database("shared")

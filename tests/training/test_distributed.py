@@ -7,6 +7,7 @@ import pytest
 import torch
 
 
+@pytest.mark.slow
 def test_two_processes_learn_the_same_prototypes_as_one(tmp_path: Path):
     """Rates and prototypes are taken over the whole batch, gates gathered with their gradients across processes."""
     ddp_script.main(1, tmp_path)
