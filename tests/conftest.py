@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import counting
+import hypothesis
 import pytest
 import torch
 from browser import there_is_a_browser
@@ -14,6 +15,10 @@ from pppl import Experiment
 from pppl.data import IdentityDataset, load_dataset
 from pppl.experiments.models import global_model
 from pppl.personalizers import GlobalModel
+
+# No test is timed, and a busy machine takes its time.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 TINY = {
     "name": "tiny",

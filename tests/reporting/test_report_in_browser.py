@@ -71,7 +71,7 @@ def test_the_budget_of_the_answer_is_shown_first(opened: Any):
 
 def test_a_header_sorts_by_numbers_and_back(opened: Any):
     _show_all(opened)
-    for title in ("Accuracy", "Samples"):
+    for title in ("Accuracy", "Samples of the person"):
         header = opened.locator(f"{_TABLE} th", has_text=title)
         header.get_by_role("button").click()
         ascending = _numbers(opened, title)
@@ -114,7 +114,10 @@ def test_drop_downs_choose_together(opened: Any):
     _choice(opened, "Persons").select_option("3 classes")
     _choice(opened, "Methods").select_option("trained after pruning")
     assert set(_column(opened, "Persons")) == {"3 classes"}
-    assert min(_numbers(opened, "Samples")) > 0
+    trained = zip(
+        *(_numbers(opened, f"Samples {whose}") for whose in ("of the person", "trained on for all")), strict=True
+    )
+    assert all(max(each) > 0 for each in trained)
     _choice(opened, "Budget").select_option("20 %, or none")
     assert set(_column(opened, "Budget")) == {"20"}
     assert opened.complaints == []

@@ -94,7 +94,10 @@ def test_prose_has_the_numbers_of_the_tables(folder: Path, tmp_path: Path):
     assert f"The full network has {_mean(series.loc['full', '', 1.0])}." in text
     rows = summary[(summary["budget"] == 0.1) & summary["control"].isin(["", "own"])]
     rows = rows.sort_values("accuracy", ascending=False)
-    best, untrained = rows.iloc[0], rows[rows["retrain_samples"] == 0].iloc[0]
+    best, untrained = (
+        rows.iloc[0],
+        rows[(rows["retrain_samples"] == 0) & ~rows["method"].str.contains("retrain")].iloc[0],
+    )
     assert (best["method"], untrained["method"]) == ("ppp+diff", "ppp")
     each = table[(table["method"] == "ppp+diff") & (table["budget"] == 0.1)]
     below = (each["accuracy_full"] - each["accuracy"]).to_numpy()
@@ -194,7 +197,7 @@ def test_the_file_is_beside_the_tables_and_the_same_each_time(folder: Path, caps
         ),
         ("number", "column 'accuracy' holds something that is no number"),
         ("empty", "column 'accuracy' holds something that is no number"),
-        ("ragged", r"row \d+ has \d+ cells, the header 27"),
+        ("ragged", r"row \d+ has \d+ cells, the header 28"),
         ("binary", "summary.csv is corrupted"),
         ("rows", "summary.csv has no rows"),
         ("gains", "gains.csv is corrupted .it has no column 'gain_high'"),
