@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,6 @@ _ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--no-first-run"),
 ]
-
-
-def there_is_a_browser() -> bool:
-    """Whether tests of pages run."""
-    return _CHROMIUM.exists() and find_spec("playwright") is not None
 
 
 @contextmanager

@@ -3,18 +3,19 @@
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import counting
 import hypothesis
 import pytest
-import torch
-from browser import there_is_a_browser
-from stub_training import fork_with_more, sketching
 
 from pppl import Experiment
-from pppl.data import IdentityDataset, load_dataset
-from pppl.experiments.models import global_model
-from pppl.personalizers import GlobalModel
+
+# What imports torch or Lightning is imported where it is needed: the process that hands out the tests runs none, and
+# its imports, ten seconds, would come before anything else.
+if TYPE_CHECKING:
+    from pppl.data import IdentityDataset
+    from pppl.personalizers import GlobalModel
 
 # No test is timed, and a busy machine takes its time.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -33,18 +34,18 @@ TINY = {
 }
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The slowest first: work is stolen from the ends, and no worker is left with one of them at the end.
+# Notebooks that export networks and draw all results again.
+_AT_LENGTH = {"05_on_device", "06_paper_figures"}
 
-    A notebook that runs in JupyterLab, in a browser, needs no second kernel.
-    """
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slowest first: work is stolen from the ends, and no worker is left with one of them at the end."""
+    for item in items:
+        if item.path.suffix == ".ipynb" and item.path.stem in _AT_LENGTH:
+            item.add_marker(pytest.mark.slow)
     slowest = {name.split("::")[0] for name in counting.budgets() if "::" in name}
     items.sort(key=lambda item: item.nodeid.split("::")[0] not in slowest and item.path.suffix != ".ipynb")
-    if there_is_a_browser():
-        shown = {item.callspec.params["name"] for item in items if item.path.name == "test_jupyterlab.py"}  # type: ignore[attr-defined]
-        again = [item for item in items if item.path.suffix == ".ipynb" and item.path.stem in shown]
-        items[:] = [item for item in items if item not in again]
-        config.hook.pytest_deselected(items=again)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -63,6 +64,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    import torch
+    from stub_training import fork_with_more
+
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PPPL_CACHE", str(shared_cache(tmp_path_factory)))
@@ -89,6 +93,8 @@ def tracked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def sketched() -> Iterator[None]:
     """Figures are made and not drawn; for tests that look at none."""
+    from stub_training import sketching
+
     with sketching():
         yield
 
@@ -99,12 +105,16 @@ def tiny() -> Experiment:
 
 
 @pytest.fixture(scope="session")
-def digits() -> IdentityDataset:
+def digits() -> "IdentityDataset":
+    from pppl.data import load_dataset
+
     return load_dataset("digits")
 
 
 @pytest.fixture(scope="session")
-def model(tiny: Experiment, digits: IdentityDataset, tmp_path_factory: pytest.TempPathFactory) -> GlobalModel:
+def model(tiny: Experiment, digits: "IdentityDataset", tmp_path_factory: pytest.TempPathFactory) -> "GlobalModel":
+    from pppl.experiments.models import global_model
+
     return global_model(tiny, digits, seed=0, folder=tmp_path_factory.mktemp("training"))
 
 

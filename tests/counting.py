@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 
 BUDGET = Path(__file__).parent / "BUDGET.md"
 ANY_TEST, ANY_SETUP = "any other test", "the fixtures of a test"
@@ -68,6 +67,8 @@ def check(nodeid: str, spent: Counts, *, setup: bool = False) -> None:
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Begins to count, until the patch is undone."""
+    import pytorch_lightning as pl  # here, as in conftest.py
+
     patch.setattr(pl.Trainer, "fit", _counted(pl.Trainer.fit, "trainings", lambda *_: True))
     patch.setattr(BaseProcess, "start", _counted(BaseProcess.start, "processes", lambda *_: True))
     patch.setattr(subprocess.Popen, "__init__", _counted(subprocess.Popen.__init__, "processes", _is_python))

@@ -4,13 +4,12 @@ What is written is what they guard: real ones tell them nothing and take all of 
 do the same with these.
 """
 
-import importlib
 import io
+import multiprocessing
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,8 @@ from PIL import Image
 from pppl.config import Experiment, Sweep
 from pppl.experiments import models
 from pppl.experiments.provenance import fingerprint
-from pppl.sweeping import workers
+from pppl.sweeping import life, workers
 from pppl.sweeping.space import suggested
-from pppl.sweeping.workers import Work
 from pppl.training import GlobalModule
 
 _FORKED = ("pppl.experiments.compare", "pppl.experiments.task_memory", "pppl.sweeping", "stub_training", "wandb")
@@ -44,8 +42,8 @@ def fit(
 
 
 def train_nothing() -> None:
-    """From now on this process trains by `fit` above."""
-    models.fit = fit
+    """From now on this process trains by `fit` above, and draws no figures."""
+    models.fit, Figure.savefig = fit, _sketch
 
 
 def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path) -> tuple[TrialState, list[float]]:
@@ -59,21 +57,14 @@ def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path)
     return TrialState.COMPLETE, [measured[name] for name in sweep.objectives]
 
 
-class StubWork(Work):
-    """Work for workers whose trials are stubs, in whichever process it arrives."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _arrived, ({field.name: getattr(self, field.name) for field in fields(self)},)
-
-
-def _arrived(given: Mapping[str, Any]) -> Work:
-    workers.run_trial = run_trial
-    return StubWork(**given)
-
-
 def try_nothing() -> None:
-    """From now on sweeps of this process have such workers, and draw no figures."""
-    importlib.import_module("pppl.sweeping.sweep").Work = StubWork  # (the package has a function of that name)
+    """From now on this process, and workers that it forks, run such trials and draw no figures.
+
+    A server would fork them after ten seconds of imports, anew after each kill of the sweep; and the trial of a worker
+    that is killed before it tells its name waits for a beat.
+    """
+    workers.run_trial, life.BEAT = run_trial, 2.0
+    workers.processes = lambda _: multiprocessing.get_context("fork")
     Figure.savefig = _sketch
 
 

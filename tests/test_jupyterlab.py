@@ -67,6 +67,7 @@ def _wait(done: Any, seconds: float, failure: str) -> None:
         time.sleep(0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["00_quickstart", "02_ppp_vs_the_field"])
 def test_a_notebook_is_opened_run_and_rendered(server: str, name: str):
     with page(1280, 900) as shown:

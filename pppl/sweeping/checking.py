@@ -39,18 +39,23 @@ def check_trials(settings: Sweep, folder: Path, done: int) -> Iterator[str]:
     if lacking := [name for name in (*_MEASURED, *settings.space) if name not in trials.columns]:
         yield f"trials.csv lacks column {lacking[0]}"
         return
-    if len(trials) != done:
-        yield f"trials.csv has {len(trials)} trials, run.json tells of {done}"
+    faults = [*_trials(trials, done), *_marks(settings, trials)]
+    yield from (*faults, *_best_file(folder, trials))
     if done < settings.trials and not settings.hours:
         yield f"{done} of {settings.trials} trials are finished: `pppl sweep` with the same --out goes on"
+    if not faults:  # of other trials, other settings matter
+        with quiet():
+            yield from _shares(settings, folder, trials)
+
+
+def _trials(trials: pd.DataFrame, done: int) -> Iterator[str]:
+    """Whether they are all there, once each."""
+    if len(trials) != done:
+        yield f"trials.csv has {len(trials)} trials, run.json tells of {done}"
     if trials["trial"].duplicated().to_numpy().any():
         yield "trials.csv has trials twice"
     if strange := set(trials["state"]) - _STATES:
         yield f"trials.csv has trials whose state is {min(map(str, strange))!r}"
-    yield from _marks(settings, trials)
-    yield from _best_file(folder, trials)
-    with quiet():
-        yield from _shares(settings, folder, trials)
 
 
 def _marks(settings: Sweep, trials: pd.DataFrame) -> Iterator[str]:

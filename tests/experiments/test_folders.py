@@ -131,8 +131,9 @@ def test_a_training_that_was_killed_is_told_by_what_its_networks_take(tmp_path: 
             refuse_other_results(tmp_path, "train", Data(), digits)
 
 
+@pytest.mark.usefixtures("sketched")
 def test_figures_and_pages_of_other_data_are_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    kept = Path(__file__).parents[2] / "results" / "digits"
+    kept = Path(__file__).parents[2] / "results" / "fsdd"
     for name in ("one", "two"):
         folder = shutil.copytree(kept, tmp_path / name, ignore=shutil.ignore_patterns("figures", "tables", ".pppl*"))
         if name == "two":

@@ -80,7 +80,7 @@ def test_after_twenty_kills_of_stubs_the_table_is_that_of_an_undisturbed_run(
     monkeypatch.setenv("PPPL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(models, "fit", fit)
     methods = ["full", "ppp", "l1_local+retrain"]
-    experiment = tiny.replace(methods=methods, seeds=[0, 1], **{"persons.count": 20, "retrain.epochs": 1})
+    experiment = tiny.replace(methods=methods, seeds=[0, 1], **{"persons.count": 12, "retrain.epochs": 1})
     compare(experiment, tmp_path / "undisturbed")
     rng, out = random.Random(0), tmp_path / "killed"
     writers = Writers(experiment, out, True)

@@ -348,6 +348,7 @@ def test_a_run_that_diverges_is_a_row_and_no_end(
     assert hopeless["score"].tolist() == pytest.approx([table["score"].iloc[0]]), "it always says the same"
 
 
+@pytest.mark.slow
 def test_memory_does_not_depend_on_what_ran_before(experiment: TaskExperiment, tmp_path: Path):
     """Nor is it more for a few values than for all: the encoder is in memory once."""
     task, names = experiment.tasks[0], ("full", "lora", "full")

@@ -58,10 +58,10 @@ def test_onnx_runtime_gives_what_torch_gives(name: str, tmp_path: Path):
         np.testing.assert_allclose(session(x.numpy()), deployed(x), atol=1e-4)
 
 
-_SLOW = (pytest.param(name, marks=pytest.mark.slow) for name in ("tc_resnet8", "ds_cnn_s", "res8"))
+_SLOW = (pytest.param(name, marks=pytest.mark.slow) for name in ("resnet20", "tc_resnet8", "ds_cnn_s", "res8"))
 
 
-@pytest.mark.parametrize("name", ["convnet", "resnet20", *_SLOW])
+@pytest.mark.parametrize("name", ["convnet", *_SLOW])
 def test_a_narrowed_export_is_as_fast_as_an_own_one(name: str, tmp_path: Path):
     """What ONNX Runtime makes of both has the same operations on arrays of the same shapes."""
     log_mel = LogMel() if name == "tc_resnet8" else None
@@ -85,6 +85,7 @@ def _attributes(node: onnx.NodeProto) -> list[str]:
     return sorted(map(repr, node.attribute))
 
 
+@pytest.mark.slow
 def test_a_network_that_tells_its_widths_elsewhere_is_not_narrowed():
     assert narrowed(to_onnx(_deployed("bc_resnet", pruned=False), {}), _deployed("bc_resnet")) is None
 

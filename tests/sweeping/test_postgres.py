@@ -168,10 +168,8 @@ def test_a_wrong_url_is_told(tmp_path: Path, url: str, message: str):
         storage_at(url, tmp_path)
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_workers_can_be_jobs(
-    tiny: Experiment, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, count: int
-):
+@pytest.mark.slow
+def test_workers_can_be_jobs(tiny: Experiment, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch):
     """By submitit's executor for this machine, which does all that the one for Slurm does but `sbatch`."""
 
     class Local(workers_module._Jobs):
@@ -184,14 +182,14 @@ def test_workers_can_be_jobs(
 
     monkeypatch.setattr(workers_module, "_Jobs", Local)
     monkeypatch.setenv("PGPASSWORD", "")  # and undone at the end
-    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=2 * count, name=f"jobs{count}"))
+    settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=4, name="jobs"))
     with pytest.raises(UserError, match="--launcher slurm needs --storage"):
         sweep(settings, tmp_path / "out", workers=2, beside=tmp_path, launcher="slurm")
     where = {"storage": server.url.replace("me@", "me:TopSecret@"), "launcher": "slurm"}
-    trials = sweep(settings, tmp_path / "out", workers=count, beside=tmp_path, **where)
-    assert trials["state"].tolist() == ["complete"] * 2 * count
+    trials = sweep(settings, tmp_path / "out", workers=2, beside=tmp_path, **where)
+    assert trials["state"].tolist() == ["complete"] * 4
     jobs = tmp_path / "out" / "jobs"
-    assert len(list(jobs.glob("*_0_log.err"))) == count
+    assert len(list(jobs.glob("*_0_log.err"))) == 2
     assert not [path for path in jobs.iterdir() if b"TopSecret" in path.read_bytes()]
 
 

@@ -31,7 +31,7 @@ PERSONS = {"ppp.training": "persons"}
 @pytest.fixture(scope="module")
 def experiment(tiny: Experiment) -> Experiment:
     """With gates of the published kind and two kinds of person gates."""
-    changes = {"seeds": [0], "training.epochs": 8, "matched.epochs": 40, "matched.queries": 6, "matched.persons": 12}
+    changes = {"seeds": [0], "training.epochs": 8, "matched.epochs": 30, "matched.queries": 6, "matched.persons": 12}
     changes |= {"matched.prototype_weight": 4.0}
     settings = {"ppp@persons": PERSONS, "gated@persons": PERSONS | {"matched.epochs": 1}}
     return tiny.replace(methods=["full", "ppp", *settings], settings=settings, **changes)
