@@ -43,6 +43,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
+def wilcoxon_p_of_people(rows: pd.DataFrame, name: str) -> float:
+    """Return `wilcoxon_p` of a column's differences, one for each person: neither words of one person nor several
+    networks make independent people of one.
+    """
+    each = rows.assign(who=people_of(rows)).groupby("who")[name]
+    return wilcoxon_p(each.mean().tolist())
+
+
 def people_of(rows: pd.DataFrame) -> list[str]:
     """Return whose each row is: the identity `speaker:words` is that speaker, a subset of classes is itself."""
     return [str(identity).partition(":")[0] for identity in rows["identity"]]

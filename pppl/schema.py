@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,19 @@ _NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z|
 ODD_BYTES = "surrogateescape"  # names of files may hold bytes that are no text
 
 
-def read_frame(path: Path) -> pd.DataFrame:
+def read_frame(path: Path, rows: int | None = None) -> pd.DataFrame:
     """Return a table that this package has written.
 
     `TEXTS` are text, `FLAGS` truth values, `NUMBERS` numbers, NaN where a cell is empty. Any other column holds numbers
     or truth values, where all of its cells are such, else text, NaN where it is empty.
 
+    **Arguments:**
+
+    - `rows`: how many are read, all by default.
+
     Raises `OSError` where there is no such file, `ValueError`, with the reason, where it is no such table.
     """
-    header, *lines = _lines(path)
+    header, *lines = _lines(path, rows)
     twice = next((name for at, name in enumerate(header) if name in header[:at]), None)
     if twice is not None:
         raise ValueError(f"it has two columns {twice!r}")
@@ -69,10 +74,10 @@ def read_frame(path: Path) -> pd.DataFrame:
     return pd.DataFrame(columns, columns=header)
 
 
-def _lines(path: Path) -> list[list[str]]:
+def _lines(path: Path, rows: int | None) -> list[list[str]]:
     with path.open(newline="", encoding="utf-8", errors=ODD_BYTES) as file:
         try:
-            lines = list(csv.reader(file, strict=True))
+            lines = list(islice(csv.reader(file, strict=True), rows and rows + 1))
         except csv.Error as error:
             raise ValueError(str(error)) from error
     if not lines or not lines[0]:

@@ -25,7 +25,7 @@ from .ratio import Measured, paired_ratio
 _BUDGET, _SHARE = 0.25, 0.25
 _ROUNDS = 9  # of timing both in turns, since what else a machine does slows a small network and a large one unequally
 # Persons whose limit in milliseconds is measured, and samples of each.
-_PERSONS, _SHOTS = 20, 10
+_PERSONS, _SHOTS = 6, 10
 _MANY, _BATCH = 10_000, 64
 
 

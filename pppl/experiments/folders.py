@@ -6,11 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from ..config import Data
 from ..data import SOURCES, IdentityDataset, limited, load_dataset
 from ..errors import UserError
+from ..schema import read_frame
 from .provenance import read_run
 
 
@@ -107,5 +106,5 @@ def _limited_sha256(data: Data, before: Mapping[str, Any]) -> str:
 
 def _dataset_name(folder: Path) -> str:
     with suppress(OSError, ValueError, KeyError, IndexError):  # no table, or none that can be read: made anew
-        return str(pd.read_csv(folder / "table.csv", nrows=1, dtype=str, keep_default_na=False)["dataset"].iloc[0])
+        return str(read_frame(folder / "table.csv", rows=1)["dataset"].iloc[0])
     return ""

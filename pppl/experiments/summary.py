@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..paired import holm, people_of, wilcoxon_p
+from ..paired import holm, people_of, wilcoxon_p_of_people
 from .results import write_table
 from .statistics import mean_interval
 
@@ -165,9 +165,7 @@ def _tested(name: str, differences: pd.DataFrame) -> dict[str, float]:
     """Return their mean, its interval and p-value; nothing of no rows."""
     if not len(differences):
         return {}
-    # One difference for each person: neither their words nor several networks make independent people of one.
-    each: Any = differences.assign(who=people_of(differences)).groupby("who")["accuracy"]
-    p_value = wilcoxon_p(each.mean().tolist())
+    p_value = wilcoxon_p_of_people(differences, "accuracy")
     return _mean(name, differences, limits=(-1, 1)) | {"wilcoxon_p": p_value}
 
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
-from ..paired import holm, people_of, wilcoxon_p
+from ..paired import holm, wilcoxon_p_of_people
 
 _LEVEL = 0.05
 _PAIR = ["seed", "identity"]
@@ -32,7 +31,6 @@ def clear_best(rows: Mapping[str, pd.DataFrame]) -> str | None:
 
 
 def p_value(one: pd.DataFrame, other: pd.DataFrame) -> float:
-    """Of differences in accuracy, one a person: neither their words nor several networks make people of one."""
+    """Return that of differences in accuracy on the same persons and seeds."""
     both: pd.DataFrame = one[[*_PAIR, "accuracy"]].merge(other[[*_PAIR, "accuracy"]], on=_PAIR, suffixes=("", "_other"))
-    each = both.assign(who=people_of(both), less=both["accuracy"] - both["accuracy_other"]).groupby("who")["less"]
-    return wilcoxon_p([float(np.mean(values)) for _, values in each])
+    return wilcoxon_p_of_people(both.assign(less=both["accuracy"] - both["accuracy_other"]), "less")

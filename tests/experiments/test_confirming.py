@@ -180,6 +180,7 @@ def test_training_for_everybody_is_counted_alike(experiment: Experiment, digits:
     assert told.groupby("method")["trained_for_all"].all().to_dict() == {name: name != "l1+bn" for name in methods}
 
 
+@pytest.mark.slow
 def test_budgets_of_many_decimals_survive_tables(experiment: Experiment, results: Path, copy: Path, tmp_path: Path):
     """Written and read, joined, checked, gone on with, and drawn; also as earlier versions have rounded them."""
     assert 1 / 3 in set(pd.read_csv(copy / "table.csv")["budget"])

@@ -104,6 +104,7 @@ def test_a_thin_model_of_another_network_is_refused(base: Backbone):
         empty.network(base)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", _MUTATIONS)
 def test_whatever_happens_to_a_file_it_is_refused_or_right(
     form: str, base: Backbone, personal: PersonalFile, tmp_path: Path

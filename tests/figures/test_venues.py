@@ -65,11 +65,10 @@ def test_an_unknown_style_names_the_nearest():
         pass
 
 
-@pytest.mark.parametrize(
-    "venue",
-    ["icml", "slides", *(pytest.param(name, marks=pytest.mark.slow) for name in ("neurips", "ieee"))],
-    indirect=True,
-)
+_AT_LENGTH = (pytest.param(name, marks=pytest.mark.slow) for name in VENUES if name != "icml")
+
+
+@pytest.mark.parametrize("venue", ["icml", *_AT_LENGTH], indirect=True)
 def test_nothing_is_cut_and_nothing_covers_anything_else(venue: str):
     summary = _read("digits/summary.csv")
     figures = {

@@ -34,7 +34,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_full_disk_is_told_and_nothing_is_lost(
     tiny: Experiment, tmp_path: Path, small_disk: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ):
