@@ -15,7 +15,7 @@ from ..sweeping import sweep
 from ..sweeping.storage import storage_at
 from .ratio import Measured, own_folder
 
-_PAIRS, _TRIALS = 2, 8
+_PAIRS, _TRIALS = 2, 12
 # Every trial trains; or none does, since the networks are the same for all.
 _TRAINED, _KEPT = {"ppp.target_rate": {"low": 0.1, "high": 0.9}}, {"budget": {"low": 0.3, "high": 0.9}}
 
