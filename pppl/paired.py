@@ -1,6 +1,7 @@
 """Paired tests over people: what tables and figures call significant."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ def wilcoxon_p_of_people(rows: pd.DataFrame, name: str) -> float:
     """Return `wilcoxon_p` of a column's differences, one for each person: neither words of one person nor several
     networks make independent people of one.
     """
-    each = rows.assign(who=people_of(rows)).groupby("who")[name]
+    each: Any = rows.assign(who=people_of(rows)).groupby("who")[name]
     return wilcoxon_p(each.mean().tolist())
 
 
