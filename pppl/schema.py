@@ -77,7 +77,7 @@ def read_frame(path: Path, rows: int | None = None) -> pd.DataFrame:
 def _lines(path: Path, rows: int | None) -> list[list[str]]:
     with path.open(newline="", encoding="utf-8", errors=ODD_BYTES) as file:
         try:
-            lines = list(islice(csv.reader(file, strict=True), rows and rows + 1))
+            lines = list(islice(csv.reader(file, strict=True), None if rows is None else rows + 1))
         except csv.Error as error:
             raise ValueError(str(error)) from error
     if not lines or not lines[0]:

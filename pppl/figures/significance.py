@@ -31,6 +31,6 @@ def clear_best(rows: Mapping[str, pd.DataFrame]) -> str | None:
 
 
 def p_value(one: pd.DataFrame, other: pd.DataFrame) -> float:
-    """Return that of differences in accuracy on the same persons and seeds."""
+    """Return the p-value of differences in accuracy on the same persons and seeds, one difference for each person."""
     both: pd.DataFrame = one[[*_PAIR, "accuracy"]].merge(other[[*_PAIR, "accuracy"]], on=_PAIR, suffixes=("", "_other"))
     return wilcoxon_p_of_people(both.assign(less=both["accuracy"] - both["accuracy_other"]), "less")
