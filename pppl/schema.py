@@ -16,7 +16,18 @@ from .files import replacing
 # Columns of names: `NA`, `007` and `1e3` are names there, and an empty cell is an empty name.
 TEXTS = frozenset(
     (
-        *("dataset", "backbone", "persons", "method", "control", "identity", "against", "settings", "reference"),
+        *(
+            "dataset",
+            "backbone",
+            "persons",
+            "method",
+            "control",
+            "identity",
+            "against",
+            "settings",
+            "reference",
+            "question",
+        ),
         *("task", "encoder", "metric", "key", "state", "folder", "kind", "row", "name"),
     )
 )
@@ -26,8 +37,26 @@ FLAGS = frozenset(("seen", "feasible", "best", "pareto", "chosen", "trained_for_
 NUMBERS = frozenset(
     (
         *("seed", "shots", "n", "people", "accuracy", "accuracy_full", "macs", "macs_fraction", "params"),
-        *("params_fraction", "artifact_bytes", "retrain_samples", "train_samples", "personalize_seconds", "area"),
-        *("reference_minus_this", "minus_full", "minus_diff", "wilcoxon_p", "holm_p", "holm_tests", "gain"),
+        *(
+            "params_fraction",
+            "artifact_bytes",
+            "retrain_samples",
+            "train_samples",
+            "queries",
+            "personalize_seconds",
+            "area",
+        ),
+        *(
+            "reference_minus_this",
+            "difference",
+            "accuracy_against",
+            "minus_full",
+            "minus_diff",
+            "wilcoxon_p",
+            "holm_p",
+            "holm_tests",
+            "gain",
+        ),
         *(
             "reference_gain_minus_this",
             "macs_within_1",

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from pppl import Experiment
 from pppl.aligned import aligned, clipped, columns_of, visible
 from pppl.errors import UserError
 from pppl.experiments.results import COLUMNS, LATER, read_table, write_table
-from pppl.experiments.summary import write_tables
+from pppl.experiments.tables import write_tables
 from pppl.figures import accuracy_figure, gain_figure, gates_figure, iso_figure, render, retraining_figure, style
 from pppl.figures.accuracy_vs_macs import accuracy_vs_macs, lower_limit
 from pppl.figures.fonts import fonts_for
@@ -110,7 +111,7 @@ def _folder(folder: Path) -> Path:
         ):
             numbers = dict.fromkeys(COLUMNS, 0) | {"macs_fraction": budget, "accuracy": at / 20, "accuracy_full": 0.5}
             rows.append(numbers | keys | {"method": method, "control": control, "budget": budget, "identity": name})
-    write_tables(folder, pd.DataFrame(rows, columns=list(COLUMNS)), "ppp")
+    write_tables(folder, pd.DataFrame(rows, columns=list(COLUMNS)), Experiment())
     gates = [
         keys | {"identity": name, "layer": 1, "channel": c, "probability": 0.5} for name in NAMES[:10] for c in (0, 1)
     ]

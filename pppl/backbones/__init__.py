@@ -2,6 +2,16 @@
 
 from .base import Backbone, ChannelGroup, ShapeSpec, channel_axis, channels_in, hook_groups
 from .basis import BasisConv, can_have_basis, full_rank, put_bases
+from .classifier import (
+    NEVER,
+    classifier_of,
+    corrected,
+    features_of,
+    outputs_of,
+    predicted,
+    put_outputs,
+    with_classifier,
+)
 from .index import ChannelIndex
 from .modes import evaluating
 from .registry import BACKBONES, build, spec_for
@@ -10,6 +20,7 @@ from .weights import load_weights
 
 __all__ = [
     "BACKBONES",
+    "NEVER",
     "Backbone",
     "BasisConv",
     "ChannelGroup",
@@ -20,10 +31,17 @@ __all__ = [
     "can_have_basis",
     "channel_axis",
     "channels_in",
+    "classifier_of",
+    "corrected",
     "evaluating",
+    "features_of",
     "full_rank",
     "hook_groups",
     "load_weights",
+    "outputs_of",
+    "predicted",
     "put_bases",
+    "put_outputs",
     "spec_for",
+    "with_classifier",
 ]

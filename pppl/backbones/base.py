@@ -34,6 +34,8 @@ class ChannelGroup:
 
 # The option that names, by their paths, convolutions in two, with the rank of each.
 RANKS = "ranks"
+# The option that names the classes of a classifier's outputs, by index, where it is not the constructor's own.
+OUTPUTS = "outputs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class ShapeSpec:
 
     - `backbone`: its registered name.
     - `options`: keyword arguments of its constructor; `widths` holds one number of channels per group. Besides these
-      `ranks`, convolutions that are a `BasisConv`.
+      `ranks`, convolutions that are a `BasisConv`, and `outputs`, the classes of a classifier that was replaced.
     """
 
     backbone: str
@@ -78,6 +80,10 @@ class Backbone(nn.Module):
     def widths(self) -> tuple[int, ...]:
         """Channels per group."""
         return tuple(self.spec.options["widths"])
+
+    def linear_layers(self) -> "list[tuple[str, nn.Linear]]":
+        """Linear layers by their path, in order; among them the one that gives the logits."""
+        return [(path, layer) for path, layer in self.named_modules() if isinstance(layer, nn.Linear)]
 
 
 def chosen_widths(widths: Sequence[int] | None, full: Sequence[int]) -> tuple[int, ...]:

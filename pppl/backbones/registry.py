@@ -6,9 +6,10 @@ from functools import partial
 from typing import Any
 
 from ..errors import UserError, unknown
-from .base import RANKS, Backbone, ShapeSpec
+from .base import OUTPUTS, RANKS, Backbone, ShapeSpec
 from .basis import put_bases
 from .bc_resnet import BCResNet
+from .classifier import put_outputs
 from .convnet import ConvNet
 from .ds_cnn import DSCNN
 from .resnet import CifarResNet, ResNet18
@@ -37,6 +38,8 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "tc_resnet14": partial(TCResNet, "tc_resnet14"),
     "bc_resnet": BCResNet,
 }
+# Options of networks that were made of others, which no constructor takes.
+_LATER = (RANKS, OUTPUTS)
 _TAKEN = {1: "series (C, T)", 2: "images or spectrograms (C, H, W)"}
 
 
@@ -47,14 +50,15 @@ def build(spec: ShapeSpec) -> Backbone:
     """
     constructor = _constructor(spec.backbone)
     parameters = inspect.signature(constructor).parameters
-    options = {option: value for option, value in spec.options.items() if option != RANKS}
+    options = {option: value for option, value in spec.options.items() if option not in _LATER}
     for option in options:
         if option not in parameters:
             raise unknown(f"option of backbone {spec.backbone}", option, parameters)
         if isinstance(parameters[option].default, bool) and not isinstance(spec.options[option], bool):
             raise UserError(f"option {option} of backbone {spec.backbone} is {spec.options[option]!r}: true or false")
     try:
-        return put_bases(constructor(**options), spec.options.get(RANKS, {}))
+        network = put_bases(constructor(**options), spec.options.get(RANKS, {}))
+        return put_outputs(network, spec.options[OUTPUTS]) if OUTPUTS in spec.options else network
     except (TypeError, ValueError, KeyError, RuntimeError, OverflowError) as error:
         raise UserError(f"backbone {spec.backbone} refuses {dict(spec.options)}: {error}") from error
 
@@ -71,8 +75,9 @@ def spec_for(name: str, options: Mapping[str, Any], input_shape: tuple[int, ...]
         raise UserError(f"backbone {name} takes {_taken(constructor)}, the data are {held}: use convnet")
     data = {"in_channels": input_shape[0], "num_classes": num_classes, "dims": dims, "bands": input_shape[-1]}
     parameters = inspect.signature(constructor).parameters
-    if RANKS in options:  # of a network that was pruned, none to begin with
-        raise unknown(f"option of backbone {name}", RANKS, parameters)
+    for later in _LATER:
+        if later in options:
+            raise unknown(f"option of backbone {name}", later, parameters)
     spec = ShapeSpec(backbone=name, options={**{k: v for k, v in data.items() if k in parameters}, **options})
     for option in data:
         if spec.options.get(option, data[option]) != data[option]:

@@ -5,17 +5,34 @@ a notebook builds an experiment in one line: `Experiment().replace(**{"training.
 """
 
 from .experiment import Backbone, Data, Experiment, Persons, Training, stages
-from .methods import BN, OCAP, PPP, Diff, Finetune, Matched, OnDA, Pruning, Quantize, Retrain, Static
+from .methods import (
+    BN,
+    CAPNN,
+    OCAP,
+    PPP,
+    Classes,
+    Diff,
+    Finetune,
+    Matched,
+    OnDA,
+    Pruning,
+    Quantize,
+    Retrain,
+    Static,
+    Tent,
+)
 from .sweep import MEASURES, Sweep
 from .tasks import TaskDiff, TaskExperiment
 from .tree import Tree
 
 __all__ = [
     "BN",
+    "CAPNN",
     "MEASURES",
     "OCAP",
     "PPP",
     "Backbone",
+    "Classes",
     "Data",
     "Diff",
     "Experiment",
@@ -30,6 +47,7 @@ __all__ = [
     "Sweep",
     "TaskDiff",
     "TaskExperiment",
+    "Tent",
     "Training",
     "Tree",
     "stages",

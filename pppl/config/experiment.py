@@ -6,7 +6,22 @@ from itertools import accumulate, pairwise, product
 from typing import Any, Literal, Self
 
 from ..errors import is_text
-from .methods import BN, OCAP, PPP, Diff, Finetune, Matched, OnDA, Pruning, Quantize, Retrain, Static
+from .methods import (
+    BN,
+    CAPNN,
+    OCAP,
+    PPP,
+    Classes,
+    Diff,
+    Finetune,
+    Matched,
+    OnDA,
+    Pruning,
+    Quantize,
+    Retrain,
+    Static,
+    Tent,
+)
 from .tree import Tree, expand_paths, require
 
 
@@ -16,7 +31,7 @@ class Data:
 
     - `name`: a registered source (`pppl data list`), or the path of an `.npz` file.
     - `classes`: the first so many classes.
-    - `people`: so many of the people, drawn at random.
+    - `people`: so many of the people, those with the most samples.
     - `samples`: so many samples of each class, split and person.
     """
 
@@ -41,6 +56,8 @@ class Persons:
       `person+classes`, a speaker with some classes; `auto`, the last where the data set knows whose its samples are,
       else the first.
     - `split`: `official`, the data set's own; `random`, people (or samples) are held out by seed.
+    - `folds`: people are held out by turns in place of any split: as many seeds in a row have everybody unseen once,
+      and the next so many again, in other company. 0: no folds.
     - `classes`: sizes of the subsets; each size gives at most `count` persons, seen and unseen ones apart.
     - `shots`: support samples per class.
     - `queries`: query samples per class, at most; 0 for all.
@@ -49,6 +66,7 @@ class Persons:
 
     protocol: Literal["auto", "classes", "person", "person+classes"] = "auto"
     split: Literal["official", "random"] = "official"
+    folds: int = 0
     classes: tuple[int, ...] = (2, 3, 5)
     count: int = 20
     shots: int = 5
@@ -57,6 +75,8 @@ class Persons:
 
     def __post_init__(self) -> None:
         require(self.count >= 2, f"persons.count is {self.count}: the control `other` needs at least 2 persons")
+        require(self.folds == 0 or self.folds >= 2, f"persons.folds is {self.folds}: 0 (none) or at least 2")
+        require(self.folds == 0 or self.protocol != "classes", "persons.folds holds people out: protocol is classes")
         require(self.shots >= 1, f"persons.shots is {self.shots}: a support set needs at least 1 sample per class")
         require(self.queries >= 0, f"persons.queries is {self.queries}: 0 (all) or more")
         require(min(self.classes, default=0) >= 1, f"persons.classes is {list(self.classes)}: give sizes of 1 or more")
@@ -126,6 +146,7 @@ class Experiment(Tree):
     - `budgets`: fractions of the full network's cost, in (0, 1].
     - `seeds`: each seed trains its own global networks and draws its own persons.
     - `reference`: the method whose paired differences to all others `summary.csv` and `gains.csv` have.
+    - `questions`: by name, a method and the one that it is held against: their paired differences are in `answers.csv`.
     - `settings`: by method, dotted keys of its own, which hold for it and for what has further steps behind it, not for
       others that read the same section; and `budgets`, where it is to have only some of them.
     - `tuning`: by method, dotted keys with the values that `pppl compare --tune` tries, in all combinations.
@@ -144,6 +165,9 @@ class Experiment(Tree):
     finetune: Finetune = field(default_factory=Finetune)
     static: Static = field(default_factory=Static)
     ocap: OCAP = field(default_factory=OCAP)
+    capnn: CAPNN = field(default_factory=CAPNN)
+    classes: Classes = field(default_factory=Classes)
+    tent: Tent = field(default_factory=Tent)
     bn: BN = field(default_factory=BN)
     onda: OnDA = field(default_factory=OnDA)
     quantize: Quantize = field(default_factory=Quantize)
@@ -153,6 +177,7 @@ class Experiment(Tree):
     budgets: tuple[float, ...] = (0.05, 0.1, 0.2, 0.35, 0.5)
     seeds: tuple[int, ...] = (0, 1, 2)
     reference: str = "ppp"
+    questions: dict[str, list[str]] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     tuning: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     searched: dict[str, int] = field(default_factory=dict)
@@ -164,17 +189,33 @@ class Experiment(Tree):
         for one, other in pairwise(sorted(self.budgets)):
             same = round(one, 8) == round(other, 8)
             require(not same, f"budgets holds {one} and {other}, which are the same to 8 decimals: name one")
+        for question, methods in self.questions.items():
+            two = f"questions holds {question!r} with {len(methods)} methods: give one and what it is held against"
+            require(len(methods) == 2, two)
         for method, knobs in self.tuning.items():
             for key, values in knobs.items():
                 require(len(values) > 0, f"tuning of method {method} names no value of {key}: name at least one")
 
     def overridden(self, changes: Mapping[str, Any]) -> Self:
-        """With dotted keys replaced, also where methods have values of their own."""
+        """With dotted keys replaced, also where methods have values of their own.
+
+        Where methods are replaced, questions about others are left out, and a reference that is none of them is, too:
+        `full`, or the first of them, takes its place.
+        """
         settings = {
             method: {key: value for key, value in own.items() if key not in changes}
             for method, own in self.settings.items()
         }
-        return self.replace(**{"settings": settings, **changes})
+        alone = self._about(changes["methods"]) if "methods" in changes else {}
+        return self.replace(**{"settings": settings, **alone, **changes})
+
+    def _about(self, methods: Any) -> dict[str, Any]:
+        """The questions and the reference that are left where an experiment has these methods."""
+        named = [each for each in methods if isinstance(each, str)] if isinstance(methods, (list, tuple)) else []
+        left = {question: two for question, two in self.questions.items() if {*two} <= {*named}}
+        known = (*named, Experiment.reference)
+        reference = self.reference if self.reference in known else "full" if "full" in named else (*named, "ppp")[0]
+        return {"questions": left, "reference": reference}
 
     def own_settings(self, method: str) -> dict[str, Any]:
         """A method's values of its own, those of what it is a step behind among them."""

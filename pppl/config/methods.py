@@ -20,8 +20,9 @@ class PPP:
     - `target_rate`, `target_weight`: tau and alpha of the target-rate loss.
     - `prototype_weight`, `prototype_scale`: beta and scale of the prototype loss; `gated` trains with beta 0.
     - `prototypes`: `parallel` takes all gates from one pass; `sequential` prunes layer by layer.
-    - `training`: `samples`, as published: every sample of a batch has gates of its own, and what is above holds.
-      `persons` goes beyond the paper: gates are trained for a person at a time, as section `matched` says.
+    - `epochs`: of training, in place of those of the full network; 0: the same.
+    - `training`: `samples`: every sample of a batch has gates of its own, and what is above holds. `persons` goes
+      beyond the paper: gates are trained for a person at a time, as section `matched` says.
     """
 
     gate_width: int = 16
@@ -32,9 +33,11 @@ class PPP:
     prototype_weight: float = 0.1
     prototype_scale: float = 30.0
     prototypes: Literal["parallel", "sequential"] = "parallel"
+    epochs: int = 0
     training: Literal["samples", "persons"] = "samples"
 
     def __post_init__(self) -> None:
+        require(self.epochs >= 0, f"ppp.epochs is {self.epochs}: 0 (as many as the full network) or more")
         require(self.gate_width >= 1, f"ppp.gate_width is {self.gate_width}: at least 1")
         require(self.temperature > 0, f"ppp.temperature is {self.temperature}: more than 0")
         require(self.gate_speed > 0, f"ppp.gate_speed is {self.gate_speed}: more than 0")
@@ -124,12 +127,17 @@ class Finetune:
 
     - `steps`, `learning_rate`: for the full network.
     - `pruned_steps`, `pruned_learning_rate`: for a network that was pruned before.
+    - `layers`: `all`, or the `last` one alone, the classifier.
+    - `augment`: random changes of the support set in each step, by name, as of `training.augment`; where samples
+      are moved or masked, what is empty is filled with the mean of the training data.
     """
 
     steps: int = 10
     learning_rate: float = 1e-4
     pruned_steps: int = 80
     pruned_learning_rate: float = 1e-3
+    layers: Literal["all", "last"] = "all"
+    augment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("steps", "pruned_steps"):
@@ -178,6 +186,56 @@ class BN:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Classes:
+    """The step `+classes`, the person's class prior in place of the training data's (label-shift correction).
+
+    - `rule`: how the prior is estimated on the support set, without labels. `votes`: uniform over the classes that a
+      tenth of the samples at least are taken for; `mean`: the mean prediction; `em`: the maximum of the likelihood
+      (Saerens, Latinne, Decaestecker 2002).
+    - `by`: whose predictions: those of the network that is `deployed`, or of the `full` one.
+    - `cut`: whether classes with prior 0 lose their row of the classifier. Nothing that reads labels can follow.
+    - `training_prior`: of the training data, a number for each class; empty: uniform.
+    """
+
+    rule: Literal["votes", "mean", "em"] = "votes"
+    by: Literal["deployed", "full"] = "deployed"
+    cut: bool = False
+    training_prior: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for value in self.training_prior:
+            require(value > 0, f"classes.training_prior holds {value}: more than 0 for each class")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tent:
+    """The step `+tent`, the entropy of predictions on the support set minimized (Wang et al., ICLR 2021).
+
+    - `steps`, `learning_rate`: Adam, full batches, on the scales and shifts of batch normalization alone.
+    """
+
+    steps: int = 10
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        require(self.steps >= 1, f"tent.steps is {self.steps}: at least 1")
+        require(self.learning_rate > 0, f"tent.learning_rate is {self.learning_rate}: more than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CAPNN:
+    """`capnn`, channels kept by how often they fire for the person's classes (after Hemmat et al., DAC 2020).
+
+    - `confusing`: how much of the firing for classes that the person's are mistaken for is taken off.
+    """
+
+    confusing: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(self.confusing >= 0, f"capnn.confusing is {self.confusing}: 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
 class OnDA:
     """`onda_*`, pruning and fine-tuning by pseudo-labels.
 
@@ -207,14 +265,17 @@ class Retrain:
     """The step `+retrain`: the pruned network fine-tuned on the global training set, otherwise as `training` says.
 
     - `epochs`, `learning_rate`: of this training.
+    - `distillation`: weight of the divergence from the full network's predictions (Hinton et al. 2015).
     """
 
     epochs: int = 10
     learning_rate: float = 5e-3
+    distillation: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"retrain.epochs is {self.epochs}: at least 1")
         require(self.learning_rate > 0, f"retrain.learning_rate is {self.learning_rate}: more than 0")
+        require(self.distillation >= 0, f"retrain.distillation is {self.distillation}: 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)

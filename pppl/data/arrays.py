@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import UserError
 
-KNOWN = ("x", "y", "classes", "identity", "identities", "split", "scale", "offset")
+KNOWN = ("x", "y", "classes", "identity", "identities", "split", "recording", "scale", "offset")
 _MISSPELT = 0.8  # how like a known name another is that is taken for a slip
 # Samples that are larger than so many bytes, and so many times as large as what is stored of them, are made to fill
 # memory; and bytes of names, which a few bytes of a compressed file can claim, too.

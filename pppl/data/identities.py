@@ -40,6 +40,8 @@ class IdentityDataset:
     - `split`: `(N,)`, 0 train, 1 validation, 2 test; None where the source has no split.
     - `identity`: `(N,)`, the index of the speaker, writer or subject; None where nobody is known.
     - `identities`: their names.
+    - `recording`: `(N,)`, which recording each sample was cut from; samples of one are never split. None where each
+      sample is its own.
     - `scale`, `offset`: `(1,)` or `(C,)`; a value is `x * scale + offset`.
     - `center`: `(1,)` or `(C,)`, taken from `x` before that, exactly: where values are far from 0 and near each other,
       `x * scale` would round their differences away. None where nothing is.
@@ -53,6 +55,7 @@ class IdentityDataset:
     split: np.ndarray | None = None
     identity: np.ndarray | None = None
     identities: tuple[str, ...] = ()
+    recording: np.ndarray | None = None
     scale: Tensor = field(default_factory=_one)
     offset: Tensor = field(default_factory=_zero)
     center: Tensor | None = None
@@ -89,6 +92,7 @@ class IdentityDataset:
         """Hash of all that a result can depend on: the data's identity in caches and in `run.json`."""
         digest = hashlib.sha256(_sha256(self.x))
         named = {"y": self.y.numpy(), "split": self.split, "identity": self.identity}
+        named |= {} if self.recording is None else {"recording": self.recording}
         named |= {"scale": self.scale.numpy(), "offset": self.offset.numpy()}
         named |= {} if self.center is None else {"center": self.center.numpy()}
         for name, array in named.items():
@@ -148,12 +152,14 @@ class Support:
     - `x`: `(N, C, ...)` inputs, float32.
     - `y`: `(N,)` labels; PPP and OCAP never read them.
     - `seed`: for the personalizer's own random choices.
+    - `own`: the person's own samples, where a control gives another's in their place; else None.
     - `once`: keeps what methods compute of these samples.
     """
 
     x: Tensor
     y: Tensor
     seed: int = 0
+    own: "Support | None" = None
     once: Once = field(default_factory=Once, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -167,7 +173,8 @@ class Support:
         wanted = torch.device(device)
         if self.x.device.type == wanted.type and wanted.index in (None, self.x.device.index):
             return self
-        return type(self)(x=self.x.to(device), y=self.y.to(device), seed=self.seed)
+        own = None if self.own is None else self.own.to(device)
+        return type(self)(x=self.x.to(device), y=self.y.to(device), seed=self.seed, own=own)
 
 
 class NoSamples(Support):

@@ -12,7 +12,7 @@ from ..files import expanded
 from .arrays import Arrays, opened
 from .identities import FAR, TEST, TRAIN, IdentityDataset
 
-_REQUIRED, _PER_SAMPLE = ("x", "y", "classes"), ("x", "y", "identity", "split")
+_REQUIRED, _PER_SAMPLE = ("x", "y", "classes"), ("x", "y", "identity", "split", "recording")
 _STORED = ("u1", "f2", "f4", "f8")
 _EXACT = float(np.finfo(np.float64).eps) * 1e4  # a spread that is less of the mean is rounding noise, in float64 too
 _MOST_OF_SOMEBODY = 1 << 20  # samples, each of which has a name
@@ -30,6 +30,7 @@ def load_npz(path: str | Path) -> IdentityDataset:
     | `identity` | `(N,)`, optional | person index; without `identities` any number from 0, which names the person |
     | `identities` | `(P,)`, optional | person names |
     | `split` | `(N,)`, optional | 0 train, 1 validation, 2 test |
+    | `recording` | `(N,)`, optional | number of the recording that a sample was cut from; none is split |
     | `scale`, `offset` | `(1,)` or `(C,)`, optional | physical value = x * scale + offset |
 
     Raises `UserError` where the file is not there, cannot be read or is not of this format, and where an array's name
@@ -89,6 +90,7 @@ def _dataset(arrays: Arrays) -> IdentityDataset:
     y, classes = _classes(arrays)
     identity, identities = _people(arrays)
     split = _split(arrays)
+    recording = arrays.indices("recording", "recordings", None, several=False) if "recording" in arrays else None
     scale, offset = _per_channel(arrays, "scale", 1.0), _per_channel(arrays, "offset", 0.0)
     x, center = _samples(arrays)
     return IdentityDataset(
@@ -99,6 +101,7 @@ def _dataset(arrays: Arrays) -> IdentityDataset:
         split=split,
         identity=identity,
         identities=identities,
+        recording=recording,
         scale=scale,
         offset=offset,
         center=center,

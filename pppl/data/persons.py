@@ -1,7 +1,7 @@
 """Who a person is: which samples support the personalization, and which ones query it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from math import comb
 
 import numpy as np
@@ -13,6 +13,10 @@ from .splits import TooFewPersons, identity_of, resolved
 _SPLITS = {"validation": VALIDATION, "test": TEST}
 
 
+def _nobody() -> np.ndarray:
+    return np.empty(0, np.int64)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Person:
     """One person: rows of the data set for support and for query, which share no sample.
@@ -22,6 +26,9 @@ class Person:
     - `persons`: the protocol, as in the table: `2 classes`, `person`, `person+3 classes`.
     - `seen`: whether samples of this person were in training.
     - `seed`: for random choices made for this person.
+    - `twin`: rows of somebody else with the same classes, as many of each as in `support`; where persons are classes,
+      other samples of these. Empty where there is nobody.
+    - `swap`: rows of the same person with as many other classes; empty where there are not so many.
     """
 
     identity: str
@@ -31,10 +38,13 @@ class Person:
     support: np.ndarray
     query: np.ndarray
     seed: int
+    twin: np.ndarray = field(default_factory=_nobody)
+    swap: np.ndarray = field(default_factory=_nobody)
 
-    def support_of(self, dataset: IdentityDataset) -> Support:
-        """The support set's samples."""
-        return Support(x=dataset.inputs(self.support), y=dataset.y[self.support], seed=self.seed)
+    def support_of(self, dataset: IdentityDataset, rows: np.ndarray | None = None) -> Support:
+        """Return the samples of the support set, or of the rows of a control."""
+        rows = self.support if rows is None else rows
+        return Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=self.seed)
 
 
 def groups(persons: Persons) -> list[tuple[int, bool]]:
@@ -86,13 +96,25 @@ class _Pool:
         in_training = np.isin(self.who[held_out], np.unique(self.who[training]))
         self.query = held_out[in_training == seen]
         self.support = training if seen else self.query
-        shape = (max(len(dataset.identities), 1), len(dataset.classes))
-        supports, queries = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        np.add.at(supports, (self.who[self.support], self.labels[self.support]), 1)
-        np.add.at(queries, (self.who[self.query], self.labels[self.query]), 1)
-        # One more than the support set takes, where query is what remains.
-        needed = persons.shots if seen else persons.shots + 1
-        self.usable = (supports >= needed) & (queries > 0)  # (people, classes)
+        self.recording = np.arange(len(self.labels)) if dataset.recording is None else dataset.recording
+        self.supports, queries = self._counts(self.support), self._counts(self.query)  # (people, classes)
+        # Where query is what remains, a recording at least must remain.
+        spare = 0 if seen else self._largest_recordings(self.support)
+        self.usable = (self.supports - spare >= persons.shots) & (queries > 0)
+
+    def _counts(self, rows: np.ndarray) -> np.ndarray:
+        """Samples of each of the people and classes, `(people, classes)`."""
+        counts = np.zeros((max(len(self.dataset.identities), 1), len(self.dataset.classes)), np.int64)
+        np.add.at(counts, (self.who[rows], self.labels[rows]), 1)
+        return counts
+
+    def _largest_recordings(self, rows: np.ndarray) -> np.ndarray:
+        """Samples in the largest recording of each of the people and classes; 1 where nothing is cut."""
+        cells = np.stack([self.who[rows], self.labels[rows], self.recording[rows]])
+        (who, labels, _), counts = np.unique(cells, axis=1, return_counts=True)
+        largest = np.zeros_like(self.supports)
+        np.maximum.at(largest, (who, labels), counts)
+        return largest
 
     def draw(self, size: int, seed: int) -> list[tuple[int, tuple[int, ...]]]:
         """Who, and which of their classes."""
@@ -130,12 +152,9 @@ class _Pool:
         entropy = [seed, size, *([who, int(self.seen)] if self.by_people else []), *subset]
         person_seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         rng = np.random.default_rng(person_seed)
-        own = self.support[self.who[self.support] == who]
-        support = np.concatenate(
-            [rng.choice(own[self.labels[own] == c], self.persons.shots, replace=False) for c in subset]
-        )
+        support = self._some(who, subset, rng)
         query = self.query[(self.who[self.query] == who) & np.isin(self.labels[self.query], subset)]
-        query = np.setdiff1d(query, support)
+        query = query[~np.isin(self.recording[query], self.recording[support])]
         if self.persons.queries:
             of_class = [rng.permutation(query[self.labels[query] == c])[: self.persons.queries] for c in subset]
             query = np.sort(np.concatenate(of_class))
@@ -150,7 +169,47 @@ class _Pool:
             support=support,
             query=query,
             seed=person_seed,
+            **self._controls(who, subset, size, support, np.random.default_rng([person_seed, 1])),
         )
+
+    def _some(
+        self, who: int, subset: Sequence[int], rng: np.random.Generator, without: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Rows of a person to support by, `persons.shots` of each class, of as few recordings as that takes.
+
+        **Arguments:**
+
+        - `without`: rows that are not to be drawn.
+        """
+        own = self.support[self.who[self.support] == who]
+        own = own if without is None else own[~np.isin(own, without)]
+        drawn = []
+        for c in subset:
+            rows = own[self.labels[own] == c]
+            if self.dataset.recording is not None:
+                order = {each: at for at, each in enumerate(rng.permutation(np.unique(self.recording[rows])).tolist())}
+                rows = rng.permutation(rows)
+                places = np.array([order[each] for each in self.recording[rows].tolist()])
+                drawn.append(rows[np.argsort(places, kind="stable")[: self.persons.shots]])
+            else:
+                drawn.append(rng.choice(rows, self.persons.shots, replace=False))
+        return np.concatenate(drawn)
+
+    def _controls(
+        self, who: int, subset: tuple[int, ...], size: int, support: np.ndarray, rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        """Rows of a twin and of a swap, as far as there are any."""
+        shots, controls = self.persons.shots, {}
+        needed = shots if self.by_people else 2 * shots  # where nobody else is there, of the same rows
+        others = [each for each in range(len(self.supports)) if each != who or not self.by_people]
+        twins = [each for each in others if (self.supports[each, list(subset)] >= needed).all()]
+        if twins:
+            without = None if self.by_people else support
+            controls["twin"] = self._some(int(rng.choice(twins)), subset, rng, without)
+        spare = np.setdiff1d(np.flatnonzero(self.supports[who] >= shots), subset)
+        if 0 < size <= len(spare):
+            controls["swap"] = self._some(who, sorted(rng.choice(spare, size, replace=False).tolist()), rng)
+        return controls
 
     def too_few(self, size: int, found: int) -> str:
         """Why there are fewer than two persons, and what to do."""

@@ -1,12 +1,13 @@
 """Brings a source into the data folder: download, check, unpack, convert, and only then its name."""
 
+import importlib.util
 import tempfile
 from pathlib import Path
 
 from ..errors import UserError, unknown
 from ..files import output_folder
 from .download import fetch
-from .sources import SOURCES, data_folder
+from .sources import SOURCES, Source, data_folder
 from .unpack import unpack
 
 
@@ -26,7 +27,8 @@ def prepare(name: str) -> str:
     path = source.path
     if path is None or source.present():
         return f"{name} is there: {path or source.size}"
-    if not source.archives:
+    package = _package(source)
+    if not source.archives and package is None:
         raise source.missing(name)
     if path.is_symlink():
         raise UserError(f"{path} is a link to what is not there: mend or remove it")
@@ -36,7 +38,14 @@ def prepare(name: str) -> str:
         unpacked, made = Path(work) / "unpacked", Path(work) / path.name
         for archive in archives:
             unpack(archive, unpacked)
-        source.convert(unpacked, made)
+        source.convert(package or unpacked, made)
         if not source.present():  # another process may have been faster
             made.replace(path)
-    return f"{name} is ready: {path} (what lies in {folder / 'archives'} may be deleted)"
+    kept = f" (what lies in {folder / 'archives'} may be deleted)" if archives else ""
+    return f"{name} is ready: {path}{kept}"
+
+
+def _package(source: Source) -> Path | None:
+    """The folder of the installed package that has the data; None where there is none. Nothing is imported."""
+    found = importlib.util.find_spec(source.package) if source.package else None
+    return Path(found.origin).parent if found and found.origin else None

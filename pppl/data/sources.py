@@ -28,7 +28,8 @@ class Source:
     - `load`: reads what lies at `path`.
     - `file`: its file or folder in the data folder; empty for data that a package brings.
     - `archives`: what `pppl data prepare` downloads; none where no lasting address is known.
-    - `convert`: makes the file from the folder into which all archives were unpacked.
+    - `package`: what must be installed instead, as the data are in it.
+    - `convert`: makes the file from the folder into which all archives were unpacked, or that of the package.
     - `origin`: what people put there themselves, where nothing is downloaded.
     - `log_mel`: what made samples of recordings.
     """
@@ -40,6 +41,7 @@ class Source:
     licence: str
     file: str = ""
     archives: tuple[Archive, ...] = ()
+    package: str = ""
     convert: Callable[[Path, Path], None] = _move
     origin: str = ""
     log_mel: LogMel | None = None
@@ -54,7 +56,9 @@ class Source:
 
     def missing(self, name: str) -> UserError:
         """The error for a source that is not present: what to put where, and how to get it."""
-        if self.archives:
+        if self.package:
+            how = f"`pip install {self.package}`, then `pppl data prepare {name}` makes it, or put it at {self.path}"
+        elif self.archives:
             how = f"`pppl data prepare {name}` downloads it ({self.size}), or put it at {self.path}"
         else:
             how = f"it is not downloaded, put {self.origin} at {self.path}; its licence is {self.licence}"
@@ -98,6 +102,12 @@ def _convert_speech_commands(unpacked: Path, destination: Path) -> None:
     from .speech_commands import convert
 
     convert(unpacked, destination)
+
+
+def _convert_shoulder_exercises(package: Path, destination: Path) -> None:
+    from .shoulder import convert
+
+    convert(package, destination)
 
 
 # The hashes are those of the publishers, as torchvision, torchaudio and TensorFlow Datasets have them too.
@@ -152,6 +162,16 @@ SOURCES: dict[str, Source] = {
         identities="836 writers",
         licence="CC BY-SA 3.0 (LeCun et al. 1998; writers: QMNIST, Yadav, Bottou 2019)",
         origin=f"MNIST with the writers as {_NPZ} (https://github.com/facebookresearch/qmnist has them)",
+    ),
+    "shoulder_exercises": Source(
+        load=load_npz,
+        file="shoulder-exercises.npz",
+        samples=3_605,
+        size="11 MB",
+        identities="10 subjects",
+        licence="BSD-3 (Burns et al. 2018; in the package seglearn)",
+        package="seglearn",
+        convert=_convert_shoulder_exercises,
     ),
     "arabic_speech_commands": Source(
         load=load_npz,

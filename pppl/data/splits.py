@@ -34,6 +34,9 @@ def resolved(persons: Persons, dataset: IdentityDataset) -> Persons:
 def split_for(dataset: IdentityDataset, persons: Persons, seed: int) -> IdentityDataset:
     """The data set as one seed sees it: split, and standardized by the training rows of that split.
 
+    With `persons.folds` people are held out by turns: in the seeds from 0 to `folds - 1` everybody is unseen once, and
+    again in the next so many. Samples of one recording stay together.
+
     Where persons are people, those without training rows are *unseen*. The others are *seen*, and where the source
     holds back nothing of theirs, a part of their samples of each class is held back here: for validation by `seed`, for
     testing always the same where the source has a split, so that what one seed tunes on no other seed tests on. Without
@@ -48,20 +51,20 @@ def split_for(dataset: IdentityDataset, persons: Persons, seed: int) -> Identity
     """
     persons = resolved(persons, dataset)
     by_people = persons.protocol != "classes"
-    official = dataset.split if persons.split == "official" else None
+    official = dataset.split if persons.split == "official" and not persons.folds else None
     if official is not None:
         split = official.copy()
     elif by_people:
-        split = _people_split(dataset, seed)
+        split = _fold_split(dataset, persons.folds, seed) if persons.folds else _people_split(dataset, seed)
     else:
-        split = _cell_split(dataset.y.numpy(), _OF_ROWS, seed)
+        split = _cell_split(dataset, np.arange(len(dataset.y)), dataset.y.numpy(), _OF_ROWS, seed)
     if by_people:
         _hold_back(dataset, split, TEST, seed=seed if official is None else 0)
         _hold_back(dataset, split, VALIDATION, seed=seed)
     if not (split == VALIDATION).any():
         rows = np.flatnonzero(split == TRAIN)
         share = min(_OF_TRAINING, _MOST_VALIDATION / len(rows))
-        split[rows] = _cell_split(dataset.y.numpy()[rows], (share, 0.0), seed=0)
+        split[rows] = _cell_split(dataset, rows, dataset.y.numpy()[rows], (share, 0.0), seed=0)
     for part, name in ((VALIDATION, "validation"), (TEST, "test")):
         if not (split == part).any():
             raise UserError(f"{dataset.name} has no {name} samples, and too few of each class to hold some back")
@@ -83,6 +86,28 @@ def _people_split(dataset: IdentityDataset, seed: int) -> np.ndarray:
     return split
 
 
+def _fold_split(dataset: IdentityDataset, folds: int, seed: int) -> np.ndarray:
+    """A split in which one fold of the people is in the test rows, and some of the next in the validation rows.
+
+    Raises `TooFewPersons` where there are fewer people than folds, or nobody is left to train on.
+    """
+    identity = identity_of(dataset)
+    people = np.unique(identity)
+    if len(people) < folds:
+        raise TooFewPersons(f"persons.folds is {folds}, but {dataset.name} has {len(people)} people: at most that")
+    parts = np.array_split(np.random.default_rng([seed // folds, 2]).permutation(people), folds)
+    test, following = parts[seed % folds], parts[(seed + 1) % folds]
+    validation = following[: max(1, round(_OF_PEOPLE[0] * len(people)))]
+    split = np.full(len(dataset.y), TRAIN, np.uint8)
+    split[np.isin(identity, validation)] = VALIDATION
+    split[np.isin(identity, test)] = TEST
+    if not (split == TRAIN).any():
+        raise TooFewPersons(
+            f"{dataset.name} has {len(people)} people: with {folds} folds nobody is left to train on; take more folds"
+        )
+    return split
+
+
 def _hold_back(dataset: IdentityDataset, split: np.ndarray, part: int, *, seed: int) -> None:
     """Gives the people of the training rows validation or test rows of their own, where they have none."""
     identity = identity_of(dataset)
@@ -92,19 +117,26 @@ def _hold_back(dataset: IdentityDataset, split: np.ndarray, part: int, *, seed: 
     share = _OF_A_PERSON[part - VALIDATION]
     rows = np.flatnonzero(split == TRAIN)
     cells = identity[rows] * len(dataset.classes) + dataset.y.numpy()[rows]
-    split[rows] = _cell_split(cells, (share, 0.0) if part == VALIDATION else (0.0, share), seed)
+    split[rows] = _cell_split(dataset, rows, cells, (share, 0.0) if part == VALIDATION else (0.0, share), seed)
 
 
-def _cell_split(cells: np.ndarray, shares: tuple[float, float], seed: int) -> np.ndarray:
-    """Splits the members of each cell; a share above 0 is at least one sample, but one always stays for training."""
-    split = np.full(len(cells), TRAIN, np.uint8)
-    for rows in _shuffled_cells(cells, np.random.default_rng([seed, 1])):
-        validation, test = (max(1, round(share * len(rows))) if share else 0 for share in shares)
-        test = min(test, len(rows) - 1)
-        validation = min(validation, len(rows) - test - 1)
-        split[rows[:test]] = TEST
-        split[rows[test : test + validation]] = VALIDATION
-    return split
+def _cell_split(
+    dataset: IdentityDataset, rows: np.ndarray, cells: np.ndarray, shares: tuple[float, float], seed: int
+) -> np.ndarray:
+    """Splits rows, cell by cell, `(n,)`; a share above 0 is at least one recording, but one always stays for training.
+
+    A sample that was not cut from any is a recording of its own.
+    """
+    alone = np.arange(len(rows)) if dataset.recording is None else dataset.recording[rows]
+    _, first, whole = np.unique(alone, return_index=True, return_inverse=True)
+    split = np.full(len(first), TRAIN, np.uint8)
+    for each in _shuffled_cells(cells[first], np.random.default_rng([seed, 1])):
+        validation, test = (max(1, round(share * len(each))) if share else 0 for share in shares)
+        test = min(test, len(each) - 1)
+        validation = min(validation, len(each) - test - 1)
+        split[each[:test]] = TEST
+        split[each[test : test + validation]] = VALIDATION
+    return split[whole]
 
 
 def _shuffled_cells(cells: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
@@ -156,7 +188,7 @@ def _chunks(x: Tensor, rows: np.ndarray, size: int = 2048) -> Iterator[Tensor]:
 
 
 def limited(dataset: IdentityDataset, data: Data) -> IdentityDataset:
-    """A part of the data set, for a quick look: its first classes, some of the people, some samples of each.
+    """A part of the data set, for a quick look: its first classes, the people with the most samples, some of each.
 
     Raises `UserError` where the data set has fewer classes or people than are asked for.
     """
@@ -169,7 +201,9 @@ def limited(dataset: IdentityDataset, data: Data) -> IdentityDataset:
     if data.people:
         people = np.unique(identity_of(dataset)[rows])
         _at_most(data.people, len(people), "people", dataset.name)
-        rows = rows[np.isin(identity_of(dataset)[rows], rng.choice(people, data.people, replace=False))]
+        counts = np.array([(identity_of(dataset)[rows] == who).sum() for who in people])
+        most = people[np.argsort(-counts, kind="stable")[: data.people]]
+        rows = rows[np.isin(identity_of(dataset)[rows], most)]
     if data.samples:
         parts = [part[rows] for part in (labels, dataset.split, dataset.identity) if part is not None]
         cells = np.unique(np.stack(parts), axis=1, return_inverse=True)[1]
@@ -183,6 +217,7 @@ def limited(dataset: IdentityDataset, data: Data) -> IdentityDataset:
         y=dataset.y[torch.from_numpy(rows)],
         split=None if dataset.split is None else dataset.split[rows],
         identity=None if dataset.identity is None else dataset.identity[rows],
+        recording=None if dataset.recording is None else dataset.recording[rows],
     )
 
 

@@ -1,7 +1,7 @@
 """One person: what can be made of their samples and a global model."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from statistics import median
@@ -34,13 +34,24 @@ _TIMINGS = 5
 class Person:
     """A person's samples, a method and a limit on a run's global model.
 
+    - `settings`: of the experiment, replaced.
     - `raw_audio`: whether exports take waveforms.
 
     Raises `UserError` where the method reads labels and there are none, or the run has no network for it.
     """
 
-    def __init__(self, run: Run, samples: Samples, method: str, limit: Limit, *, raw_audio: bool = False):
+    def __init__(
+        self,
+        run: Run,
+        samples: Samples,
+        method: str,
+        limit: Limit,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        raw_audio: bool = False,
+    ):
         self.run, self.method, self.limit, self.raw_audio = run, method, limit, raw_audio
+        self.settings = dict(settings or {})
         self.global_model: GlobalModel = run.model(run.personalizer(method))
         labels = torch.zeros(len(samples.values), dtype=torch.int64) if samples.labels is None else samples.labels
         if samples.labels is None and run.personalizer(method).reads_labels:
@@ -54,7 +65,13 @@ class Person:
 
     def _own(self, round_to: int) -> Personalizer:
         unit = "params" if self.limit.unit in ("params", "bytes") else "macs"
-        return self.run.personalizer(self.method, **{"pruning.unit": unit, "pruning.round_to": round_to})
+        how = {"pruning.unit": unit, "pruning.round_to": round_to, **self.settings}
+        return self.run.personalizer(self.method, **how)
+
+    def with_classes(self) -> Backbone:
+        """The full network with the person's class prior: what a personal network is held against, since it is free."""
+        own = self.run.personalizer("full+classes", **self.settings)
+        return own.personalize(self.global_model, self.support, 1.0).module
 
     def model(self, round_to: int) -> PersonalModel:
         """The personal model within the limit."""
@@ -166,6 +183,7 @@ class Person:
         file = self.file(model.module)
         return {
             "preprocessing": json.loads(file.preprocessing.to_json()),
+            "classes": list(file.classes),
             "raw_audio": self.raw_audio,
             "spec": json.loads(model.module.spec.to_json()),
             "full": json.loads(file.full.to_json()),
@@ -174,15 +192,19 @@ class Person:
         }
 
     def thin(self, model: PersonalModel) -> Thin | None:
-        """The thin form; None where the personal network is more than a mask, or a mask and a delta."""
-        if model.masks is None:
+        """The thin form; None where the personal network is more than a mask, a class prior and a delta."""
+        if model.masks is None and model.classes is None:
             return None
-        thin = Thin.of(self.base(), model.masks, model.delta)
+        base, classes = self.base(), model.classes
+        masks = model.masks or [torch.ones(width, dtype=torch.bool) for width in base.widths]
+        prior = {} if classes is None else {"added": classes.added, "cut": classes.cut}
+        thin = Thin.of(base, masks, model.delta, **prior)
         try:
             made = thin.network(self.base()).state_dict()
         except UserError:  # a delta to another network
             return None
-        same = all(torch.equal(value, made[key]) for key, value in model.module.state_dict().items())
+        own = model.module.state_dict()
+        same = own.keys() == made.keys() and all(torch.equal(value, made[key]) for key, value in own.items())
         return thin if same else None
 
     @cached_property

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from scipy.stats import binomtest
 
+from ..backbones import Backbone, predicted
 from ..data.samples import Samples, read_samples
 from ..errors import UserError, unknown
 from ..experiments.provenance import read_run
@@ -20,6 +21,7 @@ from ..export.graph import Deployed
 from ..export.onnx_file import open_onnx_bytes
 from ..files import claim, expanded, output_folder, remove_if_ours, replacing, write_bytes
 from ..personalizers import PersonalModel
+from .classes import told_classes
 from .fit import Rounding
 from .limit import Limit
 from .person import Person
@@ -38,6 +40,8 @@ class Wish:
     - `formats`: of the exports, by name.
     - `raw_audio`: whether exports take waveforms.
     - `round_to`: layers keep multiples of so many channels; 0 to choose by measuring.
+    - `classes`: the rule by which the person's class prior is estimated and taken into the network; empty: it is not.
+    - `cut`: whether classes that the person does not use have no output then.
     """
 
     limit: Limit
@@ -45,6 +49,13 @@ class Wish:
     formats: tuple[str, ...] = ("onnx",)
     raw_audio: bool = False
     round_to: int = 1
+    classes: str = ""
+    cut: bool = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of the experiment, replaced."""
+        return {"classes.rule": self.classes, "classes.cut": self.cut} if self.classes else {}
 
 
 def personalize(
@@ -75,13 +86,17 @@ def personalize(
     _refuse_another_person(folder, origin)
     ends = [end for end in _suffixes(wish.formats) if end != _THIN]  # which not all methods give
     claim([folder / "report.json", *(folder / f"personal{end}" for end in ends)])
-    person = Person(run, samples, wish.method, wish.limit, raw_audio=wish.raw_audio)
+    method = f"{wish.method}+classes" if wish.classes else wish.method
+    person = Person(run, samples, method, wish.limit, settings=wish.settings, raw_audio=wish.raw_audio)
     asked_for = Rounding(round_to=wish.round_to, reason="as asked for")
     rounding = asked_for if wish.round_to else person.rounding()
     model = person.model(rounding.round_to)
     deployed = person.deployed(model.module)
     inputs = _Inputs(deployed, asked)
-    report = {"samples": origin} | _costs(person, model, rounding) | {"accuracy": _accuracies(person, model, inputs)}
+    report = {"samples": origin} | _costs(person, model, rounding)
+    if model.classes is not None:
+        report |= {"classes": told_classes(model.classes, run.preprocessing.classes, len(person.support.x))}
+    report |= {"accuracy": _accuracies(person, model, inputs)}
     return _written(folder, person, model, deployed, inputs, wish.formats, report)
 
 
@@ -113,11 +128,11 @@ class _Inputs:
         self.given = samples.given(raw_audio=deployed.log_mel is not None)
         self.inputs = deployed.preprocessing(samples.values)
 
-    def accuracy(self, logits: torch.Tensor) -> dict[str, float] | None:
-        """Accuracy with its 95 % interval (Wilson's); None without labels."""
+    def accuracy(self, network: Backbone, logits: torch.Tensor) -> dict[str, float] | None:
+        """Accuracy of a network's outputs with its 95 % interval (Wilson's); None without labels."""
         if self.labels is None:
             return None
-        right = int((logits.argmax(1) == self.labels).sum())
+        right = int((predicted(network, logits) == self.labels).sum())
         interval = binomtest(right, len(self.labels)).proportion_ci(method="wilson")
         return {"mean": right / len(self.labels), "low": interval.low, "high": interval.high, "n": len(self.labels)}
 
@@ -126,8 +141,9 @@ class _Inputs:
 def _accuracies(person: Person, model: PersonalModel, inputs: _Inputs) -> dict[str, Any]:
     if inputs.labels is None:
         return {}
-    networks = {"full": person.global_model.full, "personal": model.module}
-    return {name: inputs.accuracy(network(inputs.inputs)) for name, network in networks.items()}
+    full = person.global_model.full
+    networks = {"full": full, "full with the person's classes": person.with_classes(), "personal": model.module}
+    return {name: inputs.accuracy(network, network(inputs.inputs)) for name, network in networks.items()}
 
 
 def _costs(person: Person, model: PersonalModel, rounding: Rounding) -> dict[str, Any]:
@@ -166,7 +182,9 @@ def _written(
             logits = torch.from_numpy(open_onnx_bytes(files[f"personal{suffix}"])(inputs.given.numpy()))
             differences[name] = _difference(deployed, inputs, logits, exact=name == "onnx")
             if name == "onnx-int8":
-                report["accuracy"] |= {"personal, int8": inputs.accuracy(logits)} if inputs.labels is not None else {}
+                report["accuracy"] |= (
+                    {"personal, int8": inputs.accuracy(model.module, logits)} if inputs.labels is not None else {}
+                )
     claim(map(folder.joinpath, files))  # all are written, or none
     for name, content in files.items():
         write_bytes(folder / name, content)

@@ -38,7 +38,7 @@ def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
 
     Raises `UserError` that names the file that cannot be used.
     """
-    run, preprocessing, raw_audio = _opened(model)
+    run, preprocessing, classes, raw_audio = _opened(model)
     if len(sources) == 1:
         samples = read_samples(sources[0], preprocessing)
     else:
@@ -51,17 +51,27 @@ def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
     probabilities = odds / odds.sum(1, keepdims=True)
     best = probabilities.argmax(1)
     return [
-        Prediction(name, preprocessing.classes[label], float(row[label]))
+        Prediction(name, classes[int(label)], float(row[label]))
         for name, label, row in zip(samples.names, best, probabilities, strict=True)
     ]
 
 
-def _opened(model: Path) -> tuple[Callable[[np.ndarray], np.ndarray], Preprocessing, bool]:
+class _Opened(NamedTuple):
+    """What runs, what it takes, and the names of its outputs."""
+
+    run: Callable[[np.ndarray], np.ndarray]
+    preprocessing: Preprocessing
+    classes: Sequence[str]
+    raw_audio: bool
+
+
+def _opened(model: Path) -> _Opened:
     if model.suffix == ".onnx":
         session = open_onnx(model)
         try:
             preprocessing = Preprocessing.from_json(json.dumps(session.meta["preprocessing"]))
-            return session, preprocessing, bool(session.meta["raw_audio"])
+            classes = [str(name) for name in session.meta.get("classes", preprocessing.classes)]
+            return _Opened(session, preprocessing, classes, bool(session.meta["raw_audio"]))
         except (KeyError, TypeError) as error:
             raise UserError(f"{model} does not say what it takes: export it again") from error
     file = read_personal(model)
@@ -71,4 +81,4 @@ def _opened(model: Path) -> tuple[Callable[[np.ndarray], np.ndarray], Preprocess
         with torch.inference_mode():
             return deployed(torch.from_numpy(values)).numpy()
 
-    return run, file.preprocessing, False
+    return _Opened(run, file.preprocessing, file.classes, False)

@@ -17,6 +17,11 @@ def as_text(report: Mapping[str, Any]) -> str:
     kept = [f"{name} {own}/{whole}" for name, (own, whole) in report["kept"].items()]
     more = f" and {len(kept) - _MOST_GROUPS} more layers" if len(kept) > _MOST_GROUPS else ""
     lines.append(f"channels kept: {', '.join(kept[:_MOST_GROUPS])}{more}")
+    if "classes" in report:
+        prior, sure = report["classes"]["prior"], report["classes"]["confidence"]
+        shares = [f"{name} {share:.2f}" for name, share in prior.items()][:_MOST_GROUPS]
+        more = f" and {len(prior) - _MOST_GROUPS} more" if len(prior) > _MOST_GROUPS else ""
+        lines.append(f"classes: {', '.join(shares)}{more}; mean confidence {sure:.2f}")
     for name, accuracy in report["accuracy"].items():
         mean, low, high = (100 * accuracy[key] for key in ("mean", "low", "high"))
         lines.append(f"accuracy, {name}: {mean:.1f} % [{low:.1f}, {high:.1f}] of {accuracy['n']} samples")

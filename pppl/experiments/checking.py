@@ -16,8 +16,8 @@ from .freshness import fingerprints
 from .joining import Finished
 from .opening import opened, persons_of
 from .provenance import Stamp, staleness
-from .results import COLUMNS, LATER, Row, key_of, table_text
-from .summary import tables_of
+from .results import COLUMNS, Row, key_of, table_text
+from .tables import tables_of
 
 
 def check(folder: str | Path) -> list[str]:
@@ -74,9 +74,9 @@ def _holes(finished: Finished, data: _Opened) -> Iterator[str]:
 
 
 def _tables(finished: Finished) -> Iterator[str]:
-    columns = [name for name in COLUMNS if name != LATER or any(LATER in row for row in finished.rows)]
+    columns = [name for name in COLUMNS if any(name in row for row in finished.rows)]
     table = pd.DataFrame(finished.rows, columns=columns)
-    for name, frame in tables_of(table, finished.experiment.reference).items():
+    for name, frame in tables_of(table, finished.experiment).items():
         try:
             written = (finished.folder / name).read_bytes().decode("utf-8", ODD_BYTES)
         except OSError:

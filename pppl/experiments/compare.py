@@ -28,7 +28,7 @@ from .opening import dataset_of, opened, persons_of, tell_of_data
 from .provenance import read_run, write_run
 from .recipes import weights_sha256
 from .results import COLUMNS, Journal, adopt_table, rounded, with_budgets, write_table
-from .summary import TABLES, write_tables
+from .tables import TABLES, write_tables
 from .tracking import notice, track
 from .units import Persons, Unit
 from .workers import Workers, threads
@@ -174,6 +174,10 @@ def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
     check_augmentations(experiment.training.augment)
     if experiment.reference not in (*experiment.methods, Experiment.reference):
         raise unknown("reference", experiment.reference, experiment.methods)
+    for question, methods in experiment.questions.items():
+        for method in methods:
+            if method not in experiment.methods:
+                raise unknown(f"method of question {question!r}", method, experiment.methods)
     backbone, personalizers = experiment.backbone, personalizers_for(experiment)
     network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes)))
     cost = CostModel(network, dataset.input_shape)
@@ -184,4 +188,4 @@ def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
 def _write_tables(plan: Plan, table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Writes all tables and returns `summary.csv`."""
     write_table(folder / EFFORT, effort(plan.groups))
-    return write_tables(folder, table, plan.experiment.reference)
+    return write_tables(folder, table, plan.experiment)

@@ -21,7 +21,7 @@ from .opening import dataset_of, opened, persons_of
 from .provenance import Stamp, device_name, git_commit, read_run, staleness, update_run
 from .recipes import weights_sha256
 from .results import COLUMNS, LATER, NUMBERS, TIMED, Journal, Row, key_of, rounded, write_table
-from .summary import write_tables
+from .tables import write_tables
 from .task_confirming import confirm_tasks, restamp_tasks
 from .tracking import notice
 from .workers import Workers
@@ -78,7 +78,7 @@ def restamp(folder: str | Path, *, searched: Mapping[str, int] | None = None) ->
     lacks = any(LATER not in row for row in finished.rows)
     if lacks:
         rows = with_train_samples(finished.rows, experiment, _seeds(experiment))
-        write_tables(folder, pd.DataFrame(rows, columns=list(COLUMNS)), experiment.reference)
+        write_tables(folder, pd.DataFrame(rows, columns=list(COLUMNS)), experiment)
     if lacks or searched is not None:
         groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed)]
         write_table(folder / EFFORT, effort(groups))
@@ -153,7 +153,7 @@ def _refuse_others(finished: Finished, pairs: Sequence[tuple[Row, Row]]) -> int:
     trained = f"its networks were trained on {' and '.join(where)}, this is {device_name()}"
     for name in ("accuracy_full", *(name for name in NUMBERS if name not in (TIMED, "accuracy_full"))):
         for before, now in pairs:
-            if before[name] != now[name]:
+            if before.get(name, now[name]) != now[name]:  # a column may have come later
                 what = " ".join(str(before[key]) for key in ("method", "control") if before[key])
                 row = f"{what}, budget {before['budget']:g}, {before['persons']} {before['identity']}"
                 told = f"{name} of {row}, seed {before['seed']}, is {now[name]!r} now, {before[name]!r} in the table"

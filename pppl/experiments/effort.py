@@ -33,7 +33,8 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
         for each in group.personalizers:
             key = (group.persons[0].persons, group.seen, each.method, each.control)
             tried[key] = _tried(group.experiment, each)
-            sizes = [len(group.support(each, index).x) for index in range(len(group.persons))]
+            sources = [group.source(each, index) for index in range(len(group.persons))]
+            sizes = [len(group.samples(source).x) for source in sources if source is not None]
             looks = each.support_from != "none" and each.control != "random"  # which draws by lot
             trained = each.train_samples(len(group.dataset.rows(TRAIN)))
             rows.setdefault(key, []).extend((size * looks, trained, each) for size in sizes)
@@ -67,7 +68,7 @@ def _tried_for(experiment: Experiment, part: str) -> int:
 def _is_tuned(experiment: Experiment, method: str) -> bool:
     """Whether a method has what `pppl compare --tune` chose among the values in the file; that of `ppp` is not told."""
     knobs, own = experiment.tuning.get(method, {}), experiment.settings.get(method, {})
-    return bool(knobs) and all(key in own or key.startswith("ppp.") for key in knobs)
+    return bool(knobs) and all(key in own or (method == "ppp" and key.startswith("ppp.")) for key in knobs)
 
 
 def with_train_samples(rows: Sequence[Row], experiment: Experiment, seeds: Mapping[int, IdentityDataset]) -> list[Row]:

@@ -21,7 +21,7 @@ from .folders import refuse_other_command
 from .gatemap import GATES
 from .provenance import read_run, write_run
 from .results import COLUMNS, NUMBERS, TIMED, Row, key_of, read_table, with_budgets
-from .summary import TABLES, write_tables
+from .tables import TABLES, write_tables
 
 # Settings that rows name themselves: parts of one experiment may have different ones.
 _NAMED = ("methods", "budgets", "seeds", "persons.classes")
@@ -80,7 +80,7 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> pd.DataFrame:
     folder = output_folder(out)
     _refuse_others(parts[0], folder)
     claim([*(folder / name for name in (*TABLES, EFFORT, GATES, "run.json")), *rendered(folder)])
-    summary = write_tables(folder, table, experiment.reference)
+    summary = write_tables(folder, table, experiment)
     _copy_gates(parts, experiment.seeds[0], folder)
     remove(folder / EFFORT)  # of one part; `compare` writes that of all
     _write_run(parts, experiment, folder)

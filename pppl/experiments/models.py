@@ -26,9 +26,9 @@ from ..files import cache_of, claim, output_folder, replacing
 from ..gating import GatedNetwork, PersonGatedNetwork
 from ..personalizers import GlobalModel, Retrained, personalizers_for
 from ..pruning import CostModel
-from ..training import GlobalModule, PersonModule, PPPModule, fit
+from ..training import DistilledModule, GlobalModule, PersonModule, PPPModule, fit
 from .networks import load_network, save_network, state_sha256, trained_on
-from .recipes import Recipe, recipes, weights_file
+from .recipes import Distilled, Recipe, recipes, weights_file
 from .tracking import notice, track
 from .workers import threads
 
@@ -54,30 +54,46 @@ def assembled(
     most = max(each.experiment.static.samples for each in personalizers_for(experiment))
     rows = np.random.default_rng(seed).permutation(dataset.rows(TRAIN))[:most]
     train = Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=seed)
-    retrain = partial(retrained, experiment, dataset, seed, Path(folder))
     full = cast(Backbone, networks["full"])
+    retrain = partial(retrained, experiment, dataset, seed, Path(folder), full)
     return GlobalModel(full=full, gated=gated, cost=CostModel(full, dataset.input_shape), train=train, retrain=retrain)
 
 
 def retrained(
-    experiment: Experiment, dataset: IdentityDataset, seed: int, folder: Path, network: Backbone, settings: Retrain
+    experiment: Experiment,
+    dataset: IdentityDataset,
+    seed: int,
+    folder: Path,
+    full: Backbone,
+    network: Backbone,
+    settings: Retrain,
 ) -> Retrained:
-    """A copy of a network, trained on as `settings` say, from the cache where it is there."""
+    """A copy of a network, trained on as `settings` say, from the cache where it is there.
+
+    **Arguments:**
+
+    - `full`: whose predictions are distilled, where the settings say so.
+    """
     start = copy.deepcopy(network).cpu().train()
     before = state_sha256(start.state_dict(), {})
-    training = dataclasses.replace(experiment.training, **dataclasses.asdict(settings))
+    how = {"epochs": settings.epochs, "learning_rate": settings.learning_rate}
+    training = dataclasses.replace(experiment.training, **how)
+    teacher = copy.deepcopy(full).cpu() if settings.distillation else None
     recipe = Recipe(
         kind=_RETRAINED,
         dataset_sha256=dataset.sha256,
         spec=start.spec,
         weights_sha256=before,
         training=dataclasses.asdict(training),
+        distilled=None
+        if teacher is None
+        else Distilled(teacher_sha256=state_sha256(teacher.state_dict(), {}), weight=settings.distillation),
         seed=seed,
     )
     recipe = dataclasses.replace(recipe, kind=f"{_RETRAINED}-{recipe.key[:8]}")  # so that logs have names of their own
     spent = cached(recipe)
     with threads(training.threads):
-        tuned, metrics = trained(recipe, experiment, dataset, folder, start)
+        tuned, metrics = trained(recipe, experiment, dataset, folder, start, teacher=teacher)
     return Retrained(
         network=cast(Backbone, tuned.to(next(network.parameters()).device)),
         seconds_before=metrics["seconds"] if spent else 0.0,
@@ -91,6 +107,7 @@ def trained(
     folder: Path,
     start: Backbone | None = None,
     watching: Sequence[Callback] = (),
+    teacher: Backbone | None = None,
 ) -> tuple[nn.Module, dict[str, float]]:
     """A recipe's network in evaluation mode and the metrics of its best epoch, from the cache or from training.
 
@@ -99,6 +116,7 @@ def trained(
     - `start`: what training begins with, if not random weights, `backbone.weights` or, where gates are trained for a
       person at a time, the full network. Its metrics tell `seconds`.
     - `watching`: callbacks of the training.
+    - `teacher`: the network that is distilled, where the recipe names one.
     """
     path = _cache_path(recipe)
     if path.exists():
@@ -112,7 +130,7 @@ def trained(
         raise UserError(
             f"cannot keep networks in {path.parent}: set PPPL_CACHE to a folder that can be written"
         ) from error
-    network, metrics = _train(recipe, experiment, dataset, folder, start, watching)
+    network, metrics = _train(recipe, experiment, dataset, folder, start, watching, teacher)
     save_network(path, recipe, network, metrics, hashed=True)
     return network, metrics
 
@@ -156,12 +174,17 @@ def cache_folder() -> Path:
     return cache_of("PPPL_CACHE", "models")
 
 
-def _make_module(recipe: Recipe, experiment: Experiment, start: Backbone | None) -> GlobalModule:
+def _make_module(
+    recipe: Recipe, experiment: Experiment, start: Backbone | None, teacher: Backbone | None
+) -> GlobalModule:
     training = Training(**recipe.training)
     if recipe.matched is not None:
         assert start is not None
         who = {name: getattr(recipe.matched, name) for name in ("by_people", "sizes", "shots")}
         return PersonModule(start, training, recipe.matched.settings, recipe.matched.pruning, **who)
+    if start is not None and recipe.distilled is not None:
+        assert teacher is not None
+        return DistilledModule(start, training, teacher, recipe.distilled.weight)
     if start is not None:
         return GlobalModule(start, training)
     backbone = build(recipe.spec)
@@ -179,6 +202,7 @@ def _train(
     folder: Path,
     start: Backbone | None,
     watching: Sequence[Callback],
+    teacher: Backbone | None,
 ) -> tuple[nn.Module, dict[str, float]]:
     if recipe.matched is not None:
         of_all, *_ = recipes(experiment, dataset, recipe.seed)
@@ -193,7 +217,7 @@ def _train(
         track(folder, group=experiment.name, name=name, job_type="train", config=config) as tracker,
     ):
         module, metrics = fit(
-            lambda: _make_module(recipe, experiment, start),
+            lambda: _make_module(recipe, experiment, start, teacher),
             dataset,
             seed=recipe.seed,
             folder=Path(scratch),

@@ -11,7 +11,7 @@ from ..config import PPP, Experiment, Matched, Pruning
 from ..data import IdentityDataset, data_folder, resolved
 from ..errors import UserError
 from ..personalizers import GateSettings, gate_settings, personalizers_for
-from ..training import GlobalModule, PersonModule, PPPModule, fit
+from ..training import DistilledModule, GlobalModule, PersonModule, PPPModule, fit
 from ..training.lightning import device_kind, precision_here
 from .origins import code_hash
 from .provenance import fingerprint
@@ -35,9 +35,17 @@ class MatchedRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Distilled:
+    """From which network's predictions, by its hash, a pruned one is taught, and how much that weighs."""
+
+    teacher_sha256: str
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All that determines one global network: `ppp` or `matched` where it has gates, `weights_sha256` empty without a
-    start.
+    start, `distilled` where it is trained on after pruning with a teacher.
     """
 
     kind: str
@@ -47,6 +55,7 @@ class Recipe:
     training: dict[str, Any]
     ppp: PPP | None = None
     matched: MatchedRecipe | None = None
+    distilled: Distilled | None = None
     seed: int
 
     @property
@@ -58,6 +67,9 @@ class Recipe:
         if self.ppp is not None:
             for name in ("prototypes", "training"):  # how a prototype is taken, and that gates are trained by samples
                 tree["ppp"].pop(name)
+            tree["ppp"].pop("epochs")  # which `training` has
+        if self.distilled is None:
+            del tree["distilled"]
         asked = "auto"
         if self.matched is None:
             del tree["matched"]
@@ -66,6 +78,8 @@ class Recipe:
         del tree["kind"]
         tree["trained"] = [device_kind(), precision_here(asked)]
         tree["code"] = training_code((self.matched and self.matched.settings) or self.ppp, self.spec.backbone)
+        if self.distilled is not None:
+            tree["code"] += code_hash(DistilledModule)
         if self.weights_sha256:
             tree["code"] += code_hash(load_weights)
         return fingerprint(tree)
@@ -95,7 +109,8 @@ def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list
 
 def _gated(full: Recipe, kind: str, settings: GateSettings, experiment: Experiment, dataset: IdentityDataset) -> Recipe:
     if isinstance(settings, PPP):
-        return dataclasses.replace(full, kind=kind, ppp=settings)
+        training = full.training | ({"epochs": settings.epochs} if settings.epochs else {})
+        return dataclasses.replace(full, kind=kind, ppp=settings, training=training)
     persons = resolved(experiment.persons, dataset)
     usual = (0,) if persons.protocol == "person" else persons.classes
     matched = MatchedRecipe(

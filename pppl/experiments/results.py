@@ -26,11 +26,13 @@ NUMBERS = (
     "artifact_bytes",
     "retrain_samples",
     "train_samples",
+    "queries",
     "personalize_seconds",
 )
 COLUMNS = (*KEYS, *NUMBERS)
 TIMED = "personalize_seconds"  # differs between runs by nature
 LATER = "train_samples"  # which tables of earlier versions lack
+_ADDED = (LATER, "queries")
 _DECIMALS = 8
 _EXACT = ("budget", "rate", "learning_rate")  # numbers that name rows
 _BEGINS = b'{"fingerprint": '  # each line of a journal
@@ -160,13 +162,13 @@ def adopt_table(journal: Journal) -> None:
 
 
 def read_table(path: Path) -> list[Row]:
-    """The rows of a `table.csv`; without `train_samples` where that is of an earlier version.
+    """The rows of a `table.csv`; without `train_samples` or `queries` where it is of an earlier version.
 
     Raises `UserError` where it cannot be read.
     """
     try:
         frame = read_frame(path)
-        columns = [name for name in COLUMNS if name != LATER or name in frame.columns]
+        columns = [name for name in COLUMNS if name not in _ADDED or name in frame.columns]
         frame = frame.loc[:, columns]
         for column in ("budget", "seed", "shots", *(name for name in NUMBERS if name in columns)):
             if len(frame) and frame[column].dtype.kind not in "if":

@@ -1,39 +1,20 @@
-"""Tables that a comparison's `table.csv` comes to, with intervals over persons and seeds on every mean."""
+"""What a comparison's `table.csv` comes to: means with intervals over persons and seeds, curves and personal gains."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..paired import holm, people_of, wilcoxon_p_of_people
-from .results import write_table
 from .statistics import mean_interval
 
-_PROTOCOL = ["dataset", "backbone", "persons", "seen"]
-GROUP = [*_PROTOCOL, "method", "control", "budget"]
-_PAIR = [*_PROTOCOL, "seed", "identity", "budget"]
+PROTOCOL = ["dataset", "backbone", "persons", "seen"]
+GROUP = [*PROTOCOL, "method", "control", "budget"]
+_PAIR = [*PROTOCOL, "seed", "identity", "budget"]
 # Points below the full network's accuracy that count as equal to it.
 _TOLERANCES = {"1": 0.01, "3": 0.03}
-# What `write_tables` writes.
-TABLES = ("table.csv", "summary.csv", "curves.csv", "gains.csv")
-_CONTROLS = ("population", "other")
-
-
-def write_tables(folder: Path, table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Write `table.csv` and what follows from it, and return `summary.csv`."""
-    tables = tables_of(table, reference)
-    write_table(folder / "table.csv", table)
-    for name, frame in tables.items():
-        write_table(folder / name, frame)
-    return tables["summary.csv"]
-
-
-def tables_of(table: pd.DataFrame, reference: str) -> dict[str, pd.DataFrame]:
-    """Return what follows from `table.csv`, by the name of the file; `reference` as for `summarize`."""
-    summary, gained = summarize(table, reference), gains(table, reference)
-    return {"summary.csv": summary, "curves.csv": curves(table), "gains.csv": gained}
+_CONTROLS = ("population", "other", "twin", "swap")
 
 
 def summarize(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
@@ -51,15 +32,15 @@ def summarize(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
     means = [c for c in table.columns if c not in (*GROUP, "seed", "identity", "shots", "accuracy")]
     less = _less(table.query("method == @reference and control in ('', 'own')"), table)
     rows = []
-    for key, group in _groups(table, GROUP):
-        row = key | _counts(group) | _mean("accuracy", group) | group[means].mean().to_dict()
+    for key, group in groups(table, GROUP):
+        row = key | counts(group) | mean_of("accuracy", group) | group[means].mean().to_dict()
         if row["method"] != reference or row["control"] not in ("", "own"):
             differences = less.loc[less.index.intersection(group.index)]
-            row |= {"reference": reference} | _tested("reference_minus_this", differences)
+            row |= {"reference": reference} | tested("reference_minus_this", differences)
         rows.append(row)
-    accuracy = ["n", "people", *_with_interval("accuracy")]
-    difference = ["reference", *_with_interval("reference_minus_this"), "wilcoxon_p"]
-    return _corrected(pd.DataFrame(rows, columns=[*GROUP, *accuracy, *means, *difference]), [*_PROTOCOL, "budget"])
+    accuracy = ["n", "people", *with_interval("accuracy")]
+    difference = ["reference", *with_interval("reference_minus_this"), "wilcoxon_p"]
+    return corrected(pd.DataFrame(rows, columns=[*GROUP, *accuracy, *means, *difference]), [*PROTOCOL, "budget"])
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
@@ -73,8 +54,8 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     pruned = table.query("budget < 1")
-    budgets = pruned.groupby(_PROTOCOL)["budget"].transform("nunique")  # of all methods together
-    for key, group in _groups(pruned.assign(budgets=budgets), GROUP[:-1]):
+    budgets = pruned.groupby(PROTOCOL)["budget"].transform("nunique")  # of all methods together
+    for key, group in groups(pruned.assign(budgets=budgets), GROUP[:-1]):
         values = ["accuracy", "accuracy_full", "macs_fraction"]
         persons = group.pivot_table(index=["seed", "identity"], columns="budget", values=values)
         persons = persons.dropna()  # of those who lack a budget, as parts of an experiment may
@@ -85,19 +66,21 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
         if macs[-1] == macs[0]:
             continue
         below, index = accuracy - full, persons.index.to_frame()
-        row = key | _counts(index) | {"budgets": accuracy.shape[1]}
-        row |= _mean("area", index.assign(accuracy=_area(accuracy, macs)))
+        row = key | counts(index) | {"budgets": accuracy.shape[1]}
+        row |= mean_of("area", index.assign(accuracy=_area(accuracy, macs)))
         low, high = mean_interval(below, index["seed"].tolist(), people_of(index), limits=(-1, 1))
         for points, tolerance in _TOLERANCES.items():
             ends = {"": below.mean(0), "_low": high, "_high": low}
             row |= {f"macs_within_{points}{end}": _reached(each, macs, tolerance) for end, each in ends.items()}
         rows.append(row)
-    measured = _with_interval("area", "macs_within_1", "macs_within_3")
+    measured = with_interval("area", "macs_within_1", "macs_within_3")
     return pd.DataFrame(rows, columns=[*GROUP[:-1], "n", "people", "budgets", *measured])
 
 
 def gains(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
-    """Return `gains.csv`: how much better own samples serve than everybody's (`population`) or another's (`other`).
+    """Return `gains.csv`: how much better own samples serve than everybody's (`population`), another person's with
+    their classes (`other`), another person's of the same classes (`twin`: what is left is who it is), or the same
+    person's of other classes (`swap`: what is left is which classes).
 
     `gain` is the mean paired difference in accuracy over persons and seeds, with its interval, `wilcoxon_p` and
     `holm_p`, corrected for the family of `holm_tests`: all methods, budgets and controls on the same persons.
@@ -111,39 +94,42 @@ def gains(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
     more = _less(gained.query("method == @reference"), gained, "against")
     of_key = dict(list(gained.groupby(place, sort=False)))
     rows = []
-    for first, group in _groups(own, place[:-1]):
+    for first, group in groups(own, place[:-1]):
         for control in _CONTROLS:
             key = first | {"against": control}
             differences = of_key.get(tuple(key.values()))
             if differences is None:
                 continue
-            row = key | _counts(group) | _tested("gain", differences)
+            row = key | counts(group) | tested("gain", differences)
             better = more.loc[more.index.intersection(differences.index)]
             if key["method"] != reference and len(better):
-                row |= {"reference": reference} | _mean("reference_gain_minus_this", better, limits=(-2, 2))
+                row |= {"reference": reference} | mean_of("reference_gain_minus_this", better, limits=(-2, 2))
             rows.append(row)
-    measured = [*_with_interval("gain"), "wilcoxon_p", "reference", *_with_interval("reference_gain_minus_this")]
+    measured = [*with_interval("gain"), "wilcoxon_p", "reference", *with_interval("reference_gain_minus_this")]
     columns = [*GROUP[:-2], "budget", "against", "n", "people", *measured]
-    return _corrected(pd.DataFrame(rows, columns=columns), _PROTOCOL)
+    return corrected(pd.DataFrame(rows, columns=columns), PROTOCOL)
 
 
-def _groups(table: pd.DataFrame, names: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+def groups(table: pd.DataFrame, names: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Yield the rows of each group, and what names it."""
     for key, group in table.groupby(names, sort=False):
         assert isinstance(key, tuple)
         yield dict(zip(names, key, strict=True)), group
 
 
-def _with_interval(*names: str) -> list[str]:
-    """Columns of means and the ends of their intervals."""
+def with_interval(*names: str) -> list[str]:
+    """Return columns of means and of the ends of their intervals."""
     return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
 
 
-def _counts(group: pd.DataFrame) -> dict[str, int]:
+def counts(group: pd.DataFrame) -> dict[str, int]:
+    """Return how many rows there are of different persons and seeds, and of how many people they are."""
     persons = group.drop_duplicates(["seed", "identity"])
     return {"n": len(persons), "people": len(set(people_of(persons)))}
 
 
-def _mean(name: str, rows: pd.DataFrame, limits: tuple[float, float] = (0, 1)) -> dict[str, float]:
+def mean_of(name: str, rows: pd.DataFrame, limits: tuple[float, float] = (0, 1)) -> dict[str, float]:
+    """Return the mean accuracy of rows and its interval, under a name."""
     values = rows["accuracy"].to_numpy(float)
     low, high = mean_interval(values, rows["seed"].tolist(), people_of(rows), limits=limits)
     return {name: float(values.mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
@@ -161,12 +147,12 @@ def _less(one: pd.DataFrame, other: pd.DataFrame, *names: str) -> pd.DataFrame:
     return other.assign(accuracy=accuracy - other["accuracy"]).dropna(subset=["accuracy"])
 
 
-def _tested(name: str, differences: pd.DataFrame) -> dict[str, float]:
+def tested(name: str, differences: pd.DataFrame) -> dict[str, float]:
     """Return their mean, its interval and p-value; nothing of no rows."""
     if not len(differences):
         return {}
     p_value = wilcoxon_p_of_people(differences, "accuracy")
-    return _mean(name, differences, limits=(-1, 1)) | {"wilcoxon_p": p_value}
+    return mean_of(name, differences, limits=(-1, 1)) | {"wilcoxon_p": p_value}
 
 
 def _area(accuracy: np.ndarray, macs: np.ndarray) -> np.ndarray:
@@ -188,7 +174,7 @@ def _reached(below: np.ndarray, macs: np.ndarray, tolerance: float) -> float:
     return float(macs[right - 1] + share * (macs[right] - macs[right - 1]))
 
 
-def _corrected(frame: pd.DataFrame, family: list[str]) -> pd.DataFrame:
+def corrected(frame: pd.DataFrame, family: list[str]) -> pd.DataFrame:
     """Add the columns `holm_p` and `holm_tests`, the number of tests in its family."""
     frame["holm_p"] = frame["holm_tests"] = np.nan
     for _, group in frame.groupby(family, sort=False):

@@ -13,7 +13,7 @@ from ..errors import UserError
 from ..files import claim, output_folder
 from ..paired import people_of
 from ..personalizers import personalizers_for
-from ..personalizers.methods import OWN_SECTIONS
+from ..personalizers.methods import OF_VARIANTS, OWN_SECTIONS
 from ..plain import as_yaml
 from .compare import Plan
 from .folders import refuse_other_results
@@ -47,7 +47,7 @@ def tune(experiment: Experiment, out: str | Path, *, workers: int = 1) -> pd.Dat
     if _SEED in experiment.seeds:
         raise UserError(f"seeds hold {_SEED}, with which settings are tuned: take another")
     _, dataset = opened(experiment)
-    if dataset.split is None or experiment.persons.split != "official":
+    if dataset.split is None or experiment.persons.split != "official" or experiment.persons.folds:
         raise UserError(
             f"{experiment.data.name} is split by seed, so that what is tuned with one seed is tested with another: "
             "tune on a data set with a split of its own"
@@ -77,22 +77,29 @@ def tune(experiment: Experiment, out: str | Path, *, workers: int = 1) -> pd.Dat
 
 
 def _with(experiment: Experiment, method: str, settings: Mapping[str, Any]) -> Experiment:
-    """With settings of a method's own; what the networks depend on, too, is set for all."""
-    own = {key: value for key, value in settings.items() if key.split(".")[0] != _NETWORKS}
+    """With settings of a method's own; those of `ppp`, whose gates other methods have, too, are set for all."""
+    own = {key: value for key, value in settings.items() if not _is_shared(method, key)}
     shared = {key: value for key, value in settings.items() if key not in own}
     chosen = experiment.settings | {method: experiment.settings.get(method, {}) | own}
     return experiment.replace(**shared, settings=chosen)
 
 
+def _is_shared(method: str, key: str) -> bool:
+    return method == key.split(".")[0] == _NETWORKS
+
+
 def _trial(experiment: Experiment, method: str, settings: Mapping[str, Any]) -> Experiment:
     """One method alone on validation persons."""
+    variant = "@" in method.split("+")[0]  # which has gates of its own
     for key in settings:
-        if key.split(".")[0] not in (*OWN_SECTIONS, _NETWORKS):
-            sections = ", ".join((*OWN_SECTIONS, _NETWORKS))
-            raise UserError(f"tuning of method {method} holds {key}: what can be tuned is in {sections}")
-        if key.split(".")[0] == _NETWORKS and method != _NETWORKS:
+        section = key.split(".")[0]
+        if section == _NETWORKS and method != _NETWORKS and not variant:
             raise UserError(f"tuning of method {method} holds {key}, which all gated methods share: tune it for ppp")
+        if section not in (*OWN_SECTIONS, *OF_VARIANTS):
+            sections = ", ".join((*OWN_SECTIONS, *OF_VARIANTS))
+            raise UserError(f"tuning of method {method} holds {key}: what can be tuned is in {sections}")
     alone = {"persons.query": "validation", "seeds": [_SEED], "methods": [method], "tuning": {}, "searched": {}}
+    alone |= {"questions": {}, "reference": Experiment.reference}  # which need not be among them
     trial = _with(experiment, method, settings).replace(**alone)
     personalizers_for(trial)
     return trial

@@ -1,13 +1,14 @@
 """The unit of a comparison: one person, every method and budget, computed at once or not at all."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import nn
 
-from ..backbones import evaluating
+from ..backbones import evaluating, predicted
 from ..config import Experiment
 from ..data import IdentityDataset, Person, Support, draw_persons
 from ..data.identities import TRAIN
@@ -15,10 +16,13 @@ from ..personalizers import GlobalModel, Personalizer, PersonalModel, personaliz
 from ..training.modules import channels_last
 from .results import KEYS, Row, key_of
 
+# Whose samples: the person's of that number, their twin's or other words of theirs, or everybody's.
+Source = tuple[Literal["own", "population", "twin", "swap"], int]
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Persons:
-    """The persons of one seed and protocol: the next one is each one's `other`, all together are the population."""
+    """The persons of one seed and protocol, and whose samples controls give in place of their own."""
 
     experiment: Experiment
     dataset: IdentityDataset
@@ -48,16 +52,29 @@ class Persons:
         """One unit per person."""
         return [Unit(among=self, index=index) for index in range(len(self.persons))]
 
-    def support(self, personalizer: Personalizer, index: int) -> Support:
-        """What `personalizer` is given for person `index`."""
-        whose = self.whose(personalizer, index)
-        return self._population if whose is None else self._own[whose]
+    def source(self, personalizer: Personalizer, index: int) -> Source | None:
+        """Return what `personalizer` is given for person `index`; None where there is nothing, as for a twin of
+        somebody whose classes nobody else has.
+        """
+        match personalizer.support_from:
+            case "population":
+                return "population", 0
+            case "other":
+                return "own", self._other(index)
+            case "twin" | "swap" as control:
+                return (control, index) if len(getattr(self.persons[index], control)) else None
+            case _:
+                return "own", index
 
-    def whose(self, personalizer: Personalizer, index: int) -> int | None:
-        """The person whose samples `personalizer` is given for person `index`; None for everybody's."""
-        if personalizer.support_from == "population":
-            return None
-        return self._other(index) if personalizer.support_from == "other" else index
+    def samples(self, source: Source) -> Support:
+        """Return the support set that a source names."""
+        control, index = source
+        if control == "population":
+            return self._population
+        if control == "own":
+            return self._own[index]
+        person = self.persons[index]
+        return person.support_of(self.dataset, getattr(person, control))
 
     def _other(self, index: int) -> int:
         """The next person who is somebody else, not the same speaker with other words."""
@@ -92,10 +109,11 @@ class Unit:
 
     @cached_property
     def labels(self) -> list[tuple[Personalizer, Row]]:
-        """Every personalizer at every budget, with the columns that name its row."""
+        """Every personalizer that has samples at every budget, with the columns that name its row."""
         return [
             (personalizer, self._label(personalizer, budget))
             for personalizer in self.among.personalizers
+            if self.among.source(personalizer, self.index) is not None
             for budget in personalizer.budgets
         ]
 
@@ -132,7 +150,7 @@ class Workbench:
     def __init__(self, model: GlobalModel, device: torch.device):
         self.model, self.device = model, device
         self._shared: dict[tuple[object, ...], PersonalModel] = {}
-        self._moved: dict[int | None, Support] = {}  # of the unit in hand, by whose they are
+        self._moved: dict[Source, Support] = {}  # of the unit in hand
 
     def rows(self, unit: Unit, known: Collection[tuple[object, ...]] = ()) -> list[Row]:
         """The unit's rows, but for those whose keys are `known`."""
@@ -157,6 +175,7 @@ class Workbench:
                     "artifact_bytes": personal.bytes,
                     "retrain_samples": personal.retrain_samples,
                     "train_samples": personalizer.train_samples(len(dataset.rows(TRAIN))),
+                    "queries": len(y),
                     "personalize_seconds": round(personal.seconds, 6),
                 }
             )
@@ -166,7 +185,7 @@ class Workbench:
         return rows
 
     def _personal(self, personalizer: Personalizer, unit: Unit, budget: float) -> PersonalModel:
-        shared = personalizer.support_from in ("none", "population")
+        shared = personalizer.shared
         group = (unit.among.size, unit.among.seen) if personalizer.support_from == "population" else ()
         key = (personalizer.method, personalizer.control, budget, *group)
         if shared and key in self._shared:
@@ -178,14 +197,23 @@ class Workbench:
 
     def _on_device(self, personalizer: Personalizer, unit: Unit) -> Support:
         """Moved once, so that what is kept of its samples serves all methods."""
-        whose = unit.among.whose(personalizer, unit.index)
-        if whose not in self._moved:
-            self._moved[whose] = unit.among.support(personalizer, unit.index).to(self.device)
-        return self._moved[whose]
+        source = unit.among.source(personalizer, unit.index)
+        assert source is not None
+        if source not in self._moved:
+            self._moved[source] = unit.among.samples(source).to(self.device)
+        own = ("own", unit.index)
+        if source == own:
+            return self._moved[source]
+        if own not in self._moved:
+            self._moved[own] = unit.among.samples(own).to(self.device)
+        return replace(self._moved[source], own=self._moved[own])
 
 
 def accuracy(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
     """Fraction of samples classified right, among all classes of the data set (the person's are not told)."""
     with evaluating(network), channels_last(network), torch.inference_mode():
-        right = [network(chunk).argmax(1) == labels for chunk, labels in zip(x.split(256), y.split(256), strict=True)]
+        right = [
+            predicted(network, network(chunk)) == labels
+            for chunk, labels in zip(x.split(256), y.split(256), strict=True)
+        ]
         return torch.cat(right).sum().item() / len(y)

@@ -16,8 +16,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ..backbones import Backbone, ChannelIndex, ShapeSpec, build
-from ..backbones.base import RANKS
+from ..backbones import Backbone, ChannelIndex, ShapeSpec, build, outputs_of
+from ..backbones.base import OUTPUTS, RANKS
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError
 from ..files import expanded, write_bytes
@@ -44,6 +44,11 @@ class PersonalFile:
     preprocessing: Preprocessing
     base_sha256: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that the network's outputs stand for."""
+        return tuple(self.preprocessing.classes[index] for index in outputs_of(self.network))
 
     def write(self, path: Path) -> None:
         """Writes the file; what was there before stays until it is whole."""
@@ -121,12 +126,14 @@ def _check_fit(spec: ShapeSpec, full: ShapeSpec, preprocessing: Preprocessing) -
     for option, value in given.items():
         if spec.options.get(option, value) != value:
             raise _Damaged(f"{option} is {spec.options[option]}, but {value} by its preprocessing")
-    if full.with_widths(()) != _without_ranks(spec).with_widths(()):
+    if full.with_widths(()) != _as_constructed(spec).with_widths(()):
         raise _Damaged("its network is not cut out of the one that it names")
 
 
-def _without_ranks(spec: ShapeSpec) -> ShapeSpec:
-    return ShapeSpec(backbone=spec.backbone, options={k: v for k, v in spec.options.items() if k != RANKS})
+def _as_constructed(spec: ShapeSpec) -> ShapeSpec:
+    """Without what was put in place of its layers."""
+    options = {key: value for key, value in spec.options.items() if key not in (RANKS, OUTPUTS)}
+    return ShapeSpec(backbone=spec.backbone, options=options)
 
 
 def _check_shapes(spec: ShapeSpec, shapes: Mapping[str, tuple[tuple[int, ...], torch.dtype | None]]) -> None:

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 
-from .base import METHODS, STEPS, Personalizer, PersonalModel, register
+from .base import METHODS, STEPS, ClassPrior, Personalizer, PersonalModel, register
 from .global_model import GlobalModel, Retrained
 from .methods import own_personalizer, personalizers_for
 from .ppp import GateSettings, gate_settings
@@ -14,6 +14,7 @@ for _module in pkgutil.iter_modules(__path__):
 __all__ = [
     "METHODS",
     "STEPS",
+    "ClassPrior",
     "GateSettings",
     "GlobalModel",
     "PersonalModel",

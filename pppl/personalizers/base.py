@@ -18,7 +18,25 @@ from ..pruning import Cost, CostModel, Costs, artifact_bytes, budget_masks, slic
 from .global_model import GlobalModel
 from .shown import as_html, costs, layers
 
-SupportFrom = Literal["own", "population", "other", "none"]
+SupportFrom = Literal["own", "population", "other", "twin", "swap", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassPrior:
+    """What a person's samples tell of their classes.
+
+    - `prior`: `(K,)`, adds up to 1.
+    - `added`: `(K,)`, to the logits of the classes.
+    - `confidence`: mean probability of the predicted class over the support set.
+    - `cut`: whether classes with prior 0 have no output.
+    - `size`: bytes that it takes.
+    """
+
+    prior: Tensor
+    added: Tensor
+    confidence: float
+    cut: bool
+    size: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +51,7 @@ class Made:
     - `stated_cost`: where it does not follow from how many channels are kept.
     - `cost_of`: of the module, mean over samples, where each chooses its own channels.
     - `seconds_before`: that were spent earlier on what is kept, to be told again.
+    - `classes`: the person's class prior, where the classifier has it.
     """
 
     module: Backbone
@@ -43,6 +62,7 @@ class Made:
     stated_cost: Cost | None = None
     cost_of: Callable[[Any, Tensor], Cost] | None = None
     seconds_before: float = 0.0
+    classes: ClassPrior | None = None
 
     def changed(self, module: nn.Module, *, samples: int = 0, **others: Any) -> "Made":
         """The same network with other weights, after a training that saw so many samples."""
@@ -91,8 +111,10 @@ class Personalizer(ABC):
     - `gates`: which gated network it needs trained, if any.
     - `prunes`: whether it makes the network smaller; one that does not has a single row, at budget 1.
     - `reads_labels`: whether it needs the labels of the support set.
+    - `answers_all`: whether the network has an output for every class.
     """
 
+    answers_all: bool = True
     control: str = ""
     support_from: SupportFrom = "own"
     gates: str | None = None
@@ -121,8 +143,8 @@ class Personalizer(ABC):
         return {}
 
     def called(self, method: str) -> "Personalizer":
-        """Itself under another name, with gates of its own where it has any."""
-        self.method, self.gates = method, self.gates and method
+        """Itself under another name."""
+        self.method = method
         return self
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
@@ -131,6 +153,11 @@ class Personalizer(ABC):
         """
         if self.prunes:
             self._within(min(self.experiment.budgets), [torch.zeros(width) for width in backbone.widths], cost)
+
+    @property
+    def shared(self) -> bool:
+        """Whether persons of a group get the same network."""
+        return self.support_from in ("none", "population")
 
     @property
     def budgets(self) -> tuple[float, ...]:
@@ -208,12 +235,26 @@ def register(method: str) -> Callable[[Factory], Factory]:
 
 
 class After(Personalizer):
-    """Something that is done on the person's support set to what `first` gives: `first.method` + a step's name."""
+    """Something that is done on the person's support set to what `first` gives: `first.method` + a step's name.
+
+    - `keeps_controls`: whether it has rows for the controls of `first`, too: then `first` is given the control's
+      samples, and the step the person's own.
+
+    Raises `UserError` where it reads labels and `first` leaves classes out.
+    """
+
+    keeps_controls = False
 
     def __init__(self, method: str, first: Personalizer):
         super().__init__(method, first.experiment)
+        if self.reads_labels and not first.answers_all:
+            raise UserError(f"method {method} reads labels of classes that classes.cut leaves out: leave that out")
         self.first, self.prunes, self.gates = first, first.prunes, first.gates
         self.reads_labels = self.reads_labels or first.reads_labels
+        self.answers_all = first.answers_all
+        if self.keeps_controls:
+            self.control = first.control
+            self.support_from = first.support_from if first.control else "own"
 
     def depends_on(self) -> dict[str, Any]:
         """What `first` depends on, and which it is."""
@@ -230,6 +271,11 @@ class After(Personalizer):
         return self.first.train_samples(rows)
 
     @property
+    def shared(self) -> bool:
+        """Not where the step looks at the person's own samples beside those of a control."""
+        return super().shared and not self.keeps_controls
+
+    @property
     def for_all(self) -> Personalizer | None:
         """As of `first`."""
         return self.first.for_all
@@ -237,6 +283,13 @@ class After(Personalizer):
     def check(self, backbone: Backbone, cost: CostModel) -> None:
         """As of `first`."""
         self.first.check(backbone, cost)
+
+    def _first(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+        """Return what `first` gives; made once where it looks at nobody's samples."""
+        if self.first.support_from != "none":
+            return self.first._make(model, support, budget)
+        key = ("made", self.first.method, repr(self.first.depends_on()), budget, model.full)
+        return model.train.once(key, lambda: self.first._make(model, support, budget))
 
 
 Step = Callable[[Personalizer], list[Personalizer]]

@@ -34,7 +34,7 @@ class DiffPruned(After):
         return super().depends_on() | {"diff": asdict(self.experiment.diff) | {"rates": [self.rate]}}
 
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
-        first = self.first._make(model, support, budget)
+        first = self._first(model, support, budget)
         # Any other network is a person's own anyway: it is made anew for every rate.
         shared = first.module is model.full
         tuned, delta, samples = learn_delta(

@@ -7,7 +7,7 @@ Convolutional Networks with Adaptive Inference Graphs: Veit, Belongie, ECCV 2018
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..backbones import Backbone
 from ..config import Experiment
@@ -38,6 +38,10 @@ class DynamicNetwork(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C, ...)` to logits, `(B, num_classes)`."""
         return self.gated(x).logits
+
+    def linear_layers(self) -> list[tuple[str, nn.Linear]]:
+        """Those of the backbone, not of its gates."""
+        return [(f"gated.backbone.{path}", layer) for path, layer in self.gated.backbone.linear_layers()]
 
     @torch.no_grad()
     def cost_on(self, x: Tensor) -> Cost:

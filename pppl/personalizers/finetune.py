@@ -3,8 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
+from ..backbones import Backbone, classifier_of
 from ..config import Experiment
 from ..data import Support
+from ..data.datamodule import check_augmentations
+from ..pruning import CostModel
 from ..training import finetune
 from .base import After, Made, Personalizer, register, register_step
 from .full import Full
@@ -26,12 +29,20 @@ class FineTuned(After):
         """What is fine-tuned, and how."""
         return super().depends_on() | {"finetune": asdict(self.experiment.finetune)}
 
+    def check(self, backbone: Backbone, cost: CostModel) -> None:
+        """Raises `UserError` also for an unknown augmentation, or where the last layer is not to be found."""
+        super().check(backbone, cost)
+        check_augmentations(self.experiment.finetune.augment)
+        if self.experiment.finetune.layers == "last":
+            classifier_of(backbone)
+
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
-        first = self.first._make(model, support, budget)
+        first = self._first(model, support, budget)
         config = self.experiment.finetune
         steps = config.pruned_steps if self.prunes else config.steps
         learning_rate = config.pruned_learning_rate if self.prunes else config.learning_rate
-        tuned, samples = finetune(first.module, support, steps=steps, learning_rate=learning_rate)
+        how = {"layers": config.layers, "augment": config.augment}
+        tuned, samples = finetune(first.module, support, steps=steps, learning_rate=learning_rate, **how)
         return first.changed(tuned, samples=samples)
 
 

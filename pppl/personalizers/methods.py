@@ -2,16 +2,18 @@
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from ..config import Experiment, stages
 from ..errors import UserError, unknown
-from .base import METHODS, STEPS, Personalizer
+from .base import METHODS, STEPS, After, Personalizer
 
 # What a method may have settings of its own in: neither networks nor persons nor budgets depend on these.
-OWN_SECTIONS = ("finetune", "static", "ocap", "bn", "onda", "quantize", "retrain", "diff")
+OWN_SECTIONS = (
+    *("finetune", "static", "ocap", "capnn", "bn", "classes", "tent", "onda", "quantize", "retrain", "diff"),
+)
 # What a variant of these methods, `ppp@NAME`, may have besides, since it has gates of its own.
-_VARIED, _OF_VARIANTS = ("ppp", "gated"), ("ppp", "matched")
+_VARIED, OF_VARIANTS = ("ppp", "gated"), ("ppp", "matched")
 _NAME = re.compile(r"[A-Za-z][\w-]*")  # part of names of files
 
 
@@ -44,29 +46,58 @@ def _check_names(experiment: Experiment) -> None:
 
 
 def _made(method: str, experiment: Experiment) -> list[Personalizer]:
-    name, *steps = method.split("+")
-    kind, _, variant = name.partition("@")
-    varies = kind in _VARIED and _NAME.fullmatch(variant) is not None
-    own, given = experiment.own_settings(method), experiment.settings
+    own = _own_settings(method, experiment)
+    given = experiment.settings
+    experiment = experiment.replace(**own) if own else experiment
+    first, *steps = stages(method)
+    made = _of_name(first, experiment)
+    for stage in steps:
+        made = _behind(made, stage)
+    if "budgets" in given.get(method, {}) and not made[0].prunes:
+        raise UserError(f"settings of method {method} hold budgets: it does not prune; leave them out")
+    return made
+
+
+def _own_settings(method: str, experiment: Experiment) -> dict[str, Any]:
+    """The settings of all stages of a method. Raises `UserError` for what cannot be its own."""
+    own, first = experiment.own_settings(method), stages(method)[0]
     for stage in stages(method):  # what stands behind a variant has no gates of its own
-        sections = (*OWN_SECTIONS, *_OF_VARIANTS) if varies and stage == name else OWN_SECTIONS
-        for key in given.get(stage, {}):
+        gated = stage == first and _varies(first) and first.partition("@")[0] in _VARIED
+        sections = (*OWN_SECTIONS, *OF_VARIANTS) if gated else OWN_SECTIONS
+        for key in experiment.settings.get(stage, {}):
             if key.split(".")[0] not in (*sections, "budgets"):
                 names = ", ".join(sections)
                 raise UserError(f"settings of method {stage} hold {key}: only budgets, {names} can be its own")
     if "budgets" in own:
         own["budgets"] = _some_budgets(method, own["budgets"], experiment)
-    experiment = experiment.replace(**own) if own else experiment
-    if name not in METHODS and not varies:
+    return own
+
+
+def _varies(name: str) -> bool:
+    return _NAME.fullmatch(name.partition("@")[2]) is not None
+
+
+def _of_name(name: str, experiment: Experiment) -> list[Personalizer]:
+    """Those of a method, or of a variant of it, which has gates of its own where it has any."""
+    if name in METHODS:
+        return METHODS[name](experiment)
+    kind = name.partition("@")[0]
+    if not _varies(name) or kind not in METHODS:
         raise unknown("method", name, METHODS)
-    made = [each.called(name) for each in METHODS[kind](experiment)] if varies else METHODS[name](experiment)
-    for step in steps:
-        if step not in STEPS:
-            raise unknown(f"step of method {method}", step, STEPS)
-        made = [each for first in made if first.control in ("", "own") for each in STEPS[step](first)]
-    if "budgets" in given.get(method, {}) and not made[0].prunes:
-        raise UserError(f"settings of method {method} hold budgets: it does not prune; leave them out")
-    return made
+    return [each.called(name + each.method.removeprefix(kind)) for each in METHODS[kind](experiment)]
+
+
+def _behind(made: list[Personalizer], stage: str) -> list[Personalizer]:
+    """What a step, or a variant of it, makes of personalizers; of controls only where it keeps them."""
+    name = stage.rpartition("+")[2]
+    step = name.partition("@")[0] if _varies(name) else name
+    if step not in STEPS:
+        raise unknown(f"step of method {stage}", name, STEPS)
+    behind = [each for first in made for each in STEPS[step](first)]
+    kept = [each for each in behind if each.control or cast(After, each).first.control in ("", "own")]
+    for each in kept:
+        each.method = stage + each.method.removeprefix(f"{cast(After, each).first.method}+{step}")
+    return kept
 
 
 def _some_budgets(method: str, budgets: Any, experiment: Experiment) -> list[float]:

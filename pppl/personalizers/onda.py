@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..backbones import Backbone
+from ..backbones import Backbone, features_of
 from ..config import Experiment
 from ..data import Support
 from ..pruning import filter_traces, filters, slice_network
@@ -90,16 +90,11 @@ def _predicted(network: Backbone, x: Tensor) -> Tensor:
 @torch.no_grad()
 def _of_nearest_prototype(network: Backbone, x: Tensor) -> Tensor:
     """Labels `(N,)` by the cosine to class prototypes: features' means weighted by the network's probabilities."""
-    features: list[Tensor] = []
-    last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)][-1]
-    handle = last.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].flatten(1)))
-    try:
-        probabilities = network(x).softmax(1)  # (N, K)
-    finally:
-        handle.remove()
-    prototypes = F.normalize(probabilities.T @ F.normalize(features[0]))  # (K, D)
+    features, logits = features_of(network, x)
+    probabilities = logits.softmax(1)  # (N, K)
+    prototypes = F.normalize(probabilities.T @ F.normalize(features))  # (K, D)
     present = probabilities.argmax(1).unique()  # a class that no sample is taken for has no prototype worth the name
-    return present[(F.normalize(features[0]) @ prototypes[present].T).argmax(1)]
+    return present[(F.normalize(features) @ prototypes[present].T).argmax(1)]
 
 
 def _factory(method: str, criterion: Literal["hap", "l1"], tune_first: bool) -> Factory:

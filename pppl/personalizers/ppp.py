@@ -1,8 +1,9 @@
 """`ppp`: Prototype-based Personalized Pruning (Kim, Chang, Yun, Kwak; ICASSP 2021; arXiv 2103.15564).
 
 The prototype of a few unlabelled samples prunes the gated network; nothing is trained after that. `gated` is the
-ablation: the same, but the gates were trained without the prototype loss. Both come with four controls: the person's
-own prototype, everybody's (`population`), another person's (`other`) and a `random` mask of the same cost.
+ablation: the same, but the gates were trained without the prototype loss. Both come with controls beside the person's
+own prototype: everybody's (`population`), another person's (`other`), another's of the same classes (`twin`), the same
+person's of other classes (`swap`), and a `random` mask of the same cost.
 
 With `ppp.training: persons` gates are trained for a person at a time, which goes beyond the paper (see `Matched`).
 """
@@ -23,7 +24,7 @@ from ..pruning import CostModel, slice_network, threshold_masks
 from .base import Made, Personalizer, ScorePruner, SupportFrom, register
 from .global_model import GlobalModel
 
-_CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other")
+_CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other", "twin", "swap")
 GateSettings = Settings | Matched
 
 
@@ -52,7 +53,8 @@ def gate_samples(gates: str, experiment: Experiment, rows: int) -> int:
     """Return how many samples the training of gates saw, of `rows` training samples."""
     settings = gate_settings(gates, experiment)
     if isinstance(settings, Settings):
-        return experiment.training.epochs * seen_in_a_pass(rows, experiment.training.batch_size)
+        epochs = settings.epochs or experiment.training.epochs
+        return epochs * seen_in_a_pass(rows, experiment.training.batch_size)
     batch = settings.persons * settings.queries
     return settings.epochs * max(1, rows // batch) * batch
 
@@ -67,6 +69,11 @@ class _Gated(Personalizer):
     def __init__(self, method: str, experiment: Experiment, support_from: SupportFrom):
         super().__init__(method, experiment)
         self.gates, self.control, self.support_from = method, str(support_from), support_from
+
+    def called(self, method: str) -> Personalizer:
+        """Itself under another name, with gates of its own."""
+        self.gates = method
+        return super().called(method)
 
     def depends_on(self) -> dict[str, Any]:
         """How gates are trained and prototypes taken, and what a budget counts."""
@@ -131,7 +138,10 @@ class RandomMask(_Gated, ScorePruner):
 
 
 def _with_controls(method: str, experiment: Experiment) -> list[Personalizer]:
-    kind = PersonPPP if experiment.ppp.training == "persons" else PPP
+    by_persons = experiment.ppp.training == "persons"
+    kind = PersonPPP if by_persons else PPP
+    if by_persons and experiment.matched.sees == "nothing":
+        return [kind(method, experiment, "own")]  # whose samples they are makes no difference
     return [*(kind(method, experiment, whose) for whose in _CONTROLS), RandomMask(method, experiment)]
 
 

@@ -24,7 +24,7 @@ class Quantized(After):
         return super().depends_on() | {"quantize": asdict(self.experiment.quantize)}
 
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
-        first = self.first._make(model, support, budget)
+        first = self._first(model, support, budget)
         module, size = share_weights(first.module, self.experiment.quantize.bits)
         return first.changed(module, size=size)
 

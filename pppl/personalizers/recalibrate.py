@@ -28,7 +28,7 @@ class Recalibrated(After):
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
         if len(support.x) < 2:
             raise UserError(f"method {self.method} needs 2 support samples or more: give more persons.shots")
-        first = self.first._make(model, support, budget)
+        first = self._first(model, support, budget)
         module = copy.deepcopy(first.module).eval()
         normalizing: list[Any] = [layer for layer in module.modules() if "running_mean" in layer._buffers]
         momenta = [layer.momentum for layer in normalizing]

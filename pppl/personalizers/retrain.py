@@ -44,7 +44,7 @@ class RetrainedForAll(After):
         return super().depends_on() | {"retrain": asdict(self.experiment.retrain)}
 
     def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
-        first = self.first._make(model, support, budget)
+        first = self._first(model, support, budget)
         network, seconds = model.retrain(first.module, self.experiment.retrain)
         return first.changed(network, seconds_before=first.seconds_before + seconds)
 

@@ -33,6 +33,7 @@ def base_of(sweep: Sweep, beside: Path, *, fast: bool = False) -> Experiment:
     experiment = Experiment.load(path, fast=fast)
     own = experiment.own_settings(sweep.method)
     alone = {"persons.query": "validation", "methods": [sweep.method], "budgets": [sweep.budget], "seeds": sweep.seeds}
+    alone |= {"questions": {}, "reference": Experiment.reference}
     alone["searched"] = {sweep.method: experiment.searched.get(sweep.method, 0)}
     return experiment.replace(**_BARE).replace(**own).replace(**sweep.settings).replace(**alone, name=sweep.name)
 
@@ -53,7 +54,7 @@ def check_space(sweep: Sweep, base: Experiment) -> None:
 
 def check_data(sweep: Sweep, base: Experiment, dataset: IdentityDataset) -> None:
     """Raises `UserError` where a trial could not run on the data, or test persons would be seen by another seed."""
-    if dataset.split is None or base.persons.split != "official":
+    if dataset.split is None or base.persons.split != "official" or base.persons.folds:
         raise UserError(
             f"{base.data.name} is split by seed, so that what is searched with one seed is tested with another: search "
             "on a data set with a split of its own"

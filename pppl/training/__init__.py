@@ -3,11 +3,12 @@
 from .diff import learn_delta
 from .finetune import finetune
 from .fit import fit
-from .modules import GlobalModule, PPPModule
+from .modules import DistilledModule, GlobalModule, PPPModule
 from .persons import PersonModule
 from .task import TaskModule, outputs, train_task
 
 __all__ = [
+    "DistilledModule",
     "GlobalModule",
     "PPPModule",
     "PersonModule",

@@ -1,25 +1,47 @@
 """Fine-tuning on a support set: what the baselines that retrain do on the device."""
 
 import copy
+from collections.abc import Sequence
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..backbones import Backbone, classifier_of
 from ..data import Support
+from ..data.augment import AUGMENTATIONS
 from .modules import channels_last
 
 
-def finetune(network: nn.Module, support: Support, *, steps: int, learning_rate: float) -> tuple[nn.Module, int]:
-    """A copy of `network` after Adam on the support set's labels, full batches; batch statistics stay as they are.
+def finetune(
+    network: nn.Module,
+    support: Support,
+    *,
+    steps: int,
+    learning_rate: float,
+    layers: Literal["all", "last"] = "all",
+    augment: Sequence[str] = (),
+) -> tuple[nn.Module, int]:
+    """Return a copy of `network` after Adam on the support set's labels, full batches, and how many samples it saw.
 
-    **Returns:** the copy in evaluation mode, and the samples seen: steps * size of the support set.
+    Batch statistics stay as they are. The copy is in evaluation mode.
+
+    **Arguments:**
+
+    - `layers`: whether all are trained, or the classifier alone.
+    - `augment`: random changes of each step's samples, by name; the support set's seed decides them.
     """
     tuned = copy.deepcopy(network).eval()  # evaluation mode: a few samples make poor batch statistics
+    trained = tuned if layers == "all" else classifier_of(cast(Backbone, tuned))[1]
+    chance = torch.Generator().manual_seed(support.seed)
     with channels_last(tuned), torch.enable_grad():
-        optimizer = torch.optim.Adam(tuned.parameters(), lr=learning_rate, fused=True)
+        optimizer = torch.optim.Adam(trained.parameters(), lr=learning_rate, fused=True)
         for _ in range(steps):
+            x = support.x
+            for name in augment:
+                x = AUGMENTATIONS[name](x, chance)
             optimizer.zero_grad()
-            F.cross_entropy(tuned(support.x), support.y).backward()
+            F.cross_entropy(tuned(x), support.y).backward()
             optimizer.step()
     return tuned, steps * len(support.x)

@@ -1,5 +1,6 @@
 """LightningModules: a plain global network, and a gated one with the losses of PPP."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -14,7 +15,7 @@ from .. import config
 from ..backbones import Backbone
 from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData
-from ..gating import GatedNetwork, prototype_loss, target_rate_loss
+from ..gating import GatedNetwork, distillation_loss, prototype_loss, target_rate_loss
 from .lightning import Precision, usual_precision
 
 
@@ -76,6 +77,33 @@ class GlobalModule(pl.LightningModule):
         rates = [group["lr"] for group in groups]
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class DistilledModule(GlobalModule):
+    """Trains a network on cross-entropy and on the divergence from another's predictions.
+
+    **Arguments:**
+
+    - `teacher`: stays as it is, and is not kept with the network.
+    - `weight`: of the divergence.
+    """
+
+    def __init__(self, network: nn.Module, training: config.Training, teacher: nn.Module, weight: float):
+        super().__init__(network, training)
+        frozen = copy.deepcopy(teacher).eval().requires_grad_(False)
+        arrange(frozen, torch.channels_last)
+        self._teacher, self.weight = (frozen,), weight  # in a tuple, or it were a part of this module
+
+    def on_fit_start(self) -> None:
+        """Moves the teacher to the device."""
+        self._teacher[0].to(self.device)
+
+    def losses(self, x: Tensor, y: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """As of `GlobalModule`, with the divergence."""
+        logits, terms = super().losses(x, y)
+        with torch.no_grad():
+            teacher = self._teacher[0](x)
+        return logits, terms | {"distillation": self.weight * distillation_loss(logits, teacher)}
 
 
 class PPPModule(GlobalModule):

@@ -17,15 +17,13 @@ from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData
 from ..data.identities import TRAIN, VALIDATION
 from ..errors import UserError
-from ..gating import PersonGatedNetwork, prototype_loss, relaxed_masks, with_gradient_of
+from ..gating import PersonGatedNetwork, distillation_loss, prototype_loss, relaxed_masks, with_gradient_of
 from ..gating.gate import logistic_noise
 from ..pruning import CostModel, masks_within
 from .lightning import Precision, precision_here
 from .modules import GlobalModule, arrange
 from .person_batches import PersonBatches
 
-# Of distillation: Hinton et al. 2015 use 1 to 20.
-_SOFTNESS = 2.0
 # Passes over the training samples, each augmented in another way, from which support sets are drawn.
 _VIEWS = 4
 _VALIDATION_BATCHES = 8
@@ -51,11 +49,19 @@ class PersonData(InMemoryData):
         return PersonBatches(self.on_device, rows, count=count, seed=self.seed, **self.settings, **others)
 
     def views(self, see: Callable[[Tensor], Tensor]) -> list[Tensor]:
-        """What `see` makes of all samples as they are, and of them augmented a few times, `(N, K)` each."""
-        chunks = torch.arange(len(self.dataset.y)).split(1024)
-        augmented = self._batches(chunks[0], None, self.augment)
-        plain = torch.cat([see(self.on_device.inputs(rows)) for rows in chunks])
-        return [plain, *(torch.cat([see(augmented.of(rows)[0]) for rows in chunks]) for _ in range(_VIEWS - 1))]
+        """What `see` makes of training and validation samples as they are, and of training samples augmented a few
+        times, `(N, K)` each; other rows are 0.
+        """
+        train, validation = (torch.from_numpy(self.dataset.rows(split)) for split in (TRAIN, VALIDATION))
+        augmented = self._batches(train, None, self.augment)
+        plain = self._view(torch.cat([train, validation]), lambda rows: see(self.on_device.inputs(rows)))
+        return [plain, *(self._view(train, lambda rows: see(augmented.of(rows)[0])) for _ in range(_VIEWS - 1))]
+
+    def _view(self, rows: Tensor, see: Callable[[Tensor], Tensor]) -> Tensor:
+        chunks = rows.to(self.on_device.x.device).split(1024)
+        seen = [see(chunk) for chunk in chunks]
+        view = seen[0].new_zeros(len(self.dataset.y), seen[0].shape[1])
+        return view.index_copy_(0, torch.cat(chunks), torch.cat(seen))
 
     def train_dataloader(self) -> PersonBatches:  # pyright: ignore[reportIncompatibleMethodOverride]
         steps = max(1, len(self.dataset.rows(TRAIN)) // self.batch_size)
@@ -175,9 +181,8 @@ class PersonModule(GlobalModule):
 
     def _divergence(self, x: Tensor, logits: Tensor) -> Tensor:
         with torch.no_grad():
-            target = F.log_softmax(self._full[0](x).float() / _SOFTNESS, 1)
-        own = F.log_softmax(logits.float() / _SOFTNESS, 1)
-        return _SOFTNESS**2 * F.kl_div(own, target, reduction="batchmean", log_target=True)
+            teacher = self._full[0](x)
+        return distillation_loss(logits, teacher)
 
     def _between_persons(self, halves: Tensor, labels: Tensor, budget: Tensor) -> Tensor:
         """Whose half a mask belongs to, at one budget: one half of each support set is support, the other query."""

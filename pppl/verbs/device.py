@@ -17,8 +17,12 @@ def _personalize(options: argparse.Namespace, _: dict[str, Any]) -> None:
         method=options.method,
         formats=tuple(options.export),
         raw_audio=options.raw_audio,
+        classes=options.classes,
+        cut=options.cut_classes,
         round_to=0 if options.round_to == "auto" else _positive("--round-to", options.round_to),
     )
+    if options.cut_classes and not options.classes:
+        raise UserError("--cut-classes cuts what --classes finds unused: give --classes, too")
     report = personalize(options.run, options.data, wish, options.out, seed=options.seed, queries=options.queries)
     print(as_text(report))
     print(f"\nAll of it is in {options.out}")
@@ -60,6 +64,10 @@ def _add_personalize(parser: argparse.ArgumentParser) -> None:
     formats = "onnx, onnx-int8, torch, executorch (default: onnx)"
     parser.add_argument("--export", nargs="*", default=["onnx"], metavar="FORMAT", help=formats)
     parser.add_argument("--raw-audio", action="store_true", help="exports take waveforms: log-mel is inside")
+    prior = "correct the classifier for the person's classes, without labels: votes (the default), mean or em"
+    rules = ("votes", "mean", "em")
+    parser.add_argument("--classes", nargs="?", const="votes", default="", choices=rules, metavar="RULE", help=prior)
+    parser.add_argument("--cut-classes", action="store_true", help="classes that are not used have no output")
     rounding = "layers keep multiples of N channels; auto: what is fastest per MAC here"
     parser.add_argument("--round-to", default="1", metavar="N|auto", help=rounding)
 

@@ -79,3 +79,18 @@ def test_a_support_set_without_samples():
 def test_an_unknown_data_set():
     with pytest.raises(UserError, match=r"unknown data set 'digit': did you mean 'digits'\?"):
         load_dataset(Experiment().replace(**{"data.name": "digit"}).data.name)
+
+
+def test_a_twin_of_classes_is_other_samples_of_them_and_a_swap_is_of_other_classes(digits: IdentityDataset):
+    labels = digits.y.numpy()
+    for person in draw_persons(digits, Persons(count=8), size=3, seed=1):
+        assert labels[person.twin].tolist() == labels[person.support].tolist()
+        assert not set(person.twin) & {*person.support, *person.query}
+        others = set(labels[person.swap].tolist())
+        assert len(others) == 3
+        assert not others & set(labels[person.support].tolist())
+        assert len(person.swap) == len(person.support)
+        assert set(digits.split[person.swap]) == {TRAIN}  # pyright: ignore[reportOptionalSubscript]
+    (person, *_) = draw_persons(digits, Persons(count=2), size=6, seed=1)
+    assert not len(person.swap), "there are not six others"
+    assert len(person.twin)

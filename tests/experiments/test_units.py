@@ -36,7 +36,9 @@ def test_the_other_is_somebody_else():
         among = Persons.draw(experiment, dataset, seed=0, size=2, seen=seen)
         supports = [person.support_of(dataset).x for person in among.persons]
         for index, person in enumerate(among.persons):
-            given = among.support(other, index).x
+            source = among.source(other, index)
+            assert source is not None
+            given = among.samples(source).x
             (of,) = (i for i, support in enumerate(supports) if torch.equal(support, given))
             assert among.persons[of].whose != person.whose
 

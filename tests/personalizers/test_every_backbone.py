@@ -11,6 +11,7 @@ from pppl.data import Support
 from pppl.errors import UserError
 from pppl.gating import GatedNetwork
 from pppl.personalizers import METHODS, STEPS, GlobalModel, Retrained, personalizers_for
+from pppl.personalizers.tent import affine
 from pppl.pruning import CostModel
 
 BUDGET = 0.6
@@ -51,4 +52,6 @@ def test_every_method_runs_on_every_backbone(name: str):
         with torch.no_grad():
             assert torch.allclose(rebuilt(support.x), logits, atol=1e-5)
     without_scales = name.startswith(("res8", "res15", "res26", "bc_resnet"))
-    assert refused == ({"bn_scale", "bn_scale_local", "bn_scale_isomorphic"} if without_scales else set())
+    of_scales = {"bn_scale", "bn_scale_local", "bn_scale_isomorphic"}
+    tent = set() if affine(full) else {"ppp+tent"}
+    assert refused == ((of_scales if without_scales else set()) | tent)

@@ -225,7 +225,7 @@ def test_settings_can_be_a_methods_own(tiny: Experiment):
         ({"ppp": {"budgets": [0.3]}}, r"hold budgets \[0\.3\], none of the experiment's: 0\.2, 0\.5"),
         ({"finetune": {"budgets": [0.2]}}, "settings of method finetune hold budgets: it does not prune; leave them"),
         ({"finetune": {"finetune.steps": 0}}, r"finetune\.steps is 0: at least 1"),
-        ({"l1@mine": {"static.samples": 3}}, "unknown method 'l1@mine'"),
+        ({"l7@mine": {"static.samples": 3}}, "unknown method 'l7@mine'"),
         ({"ppp@../x": {"ppp.target_rate": 0.1}}, r"settings of method ppp@\.\./x hold ppp\.target_rate"),
         ({"ppp@0.05": {}}, r"unknown method 'ppp@0\.05'"),
         ({"ppp@a+bn": {"matched.epochs": 3}}, r"settings of method ppp@a\+bn hold matched\.epochs: only budgets, fine"),

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch.func import functional_call
 
 from pppl import Experiment
-from pppl.backbones import build, spec_for
+from pppl.backbones import Backbone, ShapeSpec, build, spec_for
 from pppl.data import Support
 from pppl.personalizers import GlobalModel, personalizers_for
 from pppl.personalizers.onda import _of_nearest_prototype, hap_scores
@@ -121,9 +121,10 @@ def test_tuning_first_prunes_the_tuned_network(tiny_model: GlobalModel):
 def test_prototypes_relabel_a_sample_that_lies_among_another_class():
     """Features of two far groups; one sample of the first is taken for the second class by the head."""
 
-    class Head(torch.nn.Module):
+    class Head(Backbone):
         def __init__(self) -> None:
             super().__init__()
+            self.spec = ShapeSpec(backbone="head", options={"num_classes": 3})
             self.head = torch.nn.Linear(2, 3, bias=False)
             self.head.weight.data = torch.tensor([[4.0, 0.0], [0.0, 4.0], [-4.0, -4.0]])
 
@@ -133,4 +134,4 @@ def test_prototypes_relabel_a_sample_that_lies_among_another_class():
     x = torch.tensor([[1.0, 0.1], [1.0, 0.0], [1.0, 0.05], [0.6, 0.65], [-0.4, 1.0], [-0.5, 1.0]])
     network = Head()
     assert network(x).argmax(1).tolist() == [0, 0, 0, 1, 1, 1]
-    assert _of_nearest_prototype(network, x).tolist() == [0, 0, 0, 0, 1, 1]  # pyright: ignore[reportArgumentType]
+    assert _of_nearest_prototype(network, x).tolist() == [0, 0, 0, 0, 1, 1]

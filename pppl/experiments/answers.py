@@ -1,0 +1,61 @@
+"""The questions that an experiment asks, answered by paired differences: `answers.csv`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from .summary import PROTOCOL, corrected, counts, groups, mean_of, tested, with_interval
+
+ANSWERS = "answers.csv"
+_PERSON = ["seed", "identity"]
+
+
+def answers(table: pd.DataFrame, questions: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Return `answers.csv`: for each question, persons and budget, one method less another on the same persons.
+
+    `difference` is the mean paired difference in accuracy over persons and seeds, with its interval, `wilcoxon_p` and
+    `holm_p`, corrected for the family of `holm_tests`: all questions about the same persons at one budget. Beside it
+    stand the accuracies of both. A method that does not prune is compared at each budget of the other.
+
+    **Arguments:**
+
+    - `table`: that of `table.csv`.
+    - `questions`: by name, a method and the one that it is held against; of both, rows with the own samples count.
+
+    ```python
+    answers(table, {"what the person's classes bring": ["full+classes", "full"]})
+    ```
+    """
+    own = table.query("control in ('', 'own')")
+    rows = []
+    for key, persons in groups(own, PROTOCOL):
+        for question, (method, against) in questions.items():
+            one, other = (persons.loc[persons["method"] == name] for name in (method, against))
+            for budget, pairs in _pairs(one, other):
+                row: dict[str, Any] = key | {
+                    "question": question,
+                    "method": method,
+                    "against": against,
+                    "budget": budget,
+                }
+                row |= counts(pairs) | mean_of("accuracy", pairs)
+                row["accuracy_against"] = pairs["accuracy_against"].to_numpy(float).mean()
+                difference = pairs.assign(accuracy=pairs["accuracy"] - pairs["accuracy_against"])
+                rows.append(row | tested("difference", difference))
+    told = ["n", "people", *with_interval("accuracy"), "accuracy_against", *with_interval("difference"), "wilcoxon_p"]
+    columns = [*PROTOCOL, "question", "method", "against", "budget", *told]
+    return corrected(pd.DataFrame(rows, columns=columns), [*PROTOCOL, "budget"])
+
+
+def _pairs(one: pd.DataFrame, other: pd.DataFrame) -> list[tuple[float, pd.DataFrame]]:
+    """Rows of `one` with the accuracy of the same person under `other`, by budget."""
+    of_other = other.loc[:, [*_PERSON, "budget"]].assign(accuracy_against=other["accuracy"])
+    prune = [bool((each["budget"] < 1).any()) for each in (one, other)]
+    if all(prune) or not any(prune):
+        pairs = one.merge(of_other, on=[*_PERSON, "budget"])
+    elif prune[0]:
+        pairs = one.merge(of_other.drop(columns="budget"), on=_PERSON)
+    else:
+        pairs = one.drop(columns="budget").merge(of_other, on=_PERSON)
+    return [(float(budget), each) for budget, each in pairs.groupby("budget")]  # pyright: ignore[reportArgumentType]

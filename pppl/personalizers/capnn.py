@@ -1,0 +1,87 @@
+"""`capnn`: channels kept by how often they fire for the person's classes, as training data tell (after CAP'NN: Hemmat,
+San Miguel, Davoodi, DAC 2020). Nothing is retrained and no label of the person is read.
+
+Of the paper the abstract and what others tell of it were at hand: firing rates of each class are profiled on training
+data, weighted by how much a person uses the class, and channels that serve confusing classes are removed, too. Our
+choices: a channel fires where its mean over positions is above the mean over all training samples that are looked at;
+usage is the share of the support set that the full network takes for a class; how confusing a class is to those is its
+mean probability on training samples of theirs; the budget rule, with layers alike.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..backbones import Backbone, hook_groups
+from ..config import Experiment
+from ..data import Support
+from ..gating import Rule
+from .base import Personalizer, ScorePruner, register
+from .global_model import GlobalModel
+from .scores import uniform
+
+
+class CAPNN(ScorePruner):
+    """Scores a channel by its firing rate over the person's classes less that over classes they are mistaken for."""
+
+    def depends_on(self) -> dict[str, Any]:
+        """How much confusing classes count, and how many training samples are looked at, too."""
+        sections = {name: asdict(getattr(self.experiment, name)) for name in ("capnn", "static")}
+        return super().depends_on() | sections
+
+    def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
+        count = self.experiment.static.samples
+        seen = model.train.once(("firing", model.full, count), lambda: profile(model.full, model.samples, count))
+        rates, confusion = seen
+        usage = support.once(("usage", model.full), lambda: used(model.full, support.x))
+        return uniform(class_scores(rates, confusion, usage, self.experiment.capnn.confusing))
+
+
+@torch.no_grad()
+def profile(network: Backbone, samples: Support, count: int) -> tuple[list[Tensor], Tensor]:
+    """Return firing rates by class, per group `(K, C_l)`, and mean probabilities of other classes, by class, `(K, K)`.
+
+    A class without samples never fires.
+    """
+    activations: list[Tensor] = []
+    x, y = samples.x[:count], samples.y[:count]
+    see = hook_groups(network, after=lambda _, values: activations.append(values.flatten(2).mean(2)))
+    with see:
+        logits = network(x)
+    of_class = F.one_hot(y, logits.shape[1]).float()  # (N, K)
+    share = of_class / of_class.sum(0).clamp(min=1)
+    rates = [share.T @ (each > each.mean(0)).float() for each in activations]
+    confusion = share.T @ logits.float().softmax(1)  # (K, K)
+    return rates, confusion.fill_diagonal_(0)
+
+
+@torch.no_grad()
+def used(network: Backbone, x: Tensor) -> Tensor:
+    """Return the share of samples, `(N, C, ...)`, that a network takes for each class, `(K,)`."""
+    logits = network(x)
+    return torch.bincount(logits.argmax(1), minlength=logits.shape[1]) / len(x)
+
+
+def class_scores(rates: list[Tensor], confusion: Tensor, usage: Tensor, confusing: float) -> list[Tensor]:
+    """Return the score of each channel, per group `(C_l,)`.
+
+    ```python
+    class_scores([torch.tensor([[1.0, 0.0], [0.0, 1.0]])], torch.zeros(2, 2), torch.tensor([1.0, 0.0]), 0.5)  # 1, 0
+    ```
+
+    **Arguments:**
+
+    - `rates`: per group `(K, C_l)`; `confusion`: `(K, K)`, from true to other ones; `usage`: `(K,)`.
+    - `confusing`: weight of the classes, outside of those in use, that the ones in use are mistaken for.
+    """
+    mistaken = torch.where(usage > 0, 0, usage @ confusion)  # (K,)
+    mistaken = mistaken / mistaken.sum().clamp(min=1e-12)
+    return [(usage - confusing * mistaken) @ each for each in rates]
+
+
+@register("capnn")
+def _capnn(experiment: Experiment) -> list[Personalizer]:
+    return [CAPNN("capnn", experiment)]

@@ -1,0 +1,77 @@
+"""The step `+tent`: the entropy of predictions on the support set minimized (Wang et al., ICLR 2021); no label is read.
+
+Scales and shifts of batch normalization are trained, nothing else. Statistics stay what they are, since a device gets
+one sample at a time [choice]; the paper's are those of the batch, which `+bn` before this step comes near to.
+"""
+
+import copy
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..backbones import Backbone
+from ..data import Support
+from ..errors import UserError
+from ..pruning import CostModel
+from .base import After, Made, Personalizer, register_step
+from .global_model import GlobalModel
+
+
+class Tent(After):
+    """Whatever `first` gives, surer of the person's samples."""
+
+    @property
+    def steps(self) -> int:
+        """Those of `first`, and full batches of the support set."""
+        return self.first.steps + self.experiment.tent.steps
+
+    def depends_on(self) -> dict[str, Any]:
+        """What is adapted, and how far."""
+        return super().depends_on() | {"tent": asdict(self.experiment.tent)}
+
+    def check(self, backbone: Backbone, cost: CostModel) -> None:
+        """Raises `UserError` also where the network has no batch normalization with scales and shifts."""
+        super().check(backbone, cost)
+        if not affine(backbone):
+            raise UserError(
+                f"method {self.method} cannot be used: {self.experiment.backbone.name} has no batch normalization with "
+                "scales and shifts to train"
+            )
+
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+        first, config = self._first(model, support, budget), self.experiment.tent
+        module = copy.deepcopy(first.module).eval()
+        parameters = affine(module)
+        with torch.enable_grad():
+            optimizer = torch.optim.Adam(parameters, lr=config.learning_rate)
+            for _ in range(config.steps):
+                gradients = torch.autograd.grad(entropy(module(support.x)), parameters)
+                for parameter, gradient in zip(parameters, gradients, strict=True):
+                    parameter.grad = gradient
+                optimizer.step()
+        for parameter in parameters:
+            parameter.grad = None
+        return first.changed(module, samples=config.steps * len(support.x))
+
+
+def affine(network: nn.Module) -> list[nn.Parameter]:
+    """Return scales and shifts of batch normalization, whatever its dimensions."""
+    return [
+        parameter
+        for layer in network.modules()
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.affine
+        for parameter in (layer.weight, layer.bias)
+    ]
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Return the mean entropy of predictions, of logits `(B, K)`, in nats."""
+    log_probabilities = logits.log_softmax(1)
+    return -(log_probabilities.exp() * log_probabilities).sum(1).mean()
+
+
+@register_step("tent")
+def _step(first: Personalizer) -> list[Personalizer]:
+    return [Tent(f"{first.method}+tent", first)]
