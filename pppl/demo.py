@@ -7,20 +7,31 @@ from typing import Any
 
 from .config import Experiment
 
-# The methods that take most of the time, and the budget of the demo's headline, which suffices for them.
-_SLOW, _FEW = ("onda_hap", "l1_local+finetune", "ppp+diff"), (0.1,)
-# The first of the experiment's persons, of each size and seed.
-_PERSONS = 12
+# One of every family, and what a support set adds to it.
+_METHODS = (
+    *("full", "full+classes", "finetune", "diff"),
+    *("l1_local", "l1_local+retrain", "l1_local+retrain+classes", "ppp@nothing", "ppp@nothing+classes"),
+    *("ppp@persons", "ppp@persons+classes", "ppp@tenth", "ocap", "capnn"),
+    *("l1_local+finetune", "l1_local+retrain+finetune", "ppp@persons+diff", "onda_hap"),
+)
+# Less of everything than the experiment has, the same for all that is trained.
+_SHORTER: dict[str, Any] = {
+    "methods": list(_METHODS),
+    "seeds": [0, 1, 2],
+    "budgets": [0.05, 0.1, 0.25],
+    "matched.epochs": 40,
+    "retrain.epochs": 40,
+}
+_SETTINGS = {"ppp@tenth": {"ppp.epochs": 80}}
 
 
 def demo_experiment(overrides: Mapping[str, Any]) -> Experiment:
-    """The comparison on digits with dotted keys replaced, fewer persons, and few budgets of methods that take long.
+    """Return the comparison on digits with dotted keys replaced: fewer methods, seeds, budgets and epochs.
 
     Raises `UserError` as `Experiment.load` does.
     """
     bundled = Path(str(resources.files("pppl"))) / "demo.yaml"  # in a wheel
     path = bundled if bundled.exists() else Path(__file__).parents[1] / "sweeps" / "compare" / "digits.yaml"
-    experiment = Experiment.load(path, {"persons.count": _PERSONS, **overrides})
-    few = [budget for budget in experiment.budgets if budget in _FEW] or list(experiment.budgets)
-    own = {method: {**experiment.settings.get(method, {}), "budgets": few} for method in _SLOW}
-    return experiment.replace(settings=experiment.settings | own)
+    shorter = Experiment.load(path).overridden({"methods": _SHORTER["methods"]}).replace(**_SHORTER)
+    settings = {method: {**own, **_SETTINGS.get(method, {})} for method, own in shorter.settings.items()}
+    return shorter.replace(settings=settings).overridden(overrides)

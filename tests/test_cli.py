@@ -19,14 +19,18 @@ from pppl.personalizers import personalizers_for
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_demo_has_all_methods_and_few_budgets_of_the_slow_ones():
+def test_the_demo_has_every_family_the_free_baseline_and_few_budgets_of_the_slow_ones():
     demo, digits = demo_experiment({}), Experiment.load(ROOT / "sweeps" / "compare" / "digits.yaml")
     budgets = {each.method: each.budgets for each in personalizers_for(demo)}
-    assert list(budgets) == list(digits.methods)
-    assert (demo.persons.count, digits.persons.count) == (12, 20)
+    assert set(budgets) < set(digits.methods)
+    assert {"full+classes", "ppp@persons+classes", "ppp@nothing+classes", "l1_local+retrain+classes"} <= set(budgets)
+    assert {*demo.questions} == {*digits.questions} - {"the last layer alone against all of them"}
+    assert demo.reference == digits.reference == "full+classes"
+    assert demo.matched.epochs == demo.retrain.epochs, "equal effort"
+    assert demo.own_settings("ppp@tenth")["ppp.epochs"] == demo.training.epochs + demo.matched.epochs
     assert demo_experiment({"persons.count": 2}).persons.count == 2
-    fewer = {method for method, of in budgets.items() if of not in ((1.0,), digits.budgets)}
-    assert fewer == {"onda_hap", "l1_local+finetune", "ppp+diff"}
+    fewer = {method for method, of in budgets.items() if of not in ((1.0,), demo.budgets)}
+    assert {"onda_hap", "l1_local+finetune", "ppp@persons+diff", "ppp@tenth"} <= fewer
     other = {each.budgets for each in personalizers_for(demo_experiment({"budgets": [0.3]}))}
     assert other == {(1.0,), (0.3,)}
 

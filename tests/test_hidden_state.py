@@ -20,7 +20,7 @@ from pppl.errors import UserError
 from pppl.experiments import compare as comparison
 from pppl.experiments import opening
 from pppl.experiments.computing import _Kept
-from pppl.experiments.units import Persons, Unit, Workbench, accuracy
+from pppl.experiments.units import Persons, Source, Unit, Workbench, accuracy
 from pppl.export.people import People
 from pppl.gating import GatedNetwork, PersonGatedNetwork, prototype
 from pppl.personalizers import GlobalModel, Personalizer
@@ -227,12 +227,14 @@ def test_supports_are_kept_by_whose_they_are_and_not_by_where_they_lie(
     dataset = opening.dataset_of(experiment, 0)
     persons = Persons.draw(experiment, dataset, 0, 2, True)
     bench = Workbench(model, torch.device("cpu"))
-    kept: dict[int | None, list[Support]] = {}
+    kept: dict[Source, list[Support]] = {}
     for personalizer in persons.personalizers:
-        unit = Unit(among=persons, index=0)
-        kept.setdefault(persons.whose(personalizer, 0), []).append(bench._on_device(personalizer, unit))
-    assert set(kept) == {0, 1, None}
-    assert all(each is supports[0] for supports in kept.values() for each in supports)
+        unit, source = Unit(among=persons, index=0), persons.source(personalizer, 0)
+        assert source is not None
+        kept.setdefault(source, []).append(bench._on_device(personalizer, unit))
+    assert set(kept) == {("own", 0), ("own", 1), ("population", 0), ("twin", 0), ("swap", 0)}
+    assert all(each.once is supports[0].once for supports in kept.values() for each in supports)
+    assert all((each.own is None) == (source == ("own", 0)) for source, supports in kept.items() for each in supports)
 
 
 def test_a_worker_that_turns_to_another_seed_forgets_the_one_before():

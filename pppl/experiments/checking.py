@@ -74,7 +74,7 @@ def _holes(finished: Finished, data: _Opened) -> Iterator[str]:
 
 
 def _tables(finished: Finished) -> Iterator[str]:
-    columns = [name for name in COLUMNS if any(name in row for row in finished.rows)]
+    columns = [name for name in COLUMNS if not finished.rows or name in finished.rows[0]]
     table = pd.DataFrame(finished.rows, columns=columns)
     for name, frame in tables_of(table, finished.experiment).items():
         try:

@@ -17,6 +17,7 @@ from ..errors import UserError, unknown
 from ..figures import render, rendered
 from ..files import claim, output_folder, remove
 from ..personalizers import personalizers_for
+from ..personalizers.ppp import PPP
 from ..pruning import CostModel
 from .computing import compute_missing
 from .effort import EFFORT, effort
@@ -152,13 +153,14 @@ def _headline(summary: pd.DataFrame) -> dict[str, float]:
 
 
 def _write_gates(groups: Sequence[Persons], folder: Path, *, anew: bool = False) -> None:
-    """Writes `gates.csv` where `ppp` takes part, with gates per sample: `anew`, or where it is not there whole."""
+    """Writes `gates.csv` where a method has gates for each sample: `anew`, or where it is not there whole."""
     among = groups[0]
-    if "ppp" not in among.experiment.methods or among.experiment.ppp.training == "persons":
+    gates = next((each.gates for each in among.personalizers if each.gates and isinstance(each, PPP)), None)
+    if gates is None:
         remove(folder / GATES)
     elif anew or not gates_are_whole(folder, groups):
         with threads(1):
-            write_gates(folder, global_model(among.experiment, among.dataset, among.seed, folder), groups)
+            write_gates(folder, global_model(among.experiment, among.dataset, among.seed, folder), groups, gates)
 
 
 def tell_of_chance(table: pd.DataFrame, classes: int) -> None:

@@ -27,7 +27,7 @@ def gates_are_whole(folder: Path, groups: Sequence[Persons]) -> bool:
     return named == persons and len(set(sizes.tolist())) == 1
 
 
-def write_gates(folder: Path, model: GlobalModel, groups: Sequence[Persons], method: str = "ppp") -> None:
+def write_gates(folder: Path, model: GlobalModel, groups: Sequence[Persons], method: str) -> None:
     """Writes persons, seen, seed, identity, layer, channel and open probability of the gated network `method`."""
     frames = []
     for group in groups:

@@ -32,7 +32,7 @@ NUMBERS = (
 COLUMNS = (*KEYS, *NUMBERS)
 TIMED = "personalize_seconds"  # differs between runs by nature
 LATER = "train_samples"  # which tables of earlier versions lack
-_ADDED = (LATER, "queries")
+ADDED = (LATER, "queries")
 _DECIMALS = 8
 _EXACT = ("budget", "rate", "learning_rate")  # numbers that name rows
 _BEGINS = b'{"fingerprint": '  # each line of a journal
@@ -168,7 +168,7 @@ def read_table(path: Path) -> list[Row]:
     """
     try:
         frame = read_frame(path)
-        columns = [name for name in COLUMNS if name not in _ADDED or name in frame.columns]
+        columns = [name for name in COLUMNS if name not in ADDED or name in frame.columns]
         frame = frame.loc[:, columns]
         for column in ("budget", "seed", "shots", *(name for name in NUMBERS if name in columns)):
             if len(frame) and frame[column].dtype.kind not in "if":

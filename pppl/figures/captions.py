@@ -104,10 +104,12 @@ _COMPARISON = {
     "iso_macs": "The least fraction of the full network's MACs at which mean accuracy is no more than 1 or 3 points "
     "below the full network's on the same persons, with 95 % intervals; an arrow, or a bar without colour, says that "
     "no budget suffices.",
-    "personal_gain": "Accuracy with a mask of the person's own samples less that with another person's, in points: "
-    "means with 95 % intervals, and where there is room a dot for each person and seed.",
-    "retraining": "Accuracy on a person's queries against the samples that go through a training step after pruning, "
-    "for the person or for all: means with 95 % intervals. What trains nothing stands side by side at none.",
+    "personal_gain": "Accuracy with a mask of the person's own samples less that with a control's, in points: a twin "
+    "is somebody else with the same classes, other classes are the same person's. Means with 95 % intervals, and where "
+    "there is room a dot for each person and seed.",
+    "retraining": "Accuracy on a person's queries against the samples that go through a training step beyond those of "
+    "the full network, for the person and for everybody, gates among them: means with 95 % intervals. What trains "
+    "nothing stands side by side at none.",
 }
 _SWEEP = {
     "history": "Validation accuracy of each trial in the order of trials, and the best so far among those that keep to "
@@ -135,12 +137,22 @@ def _whom(summary: pd.DataFrame, table: pd.DataFrame) -> list[str]:
         counts, people = rows["n"].to_numpy(int), int(rows["people"].to_numpy().max())
         least, count = counts.min(), counts.max()
         n = f"{count}" if least == count else f"{least} to {count}"
-        told.append(f"{name}: n = {n} person-seed pairs of {people} {_kind(rows)}")
+        told.append(f"{name}: n = {n} person-seed pairs of {people} {_kind(rows)}{_queries(rows, table)}")
     seeds, shots = sorted(set(table["seed"])), _distinct(table["shots"])
     return [
         _sentence(told),
         f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'}, {_listed(shots)} support samples of each class.",
     ]
+
+
+def _queries(rows: pd.DataFrame, table: pd.DataFrame) -> str:
+    """How many queries the fewest and the most that a person has; nothing of tables of earlier versions."""
+    if "queries" not in table.columns:
+        return ""
+    row = rows.iloc[0]
+    of = table.loc[(table["persons"] == row["persons"]) & (table["seen"].astype(str) == str(row["seen"])), "queries"]
+    least, most = (int(of.min()), int(of.max())) if len(of) and of.notna().all() else (0, 0)
+    return f", {least}{'' if least == most else f' to {most}'} queries each" if most else ""
 
 
 def _kind(rows: pd.DataFrame) -> str:

@@ -13,6 +13,7 @@ _GATES = "channels chosen by gates"
 _SUPPORT = "by the person's samples, nothing is trained"
 _EVERYBODY = "one network for everybody, nothing is trained"
 _TRAINED = "trained after pruning, on the person or for all"
+_WHOLE = "all MACs, adapted without training"
 
 
 def families(summary: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
@@ -21,7 +22,7 @@ def families(summary: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     if len(series) <= _MOST_IN_A_PANEL:
         return {"": series}
     trained = {(row["method"], row["control"]) for row in summary.to_dict("records") if trained_on(row) > 0}
-    of: dict[str, list[tuple[str, str]]] = {name: [] for name in (_GATES, _SUPPORT, _EVERYBODY, _TRAINED)}
+    of: dict[str, list[tuple[str, str]]] = {name: [] for name in (_WHOLE, _GATES, _SUPPORT, _EVERYBODY, _TRAINED)}
     for key in series:
         if key not in _IN_ALL:
             of[_TRAINED if key in trained else _family(key[0])].append(key)
@@ -41,6 +42,8 @@ def families(summary: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
 
 def _family(method: str) -> str:
     base = method.split("+")[0]
+    if base == "full":
+        return _WHOLE
     if base.startswith(("ppp", "gated")):
         return _GATES
-    return _SUPPORT if "_support" in base or base.startswith("ocap") else _EVERYBODY
+    return _SUPPORT if "_support" in base or base.startswith(("ocap", "capnn")) else _EVERYBODY

@@ -34,22 +34,23 @@ _FACES: dict[str, dict[str, Any]] = {
 # The order is that of legends.
 LOOKS: dict[tuple[str, str], Look] = {
     ("full", ""): Look("full network", "#000000", "", "-"),
+    ("full+classes", ""): Look("full, person's classes", "#000000", "", ":"),
     ("finetune", ""): Look("full, fine-tuned on the person", "#7f7f7f", "", "--"),
     ("ppp", "own"): Look("PPP, own prototype", "#0072B2", "o", "-"),
     ("ppp", "population"): Look("PPP, everybody's", "#0072B2", "s", "--"),
     ("ppp", "other"): Look("PPP, another person's", "#0072B2", "x", ":"),
+    ("ppp", "twin"): Look("PPP, a twin's", "#0072B2", "d", "-."),
+    ("ppp", "swap"): Look("PPP, other classes'", "#0072B2", "v", ":"),
     ("ppp", "random"): Look("PPP, random mask", "#56B4E9", "+", ":"),
     ("ppp@persons", "own"): Look("PPP per person, own", "#C51B7D", "d", "-"),
     ("ppp@persons", "population"): Look("PPP per person, everybody's", "#C51B7D", "d", "--"),
     ("ppp@persons", "other"): Look("PPP per person, another's", "#C51B7D", "x", "-."),
-    ("ppp@persons+bn", ""): Look("PPP per person, recalibrated", "#C51B7D", "h", ":"),
-    ("ppp@long", "own"): Look("per person, trained longer", "#44AA99", "s", "-"),
+    ("ppp@persons+classes", "own"): Look("PPP per person, person's classes", "#C51B7D", "H", "-"),
     ("gated@persons", "own"): Look("per person, no prototype loss", "#009E73", "^", ":"),
-    ("gated@long", "own"): Look("no prototype loss, longer", "#117733", "P", "--"),
-    ("ppp@nothing", "own"): Look("per person, one mask for all", "#8C564B", "v", "-."),
-    ("ppp@layers", "own"): Look("per person, published gates", "#999933", "<", "--"),
-    ("ppp@undistilled", "own"): Look("per person, no distillation", "#882255", ">", "-."),
-    ("ppp@scratch", "own"): Look("per person, from scratch", "#661100", "D", "--"),
+    ("ppp@nothing", "own"): Look("one mask for all", "#8C564B", "v", "-."),
+    ("ppp@nothing+classes", "own"): Look("one mask for all, person's classes", "#8C564B", "s", "-"),
+    ("ppp@tenth", "own"): Look("gates per sample, for 10 %", "#0072B2", "8", ":"),
+    ("ppp@quarter", "own"): Look("gates per sample, for 25 %", "#56B4E9", "p", ":"),
     ("ppp_dynamic", ""): Look("PPP's gates, each sample its own", "#0072B2", "*", ""),
     ("ppp+bn", ""): Look("PPP, recalibrated", "#44AA99", "h", "--"),
     ("gated", "own"): Look("no prototype loss, own", "#009E73", "^", "-."),
@@ -58,14 +59,17 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("taylor_local+finetune", ""): Look("Taylor + fine-tuning", "#882255", "8", "-."),
     ("ppp+diff", ""): Look("PPP + diff pruning", "#332288", "p", "-"),
     ("diff", ""): Look("full + diff pruning", "#999933", "", "-."),
-    ("diff_elementwise", ""): Look("full + diff pruning, no groups", "#882255", "", ":"),
+    ("diff_elementwise", ""): Look("full + diff pruning, no groups", "#882255", "1", ":"),
     ("onda_hap", ""): Look("OnDA, HAP", "#AA4499", ">", "--"),
     ("onda_l1", ""): Look("OnDA, L1", "#661100", "s", "-."),
     ("onda_hap_tpt", ""): Look("OnDA, HAP, tuned before", "#AA4499", "<", ":"),
     ("onda_l1_tpt", ""): Look("OnDA, L1, tuned before", "#661100", "s", ":"),
-    ("l1_local+retrain", ""): Look("L1 + retraining for all", "#117733", "X", "-"),
+    ("l1_local+retrain", ""): Look("L1 + retraining for all", "#117733", "X", "--"),
+    ("l1_local+retrain+classes", ""): Look("L1 + retraining, person's classes", "#117733", "X", "-"),
+    ("l1_local+retrain+finetune", ""): Look("L1 + retraining + fine-tuning", "#D55E00", "h", "-"),
     ("l1_local+retrain+quant", ""): Look("L1 + retraining, quantized", "#117733", "d", ":"),
     ("ocap", ""): Look("OCAP", "#E69F00", "v", "-"),
+    ("capnn", ""): Look("CAP'NN", "#F0E442", "^", "-"),
     ("ocap_frequency", ""): Look("OCAP, votes", "#E69F00", "v", "--"),
     ("taylor_support", ""): Look("Taylor on the person", "#661100", "<", "-."),
     ("taylor_local", ""): Look("Taylor, per layer", "#AA4499", "H", "--"),
@@ -106,6 +110,10 @@ _STEPS = {
     "diff": " + diff pruning",
     "bn": ", recalibrated",
     "quant": ", quantized",
+    "classes": ", person's classes",
+    "prototypes": ", nearest class mean",
+    "t3a": ", T3A",
+    "tent": ", entropy minimized",
 }
 _SPARE = ("#882255", "#44AA99", "#AA4499", "#117733", "#661100")
 
@@ -115,13 +123,19 @@ def look(method: str, control: str) -> Look:
     if (method, control) in LOOKS:
         return LOOKS[method, control]
     first, *steps = method.split("+")
-    after = "".join(_STEPS.get(step, f" + {step}") for step in steps)
+    after = "".join(_step(step) for step in steps)
     scope = next((end for end in _SCOPES if end and first.endswith(end)), "")
     if first.removesuffix(scope) in _CRITERIA:
         (label, colour, marker), (how, dash) = _CRITERIA[first.removesuffix(scope)], _SCOPES[scope]
         return Look(f"{label}{how}{after}", colour, marker, dash)
     label = LOOKS[first, control].label if (first, control) in LOOKS else f"{first}, {control}" if control else first
     return Look(visible(label + after), _SPARE[sum(map(ord, method + control)) % len(_SPARE)], "*", "-")
+
+
+def _step(name: str) -> str:
+    """What a step adds to a label; of a variant its name, too."""
+    kind, at, variant = name.partition("@")
+    return _STEPS.get(kind, f" + {kind}") + f" ({variant})" * bool(at)
 
 
 def task_look(method: str) -> tuple[str, str]:

@@ -1,31 +1,34 @@
-"""Several data sets side by side: accuracy against cost of a few ways, for whoever looks at one figure only."""
+"""Several data sets side by side: error against cost of a few ways, for whoever looks at one figure only."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from ..schema import with_names
-from .accuracy_vs_macs import accuracy_vs_macs
-from .layout import ROW_HEIGHT, grid, label, make_room, write_titles
+from .layout import ROW_HEIGHT, grid, label, log_ticks, make_room, percents, write_titles
+from .looks import look
 from .protocols import counted
 
-# Full network, PPP in both forms and its control, and the best known of each other family.
+# The full network without and with what is free, the simplest small one, that of PPP, and one that labels have tuned.
 SERIES = (
     ("full", ""),
-    ("ppp@persons", "own"),
-    ("ppp@nothing", "own"),
-    ("ppp", "own"),
-    ("ppp+diff", ""),
-    ("l1_local", ""),
-    ("l1_local+retrain", ""),
-    ("l1_local+finetune", ""),
+    ("full+classes", ""),
+    ("l1_local+retrain+classes", ""),
+    ("ppp@persons+classes", "own"),
+    ("l1_local+retrain+finetune", ""),
 )
+# Errors below this are drawn there: a few hundred queries cannot tell them apart.
+_LEAST = 1e-3
+_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 def overview_figure(panels: Mapping[str, pd.DataFrame], series: Sequence[tuple[str, str]] = SERIES) -> Figure:
-    """A panel for each kind of persons.
+    """Draw a panel for each kind of persons.
 
     **Arguments:**
 
@@ -36,7 +39,45 @@ def overview_figure(panels: Mapping[str, pd.DataFrame], series: Sequence[tuple[s
     figure, axes = grid(len(panels), ROW_HEIGHT)
     for ax, rows in zip(chain(*axes), panels.values(), strict=True):
         there = set(zip(rows["method"], rows["control"], strict=True))
-        accuracy_vs_macs(rows, ax, [key for key in series if key in there])
+        error_vs_macs(rows, [key for key in series if key in there], ax)
     write_titles(axes, [(title, f"({counted(rows)})") for title, rows in panels.items()])
-    make_room(figure, label(figure, axes, "accuracy on queries", most=4))
+    make_room(figure, label(figure, axes, "error on queries", most=3))
     return figure
+
+
+def error_vs_macs(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:
+    """Draw error, with 95 % intervals, over the fraction of the full MACs, both on logarithmic axes.
+
+    **Arguments:**
+
+    - `rows`: of `summary.csv` for one protocol.
+    - `series`: methods and controls, in the order of the legend.
+    """
+    pruned = rows.loc[rows["budget"] < 1, "macs_fraction"].to_numpy(float)
+    left, right = (float(pruned.min()) / 1.15, float(pruned.max()) * 1.15) if len(pruned) else (0.05, 1.0)
+    for method, control in series:
+        style = look(method, control)
+        of = rows.query("method == @method and control == @control").sort_values("macs_fraction")
+        error, low, high = (1 - of[f"accuracy{end}"].to_numpy(float) for end in ("", "_high", "_low"))
+        error, low, high = (np.clip(each, _LEAST, 1) for each in (error, low, high))
+        if bool((of["budget"].to_numpy(float) == 1).all()):
+            ax.axhspan(low[0], high[0], color=style.colour, alpha=0.1, lw=0)
+            ax.axhline(error[0], color=style.colour, ls=style.dash, lw=1, label=style.label)
+            continue
+        ax.errorbar(
+            of["macs_fraction"], error, yerr=[np.maximum(error - low, 0), np.maximum(high - error, 0)],
+            color=style.colour, marker=style.marker, ls=style.dash, **style.face, capsize=1.5, elinewidth=0.8,
+            label=style.label,
+        )  # fmt: skip
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlim(left, right)
+    ax.set_ylim(0.9 * _LEAST, 1.0)
+    ax.set_xticks(log_ticks(left, right, _TICKS))
+    ax.yaxis.set_major_locator(FixedLocator([0.001, 0.01, 0.1, 1.0]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    percents(ax.xaxis)
+    percents(ax.yaxis)
+    ax.set_xlabel("fraction of the full MACs")
+    ax.grid(axis="y", lw=0.4, alpha=0.5)
+    return ax

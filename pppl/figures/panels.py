@@ -15,7 +15,7 @@ from .layout import ROW_HEIGHT, axes_of, grid, inches, label, make_room, rows_of
 from .looks import LOOKS, look
 from .personal_gain import personal_gain
 from .protocols import by_protocol, counted
-from .retraining import retraining, trained_on
+from .retraining import retraining, samples_of
 from .venues import active
 
 _NOTE_SIZE = 7.0
@@ -83,17 +83,28 @@ def iso_figure(curves: pd.DataFrame) -> Figure:
 
 
 def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
-    """Personal gain, a dot for each person where there is room."""
+    """Personal gain, a dot for each person where there is room: over a twin (who it is) and over a swap (which
+    classes), where there are such, else over another person.
+    """
     table = with_names(table)
     gains = with_names(gains)
     tested = table.merge(gains[["persons", "seen"]].drop_duplicates(), on=["persons", "seen"])
-    panels, means = by_protocol(tested), dict(by_protocol(gains))
+    means = dict(by_protocol(gains))
+    panels = [(name, rows, each) for name, rows in by_protocol(tested) for each in _controls(means[name])]
     figure, axes = grid(len(panels), ROW_HEIGHT)
-    for ax, (name, rows) in zip(chain(*axes), panels, strict=True):
-        personal_gain(rows, means[name], ax)
-    write_titles(axes, [(name,) for name, _ in panels])
-    make_room(figure, label(figure, axes, "own less another's\naccuracy (points)", most=4))
+    for ax, (name, rows, against) in zip(chain(*axes), panels, strict=True):
+        personal_gain(rows, means[name], ax, against)
+    write_titles(axes, [(name, _LESS[against]) for name, _, against in panels])
+    make_room(figure, label(figure, axes, "own less a control's\naccuracy (points)", most=4))
     return figure
+
+
+_LESS = {"twin": "own less a twin's", "swap": "own less other classes'", "other": "own less another's"}
+
+
+def _controls(gains: pd.DataFrame) -> list[str]:
+    there = set(gains["against"])
+    return [each for each in ("twin", "swap") if each in there] or ["other"]
 
 
 def retraining_figure(summary: pd.DataFrame) -> Figure:
@@ -115,7 +126,7 @@ def retraining_figure(summary: pd.DataFrame) -> Figure:
 
 def _told_with_training(rows: pd.DataFrame) -> list[tuple[str, str]]:
     """What trains a network, and of what does not the methods that have a look of their own."""
-    trained = {(str(row["method"]), str(row["control"])) for row in rows.to_dict("records") if trained_on(row) > 0}
+    trained = {(str(row["method"]), str(row["control"])) for row in rows.to_dict("records") if samples_of(row) > 0}
     return [key for key in shown_series(rows) if key in trained or key in LOOKS]
 
 

@@ -12,8 +12,8 @@ _SIDE = 0.36  # of a budget's place on the axis that the dots of all methods tak
 _CROWD = 24  # more clouds of dots than this cover each other
 
 
-def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes) -> Axes:
-    """Draws, for each person, accuracy with the own samples less that with another person's, in points, at each budget.
+def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes, against: str = "other") -> Axes:
+    """Draws, for each person, accuracy with the own samples less that with a control's, in points, at each budget.
 
     Beside the dots stand means with 95 % intervals; of many methods and budgets there are no dots.
 
@@ -21,10 +21,11 @@ def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes) -> Axes:
 
     - `table`: rows of `table.csv` for one protocol.
     - `gains`: rows of `gains.csv` for it.
+    - `against`: the control.
     """
     table = with_names(table)
     gains = with_names(gains)
-    own, other = (table.query("control == @control").set_index(_PERSON)["accuracy"] for control in ("own", "other"))
+    own, other = (table.query("control == @control").set_index(_PERSON)["accuracy"] for control in ("own", against))
     per_person = ((own - other).dropna() * 100).reset_index()
     budgets, methods = sorted(set(per_person["budget"])), list(dict.fromkeys(per_person["method"]))
     width = 2 * _SIDE / max(1, len(methods))
@@ -35,7 +36,7 @@ def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes) -> Axes:
             dots = np.sort(each.to_numpy())
             places = budgets.index(budget) + left + np.linspace(0, 0.7 * width, len(dots))
             ax.plot(places, dots, ls="", marker=".", ms=2, color=style.colour, alpha=0.5)
-        mean = gains.query("method == @method and against == 'other'").sort_values("budget")
+        mean = gains.query("method == @method and against == @against").sort_values("budget")
         middle = np.array([budgets.index(budget) for budget in mean["budget"]]) + left + 0.8 * width
         values = [mean[f"gain{end}"].to_numpy() * 100 for end in ("", "_low", "_high")]
         spread = [np.maximum(values[0] - values[1], 0), np.maximum(values[2] - values[0], 0)]

@@ -15,7 +15,7 @@ from .fonts import characters_of, fonts_for
 from .latex import accuracy_table, scores_table
 from .panels import accuracy_figure, bytes_figure, gain_figure, gates_figure, iso_figure, retraining_figure
 from .reading import CURVES_NUMBERS, GAINS_NUMBERS, SUMMARY_NUMBERS, TASK_NUMBERS, check, read
-from .retraining import trained_on
+from .retraining import samples_of
 from .sweep_panels import sweep_figures
 from .sweeps import complete
 from .task_panels import scores_figure, storage_figure
@@ -156,10 +156,10 @@ def _figures_of_persons(folder: Path, summary: pd.DataFrame, table: pd.DataFrame
             figures["iso_macs"] = iso_figure(curves)
     if (folder / "gains.csv").exists():
         gains = read(folder / "gains.csv", ["persons", "seen", "method", "against"], [], rows=False)
-        if "other" in set(gains["against"]):
+        if {"other", "twin"} & {*gains["against"]}:
             check(folder / "gains.csv", gains, [], GAINS_NUMBERS)
             figures["personal_gain"] = gain_figure(table, gains)
-    if any(map(trained_on, summary.to_dict("records"))):
+    if any(map(samples_of, summary.to_dict("records"))):
         figures["retraining"] = retraining_figure(summary)
     return figures
 

@@ -1,4 +1,4 @@
-"""What training after pruning buys."""
+"""What training buys, beyond that of the full network."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ _LINEAR = 10.0  # samples up to which the axis is linear, so that none has a pla
 
 
 def trained_on(row: Mapping[Any, Any]) -> float:
-    """Return how many samples a row's network was trained on after it was pruned, for the person or for all.
+    """Return how many samples a row's network was trained on for the person, or for all after it was pruned.
 
     `train_samples` counts training of gates, too, which comes before; a method with `+retrain` has none.
     """
@@ -24,8 +24,15 @@ def trained_on(row: Mapping[Any, Any]) -> float:
     return row["retrain_samples"] + (0 if for_all != for_all else for_all)
 
 
+def samples_of(row: Mapping[Any, Any]) -> float:
+    """Return how many samples went through training, for the person and for everybody, beyond the full network's."""
+    for_all = row.get("train_samples", 0)
+    return row["retrain_samples"] + (0 if for_all != for_all else for_all)
+
+
 def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:
-    """Draws accuracy, with 95 % intervals, over the samples that go through a training step, for a person or for all.
+    """Draws accuracy, with 95 % intervals, over the samples that go through a training step beyond those of the full
+    network, for the person and for everybody.
 
     **Arguments:**
 
@@ -34,25 +41,25 @@ def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
     """
     rows = with_names(rows)
     by_series = {(str(row["method"]), str(row["control"])): row for row in rows.to_dict("records")}
-    untrained = [key for key in series if trained_on(by_series[key]) == 0]
+    untrained = [key for key in series if samples_of(by_series[key]) == 0]
     # Side by side, since many of them are alike.
     places = dict(zip(untrained, np.linspace(-_LINEAR, _LINEAR, len(untrained) + 2)[1:-1], strict=True))
     for key in series:
         row, style = by_series[key], look(*key)
         spread = [[max(0.0, row["accuracy"] - row["accuracy_low"])], [max(0.0, row["accuracy_high"] - row["accuracy"])]]
         ax.errorbar(
-            places.get(key, trained_on(row)), row["accuracy"], yerr=spread, ls="", color=style.colour,
+            places.get(key, samples_of(row)), row["accuracy"], yerr=spread, ls="", color=style.colour,
             marker=style.marker or "_", ms=5, **style.face, capsize=1.5, elinewidth=0.8, label=style.label,
         )  # fmt: skip
     ax.set_xscale("symlog", linthresh=_LINEAR, linscale=1)
-    right = max(300.0, 2 * max(map(trained_on, by_series.values())))
+    right = max(300.0, 2 * max(map(samples_of, by_series.values())))
     ax.set_xticks([0, *(10**power for power in range(2, 9) if 10**power <= right)])
     ax.set_xlim(-_LINEAR, right)
     ax.xaxis.set_major_formatter(FuncFormatter(_count))
     ax.xaxis.set_minor_locator(NullLocator())
     percents(ax.yaxis)
     ax.set_ylim(0, 1.04)
-    ax.set_xlabel("samples trained on after pruning")
+    ax.set_xlabel("samples trained on, for person and all")
     ax.grid(axis="y", lw=0.4, alpha=0.5)
     return ax
 

@@ -11,7 +11,7 @@ from .table import EMPTY, Table, read_table
 
 Kind = Literal["persons", "tasks", "sweep"]
 # Beside the main table, in the order of the report.
-_OTHERS = ("gains.csv", "curves.csv", "effort.csv", "tuned.csv", "stream.csv", "importances.csv")
+_OTHERS = ("answers.csv", "gains.csv", "curves.csv", "effort.csv", "tuned.csv", "stream.csv", "importances.csv")
 _OF_SUMMARY = ("accuracy_full", "macs_fraction", "retrain_samples")
 _NEEDED: dict[Kind, tuple[Sequence[str], Sequence[str]]] = {  # names, and numbers that no row lacks
     "persons": (
@@ -26,6 +26,10 @@ _ALSO: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "gains.csv": (
         ("dataset", "backbone", "persons", "seen", "method", "against"),
         ("budget", "gain", "gain_low", "gain_high"),
+    ),
+    "answers.csv": (
+        ("dataset", "backbone", "persons", "seen", "question", "method", "against"),
+        ("budget", "difference", "difference_low", "difference_high"),
     ),
     "importances.csv": (("key",), ("importance", "importance_low", "importance_high")),
     "stream.csv": ((), ("step", "stored_bytes", "copies_bytes")),

@@ -34,7 +34,7 @@ def family_of(row: Row) -> str:
         return TRAINED
     if base.startswith(("ppp", "gated")):
         return _GATES
-    return _SUPPORT if "_support" in base or base.startswith("ocap") else _EVERYBODY
+    return _SUPPORT if "_support" in base or base.startswith(("ocap", "capnn")) else _EVERYBODY
 
 
 def yes_or_no(value: str) -> str:

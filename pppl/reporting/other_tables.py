@@ -7,10 +7,15 @@ from .html import Html, element, joined
 from .table import Table
 
 _TOLD = {
+    "answers.csv": (
+        "Questions",
+        "Accuracy of a method less that of the one that it is held against, on the same persons at the same budget.",
+    ),
     "gains.csv": (
         "Personal gain",
-        "Accuracy with the own samples less that with everybody's (population) or another person's (other), paired "
-        "over persons and seeds, and how much more PPP gains on the same persons.",
+        "Accuracy with the own samples less that with everybody's (population), another person's (other), another's of "
+        "the same classes (twin) or the own samples of other classes (swap), paired over persons and seeds, and how "
+        "much more the reference gains on the same persons.",
     ),
     "curves.csv": (
         "Curves over budgets",

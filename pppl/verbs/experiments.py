@@ -128,6 +128,11 @@ def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
 
         print(as_text(merge(options.folders, options.out)))
         return
+    if options.action == "answers":
+        from ..reporting import answers_of
+
+        print(answers_of(options.folders))
+        return
     if options.action == "reproduce":
         from ..experiments.reproducing import KINDS, as_text, check, reproduce
         from ..sweeping.remaking import OfTrials
@@ -249,7 +254,8 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     confirm = actions.add_parser("confirm", help="after a refactoring: renew stamps, if some rows of all are the same")
     confirm.add_argument("--persons", type=_at_least_one, metavar="N", default=2, help="of each group (default: 2)")
     confirm.add_argument("--workers", type=int, metavar="N", help="processes (default: cores)")
-    for action in (merge, check, reproduce, confirm):
+    answers = actions.add_parser("answers", help="tell what comparisons come to, a line for each of their questions")
+    for action in (merge, check, reproduce, confirm, answers):
         action.add_argument("folders", type=user_path, nargs="+", metavar="RESULTS_DIR")
 
 

@@ -48,7 +48,7 @@ def test_the_list_tells_what_is_present(
 def test_sources_are_complete():
     for name, source in SOURCES.items():
         assert not source.archives or source.file
-        assert source.archives or source.origin or not source.file, name
+        assert source.archives or source.package or source.origin or not source.file, name
         for archive in source.archives:
             algorithm, digest = archive.hash.split(":")
             assert len(bytes.fromhex(digest)) == {"md5": 16, "sha256": 32}[algorithm]
@@ -62,7 +62,7 @@ def test_what_is_missing_is_told_in_one_line(name: str, tmp_path: Path, monkeypa
     message = str(error.value)
     assert "\n" not in message
     assert str(tmp_path / SOURCES[name].file) in message
-    assert (f"`pppl data prepare {name}`" in message) == bool(SOURCES[name].archives)
+    assert (f"`pppl data prepare {name}`" in message) == bool(SOURCES[name].archives or SOURCES[name].package)
 
 
 def test_an_unknown_name():

@@ -37,9 +37,16 @@ def test_one_row_per_person_method_control_and_budget(tiny: Experiment, results:
     assert tuple(table.columns) == COLUMNS
     assert not table.duplicated(list(KEYS)).any()
     persons = len(tiny.seeds) * len(tiny.persons.classes) * tiny.persons.count
-    rows_each = {"full": 1, "finetune": 1, "ppp": 8, "gated": 8, "ocap": 2, "l1": 2, "l1_local+finetune": 2}
+    rows_each = {"full": 1, "finetune": 1, "ppp": 12, "gated": 12, "ocap": 2, "l1": 2, "l1_local+finetune": 2}
     assert table["method"].value_counts().to_dict() == {name: rows * persons for name, rows in rows_each.items()}
-    assert set(table.loc[table["method"] == "ppp", "control"]) == {"own", "population", "other", "random"}
+    assert set(table.loc[table["method"] == "ppp", "control"]) == {
+        "own",
+        "population",
+        "other",
+        "twin",
+        "swap",
+        "random",
+    }
     assert set(table["persons"]) == {"2 classes", "3 classes"}
 
 
@@ -127,7 +134,7 @@ def test_a_method_or_budget_added_later_computes_only_its_rows(tiny: Experiment,
     after = _table(tmp_path)
     kept = after.merge(before[list(KEYS)], on=list(KEYS))
     pd.testing.assert_frame_equal(kept, before, check_like=True)  # seconds too: these rows were not computed again
-    assert len(after) == 2 * 3 * (4 + 1 + 1)
+    assert len(after) == 2 * 3 * (6 + 1 + 1)
 
 
 @pytest.mark.usefixtures("sketched")
@@ -248,7 +255,7 @@ def test_the_summary_is_readable(results: Path):
     lines = text.splitlines()
     assert lines[0] == "Accuracy in % [95 % interval] at a budget of 0.2 of the full network's MACs"
     assert lines[2].split("  ")[0] == "method"
-    assert len(lines) == 4 + 13
+    assert len(lines) == 4 + 17
     assert max(map(len, lines)) <= 120
     assert any(line.startswith("l1_local+finetune") and line.endswith("samples") for line in lines)
     assert any(line.startswith("ppp own") and line.endswith("nothing") for line in lines)

@@ -188,7 +188,7 @@ def test_check_tells_what_is_wrong(copies: list[Path], capsys: pytest.CaptureFix
     printed = capsys.readouterr()
     for line in (
         "table.csv has 1 rows twice",
-        "table.csv lacks 1 of 52 rows",
+        "table.csv lacks 1 of 68 rows",
         "table.csv has 1 persons for whom the full network has several accuracies",
         "table.csv has 1 rows whose accuracy is outside [0, 1]",
         "summary.csv does not follow from table.csv",
@@ -200,7 +200,7 @@ def test_check_tells_what_is_wrong(copies: list[Path], capsys: pytest.CaptureFix
     assert "8 findings" in printed.err
     _edit(folder / "run.json", lambda run: run["config"]["data"].update(name="gone.npz"))
     table[table["method"] != "diff"].to_csv(folder / "table.csv", index=False)
-    assert "table.csv lacks 1 of 13 series of a seed" in check(folder)
+    assert "table.csv lacks 1 of 17 series of a seed" in check(folder)
     (folder / "summary.csv").unlink()
     lines = check(folder)
     assert "summary.csv is missing" in lines
@@ -211,23 +211,23 @@ def test_check_tells_what_is_wrong(copies: list[Path], capsys: pytest.CaptureFix
     ("without", "count"),
     [
         ("method == 'l1'", 16),
-        ("seed == 1", 52),
-        ("budget == 0.5", 40),
-        ("persons == '2 classes'", 52),
-        ("seed >= 0", 104),
+        ("seed == 1", 68),
+        ("budget == 0.5", 56),
+        ("persons == '2 classes'", 68),
+        ("seed >= 0", 136),
     ],
 )
 def test_check_knows_what_should_be_there(whole: Path, tmp_path: Path, without: str, count: int):
     """Also where nothing of it is."""
     folder = Path(shutil.copytree(whole, tmp_path / "whole"))
     _table(whole).query(f"not ({without})").to_csv(folder / "table.csv", index=False)
-    assert f"table.csv lacks {count} of 104 rows" in check(folder)
+    assert f"table.csv lacks {count} of 136 rows" in check(folder)
 
 
 def test_check_knows_what_should_not_be_there(whole: Path, tmp_path: Path):
     folder = Path(shutil.copytree(whole, tmp_path / "whole"))
     _edit(folder / "run.json", lambda run: run["config"].update(budgets=[0.2]))
-    assert "table.csv has 40 rows that its experiment has not" in check(folder)
+    assert "table.csv has 56 rows that its experiment has not" in check(folder)
 
 
 def test_settings_that_contradict_each_other_are_named(experiment: Experiment, copies: list[Path], tmp_path: Path):

@@ -78,7 +78,7 @@ def _row(out: Path) -> dict:
 def test_on_the_same_machine_every_number_is_the_same(made: Path):
     row = _row(made / "out")
     assert (row["folder"], row["kind"], row["verdict"], row["reason"]) == ("mine", "comparison", "reproduced", "")
-    assert row["rows"] == row["equal"] == row["within"] == row["overlapping"] == 6  # ppp has four controls
+    assert row["rows"] == row["equal"] == row["within"] == row["overlapping"] == 8  # ppp has six controls
     assert (row["missing"], row["outside"]) == (0, 0)
     rows = pd.read_csv(made / "out" / "mine" / "agreement.csv")
     assert rows["row"].tolist()[:2] == ["full, 1.0", "ppp, own, 0.5"], "named by what differs between rows"
@@ -110,8 +110,8 @@ def test_a_row_outside_is_named(kept: Path, out: Path, capsys):
     assert "kept 2.0000 [1.9000, 2.1000]" in error
     assert "not reproduced: mine" in error
     row = _row(out)
-    assert (row["verdict"], row["within"], row["outside"], row["overlapping"]) == ("differs", 5, 1, 5)
-    assert row["reason"] == "83.3% of 6 rows are within"
+    assert (row["verdict"], row["within"], row["outside"], row["overlapping"]) == ("differs", 7, 1, 7)
+    assert row["reason"] == "87.5% of 8 rows are within"
 
 
 def test_a_row_that_is_not_made_again_is_missing(kept: Path, out: Path, capsys):
@@ -120,7 +120,7 @@ def test_a_row_that_is_not_made_again_is_missing(kept: Path, out: Path, capsys):
     pd.concat([summary, extra]).to_csv(kept / "summary.csv", index=False)
     assert main(["results", "reproduce", str(kept), "--out", str(out), "--workers", "1"]) == 2
     assert "mine: l3, 0.5: missing" in capsys.readouterr().err
-    assert (_row(out)["verdict"], _row(out)["missing"], _row(out)["rows"]) == ("differs", 1, 6)
+    assert (_row(out)["verdict"], _row(out)["missing"], _row(out)["rows"]) == ("differs", 1, 8)
 
 
 def test_absent_data_are_told_and_nothing_is_computed(kept: Path, tmp_path: Path, capsys, monkeypatch):
@@ -144,7 +144,7 @@ def test_other_data_are_told(kept: Path, out: Path):
 def test_a_setting_that_is_gone_matters_where_it_is_read(kept: Path, out: Path):
     _edit(kept, lambda run: run["config"]["diff"].update(gate_rate=0.1))
     (row,) = reproduce([kept], out).to_dict("records")
-    assert (row["verdict"], row["equal"]) == ("reproduced", 6)
+    assert (row["verdict"], row["equal"]) == ("reproduced", 8)
     _edit(kept, lambda run: run["config"]["ppp"].update(gate_rate=0.1))
     (row,) = reproduce([kept], out).to_dict("records")
     assert row["verdict"] == "failed"

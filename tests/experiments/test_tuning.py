@@ -101,6 +101,8 @@ def test_effort_tells_samples_labels_and_steps(experiment: Experiment, tmp_path:
         "ppp own": 2 * shots,
         "ppp population": 4 * shots,  # of two persons
         "ppp other": 2 * shots,
+        "ppp twin": 2 * shots,
+        "ppp swap": 2 * shots,
         "ppp random": 0,
     }
     labelled = effort.query("labels > 0")
