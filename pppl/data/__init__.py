@@ -1,7 +1,7 @@
 """Data sets, persons and batches. `load_dataset(name)` reads a registered source or an `.npz` file."""
 
 from .identities import IdentityDataset, NoSamples, Once, Support, now
-from .persons import Person, draw_persons, groups
+from .persons import Person, draw_persons, groups, left_out
 from .sources import SOURCES, data_folder, load_dataset
 from .splits import TooFewPersons, limited, resolved, split_for
 
@@ -16,6 +16,7 @@ __all__ = [
     "data_folder",
     "draw_persons",
     "groups",
+    "left_out",
     "limited",
     "load_dataset",
     "now",

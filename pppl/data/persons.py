@@ -84,6 +84,19 @@ def draw_persons(
     return drawn
 
 
+def left_out(dataset: IdentityDataset, persons: Persons, *, size: int, seen: bool) -> list[str]:
+    """Return the names of people who are drawn for nothing, since they have too few samples of `size` classes; of two
+    where `size` is 0. None where persons are classes.
+    """
+    persons = resolved(persons, dataset)
+    if persons.protocol == "classes":
+        return []
+    pool = _Pool(dataset, persons, seen)
+    there = np.unique(pool.who[pool.query])
+    few = there[pool.usable[there].sum(1) < (size or 2)]
+    return [dataset.identities[who] for who in few.tolist()]
+
+
 class _Pool:
     """The rows that persons of one kind are made of. Where persons are classes, all rows are one person's."""
 

@@ -25,7 +25,7 @@ from .folders import refuse_other_results
 from .freshness import fingerprints, tell_stale
 from .gatemap import GATES, gates_are_whole, write_gates
 from .models import global_model, trained_where
-from .opening import dataset_of, opened, persons_of, tell_of_data
+from .opening import dataset_of, opened, persons_of, tell_of_data, tell_of_folds
 from .provenance import read_run, write_run
 from .recipes import weights_sha256
 from .results import COLUMNS, Journal, adopt_table, rounded, with_budgets, write_table
@@ -107,6 +107,7 @@ class Plan:
         check_settings(experiment, dataset)
         if report:
             tell_of_data(experiment, dataset)
+            tell_of_folds(experiment)
         groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed, report=True)]
         journal = Journal(output_folder(out), fingerprints(experiment, dataset))
         adopt_table(journal)

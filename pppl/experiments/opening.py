@@ -5,7 +5,17 @@ from collections import OrderedDict
 
 from ..config import Data, Experiment
 from ..config import Persons as PersonsConfig
-from ..data import SOURCES, IdentityDataset, TooFewPersons, groups, limited, load_dataset, resolved, split_for
+from ..data import (
+    SOURCES,
+    IdentityDataset,
+    TooFewPersons,
+    groups,
+    left_out,
+    limited,
+    load_dataset,
+    resolved,
+    split_for,
+)
 from ..data.shapes import described, oddities
 from .tracking import notice
 from .units import Persons
@@ -76,6 +86,7 @@ class _Read:
 
 
 _MOST_SPLITS = 4
+_SHOWN = 5  # names in a notice
 _read = _Read()
 
 
@@ -100,4 +111,34 @@ def persons_of(experiment: Experiment, seed: int, *, report: bool = False) -> li
         raise reasons[0]
     for reason in reasons if report else []:
         notice(f"left out with seed {seed}: {reason}")
+    for group in drawn if report else []:
+        _tell_of_people(experiment, group)
     return drawn
+
+
+def _tell_of_people(experiment: Experiment, group: Persons) -> None:
+    """Says whom the data have too few samples of."""
+    few = left_out(group.dataset, experiment.persons, size=group.size, seen=group.seen)
+    if few:
+        kind, needed = "seen" if group.seen else "unseen", experiment.persons.shots + (not group.seen)
+        names = ", ".join(few[:_SHOWN]) + ", ..." * (len(few) > _SHOWN)
+        notice(
+            f"{len(few)} {kind} people are left out with seed {group.seed} ({names}): fewer than {needed} samples of "
+            f"{group.size or 2} classes; lower persons.shots to have them"
+        )
+
+
+def tell_of_folds(experiment: Experiment) -> None:
+    """Says where the seeds do not have everybody unseen equally often."""
+    folds = experiment.persons.folds
+    if not folds:
+        return
+    rounds: dict[int, set[int]] = {}
+    for seed in experiment.seeds:
+        rounds.setdefault(seed // folds, set()).add(seed % folds)
+    lacking = [turn * folds + fold for turn, there in rounds.items() for fold in range(folds) if fold not in there]
+    if lacking:
+        notice(
+            f"with {folds} folds not everybody is unseen once: seeds {', '.join(map(str, sorted(lacking)))} are lacking, "
+            "which hold out other people"
+        )

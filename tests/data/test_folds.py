@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pppl.config import Persons
-from pppl.data import IdentityDataset, TooFewPersons, draw_persons, split_for
+from pppl.data import IdentityDataset, TooFewPersons, draw_persons, left_out, split_for
 from pppl.data.identities import TEST, TRAIN, VALIDATION
 from pppl.errors import UserError
 
@@ -126,3 +126,16 @@ def test_somebody_alone_has_no_twin():
     if "p0" in twins:
         assert twins.pop("p0") == 0
     assert min(twins.values()) > 0
+
+
+def test_whom_the_data_have_too_few_samples_of_is_named():
+    dataset = _people(10)
+    assert dataset.identity is not None
+    poor = (dataset.identity == 3) & (np.arange(len(dataset.y)) % WINDOWS > 2)
+    keep = np.flatnonzero(~poor)
+    dataset = dataclasses.replace(dataset, x=dataset.x[keep], y=dataset.y[keep], identity=dataset.identity[keep])
+    persons = Persons(protocol="person", folds=5, shots=3)
+    told = [left_out(split_for(dataset, persons, seed), persons, size=0, seen=False) for seed in range(5)]
+    assert sorted(told) == [[], [], [], [], ["p3"]], "once, where p3 is unseen"
+    classes = Persons(protocol="classes")
+    assert left_out(split_for(dataset, classes, 0), classes, size=2, seen=True) == []

@@ -15,6 +15,7 @@ from pppl.data.identities import TRAIN
 from pppl.errors import UserError
 from pppl.experiments.compare import compare
 from pppl.experiments.models import global_model
+from pppl.gating import distillation_loss
 from pppl.personalizers import GlobalModel, personalizers_for
 from pppl.personalizers.global_model import _cannot_retrain
 
@@ -93,3 +94,26 @@ def test_it_is_for_networks_that_everybody_shares(tiny: Experiment, model: Globa
     (alone,) = personalizers_for(tiny.replace(methods=["l1+retrain"]))
     with pytest.raises(UserError, match=r"leave methods with \+retrain out"):
         alone.personalize(replace(model, retrain=_cannot_retrain), model.train, 0.5)
+
+
+def test_a_pruned_network_learns_from_the_full_ones_predictions(
+    tiny: Experiment, digits: IdentityDataset, tmp_path: Path
+):
+    experiment = _experiment(tiny)
+    dataset = split_for(digits, experiment.persons, seed=0)
+    model = global_model(experiment, dataset, 0, tmp_path)
+    (pruned,) = personalizers_for(experiment.replace(methods=["l1_local"]))
+    start = pruned.personalize(model, model.train, 0.2).module
+    taught, alone = (
+        model.retrain(start, Retrain(epochs=6, learning_rate=1e-2, distillation=weight)).network
+        for weight in (5.0, 0.0)
+    )
+    x = dataset.inputs(dataset.rows(TRAIN))
+    with torch.no_grad():
+        teacher, *students = (network(x) for network in (model.full, taught, alone))
+    near, far = (float(distillation_loss(student, teacher)) for student in students)
+    assert near < far, "nearer to its predictions than without them"
+    logs = [pd.read_csv(path) for path in (tmp_path / "training").glob("retrained-*.csv")]
+    assert sorted("train_distillation" in log.columns for log in logs) == [False, True]
+    again = model.retrain(start, Retrain(epochs=6, learning_rate=1e-2, distillation=5.0))
+    assert again.seconds_before > 0, "kept"

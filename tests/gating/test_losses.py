@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from pppl.gating.losses import prototype_loss, target_rate_loss
+from pppl.gating.losses import distillation_loss, prototype_loss, target_rate_loss
 
 
 def test_target_rate_by_hand():
@@ -58,3 +58,11 @@ def test_separated_gates_lose_less():
     labels = torch.tensor([0, 1, 0, 1])
     apart = torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [1.0, 1.0]])
     assert prototype_loss(apart, labels, scale=10.0) < prototype_loss(torch.full((4, 2), 0.5), labels, scale=10.0)
+
+
+def test_distillation_is_the_divergence_of_softened_predictions():
+    """Kullback-Leibler of softmax(z / 2), times 4, by hand: (3/4, 1/4) against (1/2, 1/2)."""
+    teacher = torch.tensor([[2 * math.log(3), 0.0]])
+    expected = 4 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5))
+    assert float(distillation_loss(torch.zeros(1, 2), teacher)) == pytest.approx(expected)
+    assert float(distillation_loss(teacher, teacher)) == pytest.approx(0, abs=1e-7)
