@@ -15,228 +15,158 @@
 # # PPP against the field
 #
 # **What this answers:** what does it cost, in accuracy, to make one global network small and
-# personal, and which way of doing it is best? PPP as published, PPP whose gates are trained for a
-# person at a time, diff pruning, static pruning with and without training, on the same persons,
-# support samples and budgets. From `results/` alone; nothing is trained here.
+# personal, and which way of doing it is best? *Prototype-based Personalized Pruning* (PPP) makes a
+# mask of channels for each person from a few unlabelled samples. It is held against one small
+# network for everybody, diff pruning, fine-tuning, and against what the same samples give for
+# nothing: a corrected class prior (`+classes`). Same persons, same support samples, same budgets in
+# multiply-accumulates (MACs), as much training. From `results/` alone; nothing is trained here. How
+# PPP works is drawn in the [README](../README.md#how-it-works).
 
 # %%
 # %matplotlib inline
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown
 
 from pppl import load_run
 from pppl.figures import overview_figure, style
+from pppl.reporting import accuracies_of, answers_of
 
-runs = {
-    "digits, 2 classes": load_run("../results/digits_persons"),
-    "keywords, seen speakers": load_run("../results/arabic_kws_persons"),
-    "keywords, unseen speakers": load_run("../results/arabic_kws_persons"),
-    "photographs, 3 classes": load_run("../results/cifar10_persons"),
-    "writers, seen": load_run("../results/mnist_persons"),
-    "writers, unseen": load_run("../results/mnist_persons"),
-}
-persons = {"digits, 2 classes": "2 classes", "photographs, 3 classes": "3 classes"}
-
-
-def rows_of(name, frame="summary.csv"):
-    """The rows of one kind of persons."""
-    table = runs[name].frame(frame)
-    if name in persons:
-        return table[table["persons"] == persons[name]]
-    return table[table["seen"] == ("unseen" not in name)]
-
-
-WAYS = {
-    ("full", ""): "the full network",
-    ("ppp", "own"): "PPP as published",
-    ("ppp@persons", "own"): "PPP per person",
-    ("gated@persons", "own"): "the same without prototype loss",
-    ("ppp@nothing", "own"): "one mask for all, gates",
-    ("l1_local", ""): "L1",
-    ("l1_local+retrain", ""): "L1, retrained for everybody",
-    ("l1_local+finetune", ""): "L1, fine-tuned on the person",
-    ("ppp+diff", ""): "PPP, then diff pruning",
-}
+NAMES = ("digits", "photographs", "keywords", "fsdd", "shoulder", "writers")
+folders = [path for name in NAMES if (path := Path("../results") / name).is_dir()]
+runs = {path.name: load_run(path) for path in folders}
+list(runs.values())
 
 # %% [markdown]
-# ## Accuracy against MACs
+# ## What follows
+#
+# Paired differences in points at a tenth of the MACs, with 95 % intervals over persons and seeds.
+# A person is *seen* where samples of theirs were in training.
 
 # %%
+Markdown(answers_of(folders, budget=0.1))
+
+# %% [markdown]
+# At a quarter of the MACs:
+
+# %%
+Markdown(answers_of(folders, budget=0.25))
+
+
+# %% [markdown]
+# ## Error against MACs
+#
+# People whom training has not seen, and persons who are classes. Lower is better; the dotted line
+# is the full network with the person's classes, which costs nothing.
+
+
+# %%
+def panels_of(name):
+    """The kinds of persons of one data set, by title."""
+    summary = runs[name].summary
+    unseen = summary[~summary["seen"] | ~summary["persons"].str.startswith("person")]
+    for persons, rows in unseen.groupby("persons", sort=False):
+        yield f"{name}, {str(persons).removeprefix('person+')}", rows
+
+
+panels = dict(panel for name in runs for panel in panels_of(name))
 with style("icml"):
-    fig = overview_figure({name: rows_of(name) for name in runs})
+    fig = overview_figure(panels)
 fig
 
 # %% [markdown]
-# ## At one budget
+# ## Accuracy of everything, at a tenth of the MACs
 #
-# Accuracy in % with its 95 % interval over persons and seeds, at a tenth of the MACs
-# (photographs: at a quarter).
+# In %, with 95 % intervals; an asterisk marks what does not prune.
 
 # %%
-BUDGETS = {name: 0.25 if "photographs" in name else 0.1 for name in runs}
-
-
-def at_budget(name):
-    """One row per method: those that do not prune have the budget 1."""
-    rows = rows_of(name)
-    least = rows.groupby(["method", "control"])["budget"].transform("min")
-    return rows[(rows["budget"] == BUDGETS[name]) | (least == 1)].set_index(["method", "control"])
-
-
-def cell(rows, way):
-    if way not in rows.index:
-        return "-"
-    mean, low, high = (100 * rows.loc[way, f"accuracy{end}"] for end in ("", "_low", "_high"))
-    return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
-
-
-pd.DataFrame(
-    {name: [cell(at_budget(name), way) for way in WAYS] for name in runs}, index=list(WAYS.values())
-)
+Markdown(accuracies_of(folders, 0.1, seen=False))
 
 # %% [markdown]
-# ## Iso-accuracy
+# ## Who, or what?
 #
-# The least fraction of the MACs at which a method is within 3 points of the full network; 100 %
-# where no budget suffices.
-
-
-# %%
-def iso(name, way):
-    curves = rows_of(name, "curves.csv").set_index(["method", "control"])
-    if way not in curves.index:
-        return "-"
-    row = curves.loc[way]
-    low, high = (100 * row[f"macs_within_3_{end}"] for end in ("low", "high"))
-    return f"{100 * row['macs_within_3']:.0f} % [{low:.0f}, {high:.0f}]"
-
-
-pruned = {way: label for way, label in WAYS.items() if way != ("full", "")}
-pd.DataFrame(
-    {name: [iso(name, way) for way in pruned] for name in runs}, index=list(pruned.values())
-)
-
-# %% [markdown]
-# ## Personal gain
-#
-# How much better a person's own samples serve than everybody's and than another person's. Without
-# the first, "personal" is only another word for "small".
+# The own mask less a *twin*'s, of somebody else with the same classes: what is left is who it is.
+# Less a *swap*, the same person's other classes: what is left is which classes. Behind `+classes`
+# the prior stays the person's own, so that masks alone are compared.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(6.75, 3.4), layout="constrained", sharey=True)
 methods = {
-    "ppp": ("PPP as published", "o", "#0072B2"),
-    "ppp@persons": ("PPP per person", "d", "#C51B7D"),
-    "gated@persons": ("without prototype loss", "^", "#009E73"),
+    "ppp@persons": ("gates per person", "d", "#C51B7D"),
+    "ppp@persons+classes": ("the same, with the classes", "H", "#8C564B"),
+    "ppp@tenth": ("gates per sample", "o", "#0072B2"),
 }
-for ax, against in zip(axes, ("population", "other"), strict=True):
+kinds = []
+for name, run in runs.items():
+    gains = run.frame("gains.csv").query("budget == 0.1")
+    for (persons, seen), rows in gains.groupby(["persons", "seen"], sort=False):
+        who = f", {'seen' if seen else 'unseen'}" * str(persons).startswith("person")
+        kinds.append((f"{name}, {str(persons).removeprefix('person+')}{who}", rows))
+for ax, against in zip(axes, ("twin", "swap"), strict=True):
     for offset, (method, (label, marker, colour)) in zip(
         (-0.2, 0, 0.2), methods.items(), strict=True
     ):
-        for place, name in enumerate(runs):
-            gains = rows_of(name, "gains.csv")
-            gains = gains[
-                (gains["method"] == method)
-                & (gains["against"] == against)
-                & (gains["budget"] == BUDGETS[name])
-            ]
-            for row in gains.to_dict("records"):
-                spread = [
-                    [100 * (row["gain"] - row["gain_low"])],
-                    [100 * (row["gain_high"] - row["gain"])],
+        for place, (_, rows) in enumerate(kinds):
+            chosen = rows[(rows["method"] == method) & (rows["against"] == against)]
+            for row in chosen.to_dict("records"):
+                ends = [
+                    100 * (row["gain"] - row["gain_low"]),
+                    100 * (row["gain_high"] - row["gain"]),
                 ]
                 ax.errorbar(
-                    100 * row["gain"],
-                    place + offset,
-                    xerr=spread,
-                    color=colour,
-                    marker=marker,
-                    ms=4,
-                    capsize=2,
-                    label=label if place == 0 else None,
-                )
+                    100 * row["gain"], place + offset, xerr=[[ends[0]], [ends[1]]], color=colour,
+                    marker=marker, ms=4, capsize=2, label=label,
+                )  # fmt: skip
     ax.axvline(0, color="black", lw=0.6)
-    ax.set_xlabel(
-        f"own less {'everybody' if against == 'population' else 'another person'}'s (points)"
-    )
-axes[0].set_yticks(range(len(runs)), list(runs))
+    ax.set_xlabel(f"own less a {against}'s (points)")
+axes[0].set_yticks(range(len(kinds)), [name for name, _ in kinds])
 axes[0].invert_yaxis()
-_ = fig.legend(
-    *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
+handles = dict(
+    (label, handle)
+    for ax in axes
+    for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
 )
+_ = fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False)
 
 # %% [markdown]
-# ## What it costs besides: retraining and bytes
+# ## What it costs besides: training and bytes
 
 # %%
+columns = ["retrain_samples", "train_samples", "personalize_seconds", "artifact_bytes"]
 costs = []
-for name in runs:
-    rows = at_budget(name)
-    for way, label in WAYS.items():
-        if way in rows.index:
-            row = rows.loc[way]
-            costs.append(
-                {
-                    "persons": name,
-                    "method": label,
-                    "samples trained on, per person": row["retrain_samples"],
-                    "for everybody, beyond the full network": row["train_samples"],
-                    "seconds": row["personalize_seconds"],
-                    "kB of a person's own": row["artifact_bytes"] / 1e3,
-                }
-            )
-costs = pd.DataFrame(costs)
-costs.groupby("method", sort=False).mean(numeric_only=True).style.format("{:,.0f}").format(
-    "{:.3f}", subset=["seconds"]
+for name, run in runs.items():
+    rows = run.summary.query("control in ('', 'own') and (budget == 0.1 or budget == 1)")
+    costs.append(rows.groupby("method", sort=False)[columns].mean().assign(data=name))
+costs = pd.concat(costs).groupby("method", sort=False)[columns].mean()
+costs = costs.rename(
+    columns={
+        "retrain_samples": "samples trained on, per person",
+        "train_samples": "for everybody, beyond the full network",
+        "personalize_seconds": "seconds",
+        "artifact_bytes": "bytes of a person's own",
+    }
 )
+costs.style.format("{:,.0f}").format("{:.3f}", subset=["seconds"])
 
 # %% [markdown]
 # A person's own file need not be the whole small network: for whoever holds the global one a mask
-# is a bit per gated channel (`personal.thin`), see `05_on_device`.
+# is a bit per gated channel, and a class prior some bytes (`personal.thin`), see `05_on_device`.
 #
 # ## What was learnt
 
 
 # %%
-def lead(name, way, over):
-    rows = at_budget(name)
-    points = 100 * (rows.loc[way, "accuracy"] - rows.loc[over, "accuracy"])
-    return f"{abs(points):.1f} points {'ahead of' if points >= 0 else 'behind'} {WAYS[over]}"
+def verdicts(question):
+    """On how many kinds of persons a question's interval is above 0, below it, or holds it."""
+    rows = pd.concat([run.frame("answers.csv") for run in runs.values()])
+    rows = rows[(rows["question"] == question) & rows["budget"].isin([0.1, 1.0])]
+    above, below = int((rows["difference_low"] > 0).sum()), int((rows["difference_high"] < 0).sum())
+    return f"gains on {above}, loses on {below}, not told apart on {len(rows) - above - below}"
 
 
-per_person, published, everybody = ("ppp@persons", "own"), ("ppp", "own"), ("ppp@nothing", "own")
-lines = []
-for name in runs:
-    rows = at_budget(name)
-    training_free = [
-        way
-        for way in WAYS
-        if way in rows.index
-        and rows.loc[way, "retrain_samples"] == 0
-        and way not in (("full", ""), ("l1_local+retrain", ""))
-    ]
-    best = max(training_free, key=lambda way: rows.loc[way, "accuracy"])
-    trained = [
-        way
-        for way in WAYS
-        if way in rows.index
-        and (rows.loc[way, "retrain_samples"] > 0 or way == ("l1_local+retrain", ""))
-    ]
-    rival = max(trained, key=lambda way: rows.loc[way, "accuracy"])
-    lines.append(
-        f"- **{name}**, {BUDGETS[name]:.0%} of the MACs: without training on anybody "
-        f"{WAYS[best]} is best "
-        f"({cell(rows, best)}; the full network {cell(rows, ('full', ''))}), of what trains "
-        f"{WAYS[rival]} "
-        f"({cell(rows, rival)}). "
-        f"PPP per person is {lead(name, per_person, published)} and "
-        f"{lead(name, per_person, everybody)}."
-    )
-Markdown(
-    "\n".join(lines)
-    + "\n- Differences are of means; the intervals above say which of them are more than "
-    "chance, and `gains.csv` and "
-    "`summary.csv` hold the paired tests. Fine-tuning uses the person's labels and a device "
-    "that trains; PPP uses neither."
+questions = dict.fromkeys(
+    question for run in runs.values() for question in run.frame("answers.csv")["question"]
 )
+Markdown("\n".join(f"- {question}: {verdicts(question)}." for question in questions))

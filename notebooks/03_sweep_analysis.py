@@ -148,28 +148,8 @@ weights = pd.DataFrame(rows).set_index(["sweep", "weight"])
 weights.style.format("{:.1%}", subset=["median accuracy", "median own - other"])
 
 # %%
-worth = []
-for folder in ("digits", "arabic_kws_res15"):
-    run = load_run(f"../results/{folder}")
-    at = 0.1 if folder == "digits" else 0.35
-    own = run.summary.query("method == 'gated' and control == 'own' and budget == @at")
-    gains = run.frame("gains.csv").query(
-        "method == 'gated' and against == 'other' and budget == @at"
-    )
-    merged = own.merge(
-        gains[
-            [
-                "persons",
-                "seen",
-                "reference_gain_minus_this",
-                "reference_gain_minus_this_low",
-                "reference_gain_minus_this_high",
-            ]
-        ],
-        on=["persons", "seen"],
-    )
-    worth.append(merged.assign(results=folder))
-worth = pd.concat(worth)
+QUESTION = "The prototype loss of gates per person (ppp@persons less gated@persons)"
+worth = load_run("../results/digits").frame("answers.csv").query("question == @QUESTION")
 
 
 def interval(row, name):
@@ -180,18 +160,16 @@ def interval(row, name):
 
 pd.DataFrame(
     {
-        "results": worth["results"],
         "persons": worth["persons"],
-        "seen": worth["seen"],
         "budget": worth["budget"],
         "accuracy with the loss less without (points)": worth.apply(
-            interval, axis=1, name="reference_minus_this"
+            interval, axis=1, name="difference"
         ),
-        "gain over another's: with less without (points)": worth.apply(
-            interval, axis=1, name="reference_gain_minus_this"
-        ),
+        "p, corrected": worth["holm_p"],
     }
-).style.hide(axis="index").format("{:.0%}", subset=["budget"])
+).style.hide(axis="index").format("{:.0%}", subset=["budget"]).format(
+    "{:.2f}", subset=["p, corrected"]
+)
 
 # %% [markdown]
 # ## What was learnt
@@ -201,7 +179,7 @@ first = {
     name: result.importances.iloc[0]
     for name, result in (("digits", digits), ("Arabic keywords", arabic))
 }
-clear = worth[(worth["reference_minus_this_low"] > 0) | (worth["reference_minus_this_high"] < 0)]
+clear = worth[(worth["difference_low"] > 0) | (worth["difference_high"] < 0)]
 told = "; ".join(
     f"on {name} `{row['key']}` matters most ({row['importance']:.2f} [{row['importance_low']:.2f}, "
     f"{row['importance_high']:.2f}])"

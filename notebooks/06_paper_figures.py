@@ -57,17 +57,16 @@ pd.DataFrame({"figures": figures}).style
 # ## All data sets in one figure
 
 # %%
-KINDS = {
-    "digits, 2 classes": ("digits_persons", "persons == '2 classes'"),
-    "keywords, seen": ("arabic_kws_persons", "seen"),
-    "keywords, unseen": ("arabic_kws_persons", "not seen"),
-    "photographs, 3 classes": ("cifar10_persons", "persons == '3 classes'"),
-    "writers, seen": ("mnist_persons", "seen"),
-    "writers, unseen": ("mnist_persons", "not seen"),
-}
-panels = {
-    title: load_run(results / name).summary.query(which) for title, (name, which) in KINDS.items()
-}
+NAMES = ("digits", "photographs", "keywords", "fsdd", "shoulder", "writers")
+panels = {}
+for name in NAMES:
+    if not (results / name).is_dir():
+        continue
+    summary = load_run(results / name).summary
+    # Whom training has not seen; where persons are classes, all.
+    unseen = summary[~summary["seen"] | ~summary["persons"].str.startswith("person")]
+    for persons, rows in unseen.groupby("persons", sort=False):
+        panels[f"{name}, {str(persons).removeprefix('person+')}"] = rows
 with style(VENUE):
     fig = overview_figure(panels)
     fig.savefig(results / "overview.png")
@@ -82,7 +81,7 @@ fig
 # %%
 for name, figure in (
     ("digits", "personal_gain"),
-    ("cifar10_persons", "iso_macs"),
+    ("digits", "iso_macs"),
     ("minilm", "task_scores"),
 ):
     path = results / name / "figures" / f"{figure}.png"

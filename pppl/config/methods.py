@@ -55,7 +55,7 @@ class Matched:
     This goes beyond the paper. The defaults come of 49 trials on validation persons, most of them of Arabic keywords.
 
     - `sees`: what gates are driven by: `predictions`, what the full network takes the support samples for, on average;
-      `layers`, each layer's own input, as published; `nothing`, so that everybody gets the same mask.
+      `layers`, each layer's own input, as of gates for each sample; `nothing`, so that everybody gets the same mask.
     - `warm_start`: whether training begins with the full network's weights, not with random ones.
     - `epochs`, `learning_rate`: in place of those in `training`.
     - `persons`, `queries`: of a batch, and samples of each person besides their support set.

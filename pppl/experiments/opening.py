@@ -138,7 +138,7 @@ def tell_of_folds(experiment: Experiment) -> None:
         rounds.setdefault(seed // folds, set()).add(seed % folds)
     lacking = [turn * folds + fold for turn, there in rounds.items() for fold in range(folds) if fold not in there]
     if lacking:
+        seeds = ", ".join(map(str, sorted(lacking)))
         notice(
-            f"with {folds} folds not everybody is unseen once: seeds {', '.join(map(str, sorted(lacking)))} are lacking, "
-            "which hold out other people"
+            f"with {folds} folds not everybody is unseen once: seeds {seeds} are lacking, which hold out other people"
         )

@@ -128,8 +128,19 @@ def look(method: str, control: str) -> Look:
     if first.removesuffix(scope) in _CRITERIA:
         (label, colour, marker), (how, dash) = _CRITERIA[first.removesuffix(scope)], _SCOPES[scope]
         return Look(f"{label}{how}{after}", colour, marker, dash)
-    label = LOOKS[first, control].label if (first, control) in LOOKS else f"{first}, {control}" if control else first
-    return Look(visible(label + after), _SPARE[sum(map(ord, method + control)) % len(_SPARE)], "*", "-")
+    return Look(
+        visible(_first(first, control) + after), _SPARE[sum(map(ord, method + control)) % len(_SPARE)], "*", "-"
+    )
+
+
+def _first(method: str, control: str) -> str:
+    """The label of what steps stand behind; of a variant its name, too."""
+    kind, _, variant = method.partition("@")
+    for known, more in ((method, ""), (kind, f" ({variant})")):
+        for each in (control,) if control else ("", "own"):
+            if (known, each) in LOOKS:
+                return LOOKS[known, each].label + more
+    return f"{method}, {control}" if control else method
 
 
 def _step(name: str) -> str:

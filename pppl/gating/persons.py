@@ -21,8 +21,8 @@ class PersonGatedNetwork(nn.Module):
     **Arguments:**
 
     - `backbone`: any registered network.
-    - `sees`: `predictions`, the full network's probabilities of all classes; `layers`, for comparison, a published
-      `Gate` on each layer's input, whose mean open probability is the score; `nothing`, the same scores for everybody.
+    - `sees`: `predictions`, the full network's probabilities of all classes; `layers`, for comparison, a `Gate` as
+      for single samples on each layer's input, whose mean open probability is the score; `nothing`, the same scores for everybody.
     - `width`: hidden units.
     """
 

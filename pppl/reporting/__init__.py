@@ -1,6 +1,6 @@
-"""One HTML file that shows a results folder, from its tables and figures alone."""
+"""One HTML file that shows a results folder, or some Markdown, from its tables and figures alone."""
 
-from .answer import answers_of
+from .markdown import accuracies_of, answers_of
 from .report import report
 
-__all__ = ["answers_of", "report"]
+__all__ = ["accuracies_of", "answers_of", "report"]

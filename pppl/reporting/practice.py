@@ -1,12 +1,13 @@
 """What to do in practice, a line for each question: paired differences, whose mask, which budget, which file."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
 
 from .estimate import Estimate
 from .folder import Results
-from .table import EMPTY, Row
+from .table import EMPTY, Row, Table
 
 BUDGET = 0.1
 _TOLD = {1: "gains", -1: "loses", 0: "not told apart"}
@@ -20,7 +21,7 @@ class Line(NamedTuple):
     told: str
 
 
-def practice(folders: Sequence[Results], budget: float = BUDGET) -> list[Line]:
+def practice(folders: Sequence[Results], budget: float = BUDGET, *, seen: bool = True) -> list[Line]:
     """Return a line for each question of `answers.csv`, one on whose mask it is, one on budgets and one on bytes.
 
     What is told of each kind of persons is a mean paired difference in points with its 95 % interval; it gains or
@@ -30,7 +31,9 @@ def practice(folders: Sequence[Results], budget: float = BUDGET) -> list[Line]:
 
     - `folders`: results of comparisons on persons; a question of several is told of each.
     - `budget`: at which all is told; what is not pruned has none.
+    - `seen`: whether people whose samples were in training are told of, too.
     """
+    folders = folders if seen else [_of_unseen(each) for each in folders]
     answers = [row for each in folders for row in each.tables.get("answers.csv", EMPTY).rows]
     questions = dict.fromkeys(str(row["question"]) for row in answers)
     at = [row for row in answers if row["budget"] in (budget, 1.0)]
@@ -38,6 +41,19 @@ def practice(folders: Sequence[Results], budget: float = BUDGET) -> list[Line]:
     lines += [_whose(folders, budget, *control) for control in _CONTROLS]
     lines += [_of_methods(folders, title, tell, budget) for title, tell in _TABLES]
     return [line for line in lines if line.told]
+
+
+def _of_unseen(results: Results) -> Results:
+    """Without rows of people whom training has seen; where persons are classes, whom it always sees, all stay."""
+
+    def without(table: Table) -> Table:
+        if not {"persons", "seen"} <= {*table.names}:
+            return table
+        kept = [r for r in table.rows if r["seen"] == "False" or not str(r["persons"]).startswith("person")]
+        return Table(table.names, kept)
+
+    tables = {name: without(table) for name, table in results.tables.items()}
+    return replace(results, main=without(results.main), tables=tables)
 
 
 def _grouped(rows: Sequence[Row], name: str = "difference") -> str:

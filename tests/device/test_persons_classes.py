@@ -10,6 +10,7 @@ import torch
 from pppl import Experiment
 from pppl.cli import main
 from pppl.data import load_dataset
+from pppl.device.classes import LEAST_CONFIDENCE
 from pppl.device.predict import predict
 from pppl.experiments.train import train
 from pppl.export import read_personal
@@ -83,7 +84,7 @@ def test_what_should_not_be_trusted_is_said(
     digits = load_dataset("digits")
     np.savez(tmp_path / "unsure.npz", x=(digits.x[:60:2] + digits.x[1:61:2]) / 2)  # two digits in one image
     report = _personalize(run, tmp_path / "unsure.npz", tmp_path / "unsure", "--classes", "em")
-    assert report["classes"]["confidence"] < 0.8
+    assert report["classes"]["confidence"] < LEAST_CONFIDENCE
     assert "the network is unsure of these samples (mean confidence 0." in capsys.readouterr().err
     arguments = ["personalize", str(run), "--data", str(person), "--budget", "1", "--out", str(tmp_path / "no")]
     assert main([*arguments, "--cut-classes"]) == 2

@@ -1,0 +1,80 @@
+"""Lines of what to do, and tables in Markdown, from a folder's tables."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pppl.cli import main
+from pppl.errors import UserError
+from pppl.reporting import accuracies_of, answers_of
+from pppl.reporting.folder import read_results
+from pppl.reporting.practice import practice
+
+_KEY = {"dataset": "my_words", "backbone": "b", "control": ""}
+_PERSONS = ({"persons": "person+3 classes", "seen": True}, {"persons": "person+3 classes", "seen": False})
+
+
+def _folder(path: Path, name: str = "my_words", *, twin: bool = True) -> Path:
+    """A gain for seen people, a loss for unseen ones, and a question that nothing can be told of."""
+    path.mkdir(parents=True)
+    summary, answers, gains = [], [], []
+    for persons, sign in zip(_PERSONS, (1, -1), strict=True):
+        key = _KEY | persons | {"dataset": name}
+        more = {"n": 4, "people": 4, "accuracy_full": 0.8, "retrain_samples": 0.0, "artifact_bytes": 45_300.0}
+        for method, budget, accuracy in (("full", 1.0, 0.8), ("full+classes", 1.0, 0.9), ("l1", 0.1, 0.5)):
+            row = key | more | {"method": method, "budget": budget, "macs_fraction": budget, "accuracy": accuracy}
+            summary.append(row | {"accuracy_low": accuracy - 0.05, "accuracy_high": accuracy + 0.05})
+        for question, method, budget, (mean, low, high) in (
+            (
+                "the classes",
+                "full+classes",
+                1.0,
+                (0.05 * sign, min(0.01 * sign, 0.09 * sign), max(0.01 * sign, 0.09 * sign)),
+            ),
+            ("at a tenth", "l1", 0.1, (0.002, -0.01, 0.014)),
+            ("at a tenth", "l1", 0.5, (0.3, 0.2, 0.4)),
+        ):
+            row = key | {"question": question, "method": method, "against": "full", "budget": budget, "n": 4}
+            answers.append(row | {"difference": mean, "difference_low": low, "difference_high": high})
+        if twin:
+            row = key | {"method": "l1", "budget": 0.1, "against": "twin", "n": 4, "people": 4}
+            gains.append(row | {"gain": 0.0, "gain_low": -0.01, "gain_high": 0.01})
+    for stem, rows in (("summary", summary), ("answers", answers), ("gains", gains)):
+        if rows:
+            pd.DataFrame(rows).to_csv(path / f"{stem}.csv", index=False)
+    return path
+
+
+def test_lines_say_who_gains_who_loses_and_what_is_not_told_apart(tmp_path: Path):
+    lines = dict(practice([read_results(_folder(tmp_path / "one"))]))
+    assert lines["the classes"] == (
+        "gains: my words (3 classes, seen) +5.0 [1.0, 9.0]; loses: my words (3 classes, unseen) -5.0 [-9.0, -1.0]"
+    )
+    told = "my words (3 classes, seen) +0.2 [-1.0, 1.4], my words (3 classes, unseen) +0.2 [-1.0, 1.4]"
+    assert lines["at a tenth"] == f"not told apart: {told}"
+    whose = lines["A mask of one's own over that of somebody else with the same classes (l1)"]
+    assert whose.startswith("not told apart: my words (3 classes, seen) 0.0 [-1.0, 1.0]")
+    sizes = lines["What a person's file takes at 10 % of the MACs"]
+    assert sizes == "my words: full+classes 45.3 kB, full 45.3 kB, l1 45.3 kB"
+
+
+def test_several_folders_are_told_together_and_seen_people_can_be_left_out(tmp_path: Path):
+    folders = [_folder(tmp_path / "one"), _folder(tmp_path / "two", "others", twin=False)]
+    text = answers_of(folders, seen=False)
+    first = text.splitlines()[0]
+    assert first.startswith("1. **the classes**: loses: my words (3 classes, unseen) -5.0 [-9.0, -1.0], others (")
+    assert ", seen" not in text
+    table = accuracies_of(folders, 0.1, ["l1", "full"], seen=False).splitlines()
+    assert table[0] == "| | my words (3 classes, unseen) | others (3 classes, unseen) |"
+    assert table[2] == "| L1, `l1` | 50.0 [45.0, 55.0] | 50.0 [45.0, 55.0] |"
+    assert table[3].startswith("| full network, `full` \\* | 80.0 [75.0, 85.0] |")
+
+
+def test_the_command_prints_them_and_refuses_what_has_no_persons(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = _folder(tmp_path / "one")
+    assert main(["results", "answers", str(folder)]) == 0
+    assert capsys.readouterr().out.startswith("1. **the classes**: gains: ")
+    tasks = Path(__file__).parents[2] / "results" / "minilm"
+    with pytest.raises(UserError, match="minilm is no comparison on persons: name folders of `pppl compare`"):
+        answers_of([tasks])
