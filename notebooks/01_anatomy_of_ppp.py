@@ -31,6 +31,7 @@ from pppl.figures import gates_figure, style
 from pppl.gating import prototype
 
 run = load_run("../results/digits")
+GATES = "ppp@tenth"  # trained for each sample, for a tenth of the MACs
 run
 
 # %% [markdown]
@@ -66,7 +67,7 @@ pd.DataFrame(
 # their means.
 
 # %%
-network = run.global_model("ppp").gated["ppp"]
+network = run.global_model(GATES).gated[GATES]
 dataset = run.dataset
 train = dataset.rows(0)
 labels = dataset.y[train].numpy()
@@ -115,7 +116,7 @@ rows = []
 for person in persons:
     probabilities = prototype(network, person.support_of(dataset).x)
     for budget in budgets:
-        model = run.personalize(person, budget=budget)
+        model = run.personalize(person, method=GATES, budget=budget)
         kept = [p[mask].min().item() for p, mask in zip(probabilities, model.masks, strict=True)]
         widths = dict(enumerate(model.module.widths, 1))
         rows.append({"person": person.identity, "budget": budget, "threshold": min(kept), **widths})
@@ -154,7 +155,7 @@ results = pd.DataFrame(
         for name, way in (("parallel", run), ("sequential", sequential))
         for budget in (0.05, 0.1, 0.35)
         for person in persons
-        for model in [way.personalize(person, budget=budget)]
+        for model in [way.personalize(person, method=GATES, budget=budget)]
     ]
 )
 ways = results.pivot_table(index="budget", columns="prototypes", values=["accuracy", "ms"])

@@ -123,11 +123,11 @@ for ax, against in zip(axes, ("twin", "swap"), strict=True):
     ax.set_xlabel(f"own less a {against}'s (points)")
 axes[0].set_yticks(range(len(kinds)), [name for name, _ in kinds])
 axes[0].invert_yaxis()
-handles = dict(
-    (label, handle)
+handles = {
+    label: handle
     for ax in axes
     for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-)
+}
 _ = fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False)
 
 # %% [markdown]

@@ -32,6 +32,6 @@ def demo_experiment(overrides: Mapping[str, Any]) -> Experiment:
     """
     bundled = Path(str(resources.files("pppl"))) / "demo.yaml"  # in a wheel
     path = bundled if bundled.exists() else Path(__file__).parents[1] / "sweeps" / "compare" / "digits.yaml"
-    shorter = Experiment.load(path).overridden({"methods": _SHORTER["methods"]}).replace(**_SHORTER)
+    shorter = Experiment.load(path).replace(**_SHORTER)
     settings = {method: {**own, **_SETTINGS.get(method, {})} for method, own in shorter.settings.items()}
     return shorter.replace(settings=settings).overridden(overrides)

@@ -196,18 +196,20 @@ class Experiment(Tree):
             for key, values in knobs.items():
                 require(len(values) > 0, f"tuning of method {method} names no value of {key}: name at least one")
 
-    def overridden(self, changes: Mapping[str, Any]) -> Self:
-        """With dotted keys replaced, also where methods have values of their own.
-
-        Where methods are replaced, questions about others are left out, and a reference that is none of them is, too:
-        `full`, or the first of them, takes its place.
+    def replace(self, **changes: Any) -> Self:
+        """As of `Tree`. Where methods are replaced, questions about others are left out, and so is a reference that is
+        none of them: `full`, or the first of them, takes its place.
         """
+        alone = self._about(changes["methods"]) if "methods" in changes else {}
+        return super().replace(**{**alone, **changes})
+
+    def overridden(self, changes: Mapping[str, Any]) -> Self:
+        """With dotted keys replaced, also where methods have values of their own."""
         settings = {
             method: {key: value for key, value in own.items() if key not in changes}
             for method, own in self.settings.items()
         }
-        alone = self._about(changes["methods"]) if "methods" in changes else {}
-        return self.replace(**{"settings": settings, **alone, **changes})
+        return self.replace(**{"settings": settings, **changes})
 
     def _about(self, methods: Any) -> dict[str, Any]:
         """The questions and the reference that are left where an experiment has these methods."""

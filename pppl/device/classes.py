@@ -6,8 +6,8 @@ from typing import Any
 from ..experiments.tracking import notice
 from ..personalizers import ClassPrior
 
-# Below this mean probability of the predicted class the correction did as often harm as good: of 48 persons of FSDD, seen
-# and unseen, it helped 19 and harmed 25; above, of 96, it helped 36 and harmed 2 (3 of 10 digits, tc_resnet8, six seeds).
+# Below this mean probability of the predicted class the correction did as often harm as good: of 48 persons of FSDD (3
+# of 10 digits, tc_resnet8, six seeds) it helped 19 and harmed 25; of the 96 above, it helped 36 and harmed 2.
 LEAST_CONFIDENCE = 0.9
 _SHOWN = 8
 

@@ -99,7 +99,6 @@ def _trial(experiment: Experiment, method: str, settings: Mapping[str, Any]) -> 
             sections = ", ".join((*OWN_SECTIONS, *OF_VARIANTS))
             raise UserError(f"tuning of method {method} holds {key}: what can be tuned is in {sections}")
     alone = {"persons.query": "validation", "seeds": [_SEED], "methods": [method], "tuning": {}, "searched": {}}
-    alone |= {"questions": {}, "reference": Experiment.reference}  # which need not be among them
     trial = _with(experiment, method, settings).replace(**alone)
     personalizers_for(trial)
     return trial

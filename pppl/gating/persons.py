@@ -21,8 +21,9 @@ class PersonGatedNetwork(nn.Module):
     **Arguments:**
 
     - `backbone`: any registered network.
-    - `sees`: `predictions`, the full network's probabilities of all classes; `layers`, for comparison, a `Gate` as
-      for single samples on each layer's input, whose mean open probability is the score; `nothing`, the same scores for everybody.
+    - `sees`: `predictions`, the full network's probabilities of all classes; `layers`, for comparison, a `Gate` on each
+      layer's input as for single samples, whose mean open probability is the score; `nothing`, the same scores for
+      everybody.
     - `width`: hidden units.
     """
 

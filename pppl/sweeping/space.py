@@ -33,7 +33,6 @@ def base_of(sweep: Sweep, beside: Path, *, fast: bool = False) -> Experiment:
     experiment = Experiment.load(path, fast=fast)
     own = experiment.own_settings(sweep.method)
     alone = {"persons.query": "validation", "methods": [sweep.method], "budgets": [sweep.budget], "seeds": sweep.seeds}
-    alone |= {"questions": {}, "reference": Experiment.reference}
     alone["searched"] = {sweep.method: experiment.searched.get(sweep.method, 0)}
     return experiment.replace(**_BARE).replace(**own).replace(**sweep.settings).replace(**alone, name=sweep.name)
 

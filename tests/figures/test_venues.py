@@ -39,7 +39,7 @@ def venue(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def test_widths_are_the_venues(venue: str):
     assert (round(active().text, 2), round(active().column, 2)) == WIDTHS[venue]
-    assert accuracy_figure(_read("cifar10_diff/summary.csv")).get_figwidth() == active().text
+    assert accuracy_figure(_read("digits/summary.csv")).get_figwidth() == active().text
     history = sweep_figures(_read("digits_ppp/trials.csv"), pd.DataFrame())["history"]
     assert history.get_figwidth() == active().column
 

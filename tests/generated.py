@@ -1,0 +1,54 @@
+"""Blocks of the README and the findings that tables make: `python tests/generated.py` writes them, a test compares."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pppl.reporting import accuracies_of, answers_of
+
+ROOT = Path(__file__).parents[1]
+_NAMES = ("digits", "photographs", "keywords", "fsdd", "shoulder", "writers")
+_MAIN = (
+    *("full", "full+classes", "full+prototypes", "finetune", "finetune@last"),
+    *("l1_local", "l1_local+retrain", "l1_local+retrain+classes", "ppp@nothing", "ppp@nothing+classes"),
+    *("ppp@persons", "ppp@persons+classes", "ppp@tenth", "ocap", "capnn", "l1_local+finetune"),
+    *("l1_local+retrain+finetune", "ppp@persons+finetune", "ppp@persons+diff"),
+)
+_BLOCK = re.compile(r"(<!-- (?P<name>[\w, .]+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
+
+
+def _there() -> list[Path]:
+    return [ROOT / "results" / name for name in _NAMES if (ROOT / "results" / name).is_dir()]
+
+
+def _of_all(name: str) -> Callable[[], str] | None:
+    """Blocks about all data sets at once."""
+    return {
+        "answers": lambda: answers_of(_there(), budget=0.1, seen=False),
+        "results": lambda: accuracies_of(_there(), 0.1, _MAIN, seen=False),
+        "answers at a tenth": lambda: answers_of(_there(), budget=0.1),
+        "answers at a quarter": lambda: answers_of(_there(), budget=0.25),
+    }.get(name)
+
+
+def block(name: str) -> str:
+    """Return what a block holds: one about all data sets, or `FOLDER, BUDGET`, the accuracies of a folder."""
+    about_all = _of_all(name)
+    if about_all is not None:
+        return about_all()
+    folder, budget = name.split(", ")
+    return accuracies_of([ROOT / "results" / folder], float(budget))
+
+
+def with_blocks(text: str) -> str:
+    """Return a text with what its blocks hold today."""
+    return _BLOCK.sub(lambda found: f"{found[1]}\n{block(found['name'])}\n\n{found[4]}", text)
+
+
+PATHS = (ROOT / "README.md", ROOT / "results" / "FINDINGS.md")
+
+if __name__ == "__main__":
+    for each in PATHS:
+        each.write_text(with_blocks(each.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.exit(0)
