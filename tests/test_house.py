@@ -150,6 +150,7 @@ _SHAPES = {
     "cifar100": (3, 32, 32),
     "omniglot": (1, 28, 28),
     "mnist_writers": (1, 28, 28),
+    "shoulder_exercises": (6, 128),
     "arabic_speech_commands": (1, 49, 40),
     "speech_commands": (1, 49, 40),
     "fsdd": (1, 49, 40),

@@ -5,22 +5,8 @@ a notebook builds an experiment in one line: `Experiment().replace(**{"training.
 """
 
 from .experiment import Backbone, Data, Experiment, Persons, Training, stages
-from .methods import (
-    BN,
-    CAPNN,
-    OCAP,
-    PPP,
-    Classes,
-    Diff,
-    Finetune,
-    Matched,
-    OnDA,
-    Pruning,
-    Quantize,
-    Retrain,
-    Static,
-    Tent,
-)
+from .methods import CAPNN, OCAP, PPP, Matched, OnDA, Pruning, Retrain, Static
+from .steps import BN, Classes, Diff, Finetune, Quantize, Tent
 from .sweep import MEASURES, Sweep
 from .tasks import TaskDiff, TaskExperiment
 from .tree import Tree

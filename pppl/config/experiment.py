@@ -6,22 +6,8 @@ from itertools import accumulate, pairwise, product
 from typing import Any, Literal, Self
 
 from ..errors import is_text
-from .methods import (
-    BN,
-    CAPNN,
-    OCAP,
-    PPP,
-    Classes,
-    Diff,
-    Finetune,
-    Matched,
-    OnDA,
-    Pruning,
-    Quantize,
-    Retrain,
-    Static,
-    Tent,
-)
+from .methods import CAPNN, OCAP, PPP, Matched, OnDA, Pruning, Retrain, Static
+from .steps import BN, Classes, Diff, Finetune, Quantize, Tent
 from .tree import Tree, expand_paths, require
 
 

@@ -40,6 +40,8 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
             rows.setdefault(key, []).extend((size * looks, trained, each) for size in sizes)
     table = []
     for (persons, seen, method, control), each in rows.items():
+        if not each:  # a control that nobody has
+            continue
         personalizer, samples = each[0][2], sum(size for size, _, _ in each) / len(each)
         trained = sum(count for _, count, _ in each) / len(each)
         row = {"persons": persons, "seen": seen, "method": method, "control": control, "samples": samples}

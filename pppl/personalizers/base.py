@@ -2,105 +2,22 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, TypeVar, cast
+from dataclasses import asdict
+from typing import Any, Literal, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support, now
-from ..diff import Delta, delta_bytes
 from ..errors import UserError
 from ..gating import Rule
-from ..pruning import Cost, CostModel, Costs, artifact_bytes, budget_masks, slice_network
+from ..pruning import CostModel, Costs, budget_masks, slice_network
 from .global_model import GlobalModel
-from .shown import as_html, costs, layers
+from .personal_model import Made, PersonalModel
 
 SupportFrom = Literal["own", "population", "other", "twin", "swap", "none"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassPrior:
-    """What a person's samples tell of their classes.
-
-    - `prior`: `(K,)`, adds up to 1.
-    - `added`: `(K,)`, to the logits of the classes.
-    - `confidence`: mean probability of the predicted class over the support set.
-    - `cut`: whether classes with prior 0 have no output.
-    - `size`: bytes that it takes.
-    """
-
-    prior: Tensor
-    added: Tensor
-    confidence: float
-    cut: bool
-    size: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    """What a method makes of a support set.
-
-    - `module`: plain modules, in evaluation mode.
-    - `masks`: per group, `(C_l,)` boolean; None where nothing was pruned.
-    - `retrain_samples`: samples of the person that went through a training step on the way.
-    - `delta`: the module's difference to the global network, or to what `masks` leave of it, where it is kept.
-    - `size`: bytes of the module's file, where its weights are coded.
-    - `stated_cost`: where it does not follow from how many channels are kept.
-    - `cost_of`: of the module, mean over samples, where each chooses its own channels.
-    - `seconds_before`: that were spent earlier on what is kept, to be told again.
-    - `classes`: the person's class prior, where the classifier has it.
-    """
-
-    module: Backbone
-    masks: list[Tensor] | None = None
-    retrain_samples: int = 0
-    delta: Delta | None = None
-    size: int | None = None
-    stated_cost: Cost | None = None
-    cost_of: Callable[[Any, Tensor], Cost] | None = None
-    seconds_before: float = 0.0
-    classes: ClassPrior | None = None
-
-    def changed(self, module: nn.Module, *, samples: int = 0, **others: Any) -> "Made":
-        """The same network with other weights, after a training that saw so many samples."""
-        own = {"delta": None, "size": None} | others
-        return replace(self, module=cast(Backbone, module), retrain_samples=self.retrain_samples + samples, **own)
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class PersonalModel(Made):
-    """What runs on a person's device. In a notebook it shows its layers, the channels that they keep, and its costs.
-
-    - `full`: cost of the full network.
-    - `seconds`: wall time from the support set to the module.
-    """
-
-    cost: Cost
-    full: Cost
-    seconds: float
-
-    def __repr__(self) -> str:
-        kept = ", ".join(f"{layer.name} {layer.kept}/{layer.of}" for layer in layers(self.module, self.masks))
-        return f"PersonalModel: {costs(self.cost, self.full, self.bytes, self.seconds)}; channels kept: {kept}"
-
-    def _repr_html_(self) -> str:
-        line = costs(self.cost, self.full, self.bytes, self.seconds)
-        return as_html(line, layers(self.module, self.masks))
-
-    @property
-    def bytes(self) -> int:
-        """Size of the file that is a person's own: the module's weights, or its delta to the whole shared network."""
-        if self.size is not None:
-            return self.size
-        of_whole = self.delta if self.masks is None else None
-        return artifact_bytes(self.module) if of_whole is None else delta_bytes(of_whole)
-
-    def cost_on(self, x: Tensor) -> Cost:
-        """Mean cost of samples, `(B, C, ...)`: `cost`, but where each chooses its own channels."""
-        return self.cost if self.cost_of is None else self.cost_of(self.module, x)
 
 
 class Personalizer(ABC):

@@ -15,8 +15,9 @@ from ..backbones import Backbone, full_rank
 from ..config import Experiment
 from ..data import Support
 from ..pruning import Basis, BasisCost, CostModel, basis_network, convolutions, decompose, mean_gradients
-from .base import Made, Personalizer, register
+from .base import Personalizer, register
 from .global_model import GlobalModel
+from .personal_model import Made
 from .scores import relative
 
 

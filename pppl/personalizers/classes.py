@@ -19,8 +19,9 @@ from ..backbones import NEVER, Backbone, classifier_of, corrected, evaluating, o
 from ..data import Support
 from ..errors import UserError
 from ..pruning import Cost, CostModel
-from .base import After, ClassPrior, Made, Personalizer, register_step
+from .base import After, Personalizer, register_step
 from .global_model import GlobalModel
+from .personal_model import ClassPrior, Made
 
 # Classes that are taken for less of the support set get no vote [choice].
 LEAST_SHARE = 0.1

@@ -10,9 +10,10 @@ from typing import Any
 from ..config import Experiment
 from ..data import Support
 from ..training import learn_delta
-from .base import After, Made, Personalizer, register, register_step
+from .base import After, Personalizer, register, register_step
 from .full import Full
 from .global_model import GlobalModel
+from .personal_model import Made
 
 
 class DiffPruned(After):

@@ -15,8 +15,9 @@ from ..data import Support
 from ..errors import UserError
 from ..gating import GatedNetwork
 from ..pruning import Cost, CostModel
-from .base import Made, Personalizer, register
+from .base import Personalizer, register
 from .global_model import GlobalModel
+from .personal_model import Made
 from .ppp import gate_samples, gates_read
 
 _BATCH = 256

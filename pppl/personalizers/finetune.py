@@ -9,9 +9,10 @@ from ..data import Support
 from ..data.datamodule import check_augmentations
 from ..pruning import CostModel
 from ..training import finetune
-from .base import After, Made, Personalizer, register, register_step
+from .base import After, Personalizer, register, register_step
 from .full import Full
 from .global_model import GlobalModel
+from .personal_model import Made
 
 
 class FineTuned(After):

@@ -2,8 +2,9 @@
 
 from ..config import Experiment
 from ..data import Support
-from .base import Made, Personalizer, register
+from .base import Personalizer, register
 from .global_model import GlobalModel
+from .personal_model import Made
 
 
 class Full(Personalizer):

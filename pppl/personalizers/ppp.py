@@ -21,8 +21,9 @@ from ..data import Support
 from ..data.datamodule import seen_in_a_pass
 from ..gating import GatedNetwork, PersonGatedNetwork, Rule, prototype
 from ..pruning import CostModel, slice_network, threshold_masks
-from .base import Made, Personalizer, ScorePruner, SupportFrom, register
+from .base import Personalizer, ScorePruner, SupportFrom, register
 from .global_model import GlobalModel
+from .personal_model import Made
 
 _CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other", "twin", "swap")
 GateSettings = Settings | Matched

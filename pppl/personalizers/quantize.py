@@ -5,8 +5,9 @@ from typing import Any
 
 from ..data import Support
 from ..pruning import share_weights
-from .base import After, Made, Personalizer, register_step
+from .base import After, Personalizer, register_step
 from .global_model import GlobalModel
+from .personal_model import Made
 
 
 class Quantized(After):

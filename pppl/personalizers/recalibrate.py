@@ -9,8 +9,9 @@ import torch
 from ..data import Support
 from ..diff import base_sha256, batch_statistics
 from ..errors import UserError
-from .base import After, Made, Personalizer, register_step
+from .base import After, Personalizer, register_step
 from .global_model import GlobalModel
+from .personal_model import Made
 
 
 class Recalibrated(After):

@@ -9,8 +9,9 @@ from typing import Any
 from ..data import Support
 from ..data.datamodule import seen_in_a_pass
 from ..errors import UserError
-from .base import After, Made, Personalizer, register_step
+from .base import After, Personalizer, register_step
 from .global_model import GlobalModel
+from .personal_model import Made
 
 
 class RetrainedForAll(After):

@@ -15,8 +15,9 @@ from ..backbones import Backbone
 from ..data import Support
 from ..errors import UserError
 from ..pruning import CostModel
-from .base import After, Made, Personalizer, register_step
+from .base import After, Personalizer, register_step
 from .global_model import GlobalModel
+from .personal_model import Made
 
 
 class Tent(After):
