@@ -33,7 +33,7 @@ def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes, against: s
         style, left = look(method, "own"), -_SIDE + at * width
         of_budget = per_person.query("method == @method").groupby("budget")["accuracy"]
         for budget, each in of_budget if len(methods) * len(budgets) <= _CROWD else ():
-            dots = np.sort(each.to_numpy())
+            dots = np.random.default_rng(0).permutation(np.sort(each.to_numpy()))  # a strip, not a curve
             places = budgets.index(budget) + left + np.linspace(0, 0.7 * width, len(dots))
             ax.plot(places, dots, ls="", marker=".", ms=2, color=style.colour, alpha=0.5)
         mean = gains.query("method == @method and against == @against").sort_values("budget")

@@ -69,9 +69,8 @@ def _side(estimate: Estimate) -> int:
 
 
 def _points(row: Row, name: str) -> str:
-    value, low, high = (f"{100 * float(row[f'{name}{end}']) + 0:.1f}" for end in ("", "_low", "_high"))
-    sign = "+" * (float(row[name]) > 0)
-    return f"{sign}{value} [{low}, {high}]"
+    value, low, high = (round(100 * float(row[f"{name}{end}"]), 1) + 0.0 for end in ("", "_low", "_high"))  # no -0.0
+    return f"{'+' * (value > 0)}{value:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def whom(row: Row) -> str:
