@@ -148,18 +148,22 @@ def _base(row: Row) -> str:
 
 
 def _gain(protocol: _Protocol) -> list[Html]:
-    """Of the best method that can be given another person's samples."""
+    """Of the best method that can be given a twin's samples, or where there are none another person's."""
     of_method = {(row["method"], row["against"]): row for row in protocol.gains}
-    row = next((row for row in protocol.methods if (row["method"], "other") in of_method), None)
+    against = "twin" if any(control == "twin" for _, control in of_method) else "other"
+    row = next((row for row in protocol.methods if (row["method"], against) in of_method), None)
     if row is None:
         return []
-    other, population = (of_method.get((row["method"], against)) for against in ("other", "population"))
+    other, population = (of_method.get((row["method"], control)) for control in (against, "population"))
     p_value = other.get("holm_p", "") if other else ""
     tested = f" ({_p(p_value)})" if isinstance(p_value, float) and p_value == p_value else ""
-    told = f", own less another person's samples, is {Estimate.of(other or {}, 'gain').in_points}{tested}"
+    told = f", own less {_WHOSE[against]}, is {Estimate.of(other or {}, 'gain').in_points}{tested}"
     if population is not None:
         told += f", and over everybody's {Estimate.of(population, 'gain').in_points}"
     return [joined(("The personal gain of ", element("b", label_of(row)), f"{told}."))]
+
+
+_WHOSE = {"twin": "a twin's samples (of the same classes)", "other": "another person's samples"}
 
 
 def _p(value: float) -> str:
