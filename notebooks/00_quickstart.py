@@ -120,7 +120,7 @@ mine = experiment.replace(
     data__name="../results/made_up.npz",
     training__epochs=30,
     training__batch_size=32,
-    budgets=[0.2],
+    budgets=[0.25],
     persons__count=3,
 )
 compare(mine, "../results/made_up")
