@@ -34,10 +34,8 @@ def test_each_number_of_the_readmes_lines_is_in_a_table():
             if rows.empty:
                 rows = pd.concat(pd.read_csv(RESULTS / name / "gains.csv") for name in _folders())
                 rows, column = rows.query("budget == 0.1 and against == 'twin'"), "gain"
-            found = {
-                tuple(f"{100 * row[f'{column}{end}'] + 0:.1f}" for end in ("", "_low", "_high"))
-                for _, row in rows.iterrows()
-            }
+            ends = [f"{column}{end}" for end in ("", "_low", "_high")]
+            found = {tuple(f"{round(100 * row[end], 1) + 0:.1f}" for end in ends) for _, row in rows.iterrows()}
             assert (value.removeprefix("+"), low, high) in found, (line, whom)
             told += 1
     assert told >= 30

@@ -140,7 +140,7 @@ def mutated(text: str, draw: random.Random) -> str:
 @pytest.mark.parametrize(
     ("kind", "file", "count"),
     [
-        (Experiment, "compare/digits_persons.yaml", 200),
+        (Experiment, "compare/digits.yaml", 200),
         (Sweep, "tune/digits_ppp.yaml", 150),
         (TaskExperiment, "tasks/minilm.yaml", 150),
     ],

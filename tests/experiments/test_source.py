@@ -108,7 +108,7 @@ EDITS = {
     "how all train": ("training/modules.py", "fused=True", "fused=False", set(METHODS_TRIED)),
     "their backbone": ("backbones/convnet.py", "bias=False", "bias=True", set(METHODS_TRIED)),
     "another backbone": ("backbones/bc_resnet.py", "bias=False", "bias=True", set()),
-    "a default": ("config/methods.py", "steps: int = 10", "steps: int = 11", set()),
+    "a default": ("config/steps.py", "steps: int = 10", "steps: int = 11", set()),
     "what settings compute": (
         "config/methods.py",
         "min(budget, self.most)",
