@@ -18,11 +18,12 @@ _METHODS = (
 _SHORTER: dict[str, Any] = {
     "methods": list(_METHODS),
     "seeds": [0, 1, 2],
+    "persons.count": 6,
     "budgets": [0.05, 0.1, 0.25],
-    "matched.epochs": 40,
-    "retrain.epochs": 40,
+    "matched.epochs": 30,
+    "retrain.epochs": 30,
 }
-_SETTINGS = {"ppp@tenth": {"ppp.epochs": 80}}
+_SETTINGS = {"ppp@tenth": {"ppp.epochs": 70}, "diff": {"diff.rates": [0.005]}}
 
 
 def demo_experiment(overrides: Mapping[str, Any]) -> Experiment:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..aligned import aligned
 from ..figures.accuracy_vs_macs import shown_budgets
-from ..figures.retraining import trained_on
+from ..figures.retraining import samples_of
 from ..figures.sweeps import settings_of
 
 _MOST_TASKS = 5
@@ -25,18 +25,17 @@ def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
     shown = [row for row in records if row["budget"] == (budget if _series(row) in pruning else 1.0)]
     shown.sort(key=lambda row: -row["budget"])
     protocols = list(dict.fromkeys(map(_protocol, shown)))
-    rows = [["method", "MACs", *protocols, "retrained on"]]
+    rows = [["method", "MACs", *protocols, "trained on"]]
     for method, control in dict.fromkeys(map(_series, shown)):
         same = [row for row in shown if _series(row) == (method, control)]
         cells = {_protocol(row): _cell(row) for row in same}
-        samples = sum(map(trained_on, same)) / len(same)
+        samples = sum(map(samples_of, same)) / len(same)
         macs = sum(row["macs_fraction"] for row in same) / len(same)
-        retrained = f"{samples:,.0f} samples" if samples else "nothing"
+        trained = f"{samples:,.0f} samples" if samples else "nothing"
         name = f"{method} {control}".strip()
-        rows.append([name, f"{macs:.1%}", *[cells.get(protocol, "") for protocol in protocols], retrained])
-    return _aligned(
-        f"Accuracy in % [95 % interval] at a budget of {budget:g} of the full network's {_UNITS[unit]}", rows
-    )
+        rows.append([name, f"{macs:.1%}", *[cells.get(protocol, "") for protocol in protocols], trained])
+    told = f"Accuracy in % [95 % interval] at a budget of {budget:g} of the full network's {_UNITS[unit]}"
+    return _aligned(f"{told}; samples trained on beyond it", rows)
 
 
 def tasks_as_text(summary: pd.DataFrame) -> str:

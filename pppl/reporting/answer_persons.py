@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
-from ..figures.retraining import trained_on
+from ..figures.retraining import samples_of, trained_on
 from .columns import FORMATS
 from .estimate import Estimate, less, less_full, overlapping
 from .folder import Results
@@ -125,8 +125,7 @@ def _described(row: Row, protocol: _Protocol) -> Html:
 
 
 def _trained_on(row: Row) -> str:
-    samples = trained_on(row)
-    return f" (retrained, {samples:,.0f} samples in all)" if samples else ""
+    return f" (retrained; {samples_of(row):,.0f} samples beyond the full network)" if trained_on(row) else ""
 
 
 def _training(protocol: _Protocol) -> list[Html]:

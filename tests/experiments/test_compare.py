@@ -253,12 +253,14 @@ def test_bad_settings_are_told_before_anything_is_trained(tiny: Experiment, tmp_
 def test_the_summary_is_readable(results: Path):
     text = as_text(pd.read_csv(results / "summary.csv", keep_default_na=False))
     lines = text.splitlines()
-    assert lines[0] == "Accuracy in % [95 % interval] at a budget of 0.2 of the full network's MACs"
+    told = "Accuracy in % [95 % interval] at a budget of 0.2 of the full network's MACs"
+    assert lines[0] == f"{told}; samples trained on beyond it"
     assert lines[2].split("  ")[0] == "method"
     assert len(lines) == 4 + 17
     assert max(map(len, lines)) <= 120
     assert any(line.startswith("l1_local+finetune") and line.endswith("samples") for line in lines)
-    assert any(line.startswith("ppp own") and line.endswith("nothing") for line in lines)
+    assert any(line.startswith("ppp own") and line.endswith("samples") for line in lines), "its gates are trained"
+    assert any(line.startswith("l1 ") and line.endswith("nothing") for line in lines)
 
 
 def test_the_summary_keeps_budgets_apart(results: Path):
