@@ -69,8 +69,7 @@ def accuracy_vs_macs(
     summary = with_names(summary)
     looks = [look(method, control) for method, control in zip(summary["method"], summary["control"], strict=True)]
     points = np.array([not each.dash for each in looks])  # that have MACs of their own without any budget
-    pruned = summary.loc[(summary["budget"] < 1) | points, "macs_fraction"].to_numpy(float)
-    left, right = (float(pruned.min()) / 1.15, float(pruned.max()) * 1.15) if len(pruned) else (0.05, 1.0)
+    left, right = macs_range(summary.loc[(summary["budget"] < 1) | points])
     for method, control in shown_series(summary) if series is None else series:
         style = look(method, control)
         rows = summary.query("method == @method and control == @control").sort_values("macs_fraction")
@@ -81,14 +80,25 @@ def accuracy_vs_macs(
             ax.axhline(row["accuracy"], color=style.colour, ls=style.dash, lw=1, label=style.label)
             continue
         draw_series(rows, rows["macs_fraction"].to_numpy(float), style, ax)
+    macs_axis(left, right, ax)
+    percents(ax.yaxis)
+    ax.set_ylim(bottom, 1 + 0.04 * (1 - bottom))
+    ax.yaxis.set_major_locator(MultipleLocator(0.2 if bottom < 0.6 else 0.05 if bottom > 0.7 else 0.1))
+    ax.grid(axis="y", lw=0.4, alpha=0.5)
+    return ax
+
+
+def macs_range(pruned: pd.DataFrame) -> tuple[float, float]:
+    """Return the ends of an axis that has room for all rows of what is pruned."""
+    fractions = pruned["macs_fraction"].to_numpy(float)
+    return (float(fractions.min()) / 1.15, float(fractions.max()) * 1.15) if len(fractions) else (0.05, 1.0)
+
+
+def macs_axis(left: float, right: float, ax: Axes) -> None:
+    """Make the horizontal axis one of fractions of the full MACs, on a logarithmic scale."""
     ax.set_xscale("log")
     ax.set_xlim(left, right)
     ax.set_xticks(log_ticks(left, right, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)))
     ax.xaxis.set_minor_locator(NullLocator())
     percents(ax.xaxis)
-    percents(ax.yaxis)
-    ax.set_ylim(bottom, 1 + 0.04 * (1 - bottom))
-    ax.yaxis.set_major_locator(MultipleLocator(0.2 if bottom < 0.6 else 0.05 if bottom > 0.7 else 0.1))
     ax.set_xlabel("fraction of the full MACs")
-    ax.grid(axis="y", lw=0.4, alpha=0.5)
-    return ax

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator
 
 from ..schema import with_names
-from .layout import ROW_HEIGHT, grid, label, log_ticks, make_room, percents, write_titles
+from .accuracy_vs_macs import macs_axis, macs_range
+from .layout import ROW_HEIGHT, grid, label, make_room, percents, write_titles
 from .looks import look
 from .protocols import counted
 
@@ -24,7 +25,6 @@ SERIES = (
 )
 # Errors below this are drawn there: a few hundred queries cannot tell them apart.
 _LEAST = 1e-3
-_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 def overview_figure(panels: Mapping[str, pd.DataFrame], series: Sequence[tuple[str, str]] = SERIES) -> Figure:
@@ -53,8 +53,6 @@ def error_vs_macs(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axe
     - `rows`: of `summary.csv` for one protocol.
     - `series`: methods and controls, in the order of the legend.
     """
-    pruned = rows.loc[rows["budget"] < 1, "macs_fraction"].to_numpy(float)
-    left, right = (float(pruned.min()) / 1.15, float(pruned.max()) * 1.15) if len(pruned) else (0.05, 1.0)
     for method, control in series:
         style = look(method, control)
         of = rows.query("method == @method and control == @control").sort_values("macs_fraction")
@@ -69,15 +67,10 @@ def error_vs_macs(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axe
             color=style.colour, marker=style.marker, ls=style.dash, **style.face, capsize=1.5, elinewidth=0.8,
             label=style.label,
         )  # fmt: skip
-    ax.set_xscale("log")
+    macs_axis(*macs_range(rows.loc[rows["budget"] < 1]), ax)
     ax.set_yscale("log")
-    ax.set_xlim(left, right)
     ax.set_ylim(0.9 * _LEAST, 1.0)
-    ax.set_xticks(log_ticks(left, right, _TICKS))
     ax.yaxis.set_major_locator(FixedLocator([0.001, 0.01, 0.1, 1.0]))
-    ax.xaxis.set_minor_locator(NullLocator())
-    percents(ax.xaxis)
     percents(ax.yaxis)
-    ax.set_xlabel("fraction of the full MACs")
     ax.grid(axis="y", lw=0.4, alpha=0.5)
     return ax

@@ -20,14 +20,19 @@ def trained_on(row: Mapping[Any, Any]) -> float:
 
     `train_samples` counts training of gates, too, which comes before; a method with `+retrain` has none.
     """
-    for_all = row.get("train_samples", 0) if "retrain" in str(row["method"]).split("+")[1:] else 0
-    return row["retrain_samples"] + (0 if for_all != for_all else for_all)
+    retrained = "retrain" in str(row["method"]).split("+")[1:]
+    return row["retrain_samples"] + (_for_all(row) if retrained else 0)
 
 
 def samples_of(row: Mapping[Any, Any]) -> float:
     """Return how many samples went through training, for the person and for everybody, beyond the full network's."""
-    for_all = row.get("train_samples", 0)
-    return row["retrain_samples"] + (0 if for_all != for_all else for_all)
+    return row["retrain_samples"] + _for_all(row)
+
+
+def _for_all(row: Mapping[Any, Any]) -> float:
+    """Return `train_samples`, which tables of earlier versions lack."""
+    count = row.get("train_samples", 0)
+    return 0 if count != count else count
 
 
 def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:

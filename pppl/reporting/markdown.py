@@ -9,7 +9,7 @@ from ..errors import UserError
 from ..figures.accuracy_vs_macs import shown_budgets
 from .folder import Results, read_results
 from .names import label_of
-from .practice import practice, whom
+from .practice import is_unseen, practice, whom
 from .table import Row
 
 
@@ -55,8 +55,7 @@ def accuracies_of(folders: Sequence[Path], budget: float, methods: Sequence[str]
 
 
 def _is_told(row: Row, budget: float, seen: bool) -> bool:
-    of_unseen = row["seen"] == "False" or not str(row["persons"]).startswith("person")
-    return row["budget"] in (budget, 1.0) and row["control"] in ("", "own") and (seen or of_unseen)
+    return row["budget"] in (budget, 1.0) and row["control"] in ("", "own") and (seen or is_unseen(row))
 
 
 def _label(row: Row) -> str:

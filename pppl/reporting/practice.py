@@ -38,7 +38,7 @@ def practice(folders: Sequence[Results], budget: float = BUDGET, *, seen: bool =
     questions = dict.fromkeys(str(row["question"]) for row in answers)
     at = [row for row in answers if row["budget"] in (budget, 1.0)]
     lines = [Line(name, _grouped([row for row in at if row["question"] == name])) for name in questions]
-    lines += [_whose(folders, budget, *control) for control in _CONTROLS]
+    lines.append(_whose(folders, budget))
     lines += [_of_methods(folders, title, tell, budget) for title, tell in _TABLES]
     return [line for line in lines if line.told]
 
@@ -49,11 +49,15 @@ def _of_unseen(results: Results) -> Results:
     def without(table: Table) -> Table:
         if not {"persons", "seen"} <= {*table.names}:
             return table
-        kept = [r for r in table.rows if r["seen"] == "False" or not str(r["persons"]).startswith("person")]
-        return Table(table.names, kept)
+        return Table(table.names, [row for row in table.rows if is_unseen(row)])
 
     tables = {name: without(table) for name, table in results.tables.items()}
     return replace(results, main=without(results.main), tables=tables)
+
+
+def is_unseen(row: Row) -> bool:
+    """Return whether training has not seen the person of a row; persons who are classes count as such."""
+    return row["seen"] == "False" or not str(row["persons"]).startswith("person")
 
 
 def _grouped(rows: Sequence[Row], name: str = "difference") -> str:
@@ -81,19 +85,18 @@ def whom(row: Row) -> str:
     return f"{str(row['dataset']).replace('_', ' ')} ({classes}{seen})"
 
 
-def _whose(folders: Sequence[Results], budget: float, against: str, what: str) -> Line:
-    """Of the first method that experiments ask about and that has controls."""
+def _whose(folders: Sequence[Results], budget: float) -> Line:
+    """Own masks less a twin's, of the first method that experiments ask about and that has twins."""
     rows = []
     for each in folders:
-        gains = [row for row in each.tables.get("gains.csv", EMPTY).rows if row["against"] == against]
+        gains = [row for row in each.tables.get("gains.csv", EMPTY).rows if row["against"] == "twin"]
         asked = [str(row["method"]) for row in each.tables.get("answers.csv", EMPTY).rows]
         method = next((name for name in asked if name in {str(row["method"]) for row in gains}), "")
         rows += [row for row in gains if row["method"] == method and row["budget"] == budget]
     methods = ", ".join(dict.fromkeys(str(row["method"]) for row in rows))
-    return Line(f"{what} ({methods})", _grouped(rows, "gain") if rows else "")
-
-
-_CONTROLS = (("twin", "A mask of one's own over that of somebody else with the same classes"),)
+    return Line(
+        f"A mask of one's own over that of somebody else with the same classes ({methods})", _grouped(rows, "gain")
+    )
 
 
 def _of_methods(folders: Sequence[Results], title: str, tell: Callable[[Results, float], str], budget: float) -> Line:

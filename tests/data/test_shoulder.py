@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def _package(folder: Path, held: object) -> Path:
     return folder
 
 
-def _held() -> dict[str, object]:
+def _held() -> dict[str, Any]:
     """Three recordings of 6 axes, of two subjects."""
     rng = np.random.default_rng(0)
     recordings = [rng.normal(size=(steps, 6)) for steps in (128, 200, 300)]
@@ -41,7 +42,7 @@ def test_windows_overlap_by_half_and_know_their_recording(tmp_path: Path):
     assert dataset.identities == ("subject02", "subject07")
     assert dataset.identity is not None
     assert dataset.identity.tolist() == [1, 0, 0, 1, 1, 1]
-    third = np.asarray(held["X"][2], np.float16).astype(np.float32)  # type: ignore[index]
+    third = np.asarray(held["X"][2], np.float16).astype(np.float32)
     np.testing.assert_array_equal(dataset.x[4].numpy(), third[64:192].T)
 
 

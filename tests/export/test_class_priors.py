@@ -28,15 +28,20 @@ def _masks(network: Backbone) -> list[torch.Tensor]:
     return [torch.arange(width) < (width + 1) // 2 for width in network.widths]
 
 
+def _made(name: str, cut: bool) -> tuple[Backbone, Backbone, Preprocessing]:
+    """The full network, the corrected half of it, and what feeds both."""
+    full, shape = _network(name)
+    preprocessing = Preprocessing(classes=("a", "b", "c", "d"), shape=shape, gain=(0.5,), bias=(0.1,))
+    return full, corrected(slice_network(full, _masks(full)), ADDED, cut=cut), preprocessing
+
+
 @pytest.mark.parametrize("cut", [False, True])
 @pytest.mark.parametrize("name", NAMES)
 def test_onnx_gives_what_torch_gives(name: str, cut: bool, tmp_path: Path):
-    full, shape = _network(name)
-    personal = corrected(slice_network(full, _masks(full)), ADDED, cut=cut)
-    preprocessing = Preprocessing(classes=("a", "b", "c", "d"), shape=shape, gain=(0.5,), bias=(0.1,))
+    _, personal, preprocessing = _made(name, cut)
     deployed = Deployed(personal, preprocessing)
     (tmp_path / "own.onnx").write_bytes(to_onnx(deployed, {}))
-    x = torch.randn(5, *shape)
+    x = torch.randn(5, *preprocessing.shape)
     logits = open_onnx(tmp_path / "own.onnx")(x.numpy())
     with torch.inference_mode():
         expected = deployed(x)
@@ -48,9 +53,7 @@ def test_onnx_gives_what_torch_gives(name: str, cut: bool, tmp_path: Path):
 @pytest.mark.parametrize("cut", [False, True])
 @pytest.mark.parametrize("name", NAMES)
 def test_files_give_back_the_corrected_network(name: str, cut: bool, tmp_path: Path):
-    full, shape = _network(name)
-    personal = corrected(slice_network(full, _masks(full)), ADDED, cut=cut)
-    preprocessing = Preprocessing(classes=("a", "b", "c", "d"), shape=shape, gain=(0.5,), bias=(0.1,))
+    full, personal, preprocessing = _made(name, cut)
     PersonalFile(network=personal, full=full.spec, preprocessing=preprocessing, base_sha256="0").write(tmp_path / "p")
     read = read_personal(tmp_path / "p")
     assert read.classes == (("a", "c") if cut else ("a", "b", "c", "d"))
