@@ -199,9 +199,8 @@ def limited(dataset: IdentityDataset, data: Data) -> IdentityDataset:
         rows = rows[labels[rows] < data.classes]
         dataset = dataclasses.replace(dataset, classes=dataset.classes[: data.classes])
     if data.people:
-        people = np.unique(identity_of(dataset)[rows])
+        people, counts = np.unique(identity_of(dataset)[rows], return_counts=True)
         _at_most(data.people, len(people), "people", dataset.name)
-        counts = np.array([(identity_of(dataset)[rows] == who).sum() for who in people])
         most = people[np.argsort(-counts, kind="stable")[: data.people]]
         rows = rows[np.isin(identity_of(dataset)[rows], most)]
     if data.samples:

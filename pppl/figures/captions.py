@@ -49,7 +49,10 @@ def of_accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float)
         "Bold: the best at this budget, where it differs from the next (Wilcoxon signed-rank test paired over people, "
         "p < 0.05 with Holm's correction for all methods that the best is compared with)."
     )
-    samples = "Samples trained on: those that go through a training step after pruning."
+    samples = (
+        "Samples trained on: all that go through a training step, for the person or for everybody, beyond those of the "
+        "full network."
+    )
     whom = [_data(summary, []), *_whom(summary, table), _intervals(table)]
     return _joined([f"{told}.", bold * (budget < 1), samples, *whom])
 

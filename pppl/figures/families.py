@@ -9,9 +9,11 @@ from .retraining import trained_on
 _MOST_IN_A_PANEL = 13
 # What the others are compared with stands in every panel.
 _IN_ALL = (("full", ""), ("ppp", "own"), ("ppp@persons", "own"))
-_GATES = "channels chosen by gates"
-_SUPPORT = "by the person's samples, nothing is trained"
-_EVERYBODY = "one network for everybody, nothing is trained"
+_CHOSEN = {
+    "gates": "channels chosen by gates",
+    "support": "by the person's samples, nothing is trained",
+    "everybody": "one network for everybody, nothing is trained",
+}
 _TRAINED = "trained after pruning, on the person or for all"
 _WHOLE = "all MACs, adapted without training"
 
@@ -22,10 +24,10 @@ def families(summary: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     if len(series) <= _MOST_IN_A_PANEL:
         return {"": series}
     trained = {(row["method"], row["control"]) for row in summary.to_dict("records") if trained_on(row) > 0}
-    of: dict[str, list[tuple[str, str]]] = {name: [] for name in (_WHOLE, _GATES, _SUPPORT, _EVERYBODY, _TRAINED)}
+    of: dict[str, list[tuple[str, str]]] = {name: [] for name in (_WHOLE, *_CHOSEN.values(), _TRAINED)}
     for key in series:
         if key not in _IN_ALL:
-            of[_TRAINED if key in trained else _family(key[0])].append(key)
+            of[_TRAINED if key in trained else _family_of(key[0])].append(key)
     always = [key for key in _IN_ALL if key in series]
     parts: dict[str, list[tuple[str, str]]] = {}
     for name, keys in of.items():
@@ -40,10 +42,13 @@ def families(summary: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     return parts
 
 
-def _family(method: str) -> str:
+def chosen_by(method: str) -> str:
+    """Return what chooses the channels of a method without training after that: `gates`, `support` or `everybody`."""
     base = method.split("+")[0]
-    if base == "full":
-        return _WHOLE
     if base.startswith(("ppp", "gated")):
-        return _GATES
-    return _SUPPORT if "_support" in base or base.startswith(("ocap", "capnn")) else _EVERYBODY
+        return "gates"
+    return "support" if "_support" in base or base.startswith(("ocap", "capnn")) else "everybody"
+
+
+def _family_of(method: str) -> str:
+    return _WHOLE if method.split("+")[0] == "full" else _CHOSEN[chosen_by(method)]

@@ -10,7 +10,7 @@ from ..schema import with_names
 from .accuracy_vs_macs import shown_series
 from .looks import look, task_look, task_rank
 from .protocols import by_protocol
-from .retraining import trained_on
+from .retraining import samples_of
 from .significance import clear_best
 
 _SPECIAL = {letter: f"\\{letter}" for letter in "&%$#_{}"}
@@ -99,7 +99,7 @@ def _row(key: tuple[str, str], budget: float, of_protocol: dict[str, pd.DataFram
         found = rows.loc[(rows["method"] == key[0]) & (rows["control"] == key[1]) & (rows["budget"] == budget)]
         for row in found.to_dict("records"):
             cells.append(_cell(row, "accuracy", bold=bold.get(name) == key))
-            samples.append(round(trained_on(row)))
+            samples.append(round(samples_of(row)))
         cells += [""] * (not len(found))
     least, most = min(samples, default=0), max(samples, default=0)
     trained = f"{least:,}" if least == most else f"{least:,}--{most:,}"

@@ -1,12 +1,13 @@
 """What methods, their families and persons are called in prose and tables."""
 
+from ..figures.families import chosen_by
 from ..figures.looks import look, task_look
 from ..figures.retraining import trained_on
 from .table import Row
 
 WHOLE = "not pruned"
 TRAINED = "trained after pruning"
-_GATES, _SUPPORT, _EVERYBODY = "gates", "by the person's samples", "one network for everybody"
+_CHOSEN = {"gates": "gates", "support": "by the person's samples", "everybody": "one network for everybody"}
 _WHOLE_METHODS = {"full", "finetune", "diff", "diff_elementwise"}
 
 
@@ -30,11 +31,7 @@ def family_of(row: Row) -> str:
     base = str(row["method"]).split("+")[0].split("@")[0]
     if base in _WHOLE_METHODS:
         return WHOLE
-    if trained_on(row) > 0:
-        return TRAINED
-    if base.startswith(("ppp", "gated")):
-        return _GATES
-    return _SUPPORT if "_support" in base or base.startswith(("ocap", "capnn")) else _EVERYBODY
+    return TRAINED if trained_on(row) > 0 else _CHOSEN[chosen_by(base)]
 
 
 def yes_or_no(value: str) -> str:

@@ -50,6 +50,14 @@ def test_rows_are_methods_and_what_does_not_prune_stands_apart():
     assert "90" not in accuracy_table(summary, table, 0.1).split("PPP")[1].split("&")[1], "of the other budget"
 
 
+def test_training_of_gates_counts_like_training_after_pruning():
+    table = _table(0.1)
+    table["train_samples"] = np.where(table["method"] == "ppp", 5_000, 0)
+    latex = accuracy_table(summarize(table), table, 0.1)
+    (line,) = (line for line in _lines(latex) if line.startswith("PPP"))
+    assert line.endswith("& 5,000 \\\\"), line
+
+
 def test_tables_are_balanced():
     table = _table(0.1)
     for latex in (accuracy_table(summarize(table), table, 0.1), tabular(["a", "b", "c"], [[["1", "2", "3"]], []])):
