@@ -115,7 +115,7 @@ def _least(results: Results, _: float) -> str:
 
 
 def _bytes(results: Results, budget: float) -> str:
-    """Bytes of the methods that are asked about, of the first kind of persons."""
+    """Bytes of the networks of the methods that are asked about, of the first kind of persons."""
     asked = [str(row[name]) for row in results.tables.get("answers.csv", EMPTY).rows for name in ("method", "against")]
     first = results.main.rows[0]
     sizes = {
@@ -123,7 +123,8 @@ def _bytes(results: Results, budget: float) -> str:
         for row in results.main.rows
         if whom(row) == whom(first) and row["control"] in ("", "own") and row["budget"] in (budget, 1.0)
     }
-    told = [f"{name} {_size(sizes[name])}" for name in dict.fromkeys(asked) if name in sizes]
+    networks = dict.fromkeys(name.removesuffix("+classes") for name in asked)
+    told = [f"{name} {_size(sizes[name])}" for name in networks if name in sizes]
     return f"{str(first['dataset']).replace('_', ' ')}: {', '.join(told)}" if told else ""
 
 
@@ -137,5 +138,5 @@ def _size(count: float) -> str:
 
 _TABLES: tuple[tuple[str, Callable[[Results, float], str]], ...] = (
     ("The least MACs within a point of the full network, and the method that has them", _least),
-    ("What a person's file takes at {budget} % of the MACs", _bytes),
+    ("What a device stores at {budget} % of the MACs (the person's classes add a few bytes)", _bytes),
 )

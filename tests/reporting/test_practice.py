@@ -55,8 +55,8 @@ def test_lines_say_who_gains_who_loses_and_what_is_not_told_apart(tmp_path: Path
     assert lines["at a tenth"] == f"not told apart: {told}"
     whose = lines["A mask of one's own over that of somebody else with the same classes (l1)"]
     assert whose.startswith("not told apart: my words (3 classes, seen) 0.0 [-1.0, 1.0]")
-    sizes = lines["What a person's file takes at 10 % of the MACs"]
-    assert sizes == "my words: full+classes 45.3 kB, full 45.3 kB, l1 45.3 kB"
+    sizes = lines["What a device stores at 10 % of the MACs (the person's classes add a few bytes)"]
+    assert sizes == "my words: full 45.3 kB, l1 45.3 kB"
 
 
 def test_several_folders_are_told_together_and_seen_people_can_be_left_out(tmp_path: Path):
