@@ -155,6 +155,9 @@ costs.style.format("{:,.0f}").format("{:.3f}", subset=["seconds"])
 # is a bit per gated channel, and a class prior some bytes (`personal.thin`), see `05_on_device`.
 #
 # ## What was learnt
+#
+# For how many kinds of persons the interval of each question's difference lies above 0, below it
+# or around it.
 
 
 # %%
@@ -163,7 +166,7 @@ def verdicts(question):
     rows = pd.concat([run.frame("answers.csv") for run in runs.values()])
     rows = rows[(rows["question"] == question) & rows["budget"].isin([0.1, 1.0])]
     above, below = int((rows["difference_low"] > 0).sum()), int((rows["difference_high"] < 0).sum())
-    return f"gains on {above}, loses on {below}, not told apart on {len(rows) - above - below}"
+    return f"above 0 for {above}, below it for {below}, around it for {len(rows) - above - below}"
 
 
 questions = dict.fromkeys(

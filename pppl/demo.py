@@ -9,8 +9,9 @@ from .config import Experiment
 
 # One of every family, and what a support set adds to it.
 _METHODS = (
-    *("full", "full+classes", "finetune", "diff"),
-    *("l1_local", "l1_local+retrain", "l1_local+retrain+classes", "ppp@nothing", "ppp@nothing+classes"),
+    *("full", "full+classes", "full+classes@told", "full+retrain+classes", "finetune", "diff"),
+    *("l1_local", "l1_local+retrain", "l1_local+retrain+classes", "l1_local+retrain+classes@told"),
+    *("ppp@nothing", "ppp@nothing+classes"),
     *("ppp@persons", "ppp@persons+classes", "ppp@tenth", "ocap", "capnn"),
     *("l1_local+finetune", "l1_local+retrain+finetune", "ppp@persons+diff", "onda_hap"),
 )

@@ -8,7 +8,9 @@ import pytest
 from generated import PATHS, with_blocks
 
 RESULTS = Path(__file__).parents[1] / "results"
-_TOLD = re.compile(r"(?P<whom>[a-z ]+ \([^)]*\)) (?P<value>[+-]?\d+\.\d) \[(?P<low>-?\d+\.\d), (?P<high>-?\d+\.\d)\]")
+_TOLD = re.compile(
+    r"(?P<whom>[a-z ]+ \([^)]*\)) (?P<value>[+-]?\d+\.\d)(?:\\\*)? \[(?P<low>-?\d+\.\d), (?P<high>-?\d+\.\d)\]"
+)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)

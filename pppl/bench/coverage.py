@@ -33,7 +33,8 @@ def coverage(design: str, seeds: int, networks: float, *, simulated: int = _SIMU
     **Arguments:**
 
     - `design`: who comes back with which seed: `new persons` (20 with each seed), `the same 20`, `the same 6` with
-      four rows each, `20 of 40` drawn by each seed, `some lacking` (each of 20 with seven seeds of ten).
+      four rows each, `20 of 40` drawn by each seed, `some lacking` (each of 20 with seven seeds of ten), `two of 6`, in
+      turn, with four rows each.
     """
     rng = np.random.default_rng(0)
     seed, person = _DESIGNS[design](seeds, rng)  # (N,) each
@@ -69,4 +70,16 @@ def _lacking(seeds: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
     return seed[there], person[there]
 
 
-_DESIGNS = {"new persons": _new, "the same 20": _same, "the same 6": _few, "20 of 40": _drawn, "some lacking": _lacking}
+def _folds(seeds: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    seed = np.repeat(np.arange(seeds), 8)
+    return seed, (2 * seed + np.tile(np.repeat([0, 1], 4), seeds)) % 6
+
+
+_DESIGNS = {
+    "new persons": _new,
+    "the same 20": _same,
+    "the same 6": _few,
+    "20 of 40": _drawn,
+    "some lacking": _lacking,
+    "two of 6": _folds,
+}

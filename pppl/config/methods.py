@@ -58,7 +58,8 @@ class Matched:
       `layers`, each layer's own input, as of gates for each sample; `nothing`, so that everybody gets the same mask.
     - `warm_start`: whether training begins with the full network's weights, not with random ones.
     - `epochs`, `learning_rate`: in place of those in `training`.
-    - `persons`, `queries`: of a batch, and samples of each person besides their support set.
+    - `persons`, `queries`: of a batch, and samples of each person besides their support set. 0 persons: as many as make
+      a batch of `training.batch_size`, so that gates take as many steps as the full network in as many epochs.
     - `classes`: how many a person has, one of these numbers; without any, as `persons` says. 0: all.
     - `least`, `most`: between these a person's budget is drawn, uniformly on a logarithmic scale. A larger one that is
       asked for later is filled up to `most` only, since more channels than in training do harm; to a smaller one those
@@ -74,7 +75,7 @@ class Matched:
     warm_start: bool = True
     epochs: int = 60
     learning_rate: float = 1e-2
-    persons: int = 32
+    persons: int = 0
     queries: int = 8
     classes: tuple[int, ...] = ()
     least: float = 0.045
@@ -89,7 +90,10 @@ class Matched:
     def __post_init__(self) -> None:
         for name in ("epochs", "queries", "gate_width"):
             require(getattr(self, name) >= 1, f"matched.{name} is {getattr(self, name)}: at least 1")
-        require(self.persons >= 2, f"matched.persons is {self.persons}: the prototype loss compares at least 2")
+        least = (
+            f"matched.persons is {self.persons}: at least 2, which the prototype loss compares, or 0 (as many as fit)"
+        )
+        require(self.persons == 0 or self.persons >= 2, least)
         require(len(set(self.classes)) == len(self.classes), f"matched.classes is {list(self.classes)}: name each once")
         require(min(self.classes, default=0) >= 0, f"matched.classes is {list(self.classes)}: 0 (all) or more")
         require(0 < self.least < self.most, f"matched.least is {self.least}: above 0, below matched.most")
@@ -98,6 +102,10 @@ class Matched:
             require(getattr(self, name) > 0, f"matched.{name} is {getattr(self, name)}: more than 0")
         for name in ("distillation", "prototype_weight"):
             require(getattr(self, name) >= 0, f"matched.{name} is {getattr(self, name)}: 0 or more")
+
+    def persons_of(self, batch_size: int) -> int:
+        """Return how many persons a batch has, where the full network's has `batch_size` samples."""
+        return self.persons or max(2, batch_size // self.queries)
 
     def capped(self, budget: float) -> float:
         """What is used of a budget: more channels than in training do harm."""

@@ -51,14 +51,15 @@ class Classes:
     """The step `+classes`, the person's class prior in place of the training data's (label-shift correction).
 
     - `rule`: how the prior is estimated on the support set, without labels. `votes`: uniform over the classes that a
-      tenth of the samples at least are taken for; `mean`: the mean prediction; `em`: the maximum of the likelihood
-      (Saerens, Latinne, Decaestecker 2002).
+      tenth of the samples at least are taken for, which suits persons with few classes; `mean`: the mean prediction;
+      `em`: the maximum of the likelihood (Saerens, Latinne, Decaestecker 2002). `told`: uniform over the classes of the
+      support's labels, as if the person had ticked them in a list.
     - `by`: whose predictions: those of the network that is `deployed`, or of the `full` one.
     - `cut`: whether classes with prior 0 lose their row of the classifier. Nothing that reads labels can follow.
     - `training_prior`: of the training data, a number for each class; empty: uniform.
     """
 
-    rule: Literal["votes", "mean", "em"] = "votes"
+    rule: Literal["votes", "mean", "em", "told"] = "votes"
     by: Literal["deployed", "full"] = "deployed"
     cut: bool = False
     training_prior: tuple[float, ...] = ()

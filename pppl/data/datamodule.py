@@ -29,6 +29,11 @@ def seen_in_a_pass(count: int, batch_size: int) -> int:
     return count if whole == 0 or rest >= batch_size / 2 else whole * batch_size
 
 
+def batches_in_a_pass(count: int, batch_size: int) -> int:
+    """Return how many batches those are."""
+    return -(-seen_in_a_pass(count, batch_size) // batch_size)
+
+
 class Batches:
     """Iterates over `(x, y)` batches of some rows: x `(B, C, ...)` float32, y `(B,)`, on the data set's device.
 

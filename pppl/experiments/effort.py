@@ -17,7 +17,8 @@ EFFORT = "effort.csv"
 def effort(groups: Iterable[Persons]) -> pd.DataFrame:
     """`effort.csv`: one row per protocol, method and control.
 
-    - `samples`: of the person's support set (or everybody's, or another's) that it looked at, mean over persons.
+    - `samples`: of the person's support set (or everybody's, or another's) that it looked at, mean over persons; none
+      where channels are drawn by lot, or gates see nothing.
     - `labels`: how many of those it was told the class of.
     - `device_steps`: training steps on the device; each sees `samples`.
     - `train_samples`: that training for everybody saw, away from the device and beyond that of the full network: of its
@@ -35,7 +36,7 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
             tried[key] = _tried(group.experiment, each)
             sources = [group.source(each, index) for index in range(len(group.persons))]
             sizes = [len(group.samples(source).x) for source in sources if source is not None]
-            looks = each.support_from != "none" and each.control != "random"  # which draws by lot
+            looks = each.support_from != "none" and each.control != "random" and not _is_blind(each)
             trained = each.train_samples(len(group.dataset.rows(TRAIN)))
             rows.setdefault(key, []).extend((size * looks, trained, each) for size in sizes)
     table = []
@@ -50,6 +51,13 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
         row |= {"settings_tried": tried[persons, seen, method, control]}
         table.append(row)
     return pd.DataFrame(table)
+
+
+def _is_blind(personalizer: Personalizer) -> bool:
+    """Whether it is one mask for all, whose gates see nothing."""
+    experiment = personalizer.experiment
+    for_all = experiment.ppp.training == "persons" and experiment.matched.sees == "nothing"
+    return for_all and personalizer.gates is not None and "+" not in personalizer.method
 
 
 def _tried(experiment: Experiment, personalizer: Personalizer) -> int:

@@ -27,7 +27,9 @@ def mean_interval(
     difference between seeds shows (by the method of moments, from the products of a person's deviations under
     different seeds). The quantile is Student's t, with degrees of freedom between `seeds - 1` and `people - 1` by the
     two shares of the variance (after Satterthwaite 1946). So with persons drawn anew it is the t interval over the
-    seeds' means, and where networks do not differ, that over people. `pppl bench coverage` simulates it.
+    seeds' means, and where networks do not differ, that over people. Where people come back, it is no narrower than the
+    t interval over people, since differences between seeds of few people show little of theirs. `pppl bench coverage`
+    simulates it.
 
     With one seed the interval is over people and holds for that network. Nothing can be told from a single person under
     a single seed: both ends are NaN. Seeds may agree by chance, so that on each side an interval has at least one
@@ -82,7 +84,11 @@ def _half_width(parts: np.ndarray, sums: np.ndarray) -> np.ndarray:
     total = seeds + more
     share = np.divide(seeds, total, out=np.ones_like(total), where=total > 0)
     freedom = 1 / (share**_SHARE_POWER / (count - 1) + (1 - share) ** _SHARE_POWER / max(1, people - 1))
-    return np.fmax(_quantile(freedom) * np.sqrt(total), np.sqrt(within))
+    half = np.fmax(_quantile(freedom) * np.sqrt(total), np.sqrt(within))
+    if (parts > 0).sum() == people:  # nobody comes back
+        return half
+    of_people = _of_totals(sums.sum(0) - parts.sum(0)[:, None] * sums.sum((0, 1)))
+    return np.fmax(half, _quantile(people - 1) * np.sqrt(of_people))
 
 
 def _of_people_who_come_back(parts: np.ndarray, deviations: np.ndarray) -> np.ndarray:

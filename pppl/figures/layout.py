@@ -20,6 +20,7 @@ _MOST_IN_A_ROW = 3
 _POINTS = 72.0  # in an inch
 _GAP = 0.12  # inches between texts of neighbours
 _PAD = 0.1  # inches around a legend
+_FILLED = 0.95  # of the width, by a legend at most: text is wider by some percent in a file than on the screen
 _SPACING = 1.0  # of lines; those of STIX are far apart
 _LABEL = 0.55  # inches that numbers and the label of a vertical axis take
 
@@ -102,7 +103,7 @@ def write_legend(
             handles, labels, loc="outside lower center", frameon=False, ncols=columns, columnspacing=1.2, **settings
         )
         box = legend.get_window_extent()
-        if columns == 1 or box.width <= part.bbox.width:
+        if columns == 1 or box.width <= _FILLED * part.bbox.width:
             return box.height / _dpi(part) + _PAD
         legend.remove()
     return 0.0

@@ -46,9 +46,13 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("ppp@persons", "population"): Look("PPP per person, everybody's", "#C51B7D", "d", "--"),
     ("ppp@persons", "other"): Look("PPP per person, another's", "#C51B7D", "x", "-."),
     ("ppp@persons+classes", "own"): Look("PPP per person, person's classes", "#C51B7D", "H", "-"),
+    ("ppp@persons_slow", "own"): Look("PPP per person, rate 0.01", "#D4539F", "D", "--"),
+    ("ppp@persons_slow+classes", "own"): Look("PPP per person, rate 0.01, person's classes", "#D4539F", "P", "--"),
     ("gated@persons", "own"): Look("per person, no prototype loss", "#009E73", "^", ":"),
     ("ppp@nothing", "own"): Look("one mask for all", "#8C564B", "v", "-."),
     ("ppp@nothing+classes", "own"): Look("one mask for all, person's classes", "#8C564B", "s", "-"),
+    ("ppp@nothing_slow", "own"): Look("one mask for all, rate 0.01", "#C9A29A", "8", "--"),
+    ("ppp@nothing_slow+classes", "own"): Look("one mask for all, rate 0.01, person's classes", "#C9A29A", "D", ":"),
     ("ppp@tenth", "own"): Look("gates per sample, for 10 %", "#0072B2", "8", ":"),
     ("ppp@quarter", "own"): Look("gates per sample, for 25 %", "#56B4E9", "p", ":"),
     ("ppp_dynamic", ""): Look("PPP's gates, each sample its own", "#0072B2", "*", ""),
@@ -115,11 +119,12 @@ _STEPS = {
     "t3a": ", T3A",
     "tent": ", entropy minimized",
 }
+_DASHES = ("-", "--", "-.", ":")
 _SPARE = ("#882255", "#44AA99", "#AA4499", "#117733", "#661100")
 
 
 def look(method: str, control: str) -> Look:
-    """The look of a series: its own, or that of its criterion; any other gets a spare colour, always the same."""
+    """Return how a series looks: its own look, or its criterion's, or a spare colour and dash, always the same."""
     if (method, control) in LOOKS:
         return LOOKS[method, control]
     first, *steps = method.split("+")
@@ -128,9 +133,8 @@ def look(method: str, control: str) -> Look:
     if first.removesuffix(scope) in _CRITERIA:
         (label, colour, marker), (how, dash) = _CRITERIA[first.removesuffix(scope)], _SCOPES[scope]
         return Look(f"{label}{how}{after}", colour, marker, dash)
-    return Look(
-        visible(_first(first, control) + after), _SPARE[sum(map(ord, method + control)) % len(_SPARE)], "*", "-"
-    )
+    number, colour = divmod(sum(map(ord, method + control)), len(_SPARE))
+    return Look(visible(_first(first, control) + after), _SPARE[colour], "*", _DASHES[number % len(_DASHES)])
 
 
 def _first(method: str, control: str) -> str:

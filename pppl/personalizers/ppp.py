@@ -18,7 +18,7 @@ from ..backbones import Backbone
 from ..config import PPP as Settings
 from ..config import Experiment, Matched
 from ..data import Support
-from ..data.datamodule import seen_in_a_pass
+from ..data.datamodule import batches_in_a_pass, seen_in_a_pass
 from ..gating import GatedNetwork, PersonGatedNetwork, Rule, prototype
 from ..pruning import CostModel, slice_network, threshold_masks
 from .base import Personalizer, ScorePruner, SupportFrom, register
@@ -56,8 +56,8 @@ def gate_samples(gates: str, experiment: Experiment, rows: int) -> int:
     if isinstance(settings, Settings):
         epochs = settings.epochs or experiment.training.epochs
         return epochs * seen_in_a_pass(rows, experiment.training.batch_size)
-    batch = settings.persons * settings.queries
-    return settings.epochs * max(1, rows // batch) * batch
+    batch = settings.persons_of(experiment.training.batch_size) * settings.queries
+    return settings.epochs * batches_in_a_pass(rows, batch) * batch
 
 
 def _with_prototype_loss(gates: str) -> bool:

@@ -35,7 +35,8 @@ def answers_of(folders: Sequence[Path], *, budget: float | None = None, seen: bo
 
 def accuracies_of(folders: Sequence[Path], budget: float, methods: Sequence[str] = (), *, seen: bool = True) -> str:
     """Return a table of accuracies in % with their 95 % intervals: a row for each method, a column for each kind of
-    persons, at a budget or, of what does not prune, at all MACs (marked by an asterisk).
+    persons, at a budget or, of what does not prune, at all MACs (marked by an asterisk). The first row has how many
+    queries a person has on average.
 
     **Arguments:**
 
@@ -46,10 +47,14 @@ def accuracies_of(folders: Sequence[Path], budget: float, methods: Sequence[str]
     """
     rows = [row for folder in folders for row in _of_persons(folder).main.rows if _is_told(row, budget, seen)]
     columns = list(dict.fromkeys(whom(row) for row in rows))
+    queries = {whom(row): row.get("queries", "") for row in rows}
     cells = {(str(row["method"]), whom(row)): _cell(row) for row in rows}
     labels = {str(row["method"]): _label(row) for row in rows}
     named = [method for method in (methods or labels) if method in labels]
-    told = [[labels[method], *(cells.get((method, column), "-") for column in columns)] for method in named]
+    told: list[list[str]] = []
+    if all(queries.values()):
+        told = [["queries of a person", *(f"{float(queries[column]):.0f}" for column in columns)]]
+    told += [[labels[method], *(cells.get((method, column), "-") for column in columns)] for method in named]
     head = ["", *columns]
     return "\n".join(f"| {' | '.join(each)} |" for each in (head, ["---"] * len(head), *told)).replace("|  |", "| |")
 

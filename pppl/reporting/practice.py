@@ -10,7 +10,10 @@ from .folder import Results
 from .table import EMPTY, Row, Table
 
 BUDGET = 0.1
-_TOLD = {1: "gains", -1: "loses", 0: "not told apart"}
+# A difference whose interval lies within so much of 0 is none in practice.
+MARGIN = 0.01
+_SIGNIFICANT = 0.05
+_TOLD = ("gains", "loses", "equal within a point", "not told apart")
 _SIZES = ("B", "kB", "MB")
 
 
@@ -24,8 +27,10 @@ class Line(NamedTuple):
 def practice(folders: Sequence[Results], budget: float = BUDGET, *, seen: bool = True) -> list[Line]:
     """Return a line for each question of `answers.csv`, one on whose mask it is, one on budgets and one on bytes.
 
-    What is told of each kind of persons is a mean paired difference in points with its 95 % interval; it gains or
-    loses where the interval does not hold 0.
+    What is told of each kind of persons is a mean paired difference in points with its 95 % interval. It is equal where
+    the interval lies within `MARGIN` of 0; else it gains or loses where the interval does not hold 0, and is not told
+    apart where it does. An asterisk stands where the paired test, on the networks of these seeds, is significant
+    after Holm's correction.
 
     **Arguments:**
 
@@ -57,39 +62,54 @@ def _of_unseen(results: Results) -> Results:
 
 def is_unseen(row: Row) -> bool:
     """Return whether training has not seen the person of a row; persons who are classes count as such."""
-    return row["seen"] == "False" or not str(row["persons"]).startswith("person")
+    return row["seen"] == "False" or not _is_somebody(row)
+
+
+def _is_somebody(row: Row) -> bool:
+    """Return whether persons are people, not just classes."""
+    return str(row["persons"]).startswith("person")
 
 
 def _grouped(rows: Sequence[Row], name: str = "difference") -> str:
-    """Differences by whether they are above 0, below it or neither, the largest first."""
-    told = [(_side(Estimate.of(row, name)), -float(row[name]), f"{whom(row)} {_points(row, name)}") for row in rows]
-    told.sort(key=lambda each: ((1, -1, 0).index(each[0]), each[1]))
-    parts = [f"{_TOLD[side]}: {', '.join(text for *_, text in each)}" for side, each in groupby(told, lambda t: t[0])]
-    return "; ".join(parts)
+    """Differences by what they come to, the largest first."""
+    told = [(_come_to(Estimate.of(row, name)), -float(row[name]), f"{whom(row)} {_points(row, name)}") for row in rows]
+    told.sort(key=lambda each: (_TOLD.index(each[0]), each[1]))
+    return "; ".join(f"{come_to}: {', '.join(text for *_, text in each)}" for come_to, each in groupby(told, _first))
 
 
-def _side(estimate: Estimate) -> int:
-    return 1 if estimate.low > 0 else -1 if estimate.high < 0 else 0
+def _first(told: tuple[str, float, str]) -> str:
+    return told[0]
+
+
+def _come_to(estimate: Estimate) -> str:
+    gains, loses, equal, unknown = _TOLD
+    if max(-estimate.low, estimate.high) <= MARGIN:
+        return equal
+    return gains if estimate.low > 0 else loses if estimate.high < 0 else unknown
 
 
 def _points(row: Row, name: str) -> str:
     value, low, high = (round(100 * float(row[f"{name}{end}"]), 1) + 0.0 for end in ("", "_low", "_high"))  # no -0.0
-    return f"{'+' * (value > 0)}{value:.1f} [{low:.1f}, {high:.1f}]"
+    significant = "\\*" * (float(row.get("holm_p") or 1) < _SIGNIFICANT)
+    return f"{'+' * (value > 0)}{value:.1f}{significant} [{low:.1f}, {high:.1f}]"
 
 
 def whom(row: Row) -> str:
     """Return who persons are, in a few words: the data, how many classes, and whether training has seen them."""
     persons = str(row["persons"])
     classes = "all classes" if persons == "person" else persons.removeprefix("person+")
-    seen = {"True": ", seen", "False": ", unseen"}[str(row["seen"])] * persons.startswith("person")
+    seen = {"True": ", seen", "False": ", unseen"}[str(row["seen"])] * _is_somebody(row)
     return f"{str(row['dataset']).replace('_', ' ')} ({classes}{seen})"
 
 
 def _whose(folders: Sequence[Results], budget: float) -> Line:
-    """Own masks less a twin's, of the first method that experiments ask about and that has twins."""
+    """Own masks less a twin's, of the first method that experiments ask about and that has twins; where persons are
+    classes a twin is nobody else.
+    """
     rows = []
     for each in folders:
         gains = [row for row in each.tables.get("gains.csv", EMPTY).rows if row["against"] == "twin"]
+        gains = [row for row in gains if _is_somebody(row)]
         asked = [str(row["method"]) for row in each.tables.get("answers.csv", EMPTY).rows]
         method = next((name for name in asked if name in {str(row["method"]) for row in gains}), "")
         rows += [row for row in gains if row["method"] == method and row["budget"] == budget]
@@ -104,18 +124,25 @@ def _of_methods(folders: Sequence[Results], title: str, tell: Callable[[Results,
 
 
 def _least(results: Results, _: float) -> str:
-    """The least MACs within a point of the full network, and whose."""
+    """The least MACs within a point of the full network, and whose; of methods that do not know the person's classes,
+    since the full network does not.
+    """
     told = []
     rows = [row for row in results.tables.get("curves.csv", EMPTY).rows if row["control"] in ("", "own")]
+    rows = [row for row in rows if _without_classes(str(row["method"])) == row["method"]]
     for name, of_persons in groupby(rows, whom):
         best = min(of_persons, key=lambda row: float(row["macs_within_1"]))
-        fraction = float(best["macs_within_1"])
-        told.append(f"{name} {100 * fraction:.0f} % ({best['method']})" if fraction < 1 else f"{name} none")
+        fraction, low, high = (100 * float(best[f"macs_within_1{end}"]) for end in ("", "_low", "_high"))
+        told.append(
+            f"{name} {fraction:.0f} % [{low:.0f}, {high:.0f}] ({best['method']})" if fraction < 100 else f"{name} none"
+        )
     return ", ".join(told)
 
 
 def _bytes(results: Results, budget: float) -> str:
-    """Bytes of the networks of the methods that are asked about, of the first kind of persons."""
+    """Bytes of the networks that are asked about, of the first kind of persons; of those that differ by what follows
+    pruning alone, once.
+    """
     asked = [str(row[name]) for row in results.tables.get("answers.csv", EMPTY).rows for name in ("method", "against")]
     first = results.main.rows[0]
     sizes = {
@@ -123,9 +150,15 @@ def _bytes(results: Results, budget: float) -> str:
         for row in results.main.rows
         if whom(row) == whom(first) and row["control"] in ("", "own") and row["budget"] in (budget, 1.0)
     }
-    networks = dict.fromkeys(name.removesuffix("+classes") for name in asked)
-    told = [f"{name} {_size(sizes[name])}" for name in networks if name in sizes]
-    return f"{str(first['dataset']).replace('_', ' ')}: {', '.join(told)}" if told else ""
+    told: dict[tuple[str, str], str] = {}
+    for name in map(_without_classes, asked):
+        if name in sizes:
+            told.setdefault((name.split("+")[0], _size(sizes[name])), f"{name} {_size(sizes[name])}")
+    return f"{str(first['dataset']).replace('_', ' ')}: {', '.join(told.values())}" if told else ""
+
+
+def _without_classes(method: str) -> str:
+    return "+".join(part for part in method.split("+") if part.partition("@")[0] != "classes")
 
 
 def _size(count: float) -> str:
@@ -137,6 +170,9 @@ def _size(count: float) -> str:
 
 
 _TABLES: tuple[tuple[str, Callable[[Results, float], str]], ...] = (
-    ("The least MACs within a point of the full network, and the method that has them", _least),
+    (
+        "The least MACs within a point of the full network, both without the classes, and the method that has them",
+        _least,
+    ),
     ("What a device stores at {budget} % of the MACs (the person's classes add a few bytes)", _bytes),
 )

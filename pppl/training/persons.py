@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .. import config
 from ..backbones import Backbone, build
 from ..data import IdentityDataset
-from ..data.datamodule import InMemoryData
+from ..data.datamodule import InMemoryData, batches_in_a_pass
 from ..data.identities import TRAIN, VALIDATION
 from ..errors import UserError
 from ..gating import PersonGatedNetwork, distillation_loss, prototype_loss, relaxed_masks, with_gradient_of
@@ -26,7 +26,8 @@ from .person_batches import PersonBatches
 
 # Passes over the training samples, each augmented in another way, from which support sets are drawn.
 _VIEWS = 4
-_VALIDATION_BATCHES = 8
+# Validation has as many persons for all, in few batches, whatever those of training.
+_VALIDATION = {"count": 4, "persons": 32}
 _LONGEST_GRADIENT = 5.0
 
 
@@ -44,9 +45,9 @@ class PersonData(InMemoryData):
         super().__init__(dataset, settings["persons"] * settings["queries"], seed, augment)
         self.settings, self.cost = settings, cost
 
-    def _persons(self, split: int, count: int, **others: Any) -> PersonBatches:
+    def _persons(self, split: int, **others: Any) -> PersonBatches:
         rows = self.dataset.rows(split)
-        return PersonBatches(self.on_device, rows, count=count, seed=self.seed, **self.settings, **others)
+        return PersonBatches(self.on_device, rows, seed=self.seed, **(self.settings | others))
 
     def views(self, see: Callable[[Tensor], Tensor]) -> list[Tensor]:
         """What `see` makes of training and validation samples as they are, and of training samples augmented a few
@@ -64,11 +65,11 @@ class PersonData(InMemoryData):
         return view.index_copy_(0, torch.cat(chunks), torch.cat(seen))
 
     def train_dataloader(self) -> PersonBatches:  # pyright: ignore[reportIncompatibleMethodOverride]
-        steps = max(1, len(self.dataset.rows(TRAIN)) // self.batch_size)
-        return self._persons(TRAIN, steps, augment=self.augment)
+        steps = batches_in_a_pass(len(self.dataset.rows(TRAIN)), self.batch_size)
+        return self._persons(TRAIN, count=steps, augment=self.augment)
 
     def val_dataloader(self) -> PersonBatches:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self._persons(VALIDATION, _VALIDATION_BATCHES, again=True)
+        return self._persons(VALIDATION, again=True, **_VALIDATION)
 
 
 class PersonModule(GlobalModule):
@@ -116,7 +117,8 @@ class PersonModule(GlobalModule):
         fewest = np.minimum(self.pruning.round_to, self.widths)
         smallest = float(cost.fraction(fewest, self.pruning.unit))
         settings = {"budgets": (max(matched.least, smallest * 1.001), max(matched.most, smallest * 1.01))}
-        settings |= {"persons": matched.persons, "queries": matched.queries, **self.draws}
+        persons = matched.persons_of(self.training_config.batch_size)
+        settings |= {"persons": persons, "queries": matched.queries, **self.draws}
         return PersonData(dataset, seed, self.training_config.augment, settings, cost)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -169,7 +169,7 @@ def test_training_for_everybody_is_counted_alike(experiment: Experiment, digits:
     more = experiment.replace(methods=methods, searched=searched, settings={**settings, "gated@p": own["p"]})
     more, _ = opened(more)
     told = effort(persons_of(more, 0)).set_index("method")
-    batch = more.matched.persons * more.matched.queries
+    batch = more.matched.persons_of(more.training.batch_size) * more.matched.queries
     assert set(told.loc["ppp@p", "train_samples"]) == {more.matched.epochs * (count // batch) * batch}
     assert told.groupby("method")["settings_tried"].first().to_dict() == {
         "ppp@p": 7,
@@ -178,6 +178,12 @@ def test_training_for_everybody_is_counted_alike(experiment: Experiment, digits:
         "l1+bn": 6,
     }
     assert told.groupby("method")["trained_for_all"].all().to_dict() == {name: name != "l1+bn" for name in methods}
+    for_all = own["p"] | {"matched.sees": "nothing"}
+    blind = effort(persons_of(more.replace(methods=["ppp@n", "ppp@n+bn"], settings={"ppp@n": for_all}), 0))
+    assert blind.groupby("method")["samples"].max().to_dict() == {
+        "ppp@n": 0,
+        "ppp@n+bn": told.query("control == 'own'")["samples"].max(),
+    }
 
 
 @pytest.mark.slow

@@ -62,10 +62,19 @@ def test_the_rule_does_not_hang_on_how_many_people_come_back():
     assert all(0.6 < after / before < 1.6 for before, after in itertools.pairwise(widths))
 
 
-@pytest.mark.parametrize("design", ["new persons", "the same 20", "the same 6", "20 of 40", "some lacking"])
+@pytest.mark.parametrize("design", ["new persons", "the same 20", "the same 6", "20 of 40", "some lacking", "two of 6"])
 @pytest.mark.parametrize(("seeds", "networks"), list(itertools.product((3, 5), (0.0, 0.3, 1.0))))
 def test_intervals_hold_the_mean_as_often_as_they_say(design: str, seeds: int, networks: float):
     assert 0.93 <= coverage(design, seeds, networks, simulated=5000) <= 0.975
+
+
+def test_six_speakers_of_whom_each_seed_holds_two_out_are_no_more_than_six():
+    """Speakers of a fold share its networks; once 91 % of such intervals held the mean."""
+    seeds = np.repeat(np.arange(6), 2)
+    people, values = [0, 1, 2, 3, 4, 5] * 2, np.tile([0.1, 0.9, 0.2, 0.8, 0.45, 0.55], 2)
+    low, high = mean_interval(values, seeds.tolist(), _names(np.array(people)))
+    alone = stats.t.ppf(0.975, 5) * values[:6].std(ddof=1) / np.sqrt(6)
+    assert (high - low) / 2 >= alone - 1e-12
 
 
 def test_the_words_of_a_speaker_are_no_speakers():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.transforms import BboxBase
 
 from pppl.errors import UserError
@@ -21,6 +22,7 @@ from pppl.figures import (
     style,
     sweep_figures,
 )
+from pppl.figures.layout import write_legend
 from pppl.figures.venues import VENUES, active
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -105,3 +107,16 @@ def _overlap(one: BboxBase, other: BboxBase) -> float:
     wide = min(one.x1, other.x1) - max(one.x0, other.x0)
     high = min(one.y1, other.y1) - max(one.y0, other.y0)
     return min(wide, high)
+
+
+def test_a_legend_fits_the_page_that_it_is_saved_on():
+    """It is measured at the screen's resolution; in a file text is a little wider, and was cut once."""
+    with style("icml"):
+        for length in range(10, 40):
+            figure = Figure(figsize=(6.75, 3))
+            labels = ["fine-tuned on the person's classes, again"[: length + number % 2] for number in range(11)]
+            handles = [Line2D([], [], marker="o") for _ in labels]
+            write_legend(figure, handles, labels, most=4)
+            figure.set_dpi(200)
+            (legend,) = figure.legends
+            assert legend.get_window_extent().width <= figure.bbox.width, length

@@ -14,7 +14,7 @@ from pppl.backbones import NEVER, build, classifier_of, outputs_of, predicted, s
 from pppl.data import Support
 from pppl.errors import UserError
 from pppl.personalizers import GlobalModel, Personalizer, personalizers_for
-from pppl.personalizers.classes import LEAST_SHARE, em, mean, votes
+from pppl.personalizers.classes import LEAST_SHARE, em, mean, told, votes
 from pppl.pruning import CostModel, artifact_bytes
 
 UNIFORM = torch.ones(2) / 2
@@ -86,6 +86,23 @@ def test_logits_get_the_log_of_the_priors_ratio(tiny: Experiment, model: GlobalM
     assert personal.retrain_samples == 0
     assert personal.bytes == {"votes": 2}.get(rule, 40)
     assert personal.module.spec == model.full.spec
+
+
+def test_told_classes_are_those_of_the_labels_and_count_as_labels(
+    tiny: Experiment, model: GlobalModel, support: Support
+):
+    step = _one(tiny, "full+classes", **{"classes.rule": "told"})
+    assert step.reads_labels
+    assert not _one(tiny, "full+classes").reads_labels
+    personal = step.personalize(model, support)
+    labels = sorted(set(support.y.tolist()))
+    assert personal.classes is not None
+    assert personal.classes.prior.nonzero().flatten().tolist() == labels
+    assert personal.classes.confidence == 1, "nothing is estimated"
+    with torch.no_grad():
+        answers = personal.module(support.x).argmax(1)
+    assert set(answers.tolist()) <= set(labels)
+    assert torch.equal(told(torch.tensor([4, 1, 4]), 5), torch.tensor([0, 0.5, 0, 0, 0.5]))
 
 
 def test_a_told_training_prior_takes_the_place_of_the_uniform_one(

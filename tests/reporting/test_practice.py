@@ -54,9 +54,46 @@ def test_lines_say_who_gains_who_loses_and_what_is_not_told_apart(tmp_path: Path
     told = "my words (3 classes, seen) +0.2 [-1.0, 1.4], my words (3 classes, unseen) +0.2 [-1.0, 1.4]"
     assert lines["at a tenth"] == f"not told apart: {told}"
     whose = lines["A mask of one's own over that of somebody else with the same classes (l1)"]
-    assert whose.startswith("not told apart: my words (3 classes, seen) 0.0 [-1.0, 1.0]")
+    assert whose.startswith("equal within a point: my words (3 classes, seen) 0.0 [-1.0, 1.0]")
     sizes = lines["What a device stores at 10 % of the MACs (the person's classes add a few bytes)"]
     assert sizes == "my words: full 45.3 kB, l1 45.3 kB"
+
+
+@pytest.mark.parametrize(
+    ("ends", "holm", "told"),
+    [
+        ((0.002, 0.04), 0.2, "gains: my words (3 classes, seen) +2.0 ["),
+        ((0.002, 0.04), 0.01, "gains: my words (3 classes, seen) +2.0\\* ["),
+        ((-0.009, 0.01), 0.2, "equal within a point: "),
+        ((0.001, 0.009), 0.01, "equal within a point: my words (3 classes, seen) +2.0\\* ["),
+        ((-0.009, 0.011), 0.01, "not told apart: my words (3 classes, seen) +2.0\\* ["),
+    ],
+)
+def test_equal_is_said_only_within_a_point(tmp_path: Path, ends: tuple[float, float], holm: float, told: str):
+    folder = _folder(tmp_path / "one")
+    answers = pd.read_csv(folder / "answers.csv").assign(difference=0.02, holm_p=holm)
+    answers["difference_low"], answers["difference_high"] = ends
+    answers.to_csv(folder / "answers.csv", index=False)
+    assert dict(practice([read_results(folder)]))["at a tenth"].startswith(told)
+
+
+def test_where_persons_are_classes_a_twin_is_nobody_else(tmp_path: Path):
+    folder = _folder(tmp_path / "one")
+    for name in ("summary", "answers", "gains"):
+        pd.read_csv(folder / f"{name}.csv").assign(persons="3 classes").to_csv(folder / f"{name}.csv", index=False)
+    assert not [line for line in practice([read_results(folder)]) if "somebody else" in line.question]
+
+
+def test_the_least_macs_are_of_methods_that_know_as_little_as_the_full_network(tmp_path: Path):
+    folder = _folder(tmp_path / "one")
+    key = _KEY | _PERSONS[0] | {"dataset": "my_words", "area": 0.5}
+    rows = [("l1+classes", 0.1, 0.1, 0.2), ("l1", 0.3, 0.2, 1.0)]
+    told = ("macs_within_1", "macs_within_1_low", "macs_within_1_high")
+    pd.DataFrame([key | {"method": name} | dict(zip(told, each, strict=True)) for name, *each in rows]).to_csv(
+        folder / "curves.csv", index=False
+    )
+    line = next(line for line in practice([read_results(folder)]) if line.question.startswith("The least MACs"))
+    assert line.told == "my words (3 classes, seen) 30 % [20, 100] (l1)"
 
 
 def test_several_folders_are_told_together_and_seen_people_can_be_left_out(tmp_path: Path):

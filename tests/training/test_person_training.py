@@ -12,6 +12,7 @@ import torch
 from pppl import Experiment
 from pppl.backbones import Backbone
 from pppl.data import IdentityDataset, Support
+from pppl.data.datamodule import Batches
 from pppl.data.identities import TRAIN, VALIDATION
 from pppl.errors import UserError
 from pppl.experiments.models import trained
@@ -23,7 +24,7 @@ from pppl.personalizers import GlobalModel, personalizers_for
 from pppl.pruning import CostModel
 from pppl.training import fit
 from pppl.training.person_batches import PersonBatches
-from pppl.training.persons import PersonModule
+from pppl.training.persons import PersonData, PersonModule
 
 PERSONS = {"ppp.training": "persons"}
 
@@ -65,6 +66,20 @@ def test_a_batch_holds_persons_as_they_are_drawn_for_personalizing(digits: Ident
             assert not queries & {tuple(x.flatten().tolist()) for x in digits.inputs(support)}, "no sample is both"
             halves = batch.half[batch.person == person]
             assert abs(int((2 * halves - 1).sum())) <= 1
+
+
+@pytest.mark.parametrize("batch_size", [32, 128])
+def test_gates_take_as_many_steps_as_the_full_network(batch_size: int, digits: IdentityDataset):
+    matched = Experiment().matched
+    persons = matched.persons_of(batch_size)
+    assert persons * matched.queries == batch_size
+    assert dataclasses.replace(matched, persons=5).persons_of(batch_size) == 5
+    settings = {"by_people": False, "sizes": (2,), "shots": 5, "budgets": (0.1, 0.5)}
+    settings |= {"persons": persons, "queries": matched.queries}
+    of_full = Batches(digits, torch.from_numpy(digits.rows(TRAIN)), batch_size, seed=0)
+    data = PersonData(digits, 0, (), settings, cost=None)  # pyright: ignore[reportArgumentType] (not read)
+    data.on_device = digits
+    assert len(data.train_dataloader()) == len(of_full)
 
 
 def test_who_is_drawn_twice_is_one_person(digits: IdentityDataset):
