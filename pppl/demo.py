@@ -9,11 +9,11 @@ from .config import Experiment
 
 # One of every family, and what a support set adds to it.
 _METHODS = (
-    *("full", "full+classes", "full+classes@told", "full+retrain+classes", "finetune", "diff"),
+    *("full", "full+classes", "full+classes@told", "full+prototypes", "full+retrain+classes", "finetune", "diff"),
     *("l1_local", "l1_local+retrain", "l1_local+retrain+classes", "l1_local+retrain+classes@told"),
     *("ppp@nothing", "ppp@nothing+classes"),
     *("ppp@persons", "ppp@persons+classes", "ppp@tenth", "ocap", "capnn"),
-    *("l1_local+finetune", "l1_local+retrain+finetune", "ppp@persons+diff", "onda_hap"),
+    *("l1_local+finetune", "l1_local+retrain+prototypes", "l1_local+retrain+finetune", "ppp@persons+diff", "onda_hap"),
 )
 # Less of everything than the experiment has, the same for all that is trained.
 _SHORTER: dict[str, Any] = {

@@ -32,8 +32,14 @@ def _of_all(name: str) -> Callable[[], str] | None:
     }.get(name)
 
 
-# For the findings: how gates are best trained, what is gone once classes are corrected for, and diff pruning.
-_FOR_FINDINGS = ("The prototype loss", "without the classes (", "A sparse difference", "over that of somebody else")
+# For the findings: how gates are trained, what is gone once classes are corrected for, and what needs settings.
+_FOR_FINDINGS = (
+    "The prototype loss",
+    "without the classes (",
+    "A sparse difference",
+    "over that of somebody else",
+    "by fine-tuning",
+)
 
 
 def _ten(lines: str) -> str:

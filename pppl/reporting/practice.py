@@ -124,25 +124,22 @@ def _of_methods(folders: Sequence[Results], title: str, tell: Callable[[Results,
 
 
 def _least(results: Results, _: float) -> str:
-    """The least MACs within a point of the full network, and whose; of methods that do not know the person's classes,
-    since the full network does not.
+    """The least MACs that are surely, by the end of the interval, within a point of the full network, and whose; of
+    methods that do not know the person's classes, since the full network does not.
     """
     told = []
     rows = [row for row in results.tables.get("curves.csv", EMPTY).rows if row["control"] in ("", "own")]
     rows = [row for row in rows if _without_classes(str(row["method"])) == row["method"]]
     for name, of_persons in groupby(rows, whom):
-        best = min(of_persons, key=lambda row: float(row["macs_within_1"]))
+        best = min(of_persons, key=lambda row: float(row["macs_within_1_high"]))
         fraction, low, high = (100 * float(best[f"macs_within_1{end}"]) for end in ("", "_low", "_high"))
-        told.append(
-            f"{name} {fraction:.0f} % [{low:.0f}, {high:.0f}] ({best['method']})" if fraction < 100 else f"{name} none"
-        )
+        of_best = f"{fraction:.0f} % [{low:.0f}, {high:.0f}] ({best['method']})"
+        told.append(f"{name} {of_best}" if high < 100 else f"{name} none for sure")
     return ", ".join(told)
 
 
 def _bytes(results: Results, budget: float) -> str:
-    """Bytes of the networks that are asked about, of the first kind of persons; of those that differ by what follows
-    pruning alone, once.
-    """
+    """Bytes of the networks that are asked about, of the first kind of persons; further steps add next to none."""
     asked = [str(row[name]) for row in results.tables.get("answers.csv", EMPTY).rows for name in ("method", "against")]
     first = results.main.rows[0]
     sizes = {
@@ -150,11 +147,12 @@ def _bytes(results: Results, budget: float) -> str:
         for row in results.main.rows
         if whom(row) == whom(first) and row["control"] in ("", "own") and row["budget"] in (budget, 1.0)
     }
-    told: dict[tuple[str, str], str] = {}
+    told: dict[str, str] = {}  # by what is pruned, and none of a size that is told
     for name in map(_without_classes, asked):
-        if name in sizes:
-            told.setdefault((name.split("+")[0], _size(sizes[name])), f"{name} {_size(sizes[name])}")
-    return f"{str(first['dataset']).replace('_', ' ')}: {', '.join(told.values())}" if told else ""
+        if name in sizes and _size(sizes[name]) not in told.values():
+            told.setdefault(name.split("+")[0], _size(sizes[name]))
+    sized = ", ".join(f"{name} {size}" for name, size in told.items())
+    return f"{str(first['dataset']).replace('_', ' ')}: {sized}" if told else ""
 
 
 def _without_classes(method: str) -> str:

@@ -56,7 +56,7 @@ def test_lines_say_who_gains_who_loses_and_what_is_not_told_apart(tmp_path: Path
     whose = lines["A mask of one's own over that of somebody else with the same classes (l1)"]
     assert whose.startswith("equal within a point: my words (3 classes, seen) 0.0 [-1.0, 1.0]")
     sizes = lines["What a device stores at 10 % of the MACs (the person's classes add a few bytes)"]
-    assert sizes == "my words: full 45.3 kB, l1 45.3 kB"
+    assert sizes == "my words: full 45.3 kB"
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,17 @@ def test_where_persons_are_classes_a_twin_is_nobody_else(tmp_path: Path):
 def test_the_least_macs_are_of_methods_that_know_as_little_as_the_full_network(tmp_path: Path):
     folder = _folder(tmp_path / "one")
     key = _KEY | _PERSONS[0] | {"dataset": "my_words", "area": 0.5}
-    rows = [("l1+classes", 0.1, 0.1, 0.2), ("l1", 0.3, 0.2, 1.0)]
+    rows = [("l1+classes", 0.1, 0.1, 0.2), ("l1", 0.3, 0.2, 0.5), ("l2", 0.2, 0.1, 1.0)]
     told = ("macs_within_1", "macs_within_1_low", "macs_within_1_high")
     pd.DataFrame([key | {"method": name} | dict(zip(told, each, strict=True)) for name, *each in rows]).to_csv(
         folder / "curves.csv", index=False
     )
     line = next(line for line in practice([read_results(folder)]) if line.question.startswith("The least MACs"))
-    assert line.told == "my words (3 classes, seen) 30 % [20, 100] (l1)"
+    assert line.told == "my words (3 classes, seen) 30 % [20, 50] (l1)"
+    curves = pd.read_csv(folder / "curves.csv")
+    curves.assign(macs_within_1_high=1.0).to_csv(folder / "curves.csv", index=False)
+    line = next(line for line in practice([read_results(folder)]) if line.question.startswith("The least MACs"))
+    assert line.told == "my words (3 classes, seen) none for sure"
 
 
 def test_several_folders_are_told_together_and_seen_people_can_be_left_out(tmp_path: Path):
