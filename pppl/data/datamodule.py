@@ -30,7 +30,7 @@ def seen_in_a_pass(count: int, batch_size: int) -> int:
 
 
 def batches_in_a_pass(count: int, batch_size: int) -> int:
-    """Return how many batches those are."""
+    """Return how many batches one shuffled pass has, of `count` training samples."""
     return -(-seen_in_a_pass(count, batch_size) // batch_size)
 
 
