@@ -8,6 +8,7 @@ from ..config import Experiment, stages
 from ..data import IdentityDataset
 from ..data.identities import TRAIN
 from ..personalizers import Personalizer, personalizers_for
+from ..personalizers.ppp import PersonPPP
 from .results import LATER, Row
 from .units import Persons
 
@@ -54,10 +55,8 @@ def effort(groups: Iterable[Persons]) -> pd.DataFrame:
 
 
 def _is_blind(personalizer: Personalizer) -> bool:
-    """Whether it is one mask for all, whose gates see nothing."""
-    experiment = personalizer.experiment
-    for_all = experiment.ppp.training == "persons" and experiment.matched.sees == "nothing"
-    return for_all and personalizer.gates is not None and "+" not in personalizer.method
+    """Whether it is one mask for all, and no step behind it looks at samples."""
+    return isinstance(personalizer, PersonPPP) and personalizer.experiment.matched.sees == "nothing"
 
 
 def _tried(experiment: Experiment, personalizer: Personalizer) -> int:

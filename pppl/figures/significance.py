@@ -6,7 +6,7 @@ import pandas as pd
 
 from ..paired import holm, wilcoxon_p_of_people
 
-_LEVEL = 0.05
+LEVEL = 0.05
 _PAIR = ["seed", "identity"]
 
 
@@ -27,7 +27,7 @@ def clear_best(rows: Mapping[str, pd.DataFrame]) -> str | None:
     if not others:
         return None
     corrected = holm([p_value(rows[best], rows[other]) for other in others])
-    return best if corrected[0] < _LEVEL else None
+    return best if corrected[0] < LEVEL else None
 
 
 def p_value(one: pd.DataFrame, other: pd.DataFrame) -> float:

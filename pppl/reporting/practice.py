@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
+from ..figures.significance import LEVEL
 from .estimate import Estimate
 from .folder import Results
 from .table import EMPTY, Row, Table
@@ -12,7 +14,6 @@ from .table import EMPTY, Row, Table
 BUDGET = 0.1
 # A difference whose interval lies within so much of 0 is none in practice.
 MARGIN = 0.01
-_SIGNIFICANT = 0.05
 _TOLD = ("gains", "loses", "equal within a point", "not told apart")
 _SIZES = ("B", "kB", "MB")
 
@@ -74,11 +75,9 @@ def _grouped(rows: Sequence[Row], name: str = "difference") -> str:
     """Differences by what they come to, the largest first."""
     told = [(_come_to(Estimate.of(row, name)), -float(row[name]), f"{whom(row)} {_points(row, name)}") for row in rows]
     told.sort(key=lambda each: (_TOLD.index(each[0]), each[1]))
-    return "; ".join(f"{come_to}: {', '.join(text for *_, text in each)}" for come_to, each in groupby(told, _first))
-
-
-def _first(told: tuple[str, float, str]) -> str:
-    return told[0]
+    return "; ".join(
+        f"{come_to}: {', '.join(text for *_, text in each)}" for come_to, each in groupby(told, itemgetter(0))
+    )
 
 
 def _come_to(estimate: Estimate) -> str:
@@ -90,7 +89,7 @@ def _come_to(estimate: Estimate) -> str:
 
 def _points(row: Row, name: str) -> str:
     value, low, high = (round(100 * float(row[f"{name}{end}"]), 1) + 0.0 for end in ("", "_low", "_high"))  # no -0.0
-    significant = "\\*" * (float(row.get("holm_p") or 1) < _SIGNIFICANT)
+    significant = "\\*" * (float(row.get("holm_p") or 1) < LEVEL)
     return f"{'+' * (value > 0)}{value:.1f}{significant} [{low:.1f}, {high:.1f}]"
 
 
@@ -143,14 +142,14 @@ def _bytes(results: Results, budget: float) -> str:
     asked = [str(row[name]) for row in results.tables.get("answers.csv", EMPTY).rows for name in ("method", "against")]
     first = results.main.rows[0]
     sizes = {
-        str(row["method"]): float(row["artifact_bytes"])
+        str(row["method"]): _size(float(row["artifact_bytes"]))
         for row in results.main.rows
         if whom(row) == whom(first) and row["control"] in ("", "own") and row["budget"] in (budget, 1.0)
     }
     told: dict[str, str] = {}  # by what is pruned, and none of a size that is told
     for name in map(_without_classes, asked):
-        if name in sizes and _size(sizes[name]) not in told.values():
-            told.setdefault(name.split("+")[0], _size(sizes[name]))
+        if name in sizes and sizes[name] not in told.values():
+            told.setdefault(name.split("+")[0], sizes[name])
     sized = ", ".join(f"{name} {size}" for name, size in told.items())
     return f"{str(first['dataset']).replace('_', ' ')}: {sized}" if told else ""
 
