@@ -97,8 +97,8 @@ class Training:
     - `threads`: of each training; sums in another order change numbers, so that results hold for one number of threads.
       Comparisons train as many networks at once as their workers have threads for.
     - `augment`: random changes of each batch, by name: `crop`, `flip`, `shift`, `specaugment`.
-    - `averaging`: decay of a running average of the weights. Its last value is what is kept, so that no epoch is chosen
-      by validation samples, which weights from elsewhere may have seen. 0: none, and the best epoch is kept.
+    - `averaging`: decay of a running average of the weights, whose last value is kept. 0: none, and the last epoch is
+      kept.
     """
 
     epochs: int = 60

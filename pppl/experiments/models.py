@@ -109,7 +109,7 @@ def trained(
     watching: Sequence[Callback] = (),
     teacher: Backbone | None = None,
 ) -> tuple[nn.Module, dict[str, float]]:
-    """A recipe's network in evaluation mode and the metrics of its best epoch, from the cache or from training.
+    """A recipe's network in evaluation mode and the metrics of its last epoch, from the cache or from training.
 
     **Arguments:**
 
@@ -228,7 +228,7 @@ def _train(
         )
         with replacing(log) as temporary:
             shutil.copyfile(Path(scratch) / "metrics.csv", temporary)
-        tracker.summary({f"best_{key}": value for key, value in metrics.items()})
+        tracker.summary({f"last_{key}": value for key, value in metrics.items()})
     if recipe.kind.startswith(_RETRAINED):
         metrics["seconds"] = time.perf_counter() - begin
     return module.network, metrics

@@ -1,4 +1,4 @@
-"""One training: a module and its data in, the weights of the best validation epoch (or their average) out."""
+"""One training: a module and its data in, the weights of the last epoch (or their average) out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -36,7 +36,10 @@ def fit(
     progress: bool = False,
     watching: Sequence[Callback] = (),
 ) -> tuple[GlobalModule, dict[str, float]]:
-    """Trains on the training split and keeps the best validation epoch, or the last average of the weights.
+    """Trains on the training split and keeps the last epoch, or the last average of the weights.
+
+    No epoch is chosen by validation: the learning rate has ended there, and where validation is saturated the first epoch
+    of the best would be kept, so that what is compared would not have been trained alike.
 
     **Arguments:**
 
@@ -46,7 +49,7 @@ def fit(
     - `progress`: whether to show a bar.
     - `watching`: more callbacks, which may end the training with an error of their own.
 
-    **Returns:** the module with the kept epoch's weights, on the CPU in evaluation mode, and that epoch's metrics.
+    **Returns:** the module, on the CPU in evaluation mode, and the last epoch's metrics.
     """
     with seeded(seed):
         return _fit(make_module, dataset, seed, folder, log_epoch, progress, watching)
@@ -63,8 +66,7 @@ def _fit(
 ) -> tuple[GlobalModule, dict[str, float]]:
     module = make_module()
     averaging = module.training_config.averaging
-    monitor = None if averaging else module.monitor  # None keeps the last epoch
-    kept = ModelCheckpoint(folder, filename="kept", monitor=monitor, mode=module.mode)
+    kept = ModelCheckpoint(folder, filename="kept", every_n_epochs=module.training_config.epochs)  # the last one
     history: list[dict[str, float]] = []
     callbacks = [*watching]  # first, so that they see the average that is validated
     callbacks += [EMAWeightAveraging(decay=averaging)] if averaging else []

@@ -25,9 +25,6 @@ class GlobalModule(pl.LightningModule):
     Logs `train_loss`, `val_loss` and `val_accuracy` of every epoch.
     """
 
-    # The quantity that tells the best epoch, and its better direction.
-    monitor, mode = "val_accuracy", "max"
-
     def __init__(self, network: nn.Module, training: config.Training):
         super().__init__()
         arrange(network, torch.channels_last)  # on a CPU images and spectrograms train 10 to 35 % faster so
@@ -107,13 +104,7 @@ class DistilledModule(GlobalModule):
 
 
 class PPPModule(GlobalModule):
-    """Trains a gated network: task + alpha * target rate + beta * prototype loss.
-
-    The best epoch is that of the least `val_loss`, which holds all three terms: accuracy alone would choose an early
-    epoch in which every gate is still open.
-    """
-
-    monitor, mode = "val_loss", "min"
+    """Trains a gated network: task + alpha * target rate + beta * prototype loss."""
 
     def __init__(self, backbone: Backbone, training: config.Training, ppp: config.PPP):
         super().__init__(GatedNetwork(backbone, width=ppp.gate_width, temperature=ppp.temperature), training)
