@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from .. import progress
-from ..config import Experiment
+from ..config import Experiment, stages
 from ..errors import UserError
 from ..files import claim, output_folder
 from ..paired import people_of
@@ -99,7 +99,9 @@ def _trial(experiment: Experiment, method: str, settings: Mapping[str, Any]) -> 
             sections = ", ".join((*OWN_SECTIONS, *OF_VARIANTS))
             raise UserError(f"tuning of method {method} holds {key}: what can be tuned is in {sections}")
     alone = {"persons.query": "validation", "seeds": [_SEED], "methods": [method], "tuning": {}, "searched": {}}
-    trial = _with(experiment, method, settings).replace(**alone)
+    chosen = _with(experiment, method, settings)
+    own = {stage: chosen.settings[stage] for stage in stages(method) if stage in chosen.settings}
+    trial = chosen.replace(**alone, settings=own)  # of others nothing is made, nor read, for every trial anew
     personalizers_for(trial)
     return trial
 
