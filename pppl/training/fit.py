@@ -38,8 +38,8 @@ def fit(
 ) -> tuple[GlobalModule, dict[str, float]]:
     """Trains on the training split and keeps the last epoch, or the last average of the weights.
 
-    No epoch is chosen by validation: the learning rate has ended there, and where validation is saturated the first epoch
-    of the best would be kept, so that what is compared would not have been trained alike.
+    No epoch is chosen by validation: where many are equally good the first of them would be kept, so that what is
+    compared would not have been trained alike.
 
     **Arguments:**
 

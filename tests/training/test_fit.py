@@ -25,7 +25,7 @@ def test_the_seed_determines_the_weights(tiny: Experiment, digits: IdentityDatas
     assert not torch.equal(weights(1, "c"), first)
 
 
-def test_the_last_epoch_is_kept_though_an_earlier_one_validates_better_and_all_are_logged(digits: IdentityDataset, tmp_path: Path):
+def test_the_last_epoch_is_kept_though_an_earlier_one_validates_better(digits: IdentityDataset, tmp_path: Path):
     experiment = Experiment().replace(**{"training.epochs": 6, "training.learning_rate": 3.0})
     epochs: dict[int, dict[str, float]] = {}
     module, metrics = fit(
