@@ -37,7 +37,7 @@ _FOR_FINDINGS = (
     "The prototype loss",
     "without the classes (",
     "A sparse difference",
-    "over that of somebody else",
+    "at another learning rate",
     "by fine-tuning",
 )
 

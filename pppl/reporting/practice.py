@@ -171,5 +171,8 @@ _TABLES: tuple[tuple[str, Callable[[Results, float], str]], ...] = (
         "The least MACs within a point of the full network, both without the classes, and the method that has them",
         _least,
     ),
-    ("What a device stores at {budget} % of the MACs (the person's classes add a few bytes)", _bytes),
+    (
+        "What a device stores at {budget} % of the MACs (the person's classes add bytes; gates stay where it is cut)",
+        _bytes,
+    ),
 )

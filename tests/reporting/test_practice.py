@@ -55,7 +55,9 @@ def test_lines_say_who_gains_who_loses_and_what_is_not_told_apart(tmp_path: Path
     assert lines["at a tenth"] == f"not told apart: {told}"
     whose = lines["A mask of one's own over that of somebody else with the same classes (l1)"]
     assert whose.startswith("equal within a point: my words (3 classes, seen) 0.0 [-1.0, 1.0]")
-    sizes = lines["What a device stores at 10 % of the MACs (the person's classes add a few bytes)"]
+    sizes = lines[
+        "What a device stores at 10 % of the MACs (the person's classes add bytes; gates stay where it is cut)"
+    ]
     assert sizes == "my words: full 45.3 kB"
 
 
