@@ -32,10 +32,11 @@ def _of_all(name: str) -> Callable[[], str] | None:
     }.get(name)
 
 
-# For the findings: how gates are trained, what is gone once classes are corrected for, and what needs settings.
+# For the findings: how gates are trained, and what hangs on settings.
 _FOR_FINDINGS = (
     "The prototype loss",
-    "without the classes (",
+    "Gates that see nothing",
+    "over gates that see nothing",
     "A sparse difference",
     "at another learning rate",
     "by fine-tuning",

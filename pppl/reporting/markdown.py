@@ -35,7 +35,7 @@ def answers_of(folders: Sequence[Path], *, budget: float | None = None, seen: bo
 
 def accuracies_of(folders: Sequence[Path], budget: float, methods: Sequence[str] = (), *, seen: bool = True) -> str:
     """Return a table of accuracies in % with their 95 % intervals: a row for each method, a column for each kind of
-    persons, at a budget or, of what does not prune, at all MACs (marked by an asterisk). The first row has how many
+    persons, at a budget or, of what does not prune, at all MACs, which its label says. The first row has how many
     queries a person has on average.
 
     **Arguments:**
@@ -64,7 +64,7 @@ def _is_told(row: Row, budget: float, seen: bool) -> bool:
 
 
 def _label(row: Row) -> str:
-    return f"{label_of(row)}, `{row['method']}`" + " \\*" * (row["budget"] == 1)
+    return f"{label_of(row)}, `{row['method']}`" + ", all MACs" * (row["budget"] == 1)
 
 
 def _cell(row: Row) -> str:

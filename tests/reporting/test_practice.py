@@ -111,7 +111,7 @@ def test_several_folders_are_told_together_and_seen_people_can_be_left_out(tmp_p
     table = accuracies_of(folders, 0.1, ["l1", "full"], seen=False).splitlines()
     assert table[0] == "| | my words (3 classes, unseen) | others (3 classes, unseen) |"
     assert table[2] == "| L1, `l1` | 50.0 [45.0, 55.0] | 50.0 [45.0, 55.0] |"
-    assert table[3].startswith("| full network, `full` \\* | 80.0 [75.0, 85.0] |")
+    assert table[3].startswith("| full network, `full`, all MACs | 80.0 [75.0, 85.0] |")
 
 
 def test_the_command_prints_them_and_refuses_what_has_no_persons(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
