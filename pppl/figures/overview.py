@@ -1,6 +1,6 @@
 """Several data sets side by side: error against cost of a few ways, for whoever looks at one figure only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import chain
 
 import numpy as np
@@ -33,16 +33,22 @@ def overview_figure(panels: Mapping[str, pd.DataFrame], series: Sequence[tuple[s
     **Arguments:**
 
     - `panels`: by title, the rows of a `summary.csv` for one protocol.
-    - `series`: methods and controls, in the order of the legend; a panel shows those that it has.
+    - `series`: methods and controls, in the order of the legend; a panel shows those that it has, and in place of a
+      method behind which classes are corrected the method alone, where that is all it has.
     """
     panels = {title: with_names(rows) for title, rows in panels.items()}
     figure, axes = grid(len(panels), ROW_HEIGHT)
     for ax, rows in zip(chain(*axes), panels.values(), strict=True):
         there = set(zip(rows["method"], rows["control"], strict=True))
-        error_vs_macs(rows, [key for key in series if key in there], ax)
+        error_vs_macs(rows, _shown(series, there), ax)
     write_titles(axes, [(title, f"({counted(rows)})") for title, rows in panels.items()])
     make_room(figure, label(figure, axes, "error on queries", most=3))
     return figure
+
+
+def _shown(series: Sequence[tuple[str, str]], there: Set[tuple[str, str]]) -> list[tuple[str, str]]:
+    named = ((key, (key[0].removesuffix("+classes"), key[1])) for key in series)
+    return [*dict.fromkeys(key if key in there else alone for key, alone in named if key in there or alone in there)]
 
 
 def error_vs_macs(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:

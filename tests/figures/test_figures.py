@@ -308,6 +308,15 @@ def test_an_overview_has_a_panel_for_each_kind_and_what_each_has(summary: pd.Dat
     ]
 
 
+def test_an_overview_shows_a_method_alone_where_its_classes_are_not_corrected(summary: pd.DataFrame):
+    rows = summary.assign(persons="person", n=6, people=6)
+    series = [("full", ""), ("full+classes", ""), ("l1+classes", "")]
+    corrected = rows[rows["method"] == "l1"].assign(method="l1+classes")
+    alone, both = overview_figure({"all": rows, "few": pd.concat([rows, corrected])}, series).axes
+    told = [set(ax.get_legend_handles_labels()[1]) for ax in (alone, both)]
+    assert told == [{"full network", "L1"}, {"full network", "L1, person's classes"}]
+
+
 def test_gains_of_nothing_are_not_magnified():
     rows = [
         {"persons": "2 classes", "seen": True, "seed": 0, "identity": identity, "method": "ppp", "control": control}
