@@ -9,7 +9,8 @@ from .config import Experiment
 
 # One of every family, and what a support set adds to it.
 _METHODS = (
-    *("full", "full+classes", "full+classes@told", "full+prototypes", "full+retrain+classes", "finetune", "diff"),
+    *("full", "full+classes", "full+classes@mean", "full+classes@told", "full+prototypes", "full+retrain+classes"),
+    *("finetune", "diff"),
     *("l1_local", "l1_local+retrain", "l1_local+retrain+classes", "l1_local+retrain+classes@told"),
     *("ppp@nothing", "ppp@nothing+classes"),
     *("ppp@persons", "ppp@persons+classes", "ppp@tenth", "ocap", "capnn"),
