@@ -90,10 +90,8 @@ class Matched:
     def __post_init__(self) -> None:
         for name in ("epochs", "queries", "gate_width"):
             require(getattr(self, name) >= 1, f"matched.{name} is {getattr(self, name)}: at least 1")
-        least = (
-            f"matched.persons is {self.persons}: at least 2, which the prototype loss compares, or 0 (as many as fit)"
-        )
-        require(self.persons == 0 or self.persons >= 2, least)
+        wanted = "at least 2, which the prototype loss compares, or 0 (as many as fit)"
+        require(self.persons == 0 or self.persons >= 2, f"matched.persons is {self.persons}: {wanted}")
         require(len(set(self.classes)) == len(self.classes), f"matched.classes is {list(self.classes)}: name each once")
         require(min(self.classes, default=0) >= 0, f"matched.classes is {list(self.classes)}: 0 (all) or more")
         require(0 < self.least < self.most, f"matched.least is {self.least}: above 0, below matched.most")

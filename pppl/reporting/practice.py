@@ -107,8 +107,9 @@ def _whose(folders: Sequence[Results], budget: float) -> Line:
     """
     rows = []
     for each in folders:
-        gains = [row for row in each.tables.get("gains.csv", EMPTY).rows if row["against"] == "twin"]
-        gains = [row for row in gains if _is_somebody(row)]
+        gains = [
+            row for row in each.tables.get("gains.csv", EMPTY).rows if row["against"] == "twin" and _is_somebody(row)
+        ]
         asked = [str(row["method"]) for row in each.tables.get("answers.csv", EMPTY).rows]
         method = next((name for name in asked if name in {str(row["method"]) for row in gains}), "")
         rows += [row for row in gains if row["method"] == method and row["budget"] == budget]
