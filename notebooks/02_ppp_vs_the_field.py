@@ -19,8 +19,8 @@
 # mask of channels for each person from a few unlabelled samples. It is held against one small
 # network for everybody, diff pruning, fine-tuning, and against what the same samples give for
 # nothing: a corrected class prior (`+classes`). Same persons, same support samples, same budgets in
-# multiply-accumulates (MACs), as much training. From `results/` alone; nothing is trained here. How
-# PPP works is drawn in the [README](../README.md#how-it-works).
+# multiply-accumulates (MACs), each network trained as long. From `results/` alone; nothing is
+# trained here. How PPP works is drawn in the [README](../README.md#how-it-works).
 
 # %%
 # %matplotlib inline

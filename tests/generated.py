@@ -39,6 +39,9 @@ _FOR_FINDINGS = (
     "over gates that see nothing",
     "A sparse difference",
     "at another learning rate",
+    "both with the list",
+    "both fine-tuned",
+    "The same for the pruned network",
     "by fine-tuning",
 )
 

@@ -48,6 +48,8 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("ppp@persons+classes", "own"): Look("PPP per person, person's classes", "#C51B7D", "H", "-"),
     ("ppp@persons_slow+classes", "own"): Look("PPP per person, lower rate, person's classes", "#D4539F", "P", "--"),
     ("ppp@persons_fast+classes", "own"): Look("PPP per person, higher rate, person's classes", "#D4539F", "P", ":"),
+    ("ppp@persons_long", "own"): Look("PPP per person, trained longer", "#D4539F", "*", "-."),
+    ("ppp@persons_long+classes", "own"): Look("PPP per person, trained longer, person's classes", "#D4539F", "*", "--"),
     ("gated@persons", "own"): Look("per person, no prototype loss", "#009E73", "^", ":"),
     ("ppp@nothing", "own"): Look("one mask for all", "#8C564B", "v", "-."),
     ("ppp@nothing+classes", "own"): Look("one mask for all, person's classes", "#8C564B", "s", "-"),

@@ -1,6 +1,6 @@
 """What to do in practice, a line for each question: paired differences, whose mask, which budget, which file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
@@ -40,13 +40,26 @@ def practice(folders: Sequence[Results], budget: float = BUDGET, *, seen: bool =
     - `seen`: whether people whose samples were in training are told of, too.
     """
     folders = folders if seen else [_of_unseen(each) for each in folders]
-    answers = [row for each in folders for row in each.tables.get("answers.csv", EMPTY).rows]
-    questions = dict.fromkeys(str(row["question"]) for row in answers)
+    of_folders = [each.tables.get("answers.csv", EMPTY).rows for each in folders]
+    answers = [row for rows in of_folders for row in rows]
+    questions = _in_order([dict.fromkeys(str(row["question"]) for row in rows) for rows in of_folders])
     at = [row for row in answers if row["budget"] in (budget, 1.0)]
     lines = [Line(name, _grouped([row for row in at if row["question"] == name])) for name in questions]
     lines.append(_whose(folders, budget))
     lines += [_of_methods(folders, title, tell, budget) for title, tell in _TABLES]
     return [line for line in lines if line.told]
+
+
+def _in_order(lists: Iterable[Iterable[str]]) -> list[str]:
+    """Return what is in any of the lists, each behind what it follows in the first that has it: "The same"."""
+    merged: list[str] = []
+    for names in lists:
+        behind = 0
+        for name in names:
+            if name not in merged:
+                merged.insert(behind, name)
+            behind = merged.index(name) + 1
+    return merged
 
 
 def _of_unseen(results: Results) -> Results:

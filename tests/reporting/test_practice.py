@@ -114,6 +114,15 @@ def test_several_folders_are_told_together_and_seen_people_can_be_left_out(tmp_p
     assert table[3].startswith("| full network, `full`, all MACs | 80.0 [75.0, 85.0] |")
 
 
+def test_a_question_that_one_folder_has_stands_behind_what_it_follows_there(tmp_path: Path):
+    one, two = _folder(tmp_path / "one"), _folder(tmp_path / "two", "others")
+    rows = pd.read_csv(two / "answers.csv")
+    more = rows.query("question == 'the classes'").assign(question="the same, longer")
+    pd.concat([rows.query("question == 'the classes'"), more, rows]).to_csv(two / "answers.csv", index=False)
+    questions = [line.question for line in practice([read_results(one), read_results(two)])]
+    assert questions[:3] == ["the classes", "the same, longer", "at a tenth"]
+
+
 def test_the_command_prints_them_and_refuses_what_has_no_persons(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     folder = _folder(tmp_path / "one")
     assert main(["results", "answers", str(folder)]) == 0
