@@ -12,7 +12,8 @@ _NAMES = ("digits", "photographs", "keywords", "fsdd", "shoulder", "writers")
 _MAIN = (
     *("full", "full+classes", "full+classes@told", "full+prototypes", "finetune", "finetune@last"),
     *("l1_local", "l1_local+retrain", "l1_local+retrain+classes", "ppp@nothing", "ppp@nothing+classes"),
-    *("ppp@persons", "ppp@persons+classes", "ppp@tenth", "ocap", "capnn", "l1_local+finetune"),
+    *("ppp@persons", "ppp@persons+classes", "ppp@persons_long", "ppp@persons_long+classes"),
+    *("ppp@tenth", "ocap", "capnn", "l1_local+finetune"),
     *("l1_local+retrain+finetune", "ppp@persons+finetune", "ppp@persons+diff"),
 )
 _BLOCK = re.compile(r"(<!-- (?P<name>[\w, .]+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
@@ -36,6 +37,7 @@ def _of_all(name: str) -> Callable[[], str] | None:
 _FOR_FINDINGS = (
     "The prototype loss",
     "Gates that see nothing",
+    "retrained, without the classes",
     "over gates that see nothing",
     "A sparse difference",
     "at another learning rate",
