@@ -32,7 +32,7 @@ from IPython.display import Markdown
 
 from pppl import load_run
 from pppl.figures import overview_figure, style
-from pppl.reporting import accuracies_of, answers_of
+from pppl.report import accuracies_of, answers_of
 
 NAMES = ("digits", "photographs", "keywords", "fsdd", "shoulder", "writers")
 folders = [path for name in NAMES if (path := Path("../results") / name).is_dir()]

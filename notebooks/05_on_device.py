@@ -32,14 +32,14 @@ from IPython.display import Markdown
 from sklearn.datasets import load_digits
 
 from pppl import Experiment
-from pppl.device.latency import latency
-from pppl.device.limit import Limit
-from pppl.device.personalize import Wish, personalize
-from pppl.device.timing import in_turns
-from pppl.errors import UserError
-from pppl.experiments.networks import load_network
-from pppl.experiments.train import train
-from pppl.export import People, Thin
+from pppl.comparison.network_files import load_network
+from pppl.comparison.train import train
+from pppl.deploy import People, Thin
+from pppl.deploy.latency import latency
+from pppl.deploy.limit import Limit
+from pppl.deploy.personalize import Wish, personalize
+from pppl.deploy.timing import in_turns
+from pppl.system.errors import UserError
 
 torch.set_num_threads(1)
 experiment = Experiment.load("../sweeps/compare/digits.yaml").replace(

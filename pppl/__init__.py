@@ -3,18 +3,20 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .environment import alone
+from .system.environment import alone
 
 if TYPE_CHECKING:
+    from .comparison.task_comparison import compare_tasks
     from .config import Experiment, Sweep, TaskExperiment
-    from .experiments.tasks import compare_tasks
     from .lab import compare, load_run, study
 
 __version__ = "0.1.0"
 __all__ = ["Experiment", "Sweep", "TaskExperiment", "compare", "compare_tasks", "load_run", "study"]
 
 # All load on first use: `import pppl` must not import torch, and a command heeds Ctrl-C before it imports anything.
-_LAZY = dict.fromkeys(("compare", "load_run", "study"), "pppl.lab") | {"compare_tasks": "pppl.experiments.tasks"}
+_LAZY = dict.fromkeys(("compare", "load_run", "study"), "pppl.lab") | {
+    "compare_tasks": "pppl.comparison.task_comparison"
+}
 _LAZY |= dict.fromkeys(("Experiment", "Sweep", "TaskExperiment"), "pppl.config")
 
 

@@ -113,7 +113,7 @@ def digits() -> "IdentityDataset":
 
 @pytest.fixture(scope="session")
 def model(tiny: Experiment, digits: "IdentityDataset", tmp_path_factory: pytest.TempPathFactory) -> "GlobalModel":
-    from pppl.experiments.models import global_model
+    from pppl.comparison.global_models import global_model
 
     return global_model(tiny, digits, seed=0, folder=tmp_path_factory.mktemp("training"))
 

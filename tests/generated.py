@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pppl.reporting import accuracies_of, answers_of
+from pppl.report import accuracies_of, answers_of
 
 ROOT = Path(__file__).parents[1]
 _NAMES = ("digits", "photographs", "keywords", "fsdd", "shoulder", "writers")

@@ -21,14 +21,15 @@ from matplotlib.figure import Figure
 from optuna.trial import TrialState
 from PIL import Image
 
+from pppl.comparison import global_models as models
 from pppl.config import Experiment, Sweep
-from pppl.experiments import models
-from pppl.experiments.provenance import fingerprint
-from pppl.sweeping import life, workers
+from pppl.sweeping import life
+from pppl.sweeping import supervisor as workers
 from pppl.sweeping.space import suggested
+from pppl.tables.provenance import fingerprint
 from pppl.training import GlobalModule
 
-_FORKED = ("pppl.experiments.compare", "pppl.experiments.task_memory", "pppl.sweeping", "stub_training", "wandb")
+_FORKED = ("pppl.comparison.compare", "pppl.comparison.task_memory", "pppl.sweeping", "stub_training", "wandb")
 
 
 def fit(

@@ -11,7 +11,7 @@ import pytest
 import pytorch_lightning as pl
 from counting import ANY_SETUP, ANY_TEST, Counts
 
-from pppl.experiments.workers import Workers
+from pppl.system.processes import Workers
 
 ROOT = Path(__file__).parents[1]
 _BY_NAME = {name: most for name, most in counting.budgets().items() if "::" in name}

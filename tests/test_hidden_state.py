@@ -15,20 +15,20 @@ from torch import nn
 
 from pppl import Experiment, compare
 from pppl.backbones import Backbone, build, evaluating, spec_for
+from pppl.comparison import compare as comparison
+from pppl.comparison import load as opening
+from pppl.comparison.execution import _Kept
+from pppl.comparison.units import Persons, Source, Unit, Workbench, accuracy
 from pppl.data import IdentityDataset, NoSamples, Support
-from pppl.errors import UserError
-from pppl.experiments import compare as comparison
-from pppl.experiments import opening
-from pppl.experiments.computing import _Kept
-from pppl.experiments.units import Persons, Source, Unit, Workbench, accuracy
-from pppl.export.people import People
+from pppl.deploy.people import People
 from pppl.gating import GatedNetwork, PersonGatedNetwork, prototype
 from pppl.personalizers import GlobalModel, Personalizer
-from pppl.personalizers.base import Made
+from pppl.personalizers.personalizer import Made
 from pppl.pruning import CostModel, threshold_masks
+from pppl.system.errors import UserError
 from pppl.training import GlobalModule, PersonModule, fit
 from pppl.training.lightning import trainer
-from pppl.training.task import outputs
+from pppl.training.task_module import outputs
 
 SHAPE = (1, 8, 8)
 

@@ -1,7 +1,7 @@
 """Plain networks and their registry. They know nothing of gates."""
 
-from .base import Backbone, ChannelGroup, ShapeSpec, channel_axis, channels_in, hook_groups
-from .basis import BasisConv, can_have_basis, full_rank, put_bases
+from .backbone import Backbone, ChannelGroup, ShapeSpec, channel_axis, channels_in, hook_groups
+from .basis_conv import BasisConv, can_have_basis, full_rank, put_bases
 from .classifier import (
     NEVER,
     classifier_of,

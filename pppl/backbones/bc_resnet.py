@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import Backbone, ChannelGroup, ShapeSpec, chosen_widths
+from .backbone import Backbone, ChannelGroup, ShapeSpec, chosen_widths
 from .index import ChannelIndex
 
 # Stages: blocks, channels as multiples of the base, and the stride over mel bands of the first block (table 1).

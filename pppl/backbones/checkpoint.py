@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
-from ..errors import UserError
+from ..system.errors import UserError
 
 # Sections inside sections, and how many: a checkpoint has two or three.
 _DEEPEST, _MOST_SECTIONS = 5, 1000

@@ -7,8 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
-from .base import OUTPUTS, Backbone, ShapeSpec
+from ..system.errors import UserError
+from .backbone import OUTPUTS, Backbone, ShapeSpec
 from .modes import evaluating
 
 # What is added to the logit of a class that is never answered: no logit comes near, and float32 keeps four decimals

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .base import Backbone, ChannelGroup, ShapeSpec
+from .backbone import Backbone, ChannelGroup, ShapeSpec
 
 
 class ConvNet(Backbone):

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from .base import Backbone, ChannelGroup, ShapeSpec, chosen_widths
+from .backbone import Backbone, ChannelGroup, ShapeSpec, chosen_widths
 
 # Name: separable layers, stride of the first convolution and of the first separable layer, each (T, F).
 _FORMS = {

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from ..errors import UserError, unknown
-from .base import OUTPUTS, RANKS, Backbone, ShapeSpec
-from .basis import put_bases
+from ..system.errors import UserError, unknown
+from .backbone import OUTPUTS, RANKS, Backbone, ShapeSpec
+from .basis_conv import put_bases
 from .bc_resnet import BCResNet
 from .classifier import put_outputs
 from .convnet import ConvNet

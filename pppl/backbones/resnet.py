@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import Backbone, ChannelGroup, ShapeSpec, chosen_widths
+from .backbone import Backbone, ChannelGroup, ShapeSpec, chosen_widths
 from .index import ChannelIndex
 
 # From (input channels, output channels, stride) to a parameter-free module or one with parameters.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import Backbone, ChannelGroup, ShapeSpec, chosen_widths
+from .backbone import Backbone, ChannelGroup, ShapeSpec, chosen_widths
 from .index import ChannelIndex
 
 # Name: convolutions after the first, whether they are dilated (section 3.2).

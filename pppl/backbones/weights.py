@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..system.errors import UserError
 from .checkpoint import Entry, is_shard, opened
 from .index import ChannelIndex
 

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import torch
 
-from ..errors import unknown
-from ..experiments.tracking import notice
-from ..files import claim, output_folder, replacing
+from ..system.errors import unknown
+from ..system.files import claim, output_folder, replacing
+from ..system.tracking import notice
 from .ratio import Measured
 
 # In which module each is, and as what.
 _BENCHES = {
-    "gating": ("networks", "gating"),
-    "loader": ("networks", "loader"),
-    "surgery": ("networks", "surgery"),
-    "personalize": ("networks", "personalize"),
-    "latency": ("device", "latency"),
-    "people": ("device", "people"),
-    "diff": ("diff", "measure"),
-    "compare": ("compare", "measure"),
-    "sweep": ("sweep", "measure"),
+    "gating": ("network_speed", "gating"),
+    "loader": ("network_speed", "loader"),
+    "surgery": ("network_speed", "surgery"),
+    "personalize": ("network_speed", "personalize"),
+    "latency": ("deploying", "latency"),
+    "people": ("deploying", "people"),
+    "diff": ("diffing", "measure"),
+    "compare": ("comparing", "measure"),
+    "sweep": ("sweep_speed", "measure"),
     "coverage": ("coverage", "measure"),
 }
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..experiments.statistics import mean_interval
+from ..tables.intervals import mean_interval
 from .ratio import Measured
 
 _SIMULATED = 20_000

@@ -5,10 +5,10 @@ a notebook builds an experiment in one line: `Experiment().replace(**{"training.
 """
 
 from .experiment import Backbone, Data, Experiment, Persons, Training, stages
-from .methods import CAPNN, OCAP, PPP, Matched, OnDA, Pruning, Retrain, Static
-from .steps import BN, Classes, Diff, Finetune, Quantize, Tent
-from .sweep import MEASURES, Sweep
-from .tasks import TaskDiff, TaskExperiment
+from .method_settings import CAPNN, OCAP, PPP, Matched, OnDA, Pruning, Retrain, Static
+from .step_settings import BN, Classes, Diff, Finetune, Quantize, Tent
+from .sweep_experiment import MEASURES, Sweep
+from .text_experiment import TaskDiff, TaskExperiment
 from .tree import Tree
 
 __all__ = [

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise, product
 from typing import Any, Literal, Self
 
-from ..errors import is_text
-from .methods import CAPNN, OCAP, PPP, Matched, OnDA, Pruning, Retrain, Static
-from .steps import BN, Classes, Diff, Finetune, Quantize, Tent
+from ..system.errors import is_text
+from .method_settings import CAPNN, OCAP, PPP, Matched, OnDA, Pruning, Retrain, Static
+from .step_settings import BN, Classes, Diff, Finetune, Quantize, Tent
 from .tree import Tree, expand_paths, require
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ..errors import UserError, unknown
-from ..files import expanded_name
+from ..system.errors import UserError, unknown
+from ..system.files import expanded_name
 
 
 def require(condition: bool, message: str) -> None:
@@ -58,7 +58,7 @@ class Tree:
 
         Raises `UserError` where the file is missing, is no mapping, or holds an unknown or mistyped key.
         """
-        from ..reading import read
+        from .reading import read
 
         return read(path, cls, overrides, fast=fast)
 
@@ -68,7 +68,7 @@ class Tree:
 
         Raises `UserError` for an unknown key, a value of the wrong type or one out of range.
         """
-        from ..reading import all_keys, from_dict
+        from .reading import all_keys, from_dict
 
         tree, default = self.to_dict(), type(self)().to_dict()
         for key, value in changes.items():

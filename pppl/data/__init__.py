@@ -1,8 +1,8 @@
 """Data sets, persons and batches. `load_dataset(name)` reads a registered source or an `.npz` file."""
 
+from .catalogue import SOURCES, data_folder, load_dataset
 from .identities import IdentityDataset, NoSamples, Once, Support, now
 from .persons import Person, draw_persons, groups, left_out
-from .sources import SOURCES, data_folder, load_dataset
 from .splits import TooFewPersons, limited, resolved, split_for
 
 __all__ = [

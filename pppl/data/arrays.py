@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
+from ..system.errors import UserError
 
 KNOWN = ("x", "y", "classes", "identity", "identities", "split", "recording", "scale", "offset")
 _MISSPELT = 0.8  # how like a known name another is that is taken for a slip

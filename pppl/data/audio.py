@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import progress
-from ..errors import UserError
+from ..system import progress
+from ..system.errors import UserError
 from .features import LogMel, fit_length, resample
 
 _BATCH = 256  # clips transformed at once: 16 MB of waveforms

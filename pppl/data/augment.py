@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..errors import UserError
+from ..system.errors import UserError
 
 
 def crop(x: Tensor, generator: torch.Generator, *, padding: int = 4) -> Tensor:

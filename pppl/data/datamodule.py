@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from ..errors import unknown
+from ..system.errors import unknown
 from .augment import AUGMENTATIONS
 from .identities import TRAIN, VALIDATION, IdentityDataset
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import progress
-from ..errors import UserError
+from ..system import progress
+from ..system.errors import UserError
 
 if TYPE_CHECKING:
     from requests import Response

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import UserError
+from ..system.errors import UserError
 
 _LEVELS = 255  # steps of a uint8
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..system.errors import UserError
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 # Values whose mean is so many standard deviations from 0 lose 1e-5 of one in float32, if they are scaled first.

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import UserError, unknown
-from ..files import expanded
+from ..system.errors import UserError, unknown
+from ..system.files import expanded
 from .arrays import Arrays, opened
 from .identities import FAR, TEST, TRAIN, IdentityDataset
 

@@ -4,10 +4,10 @@ import importlib.util
 import tempfile
 from pathlib import Path
 
-from ..errors import UserError, unknown
-from ..files import output_folder
+from ..system.errors import UserError, unknown
+from ..system.files import output_folder
+from .catalogue import SOURCES, Source, data_folder
 from .download import fetch
-from .sources import SOURCES, Source, data_folder
 from .unpack import unpack
 
 

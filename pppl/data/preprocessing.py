@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..system.errors import UserError
 from .features import LogMel
 from .identities import FAR, TRAIN, IdentityDataset
 

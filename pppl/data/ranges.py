@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..system.errors import UserError
 from .preprocessing import Preprocessing
 
 # How far beyond the whole range of training values may reach, in such ranges: without a word, and at all.

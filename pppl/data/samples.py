@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import UserError, unknown
-from ..files import expanded
+from ..system.errors import UserError, unknown
+from ..system.files import expanded
 from .audio import loudest_window, read_recording
 from .features import LogMel, fit_length, resample
 from .images import read_image

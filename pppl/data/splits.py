@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..config import Data, Persons
-from ..errors import UserError
+from ..system.errors import UserError
 from .identities import FAR, TEST, TRAIN, VALIDATION, IdentityDataset
 
 # Shares of what is held out, for validation and for testing; of a person's, the validation's is of what is left.

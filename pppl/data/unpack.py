@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path, PureWindowsPath
 from typing import IO, NamedTuple
 
-from .. import progress
-from ..errors import UserError
+from ..system import progress
+from ..system.errors import UserError
 
 # Several times what the largest source, Speech Commands, holds.
 _MAX_BYTES, _MAX_MEMBERS = 20 * 10**9, 1_000_000

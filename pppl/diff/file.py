@@ -16,8 +16,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ..errors import UserError
-from ..files import expanded, output_folder, replacing
+from ..system.errors import UserError
+from ..system.files import expanded, output_folder, replacing
 from .codec import Code, decode, encode
 from .delta import Delta
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..system.errors import UserError
 from .flat import BLOCK, Flat
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError, unknown
+from ..system.errors import UserError, unknown
 
 # Every parameter starts at a multiple of this, so that what belongs to a parameter is stored once per block.
 BLOCK = 256

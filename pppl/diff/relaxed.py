@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import Diverged
+from ..system.errors import Diverged
 from . import passes
 from .flat import BLOCK, Flat
 from .hard_concrete import evaluation_gate, gate, open_probability, slope, stretched

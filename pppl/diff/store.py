@@ -7,7 +7,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError, unknown
+from ..system.errors import UserError, unknown
 from .delta import base_sha256, batch_statistics
 from .file import DeltaFile
 from .flat import BLOCK, Flat, roles

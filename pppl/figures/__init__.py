@@ -15,7 +15,7 @@ from .render import render, rendered
 from .retraining import retraining
 from .sweep_panels import sweep_figures
 from .task_panels import scores_figure, storage_figure
-from .tasks import storage, task_scores
+from .task_scores import storage, task_scores
 from .venues import style
 
 __all__ = [

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MultipleLocator, NullLocator
 
-from ..schema import with_names
+from ..tables.schema import with_names
 from .layout import log_ticks, percents
 from .looks import LOOKS, draw_series, look, rank
 

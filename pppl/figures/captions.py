@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 import pandas as pd
 
-from ..aligned import visible
-from ..schema import with_names
+from ..system.printable import visible
+from ..tables.schema import with_names
 from .accuracy_vs_macs import shown_budgets
 from .protocols import are_people, by_protocol
 from .sweeps import complete, settings_of, short

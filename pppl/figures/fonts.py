@@ -8,8 +8,8 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
-from ..aligned import visible
-from ..progress import notice
+from ..system.printable import visible
+from ..system.progress import notice
 
 _FIRST = "DejaVu Sans"  # comes with matplotlib, and has most of the scripts that are no Chinese, Japanese or Korean
 _NO_FONT = "Last Resort"  # comes with matplotlib, too: a box for each script

@@ -8,8 +8,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 
-from ..aligned import visible
-from ..schema import with_names
+from ..system.printable import visible
+from ..tables.schema import with_names
 
 
 def channel_order(frame: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from ..schema import with_names
+from ..tables.schema import with_names
 from .layout import percents
 from .looks import look
 

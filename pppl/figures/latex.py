@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..aligned import visible
-from ..schema import with_names
+from ..system.printable import visible
+from ..tables.schema import with_names
 from .accuracy_vs_macs import shown_series
 from .looks import look, task_look, task_rank
 from .protocols import by_protocol

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..aligned import visible
+from ..system.printable import visible
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from ..schema import with_names
+from ..tables.schema import with_names
 from .accuracy_vs_macs import macs_axis, macs_range
 from .layout import ROW_HEIGHT, grid, label, make_room, percents, write_titles
 from .looks import look

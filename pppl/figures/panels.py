@@ -5,7 +5,7 @@ from itertools import chain
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..schema import with_names
+from ..tables.schema import with_names
 from .accuracy_vs_bytes import accuracy_vs_bytes
 from .accuracy_vs_macs import accuracy_vs_macs, lower_limit, shown_budgets, shown_series
 from .families import families

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..schema import with_names
+from ..tables.schema import with_names
 from .looks import look
 
 _PERSON = ["method", "budget", "seed", "identity"]

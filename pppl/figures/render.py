@@ -7,14 +7,14 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..files import claim, output_folder, replacing, write_bytes
+from ..system.files import claim, output_folder, replacing, write_bytes
 from . import captions
 from .accuracy_vs_bytes import has_rates
 from .accuracy_vs_macs import shown_budgets
 from .fonts import characters_of, fonts_for
+from .frames import CURVES_NUMBERS, GAINS_NUMBERS, SUMMARY_NUMBERS, TASK_NUMBERS, check, read
 from .latex import accuracy_table, scores_table
 from .panels import accuracy_figure, bytes_figure, gain_figure, gates_figure, iso_figure, retraining_figure
-from .reading import CURVES_NUMBERS, GAINS_NUMBERS, SUMMARY_NUMBERS, TASK_NUMBERS, check, read
 from .retraining import samples_of
 from .sweep_panels import sweep_figures
 from .sweeps import complete

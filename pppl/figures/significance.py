@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ..paired import holm, wilcoxon_p_of_people
+from ..tables.paired import holm, wilcoxon_p_of_people
 
 LEVEL = 0.05
 _PAIR = ["seed", "identity"]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..aligned import clipped
+from ..system.printable import clipped
 from .layout import percents
 
 GOOD, PLAIN, BAD = "#0072B2", "#7f7f7f", "#D55E00"

@@ -3,10 +3,10 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..aligned import clipped
-from ..schema import with_names
+from ..system.printable import clipped
+from ..tables.schema import with_names
 from .layout import inches, wrap_label, wrapped
-from .tasks import storage, task_label, task_scores
+from .task_scores import storage, task_label, task_scores
 from .venues import active
 
 _NARROWEST = 0.95  # inches of a panel that has room for three numbers

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from tueplots import figsizes, fontsizes
 
-from ..errors import unknown
+from ..system.errors import unknown
 
 DEFAULT = "icml"
 # Smaller letters than this, points, are not read on paper; tueplots goes down to 6.

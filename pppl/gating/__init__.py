@@ -3,7 +3,7 @@
 from .gate import Gate, straight_through
 from .gated import GatedNetwork, GatedOutput
 from .losses import distillation_loss, prototype_loss, target_rate_loss
-from .persons import PersonGatedNetwork, Sees, relaxed_masks, with_gradient_of
+from .person_gates import PersonGatedNetwork, Sees, relaxed_masks, with_gradient_of
 from .prototype import Rule, prototype
 
 __all__ = [

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones import Backbone, hook_groups
-from ..errors import UserError
+from ..system.errors import UserError
 from .gate import apply_gate, gates_of, logistic_noise, straight_through
 
 

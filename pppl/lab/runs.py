@@ -10,19 +10,19 @@ from typing import Any
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import nn
 
+from ..comparison.global_models import global_model
+from ..comparison.load import dataset_of, persons_of
+from ..comparison.units import accuracy
 from ..config import Experiment, TaskExperiment
+from ..config.reading import from_dict
 from ..data import IdentityDataset, Person
-from ..device.run import Run
-from ..errors import UserError
-from ..experiments.models import global_model
-from ..experiments.opening import dataset_of, persons_of
-from ..experiments.provenance import read_run
-from ..experiments.units import accuracy
-from ..files import expanded
+from ..deploy.trained_run import Run
 from ..personalizers import GlobalModel, Personalizer, PersonalModel, own_personalizer
-from ..reading import from_dict
-from ..schema import read_frame
-from .tables import Results
+from ..report.results_frame import Results
+from ..system.errors import UserError
+from ..system.files import expanded
+from ..tables.provenance import read_run
+from ..tables.schema import read_frame
 
 
 def compare(experiment: Experiment, out: str | Path | None = None, *, workers: int = 1) -> Results:
@@ -37,7 +37,7 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     Raises `UserError` for an unknown data set, backbone or method, a budget that is too small, or a folder that cannot
     be written.
     """
-    from ..experiments.compare import compare as run
+    from ..comparison.compare import compare as run
 
     with isolate_rng():  # random numbers of a notebook go on as if nothing was
         return Results(run(experiment, out, workers=workers))

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from ..config import Experiment, Sweep
-from ..errors import UserError
-from ..experiments.report import best_trials, sweep_as_text
-from ..files import expanded
-from ..schema import read_frame
-from .tables import Results, as_html
+from ..report.results_frame import Results, as_html
+from ..report.terminal import best_trials, sweep_as_text
+from ..system.errors import UserError
+from ..system.files import expanded
+from ..tables.schema import read_frame
 
 
 def study(what: Sweep | str | Path, out: str | Path | None = None, *, workers: int = 1, fast: bool = False) -> "Study":

@@ -3,10 +3,10 @@
 import importlib
 import pkgutil
 
-from .base import METHODS, STEPS, Personalizer, register
 from .global_model import GlobalModel, Retrained
 from .methods import own_personalizer, personalizers_for
 from .personal_model import ClassPrior, PersonalModel
+from .personalizer import METHODS, STEPS, Personalizer, register
 from .ppp import GateSettings, gate_settings
 
 for _module in pkgutil.iter_modules(__path__):

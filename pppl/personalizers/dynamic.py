@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support
-from ..errors import UserError
 from ..gating import GatedNetwork
 from ..pruning import Cost, CostModel
-from .base import Personalizer, register
+from ..system.errors import UserError
 from .global_model import GlobalModel
 from .personal_model import Made
+from .personalizer import Personalizer, register
 from .ppp import gate_samples, gates_read
 
 _BATCH = 256

@@ -9,10 +9,10 @@ from ..data import Support
 from ..data.datamodule import check_augmentations
 from ..pruning import CostModel
 from ..training import finetune
-from .base import After, Personalizer, register, register_step
 from .full import Full
 from .global_model import GlobalModel
 from .personal_model import Made
+from .personalizer import After, Personalizer, register, register_step
 
 
 class FineTuned(After):

@@ -2,9 +2,9 @@
 
 from ..config import Experiment
 from ..data import Support
-from .base import Personalizer, register
 from .global_model import GlobalModel
 from .personal_model import Made
+from .personalizer import Personalizer, register
 
 
 class Full(Personalizer):

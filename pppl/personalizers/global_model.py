@@ -11,9 +11,9 @@ from torch import nn
 from .. import config
 from ..backbones import Backbone
 from ..data import NoSamples, Support
-from ..errors import UserError
 from ..gating import GatedNetwork, PersonGatedNetwork
 from ..pruning import CostModel
+from ..system.errors import UserError
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any, cast
 
 from ..config import Experiment, stages
-from ..errors import UserError, unknown
-from .base import METHODS, STEPS, After, Personalizer
+from ..system.errors import UserError, unknown
+from .personalizer import METHODS, STEPS, After, Personalizer
 
 # What a method may have settings of its own in: neither networks nor persons nor budgets depend on these.
 OWN_SECTIONS = (

@@ -18,8 +18,8 @@ from ..backbones import Backbone, hook_groups
 from ..config import Experiment
 from ..data import Support
 from ..gating import Rule
-from .base import Personalizer, ScorePruner, register
 from .global_model import GlobalModel
+from .personalizer import Personalizer, ScorePruner, register
 from .scores import uniform
 
 

@@ -23,9 +23,9 @@ from ..config import Experiment
 from ..data import Support
 from ..pruning import filter_traces, filters, slice_network
 from ..training import finetune
-from .base import Factory, Personalizer, register
 from .global_model import GlobalModel
 from .personal_model import Made
+from .personalizer import Factory, Personalizer, register
 from .scores import uniform
 from .static import CRITERIA
 

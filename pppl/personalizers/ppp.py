@@ -21,9 +21,9 @@ from ..data import Support
 from ..data.datamodule import batches_in_a_pass, seen_in_a_pass
 from ..gating import GatedNetwork, PersonGatedNetwork, Rule, prototype
 from ..pruning import CostModel, slice_network, threshold_masks
-from .base import Personalizer, ScorePruner, SupportFrom, register
 from .global_model import GlobalModel
 from .personal_model import Made
+from .personalizer import Personalizer, ScorePruner, SupportFrom, register
 
 _CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other", "twin", "swap")
 GateSettings = Settings | Matched

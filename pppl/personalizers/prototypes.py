@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..backbones import NEVER, classifier_of, features_of, with_classifier
 from ..data import Support
-from .base import After, Personalizer, register_step
 from .global_model import GlobalModel
 from .personal_model import Made
+from .personalizer import After, Personalizer, register_step
 
 
 class Prototypes(After):

@@ -5,9 +5,9 @@ from typing import Any
 
 from ..data import Support
 from ..pruning import share_weights
-from .base import After, Personalizer, register_step
 from .global_model import GlobalModel
 from .personal_model import Made
+from .personalizer import After, Personalizer, register_step
 
 
 class Quantized(After):

@@ -8,10 +8,10 @@ import torch
 
 from ..data import Support
 from ..diff import base_sha256, batch_statistics
-from ..errors import UserError
-from .base import After, Personalizer, register_step
+from ..system.errors import UserError
 from .global_model import GlobalModel
 from .personal_model import Made
+from .personalizer import After, Personalizer, register_step
 
 
 class Recalibrated(After):

@@ -8,10 +8,10 @@ from typing import Any
 
 from ..data import Support
 from ..data.datamodule import seen_in_a_pass
-from ..errors import UserError
-from .base import After, Personalizer, register_step
+from ..system.errors import UserError
 from .global_model import GlobalModel
 from .personal_model import Made
+from .personalizer import After, Personalizer, register_step
 
 
 class RetrainedForAll(After):

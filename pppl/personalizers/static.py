@@ -30,11 +30,11 @@ from torch_pruning import importance
 from ..backbones import Backbone
 from ..config import Experiment
 from ..data import Support
-from ..errors import UserError
 from ..gating import Rule
 from ..pruning import CostModel, filters, importance_scores, mean_gradients
-from .base import Factory, ScorePruner, register
+from ..system.errors import UserError
 from .global_model import GlobalModel
+from .personalizer import Factory, ScorePruner, register
 from .scores import relative, uniform
 
 Score = Callable[[Backbone, Support], list[Tensor]]

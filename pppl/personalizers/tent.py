@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from ..backbones import Backbone
 from ..data import Support
-from ..errors import UserError
 from ..pruning import CostModel
-from .base import After, Personalizer, register_step
+from ..system.errors import UserError
 from .global_model import GlobalModel
 from .personal_model import Made
+from .personalizer import After, Personalizer, register_step
 
 
 class Tent(After):

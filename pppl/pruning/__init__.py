@@ -7,7 +7,7 @@ from .cuts import filters
 from .gradients import mean_gradients
 from .hessian import filter_traces
 from .importance import importance_scores
-from .quantize import share_weights
+from .shared_weights import share_weights
 from .surgery import artifact_bytes, slice_network
 
 __all__ = [

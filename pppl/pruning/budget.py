@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..system.errors import UserError
 
 # Where scores without end are cut.
 _FAR = 1e30

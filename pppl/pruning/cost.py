@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..backbones import Backbone, channel_axis
-from ..errors import UserError
+from ..system.errors import UserError
 from .counting import Counted, count, layers_of
 from .cuts import cuts, refusal
 from .surgery import slice_network

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count, shape_wrapper
 
 from ..backbones import Backbone, evaluating
-from ..errors import UserError
+from ..system.errors import UserError
 
 
 @dataclass(kw_only=True)

@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from ..backbones import Backbone, BasisConv
-from ..errors import UserError
+from ..system.errors import UserError
 
 _DEPTHWISE = ("out_channels", "in_channels", "groups")
 _NORM = ("weight", "bias", "running_mean", "running_var")

@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch_pruning.dependency import Dependency, Group, Node
 
 from ..backbones import Backbone, ChannelGroup
-from ..errors import UserError
+from ..system.errors import UserError
 
 Importance = Callable[[Group], Tensor | None]
 

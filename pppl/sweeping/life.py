@@ -13,8 +13,8 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial
 
-from ..experiments.tracking import notice
-from ..files import output_folder
+from ..system.files import output_folder
+from ..system.tracking import notice
 
 WORKER = "worker"
 # A worker of another machine beats every so many seconds, and is dead after so many without a beat. Who takes a trial

@@ -13,7 +13,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from ..experiments.tracking import notice
+from ..system.tracking import notice
 from .life import WORKER, Life
 
 # What a trial is given: its slot, and the id of its W&B run, which goes on where the trial begins again.

@@ -7,12 +7,12 @@ from typing import Any
 
 import optuna
 
+from ..comparison.compare import check_settings
 from ..config import Experiment, Sweep
 from ..data import IdentityDataset
-from ..errors import UserError
-from ..experiments.compare import check_settings
 from ..personalizers import personalizers_for
-from ..schema import cell_of
+from ..system.errors import UserError
+from ..system.printable import cell_of
 
 # Of a base what has no meaning for one method on validation persons.
 _BARE = {"tuning": {}, "settings": {}}

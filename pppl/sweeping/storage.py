@@ -16,8 +16,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 from sqlalchemy.pool import NullPool
 
-from ..errors import UserError
-from ..experiments.tracking import notice
+from ..system.errors import UserError
+from ..system.tracking import notice
 
 JOURNAL = "study.log"
 _BEGINS = b'{"op_code":'

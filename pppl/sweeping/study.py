@@ -8,8 +8,8 @@ from typing import Any
 import optuna
 
 from ..config import MEASURES, Experiment, Sweep
-from ..errors import UserError
-from ..experiments.provenance import fingerprint
+from ..system.errors import UserError
+from ..tables.provenance import fingerprint
 from .life import Life
 from .queue import Queue
 from .storage import JOURNAL, shown, storage_at

@@ -9,22 +9,22 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import DBAPIError
 
+from ..comparison.folders import refuse_other_command, refuse_other_results
+from ..comparison.load import opened, tell_of_data
+from ..comparison.recipes import weights_sha256
 from ..config import Sweep
-from ..errors import UserError
-from ..experiments.folders import refuse_other_command, refuse_other_results
-from ..experiments.opening import opened, tell_of_data
-from ..experiments.provenance import read_run, write_run
-from ..experiments.recipes import weights_sha256
+from ..config.plain_yaml import as_yaml
 from ..figures import rendered
-from ..files import claim, expanded, output_folder
-from ..plain import as_yaml
+from ..system.errors import UserError
+from ..system.files import claim, expanded, output_folder
+from ..tables.provenance import read_run, write_run
 from .life import GRACE
 from .queue import SLOT, WHY, Queue
 from .space import base_of, check_data, check_space, taken
 from .storage import JOURNAL
 from .study import known_queue, queue_of, quiet
-from .tables import FILES, best_of, is_feasible, study_run, write_results
-from .workers import Launcher, Work, supervise, trouble
+from .supervisor import Launcher, Work, supervise, trouble
+from .trial_tables import FILES, best_of, is_feasible, study_run, write_results
 
 
 def sweep(

@@ -15,18 +15,18 @@ from optuna.trial import TrialState
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import nn
 
+from ..comparison.compare import Plan, check_settings
+from ..comparison.global_models import assembled, trained
+from ..comparison.load import dataset_of
+from ..comparison.recipes import recipes
+from ..comparison.units import Workbench
 from ..config import MEASURES, Experiment, Sweep
-from ..errors import Diverged, UserError
-from ..experiments.compare import Plan, check_settings
-from ..experiments.models import assembled, trained
-from ..experiments.opening import dataset_of
-from ..experiments.provenance import fingerprint
-from ..experiments.recipes import recipes
-from ..experiments.statistics import mean_interval
-from ..experiments.tracking import track
-from ..experiments.units import Workbench
-from ..experiments.workers import Workers, threads
-from ..paired import people_of
+from ..system.errors import Diverged, UserError
+from ..system.processes import Workers, threads
+from ..system.tracking import track
+from ..tables.intervals import mean_interval
+from ..tables.paired import people_of
+from ..tables.provenance import fingerprint
 from ..training.modules import arrange
 from .queue import RUN, SLOT, WHY
 from .space import suggested, with_values

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from ..backbones import evaluating
 from ..config import TaskExperiment
-from ..errors import UserError
+from ..system.errors import UserError
 from ..training.adapters import Adapter
-from ..training.task import outputs, train_task
+from ..training.task_module import outputs, train_task
 from .encoder import TextClassifier, Tokens
-from .methods import METHODS
 from .metrics import score
 from .setting import Adapted, Setting
-from .tasks import Examples, TextTask, load_task
+from .text_methods import METHODS
+from .text_tasks import Examples, TextTask, load_task
 
 # Training examples whose gradients, each its own, choose a mask; Sung et al. (2021) find that a hundred or so suffice.
 _GRADIENT_EXAMPLES = 256

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..aligned import clipped, visible
-from ..errors import UserError
+from ..system.errors import UserError
+from ..system.printable import clipped, visible
 
 NEEDED, KNOWN = ("text", "label"), ("text", "text2", "label", "split")
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}

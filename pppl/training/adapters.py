@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..diff import FixedDiff, RelaxedDiff
-from ..errors import Diverged
+from ..system.errors import Diverged
 
 
 class Adapter(Protocol):

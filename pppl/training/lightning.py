@@ -13,7 +13,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.utilities.seed import isolate_rng
 
-from ..environment import alone
+from ..system.environment import alone
 
 Precision = Literal["bf16-mixed", "32-true"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..data import IdentityDataset
 from ..data.datamodule import Batches
-from ..errors import UserError
+from ..system.errors import UserError
 
 
 class PersonBatch(NamedTuple):

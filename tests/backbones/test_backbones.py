@@ -13,8 +13,8 @@ import torch
 from pppl.backbones import BACKBONES, Backbone, ShapeSpec, build, spec_for
 from pppl.backbones.bc_resnet import SubSpectralNorm
 from pppl.backbones.index import ChannelIndex
-from pppl.errors import UserError
 from pppl.pruning import Cost, CostModel
+from pppl.system.errors import UserError
 
 
 def _full(name: str, shape: tuple[int, ...], num_classes: int, **options: object) -> tuple[Backbone, Cost]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pppl.backbones import Backbone, build, load_weights, spec_for
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 State = dict[str, Tensor]
 

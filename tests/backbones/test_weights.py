@@ -11,10 +11,10 @@ from torch import Tensor
 
 from pppl import Experiment, compare
 from pppl.backbones import Backbone, build, load_weights, spec_for
+from pppl.comparison.global_models import trained
+from pppl.comparison.recipes import recipes
 from pppl.data import IdentityDataset
-from pppl.errors import UserError
-from pppl.experiments.models import trained
-from pppl.experiments.recipes import recipes
+from pppl.system.errors import UserError
 from pppl.training import PPPModule
 
 

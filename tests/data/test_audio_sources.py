@@ -6,11 +6,11 @@ import pytest
 import soundfile
 import torch
 
-from pppl.data import fsdd, speech_commands
 from pppl.data.audio import log_mels, read_clip, read_wav
 from pppl.data.features import LogMel, fit_length, resample
 from pppl.data.identities import TEST, TRAIN, VALIDATION
-from pppl.errors import UserError
+from pppl.data.sources import fsdd, speech_commands
+from pppl.system.errors import UserError
 
 FSDD = Path(os.environ.get("PPPL_DATA", "")) / "free-spoken-digit-dataset"
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from pppl.data.augment import AUGMENTATIONS, crop, flip, spec_augment, time_shift
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 
 def _generator(seed: int = 0) -> torch.Generator:

@@ -8,7 +8,7 @@ import torch
 from pppl.data import IdentityDataset
 from pppl.data.augment import AUGMENTATIONS
 from pppl.data.datamodule import Batches, InMemoryData, check_augmentations
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 
 def rows_of(batches: Batches) -> torch.Tensor:

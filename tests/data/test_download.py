@@ -7,7 +7,7 @@ import pytest
 from archives import CONTENT, Server, left
 
 from pppl.data.download import Archive, fetch
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 
 def test_a_download_is_the_file_as_it_is(server: Server, tmp_path: Path):

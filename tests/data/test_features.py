@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pppl.data.features import LogMel, fit_length, hertz_to_mel, mel_to_hertz, quantize, resample
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 FEATURES = LogMel()
 
@@ -171,7 +171,7 @@ def test_quantization_within_limits():
 
 
 def test_the_package_loads_no_audio_library():
-    modules = "pppl, pppl.data.fsdd, pppl.data.speech_commands, pppl.data.augment, sys"
+    modules = "pppl, pppl.data.sources.fsdd, pppl.data.sources.speech_commands, pppl.data.augment, sys"
     code = f"import {modules}; print([m for m in ('soundfile', 'scipy.signal') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"

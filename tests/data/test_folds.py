@@ -9,7 +9,7 @@ import torch
 from pppl.config import Persons
 from pppl.data import IdentityDataset, TooFewPersons, draw_persons, left_out, split_for
 from pppl.data.identities import TEST, TRAIN, VALIDATION
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 CLASSES, WINDOWS = 4, 12
 

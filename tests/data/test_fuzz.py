@@ -16,7 +16,7 @@ from pppl.data import load_dataset, split_for
 from pppl.data.features import LogMel
 from pppl.data.preprocessing import Preprocessing
 from pppl.data.samples import read_samples
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 _COUNT = 500
 HEARS = Preprocessing(classes=("no", "yes"), shape=(1, 49, 40), gain=(0.5,), bias=(1.0,), log_mel=LogMel())

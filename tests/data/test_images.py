@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from pppl.data.images import read_image
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 GREY = (np.arange(48).reshape(8, 6) * 5).astype(np.uint8)
 COLOURS = np.random.default_rng(0).integers(256, size=(8, 6, 3), dtype=np.uint8)

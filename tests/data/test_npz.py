@@ -12,7 +12,7 @@ import torch
 
 from pppl.data import load_dataset
 from pppl.data.npz import load_npz, read_samples_npz
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 N = 12
 

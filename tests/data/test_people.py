@@ -9,7 +9,7 @@ import torch
 from pppl.config import Data, Persons
 from pppl.data import IdentityDataset, TooFewPersons, draw_persons, groups, limited, resolved, split_for
 from pppl.data.identities import TEST, TRAIN, VALIDATION
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 PEOPLE, CLASSES, REPETITIONS = 10, 4, 10
 

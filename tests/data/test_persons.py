@@ -6,7 +6,7 @@ from pppl import Experiment
 from pppl.config import Persons
 from pppl.data import IdentityDataset, Support, draw_persons, load_dataset
 from pppl.data.identities import TEST, TRAIN, VALIDATION
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 
 def test_the_digits_are_split_once_and_for_all(digits: IdentityDataset):

@@ -12,12 +12,13 @@ import pytest
 from archives import Server, left, packed_tar, packed_zip
 from PIL import Image
 
-from pppl.cli import main
-from pppl.data import load_dataset, sources
+from pppl.cli.command import main
+from pppl.data import catalogue as sources
+from pppl.data import load_dataset
+from pppl.data.catalogue import SOURCES, Source
 from pppl.data.download import Archive
 from pppl.data.prepare import prepare
-from pppl.data.sources import SOURCES, Source
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from pppl.data.features import LogMel
 from pppl.data.npz import load_npz
 from pppl.data.preprocessing import Preprocessing
 from pppl.data.samples import read_samples
-from pppl.errors import UserError
-from pppl.export import Deployed
+from pppl.deploy import Deployed
+from pppl.system.errors import UserError
 
 GREY = Preprocessing(classes=("no", "yes"), shape=(1, 4, 4), gain=(1.0,), bias=(0.0,), pixels=(0.0, 1.0))
 HEARS = Preprocessing(classes=("no", "yes"), shape=(1, 49, 40), gain=(0.5,), bias=(1.0,), log_mel=LogMel())

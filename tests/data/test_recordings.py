@@ -12,7 +12,7 @@ from pppl.data.audio import read_recording
 from pppl.data.features import LogMel
 from pppl.data.preprocessing import Preprocessing
 from pppl.data.samples import Samples, read_samples
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 RATE = 16000
 HEARS = Preprocessing(classes=("no", "yes"), shape=(1, 49, 40), gain=(0.5,), bias=(1.0,), log_mel=LogMel())

@@ -17,7 +17,7 @@ from pppl.data import IdentityDataset, load_dataset, split_for
 from pppl.data.features import LogMel
 from pppl.data.preprocessing import Preprocessing
 from pppl.data.samples import read_files, read_samples
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 HEARS = Preprocessing(classes=("no", "yes"), shape=(1, 49, 40), gain=(0.5,), bias=(1.0,), log_mel=LogMel(), pixels=None)
 SEES = Preprocessing(classes=("no", "yes"), shape=(3, 4, 6), gain=(0.1,) * 3, bias=(0.0,), pixels=(0.0, 255.0))

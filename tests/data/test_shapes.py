@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from pppl.comparison.load import opened, tell_of_data
 from pppl.config import Experiment
 from pppl.data import IdentityDataset
 from pppl.data.shapes import alike, described, oddities
-from pppl.experiments.opening import opened, tell_of_data
 
 
 def _dataset(shape: tuple[int, ...], dtype: torch.dtype = torch.float32, **more: object) -> IdentityDataset:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pppl.cli import main
+from pppl.cli.command import main
 from pppl.data import load_dataset
-from pppl.data.shoulder import convert
-from pppl.errors import UserError
+from pppl.data.sources.shoulder import convert
+from pppl.system.errors import UserError
 
 
 def _package(folder: Path, held: object) -> Path:

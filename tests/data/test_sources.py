@@ -9,10 +9,10 @@ import platformdirs
 import pytest
 import torch
 
-from pppl.cli import main
+from pppl.cli.command import main
 from pppl.data import SOURCES, IdentityDataset, load_dataset
-from pppl.data.sources import data_folder
-from pppl.errors import UserError
+from pppl.data.catalogue import data_folder
+from pppl.system.errors import UserError
 
 
 def _real(name: str) -> IdentityDataset:

@@ -11,7 +11,7 @@ import pytest
 from archives import CONTENT, packed_tar, packed_zip
 
 from pppl.data.unpack import unpack
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 
 def _tar_link(kind: bytes, target: str) -> bytes:

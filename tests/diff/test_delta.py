@@ -12,7 +12,7 @@ from tied_network import Tied, make
 from torch import Tensor, nn
 
 from pppl.diff import DeltaFile, DeltaStore, FixedDiff, Flat, base_sha256, delta_of, roles, top_positions, write_delta
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64]
 

@@ -15,7 +15,7 @@ from tied_network import Tied, make
 from torch import Tensor
 
 from pppl.diff import DeltaFile, DeltaStore, Flat, base_sha256, delta_of, roles, top_positions, write_delta
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 Table = list[list[Any]]
 

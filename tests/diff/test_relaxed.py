@@ -16,7 +16,7 @@ from pppl.diff.flat import BLOCK
 from pppl.diff.hard_concrete import gate, open_probability
 from pppl.diff.passes import noise
 from pppl.diff.relaxed import compiled
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 PENALTY, RATE, GATE_RATE = 1e-3, 1e-2, 0.1
 

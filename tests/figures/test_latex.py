@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pppl.experiments.summary import summarize
 from pppl.figures.latex import accuracy_table, escaped, scores_table, tabular
+from pppl.tables.summary import summarize
 
 
 def _table(gap: float) -> pd.DataFrame:

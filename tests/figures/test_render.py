@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pppl.cli import main
-from pppl.errors import UserError
+from pppl.cli.command import main
 from pppl.figures import render
+from pppl.system.errors import UserError
 
 RESULTS = Path(__file__).parents[2] / "results"
 

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pppl.experiments.summary import summarize
 from pppl.figures.significance import clear_best, p_value
+from pppl.tables.summary import summarize
 
 RNG = np.random.default_rng(0)
 

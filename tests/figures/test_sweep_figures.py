@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from pppl.errors import UserError
 from pppl.figures import render
 from pppl.figures.sweeps import contour, history, parallel, pareto
+from pppl.system.errors import UserError
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import BboxBase
 
-from pppl.errors import UserError
 from pppl.figures import (
     accuracy_figure,
     gain_figure,
@@ -24,6 +23,7 @@ from pppl.figures import (
 )
 from pppl.figures.layout import write_legend
 from pppl.figures.venues import VENUES, active
+from pppl.system.errors import UserError
 
 RESULTS = Path(__file__).parents[2] / "results"
 WIDTHS = {"icml": (6.75, 3.25), "neurips": (5.5, 5.5), "ieee": (7.16, 3.5), "slides": (5.51, 5.51)}

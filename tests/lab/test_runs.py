@@ -9,9 +9,9 @@ import pytest
 from stub_training import sketching
 
 from pppl import Experiment, compare, load_run
-from pppl.errors import UserError
-from pppl.experiments.train import train
+from pppl.comparison.train import train
 from pppl.lab import LoadedRun, Results
+from pppl.system.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pppl import Experiment, Sweep, study
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("sketched")
 

@@ -7,11 +7,11 @@ from torch import nn
 from pppl import Experiment
 from pppl.backbones import build, classifier_of, features_of, spec_for
 from pppl.data import Support
-from pppl.errors import UserError
 from pppl.personalizers import GlobalModel, Personalizer, personalizers_for
 from pppl.personalizers.capnn import class_scores, profile
 from pppl.personalizers.prototypes import nearest_mean, templates
 from pppl.personalizers.tent import affine, entropy
+from pppl.system.errors import UserError
 from pppl.training import finetune
 
 

@@ -11,9 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from pppl import Experiment
 from pppl.backbones import Backbone, BasisConv, ShapeSpec, build, put_bases, spec_for
 from pppl.data import Support
-from pppl.errors import UserError
 from pppl.personalizers import GlobalModel, personalizers_for
 from pppl.pruning import BasisCost, CostModel, basis_network, decompose
+from pppl.system.errors import UserError
 
 SHAPE = (3, 8, 8)
 
@@ -112,7 +112,7 @@ def test_the_largest_singular_values_stay_and_the_error_is_that_of_the_rest(mode
 
 def test_on_a_persons_samples_scores_are_gradients_of_the_scales(model: GlobalModel):
     """Against differences of the loss in each scale."""
-    from pppl.personalizers.basis import _taylor
+    from pppl.personalizers.basis_pruning import _taylor
 
     double = Support(x=model.train.x.double(), y=model.train.y)
     full = build(model.full.spec).double().eval()

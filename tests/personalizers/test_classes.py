@@ -12,10 +12,10 @@ from torch import Tensor
 from pppl import Experiment
 from pppl.backbones import NEVER, build, classifier_of, outputs_of, predicted, spec_for
 from pppl.data import Support
-from pppl.errors import UserError
 from pppl.personalizers import GlobalModel, Personalizer, personalizers_for
-from pppl.personalizers.classes import LEAST_SHARE, em, mean, told, votes
+from pppl.personalizers.class_prior import LEAST_SHARE, em, mean, told, votes
 from pppl.pruning import CostModel, artifact_bytes
+from pppl.system.errors import UserError
 
 UNIFORM = torch.ones(2) / 2
 

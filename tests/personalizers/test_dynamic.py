@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from pppl import Experiment
+from pppl.comparison.units import Persons, Workbench
 from pppl.data import IdentityDataset, split_for
-from pppl.experiments.units import Persons, Workbench
 from pppl.gating.gate import Gate
 from pppl.personalizers import GlobalModel, personalizers_for
 

@@ -8,11 +8,11 @@ from small_backbones import small
 from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.data import Support
-from pppl.errors import UserError
 from pppl.gating import GatedNetwork
 from pppl.personalizers import METHODS, STEPS, GlobalModel, Retrained, personalizers_for
 from pppl.personalizers.tent import affine
 from pppl.pruning import CostModel
+from pppl.system.errors import UserError
 
 BUDGET = 0.6
 

@@ -7,11 +7,11 @@ import torch
 from pppl import Experiment
 from pppl.backbones import hook_groups
 from pppl.data import IdentityDataset, Support
-from pppl.errors import UserError
 from pppl.gating import prototype
 from pppl.personalizers import METHODS, STEPS, GlobalModel, Personalizer, Retrained, personalizers_for
 from pppl.personalizers.scores import relative, uniform
 from pppl.pruning import artifact_bytes, budget_masks
+from pppl.system.errors import UserError
 
 # Each step behind a method that prunes by gates, behind one that does without, and behind another step.
 # `+retrain` is for networks that everybody shares.

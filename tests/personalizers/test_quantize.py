@@ -9,7 +9,7 @@ from pppl.backbones import build, spec_for
 from pppl.data import Support
 from pppl.personalizers import GlobalModel, personalizers_for
 from pppl.pruning import CostModel, artifact_bytes, share_weights
-from pppl.pruning.quantize import cluster, pack
+from pppl.pruning.shared_weights import cluster, pack
 
 SHAPE = (3, 8, 8)
 

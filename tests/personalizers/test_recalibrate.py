@@ -6,9 +6,9 @@ from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.data import Support
 from pppl.diff import base_sha256, batch_statistics
-from pppl.errors import UserError
 from pppl.personalizers import GlobalModel, PersonalModel, personalizers_for
 from pppl.pruning import CostModel
+from pppl.system.errors import UserError
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.data import Support
-from pppl.errors import UserError
 from pppl.personalizers import GlobalModel, personalizers_for
-from pppl.personalizers.base import ScorePruner
+from pppl.personalizers.personalizer import ScorePruner
 from pppl.personalizers.static import CRITERIA
 from pppl.pruning import CostModel
+from pppl.system.errors import UserError
 
 NOBODY = Support(x=torch.zeros(1, 3, 8, 8), y=torch.zeros(1, dtype=torch.long))
 

@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pppl.backbones import build, spec_for
-from pppl.device.limit import Limit
-from pppl.errors import UserError
+from pppl.deploy.limit import Limit
 from pppl.pruning import BasisCost, CostModel, budget_masks, convolutions
 from pppl.pruning.budget import Costs
+from pppl.system.errors import UserError
 
 NETWORK = build(spec_for("convnet", {"widths": (7, 9, 11)}, (2, 9, 9), 3)).eval()
 COST = CostModel(NETWORK, (2, 9, 9))

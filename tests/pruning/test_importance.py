@@ -3,8 +3,8 @@ import torch
 import torch_pruning as tp
 
 from pppl.backbones import Backbone, build, spec_for
-from pppl.errors import UserError
 from pppl.pruning import importance_scores
+from pppl.system.errors import UserError
 
 CRITERIA = {
     "magnitude": tp.importance.MagnitudeImportance(),

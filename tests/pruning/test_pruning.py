@@ -11,17 +11,10 @@ from small_backbones import small
 from torch.utils.flop_counter import FlopCounterMode
 
 from pppl.backbones import Backbone, ShapeSpec, build, hook_groups, spec_for
-from pppl.errors import UserError
 from pppl.gating import GatedNetwork
 from pppl.gating.gate import apply_gate
-from pppl.pruning import (
-    CostModel,
-    artifact_bytes,
-    budget_masks,
-    masks_within,
-    slice_network,
-    threshold_masks,
-)
+from pppl.pruning import CostModel, artifact_bytes, budget_masks, masks_within, slice_network, threshold_masks
+from pppl.system.errors import UserError
 
 VARIANTS = [
     ("convnet", {}, (3, 9, 7)),

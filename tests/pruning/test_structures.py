@@ -10,11 +10,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pppl.backbones import Backbone, hook_groups
 from pppl.data import Support
-from pppl.errors import UserError
 from pppl.gating import GatedNetwork
 from pppl.gating.gate import apply_gate
 from pppl.personalizers.static import CRITERIA
 from pppl.pruning import Cost, CostModel, filter_traces, filters, importance_scores, slice_network
+from pppl.system.errors import UserError
 
 every_structure = pytest.mark.parametrize("name", STRUCTURES)
 # What the counter leaves out: 10 steps of both directions of two recurrent layers; a matrix times a vector.

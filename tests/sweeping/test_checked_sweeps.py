@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pppl.cli import main
-from pppl.experiments.remaking import findings
-from pppl.sweeping.remaking import OfTrials
+from pppl.cli.command import main
+from pppl.comparison.result_kinds import findings
+from pppl.sweeping.sweep_results import OfTrials
 
 RESULTS = Path(__file__).parents[2] / "results"
 SWEEPS = ("digits_ppp", "digits_front", "diff_pruning", "arabic_ppp")

@@ -9,9 +9,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from pppl.config import Sweep
-from pppl.errors import UserError
-from pppl.plain import read_yaml
+from pppl.config.plain_yaml import read_yaml
 from pppl.sweeping.space import suggested, taken
+from pppl.system.errors import UserError
 
 CHOICES = [
     *([[8, 16], [4], "[4]"], [None, "null", 0], [1, True, 1.0, "1"], ["no", "2020-01-01", "1e-3"], [{"a": [None]}, {}]),

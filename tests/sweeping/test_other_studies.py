@@ -5,14 +5,14 @@ from pathlib import Path
 import optuna
 import pytest
 
+from pppl.comparison.load import opened
 from pppl.config import Sweep
-from pppl.errors import UserError
-from pppl.experiments.opening import opened
-from pppl.files import output_folder
 from pppl.sweeping import status, sweep
 from pppl.sweeping.space import base_of
 from pppl.sweeping.storage import storage_at
 from pppl.sweeping.study import queue_of
+from pppl.system.errors import UserError
+from pppl.system.files import output_folder
 
 pytestmark = pytest.mark.usefixtures("sketched")
 

@@ -19,12 +19,12 @@ from postgres_server import Server
 from sweep_files import QUICK, Running, check_all_finished_once, check_runs_are_complete, write_files
 
 from pppl import Experiment
-from pppl.cli import main
+from pppl.cli.command import main
 from pppl.config import Sweep
-from pppl.errors import UserError
 from pppl.sweeping import status, sweep
-from pppl.sweeping import workers as workers_module
+from pppl.sweeping import supervisor as workers_module
 from pppl.sweeping.storage import storage_at
+from pppl.system.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("sketched")
 

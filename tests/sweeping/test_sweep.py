@@ -15,18 +15,18 @@ from sweep_files import QUICK, check_all_finished_once
 from wandb_files import whole_run
 
 from pppl import Experiment
-from pppl.cli import main
+from pppl.cli.command import main
+from pppl.comparison.load import opened
 from pppl.config import Sweep
-from pppl.errors import UserError
-from pppl.experiments.opening import opened
-from pppl.files import output_folder
 from pppl.sweeping import status, sweep
-from pppl.sweeping import workers as workers_module
+from pppl.sweeping import supervisor as workers_module
 from pppl.sweeping.importances import importances
 from pppl.sweeping.space import base_of, suggested
 from pppl.sweeping.storage import storage_at
 from pppl.sweeping.study import queue_of
 from pppl.sweeping.trial import is_behind
+from pppl.system.errors import UserError
+from pppl.system.files import output_folder
 
 pytestmark = pytest.mark.usefixtures("sketched")
 

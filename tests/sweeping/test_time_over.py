@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pppl.comparison.load import opened
 from pppl.config import Sweep
-from pppl.errors import UserError
-from pppl.experiments.opening import opened
 from pppl.sweeping import status, sweep
-from pppl.sweeping import workers as workers_module
+from pppl.sweeping import supervisor as workers_module
 from pppl.sweeping.space import base_of
+from pppl.system.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("sketched")
 

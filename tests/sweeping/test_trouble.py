@@ -14,10 +14,10 @@ from sweep_files import QUICK, check_all_finished_once, write_files
 
 from pppl import Experiment
 from pppl.config import Sweep
-from pppl.errors import UserError
 from pppl.sweeping import sweep
 from pppl.sweeping.storage import storage_at
-from pppl.sweeping.workers import _Processes
+from pppl.sweeping.supervisor import _Processes
+from pppl.system.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("sketched")
 

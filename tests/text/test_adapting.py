@@ -16,11 +16,11 @@ from torch import nn
 
 from pppl.config import TaskDiff
 from pppl.diff import DeltaFile, DeltaStore, base_sha256, batch_statistics, write_delta
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 from pppl.text.encoder import TextClassifier, Tokens
-from pppl.text.methods import METHODS
 from pppl.text.setting import Setting
-from pppl.text.tasks import Examples
+from pppl.text.text_methods import METHODS
+from pppl.text.text_tasks import Examples
 from pppl.training import outputs
 from pppl.training.adapters import Adapter
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 from pppl.text.csv_file import read_csv_file
-from pppl.text.tasks import load_task
+from pppl.text.text_tasks import load_task
 
 ROWS = [("Très bien; oui", "glad"), ("no, never", "sad"), ('a "word"', "NA"), ("007", "1e3")]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pppl.errors import UserError
+from pppl.system.errors import UserError
 from pppl.text.metrics import METRICS, score
-from pppl.text.tasks import load_task, task_names
+from pppl.text.text_tasks import load_task, task_names
 
 
 @pytest.fixture

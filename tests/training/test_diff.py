@@ -11,7 +11,8 @@ from pppl.backbones import build, spec_for
 from pppl.config import Diff
 from pppl.data import Once, Support
 from pppl.diff import base_sha256
-from pppl.training import diff, learn_delta
+from pppl.training import delta_training as diff
+from pppl.training import learn_delta
 
 
 @pytest.fixture

@@ -11,20 +11,20 @@ import torch
 
 from pppl import Experiment
 from pppl.backbones import Backbone
+from pppl.comparison.global_models import trained
+from pppl.comparison.network_files import load_network
+from pppl.comparison.recipes import recipes
+from pppl.comparison.units import Persons, Workbench
 from pppl.data import IdentityDataset, Support
 from pppl.data.datamodule import Batches
 from pppl.data.identities import TRAIN, VALIDATION
-from pppl.errors import UserError
-from pppl.experiments.models import trained
-from pppl.experiments.networks import load_network
-from pppl.experiments.recipes import recipes
-from pppl.experiments.units import Persons, Workbench
 from pppl.gating import PersonGatedNetwork
 from pppl.personalizers import GlobalModel, personalizers_for
 from pppl.pruning import CostModel
+from pppl.system.errors import UserError
 from pppl.training import fit
 from pppl.training.person_batches import PersonBatches
-from pppl.training.persons import PersonData, PersonModule
+from pppl.training.person_module import PersonData, PersonModule
 
 PERSONS = {"ppp.training": "persons"}
 
@@ -40,7 +40,7 @@ def experiment(tiny: Experiment) -> Experiment:
 
 @pytest.fixture(scope="module")
 def model(experiment: Experiment, digits: IdentityDataset, tmp_path_factory: pytest.TempPathFactory) -> GlobalModel:
-    from pppl.experiments.models import global_model
+    from pppl.comparison.global_models import global_model
 
     return global_model(experiment, digits, 0, tmp_path_factory.mktemp("networks"))
 
@@ -224,7 +224,7 @@ def test_the_full_network_stays_as_it_was(experiment: Experiment, digits: Identi
 def test_networks_of_person_gates_are_kept_with_what_they_see(
     experiment: Experiment, digits: IdentityDataset, model: GlobalModel, tmp_path: Path
 ):
-    from pppl.experiments.networks import save_network
+    from pppl.comparison.network_files import save_network
 
     for kind in ("ppp@persons", "gated@persons"):
         recipe = next(r for r in recipes(experiment, digits, 0) if r.kind == kind)

@@ -1,0 +1,54 @@
+"""A sweep's speed: two workers beside one, and what a trial costs beside its training."""
+
+import os
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+
+from ..config import Experiment, Sweep
+from ..sweeping import sweep
+from ..sweeping.storage import storage_at
+from ..system.tracking import notice
+from .ratio import Measured, own_folder
+
+_PAIRS, _TRIALS = 2, 12
+# Every trial trains; or none does, since the networks are the same for all.
+_TRAINED, _KEPT = {"ppp.target_rate": {"low": 0.1, "high": 0.9}}, {"budget": {"low": 0.3, "high": 0.9}}
+
+
+def measure() -> Iterator[Measured]:
+    """Both, from the times that the study keeps of its trials: the start of processes is no part of them."""
+    with own_folder(wandb="offline") as folder:
+        _run(folder, "networks", _KEPT, workers=1, trials=1)
+        seconds = _run(folder, "kept", _KEPT, workers=1, trials=_TRIALS) / _TRIALS
+        yield Measured("sweep: a trial without training", seconds, "its W&B run and all its rows included", "<= 1", "s")
+        if (os.cpu_count() or 1) < 2:
+            notice("two workers cannot be measured on one core")
+            return
+        ratios = []
+        for pair in range(_PAIRS):
+            # Another seed of networks: what one has trained is not found by the other.
+            one, two = (
+                _run(folder, f"{workers}-{pair}", _TRAINED, workers=workers, trials=_TRIALS, seed=2 * pair + workers)
+                for workers in (1, 2)
+            )
+            ratios.append(one / two)
+        yield Measured("sweep: two workers", statistics.median(ratios), "one worker, time for time", ">= 1.6")
+
+
+def _run(folder: Path, name: str, space: dict[str, Any], *, workers: int, trials: int, seed: int = 0) -> float:
+    """Seconds from the first trial's start to the last one's end."""
+    base, out = folder / "base.yaml", folder / name
+    changes = {"persons.classes": [2], "persons.count": 2, "training.epochs": 8}
+    base.write_text(yaml.safe_dump(Experiment().replace(**changes).to_dict()), encoding="utf-8")
+    settings = Sweep(name=name, base=str(base), space=space, sampler="random", trials=trials, seeds=(1000 + seed,))
+    sweep(settings, out, workers=workers)
+    tried = optuna.load_study(study_name=name, storage=storage_at("", out)).trials
+    starts, ends = (
+        [time for trial in tried if (time := getattr(trial, f"datetime_{end}"))] for end in ("start", "complete")
+    )
+    return (max(ends) - min(starts)).total_seconds()

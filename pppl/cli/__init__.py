@@ -1,0 +1,5 @@
+"""The command line: a verb calls a function of the same name."""
+
+from .command import main
+
+__all__ = ["main"]

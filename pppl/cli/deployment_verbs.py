@@ -1,0 +1,89 @@
+"""From a trained network to a person's device: `personalize`, `predict`, `latency`."""
+
+import argparse
+from typing import Any
+
+from ..system.errors import UserError
+from .verb import Verb, user_path
+
+
+def _personalize(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    from ..deploy.deploy_text import as_text
+    from ..deploy.limit import Limit
+    from ..deploy.personalize import Wish, personalize
+
+    wish = Wish(
+        limit=Limit.parse(options.budget),
+        method=options.method,
+        formats=tuple(options.export),
+        raw_audio=options.raw_audio,
+        classes=options.classes,
+        cut=options.cut_classes,
+        round_to=0 if options.round_to == "auto" else _positive("--round-to", options.round_to),
+    )
+    if options.cut_classes and not options.classes:
+        raise UserError("--cut-classes cuts what --classes finds unused: give --classes, too")
+    report = personalize(options.run, options.data, wish, options.out, seed=options.seed, queries=options.queries)
+    print(as_text(report))
+    print(f"\nAll of it is in {options.out}")
+
+
+def _positive(name: str, text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise UserError(f"{name} is {text}: auto, or a number of channels")
+    return int(text)
+
+
+def _predict(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    from ..deploy.predict import predict
+
+    for name, label, probability in predict(options.model, options.files):
+        print(f"{name}  {label}  {probability:.3f}")
+
+
+def _latency(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    from ..deploy.deploy_text import latency_as_text
+    from ..deploy.latency import latency
+
+    print(latency_as_text(latency(options.files, threads=options.threads), options.threads))
+
+
+def _add_personalize(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=user_path, metavar="RUN_DIR", help="folder of `pppl train`")
+    parser.add_argument(
+        "--data", required=True, metavar="FILE|FOLDER|-", help="the person's samples; - for a list of files"
+    )
+    limits = "0.25 (of the MACs), 0.25params, 40kB or 2.5ms (ONNX Runtime, one thread)"
+    parser.add_argument("--budget", required=True, metavar="B", help=limits)
+    parser.add_argument("--out", type=user_path, required=True, metavar="DIR", help="folder for the person's files")
+    parser.add_argument("--method", default="ppp", help="a method of the run (default: ppp)")
+    parser.add_argument("--seed", type=int, metavar="N", help="whose networks (default: the run's first)")
+    parser.add_argument(
+        "--queries", default="", metavar="FILE|FOLDER", help="other labelled samples, to tell accuracies for"
+    )
+    formats = "onnx, onnx-int8, torch, executorch (default: onnx)"
+    parser.add_argument("--export", nargs="*", default=["onnx"], metavar="FORMAT", help=formats)
+    parser.add_argument("--raw-audio", action="store_true", help="exports take waveforms: log-mel is inside")
+    prior = "correct the classifier for the person's classes, without labels: votes (the default), mean or em"
+    rules = ("votes", "mean", "em")
+    parser.add_argument("--classes", nargs="?", const="votes", default="", choices=rules, metavar="RULE", help=prior)
+    parser.add_argument("--cut-classes", action="store_true", help="classes that are not used have no output")
+    rounding = "layers keep multiples of N channels; auto: what is fastest per MAC here"
+    parser.add_argument("--round-to", default="1", metavar="N|auto", help=rounding)
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=user_path, metavar="PERSONAL.onnx", help="or a personal model file")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="recordings, images or arrays; - for a list of files")
+
+
+def _add_latency(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", type=user_path, nargs="+", metavar="FILE", help="files of `pppl personalize`")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of each engine (default: 1)")
+
+
+VERBS: dict[str, Verb] = {
+    "personalize": (_personalize, "make a person's small network of a few samples, and export it", _add_personalize),
+    "predict": (_predict, "classify recordings, images or arrays by an exported network", _add_predict),
+    "latency": (_latency, "time exported networks beside the full ones", _add_latency),
+}

@@ -1,0 +1,8 @@
+"""What each verb of the command line does, and its arguments. Nothing heavy is imported before a verb is called."""
+
+from . import deployment_verbs, experiment_verbs
+from .verb import Parser, Verb
+
+VERBS: dict[str, Verb] = {**experiment_verbs.VERBS, **deployment_verbs.VERBS}
+
+__all__ = ["VERBS", "Parser", "Verb"]

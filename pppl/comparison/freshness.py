@@ -1,0 +1,118 @@
+"""What a row of a comparison depends on besides its keys: its stamp. A row whose stamp is another is computed again."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ..backbones import BACKBONES
+from ..config import Experiment, TaskExperiment
+from ..data import IdentityDataset, Support, limited, split_for
+from ..personalizers import METHODS, STEPS, Personalizer, gate_settings, personalizers_for
+from ..pruning import CostModel
+from ..system.tracking import notice
+from ..tables.journal import Journal
+from ..tables.provenance import Stamp, fingerprint
+from ..text.adapt import Prepared, adapt, evaluate, prepare
+from ..text.encoder import TextClassifier
+from ..text.text_methods import METHODS as TASK_METHODS
+from .global_models import assembled, retrained
+from .origins import code_hash
+from .recipes import training_code, weights_sha256
+from .task_runs import diverged_run, measured_run
+from .units import Persons, Workbench
+
+
+def fingerprints(experiment: Experiment, dataset: IdentityDataset) -> dict[str, Stamp]:
+    """The stamp of each method's rows.
+
+    Methods, budgets, seeds and sizes of persons are named by the row, so that adding one leaves rows as they are.
+    """
+    persons = dataclasses.asdict(experiment.persons)
+    del persons["classes"]
+    shared = [
+        dataset.sha256,
+        weights_sha256(experiment),
+        persons,
+        *(dataclasses.asdict(section) for section in (experiment.data, experiment.backbone, experiment.training)),
+    ]
+    of_method: dict[str, list[Personalizer]] = {}  # its controls have one stamp
+    for each in personalizers_for(experiment):
+        of_method.setdefault(each.method, []).append(each)
+    return {
+        method: {
+            "settings": fingerprint([*shared, of_control[-1].depends_on()]),
+            "code": fingerprint(sorted({code_of(each) for each in of_control})),
+        }
+        for method, of_control in of_method.items()
+    }
+
+
+def task_stamps(
+    experiment: TaskExperiment, prepared: Mapping[str, Prepared], encoder_sha256: str
+) -> dict[tuple[str, str], Stamp]:
+    """The stamp of the rows of each task and method, of a comparison on tasks."""
+    in_the_row = {"name", "tasks", "encoder", "methods", "rate", "seeds", "epochs_of"}
+    in_the_row |= {"search", "search_tasks", "beyond", "diff"}
+    tree = {key: value for key, value in experiment.to_dict().items() if key not in in_the_row}
+    stamps: dict[tuple[str, str], Stamp] = {}
+    for method in experiment.methods:
+        way = TASK_METHODS[method]
+        own = [getattr(experiment.diff, key) for key in way.reads]
+        code = code_hash(way.adapt, adapt, evaluate, prepare, TextClassifier, alone=(measured_run, diverged_run))
+        for task in experiment.tasks:
+            data = [prepared[task].sha256, prepared[task].tokens_sha256]
+            settings = [data, encoder_sha256, {**tree, "epochs": experiment.epochs_on(task), "own": own}]
+            stamps[task, method] = {"settings": fingerprint(settings), "code": code}
+    return stamps
+
+
+def stamps_of_methods(stamps: Mapping[tuple[str, str], Stamp]) -> dict[str, Stamp]:
+    """Those of each method on all its tasks as one, for `run.json`."""
+    methods = dict.fromkeys(method for _, method in stamps)
+    return {
+        method: {
+            "settings": fingerprint([[task, each["settings"]] for (task, of), each in stamps.items() if of == method]),
+            "code": next(each["code"] for (_, of), each in stamps.items() if of == method),
+        }
+        for method in methods
+    }
+
+
+def tell_stale(journal: Journal, keys: Iterable[tuple[Any, ...]]) -> None:
+    """Says how many rows of these keys are there that are computed again all the same, and why."""
+    stale, folder, at = journal.stale, journal.path.parent, journal.names.index("method")
+    reasons: dict[str, list[str]] = {}
+    for key in keys:
+        if key in stale and key not in journal.rows:
+            reasons.setdefault(stale[key], []).append(str(key[at]))
+    told = [f"{len(methods)} {why} ({', '.join(dict.fromkeys(methods))})" for why, methods in reasons.items()]
+    if told:
+        notice(
+            f"{sum(map(len, reasons.values()))} rows in {folder} are stale and computed again: {'; '.join(told)}; "
+            f"after a refactoring `pppl results confirm {folder}` renews their stamp instead"
+        )
+
+
+def code_of(personalizer: Personalizer) -> str:
+    """Hash of the source that a method's rows depend on: how it personalizes, who persons are, how networks are trained
+    and how a row is measured.
+    """
+    backbone = personalizer.experiment.backbone.name
+    rows = code_hash(
+        *(Workbench, Persons, Support, CostModel, split_for, limited, BACKBONES.get(backbone)),
+        whole=[*_makers(personalizer)],
+        alone=(assembled, retrained),
+    )
+    gates = personalizer.gates and gate_settings(personalizer.gates, personalizer.experiment)
+    networks = [training_code(each, backbone) for each in (None, gates or None)]
+    return fingerprint([rows, *networks])
+
+
+def _makers(personalizer: Personalizer) -> Iterator[Any]:
+    """The classes and functions of a method and of its steps."""
+    name, *steps = (part.partition("@")[0] for part in personalizer.method.split("+"))
+    yield type(personalizer)
+    yield from (maker for maker in (METHODS.get(name), *map(STEPS.get, steps)) if maker is not None)
+    for value in vars(personalizer).values():
+        if isinstance(value, Personalizer):
+            yield from _makers(value)

@@ -1,0 +1,234 @@
+"""The global networks of an experiment: trained once, kept by the hash of all that determines them."""
+
+import copy
+import dataclasses
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from pytorch_lightning.callbacks import Callback
+from torch import nn
+
+from ..backbones import Backbone, build, load_weights
+from ..config import Experiment, Retrain, Training
+from ..data import IdentityDataset, Support
+from ..data.identities import TRAIN
+from ..gating import GatedNetwork, PersonGatedNetwork
+from ..personalizers import GlobalModel, Retrained, personalizers_for
+from ..pruning import CostModel
+from ..system import progress
+from ..system.errors import UserError
+from ..system.files import cache_of, claim, output_folder, replacing
+from ..system.processes import threads
+from ..system.tracking import notice, track
+from ..training import DistilledModule, GlobalModule, PersonModule, PPPModule, fit
+from .network_files import load_network, save_network, state_sha256, trained_on
+from .recipes import Distilled, Recipe, recipes, weights_file
+
+_RETRAINED = "retrained"
+
+
+def global_model(experiment: Experiment, dataset: IdentityDataset, seed: int, folder: str | Path) -> GlobalModel:
+    """The global model of one seed, from the cache where it is there, else trained; `folder` receives the logs.
+
+    What it retrains is kept in the cache, too.
+    """
+    networks = {r.kind: trained(r, experiment, dataset, Path(folder))[0] for r in recipes(experiment, dataset, seed)}
+    return assembled(networks, experiment, dataset, seed, folder)
+
+
+def assembled(
+    networks: Mapping[str, nn.Module], experiment: Experiment, dataset: IdentityDataset, seed: int, folder: str | Path
+) -> GlobalModel:
+    """The global model that networks, by the kind of their recipe, make up."""
+    gated = {
+        kind: cast(GatedNetwork | PersonGatedNetwork, network) for kind, network in networks.items() if kind != "full"
+    }
+    most = max(each.experiment.static.samples for each in personalizers_for(experiment))
+    rows = np.random.default_rng(seed).permutation(dataset.rows(TRAIN))[:most]
+    train = Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=seed)
+    full = cast(Backbone, networks["full"])
+    retrain = partial(retrained, experiment, dataset, seed, Path(folder), full)
+    return GlobalModel(full=full, gated=gated, cost=CostModel(full, dataset.input_shape), train=train, retrain=retrain)
+
+
+def retrained(
+    experiment: Experiment,
+    dataset: IdentityDataset,
+    seed: int,
+    folder: Path,
+    full: Backbone,
+    network: Backbone,
+    settings: Retrain,
+) -> Retrained:
+    """A copy of a network, trained on as `settings` say, from the cache where it is there.
+
+    **Arguments:**
+
+    - `full`: whose predictions are distilled, where the settings say so.
+    """
+    start = copy.deepcopy(network).cpu().train()
+    before = state_sha256(start.state_dict(), {})
+    how = {"epochs": settings.epochs, "learning_rate": settings.learning_rate}
+    training = dataclasses.replace(experiment.training, **how)
+    teacher = copy.deepcopy(full).cpu() if settings.distillation else None
+    recipe = Recipe(
+        kind=_RETRAINED,
+        dataset_sha256=dataset.sha256,
+        spec=start.spec,
+        weights_sha256=before,
+        training=dataclasses.asdict(training),
+        distilled=None
+        if teacher is None
+        else Distilled(teacher_sha256=state_sha256(teacher.state_dict(), {}), weight=settings.distillation),
+        seed=seed,
+    )
+    recipe = dataclasses.replace(recipe, kind=f"{_RETRAINED}-{recipe.key[:8]}")  # so that logs have names of their own
+    spent = cached(recipe)
+    with threads(training.threads):
+        tuned, metrics = trained(recipe, experiment, dataset, folder, start, teacher=teacher)
+    return Retrained(
+        network=cast(Backbone, tuned.to(next(network.parameters()).device)),
+        seconds_before=metrics["seconds"] if spent else 0.0,
+    )
+
+
+def trained(
+    recipe: Recipe,
+    experiment: Experiment,
+    dataset: IdentityDataset,
+    folder: Path,
+    start: Backbone | None = None,
+    watching: Sequence[Callback] = (),
+    teacher: Backbone | None = None,
+) -> tuple[nn.Module, dict[str, float]]:
+    """A recipe's network in evaluation mode and the metrics of its last epoch, from the cache or from training.
+
+    **Arguments:**
+
+    - `start`: what training begins with, if not random weights, `backbone.weights` or, where gates are trained for a
+      person at a time, the full network. Its metrics tell `seconds`.
+    - `watching`: callbacks of the training.
+    - `teacher`: the network that is distilled, where the recipe names one.
+    """
+    path = _cache_path(recipe)
+    if path.exists():
+        try:
+            return load_network(path)
+        except UserError as error:
+            notice(f"{error}; training it again")
+    try:
+        output_folder(path.parent)
+    except UserError as error:
+        raise UserError(
+            f"cannot keep networks in {path.parent}: set PPPL_CACHE to a folder that can be written"
+        ) from error
+    network, metrics = _train(recipe, experiment, dataset, folder, start, watching, teacher)
+    save_network(path, recipe, network, metrics, hashed=True)
+    return network, metrics
+
+
+def trained_where(experiment: Experiment, seeds: Mapping[int, IdentityDataset]) -> dict[str, list[str]]:
+    """The networks of an experiment that are in the cache, by the GPU or processor that they were trained on; what
+    methods retrain of them is left out.
+
+    **Arguments:**
+
+    - `seeds`: the data set as each of the experiment's seeds splits it.
+    """
+    where: dict[str, list[str]] = {}
+    for seed, dataset in seeds.items():
+        for recipe in recipes(experiment, dataset, seed):
+            with suppress(OSError, UserError):
+                where.setdefault(kept_on(recipe), []).append(f"{recipe.kind}-seed{seed}")
+    return where
+
+
+def kept_on(recipe: Recipe) -> str:
+    """The GPU or processor that a network in the cache was trained on."""
+    return trained_on(_cache_path(recipe))
+
+
+def cached(recipe: Recipe) -> bool:
+    """Whether the cache has this network, whole."""
+    try:
+        load_network(_cache_path(recipe))
+    except UserError:
+        return False
+    return True
+
+
+def _cache_path(recipe: Recipe) -> Path:
+    return cache_folder() / f"{recipe.kind}-{recipe.key}.safetensors"
+
+
+def cache_folder() -> Path:
+    """`$PPPL_CACHE`, or the user's cache folder."""
+    return cache_of("PPPL_CACHE", "models")
+
+
+def _make_module(
+    recipe: Recipe, experiment: Experiment, start: Backbone | None, teacher: Backbone | None
+) -> GlobalModule:
+    training = Training(**recipe.training)
+    if recipe.matched is not None:
+        assert start is not None
+        who = {name: getattr(recipe.matched, name) for name in ("by_people", "sizes", "shots")}
+        return PersonModule(start, training, recipe.matched.settings, recipe.matched.pruning, **who)
+    if start is not None and recipe.distilled is not None:
+        assert teacher is not None
+        return DistilledModule(start, training, teacher, recipe.distilled.weight)
+    if start is not None:
+        return GlobalModule(start, training)
+    backbone = build(recipe.spec)
+    if experiment.backbone.weights:
+        fresh = load_weights(backbone, weights_file(experiment), notice)
+        if fresh:
+            notice(f"{', '.join(fresh)} are not taken from {experiment.backbone.weights}: they are for other classes")
+    return GlobalModule(backbone, training) if recipe.ppp is None else PPPModule(backbone, training, recipe.ppp)
+
+
+def _train(
+    recipe: Recipe,
+    experiment: Experiment,
+    dataset: IdentityDataset,
+    folder: Path,
+    start: Backbone | None,
+    watching: Sequence[Callback],
+    teacher: Backbone | None,
+) -> tuple[nn.Module, dict[str, float]]:
+    if recipe.matched is not None:
+        of_all, *_ = recipes(experiment, dataset, recipe.seed)
+        start = cast(Backbone, trained(of_all, experiment, dataset, folder)[0])
+    name = f"{recipe.kind}-seed{recipe.seed}"
+    notice(f"training {recipe.kind}, seed {recipe.seed}, {recipe.training['epochs']} epochs")
+    config = {**experiment.to_dict(), "kind": recipe.kind, "seed": recipe.seed}
+    logs, begin = output_folder(folder / "training"), time.perf_counter()
+    claim([log := logs / f"{name}.csv"])
+    with (
+        tempfile.TemporaryDirectory(dir=logs, prefix=".") as scratch,
+        track(folder, group=experiment.name, name=name, job_type="train", config=config) as tracker,
+    ):
+        module, metrics = fit(
+            lambda: _make_module(recipe, experiment, start, teacher),
+            dataset,
+            seed=recipe.seed,
+            folder=Path(scratch),
+            log_epoch=tracker.log,
+            # A notebook keeps what a bar of every epoch leaves behind, and so does a file; Lightning draws on stdout.
+            progress=progress.shown(sys.stdout) and not progress.in_notebook(),
+            watching=watching,
+        )
+        with replacing(log) as temporary:
+            shutil.copyfile(Path(scratch) / "metrics.csv", temporary)
+        tracker.summary({f"last_{key}": value for key, value in metrics.items()})
+    if recipe.kind.startswith(_RETRAINED):
+        metrics["seconds"] = time.perf_counter() - begin
+    return module.network, metrics

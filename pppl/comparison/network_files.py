@@ -1,0 +1,95 @@
+"""Files of global networks: safetensors whose header holds what is needed to rebuild them."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ..backbones import Backbone, ShapeSpec, build
+from ..gating import GatedNetwork, PersonGatedNetwork
+from ..system.errors import UserError
+from ..system.files import replacing
+from ..tables.provenance import device_name
+from .recipes import Recipe
+
+_FORMAT = "2"  # of the file
+
+
+def save_network(
+    path: Path,
+    recipe: Recipe,
+    network: nn.Module,
+    metrics: Mapping[str, float],
+    *,
+    trained_on: str = "",
+    hashed: bool = False,
+) -> None:
+    """Writes weights as safetensors; the header holds shape spec, recipe, metrics and a hash of the weights.
+
+    **Arguments:**
+
+    - `trained_on`: the GPU or processor; this machine's by default.
+    - `hashed`: as of `replacing`.
+    """
+    state = {key: value.contiguous() for key, value in network.state_dict().items()}
+    header = {
+        "pppl": _FORMAT,
+        "spec": recipe.spec.to_json(),
+        "ppp": json.dumps(dataclasses.asdict(recipe.ppp) if recipe.ppp else None),
+        "matched": json.dumps(dataclasses.asdict(recipe.matched.settings) if recipe.matched else None),
+        "metrics": json.dumps(dict(metrics)),
+        "trained_on": trained_on or device_name(),
+    }
+    header["sha256"] = state_sha256(state, header)
+    with replacing(path, hashed=hashed) as temporary:
+        temporary.write_bytes(safetensors.torch.save(state, header))  # whose errors are the system's own
+
+
+def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
+    """Reads what `save_network` wrote: the network in evaluation mode, and its metrics.
+
+    Raises `UserError` where the file is truncated, altered or of another version.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(f"{path} is truncated or no safetensors file") from error
+    if header.get("pppl") != _FORMAT:
+        raise UserError(f"{path} is of another version ({header.get('pppl')}, not {_FORMAT})")
+    if header.pop("sha256", None) != state_sha256(state, header):
+        raise UserError(f"{path} is altered: it does not match its hash")
+    network: nn.Module = build(ShapeSpec.from_json(header["spec"]))
+    ppp = json.loads(header["ppp"])
+    if ppp is not None:
+        network = GatedNetwork(cast(Backbone, network), width=ppp["gate_width"], temperature=ppp["temperature"])
+    if (matched := json.loads(header.get("matched", "null"))) is not None:
+        network = PersonGatedNetwork(cast(Backbone, network), sees=matched["sees"], width=matched["gate_width"])
+    network.load_state_dict(state)
+    return network.eval(), json.loads(header["metrics"])
+
+
+def trained_on(path: Path) -> str:
+    """The GPU or processor that a network was trained on; `unknown` where its file does not say."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return (file.metadata() or {}).get("trained_on", "unknown")
+    except safetensors.SafetensorError as error:
+        raise UserError(f"{path} is truncated or no safetensors file") from error
+
+
+def state_sha256(state: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
+    """Hash of weights and of texts that belong to them."""
+    digest = hashlib.sha256(json.dumps(dict(header), sort_keys=True).encode())
+    for key in sorted(state):
+        digest.update(key.encode())
+        digest.update(state[key].detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

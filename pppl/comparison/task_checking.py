@@ -1,0 +1,84 @@
+"""Whether the tables of a comparison on text tasks are whole, and follow from each other."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..config import TaskExperiment
+from ..tables.agreement import TOLERANCE
+from ..tables.journal import Row, key_of
+from ..tables.task_statistics import AVERAGE
+from .task_runs import NAMES
+
+_MEANS = ("score", "values", "task_bytes", "peak_memory_mib", "train_seconds")
+_REFERENCES = ("full", "diff")
+
+
+def check_tasks(experiment: TaskExperiment, table: pd.DataFrame, summary: pd.DataFrame) -> Iterator[str]:
+    """What is wrong with both, one line each.
+
+    Ends of intervals hang on every prediction, which tables have not: of these only that they hold their mean.
+    """
+    lacking = {"task", "method", "seed", "chosen", "tried", "learning_rate", *_MEANS} - {*table.columns}
+    lacking |= {"task", "method", "n", "score_low", "score_high", *_MEANS} - {*summary.columns}
+    if lacking:
+        yield f"table.csv or summary.csv lacks column {min(lacking)}"
+        return
+    rows: list[Row] = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    chosen = [row for row in rows if row["chosen"]]
+    yield from _rows(experiment, rows, chosen)
+    yield from _summary(experiment, chosen, summary)
+
+
+def _rows(experiment: TaskExperiment, rows: Sequence[Row], chosen: Sequence[Row]) -> Iterator[str]:
+    twice = len(rows) - len({key_of(row, NAMES) for row in rows})
+    if twice:
+        yield f"table.csv has {twice} rows twice"
+    there = [(row["task"], row["method"], row["seed"]) for row in chosen]
+    wanted = {*product(experiment.tasks, experiment.methods, experiment.seeds)}
+    if missing := wanted - {*there}:
+        yield f"table.csv lacks {len(missing)} of {len(wanted)} chosen runs"
+    if more := len(there) - len(wanted & {*there}):
+        yield f"table.csv has {more} chosen runs that its experiment has not"
+    searched = experiment.search_tasks or experiment.tasks
+    first = [row for row in rows if row["task"] in searched and row["seed"] == experiment.seeds[0]]
+    tried = {(row["task"], row["method"]): row["tried"] for row in first}
+    for (task, method), count in tried.items():
+        runs = sum((row["task"], row["method"]) == (task, method) for row in first)
+        if runs != count:
+            yield f"table.csv has {runs} runs of {method} on {task} with the first seed, {count} were tried"
+
+
+def _summary(experiment: TaskExperiment, chosen: Sequence[Row], summary: pd.DataFrame) -> Iterator[str]:
+    tasks = [*experiment.tasks, *([AVERAGE] if len(experiment.tasks) > 1 else [])]
+    of: dict[tuple[str, str], list[Row]] = {}
+    for task, row in product(tasks, chosen):
+        if task in (AVERAGE, row["task"]):
+            of.setdefault((task, row["method"]), []).append(row)
+    told = {(row["task"], row["method"]): row for row in summary.to_dict("records")}
+    if missing := {*product(tasks, experiment.methods)} - told.keys():
+        yield f"summary.csv lacks {len(missing)} of {len(tasks) * len(experiment.methods)} rows"
+    for (task, method), row in told.items():
+        references = {name: _mean(of[task, name], "score") for name in _REFERENCES if (task, name) in of}
+        if (task, method) not in of or not _follows(row, of[task, method], references):
+            yield f"summary.csv: {method} on {task} does not follow from table.csv"
+
+
+def _mean(rows: Sequence[Row], name: str) -> float:
+    """Over tasks of the mean over seeds."""
+    tasks = dict.fromkeys(row["task"] for row in rows)
+    return fmean(fmean(row[name] for row in rows if row["task"] == task) for task in tasks)
+
+
+def _follows(told: Any, rows: Sequence[Row], references: Mapping[str, float]) -> bool:
+    means = [(told[name], _mean(rows, name)) for name in _MEANS]
+    for name, score in references.items():
+        if name != told["method"]:
+            means.append((told[f"minus_{name}"], _mean(rows, "score") - score))
+    close = all(bool(np.isclose(one, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)) for one, other in means)
+    inside = told["score_low"] - TOLERANCE <= told["score"] <= told["score_high"] + TOLERANCE
+    return close and inside and told["n"] == len({row["seed"] for row in rows})

@@ -1,0 +1,89 @@
+"""Trains the global networks of an experiment and leaves them in a folder of their own."""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from ..config import Experiment
+from ..data import SOURCES, IdentityDataset
+from ..data.identities import TRAIN
+from ..data.preprocessing import Preprocessing
+from ..system import progress
+from ..system.errors import UserError
+from ..system.files import claim, output_folder, replacing
+from ..system.processes import threads
+from ..tables.journal import write_table
+from ..tables.provenance import write_run
+from .folders import refuse_other_results
+from .global_models import kept_on, trained
+from .load import dataset_of, opened, tell_of_data
+from .network_files import load_network, save_network
+from .recipes import recipes, weights_sha256
+
+
+def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
+    """Trains (or takes from the cache) every network that the experiment's methods begin with, for each seed.
+
+    Writes `models/<network>-seed<n>.safetensors`, `models/inputs-seed<n>.json` (what they take, and who is unseen),
+    `models.csv` and `run.json`, and for what is trained now the curves, `training/<network>-seed<n>.csv`.
+
+    **Returns:** one row per network: its last epoch and that epoch's validation metrics.
+
+    Raises `UserError` where the folder cannot be written, or holds a network that is corrupted.
+    """
+    start = time.perf_counter()
+    experiment, dataset = opened(experiment)
+    datasets = {seed: dataset_of(experiment, seed) for seed in experiment.seeds}
+    plan = [recipe for seed in experiment.seeds for recipe in recipes(experiment, datasets[seed], seed)]
+    tell_of_data(experiment, dataset)
+    folder = output_folder(out)
+    refuse_other_results(folder, "train", experiment.data, dataset)
+    models = output_folder(folder / "models")
+    networks = [models / f"{recipe.kind}-seed{recipe.seed}.safetensors" for recipe in plan]
+    inputs = [models / inputs_name(seed) for seed in experiment.seeds]
+    for path in networks:
+        if path.exists():
+            _refuse_corrupted(path)
+    claim([folder / "models.csv", folder / "run.json", *inputs, *networks])
+    for seed, path in zip(experiment.seeds, inputs, strict=True):
+        _write_inputs(path, experiment, dataset, datasets[seed])
+    rows = []
+    for path, recipe in progress.bar([*zip(networks, plan, strict=True)], desc="networks", unit="network"):
+        with threads(experiment.training.threads):
+            network, metrics = trained(recipe, experiment, datasets[recipe.seed], folder)
+        save_network(path, recipe, network, metrics, trained_on=kept_on(recipe))
+        rows.append({"network": recipe.kind, "seed": recipe.seed, **metrics})
+    table = pd.DataFrame(rows)
+    write_table(folder / "models.csv", table)
+    work = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": 1}
+    write_run(folder, experiment.to_dict(), dataset.sha256, weights_sha256=weights_sha256(experiment), **work)
+    return table.filter(["network", "seed", "epoch", "val_accuracy", "val_loss"])
+
+
+def inputs_name(seed: int) -> str:
+    """The file that tells what the networks of a seed take."""
+    return f"inputs-seed{seed}.json"
+
+
+def _write_inputs(path: Path, experiment: Experiment, source: IdentityDataset, split: IdentityDataset) -> None:
+    known = SOURCES.get(experiment.data.name)
+    preprocessing = Preprocessing.of(source, split, known.log_mel if known else None)
+    people = set() if split.identity is None else set(split.identity) - set(split.identity[split.rows(TRAIN)])
+    tree = {
+        "preprocessing": json.loads(preprocessing.to_json()),
+        "unseen": sorted(split.identities[person] for person in people),
+        # Until there is a run.json, this tells what networks are trained on.
+        "of": {"dataset_sha256": source.sha256, "config": {"data": dataclasses.asdict(experiment.data)}},
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
+
+
+def _refuse_corrupted(path: Path) -> None:
+    try:
+        load_network(path)
+    except UserError as error:
+        raise UserError(f"{error}: delete it, then the same command trains it again") from error

@@ -1,0 +1,219 @@
+"""The unit of a comparison: one person, every method and budget, computed at once or not at all."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import nn
+
+from ..backbones import evaluating, predicted
+from ..config import Experiment
+from ..data import IdentityDataset, Person, Support, draw_persons
+from ..data.identities import TRAIN
+from ..personalizers import GlobalModel, Personalizer, PersonalModel, personalizers_for
+from ..tables.journal import KEYS, Row, key_of
+from ..training.modules import channels_last
+
+# Whose samples: the person's of that number, their twin's or other words of theirs, or everybody's.
+Source = tuple[Literal["own", "population", "twin", "swap"], int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Persons:
+    """The persons of one seed and protocol, and whose samples controls give in place of their own."""
+
+    experiment: Experiment
+    dataset: IdentityDataset
+    seed: int
+    size: int
+    seen: bool
+    persons: Sequence[Person]
+
+    @staticmethod
+    def draw(experiment: Experiment, dataset: IdentityDataset, seed: int, size: int, seen: bool) -> "Persons":
+        """The persons that an experiment draws with a seed, of `size` classes, seen in training or not."""
+        return Persons(
+            experiment=experiment,
+            dataset=dataset,
+            seed=seed,
+            size=size,
+            seen=seen,
+            persons=draw_persons(dataset, experiment.persons, size=size, seed=seed, seen=seen),
+        )
+
+    @cached_property
+    def personalizers(self) -> Sequence[Personalizer]:
+        """Of the experiment's methods. Raises `UserError` for one that is not known, which persons do not depend on."""
+        return personalizers_for(self.experiment)
+
+    def units(self) -> "list[Unit]":
+        """One unit per person."""
+        return [Unit(among=self, index=index) for index in range(len(self.persons))]
+
+    def source(self, personalizer: Personalizer, index: int) -> Source | None:
+        """Return what `personalizer` is given for person `index`; None where there is nothing, as for a twin of
+        somebody whose classes nobody else has.
+        """
+        match personalizer.support_from:
+            case "population":
+                return "population", 0
+            case "other":
+                return "own", self._other(index)
+            case "twin" | "swap" as control:
+                return (control, index) if len(getattr(self.persons[index], control)) else None
+            case _:
+                return "own", index
+
+    def samples(self, source: Source) -> Support:
+        """Return the support set that a source names."""
+        control, index = source
+        if control == "population":
+            return self._population
+        if control == "own":
+            return self._own[index]
+        person = self.persons[index]
+        return person.support_of(self.dataset, getattr(person, control))
+
+    def _other(self, index: int) -> int:
+        """The next person who is somebody else, not the same speaker with other words."""
+        count = len(self.persons)
+        following = ((index + step) % count for step in range(1, count))
+        return next(i for i in following if self.persons[i].whose != self.persons[index].whose)
+
+    @cached_property
+    def _own(self) -> list[Support]:
+        return [person.support_of(self.dataset) for person in self.persons]
+
+    @cached_property
+    def _population(self) -> Support:
+        return Support(
+            x=torch.cat([support.x for support in self._own]),
+            y=torch.cat([support.y for support in self._own]),
+            seed=self._own[0].seed,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """One person among others."""
+
+    among: Persons
+    index: int
+
+    @cached_property
+    def person(self) -> Person:
+        """Whose unit it is."""
+        return self.among.persons[self.index]
+
+    @cached_property
+    def labels(self) -> list[tuple[Personalizer, Row]]:
+        """Every personalizer that has samples at every budget, with the columns that name its row."""
+        return [
+            (personalizer, self._label(personalizer, budget))
+            for personalizer in self.among.personalizers
+            if self.among.source(personalizer, self.index) is not None
+            for budget in personalizer.budgets
+        ]
+
+    @cached_property
+    def keys(self) -> list[tuple[object, ...]]:
+        """The keys of the unit's rows."""
+        return [key_of(label) for _, label in self.labels]
+
+    def _label(self, personalizer: Personalizer, budget: float) -> Row:
+        person, experiment = self.person, self.among.experiment
+        values = (
+            self.among.dataset.name,
+            experiment.backbone.name,
+            person.persons,
+            person.seen,
+            personalizer.method,
+            personalizer.control,
+            budget,
+            self.among.seed,
+            person.identity,
+            experiment.persons.shots,
+        )
+        return dict(zip(KEYS, values, strict=True))
+
+
+class Workbench:
+    """Computes units of one seed; what is the same for many persons is made once.
+
+    **Arguments:**
+
+    - `model`: the global model, on the device that all of it runs on.
+    """
+
+    def __init__(self, model: GlobalModel, device: torch.device):
+        self.model, self.device = model, device
+        self._shared: dict[tuple[object, ...], PersonalModel] = {}
+        self._moved: dict[Source, Support] = {}  # of the unit in hand
+
+    def rows(self, unit: Unit, known: Collection[tuple[object, ...]] = ()) -> list[Row]:
+        """The unit's rows, but for those whose keys are `known`."""
+        dataset, person = unit.among.dataset, unit.person
+        x, y = dataset.inputs(person.query).to(self.device), dataset.y[person.query].to(self.device)
+        accuracy_full = accuracy(self.model.full, x, y)
+        rows = []
+        for personalizer, label in unit.labels:
+            if key_of(label) in known:
+                continue
+            personal = self._personal(personalizer, unit, label["budget"])
+            cost = personal.cost_on(x)
+            rows.append(
+                label
+                | {
+                    "accuracy": accuracy(personal.module, x, y),
+                    "accuracy_full": accuracy_full,
+                    "macs": cost.macs,
+                    "macs_fraction": cost.macs / self.model.cost.full.macs,
+                    "params": cost.params,
+                    "params_fraction": cost.params / self.model.cost.full.params,
+                    "artifact_bytes": personal.bytes,
+                    "retrain_samples": personal.retrain_samples,
+                    "train_samples": personalizer.train_samples(len(dataset.rows(TRAIN))),
+                    "queries": len(y),
+                    "personalize_seconds": round(personal.seconds, 6),
+                }
+            )
+        for support in self._moved.values():
+            support.once.clear()  # what methods made of a person's samples is as large as networks
+        self._moved.clear()
+        return rows
+
+    def _personal(self, personalizer: Personalizer, unit: Unit, budget: float) -> PersonalModel:
+        shared = personalizer.shared
+        group = (unit.among.size, unit.among.seen) if personalizer.support_from == "population" else ()
+        key = (personalizer.method, personalizer.control, budget, *group)
+        if shared and key in self._shared:
+            return self._shared[key]
+        personal = personalizer.personalize(self.model, self._on_device(personalizer, unit), budget)
+        if shared:
+            self._shared[key] = personal
+        return personal
+
+    def _on_device(self, personalizer: Personalizer, unit: Unit) -> Support:
+        """Moved once, so that what is kept of its samples serves all methods."""
+        source = unit.among.source(personalizer, unit.index)
+        assert source is not None
+        if source not in self._moved:
+            self._moved[source] = unit.among.samples(source).to(self.device)
+        own = ("own", unit.index)
+        if source == own:
+            return self._moved[source]
+        if own not in self._moved:
+            self._moved[own] = unit.among.samples(own).to(self.device)
+        return replace(self._moved[source], own=self._moved[own])
+
+
+def accuracy(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+    """Fraction of samples classified right, among all classes of the data set (the person's are not told)."""
+    with evaluating(network), channels_last(network), torch.inference_mode():
+        right = [
+            predicted(network, network(chunk)) == labels
+            for chunk, labels in zip(x.split(256), y.split(256), strict=True)
+        ]
+        return torch.cat(right).sum().item() / len(y)

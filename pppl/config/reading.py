@@ -1,0 +1,145 @@
+"""Experiments from plain values and from YAML files, with errors that name the key."""
+
+import copy
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from ..system.errors import UserError, is_text, unknown
+from ..system.files import expanded
+from . import Tree
+from .plain_yaml import read_yaml_file
+
+Kind = TypeVar("Kind", bound=Tree)
+
+# What was read before. A comparison makes the same few experiments for every part of its work, 50 ms each.
+_READ: dict[tuple[type[Tree], str], Tree] = {}
+
+
+def all_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Every key of a nested mapping, dotted."""
+    for key, value in tree.items():
+        yield prefix + key
+        if isinstance(value, Mapping):
+            yield from all_keys(value, f"{prefix}{key}.")
+
+
+def _check_keys(given: Mapping[str, Any], valid: Mapping[str, Any], prefix: str = "") -> None:
+    for key, value in given.items():
+        name = f"{prefix}{key}"
+        if key not in valid:
+            raise unknown("key", name, [prefix + other for other in valid])
+        if value is None:
+            raise UserError(f"{name} is empty: give it a value or leave the key out")
+        if isinstance(valid[key], Mapping):
+            if not isinstance(value, Mapping):
+                keys = ", ".join(valid[key]) or "of your choice"
+                raise UserError(f"{name} is {value!r}: it is a section with the keys {keys}")
+            if valid[key]:  # a section that is empty by default takes any key
+                _check_keys(value, valid[key], f"{name}.")
+
+
+def from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
+    """An experiment of some kind from nested plain values, such as a YAML file's; what is left out keeps its default.
+
+    Raises `UserError` naming the key that is unknown, of the wrong type or out of range.
+    """
+    key = kind, repr(tree)  # not JSON, in which 1 and "1" may be the same key
+    if key not in _READ:
+        _READ[key] = _from_dict(tree, kind)
+    return cast(Kind, _READ[key])
+
+
+@cache
+def _parser(kind: type[Tree]) -> Any:
+    import jsonargparse
+
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind)
+    return parser
+
+
+def _from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
+    _check_keys(tree, kind().to_dict())
+    parser = _parser(kind)
+    try:
+        parsed = parser.instantiate(parser.parse_object(copy.deepcopy(dict(tree))))  # which changes what it is given
+        return cast(Kind, _as_given(kind(**vars(parsed)), tree))
+    except UserError:
+        raise
+    except Exception as error:  # jsonargparse raises several kinds, with the key in the first line
+        raise UserError(_readable(str(error))) from error
+
+
+def _as_given(read: Any, given: Mapping[str, Any], prefix: str = "") -> Any:
+    """Return what was read, a dataclass, with sections of any values as they were given.
+
+    jsonargparse takes text in them for YAML, so that "1.0" would become a number.
+    """
+    changes = {}
+    for field in dataclasses.fields(read):
+        name = field.name
+        if name in given and dataclasses.is_dataclass(getattr(read, name)):
+            changes[name] = _as_given(getattr(read, name), given[name], f"{prefix}{name}.")
+        elif name in given and "typing.Any" in str(field.type):
+            changes[name] = _plain(given[name], prefix + name)
+    return dataclasses.replace(read, **changes) if changes else read
+
+
+def _plain(value: Any, name: str) -> Any:
+    """Return a copy of plain values. Raises `UserError` for a name or a value that is no such one."""
+    if isinstance(value, Mapping):
+        wrong = next((key for key in value if not isinstance(key, str)), None)
+        if wrong is not None:
+            raise UserError(f"{name} holds the name {wrong!r}: names are text, write {str(wrong)!r}")
+        return {key: _plain(each, f"{name}.{key}") for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each, name) for each in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise UserError(f"{name} holds {value!r}, a {type(value).__name__}: give text, numbers, lists or mappings")
+
+
+def _readable(message: str) -> str:
+    """jsonargparse's message as one line: `training.epochs: expected int, got 'x'`."""
+    line = " ".join(message.split())
+    found = re.fullmatch(r'Parser key "(?P<key>[^"]+)": Expected a (?P<type>.+?)\. Got value: (?P<value>.*)', line)
+    if found is None:
+        return line
+    kind = re.sub(r"<class '([^']+)'>", r"\1", found["type"]).replace("typing.Literal", "one of ")
+    if kind == "tuple":
+        return f"{found['key']}: expected a list, got {found['value']!r}: write [{found['value']}]"
+    return f"{found['key']}: expected {kind}, got {found['value']!r}"
+
+
+def read(path: str | Path, kind: type[Kind], overrides: Mapping[str, Any] | None, *, fast: bool) -> Kind:
+    """What `Tree.load` does."""
+    path = expanded(path)
+    if not is_text(path.stem):
+        raise UserError(f"the name of {str(path)!r} is no text (UTF-8), and names results: rename the file")
+    tree = read_yaml_file(path)
+    tree = {} if tree is None else tree
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} holds a {type(tree).__name__}, not a mapping: write lines such as `budgets: [0.1]`")
+    quick = tree.pop("fast", None)
+    if quick is not None and not _is_flat(quick):
+        raise UserError(f"{path}: fast is {quick!r}: it is a section of dotted keys, such as `training.epochs: 1`")
+    if fast and not quick:
+        raise UserError(f"{path} has no section `fast`: write one, or leave --fast out")
+    try:
+        experiment = from_dict({"name": path.stem, **tree}, kind)
+        if fast and quick:
+            experiment = experiment.overridden({"name": f"{experiment.name}-fast", **quick})
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return experiment.overridden(overrides or {})
+
+
+def _is_flat(section: object) -> bool:
+    """Whether it is a mapping of text to values that are no sections."""
+    return isinstance(section, dict) and all(
+        isinstance(key, str) and not isinstance(value, dict) for key, value in section.items()
+    )

@@ -1,0 +1,213 @@
+"""One person: what can be made of their samples and a global model."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import cached_property
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import __version__
+from ..backbones import Backbone
+from ..data import Support
+from ..data.samples import Samples
+from ..diff import base_sha256
+from ..personalizers import GlobalModel, Personalizer, PersonalModel
+from ..system.errors import UserError
+from .fitting import ROUNDINGS, Rounding, choose_rounding, fit_bytes, fit_latency
+from .formats import to_onnx
+from .graph import Deployed
+from .limit import Limit
+from .narrowed import narrowed
+from .onnx_file import Session, open_onnx_bytes
+from .personal_file import PersonalFile
+from .thin import Thin
+from .timing import in_turns, speed_ups
+from .trained_run import Run
+
+_TIMINGS = 5
+
+
+class Person:
+    """A person's samples, a method and a limit on a run's global model.
+
+    - `settings`: of the experiment, replaced.
+    - `raw_audio`: whether exports take waveforms.
+
+    Raises `UserError` where the method reads labels and there are none, or the run has no network for it.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        samples: Samples,
+        method: str,
+        limit: Limit,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        raw_audio: bool = False,
+    ):
+        self.run, self.method, self.limit, self.raw_audio = run, method, limit, raw_audio
+        self.settings = dict(settings or {})
+        self.global_model: GlobalModel = run.model(run.personalizer(method))
+        labels = torch.zeros(len(samples.values), dtype=torch.int64) if samples.labels is None else samples.labels
+        if samples.labels is None and run.personalizer(method).reads_labels:
+            raise UserError(f"method {method} reads labels: put samples into sub-folders that are named as classes")
+        self.support = Support(x=run.preprocessing(samples.values), y=labels, seed=run.seed)
+
+    def base(self) -> Backbone:
+        """The network that masks cut."""
+        gates = self._own(1).gates
+        return self.global_model.full if gates is None else self.global_model.gated[gates].backbone
+
+    def _own(self, round_to: int) -> Personalizer:
+        unit = "params" if self.limit.unit in ("params", "bytes") else "macs"
+        how = {"pruning.unit": unit, "pruning.round_to": round_to, **self.settings}
+        return self.run.personalizer(self.method, **how)
+
+    def with_classes(self) -> Backbone:
+        """The full network with the person's class prior: what a personal network is held against, since it is free."""
+        own = self.run.personalizer("full+classes", **self.settings)
+        return own.personalize(self.global_model, self.support, 1.0).module
+
+    def model(self, round_to: int) -> PersonalModel:
+        """The personal model within the limit."""
+        own, limit = self._own(round_to), self.limit
+
+        def make(budget: float) -> PersonalModel:
+            model = own.personalize(self.global_model, self.support, budget)
+            if model.cost_of is not None:
+                raise UserError(f"method {self.method} chooses channels for each sample: it leaves no smaller network")
+            return model
+
+        if not own.prunes and limit != Limit(value=1.0, unit="macs"):
+            raise UserError(f"method {self.method} does not prune: give it a budget of 1")
+        if limit.unit in ("macs", "params"):
+            return make(limit.value)
+        if limit.unit == "bytes":
+            return fit_bytes(make, lambda model: len(self.file(model.module).to_bytes()), limit.value)
+        return fit_latency(make, lambda model: self.share(model) * self.full_ms, limit.value, self.full_ms)
+
+    def share(self, model: PersonalModel) -> float:
+        """A model's milliseconds as a part of the full network's, timed in turns, since a machine's speed drifts."""
+        took = self.milliseconds({"full": self.full_session, "own": self.timed(model.module)})
+        return took["own"] / took["full"]
+
+    def rounding(self) -> Rounding:
+        """The multiple of channels that this machine likes."""
+        if not self._own(1).prunes:
+            return Rounding(round_to=1, reason="nothing is pruned")
+        limit = self.limit
+        sessions, macs = {0: self.full_session}, {0: self.global_model.cost.full.macs}
+        budget = limit.value if limit.unit in ("macs", "params") else self._guess()
+        for multiple in ROUNDINGS:
+            try:
+                model = self._own(multiple).personalize(self.global_model, self.support, budget)
+            except UserError:  # so many channels of every layer are over the budget
+                break
+            sessions[multiple], macs[multiple] = self.timed(model.module), model.cost.macs
+        if len(sessions) == 1:
+            return Rounding(round_to=1, reason="no multiple is within the budget")
+        faster = speed_ups(self._calls(sessions), 0)
+        return choose_rounding([(multiple, faster[multiple] * macs[multiple] / macs[0]) for multiple in faster])
+
+    def _guess(self) -> float:
+        """About the fraction of the MACs that a limit in bytes or ms allows."""
+        if self.limit.unit == "bytes":
+            return min(1.0, self.limit.value / len(self.file(self.global_model.full).to_bytes()))
+        return min(1.0, self.limit.value / self.full_ms)
+
+    def deployed(self, network: Backbone) -> Deployed:
+        """What is exported of a network."""
+        return Deployed(network, self.run.preprocessing, raw_audio=self.raw_audio)
+
+    def session(self, network: Backbone) -> Session:
+        """A network in ONNX Runtime."""
+        return open_onnx_bytes(to_onnx(self.deployed(network), {}))
+
+    def timed(self, network: Backbone) -> Session:
+        """As `session`, but only as fast: out of the full network's export where that can be, not by an own one."""
+        full = self.global_model.full
+        same = network.spec == full.spec.with_widths(network.widths)
+        content = narrowed(self._full_onnx, self.deployed(network)) if same else None
+        return self.session(network) if content is None else open_onnx_bytes(content)
+
+    def milliseconds(self, sessions: dict[Any, Session]) -> dict[Any, float]:
+        """Median of one sample through each, in turns."""
+        return {name: latency.median for name, latency in in_turns(self._calls(sessions)).items()}
+
+    def _calls(self, sessions: dict[Any, Session]) -> dict[Any, Callable[[], object]]:
+        return {name: lambda session=session: session(self._one) for name, session in sessions.items()}
+
+    @cached_property
+    def _full_onnx(self) -> bytes:
+        return to_onnx(self.deployed(self.global_model.full), {})
+
+    @cached_property
+    def full_session(self) -> Session:
+        """The full network in ONNX Runtime."""
+        return open_onnx_bytes(self._full_onnx)
+
+    @cached_property
+    def full_ms(self) -> float:
+        """Milliseconds of one sample through the exported full network: median of a few timings."""
+        return median(self.milliseconds({"full": self.full_session})["full"] for _ in range(_TIMINGS))
+
+    @cached_property
+    def _one(self) -> np.ndarray:
+        """A sample for timing, `(1, ...)`."""
+        return torch.zeros(1, *self.deployed(self.global_model.full).input_shape).numpy()
+
+    def file(self, network: Backbone) -> PersonalFile:
+        """The file of a person's network."""
+        return PersonalFile(
+            network=network,
+            full=self.global_model.full.spec,
+            preprocessing=self.run.preprocessing,
+            base_sha256=self.base_sha256,
+            provenance={
+                "pppl": __version__,
+                "method": self.method,
+                "limit": asdict(self.limit),
+                "seed": self.run.seed,
+                "support": len(self.support.x),
+                "dataset_sha256": self.run.dataset_sha256,
+            },
+        )
+
+    def meta(self, model: PersonalModel) -> dict[str, Any]:
+        """What an export says of itself."""
+        file = self.file(model.module)
+        return {
+            "preprocessing": json.loads(file.preprocessing.to_json()),
+            "classes": list(file.classes),
+            "raw_audio": self.raw_audio,
+            "spec": json.loads(model.module.spec.to_json()),
+            "full": json.loads(file.full.to_json()),
+            "base_sha256": file.base_sha256,
+            "provenance": dict(file.provenance),
+        }
+
+    def thin(self, model: PersonalModel) -> Thin | None:
+        """The thin form; None where the personal network is more than a mask, a class prior and a delta."""
+        if model.masks is None and model.classes is None:
+            return None
+        base, classes = self.base(), model.classes
+        masks = model.masks or [torch.ones(width, dtype=torch.bool) for width in base.widths]
+        prior = {} if classes is None else {"added": classes.added, "cut": classes.cut}
+        thin = Thin.of(base, masks, model.delta, **prior)
+        try:
+            made = thin.network(self.base()).state_dict()
+        except UserError:  # a delta to another network
+            return None
+        own = model.module.state_dict()
+        same = own.keys() == made.keys() and all(torch.equal(value, made[key]) for key, value in own.items())
+        return thin if same else None
+
+    @cached_property
+    def base_sha256(self) -> str:
+        """Hash of the global network's weights."""
+        return base_sha256(self.base())

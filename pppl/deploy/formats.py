@@ -1,0 +1,133 @@
+"""Exports of a network: ONNX, also with weights of 8 bits, `torch.export` and ExecuTorch."""
+
+import importlib
+import importlib.util
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..system.errors import UserError
+from .graph import Deployed
+from .onnx_file import sealed
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what exporters say about packages that are not there and about their own code."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _program(deployed: Deployed, *, batches: bool = True) -> torch.export.ExportedProgram:
+    example = torch.zeros(2 if batches else 1, *deployed.input_shape)
+    sizes = {"x": {0: torch.export.Dim("batch")}} if batches else None
+    with _quiet(), torch.no_grad():
+        return torch.export.export(deployed, (example,), dynamic_shapes=sizes)
+
+
+def to_onnx(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
+    """A sealed ONNX file: input `values` or `audio`, any batch size, output `logits`; `meta` as its metadata."""
+    return sealed(_model(deployed), meta)
+
+
+def _model(deployed: Deployed) -> Any:
+    with _quiet():
+        program = torch.onnx.export(
+            _program(deployed),
+            input_names=[deployed.input_name],
+            output_names=["logits"],
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto  # made anew at each reading
+    _pool(model.graph)
+    return model
+
+
+def _pool(graph: Any) -> None:
+    """Means over the pixels of images become the pooling that engines have for images in blocks of channels."""
+    from onnx import helper, numpy_helper
+
+    axes = {value.name: numpy_helper.to_array(value).tolist() for value in graph.initializer if value.dims == [2]}
+    told = (*graph.value_info, *graph.input)
+    images = {value.name for value in told if len(value.type.tensor_type.shape.dim) == 4}
+    for index, node in reversed(list(enumerate(graph.node))):
+        if node.op_type != "ReduceMean" or node.input[0] not in images or len(node.input) < 2:
+            continue
+        if sorted(axis % 4 for axis in axes.get(node.input[1], ())) != [2, 3]:
+            continue
+        x, mean = node.input[0], node.output[0]
+        keeps = {attribute.name: attribute.i for attribute in node.attribute}.get("keepdims", 1)
+        pooled = mean if keeps else f"{mean}_pixels"
+        node.CopyFrom(helper.make_node("GlobalAveragePool", [x], [pooled]))
+        if not keeps:
+            graph.node.insert(index + 1, helper.make_node("Flatten", [pooled], [mean]))
+
+
+def to_int8_onnx(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
+    """As `to_onnx`, with weights of 8 bits and activations that are quantized as they come (ONNX Runtime's dynamic
+    quantization).
+    """
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        plain, small = Path(folder) / "plain.onnx", Path(folder) / "small.onnx"
+        model = _model(deployed)
+        del model.graph.value_info[:]  # inferred again, with what is added
+        onnx.save(model, plain)
+        root = logging.getLogger()
+        level = root.level
+        root.setLevel(logging.ERROR)  # its advice on preprocessing
+        try:
+            quantize_dynamic(plain, small, weight_type=QuantType.QUInt8)
+        finally:
+            root.setLevel(level)
+        return sealed(onnx.load(small), meta)
+
+
+def to_torch(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
+    """A `torch.export` program (`.pt2`); `meta` is its extra file `pppl.json`."""
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        path, program = Path(folder) / "program.pt2", _program(deployed)
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)  # names files of this machine
+        torch.export.save(program, path, extra_files={"pppl.json": json.dumps(dict(meta))})
+        return path.read_bytes()
+
+
+def to_executorch(deployed: Deployed, _: Mapping[str, Any]) -> bytes:
+    """An ExecuTorch program (`.pte`) for one sample at a time, by XNNPACK. Raises `UserError` without the package."""
+    if importlib.util.find_spec("executorch") is None:
+        raise UserError("no ExecuTorch here: pip install 'pppl[executorch]'")
+    lower = importlib.import_module("executorch.exir").to_edge_transform_and_lower
+    xnnpack = importlib.import_module("executorch.backends.xnnpack.partition.xnnpack_partitioner")
+
+    with _quiet():
+        program = _program(deployed, batches=False)
+        return lower(program, partitioner=[xnnpack.XnnpackPartitioner()]).to_executorch().buffer
+
+
+Export = Callable[[Deployed, Mapping[str, Any]], bytes]
+# By name: what makes a file, and how that ends.
+FORMATS: dict[str, tuple[Export, str]] = {
+    "onnx": (to_onnx, ".onnx"),
+    "onnx-int8": (to_int8_onnx, ".int8.onnx"),
+    "torch": (to_torch, ".pt2"),
+    "executorch": (to_executorch, ".pte"),
+}

@@ -1,0 +1,144 @@
+"""How long one sample takes through files of `pppl personalize`, beside the full networks that they come from."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..backbones import Backbone, ShapeSpec, build
+from ..data.preprocessing import Preprocessing
+from ..pruning import CostModel
+from ..system.errors import UserError
+from ..system.memory import PeakMemory
+from ..system.processes import threads as torch_threads
+from .formats import to_onnx
+from .graph import Deployed
+from .onnx_file import open_onnx, open_onnx_bytes
+from .personal_file import read_personal
+from .timing import in_turns
+
+ENGINES = ("torch", "onnxruntime")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Subject:
+    """A network to be timed.
+
+    - `onnx`: of a file that holds one; made of the network where it is None.
+    - `size`: of its file in bytes; None of a full network, which has none here.
+    """
+
+    network: Backbone
+    preprocessing: Preprocessing
+    raw_audio: bool
+    onnx: bytes | None
+    size: int | None
+
+    def call(self, engine: str, threads: int) -> Callable[[], object]:
+        """One sample, by an engine, ready to be called."""
+        deployed = Deployed(self.network, self.preprocessing, raw_audio=self.raw_audio)
+        one = np.random.default_rng(0).normal(size=(1, *deployed.input_shape)).astype(np.float32)
+        if engine == "torch":
+            tensor = torch.from_numpy(one)
+            return lambda: _torch_forward(deployed, tensor)
+        session = open_onnx_bytes(self._onnx, threads=threads)
+        return lambda: session(one)
+
+    @cached_property
+    def _onnx(self) -> bytes:
+        return self.onnx or to_onnx(Deployed(self.network, self.preprocessing, raw_audio=self.raw_audio), {})
+
+
+@torch.inference_mode()
+def _torch_forward(deployed: Deployed, x: torch.Tensor) -> torch.Tensor:
+    return deployed(x)
+
+
+def latency(paths: Sequence[Path], *, threads: int = 1, runs: int = 100) -> pd.DataFrame:
+    """Times one sample through each file and each full network, by torch and by ONNX Runtime, all in turns.
+
+    **Arguments:**
+
+    - `paths`: personal model files, or `.onnx` files of `pppl personalize`.
+
+    **Returns:** one row per file and engine: `median_ms`, `low_ms` and `high_ms` (quartiles), `speed_up` (the full
+    network's median to the file's), `macs`, `params`, `bytes` of the file, `peak_mib` of memory that loading it and
+    one pass take. Full networks, and what torch runs of an `.onnx` file, have random weights,
+    which speed does not depend on.
+
+    Raises `UserError` where a file cannot be read.
+    """
+    subjects: dict[str, _Subject] = {}
+    full_of: dict[str, str] = {}
+    fulls: dict[tuple[str, bool], str] = {}
+    for path in paths:
+        subject, full = _opened(path)
+        key = full.to_json(), subject.raw_audio
+        if key not in fulls:
+            name = f"full {full.backbone}" + " with log-mel" * subject.raw_audio
+            fulls[key] = name if name not in subjects else f"{name}, {len(fulls) + 1}"
+            subjects[fulls[key]] = replace(subject, network=build(full).eval(), onnx=None, size=None)
+        subjects[str(path)], full_of[str(path)] = subject, fulls[key]
+    with torch_threads(threads):
+        return _measured(subjects, full_of, threads, runs)
+
+
+def _measured(subjects: dict[str, _Subject], full_of: dict[str, str], threads: int, runs: int) -> pd.DataFrame:
+    calls, peaks = {}, {}
+    for name, subject in subjects.items():
+        for engine in ENGINES:
+            subject.call(engine, threads)()  # exports, and whatever an engine sets up once
+            with PeakMemory() as memory:
+                calls[name, engine] = subject.call(engine, threads)
+                calls[name, engine]()
+            peaks[name, engine] = memory.bytes / 2**20
+    took = in_turns(calls, runs=runs)
+    rows: list[dict[str, Any]] = []
+    for (name, engine), spent in took.items():
+        subject, full = subjects[name], took[full_of.get(name, name), engine]
+        cost = CostModel(subject.network, subject.preprocessing.shape).full
+        rows.append(
+            {
+                "file": name,
+                "engine": engine,
+                "median_ms": spent.median,
+                "low_ms": spent.low,
+                "high_ms": spent.high,
+                "speed_up": full.median / spent.median,
+                "macs": cost.macs,
+                "params": cost.params,
+                "bytes": subject.size,
+                "peak_mib": peaks[name, engine],
+            }
+        )
+    return pd.DataFrame(rows).astype({"bytes": "Int64"})
+
+
+def _opened(path: Path) -> tuple[_Subject, ShapeSpec]:
+    """What a file holds, and the shape of the full network."""
+    if path.suffix != ".onnx":
+        file = read_personal(path)
+        subject = _Subject(
+            network=file.network,
+            preprocessing=file.preprocessing,
+            raw_audio=False,
+            onnx=None,
+            size=path.stat().st_size,
+        )
+        return subject, file.full
+    meta, content = open_onnx(path).meta, path.read_bytes()
+    try:
+        preprocessing = Preprocessing.from_json(json.dumps(meta["preprocessing"]))
+        spec, full = (ShapeSpec.from_json(json.dumps(meta[key])) for key in ("spec", "full"))
+        raw_audio = bool(meta["raw_audio"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} does not say what it holds: export it again") from error
+    network = build(spec).eval()
+    size = len(content)
+    return _Subject(network=network, preprocessing=preprocessing, raw_audio=raw_audio, onnx=content, size=size), full

@@ -1,0 +1,83 @@
+"""ONNX files that carry what belongs to a network, and a seal: a hash of all of the file before it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..system.errors import UserError
+from ..system.files import expanded
+
+_META, _SEAL = "pppl", b"pppl.sha256"
+# `ModelProto.metadata_props` is field 14, its entries have a key (1) and a value (2), each with its length before it.
+# Fields of a message may come in any order, so that an entry at the end belongs to the message, and ends the file.
+_ENTRY = b"\x0a" + bytes([len(_SEAL)]) + _SEAL + b"\x12\x40"
+_HEAD = b"\x72" + bytes([len(_ENTRY) + 64]) + _ENTRY
+
+
+class Session(NamedTuple):
+    """An ONNX file that is ready to run.
+
+    - `input`: name of its input.
+    - `meta`: what the file says of itself: preprocessing, spec, provenance.
+    """
+
+    run: Any
+    input: str
+    meta: Mapping[str, Any]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Logits `(B, K)` of `(B, ...)` float32."""
+        return self.run.run(None, {self.input: x})[0]
+
+
+def sealed(model: Any, meta: Mapping[str, Any]) -> bytes:
+    """The bytes of a `ModelProto` with `meta` (JSON, under the key `pppl`) and a seal.
+
+    Traces of the code that made it, which an exporter leaves in every node, are dropped.
+    """
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+    del model.graph.metadata_props[:], model.metadata_props[:]
+    model.metadata_props.add(key=_META, value=json.dumps(dict(meta)))
+    content = model.SerializeToString()
+    return content + _HEAD + hashlib.sha256(content).hexdigest().encode()
+
+
+def open_onnx(path: str | Path, *, threads: int = 1) -> Session:
+    """Opens a sealed ONNX file in ONNX Runtime, on the CPU.
+
+    Raises `UserError` where there is none, or it is truncated, altered or not made here.
+    """
+    try:
+        content = expanded(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; name an exported .onnx file") from error
+    return open_onnx_bytes(content, threads=threads, where=str(path))
+
+
+def open_onnx_bytes(content: bytes, *, threads: int = 1, where: str = "the export") -> Session:
+    """As `open_onnx`, of what such a file holds."""
+    import onnxruntime
+
+    end = len(content) - len(_HEAD) - 64
+    if end < 0 or content[end : end + len(_HEAD)] != _HEAD:
+        raise UserError(f"{where} is truncated, or was not exported by `pppl personalize`: export it again")
+    if hashlib.sha256(content[:end]).hexdigest().encode() != content[end + len(_HEAD) :]:
+        raise UserError(f"{where} is damaged (it does not match its hash): export or fetch it again")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 4
+    try:
+        run = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        meta = json.loads(run.get_modelmeta().custom_metadata_map[_META])
+    except Exception as error:  # ONNX Runtime has a dozen kinds of its own
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{where} cannot be run by ONNX Runtime ({reason}): export it again") from error
+    return Session(run=run, input=run.get_inputs()[0].name, meta=meta)

@@ -1,0 +1,170 @@
+"""The personal model file: safetensors whose header holds all that is needed to rebuild the network and to feed it.
+
+A file from anywhere is refused, or read as it was written: its header is bounded and checked, the network is built
+without memory and compared with the tensors, and only then are these read. No code, no pickles.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from ..backbones import Backbone, ChannelIndex, ShapeSpec, build, outputs_of
+from ..backbones.backbone import OUTPUTS, RANKS
+from ..data.preprocessing import Preprocessing
+from ..system.errors import UserError
+from ..system.files import expanded, write_bytes
+
+_FORMAT = "pppl-personal 1"
+# Of a header, in bytes: those of the largest networks here take less than a tenth.
+_MOST_HEADER = 1 << 20
+_TYPES = {"F32": torch.float32, "I64": torch.int64}
+_KEYS = {"format", "spec", "full", "preprocessing", "base_sha256", "provenance", "sha256"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonalFile:
+    """A person's network with what belongs to it.
+
+    - `network`: plain modules, in evaluation mode.
+    - `full`: what it was cut out of.
+    - `base_sha256`: of the weights of that.
+    - `provenance`: where it comes from: method, budget, versions, hash of the data.
+    """
+
+    network: Backbone
+    full: ShapeSpec
+    preprocessing: Preprocessing
+    base_sha256: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that the network's outputs stand for."""
+        return tuple(self.preprocessing.classes[index] for index in outputs_of(self.network))
+
+    def write(self, path: Path) -> None:
+        """Writes the file; what was there before stays until it is whole."""
+        write_bytes(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """What `write` writes."""
+        state = {key: value.detach().cpu().contiguous() for key, value in self.network.state_dict().items()}
+        header = {
+            "format": _FORMAT,
+            "spec": self.network.spec.to_json(),
+            "full": self.full.to_json(),
+            "preprocessing": self.preprocessing.to_json(),
+            "base_sha256": self.base_sha256,
+            "provenance": json.dumps(dict(self.provenance)),
+        }
+        return safetensors.torch.save(state, header | {"sha256": _digest(header, state)})
+
+
+def read_personal(path: str | Path) -> PersonalFile:
+    """Reads a personal model file.
+
+    Raises `UserError` where it is truncated, altered, of another version or holds what no network has.
+    """
+    try:
+        return _read(expanded(path))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is not there: name a personal model file") from error
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(f"{path} is truncated or no personal model file: fetch or make it again") from error
+    except _Damaged as error:
+        raise UserError(f"{path} is damaged ({error}): fetch or make it again") from error
+
+
+class _Damaged(Exception):
+    """What is wrong with the file."""
+
+
+def _read(path: Path) -> PersonalFile:
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+    if size > _MOST_HEADER:
+        raise _Damaged(f"a header of {size} bytes")
+    with safetensors.safe_open(path, "pt") as file:
+        header = file.metadata() or {}
+        if header.get("format") != _FORMAT or set(header) != _KEYS:
+            raise _Damaged(f"no file of this version, {_FORMAT}")
+        try:
+            spec, full = ShapeSpec.from_json(header["spec"]), ShapeSpec.from_json(header["full"])
+            preprocessing = Preprocessing.from_json(header["preprocessing"])
+            provenance = dict(json.loads(header["provenance"]))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise _Damaged(f"its header: {error}") from error
+        _check_fit(spec, full, preprocessing)
+        parts = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        shapes = {key: (tuple(part.get_shape()), _TYPES.get(part.get_dtype())) for key, part in parts.items()}
+        _check_shapes(spec, shapes)
+        state = {key: file.get_tensor(key) for key in parts}
+    if header.pop("sha256") != _digest(header, state):
+        raise _Damaged("its contents do not match their hash")
+    network = build(spec)
+    network.load_state_dict(state)
+    _check_values(network, state)
+    return PersonalFile(
+        network=network.eval(),
+        full=full,
+        preprocessing=preprocessing,
+        base_sha256=header["base_sha256"],
+        provenance=provenance,
+    )
+
+
+def _check_fit(spec: ShapeSpec, full: ShapeSpec, preprocessing: Preprocessing) -> None:
+    given = {"in_channels": preprocessing.shape[0], "num_classes": len(preprocessing.classes)}
+    for option, value in given.items():
+        if spec.options.get(option, value) != value:
+            raise _Damaged(f"{option} is {spec.options[option]}, but {value} by its preprocessing")
+    if full.with_widths(()) != _as_constructed(spec).with_widths(()):
+        raise _Damaged("its network is not cut out of the one that it names")
+
+
+def _as_constructed(spec: ShapeSpec) -> ShapeSpec:
+    """Without what was put in place of its layers."""
+    options = {key: value for key, value in spec.options.items() if key not in (RANKS, OUTPUTS)}
+    return ShapeSpec(backbone=spec.backbone, options=options)
+
+
+def _check_shapes(spec: ShapeSpec, shapes: Mapping[str, tuple[tuple[int, ...], torch.dtype | None]]) -> None:
+    """Compares the tensors of a file with the network that it describes, which takes no memory for that."""
+    widths = spec.options.get("widths", ())
+    if not isinstance(widths, tuple) or len(widths) > len(shapes):
+        raise _Damaged(f"widths are {widths}"[:80])
+    try:
+        with torch.device("meta"):
+            expected = {key: (tuple(value.shape), value.dtype) for key, value in build(spec).state_dict().items()}
+    except (UserError, RuntimeError, AttributeError) as error:
+        raise _Damaged(f"no network can be built: {str(error)[:200]}") from error
+    if expected != dict(shapes):
+        wrong = sorted(key for key in {*expected, *shapes} if expected.get(key) != shapes.get(key))
+        raise _Damaged(f"{wrong[0]} is not as the network has it")
+
+
+def _check_values(network: Backbone, state: Mapping[str, Tensor]) -> None:
+    for key, value in state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise _Damaged(f"{key} holds NaN or infinite values")
+        if key.endswith("running_var") and (value < 0).any():
+            raise _Damaged(f"{key} holds variances below 0")
+    for path, module in network.named_modules():
+        if isinstance(module, ChannelIndex) and not module.is_possible():
+            raise _Damaged(f"{path} names channels that are not there")
+
+
+def _digest(header: Mapping[str, str], state: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(dict(header), sort_keys=True).encode())
+    for key in sorted(state):
+        digest.update(f"{key} {state[key].dtype} {tuple(state[key].shape)}\n".encode())
+        digest.update(state[key].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,215 @@
+"""From a few samples of a person to a small network in a file that runs on the device."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import binomtest
+
+from ..backbones import Backbone, predicted
+from ..data.samples import Samples, read_samples
+from ..personalizers import PersonalModel
+from ..system.errors import UserError, unknown
+from ..system.files import claim, expanded, output_folder, remove_if_ours, replacing, write_bytes
+from ..system.tracking import notice
+from ..tables.provenance import read_run
+from .deployed_person import Person
+from .fitting import Rounding
+from .formats import FORMATS
+from .graph import Deployed
+from .limit import Limit
+from .onnx_file import open_onnx_bytes
+from .told_classes import told_classes
+from .trained_run import Run
+
+# The outputs of an exported file may differ from torch's by this much, and by this part of the largest output.
+_TOLERANCE = 1e-4
+_THIN = ".thin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is asked for.
+
+    - `method`: a personalizer's name.
+    - `formats`: of the exports, by name.
+    - `raw_audio`: whether exports take waveforms.
+    - `round_to`: layers keep multiples of so many channels; 0 to choose by measuring.
+    - `classes`: the rule by which the person's class prior is estimated and taken into the network; empty: it is not.
+    - `cut`: whether classes that the person does not use have no output then.
+    """
+
+    limit: Limit
+    method: str = "ppp"
+    formats: tuple[str, ...] = ("onnx",)
+    raw_audio: bool = False
+    round_to: int = 1
+    classes: str = ""
+    cut: bool = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of the experiment, replaced."""
+        return {"classes.rule": self.classes, "classes.cut": self.cut} if self.classes else {}
+
+
+def personalize(
+    folder: str | Path, data: str, wish: Wish, out: str | Path, *, seed: int | None = None, queries: str = ""
+) -> dict[str, Any]:
+    """Makes a person's network of a run of `pppl train` and writes it, its thin form, exports and `report.json`.
+
+    **Arguments:**
+
+    - `data`: the person's samples, as `read_samples` takes them; labelled or not.
+    - `queries`: other samples, with labels, that accuracies are told for; by default those of `data`.
+
+    **Returns:** the report: what is kept, what it costs, accuracies where there are labels, and the files.
+
+    Raises `UserError` where something is missing or cannot be read, or the limit cannot be met.
+    """
+    for name in wish.formats:
+        if name not in FORMATS:
+            raise unknown("export format", name, FORMATS)
+    run = Run.open(folder, seed)
+    samples = read_samples(data, run.preprocessing)
+    asked = read_samples(queries, run.preprocessing) if queries else samples
+    notice(f"{data}: {samples}")
+    for note in (*samples.notes, *(asked.notes if queries else ())):
+        notice(note)
+    folder = output_folder(out)
+    origin = _origin(data, samples)
+    _refuse_another_person(folder, origin)
+    ends = [end for end in _suffixes(wish.formats) if end != _THIN]  # which not all methods give
+    claim([folder / "report.json", *(folder / f"personal{end}" for end in ends)])
+    method = f"{wish.method}+classes" if wish.classes else wish.method
+    person = Person(run, samples, method, wish.limit, settings=wish.settings, raw_audio=wish.raw_audio)
+    asked_for = Rounding(round_to=wish.round_to, reason="as asked for")
+    rounding = asked_for if wish.round_to else person.rounding()
+    model = person.model(rounding.round_to)
+    deployed = person.deployed(model.module)
+    inputs = _Inputs(deployed, asked)
+    report = {"samples": origin} | _costs(person, model, rounding)
+    if model.classes is not None:
+        report |= {"classes": told_classes(model.classes, run.preprocessing.classes, len(person.support.x))}
+    report |= {"accuracy": _accuracies(person, model, inputs)}
+    return _written(folder, person, model, deployed, inputs, wish.formats, report)
+
+
+def _suffixes(formats: Iterable[str]) -> list[str]:
+    """How the names of a person's files end, with exports in these formats."""
+    return [".safetensors", _THIN, *(FORMATS[name][1] for name in formats)]
+
+
+def _origin(data: str, samples: Samples) -> dict[str, str]:
+    """What stands for a person: where the samples lie, and their hash."""
+    values = np.ascontiguousarray(samples.values.numpy())
+    where = "" if data == "-" else str(expanded(data).absolute())
+    return {"path": where, "sha256": hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).hexdigest()}
+
+
+def _refuse_another_person(folder: Path, origin: dict[str, str]) -> None:
+    """Raises `UserError` where a folder has the files of somebody else: of other samples that lie elsewhere."""
+    before = read_run(folder, "report.json").get("samples")
+    if isinstance(before, dict) and not any(origin[key] and origin[key] == before.get(key) for key in origin):
+        where = f" ({before['path']})" if before.get("path") else ""
+        raise UserError(f"{folder} holds the files of another person{where}: name another --out, or move them away")
+
+
+class _Inputs:
+    """Samples that networks are measured on, as exports take them and as networks do."""
+
+    def __init__(self, deployed: Deployed, samples: Samples):
+        self.labels = samples.labels
+        self.given = samples.given(raw_audio=deployed.log_mel is not None)
+        self.inputs = deployed.preprocessing(samples.values)
+
+    def accuracy(self, network: Backbone, logits: torch.Tensor) -> dict[str, float] | None:
+        """Accuracy of a network's outputs with its 95 % interval (Wilson's); None without labels."""
+        if self.labels is None:
+            return None
+        right = int((predicted(network, logits) == self.labels).sum())
+        interval = binomtest(right, len(self.labels)).proportion_ci(method="wilson")
+        return {"mean": right / len(self.labels), "low": interval.low, "high": interval.high, "n": len(self.labels)}
+
+
+@torch.inference_mode()
+def _accuracies(person: Person, model: PersonalModel, inputs: _Inputs) -> dict[str, Any]:
+    if inputs.labels is None:
+        return {}
+    full = person.global_model.full
+    networks = {"full": full, "full with the person's classes": person.with_classes(), "personal": model.module}
+    return {name: inputs.accuracy(network, network(inputs.inputs)) for name, network in networks.items()}
+
+
+def _costs(person: Person, model: PersonalModel, rounding: Rounding) -> dict[str, Any]:
+    full = person.global_model.cost.full
+    groups = zip(person.global_model.full.groups, model.module.widths, person.global_model.full.widths, strict=True)
+    return {
+        "method": person.method,
+        "limit": str(person.limit),
+        "rounding": asdict(rounding),
+        "macs": {"personal": model.cost.macs, "full": full.macs},
+        "params": {"personal": model.cost.params, "full": full.params},
+        "kept": {group.producer: [kept, whole] for group, kept, whole in groups},
+        "seconds": model.seconds,
+    }
+
+
+def _written(
+    folder: Path,
+    person: Person,
+    model: PersonalModel,
+    deployed: Deployed,
+    inputs: _Inputs,
+    formats: tuple[str, ...],
+    report: dict[str, Any],
+) -> dict[str, Any]:
+    """Writes all files and the report, `files` of which has their sizes."""
+    files: dict[str, bytes] = {"personal.safetensors": person.file(model.module).to_bytes()}
+    if (thin := person.thin(model)) is not None:
+        files["personal.thin"] = thin.to_bytes()
+    meta = person.meta(model)
+    differences = {}
+    for name in formats:
+        export, suffix = FORMATS[name]
+        files[f"personal{suffix}"] = export(deployed, meta | {"format": name})
+        if name.startswith("onnx"):
+            logits = torch.from_numpy(open_onnx_bytes(files[f"personal{suffix}"])(inputs.given.numpy()))
+            differences[name] = _difference(deployed, inputs, logits, exact=name == "onnx")
+            if name == "onnx-int8":
+                report["accuracy"] |= (
+                    {"personal, int8": inputs.accuracy(model.module, logits)} if inputs.labels is not None else {}
+                )
+    claim(map(folder.joinpath, files))  # all are written, or none
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+    # Of an earlier call that was asked for other forms.
+    remove_if_ours(path for end in _suffixes(FORMATS) if (path := folder / f"personal{end}").name not in files)
+    report |= {"files": {name: len(content) for name, content in files.items()}, "off_by": differences}
+    with replacing(folder / "report.json") as path:
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+@torch.inference_mode()
+def _difference(deployed: Deployed, inputs: _Inputs, logits: torch.Tensor, *, exact: bool) -> float:
+    """How far the outputs of an export are from torch's.
+
+    **Arguments:**
+
+    - `exact`: whether they are to be the same but for rounding, which is relative to their size.
+
+    Raises `UserError` where they are not, and where torch's are not finite, which is no fault of the export.
+    """
+    expected = deployed(inputs.given)
+    if not expected.isfinite().all():
+        raise UserError("the personal network's outputs of these samples are not finite: check their range and unit")
+    off = (expected - logits).abs().max().item()
+    if exact and not off <= _TOLERANCE * max(1.0, expected.abs().max().item()):
+        raise UserError(f"the exported ONNX file is off by {off:.2g}: please report this network")
+    return off

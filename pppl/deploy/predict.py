@@ -1,0 +1,84 @@
+"""Classes of recordings, images or arrays, by an exported file or a personal model file."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ..data.preprocessing import Preprocessing
+from ..data.samples import read_files, read_samples
+from ..system.errors import UserError
+from ..system.files import expanded
+from ..system.tracking import notice
+from .graph import Deployed
+from .onnx_file import open_onnx
+from .personal_file import read_personal
+
+_BATCH = 256
+
+
+class Prediction(NamedTuple):
+    """A sample's name, its class, and the probability of that."""
+
+    name: str
+    label: str
+    probability: float
+
+
+def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
+    """Classifies samples, in order.
+
+    **Arguments:**
+
+    - `model`: a `.onnx` file of `pppl personalize`, or a personal model file.
+    - `sources`: files of one kind; or one folder, `.npz` file or `-`, as `read_samples` takes them.
+
+    Raises `UserError` that names the file that cannot be used.
+    """
+    run, preprocessing, classes, raw_audio = _opened(model)
+    if len(sources) == 1:
+        samples = read_samples(sources[0], preprocessing)
+    else:
+        samples = read_files([expanded(source) for source in sources], preprocessing)
+    for note in samples.notes:
+        notice(note)
+    given = samples.given(raw_audio=raw_audio).numpy()
+    logits = np.concatenate([run(given[start : start + _BATCH]) for start in range(0, len(given), _BATCH)])
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities = odds / odds.sum(1, keepdims=True)
+    best = probabilities.argmax(1)
+    return [
+        Prediction(name, classes[int(label)], float(row[label]))
+        for name, label, row in zip(samples.names, best, probabilities, strict=True)
+    ]
+
+
+class _Opened(NamedTuple):
+    """What runs, what it takes, and the names of its outputs."""
+
+    run: Callable[[np.ndarray], np.ndarray]
+    preprocessing: Preprocessing
+    classes: Sequence[str]
+    raw_audio: bool
+
+
+def _opened(model: Path) -> _Opened:
+    if model.suffix == ".onnx":
+        session = open_onnx(model)
+        try:
+            preprocessing = Preprocessing.from_json(json.dumps(session.meta["preprocessing"]))
+            classes = [str(name) for name in session.meta.get("classes", preprocessing.classes)]
+            return _Opened(session, preprocessing, classes, bool(session.meta["raw_audio"]))
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{model} does not say what it takes: export it again") from error
+    file = read_personal(model)
+    deployed = Deployed(file.network, file.preprocessing)
+
+    def run(values: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return deployed(torch.from_numpy(values)).numpy()
+
+    return _Opened(run, file.preprocessing, file.classes, False)

@@ -1,0 +1,167 @@
+"""The thin form of a personal model: which channels of the global network are kept, a bit each, the person's class
+prior and a delta, if any.
+
+Whoever holds the global network, a device or a server, makes the personal network of it. The file: 8 bytes of magic,
+the SHA-256 of all that follows, that of the global network's weights (32 bytes each), how many channels are gated (4
+bytes), their bits; where the classifier is corrected for the person's classes, 8 bytes that say so, a byte that is 1
+where classes are cut, how many classes there are (4 bytes) and what is added to their logits (4 bytes each); and a
+delta file (`pppl.diff`) where the person's weights differ.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..backbones import NEVER, Backbone, corrected, outputs_of
+from ..diff import Delta, DeltaFile, DeltaStore, base_sha256, write_delta
+from ..pruning import slice_network
+from ..system.errors import UserError
+from ..system.files import expanded, write_bytes
+
+_MAGIC = b"PPPLthin"
+_HEAD = len(_MAGIC) + 2 * 32 + 4
+# No delta file begins so: it would have a header of 10^18 bytes.
+_PRIOR = b"PPPLprio"
+_MOST_CLASSES = 1 << 16
+# Channels of one network, and bytes of a file, beyond which it is refused unread.
+_MOST_CHANNELS, _MOST_BYTES = 1 << 20, 1 << 28
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thin:
+    """A person's masks, and a delta file's bytes.
+
+    - `kept`: `(D,)` boolean, the groups of channels side by side.
+    - `base_sha256`: of the global network's weights.
+    - `added`: `(K,)` float32, to the logits of the classes; None where nothing is.
+    - `cut`: whether classes that are never answered have no output.
+    - `delta`: of the network that the masks leave; empty without one.
+    """
+
+    kept: np.ndarray
+    base_sha256: str
+    added: np.ndarray | None = None
+    cut: bool = False
+    delta: bytes = b""
+
+    @classmethod
+    def of(
+        cls,
+        base: Backbone,
+        masks: Sequence[Tensor],
+        delta: Delta | None = None,
+        *,
+        added: Tensor | None = None,
+        cut: bool = False,
+    ) -> Self:
+        """That of a network which `masks`, per group `(C_l,)`, leave of `base`, a delta to that, and what the person's
+        class prior adds to the logits, `(K,)`.
+        """
+        return cls(
+            kept=torch.cat([mask.bool() for mask in masks]).cpu().numpy(),
+            base_sha256=base_sha256(base),
+            added=None if added is None else added.cpu().numpy().astype("<f4"),
+            cut=cut,
+            delta=b"" if delta is None else _delta_bytes(delta),
+        )
+
+    def to_bytes(self) -> bytes:
+        """What the file holds: `76 + D / 8` bytes, `13 + 4 K` of a prior over K classes, and the delta."""
+        body = bytes.fromhex(self.base_sha256) + len(self.kept).to_bytes(4, "little")
+        body += np.packbits(self.kept).tobytes()
+        if self.added is not None:
+            body += _PRIOR + bytes([self.cut]) + len(self.added).to_bytes(4, "little") + self.added.tobytes()
+        body += self.delta
+        return _MAGIC + hashlib.sha256(body).digest() + body
+
+    def write(self, path: Path) -> None:
+        """Writes the file; what was there before stays until it is whole."""
+        write_bytes(path, self.to_bytes())
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Reads what `write` wrote. Raises `UserError` where the file is truncated, altered or something else."""
+        try:
+            with expanded(path).open("rb") as file:
+                content = file.read(_MOST_BYTES + 1)
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}; name a thin personal model") from error
+        head, hashed, body = content[:8], content[8:40], content[40:]
+        if head != _MAGIC or len(content) < _HEAD or len(content) > _MOST_BYTES:
+            raise UserError(f"{path} is truncated or no thin personal model: fetch or make it again")
+        if hashlib.sha256(body).digest() != hashed:
+            raise UserError(f"{path} is damaged (it does not match its hash): fetch or make it again")
+        channels, rest = int.from_bytes(body[32:36], "little"), body[36:]
+        packed = -(-channels // 8)
+        if not 0 < channels <= _MOST_CHANNELS or len(rest) < packed:
+            raise UserError(f"{path} is damaged ({channels} channels): fetch or make it again")
+        bits = np.unpackbits(np.frombuffer(rest[:packed], np.uint8))
+        if bits[channels:].any():
+            raise UserError(f"{path} is damaged (bits of channels that are not there): fetch or make it again")
+        added, cut, delta = _read_prior(rest[packed:], str(path))
+        kept = bits[:channels].astype(bool)
+        return cls(kept=kept, base_sha256=body[:32].hex(), added=added, cut=cut, delta=delta)
+
+    def network(self, base: Backbone) -> Backbone:
+        """The personal network, of the global one.
+
+        Raises `UserError` where it is of another global network, or its masks or delta are impossible.
+        """
+        if self.base_sha256 != (own := base_sha256(base)):
+            raise UserError(
+                f"this thin model belongs to another network ({self.base_sha256[:12]}, this one is {own[:12]}): load "
+                "the global network that it was made of"
+            )
+        if len(self.kept) != sum(base.widths):
+            raise UserError(f"this thin model has {len(self.kept)} channels, its network {sum(base.widths)}")
+        masks = torch.from_numpy(self.kept.copy()).split(base.widths)
+        if not all(mask.any() for mask in masks):
+            raise UserError("this thin model keeps no channel of a layer: make it again")
+        network = slice_network(base, masks)
+        if self.delta:
+            _apply(network, self.delta)
+        return network if self.added is None else self._corrected(network, self.added)
+
+    def _corrected(self, network: Backbone, added: np.ndarray) -> Backbone:
+        if len(added) != len(outputs_of(network)):
+            raise UserError(f"this thin model has {len(added)} classes, its network {len(outputs_of(network))}")
+        return corrected(network, torch.from_numpy(added.astype(np.float32)), cut=self.cut)
+
+
+def _read_prior(content: bytes, where: str) -> tuple[np.ndarray | None, bool, bytes]:
+    """What is added to logits, whether classes are cut, and the rest, which is a delta file."""
+    if not content.startswith(_PRIOR):
+        return None, False, content
+    cut, rest = content[len(_PRIOR) : len(_PRIOR) + 1], content[len(_PRIOR) + 1 :]
+    classes = int.from_bytes(rest[:4], "little")
+    added = np.frombuffer(rest[4 : 4 + 4 * classes], "<f4") if len(rest) >= 4 + 4 * classes else np.empty(0)
+    sound = 2 <= classes <= _MOST_CLASSES and len(added) == classes and np.isfinite(added).all()
+    if not sound or cut not in (b"\0", b"\1") or (added > NEVER).sum() < 1 + (cut == b"\1"):
+        raise UserError(f"{where} is damaged (the prior of {classes} classes): fetch or make it again")
+    return added, cut == b"\1", rest[4 + 4 * classes :]
+
+
+def _delta_bytes(delta: Delta) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "delta.safetensors"
+        write_delta(path, delta)
+        return path.read_bytes()
+
+
+def _apply(network: Backbone, delta: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "delta.safetensors"  # safetensors opens files
+        path.write_bytes(delta)
+        store = DeltaStore(network)
+        try:
+            store.add("own", DeltaFile(path))
+        except UserError as error:
+            raise UserError(str(error).replace(str(path), "the delta of this thin model")) from error
+        store.apply("own")

@@ -1,0 +1,91 @@
+"""What `pppl train` left: the networks of one seed, and what they take."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from ..backbones import Backbone
+from ..comparison.network_files import load_network
+from ..comparison.train import inputs_name
+from ..config import Experiment
+from ..config.reading import from_dict
+from ..data import NoSamples
+from ..data.preprocessing import Preprocessing
+from ..gating import GatedNetwork, PersonGatedNetwork
+from ..personalizers import GlobalModel, Personalizer, own_personalizer
+from ..pruning import CostModel
+from ..system.errors import UserError, unknown
+from ..system.files import expanded
+from ..tables.provenance import read_run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A folder of `pppl train`, opened.
+
+    - `experiment`: with its seeds cut down to `seed`.
+    - `unseen`: names of the people that training never saw.
+    """
+
+    folder: Path
+    experiment: Experiment
+    seed: int
+    preprocessing: Preprocessing
+    unseen: tuple[str, ...]
+    dataset_sha256: str
+
+    @staticmethod
+    def open(folder: str | Path, seed: int | None = None) -> "Run":
+        """Raises `UserError` where `folder` is none of `pppl train`, or has no such seed."""
+        folder = expanded(folder)
+        run = read_run(folder)
+        if "config" not in run or not (folder / "models").is_dir():
+            raise UserError(f"{folder} holds no trained networks: `pppl train EXPERIMENT.yaml --out {folder}` makes it")
+        experiment = from_dict(run["config"], Experiment)
+        seed = experiment.seeds[0] if seed is None else seed
+        if seed not in experiment.seeds:
+            raise UserError(f"{folder} has no seed {seed}: choose from {', '.join(map(str, experiment.seeds))}")
+        path = folder / "models" / inputs_name(seed)
+        try:
+            tree = json.loads(path.read_text(encoding="utf-8"))
+            preprocessing = Preprocessing.from_json(json.dumps(tree["preprocessing"]))
+        except (OSError, ValueError, KeyError) as error:
+            remedy = "`pppl train` with the same settings and --out writes it, and trains nothing again"
+            raise UserError(f"{path} cannot be read ({error}): {remedy}") from error
+        return Run(
+            folder=folder,
+            experiment=experiment.replace(seeds=[seed]),
+            seed=seed,
+            preprocessing=preprocessing,
+            unseen=tuple(tree["unseen"]),
+            dataset_sha256=str(run.get("dataset_sha256", "")),
+        )
+
+    def personalizer(self, method: str, **settings: Any) -> Personalizer:
+        """The method by name, with settings of the experiment replaced; of those with controls the person's own.
+
+        Raises `UserError` where the run has no network for it.
+        """
+        own = own_personalizer(self.experiment.replace(**settings), method)
+        if own.gates is not None and not self._path(own.gates).exists():
+            there = [
+                path.name.rpartition("-seed")[0] for path in (self.folder / "models").glob("[!.]*-seed*.safetensors")
+            ]
+            raise unknown(f"network of {self.folder} for method {method}", own.gates, {*there} - {"full"})
+        return own
+
+    def model(self, personalizer: Personalizer) -> GlobalModel:
+        """The global model, as far as a personalizer needs it."""
+        full = cast(Backbone, load_network(self._path("full"))[0])
+        gates = personalizer.gates
+        gated = {} if gates is None else {gates: load_network(self._path(gates))[0]}
+        return GlobalModel(
+            full=full,
+            gated=cast(dict[str, GatedNetwork | PersonGatedNetwork], gated),
+            cost=CostModel(full, self.preprocessing.shape),
+            train=NoSamples.of_shape(self.preprocessing.shape),
+        )
+
+    def _path(self, kind: str) -> Path:
+        return self.folder / "models" / f"{kind}-seed{self.seed}.safetensors"

@@ -1,1 +1,0 @@
-"""Whole experiments: train, compare, keep the results, track them."""

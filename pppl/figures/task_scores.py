@@ -1,0 +1,68 @@
+"""Scores of ways to adapt an encoder, and what is stored as tasks come."""
+
+from collections.abc import Mapping
+from math import isnan
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from ..tables.schema import with_names
+from .looks import task_look, task_rank
+
+
+def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
+    """Draws each method's score with its 95 % interval, one below the other; a line stands at full fine-tuning.
+
+    **Arguments:**
+
+    - `rows`: of `summary.csv` for one task; the columns `method`, `task_bytes`, `score`, `score_low` and `score_high`
+      are read.
+    """
+    rows = with_names(rows)
+    by_method = {str(row["method"]): row for row in rows.to_dict("records")}
+    labels = []
+    for place, method in enumerate(sorted(by_method, key=task_rank)):
+        row, (_, colour) = by_method[method], task_look(method)
+        spread = [[max(0.0, row["score"] - row["score_low"])], [max(0.0, row["score_high"] - row["score"])]]
+        ax.errorbar(row["score"], place, xerr=spread, color=colour, marker="o", capsize=1.5, elinewidth=0.9)
+        if method == "full":
+            ax.axvline(row["score"], color=colour, lw=0.6, ls=":")
+        labels.append(task_label(row))
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g}"))
+    ax.xaxis.set_major_locator(MaxNLocator(3))
+    ax.grid(axis="x", lw=0.4, alpha=0.5)
+    return ax
+
+
+def task_label(row: Mapping[Any, Any]) -> str:
+    """A method, and what is stored of a task."""
+    return f"{task_look(row['method'])[0]} ({_size(row['task_bytes'])})"
+
+
+def _size(count: float) -> str:
+    """Bytes in MB or kB, two digits; unknown where no training came to its end."""
+    if isnan(count):
+        return "diverged"
+    return f"{count / 1e6:.2g} MB" if count >= 1e5 else f"{count / 1e3:.2g} kB"
+
+
+def storage(stream: pd.DataFrame, ax: Axes) -> Axes:
+    """Draws what is stored after each task: one base with deltas, beside a whole network for each.
+
+    **Arguments:**
+
+    - `stream`: the columns `step`, `stored_bytes` and `copies_bytes` are read.
+    """
+    ax.plot(stream["step"], stream["copies_bytes"] / 1e6, color="#000000", marker="s", ls="--", label="full copies")
+    ax.plot(stream["step"], stream["stored_bytes"] / 1e6, color="#0072B2", marker="o", label="base and deltas")
+    ax.set_xlabel("tasks so far")
+    ax.set_ylabel("stored (MB)")
+    ax.set_ylim(0)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(axis="y", lw=0.4, alpha=0.5)
+    ax.legend(frameon=False)
+    return ax

@@ -1,0 +1,78 @@
+"""`basis` and `basis_support`: basis pruning (Wong, Kashyap, Moradi, 2024), see `pppl.pruning.basis`.
+
+`basis` leaves out basis filters by their scale, the same for everybody. `basis_support` does by what leaving one out
+costs on the person's labelled support set to first order, the paper's criterion on its target data. The paper trains
+the scales on that data first; we do not (`+finetune` is a step).
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..backbones import Backbone, full_rank
+from ..config import Experiment
+from ..data import Support
+from ..pruning import Basis, BasisCost, CostModel, basis_network, convolutions, decompose, mean_gradients
+from .global_model import GlobalModel
+from .personal_model import Made
+from .personalizer import Personalizer, register
+from .scores import relative
+
+
+class BasisPruned(Personalizer):
+    """Basis filters kept by their scale relative to their layer's mean."""
+
+    support_from = "none"
+
+    def depends_on(self) -> dict[str, Any]:
+        """What a budget counts."""
+        return {"pruning": asdict(self.experiment.pruning)}
+
+    def check(self, backbone: Backbone, cost: CostModel) -> None:
+        """Raises `UserError` where one basis filter per convolution is over the least budget."""
+        ranks = [torch.zeros(full_rank(conv)) for conv in convolutions(backbone).values()]
+        self._within(min(self.experiment.budgets), ranks, BasisCost(backbone, cost))
+
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+        bases = model.train.once(("bases", model.full), lambda: decompose(model.full))
+        scores, cost = self._scores(model.full, bases, support), BasisCost(model.full, model.cost)
+        masks = self._within(budget, scores, cost)
+        kept = [int(mask.sum()) for mask in masks]
+        return Made(module=basis_network(model.full, bases, masks), stated_cost=cost(kept))
+
+    def _scores(self, network: Backbone, bases: list[Basis], support: Support) -> list[Tensor]:
+        """Per convolution `(R,)`."""
+        return relative([basis.scale for basis in bases])
+
+
+class BasisPrunedOnSupport(BasisPruned):
+    """Basis filters kept by abs(scale * gradient of the scale), relative to their layer's mean."""
+
+    support_from = "own"
+    reads_labels = True
+
+    def _scores(self, network: Backbone, bases: list[Basis], support: Support) -> list[Tensor]:
+        return support.once(("basis", network), lambda: _taylor(network, bases, support))
+
+
+def _taylor(network: Backbone, bases: list[Basis], support: Support) -> list[Tensor]:
+    scores = []
+    with mean_gradients(network, support.x, support.y):
+        for basis in bases:
+            gradient = network.get_parameter(f"{basis.path}.weight").grad
+            assert gradient is not None
+            of_scale = ((basis.left.T @ gradient.flatten(1)) * basis.right).sum(1)  # the diagonal of U'GV
+            scores.append((of_scale * basis.scale).abs())
+    return relative(scores)
+
+
+@register("basis")
+def _basis(experiment: Experiment) -> list[Personalizer]:
+    return [BasisPruned("basis", experiment)]
+
+
+@register("basis_support")
+def _basis_support(experiment: Experiment) -> list[Personalizer]:
+    return [BasisPrunedOnSupport("basis_support", experiment)]

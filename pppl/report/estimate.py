@@ -1,0 +1,98 @@
+"""Means with their intervals, told in words."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ..tables.intervals import mean_interval
+from ..tables.paired import people_of
+from .columns import percent
+from .table import Row
+
+_JOIN = "\N{NO-BREAK SPACE}"  # where no line may break
+_SERIES = ("method", "control", "budget")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean fraction and its 95 % interval, of which nothing may be known (NaN)."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+    @classmethod
+    def of(cls, row: Row, name: str) -> "Estimate":
+        """From the columns of a table's row."""
+        return cls(*(float(row.get(f"{name}{end}", math.nan)) for end in ("", "_low", "_high")))
+
+    def negative(self) -> "Estimate":
+        """The same, seen from the other side."""
+        return Estimate(-self.value, -self.high, -self.low)
+
+    @property
+    def in_percent(self) -> str:
+        """As `99.6 % [99.4, 99.8]`."""
+        return f"{percent(self.value)}{_JOIN}%{self._interval}"
+
+    @property
+    def in_points(self) -> str:
+        """As `0.3 points [0.0, 0.5]`."""
+        return f"{percent(self.value)}{_JOIN}points{self._interval}"
+
+    def against(self, what: str) -> str:
+        """As `0.3 points [0.0, 0.5] below the full network`."""
+        side, told = ("above", self) if self.value > 0 else ("below", self.negative())
+        return f"{told.in_points} {side} {what}"
+
+    @property
+    def _interval(self) -> str:
+        return "" if math.isnan(self.low) else f" [{percent(self.low)},{_JOIN}{percent(self.high)}]"
+
+
+def overlapping(reached: int, others: int) -> str:
+    """That intervals of so many of the others reach into that of the best; nothing where none does."""
+    if not reached:
+        return ""
+    what = "the interval of 1" if reached == 1 else f"the intervals of {reached}"
+    return f"; {what} of the other {others} reach{'es' * (reached == 1)} into its own"
+
+
+def less_full(row: Row, rows: Sequence[Row]) -> Estimate:
+    """Accuracy less the full network's on the same persons.
+
+    **Arguments:**
+
+    - `row`: of `summary.csv`, which gives the mean.
+    - `rows`: of `table.csv` for its protocol, which give the interval; none where there is no such table.
+    """
+    own = [each | {"difference": each["accuracy"] - each["accuracy_full"]} for each in _of(row, rows).values()]
+    return _with_interval(row["accuracy"] - row["accuracy_full"], own)
+
+
+def less(one: Row, other: Row, rows: Sequence[Row]) -> Estimate:
+    """The first's accuracy less the other's on the same persons; arguments as of `less_full`."""
+    first, second = _of(one, rows), _of(other, rows)
+    both = [
+        each | {"difference": each["accuracy"] - second[person]["accuracy"]}
+        for person, each in first.items()
+        if first.keys() == second.keys()  # else the means are of different persons, and so is what lies between them
+    ]
+    return _with_interval(one["accuracy"] - other["accuracy"], both)
+
+
+def _of(row: Row, rows: Sequence[Row]) -> dict[tuple[float, str], dict[str, Any]]:
+    """Rows of a method at a budget, by person."""
+    wanted = [row[name] for name in _SERIES]
+    return {(each["seed"], each["identity"]): dict(each) for each in rows if [each[n] for n in _SERIES] == wanted}
+
+
+def _with_interval(mean: float, rows: Sequence[Row]) -> Estimate:
+    if not rows:
+        return Estimate(mean)
+    differences, seeds = ([row[name] for row in rows] for name in ("difference", "seed"))
+    people = people_of(pd.DataFrame({"identity": [row["identity"] for row in rows]}))
+    return Estimate(mean, *map(float, mean_interval(differences, seeds, people, limits=(-1, 1))))

@@ -1,0 +1,91 @@
+"""What a results folder holds, checked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..system.errors import UserError
+from ..tables.provenance import read_run
+from .table import EMPTY, Table, read_table
+
+Kind = Literal["persons", "tasks", "sweep"]
+# Beside the main table, in the order of the report.
+_OTHERS = ("answers.csv", "gains.csv", "curves.csv", "effort.csv", "tuned.csv", "stream.csv", "importances.csv")
+_OF_SUMMARY = ("accuracy_full", "macs_fraction", "retrain_samples")
+_NEEDED: dict[Kind, tuple[Sequence[str], Sequence[str]]] = {  # names, and numbers that no row lacks
+    "persons": (
+        ("dataset", "backbone", "persons", "seen", "method", "control"),
+        ("budget", "n", "people", "accuracy", "accuracy_low", "accuracy_high", *_OF_SUMMARY),
+    ),
+    "tasks": (("task", "method", "metric"), ("score", "score_low", "score_high")),
+    "sweep": (("state", "feasible", "best", "accuracy", "own_minus_other", "macs_fraction", "seconds"), ("trial",)),
+}
+# The same of tables that prose is made of, too.
+_ALSO: dict[str, tuple[Sequence[str], Sequence[str]]] = {
+    "gains.csv": (
+        ("dataset", "backbone", "persons", "seen", "method", "against"),
+        ("budget", "gain", "gain_low", "gain_high"),
+    ),
+    "answers.csv": (
+        ("dataset", "backbone", "persons", "seen", "question", "method", "against"),
+        ("budget", "difference", "difference_low", "difference_high"),
+    ),
+    "importances.csv": (("key",), ("importance", "importance_low", "importance_high")),
+    "stream.csv": ((), ("step", "stored_bytes", "copies_bytes")),
+}
+_OF_EACH = (
+    ("dataset", "backbone", "persons", "seen", "method", "control", "identity"),
+    ("budget", "seed", "accuracy", "accuracy_full"),
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results folder.
+
+    - `kind`: of what: `main` is its table, and others have no such columns.
+    - `tables`: those beside it, by file name; `rows`: `table.csv` of persons, empty where there is none.
+    - `best`: the text of a sweep's `best.yaml`.
+    """
+
+    folder: Path
+    kind: Kind
+    main: Table
+    tables: dict[str, Table]
+    rows: Table
+    run: dict[str, Any]
+    best: str = ""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Settings, as `run.json` has them."""
+        config = self.run.get("config")
+        return config if isinstance(config, dict) else {}
+
+    @property
+    def name(self) -> str:
+        """Of the experiment, else of the folder."""
+        name = self.config.get("name")
+        return name if isinstance(name, str) and name else self.folder.resolve().name
+
+
+def read_results(folder: Path) -> Results:
+    """Reads the tables that a report shows.
+
+    Raises `UserError` where the main one is missing, or any of them corrupted.
+    """
+    kind: Kind = "sweep" if (folder / "trials.csv").exists() else "persons"
+    path = folder / ("trials.csv" if kind == "sweep" else "summary.csv")
+    if kind == "persons" and "task" in read_table(path).names:
+        kind = "tasks"
+    main = read_table(path, *_NEEDED[kind])
+    if not main.rows:
+        raise UserError(f"{path} has no rows; run the experiment with the same --out again")
+    tables = {name: read_table(folder / name, *_ALSO.get(name, ())) for name in _OTHERS if (folder / name).exists()}
+    each = folder / "table.csv"
+    rows = read_table(each, *_OF_EACH, only=True) if kind == "persons" and each.exists() else EMPTY
+    best = folder / "best.yaml"
+    text = best.read_text(encoding="utf-8", errors="replace") if kind == "sweep" and best.exists() else ""
+    shown = {name: table for name, table in tables.items() if table.rows}
+    return Results(folder, kind, main, shown, rows, read_run(folder), text)

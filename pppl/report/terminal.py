@@ -1,0 +1,115 @@
+"""Summaries as tables that a person can read in ten seconds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from ..figures.accuracy_vs_macs import shown_budgets
+from ..figures.retraining import samples_of
+from ..figures.sweeps import settings_of
+from ..system.printable import aligned
+
+_MOST_TASKS = 5
+_UNITS = {"macs": "MACs", "params": "parameters"}
+
+
+def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
+    """Accuracy in %, with its 95 % interval, of every method at one budget; a column per protocol.
+
+    The budget is that of figures that have room for one; methods that do not prune come first.
+    """
+    budget = shown_budgets(summary)[0]
+    records = summary.to_dict("records")
+    pruning = {(row["method"], row["control"]) for row in records if row["budget"] == budget}
+    shown = [row for row in records if row["budget"] == (budget if _series(row) in pruning else 1.0)]
+    shown.sort(key=lambda row: -row["budget"])
+    protocols = list(dict.fromkeys(map(_protocol, shown)))
+    rows = [["method", "MACs", *protocols, "trained on"]]
+    for method, control in dict.fromkeys(map(_series, shown)):
+        same = [row for row in shown if _series(row) == (method, control)]
+        cells = {_protocol(row): _cell(row) for row in same}
+        samples = sum(map(samples_of, same)) / len(same)
+        macs = sum(row["macs_fraction"] for row in same) / len(same)
+        trained = f"{samples:,.0f} samples" if samples else "nothing"
+        name = f"{method} {control}".strip()
+        rows.append([name, f"{macs:.1%}", *[cells.get(protocol, "") for protocol in protocols], trained])
+    told = f"Accuracy in % [95 % interval] at a budget of {budget:g} of the full network's {_UNITS[unit]}"
+    return _aligned(f"{told}; samples trained on beyond it", rows)
+
+
+def tasks_as_text(summary: pd.DataFrame) -> str:
+    """The score of every method on every task in %, with its 95 % interval, and what a task costs on average.
+
+    Of many tasks the average alone, so that a line fits a screen.
+    """
+    tasks = list(dict.fromkeys(summary["task"]))
+    tasks = tasks if len(tasks) <= _MOST_TASKS else tasks[-1:]
+    rows = [["method", *tasks, "values", "kB", "peak MiB"]]
+    for method, group in summary.groupby("method", sort=False):
+        cells = {str(row["task"]): _cell(row, "score") for row in group.to_dict("records")}
+        means = group[["values", "task_bytes", "peak_memory_mib"]].mean()
+        costs = [f"{means['values']:,.0f}", f"{means['task_bytes'] / 1e3:,.0f}", f"{means['peak_memory_mib']:,.0f}"]
+        rows.append([str(method), *[cells[task] for task in tasks], *costs])
+    return _aligned("Score in % [95 % interval]; values, bytes and memory of a task", rows)
+
+
+def tuning_as_text(tuned: pd.DataFrame) -> str:
+    """Validation accuracy of every setting in %, what was chosen of each method's marked."""
+    rows = [["method", "setting", "accuracy", ""]]
+    for row in tuned.to_dict("records"):
+        rows.append([str(row["method"]), str(row["settings"]), _cell(row), "chosen" if row["chosen"] else ""])
+    return _aligned("Accuracy in % [95 % interval] on validation persons", rows)
+
+
+def sweep_as_text(trials: pd.DataFrame) -> str:
+    """The ten best trials of a sweep, or its front: what was measured in %, what it depends on, and what to know."""
+    return _aligned(f"The best of {len(trials)} trials, on validation persons", best_trials(trials))
+
+
+def best_trials(trials: pd.DataFrame) -> list[list[str]]:
+    """The same as cells, a head first."""
+    keys = settings_of(trials)
+    rows = [["trial", "accuracy", "own - other", "MACs", "", *keys]]
+    marks = [name for name in ("best", "pareto", "feasible") if name in trials.columns]
+    best = trials.sort_values([*marks, "accuracy"], ascending=False, kind="stable").head(10)
+    for row in best.to_dict("records"):
+        if row["state"] == "complete":
+            told = ["best"] * row["best"] + ["front"] * row.get("pareto", False)
+            told += ["constraints fail"] * (not row["feasible"])
+        else:
+            told = ["ended early"]
+        measured = [_percent(row[name]) for name in ("accuracy", "own_minus_other", "macs_fraction")]
+        rows.append([str(row["trial"]), *measured, ", ".join(told), *(_value(row[key]) for key in keys)])
+    return rows
+
+
+def _percent(value: Any) -> str:
+    return "" if pd.isna(value) else f"{value:.1%}"
+
+
+def _value(value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _aligned(title: str, rows: list[list[str]]) -> str:
+    lines = aligned(rows)
+    return "\n".join([title, "", lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def _protocol(row: Mapping[Any, Any]) -> str:
+    """Who the persons are; people are seen or unseen in training."""
+    persons = str(row["persons"])
+    return (
+        f"{persons}, {'seen' if row['seen'] else 'unseen'}" if persons.startswith("person") else f"persons of {persons}"
+    )
+
+
+def _series(row: Mapping[Any, Any]) -> tuple[str, str]:
+    return row["method"], row["control"]
+
+
+def _cell(row: Mapping[Any, Any], name: str = "accuracy") -> str:
+    return f"{row[name] * 100:5.1f} [{row[f'{name}_low'] * 100:.1f}, {row[f'{name}_high'] * 100:.1f}]"

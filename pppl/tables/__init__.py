@@ -1,0 +1,1 @@
+"""Rows in, tables out: the schema, the journal, statistics. Knows no torch."""

@@ -1,0 +1,184 @@
+"""What a comparison's `table.csv` comes to: means with intervals over persons and seeds, curves and personal gains."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .intervals import mean_interval
+from .paired import holm, people_of, wilcoxon_p_of_people
+
+PROTOCOL = ["dataset", "backbone", "persons", "seen"]
+GROUP = [*PROTOCOL, "method", "control", "budget"]
+_PAIR = [*PROTOCOL, "seed", "identity", "budget"]
+# Points below the full network's accuracy that count as equal to it.
+_TOLERANCES = {"1": 0.01, "3": 0.03}
+_CONTROLS = ("population", "other", "twin", "swap")
+
+
+def summarize(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
+    """Return `summary.csv`: means, 95 % intervals, and the `reference` method against everything else.
+
+    `n` counts rows, `people` how many different people (or subsets of classes) they are of.
+
+    `reference_minus_this` is the mean paired difference to the reference (with the own prototype, where it has one) on
+    the same persons, seeds and budget, or at its only budget where it does not prune. Beside it stand its interval, its
+    two-sided p-value `wilcoxon_p` (given the networks of these seeds), and `holm_p`, corrected for the family of
+    `holm_tests`: all methods and controls that are compared on the same persons at the same budget. All are empty for
+    the reference itself and where it has no such budget.
+    """
+    table = table.reset_index(drop=True)  # rows of one person are found by it
+    means = [c for c in table.columns if c not in (*GROUP, "seed", "identity", "shots", "accuracy")]
+    less = _less(table.query("method == @reference and control in ('', 'own')"), table)
+    rows = []
+    for key, group in groups(table, GROUP):
+        row = key | counts(group) | mean_of("accuracy", group) | group[means].mean().to_dict()
+        if row["method"] != reference or row["control"] not in ("", "own"):
+            differences = less.loc[less.index.intersection(group.index)]
+            row |= {"reference": reference} | tested("reference_minus_this", differences)
+        rows.append(row)
+    accuracy = ["n", "people", *with_interval("accuracy")]
+    difference = ["reference", *with_interval("reference_minus_this"), "wilcoxon_p"]
+    return corrected(pd.DataFrame(rows, columns=[*GROUP, *accuracy, *means, *difference]), [*PROTOCOL, "budget"])
+
+
+def curves(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `curves.csv`: what a method that prunes comes to over all budgets; one that lacks some is left out.
+
+    - `area`: mean accuracy over the range of MACs between the least and the largest budget, by the trapezoid rule.
+    - `macs_within_1`, `macs_within_3`: the least fraction of the MACs at which mean accuracy is no more than 1 or 3
+      points below the full network's on the same persons, interpolated between budgets. It is no less than the MACs of
+      the least budget, and 1 where no budget suffices, since the full network itself does. The ends of its interval are
+      where the upper and the lower ends of the difference's intervals reach that.
+    """
+    rows = []
+    pruned = table.query("budget < 1")
+    budgets = pruned.groupby(PROTOCOL)["budget"].transform("nunique")  # of all methods together
+    for key, group in groups(pruned.assign(budgets=budgets), GROUP[:-1]):
+        values = ["accuracy", "accuracy_full", "macs_fraction"]
+        persons = group.pivot_table(index=["seed", "identity"], columns="budget", values=values)
+        persons = persons.dropna()  # of those who lack a budget, as parts of an experiment may
+        accuracy, full, each_macs = (np.asarray(persons[name], float) for name in values)  # (N, B)
+        if accuracy.shape[1] < max(2, group["budgets"].iloc[0]) or not len(accuracy):
+            continue
+        macs = each_macs.mean(0)  # (B,)
+        if macs[-1] == macs[0]:
+            continue
+        below, index = accuracy - full, persons.index.to_frame()
+        row = key | counts(index) | {"budgets": accuracy.shape[1]}
+        row |= mean_of("area", index.assign(accuracy=_area(accuracy, macs)))
+        low, high = mean_interval(below, index["seed"].tolist(), people_of(index), limits=(-1, 1))
+        for points, tolerance in _TOLERANCES.items():
+            ends = {"": below.mean(0), "_low": high, "_high": low}
+            row |= {f"macs_within_{points}{end}": _reached(each, macs, tolerance) for end, each in ends.items()}
+        rows.append(row)
+    measured = with_interval("area", "macs_within_1", "macs_within_3")
+    return pd.DataFrame(rows, columns=[*GROUP[:-1], "n", "people", "budgets", *measured])
+
+
+def gains(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
+    """Return `gains.csv`: how much better own samples serve than everybody's (`population`), another person's with
+    their classes (`other`), another person's of the same classes (`twin`: what is left is who it is), or the same
+    person's of other classes (`swap`: what is left is which classes).
+
+    `gain` is the mean paired difference in accuracy over persons and seeds, with its interval, `wilcoxon_p` and
+    `holm_p`, corrected for the family of `holm_tests`: all methods, budgets and controls on the same persons.
+    `reference_gain_minus_this` is how much more the same persons gain with the `reference` method, with its interval;
+    empty for the reference itself and where it has no such budget or control.
+    """
+    table, place = table.reset_index(drop=True), [*GROUP[:-2], "budget", "against"]
+    own = table.query("control == 'own'")
+    each = [_less(own, table.query("control == @name"), "method").assign(against=name) for name in _CONTROLS]
+    gained = pd.concat(each)
+    more = _less(gained.query("method == @reference"), gained, "against")
+    of_key = dict(list(gained.groupby(place, sort=False)))
+    rows = []
+    for first, group in groups(own, place[:-1]):
+        for control in _CONTROLS:
+            key = first | {"against": control}
+            differences = of_key.get(tuple(key.values()))
+            if differences is None:
+                continue
+            row = key | counts(group) | tested("gain", differences)
+            better = more.loc[more.index.intersection(differences.index)]
+            if key["method"] != reference and len(better):
+                row |= {"reference": reference} | mean_of("reference_gain_minus_this", better, limits=(-2, 2))
+            rows.append(row)
+    measured = [*with_interval("gain"), "wilcoxon_p", "reference", *with_interval("reference_gain_minus_this")]
+    columns = [*GROUP[:-2], "budget", "against", "n", "people", *measured]
+    return corrected(pd.DataFrame(rows, columns=columns), PROTOCOL)
+
+
+def groups(table: pd.DataFrame, names: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Yield the rows of each group, and what names it."""
+    for key, group in table.groupby(names, sort=False):
+        assert isinstance(key, tuple)
+        yield dict(zip(names, key, strict=True)), group
+
+
+def with_interval(*names: str) -> list[str]:
+    """Return columns of means and of the ends of their intervals."""
+    return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
+
+
+def counts(group: pd.DataFrame) -> dict[str, int]:
+    """Return how many rows there are of different persons and seeds, and of how many people they are."""
+    persons = group.drop_duplicates(["seed", "identity"])
+    return {"n": len(persons), "people": len(set(people_of(persons)))}
+
+
+def mean_of(name: str, rows: pd.DataFrame, limits: tuple[float, float] = (0, 1)) -> dict[str, float]:
+    """Return the mean accuracy of rows and its interval, under a name."""
+    values = rows["accuracy"].to_numpy(float)
+    low, high = mean_interval(values, rows["seed"].tolist(), people_of(rows), limits=limits)
+    return {name: float(values.mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
+
+
+def _less(one: pd.DataFrame, other: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """Return the rows of `other` for whom `one` has the same person, with the first's accuracy less theirs in place of
+    their accuracy.
+
+    Where the first does not prune it is compared with all budgets. `names` are of columns that must agree, too.
+    """
+    prunes = bool((one["budget"].to_numpy() < 1).any())
+    keys = [*names, *(name for name in _PAIR if name != "budget" or prunes)]
+    accuracy = other[keys].merge(one[[*keys, "accuracy"]], on=keys, how="left")["accuracy"].to_numpy()
+    return other.assign(accuracy=accuracy - other["accuracy"]).dropna(subset=["accuracy"])
+
+
+def tested(name: str, differences: pd.DataFrame) -> dict[str, float]:
+    """Return their mean, its interval and p-value; nothing of no rows."""
+    if not len(differences):
+        return {}
+    p_value = wilcoxon_p_of_people(differences, "accuracy")
+    return mean_of(name, differences, limits=(-1, 1)) | {"wilcoxon_p": p_value}
+
+
+def _area(accuracy: np.ndarray, macs: np.ndarray) -> np.ndarray:
+    """Return the mean over the range of MACs, `(N, B)` to `(N,)`."""
+    return np.trapezoid(accuracy, macs, axis=-1) / (macs[-1] - macs[0])
+
+
+def _reached(below: np.ndarray, macs: np.ndarray, tolerance: float) -> float:
+    """Return the least MACs at which `below`, `(B,)`, is no less than -tolerance; 1 where it nowhere is."""
+    if np.isnan(below).any():
+        return np.nan
+    enough = np.flatnonzero(below + tolerance >= -1e-12)
+    if not len(enough):
+        return 1.0
+    right = int(enough[0])
+    if right == 0:
+        return float(macs[0])
+    share = (-tolerance - below[right - 1]) / (below[right] - below[right - 1])
+    return float(macs[right - 1] + share * (macs[right] - macs[right - 1]))
+
+
+def corrected(frame: pd.DataFrame, family: list[str]) -> pd.DataFrame:
+    """Add the columns `holm_p` and `holm_tests`, the number of tests in its family."""
+    frame["holm_p"] = frame["holm_tests"] = np.nan
+    for _, group in frame.groupby(family, sort=False):
+        tested = group.dropna(subset=["wilcoxon_p"]).index
+        frame.loc[group.index, "holm_p"] = holm(group["wilcoxon_p"].tolist())
+        frame.loc[tested, "holm_tests"] = len(tested)
+    return frame

@@ -1,0 +1,214 @@
+"""After a refactoring: stamps are renewed where some rows of every method are what they were."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pppl import Experiment, compare
+from pppl.cli.command import main
+from pppl.comparison.check import check
+from pppl.comparison.confirm import confirm, restamp
+from pppl.comparison.effort import effort
+from pppl.comparison.load import opened, persons_of
+from pppl.comparison.merge import Finished, merge
+from pppl.data import IdentityDataset, split_for
+from pppl.data.identities import TRAIN
+from pppl.system.errors import Differs, UserError
+from pppl.tables.provenance import read_run, update_run
+
+ROOT = Path(__file__).parents[2]
+METHODS = ("full", "ppp", "l1", "l1+finetune", "l1+retrain")
+
+
+@pytest.fixture(scope="module")
+def experiment(tiny: Experiment) -> Experiment:
+    changes = {"seeds": [0], "budgets": [1 / 3, 0.5], "retrain.epochs": 1, "training.epochs": 1}
+    return tiny.replace(methods=METHODS, **changes)
+
+
+@pytest.fixture(scope="module")
+def results(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    compare(experiment, folder)
+    return folder
+
+
+@pytest.fixture
+def copy(results: Path, tmp_path: Path) -> Path:
+    """The tables alone, as a checkout has them."""
+    (tmp_path / "copy").mkdir()
+    for path in (*results.glob("*.csv"), results / "run.json"):
+        shutil.copy(path, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def _stamped(folder: Path, change: Callable[[dict], object]) -> None:
+    run = read_run(folder)
+    update_run(folder, fingerprints={method: change(stamp) for method, stamp in run["fingerprints"].items()})
+
+
+def _other_code(stamp: dict) -> dict:
+    return {**stamp, "code": "before"}
+
+
+def _as_before(stamp: dict) -> str:
+    return "0123456789abcdef"
+
+
+def _edit(folder: Path, method: str, column: str, add: float) -> None:
+    table = pd.read_csv(folder / "table.csv", keep_default_na=False)
+    at = table.index[table["method"] == method][-1]
+    table.loc[at, column] += add
+    table.to_csv(folder / "table.csv", index=False)
+
+
+@pytest.mark.parametrize("change", [_other_code, _as_before])
+def test_rows_that_are_what_they_were_have_their_stamp_renewed(
+    experiment: Experiment, copy: Path, change: Callable, capsys: pytest.CaptureFixture[str]
+):
+    table, before = (copy / "table.csv").read_bytes(), read_run(copy)["fingerprints"]
+    _stamped(copy, change)
+    assert len(check(copy)) == 1
+    assert main(["results", "confirm", str(copy), "--persons", "1", "--workers", "1"]) == 0
+    assert "rows of 5 methods are what they were" in capsys.readouterr().out
+    assert read_run(copy)["fingerprints"] == before
+    assert check(copy) == []
+    compare(experiment, copy)
+    assert (copy / "table.csv").read_bytes() == table, "nothing was computed again"
+    assert "is of today's code" not in confirm(copy)
+    assert "all stamps are of today's code" in confirm(copy)
+
+
+@pytest.mark.parametrize(
+    ("method", "column", "add"), [("l1", "accuracy", 0.125), ("l1+finetune", "retrain_samples", 1)]
+)
+def test_a_row_that_differs_is_named_and_nothing_renewed(
+    copy: Path, method: str, column: str, add: float, capsys: pytest.CaptureFixture[str]
+):
+    _stamped(copy, _other_code)
+    _edit(copy, method, column, add)
+    run = (copy / "run.json").read_bytes()
+    assert main(["results", "confirm", str(copy), "--workers", "1"]) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert f"{column} of {method}, budget" in told
+    assert f"({-add:+g})" in told
+    assert (copy / "run.json").read_bytes() == run
+
+
+def test_networks_of_other_hardware_are_told(copy: Path):
+    _stamped(copy, _other_code)
+    update_run(copy, networks_trained_on={"Abacus 3": ["full-seed0"]})
+    table = pd.read_csv(copy / "table.csv", keep_default_na=False)
+    table["accuracy_full"] = 0.5
+    table.to_csv(copy / "table.csv", index=False)
+    with pytest.raises(Differs, match=r"the full network is another one here.*trained on Abacus 3"):
+        confirm(copy)
+
+
+def test_other_settings_or_data_are_no_refactoring(copy: Path):
+    _stamped(copy, lambda stamp: {**stamp, "settings": "others"})
+    with pytest.raises(UserError, match="which is no refactoring"):
+        confirm(copy)
+    _stamped(copy, _as_before)
+    update_run(copy, dataset_sha256="another")
+    with pytest.raises(UserError, match="data set is not that of today"):
+        confirm(copy)
+    with pytest.raises(UserError, match="trials are history"):
+        confirm(ROOT / "results" / "digits_ppp")
+
+
+def test_stale_rows_are_told_before_they_are_computed_again(
+    experiment: Experiment, copy: Path, capsys: pytest.CaptureFixture[str]
+):
+    stamps = read_run(copy)["fingerprints"]
+    stamps |= {"l1": _other_code(stamps["l1"]), "full": "0123456789abcdef"}
+    stamps["l1+finetune"] = {**stamps["l1+finetune"], "settings": "others"}
+    update_run(copy, fingerprints=stamps)
+    compare(experiment, copy)
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "stale" in line]
+    assert f"20 rows in {copy} are stale" in told  # of 4 persons
+    assert "4 stamped by an earlier version (full)" in told
+    assert "8 of other code (l1)" in told
+    assert "8 of other settings or data (l1+finetune)" in told
+    assert f"pppl results confirm {copy}" in told
+    assert check(copy) == []
+
+
+def test_a_table_of_an_earlier_version_gets_its_column(
+    experiment: Experiment, digits: IdentityDataset, results: Path, copy: Path
+):
+    table = pd.read_csv(copy / "table.csv", keep_default_na=False)
+    retrained = table["method"] == "l1+retrain"
+    table.loc[retrained, "retrain_samples"] += table.loc[retrained, "train_samples"]
+    table.drop(columns="train_samples").to_csv(copy / "table.csv", index=False)
+    for name in ("summary.csv", "effort.csv"):
+        frame = pd.read_csv(copy / name, keep_default_na=False)
+        frame.drop(columns="train_samples").to_csv(copy / name, index=False)
+    assert "train_samples" not in Finished.read(copy).rows[0]
+    _stamped(copy, _as_before)
+    confirm(copy, persons=1)
+    for name in ("table.csv", "summary.csv", "effort.csv"):
+        assert (copy / name).read_bytes() == (results / name).read_bytes()
+
+
+def test_training_for_everybody_is_counted_alike(experiment: Experiment, digits: IdentityDataset, results: Path):
+    table = pd.read_csv(results / "table.csv", keep_default_na=False)
+    count = len(split_for(digits, opened(experiment)[0].persons, 0).rows(TRAIN))
+    of_pass = count - count % 256 * (count % 256 < 128)
+    trained = table.groupby("method")["train_samples"].unique().map(list).to_dict()
+    assert trained == {"full": [0], "ppp": [of_pass], "l1": [0], "l1+finetune": [0], "l1+retrain": [of_pass]}
+    assert set(table.loc[table["method"] == "l1+retrain", "retrain_samples"]) == {0}
+    own = {"p": {"ppp.training": "persons"}, "g": {"ppp.training": "persons"}}
+    settings = {f"{kind}@{name}": each for kind, (name, each) in zip(("ppp", "gated"), own.items(), strict=True)}
+    methods = ["ppp@p", "gated@g", "gated@p", "l1+bn"]
+    searched = {"ppp@p": 7, "gated@g": 3, "l1+bn": 2, "l1": 4}
+    more = experiment.replace(methods=methods, searched=searched, settings={**settings, "gated@p": own["p"]})
+    more, _ = opened(more)
+    told = effort(persons_of(more, 0)).set_index("method")
+    batch = more.matched.persons_of(more.training.batch_size) * more.matched.queries
+    assert set(told.loc["ppp@p", "train_samples"]) == {more.matched.epochs * (count // batch) * batch}
+    assert told.groupby("method")["settings_tried"].first().to_dict() == {
+        "ppp@p": 7,
+        "gated@g": 3,
+        "gated@p": 7,
+        "l1+bn": 6,
+    }
+    assert told.groupby("method")["trained_for_all"].all().to_dict() == {name: name != "l1+bn" for name in methods}
+    for_all = own["p"] | {"matched.sees": "nothing"}
+    blind = effort(persons_of(more.replace(methods=["ppp@n", "ppp@n+bn"], settings={"ppp@n": for_all}), 0))
+    assert blind.groupby("method")["samples"].max().to_dict() == {
+        "ppp@n": 0,
+        "ppp@n+bn": told.query("control == 'own'")["samples"].max(),
+    }
+
+
+@pytest.mark.slow
+def test_budgets_of_many_decimals_survive_tables(experiment: Experiment, results: Path, copy: Path, tmp_path: Path):
+    """Written and read, joined, checked, gone on with, and drawn; also as earlier versions have rounded them."""
+    assert 1 / 3 in set(pd.read_csv(copy / "table.csv")["budget"])
+    assert check(copy) == []
+    part = tmp_path / "part"
+    compare(experiment.replace(budgets=[2 / 7]), part)
+    merge([copy, part], tmp_path / "all")
+    assert check(tmp_path / "all") == []
+    budgets = pd.read_csv(tmp_path / "all" / "summary.csv")["budget"]
+    assert set(budgets) == {2 / 7, 1 / 3, 0.5, 1.0}
+    text = (copy / "table.csv").read_text()
+    (copy / "table.csv").write_text(text.replace(repr(1 / 3), "0.33333333"))
+    before = (results / "table.csv").read_bytes()
+    compare(experiment, copy)
+    assert (copy / "table.csv").read_bytes() == before
+    with pytest.raises(UserError, match="the same to 8 decimals"):
+        experiment.replace(budgets=[0.1, 0.1 + 1e-10])
+
+
+def test_searches_can_be_told_anew(copy: Path):
+    restamp(copy, searched={"l1": 5})
+    told = pd.read_csv(copy / "effort.csv", keep_default_na=False).groupby("method")["settings_tried"].first()
+    assert told.to_dict() == {"full": 1, "ppp": 1, "l1": 5, "l1+finetune": 5, "l1+retrain": 5}
+    assert json.loads((copy / "run.json").read_text())["config"]["searched"] == {"l1": 5}
+    assert check(copy) == []

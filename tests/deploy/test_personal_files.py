@@ -1,0 +1,214 @@
+"""Personal files of every form: what is written is read, and what was touched is refused."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from small_backbones import small
+
+from pppl.backbones import Backbone, build, spec_for
+from pppl.config import Diff
+from pppl.data import Support
+from pppl.data.preprocessing import Preprocessing
+from pppl.deploy import Deployed, PersonalFile, Thin, open_onnx, read_personal
+from pppl.deploy.formats import to_onnx
+from pppl.deploy.personal_file import _digest
+from pppl.diff import base_sha256
+from pppl.pruning import slice_network
+from pppl.system.errors import UserError
+from pppl.training import learn_delta
+
+_MUTATIONS = {"safetensors": 900, "thin": 600, "onnx": 500}  # 2,000 in all
+
+
+def _network(name: str = "resnet20", **more: object) -> Backbone:
+    options, shape = small(name)
+    torch.manual_seed(0)
+    network = build(spec_for(name, options | more, shape, 4)).eval()
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(layer.running_var, 0.5, 2)
+            torch.nn.init.normal_(layer.running_mean)
+    return network
+
+
+def _masks(network: Backbone) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.rand(width, generator=generator).argsort() < (width + 1) // 2 for width in network.widths]
+
+
+def _preprocessing(shape: tuple[int, ...]) -> Preprocessing:
+    return Preprocessing(classes=("a", "b", "c", "d"), shape=shape, gain=(0.5,), bias=(0.1,))
+
+
+@pytest.fixture(scope="module")
+def base() -> Backbone:
+    return _network(index_add=True)
+
+
+@pytest.fixture(scope="module")
+def personal(base: Backbone) -> PersonalFile:
+    return PersonalFile(
+        network=slice_network(base, _masks(base)),
+        full=base.spec,
+        preprocessing=_preprocessing((3, 8, 8)),
+        base_sha256=base_sha256(base),
+        provenance={"method": "ppp"},
+    )
+
+
+def test_a_personal_file_is_read_as_it_was_written(personal: PersonalFile, tmp_path: Path):
+    personal.write(tmp_path / "p.safetensors")
+    read = read_personal(tmp_path / "p.safetensors")
+    x = torch.randn(3, 3, 8, 8)
+    torch.testing.assert_close(read.network(x), personal.network.eval()(x), atol=0, rtol=0)
+    assert read.network.spec == personal.network.spec
+    for name in ("full", "preprocessing", "base_sha256", "provenance"):
+        assert getattr(read, name) == getattr(personal, name)
+
+
+def test_a_thin_model_is_a_bit_per_channel_and_makes_the_same_network(base: Backbone, tmp_path: Path):
+    masks = _masks(base)
+    Thin.of(base, masks).write(tmp_path / "p.thin")
+    assert (tmp_path / "p.thin").stat().st_size <= sum(base.widths) / 8 + 256
+    network, sliced = Thin.read(tmp_path / "p.thin").network(base), slice_network(base, masks)
+    assert network.spec == sliced.spec
+    for key, value in sliced.state_dict().items():
+        assert torch.equal(network.state_dict()[key], value)
+
+
+def test_a_thin_model_with_a_delta_is_the_tuned_network(base: Backbone, tmp_path: Path):
+    masks = _masks(base)
+    support = Support(x=torch.randn(8, 3, 8, 8), y=torch.arange(8) % 4)
+    diff = Diff(steps=2, fixed_steps=2)
+    tuned, delta, _ = learn_delta(slice_network(base, masks), support, diff, rate=0.05, structured=True)
+    Thin.of(base, masks, delta).write(tmp_path / "p.thin")
+    network = Thin.read(tmp_path / "p.thin").network(base)
+    for key, value in tuned.state_dict().items():
+        assert torch.equal(network.state_dict()[key], value), key
+    assert not torch.equal(network(support.x), slice_network(base, masks)(support.x))
+
+
+def test_a_thin_model_of_another_network_is_refused(base: Backbone):
+    thin = Thin.of(base, _masks(base))
+    with pytest.raises(UserError, match="belongs to another network"):
+        thin.network(_network(index_add=True, shortcut="B"))
+    empty = Thin(kept=np.zeros(sum(base.widths), bool), base_sha256=thin.base_sha256)
+    with pytest.raises(UserError, match="keeps no channel of a layer"):
+        empty.network(base)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", _MUTATIONS)
+def test_whatever_happens_to_a_file_it_is_refused_or_right(
+    form: str, base: Backbone, personal: PersonalFile, tmp_path: Path
+):
+    deployed = Deployed(personal.network, personal.preprocessing)
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        right = deployed(x)
+    contents: dict[str, Callable[[], bytes]] = {
+        "safetensors": personal.to_bytes,
+        "thin": Thin.of(base, _masks(base)).to_bytes,
+        "onnx": lambda: to_onnx(deployed, {"raw_audio": False}),
+    }
+    readers: dict[str, Callable[[Path], torch.Tensor]] = {
+        "safetensors": lambda path: Deployed(read_personal(path).network, personal.preprocessing)(x),
+        "thin": lambda path: Deployed(Thin.read(path).network(base), personal.preprocessing)(x),
+        "onnx": lambda path: torch.from_numpy(open_onnx(path)(x.numpy())),
+    }
+    content, path, rng = contents[form](), tmp_path / f"p.{form}", random.Random(0)
+    refused = 0
+    for index in range(_MUTATIONS[form]):
+        path.write_bytes(_mutated(content, index, rng))
+        try:
+            with torch.inference_mode():
+                torch.testing.assert_close(readers[form](path), right, atol=1e-5, rtol=1e-5)
+        except UserError as error:
+            refused += len(str(error)) < 600  # a clear line
+    assert refused > 0.9 * _MUTATIONS[form]
+    path.write_bytes(content)
+    torch.testing.assert_close(readers[form](path).detach(), right, atol=1e-5, rtol=1e-5)
+
+
+def _mutated(content: bytes, index: int, rng: random.Random) -> bytes:
+    """Bits flipped (mostly in the header), cut off, doubled, zeroed, or with something behind."""
+    changed = bytearray(content)
+    where = rng.randrange(min(len(content), 3000) if index % 2 else len(content))
+    kind = index % 7
+    if kind < 3:
+        changed[where] ^= 1 << rng.randrange(8)
+    elif kind == 3:
+        return content[:where]
+    elif kind == 4:
+        changed[where : where + rng.randrange(1, 9)] = rng.randbytes(4)
+    elif kind == 5:
+        changed[where : where + 64] = content[:64]
+    else:
+        return content + rng.randbytes(rng.randrange(1, 100))
+    return bytes(changed)
+
+
+def _rewritten(personal: PersonalFile, change: Callable[[dict[str, torch.Tensor], dict[str, str]], None]) -> bytes:
+    """The file of somebody who knows the format, hash included."""
+    content = personal.to_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])["__metadata__"]
+    state = safetensors.torch.load(content)
+    del header["sha256"]
+    change(state, header)
+    return safetensors.torch.save(state, header | {"sha256": _digest(header, state)})
+
+
+def _option(name: str, value: object) -> Callable[[dict[str, torch.Tensor], dict[str, str]], None]:
+    def change(_: dict[str, torch.Tensor], header: dict[str, str]) -> None:
+        for key in ("spec", "full"):
+            tree = json.loads(header[key])
+            tree["options"][name] = value
+            header[key] = json.dumps(tree)
+
+    return change
+
+
+_HOSTILE = {
+    "huge": _option("width", 10**7),
+    "endless": _option("widths", [1] * 10**5),
+    "negative": _option("width", -4),
+    "text": _option("width", "4"),
+    "unknown option": _option("os", "rm"),
+    "other classes": _option("num_classes", 5),
+    "no network": lambda _, header: header.update(spec=json.dumps({"backbone": "os.system", "options": {}})),
+    "deep JSON": lambda _, header: header.update(provenance="[" * 10**5),
+    "no JSON": lambda _, header: header.update(preprocessing="{"),
+    "another full network": lambda _, header: header.update(full=_network().spec.to_json()),
+    "NaN": lambda state, _: state["linear.bias"].fill_(float("nan")),
+    "negative variance": lambda state, _: state["bn1.running_var"].fill_(-1),
+    "channel that is not there": lambda state, _: next(v for k, v in state.items() if k.endswith("index")).add_(99),
+    "other type": lambda state, _: state.update({"linear.bias": state["linear.bias"].double()}),
+    "tensor more": lambda state, _: state.update(more=torch.zeros(3)),
+    "tensor less": lambda state, _: state.pop("linear.bias"),
+    "long header": lambda _, header: header.update(provenance=json.dumps({"x": "y" * (1 << 21)})),
+}
+
+
+@pytest.mark.parametrize("kind", _HOSTILE)
+def test_a_hostile_file_with_a_right_hash_is_refused(kind: str, personal: PersonalFile, tmp_path: Path):
+    path = tmp_path / "p.safetensors"
+    path.write_bytes(_rewritten(personal, _HOSTILE[kind]))
+    with pytest.raises(UserError, match=r"p\.safetensors is damaged"):
+        read_personal(path)
+
+
+def test_what_is_not_there_or_something_else_is_told(tmp_path: Path):
+    for read in (read_personal, Thin.read, open_onnx):
+        with pytest.raises(UserError, match=r"none\.x"):
+            read(tmp_path / "none.x")
+        (tmp_path / "other.x").write_bytes(b"hello" * 50)
+        with pytest.raises(UserError, match=r"other\.x"):
+            read(tmp_path / "other.x")
