@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, Any
 from .system.environment import alone
 
 if TYPE_CHECKING:
-    from .comparison.task_comparison import compare_tasks
     from .config import Experiment, Sweep, TaskExperiment
-    from .lab import compare, load_run, study
+    from .lab import compare, compare_tasks, load_run, study
 
 __version__ = "0.1.0"
 __all__ = ["Experiment", "Sweep", "TaskExperiment", "compare", "compare_tasks", "load_run", "study"]
 
 # All load on first use: `import pppl` must not import torch, and a command heeds Ctrl-C before it imports anything.
-_LAZY = dict.fromkeys(("compare", "load_run", "study"), "pppl.lab") | {
-    "compare_tasks": "pppl.comparison.task_comparison"
-}
+_LAZY: dict[str, str] = dict.fromkeys(("compare", "compare_tasks", "load_run", "study"), "pppl.lab")
 _LAZY |= dict.fromkeys(("Experiment", "Sweep", "TaskExperiment"), "pppl.config")
 
 

@@ -43,7 +43,7 @@ def _run_comparison(experiment: Experiment, out: Path, workers: int | None) -> N
     count = _count(workers)
     if count > 1:
         processes("pppl.comparison.execution")  # which workers import while this process does
-    from ..comparison.compare import compare
+    from ..lab import compare
     from ..report.terminal import as_text
 
     summary = compare(experiment, out, workers=count)
@@ -66,7 +66,7 @@ def _say_where(out: Path) -> None:
 
 
 def _tasks(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
-    from ..comparison.task_comparison import compare_tasks
+    from ..lab import compare_tasks
     from ..report.terminal import tasks_as_text
 
     experiment = TaskExperiment.load(options.experiment, overrides, fast=options.fast)
@@ -76,8 +76,9 @@ def _tasks(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
 
 
 def _sweep(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
+    from ..lab import sweep
     from ..report.terminal import sweep_as_text
-    from ..sweeping import status, sweep
+    from ..sweeping import status
 
     overrides |= {name: given for name in ("trials", "hours") if (given := getattr(options, name)) is not None}
     settings = Sweep.load(options.sweep, overrides, fast=options.fast)
@@ -123,7 +124,7 @@ def _report(options: argparse.Namespace, _: dict[str, Any]) -> None:
 
 def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
     if options.action == "merge":
-        from ..comparison.merge import merge
+        from ..lab import merge
         from ..report.terminal import as_text
 
         print(as_text(merge(options.folders, options.out)))

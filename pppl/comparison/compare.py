@@ -13,7 +13,6 @@ from ..backbones import build, spec_for
 from ..config import Experiment
 from ..data import IdentityDataset
 from ..data.datamodule import check_augmentations
-from ..figures import render, rendered
 from ..personalizers import personalizers_for
 from ..personalizers.ppp import PPP
 from ..pruning import CostModel
@@ -21,7 +20,7 @@ from ..system.errors import UserError, unknown
 from ..system.files import claim, output_folder, remove
 from ..system.processes import Workers, threads
 from ..system.tracking import notice, track
-from ..tables.derived import TABLES, write_tables
+from ..tables.derived import TABLES, Draw, draw_nothing, write_tables
 from ..tables.journal import COLUMNS, Journal, adopt_table, rounded, with_budgets, write_table
 from ..tables.provenance import read_run, write_run
 from .effort import EFFORT, effort
@@ -40,8 +39,10 @@ _FILES = (*TABLES, EFFORT, GATES, "run.json")
 _NEXT_TO_CHANCE = 0.1
 
 
-def compare(experiment: Experiment, out: str | Path | None = None, *, workers: int = 1) -> pd.DataFrame:
-    """Runs an experiment and returns its summary; `out` receives tables, `run.json` and figures.
+def compare(
+    experiment: Experiment, out: str | Path | None = None, *, workers: int = 1, draw: Draw = draw_nothing
+) -> pd.DataFrame:
+    """Run an experiment and return its summary; `out` receives tables, `run.json` and what `draw` draws.
 
     Rows that an earlier call with the same configuration finished are not computed again.
 
@@ -50,6 +51,7 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     - `out`: the results folder; `results/<name>` by default.
     - `workers`: processes that networks and persons are spread over, with one thread each; with 1 all happens in this
       process.
+    - `draw`: what draws figures of the folder's tables.
 
     Raises `UserError` for an unknown data set, backbone or method, a budget that is too small, or a folder that cannot
     be written.
@@ -58,13 +60,13 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     plan = Plan.of(experiment, out if out is not None else Path("results") / experiment.name, report=True)
     refuse_other_results(plan.journal.path.parent, "compare", experiment.data, plan.dataset)
     experiment, folder, journal, missing = plan.experiment, plan.journal.path.parent, plan.journal, plan.missing()
-    claim([*(folder / name for name in _FILES), *rendered(folder)])
+    claim([folder / name for name in _FILES])
     of_first_seed = [group for group in plan.groups if group.seed == experiment.seeds[0]]
     run = read_run(folder)
     if not missing and (run.get("config"), run.get("fingerprints")) == (experiment.to_dict(), journal.fingerprints):
         summary = _write_tables(plan, plan.table(), folder)
         _write_gates(of_first_seed, folder)
-        render(folder)
+        draw(folder)
         return summary
     plan.tell_stale()
     config = experiment.to_dict()
@@ -80,7 +82,7 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
         of_seed = {seed: dataset_of(experiment, seed) for seed in experiment.seeds}
         work |= {"networks_trained_on": trained_where(experiment, of_seed)}
         write_run(folder, config, plan.dataset.sha256, weights_sha256=weights_sha256(experiment), **work)
-        figures = render(folder)
+        figures = draw(folder)
         tracker.table("table", table)
         tracker.table("summary", summary)
         tracker.summary(_headline(summary))

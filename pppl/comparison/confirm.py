@@ -10,18 +10,14 @@ from typing import Any
 import pandas as pd
 
 from ..config import Experiment
-from ..data import IdentityDataset
-from ..figures import render
 from ..system.errors import Differs, UserError
 from ..system.processes import Workers
 from ..system.tracking import notice
-from ..tables.derived import write_tables
-from ..tables.journal import COLUMNS, LATER, NUMBERS, TIMED, Journal, Row, key_of, rounded, write_table
+from ..tables.journal import COLUMNS, NUMBERS, TIMED, Journal, Row, key_of, rounded
 from ..tables.provenance import Stamp, device_name, git_commit, read_run, staleness, update_run
-from .effort import EFFORT, effort, with_train_samples
 from .execution import compute_missing
 from .freshness import fingerprints
-from .load import dataset_of, opened, persons_of
+from .load import opened, persons_of
 from .merge import Finished
 from .recipes import weights_sha256
 from .task_confirming import confirm_tasks, restamp_tasks
@@ -59,38 +55,15 @@ def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1) -> str:
     return f"{folder}: {count} rows of {len(current)} methods are what they were; stamps renewed"
 
 
-def restamp(folder: str | Path, *, searched: Mapping[str, int] | None = None) -> None:
-    """Stamp the rows of a folder as of today's code, settings and data, whatever they are; `confirm` finds out first.
-
-    A table without `train_samples` gets that column, and what follows from the table is written anew.
-
-    **Arguments:**
-
-    - `searched`: what the experiment tells of searches, in place of what it told; written to `effort.csv`, too.
-    """
+def restamp(folder: str | Path) -> None:
+    """Stamp the rows of a folder as of today's code, settings and data; `confirm` first finds out whether they are."""
     folder = Path(folder)
     if "tasks" in read_run(folder).get("config", {}):
         return restamp_tasks(folder)
     finished = Finished.read(folder)
-    experiment, current = _today(finished, told=False)
-    if searched is not None:
-        experiment = experiment.replace(searched=dict(searched))
-    lacks = any(LATER not in row for row in finished.rows)
-    if lacks:
-        rows = with_train_samples(finished.rows, experiment, _seeds(experiment))
-        write_tables(folder, pd.DataFrame(rows, columns=list(COLUMNS)), experiment)
-    if lacks or searched is not None:
-        groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed)]
-        write_table(folder / EFFORT, effort(groups))
-        render(folder)
-    told = dict(finished.run["config"]) | ({} if searched is None else {"searched": dict(searched)})
+    _, current = _today(finished, told=False)
     stamps = {method: current[method] for method in finished.fingerprints if method in current}
-    changes = {"config": told, "fingerprints": stamps}
-    update_run(folder, **changes, confirmed_at=git_commit(Path(__file__).resolve().parents[2]))
-
-
-def _seeds(experiment: Experiment) -> dict[int, IdentityDataset]:
-    return {seed: dataset_of(experiment, seed) for seed in experiment.seeds}
+    update_run(folder, fingerprints=stamps, confirmed_at=git_commit(Path(__file__).resolve().parents[2]))
 
 
 def _today(finished: Finished, *, told: bool = True) -> tuple[Experiment, dict[str, Stamp]]:
@@ -132,9 +105,6 @@ def _computed(experiment: Experiment, journal: Journal, persons: int, workers: i
 def _as_written(finished: Finished, rows: Sequence[Row], experiment: Experiment) -> list[tuple[Row, Row]]:
     """Rows of the table beside those that were computed anew."""
     known = {key_of(row): row for row in finished.rows}
-    if any(LATER not in row for row in finished.rows):
-        first = [row for key, row in known.items() if row["seed"] == experiment.seeds[0]]
-        known = {key_of(row): row for row in with_train_samples(first, experiment, _seeds(experiment))}
     written = rounded(pd.DataFrame(rows, columns=list(COLUMNS))).to_dict("records")
     pairs = [(known[key_of(row)], row) for row in map(_plain, written) if key_of(row) in known]
     lacking = finished.fingerprints.keys() - {str(row["method"]) for row, _ in pairs}

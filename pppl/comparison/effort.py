@@ -1,15 +1,13 @@
 """What each method was given, and what it did with it: the fairness of a comparison in one table."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 import pandas as pd
 
 from ..config import Experiment, stages
-from ..data import IdentityDataset
 from ..data.identities import TRAIN
-from ..personalizers import Personalizer, personalizers_for
+from ..personalizers import Personalizer
 from ..personalizers.ppp import PersonPPP
-from ..tables.journal import LATER, Row
 from .units import Persons
 
 EFFORT = "effort.csv"
@@ -78,20 +76,3 @@ def _is_tuned(experiment: Experiment, method: str) -> bool:
     """Whether a method has what `pppl compare --tune` chose among the values in the file; that of `ppp` is not told."""
     knobs, own = experiment.tuning.get(method, {}), experiment.settings.get(method, {})
     return bool(knobs) and all(key in own or (method == "ppp" and key.startswith("ppp.")) for key in knobs)
-
-
-def with_train_samples(rows: Sequence[Row], experiment: Experiment, seeds: Mapping[int, IdentityDataset]) -> list[Row]:
-    """Return the rows of a table of an earlier version with `train_samples`, which `retrain_samples` held in part.
-
-    **Arguments:**
-
-    - `seeds`: the data set as each of the experiment's seeds splits it.
-    """
-    known = {(each.method, each.control): each for each in personalizers_for(experiment)}
-    counts = {seed: len(dataset.rows(TRAIN)) for seed, dataset in seeds.items()}
-    filled = []
-    for row in rows:
-        trained = known[row["method"], row["control"]].train_samples(counts[row["seed"]])
-        moved = trained if "retrain" in row["method"].split("+")[1:] else 0  # which is for everybody
-        filled.append({**row, LATER: trained, "retrain_samples": max(0, row["retrain_samples"] - moved)})
-    return filled

@@ -12,11 +12,10 @@ import pandas as pd
 
 from ..config import Experiment
 from ..config.reading import from_dict
-from ..figures import render, rendered
 from ..personalizers import personalizers_for
 from ..system.errors import UserError
 from ..system.files import claim, expanded, output_folder, remove, replacing
-from ..tables.derived import TABLES, write_tables
+from ..tables.derived import TABLES, Draw, draw_nothing, write_tables
 from ..tables.journal import COLUMNS, NUMBERS, TIMED, Row, key_of, read_table, with_budgets
 from ..tables.provenance import read_run, write_run
 from .effort import EFFORT
@@ -58,11 +57,11 @@ class Finished:
         return Finished(folder=folder, experiment=experiment, run=run, rows=rows)
 
 
-def merge(folders: Sequence[str | Path], out: str | Path) -> pd.DataFrame:
-    """Joins comparisons that differ only in methods, budgets, seeds and sizes of persons, and returns the summary.
+def merge(folders: Sequence[str | Path], out: str | Path, *, draw: Draw = draw_nothing) -> pd.DataFrame:
+    """Join comparisons that differ only in methods, budgets, seeds and sizes of persons, and return the summary.
 
-    Rows that several of them have are kept once. `out` receives tables, `run.json` and figures, in the order in which
-    one comparison of all of it writes them; it may be one of the folders. `pppl compare` goes on from there.
+    Rows that several of them have are kept once. `out` receives tables, `run.json` and what `draw` draws, in the order
+    in which one comparison of all of it writes them; it may be one of the folders. `pppl compare` goes on from there.
 
     Raises `UserError` where a folder has no finished comparison, and where two of them contradict each other: in a
     setting, in code or data, or in a number other than seconds. Then nothing is written.
@@ -79,12 +78,12 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> pd.DataFrame:
     table = pd.DataFrame(_ordered([*rows.values()], experiment), columns=list(COLUMNS))
     folder = output_folder(out)
     _refuse_others(parts[0], folder)
-    claim([*(folder / name for name in (*TABLES, EFFORT, GATES, "run.json")), *rendered(folder)])
+    claim([folder / name for name in (*TABLES, EFFORT, GATES, "run.json")])
     summary = write_tables(folder, table, experiment)
     _copy_gates(parts, experiment.seeds[0], folder)
     remove(folder / EFFORT)  # of one part; `compare` writes that of all
     _write_run(parts, experiment, folder)
-    render(folder)
+    draw(folder)
     return summary
 
 

@@ -13,16 +13,17 @@ import pandas as pd
 import torch
 
 from ..config import TaskExperiment
-from ..figures import render, rendered
 from ..system import progress
 from ..system.errors import UserError, unknown
 from ..system.files import claim, output_folder
 from ..system.processes import Workers
 from ..system.tracking import notice, track
+from ..tables.derived import Draw, draw_nothing
 from ..tables.journal import Row, key_of, write_table
 from ..tables.provenance import Stamp, read_run, write_run
-from ..tables.task_statistics import summarize_tasks
+from ..tables.task_statistics import Scoring, summarize_tasks
 from ..text.encoder import TextClassifier
+from ..text.metrics import METRICS
 from ..text.text_methods import METHODS
 from ..text.text_tasks import task_names
 from .folders import refuse_other_tasks
@@ -40,8 +41,10 @@ COLUMNS = (
 )
 
 
-def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, workers: int = 1) -> pd.DataFrame:
-    """Runs a comparison on text tasks and returns its summary; `out` receives tables, `run.json` and figures.
+def compare_tasks(
+    experiment: TaskExperiment, out: str | Path | None = None, *, workers: int = 1, draw: Draw = draw_nothing
+) -> pd.DataFrame:
+    """Run a comparison on text tasks and return its summary; `out` receives tables, `run.json` and what `draw` draws.
 
     Rows that an earlier call with the same configuration finished are not computed again.
 
@@ -49,6 +52,7 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
 
     - `out`: the results folder; `results/<name>` by default.
     - `workers`: processes that runs are spread over, with one thread each.
+    - `draw`: what draws figures of the folder's tables.
 
     Raises `UserError` for an unknown task or method, an encoder that cannot be loaded, or a folder that cannot be
     written.
@@ -59,12 +63,12 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
     plan = _Plan(experiment, output_folder(out if out is not None else Path("results") / experiment.name))
     data = {name: prepared.sha256 for name, prepared in plan.prepared.items()}
     refuse_other_tasks(plan.folder, data)
-    claim([*(plan.folder / name for name in _FILES), *rendered(plan.folder)])
+    claim([plan.folder / name for name in _FILES])
     config = experiment.to_dict()
     run = read_run(plan.folder)
     if plan.whole() and (run.get("config"), run.get("fingerprints")) == (config, plan.stamps):
         _, summary = plan.write_tables()
-        render(plan.folder)
+        draw(plan.folder)
         return summary
     plan.tell_stale()
     with track(plan.folder, group=experiment.name, name="tasks", job_type="tasks", config=config) as tracker:
@@ -83,7 +87,7 @@ def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, 
         work = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers, "runs_computed": computed}
         work |= {"fingerprints": plan.stamps}
         write_run(plan.folder, config, data, weights_sha256=plan.encoder_sha256, runs=len(table), **work)
-        figures = render(plan.folder)
+        figures = draw(plan.folder)
         tracker.table("table", table)
         tracker.table("summary", summary)
         for path in figures:
@@ -229,10 +233,16 @@ class _Plan:
         keys = dict.fromkeys([*(run.key for run in self.search()), *chosen])
         rows = [self._row(key) | {"chosen": key in chosen} for key in keys]
         table = pd.DataFrame(rows, columns=list(COLUMNS))
-        summary = summarize_tasks([row for row in rows if row["chosen"]], self.prepared)
+        summary = summarize_tasks([row for row in rows if row["chosen"]], self._tests())
         write_table(self.folder / "table.csv", table)
         write_table(self.folder / "summary.csv", summary)
         return table, summary
+
+    def _tests(self) -> dict[str, Scoring]:
+        return {
+            name: Scoring(targets=each.test.targets.numpy(), metric=METRICS[each.task.metric])
+            for name, each in self.prepared.items()
+        }
 
     def _row(self, key: tuple[Any, ...]) -> Row:
         """With what was measured apart; `tried` counts the learning rates of the method's search."""

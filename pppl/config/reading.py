@@ -1,22 +1,18 @@
-"""Experiments from plain values and from YAML files, with errors that name the key."""
+"""Settings from plain values, with errors that name the key."""
 
 import copy
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from ..system.errors import UserError, is_text, unknown
-from ..system.files import expanded
-from . import Tree
-from .plain_yaml import read_yaml_file
+from ..system.errors import UserError, unknown
 
-Kind = TypeVar("Kind", bound=Tree)
+Kind = TypeVar("Kind")
 
 # What was read before. A comparison makes the same few experiments for every part of its work, 50 ms each.
-_READ: dict[tuple[type[Tree], str], Tree] = {}
+_READ: dict[tuple[type, str], Any] = {}
 
 
 def all_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -25,6 +21,14 @@ def all_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         yield prefix + key
         if isinstance(value, Mapping):
             yield from all_keys(value, f"{prefix}{key}.")
+
+
+def as_plain(value: Any) -> Any:
+    """Return settings as plain dictionaries and lists, as `run.json` and YAML hold them."""
+    value = dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+    if isinstance(value, Mapping):
+        return {key: as_plain(item) for key, item in value.items()}
+    return [as_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _check_keys(given: Mapping[str, Any], valid: Mapping[str, Any], prefix: str = "") -> None:
@@ -54,7 +58,7 @@ def from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
 
 
 @cache
-def _parser(kind: type[Tree]) -> Any:
+def _parser(kind: type) -> Any:
     import jsonargparse
 
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
@@ -63,7 +67,7 @@ def _parser(kind: type[Tree]) -> Any:
 
 
 def _from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
-    _check_keys(tree, kind().to_dict())
+    _check_keys(tree, as_plain(kind()))
     parser = _parser(kind)
     try:
         parsed = parser.instantiate(parser.parse_object(copy.deepcopy(dict(tree))))  # which changes what it is given
@@ -113,33 +117,3 @@ def _readable(message: str) -> str:
     if kind == "tuple":
         return f"{found['key']}: expected a list, got {found['value']!r}: write [{found['value']}]"
     return f"{found['key']}: expected {kind}, got {found['value']!r}"
-
-
-def read(path: str | Path, kind: type[Kind], overrides: Mapping[str, Any] | None, *, fast: bool) -> Kind:
-    """What `Tree.load` does."""
-    path = expanded(path)
-    if not is_text(path.stem):
-        raise UserError(f"the name of {str(path)!r} is no text (UTF-8), and names results: rename the file")
-    tree = read_yaml_file(path)
-    tree = {} if tree is None else tree
-    if not isinstance(tree, dict):
-        raise UserError(f"{path} holds a {type(tree).__name__}, not a mapping: write lines such as `budgets: [0.1]`")
-    quick = tree.pop("fast", None)
-    if quick is not None and not _is_flat(quick):
-        raise UserError(f"{path}: fast is {quick!r}: it is a section of dotted keys, such as `training.epochs: 1`")
-    if fast and not quick:
-        raise UserError(f"{path} has no section `fast`: write one, or leave --fast out")
-    try:
-        experiment = from_dict({"name": path.stem, **tree}, kind)
-        if fast and quick:
-            experiment = experiment.overridden({"name": f"{experiment.name}-fast", **quick})
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-    return experiment.overridden(overrides or {})
-
-
-def _is_flat(section: object) -> bool:
-    """Whether it is a mapping of text to values that are no sections."""
-    return isinstance(section, dict) and all(
-        isinstance(key, str) and not isinstance(value, dict) for key, value in section.items()
-    )

@@ -1,13 +1,14 @@
 """What all kinds of experiments are: a tree of frozen dataclasses with dotted keys."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ..system.errors import UserError, unknown
-from ..system.files import expanded_name
+from ..system.errors import UserError, is_text, unknown
+from ..system.files import expanded, expanded_name
+from .plain_yaml import read_yaml_file
+from .reading import all_keys, as_plain, from_dict
 
 
 def require(condition: bool, message: str) -> None:
@@ -58,9 +59,26 @@ class Tree:
 
         Raises `UserError` where the file is missing, is no mapping, or holds an unknown or mistyped key.
         """
-        from .reading import read
-
-        return read(path, cls, overrides, fast=fast)
+        path = expanded(path)
+        if not is_text(path.stem):
+            raise UserError(f"the name of {str(path)!r} is no text (UTF-8), and names results: rename the file")
+        tree = read_yaml_file(path)
+        tree = {} if tree is None else tree
+        if not isinstance(tree, dict):
+            what = f"{path} holds a {type(tree).__name__}, not a mapping"
+            raise UserError(f"{what}: write lines such as `budgets: [0.1]`")
+        quick = tree.pop("fast", None)
+        if quick is not None and not _is_flat(quick):
+            raise UserError(f"{path}: fast is {quick!r}: it is a section of dotted keys, such as `training.epochs: 1`")
+        if fast and not quick:
+            raise UserError(f"{path} has no section `fast`: write one, or leave --fast out")
+        try:
+            experiment = from_dict({"name": path.stem, **tree}, cls)
+            if fast and quick:
+                experiment = experiment.overridden({"name": f"{experiment.name}-fast", **quick})
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+        return experiment.overridden(overrides or {})
 
     def replace(self, **changes: Any) -> Self:
         """This one with dotted keys replaced: `replace(training__epochs=5, seeds=[0])`, two underscores for a dot, or
@@ -68,8 +86,6 @@ class Tree:
 
         Raises `UserError` for an unknown key, a value of the wrong type or one out of range.
         """
-        from .reading import all_keys, from_dict
-
         tree, default = self.to_dict(), type(self)().to_dict()
         for key, value in changes.items():
             key = key.replace("__", ".")
@@ -89,10 +105,11 @@ class Tree:
 
     def to_dict(self) -> dict[str, Any]:
         """The tree as plain dictionaries and lists, as `run.json` and YAML hold it."""
-        return _plain(dataclasses.asdict(self))
+        return as_plain(self)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+def _is_flat(section: object) -> bool:
+    """Whether it is a mapping of text to values that are no sections."""
+    return isinstance(section, dict) and all(
+        isinstance(key, str) and not isinstance(value, dict) for key, value in section.items()
+    )

@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cached_property
+from importlib.metadata import version
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 
-from .. import __version__
 from ..backbones import Backbone
 from ..data import Support
 from ..data.samples import Samples
@@ -169,7 +169,7 @@ class Person:
             preprocessing=self.run.preprocessing,
             base_sha256=self.base_sha256,
             provenance={
-                "pppl": __version__,
+                "pppl": version("pppl"),
                 "method": self.method,
                 "limit": asdict(self.limit),
                 "seed": self.run.seed,

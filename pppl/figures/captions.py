@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable, Sequence
 import pandas as pd
 
 from ..system.printable import visible
-from ..tables.schema import with_names
+from ..tables.schema import settings_of, with_names
 from .accuracy_vs_macs import shown_budgets
 from .protocols import are_people, by_protocol
-from .sweeps import complete, settings_of, short
+from .sweeps import complete, short
 
 _BOOTSTRAP = "95 % intervals are percentiles of a bootstrap over"
 
@@ -94,7 +94,7 @@ def of_sweep(name: str, trials: pd.DataFrame, shares: pd.DataFrame) -> str:
     count = f"n = {len(trials)} trials, {len(done)} of them finished"
     fail = len(done) - int(done["feasible"].to_numpy(bool).sum())
     counts = f"{count}, {fail} of these fail a constraint." if fail else f"{count}."
-    settings = f"Settings: {_listed([short(key) for key in settings_of(trials)])}."
+    settings = f"Settings: {_listed([short(key) for key in settings_of(trials.columns)])}."
     told = _SWEEP[name] + (f" {_BOOTSTRAP} trials." if name == "importances" and len(shares) else "")
     return _joined([told, settings, counts, "Accuracy is on validation persons."])
 

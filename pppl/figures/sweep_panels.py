@@ -5,8 +5,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..tables.schema import settings_of
 from .layout import make_room, write_legend
-from .sweeps import complete, contour, history, importance_bars, parallel, pareto, settings_of
+from .sweeps import complete, contour, history, importance_bars, parallel, pareto
 from .venues import active
 
 
@@ -28,12 +29,12 @@ def sweep_figures(trials: pd.DataFrame, shares: pd.DataFrame) -> dict[str, Figur
     if len(shares):
         figures["importances"] = _figure(0.7 + 0.22 * len(shares))
         importance_bars(shares, figures["importances"].subplots())
-    keys = shares["key"].tolist() if len(shares) else settings_of(trials)
+    keys = shares["key"].tolist() if len(shares) else settings_of(trials.columns)
     first = [key for key in keys if key in trials.columns][:2]
     if len(first) == 2 and len(done.dropna(subset=first)) >= 4:
         figures["contour"] = _figure(2.5)
         contour(trials, first, figures["contour"].subplots())
-    if len(settings_of(trials)) > 1:
+    if len(settings_of(trials.columns)) > 1:
         figures["parallel"] = Figure(figsize=(active().text, 2.2), layout="constrained")
         parallel(trials, figures["parallel"].subplots())
     for name in figures.keys() & {"history", "pareto", "parallel"}:

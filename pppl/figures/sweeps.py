@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ..system.printable import clipped
+from ..tables.schema import settings_of
 from .layout import percents
 
 GOOD, PLAIN, BAD = "#0072B2", "#7f7f7f", "#D55E00"
@@ -15,11 +16,6 @@ SHADES = "cividis"  # even in grey
 # Ends of a range further apart than this are shown by orders of magnitude.
 _WIDE = 20.0
 _LONGEST = 24  # characters of a setting or a value that there is room for
-
-
-def settings_of(trials: pd.DataFrame) -> list[str]:
-    """The columns of `trials.csv` that hold what was tried."""
-    return [str(name) for name in trials.columns[list(trials.columns).index("seconds") + 1 :]]
 
 
 def history(trials: pd.DataFrame, ax: Axes) -> Axes:
@@ -81,7 +77,7 @@ def contour(trials: pd.DataFrame, keys: Sequence[str], ax: Axes) -> Axes:
 def parallel(trials: pd.DataFrame, ax: Axes) -> Axes:
     """Draws every trial as a line through its settings; the better, the darker and the further in front."""
     done = complete(trials).sort_values("accuracy")
-    keys = settings_of(trials)
+    keys = settings_of(trials.columns)
     heights = np.stack([_unit(done[key]) for key in keys], axis=1)  # (trials, settings)
     order = np.linspace(0, 1, len(done))
     for row, rank in zip(heights, order, strict=True):

@@ -1,4 +1,4 @@
-"""Any comparison or training, new or of before: its settings, tables, persons and networks."""
+"""A comparison or a training of before: its settings, tables, persons and networks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,7 +7,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.utilities.seed import isolate_rng
 from torch import nn
 
 from ..comparison.global_models import global_model
@@ -23,24 +22,6 @@ from ..system.errors import UserError
 from ..system.files import expanded
 from ..tables.provenance import read_run
 from ..tables.schema import read_frame
-
-
-def compare(experiment: Experiment, out: str | Path | None = None, *, workers: int = 1) -> Results:
-    """Runs an experiment and returns its summary, a data frame that shows intervals; `out` receives tables, `run.json`
-    and figures. Rows that an earlier call with the same configuration finished are not computed again.
-
-    **Arguments:**
-
-    - `out`: the results folder; `results/<name>` by default.
-    - `workers`: processes that networks and persons are spread over, with one thread each.
-
-    Raises `UserError` for an unknown data set, backbone or method, a budget that is too small, or a folder that cannot
-    be written.
-    """
-    from ..comparison.compare import compare as run
-
-    with isolate_rng():  # random numbers of a notebook go on as if nothing was
-        return Results(run(experiment, out, workers=workers))
 
 
 def load_run(folder: str | Path, *, seed: int | None = None) -> "LoadedRun":

@@ -13,6 +13,7 @@ from ..report.terminal import best_trials, sweep_as_text
 from ..system.errors import UserError
 from ..system.files import expanded
 from ..tables.schema import read_frame
+from .commands import sweep
 
 
 def study(what: Sweep | str | Path, out: str | Path | None = None, *, workers: int = 1, fast: bool = False) -> "Study":
@@ -28,8 +29,6 @@ def study(what: Sweep | str | Path, out: str | Path | None = None, *, workers: i
     """
     if not isinstance(what, Sweep) and (what := expanded(what)).is_dir():
         return Study(folder=what)
-    from ..sweeping import sweep
-
     settings = what if isinstance(what, Sweep) else Sweep.load(what, fast=fast)
     beside = Path() if isinstance(what, Sweep) else what.parent
     folder = Path("results") / settings.name if out is None else expanded(out)

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from ..tables.schema import settings_of
 from .columns import FORMATS, is_missing
 from .estimate import Estimate
 from .folder import Results
 from .html import Html, element, joined
-from .main_tables import settings_of
 from .table import Row
 
 _OTHERS = "that with another person's samples"
@@ -36,7 +36,9 @@ def _best(results: Results) -> list[Html]:
     if row is None:
         return [element("p", "None of them is the best yet.")]
     parts: list[str] = [element("b", f"Trial {FORMATS['count'](row['trial'])}"), *_measured(row)]
-    settings = [f"{name} = {_value(row[name])}" for name in settings_of(results.main) if not is_missing(row[name])]
+    settings = [
+        f"{name} = {_value(row[name])}" for name in settings_of(results.main.names) if not is_missing(row[name])
+    ]
     parts += [" Its settings: ", joined((element("code", setting) for setting in settings), ", "), "."]
     if "pareto" in results.main.names:
         front = sum(row["pareto"] == "True" for row in results.main.rows)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
+from ..tables.schema import settings_of
 from .columns import Column
 from .folder import Results
 from .grid import Choice, grid
@@ -91,17 +92,14 @@ def _of_sweep(trials: Table) -> Html:
     table = _sorted(trials, lambda row: (row["feasible"] != "True", math.isnan(row["accuracy"]), -row["accuracy"]))
     names = ["trial", "state", "accuracy", "own_minus_other", "macs_fraction", "feasible", "best", "pareto", "seconds"]
     same = {name for name in ("state", "feasible") if len(table.distinct(name)) == 1}
-    columns = [table.column(name) for name in [*names, *settings_of(table)] if name in table.names and name not in same]
+    columns = [
+        table.column(name) for name in [*names, *settings_of(table.names)] if name in table.names and name not in same
+    ]
     choices = [
         Choice.by("State", [row["state"] for row in table.rows]),
         Choice.by("Constraints kept", [yes_or_no(row["feasible"]) for row in table.rows]),
     ]
     return grid("Trials", table, columns, choices)
-
-
-def settings_of(trials: Table) -> list[str]:
-    """The columns of `trials.csv` that hold what was tried."""
-    return trials.names[trials.names.index("seconds") + 1 :]
 
 
 def _sorted(table: Table, by: Callable[[Row], Any]) -> Table:

@@ -7,8 +7,8 @@ import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
 from ..figures.retraining import samples_of
-from ..figures.sweeps import settings_of
 from ..system.printable import aligned
+from ..tables.schema import settings_of
 
 _MOST_TASKS = 5
 _UNITS = {"macs": "MACs", "params": "parameters"}
@@ -69,7 +69,7 @@ def sweep_as_text(trials: pd.DataFrame) -> str:
 
 def best_trials(trials: pd.DataFrame) -> list[list[str]]:
     """The same as cells, a head first."""
-    keys = settings_of(trials)
+    keys = settings_of(trials.columns)
     rows = [["trial", "accuracy", "own - other", "MACs", "", *keys]]
     marks = [name for name in ("best", "pareto", "feasible") if name in trials.columns]
     best = trials.sort_values([*marks, "accuracy"], ascending=False, kind="stable").head(10)

@@ -14,9 +14,9 @@ from ..comparison.load import opened, tell_of_data
 from ..comparison.recipes import weights_sha256
 from ..config import Sweep
 from ..config.plain_yaml import as_yaml
-from ..figures import rendered
 from ..system.errors import UserError
 from ..system.files import claim, expanded, output_folder
+from ..tables.derived import Draw, draw_nothing
 from ..tables.provenance import read_run, write_run
 from .life import GRACE
 from .queue import SLOT, WHY, Queue
@@ -36,9 +36,10 @@ def sweep(
     fast: bool = False,
     storage: str = "",
     launcher: Launcher = "local",
+    draw: Draw = draw_nothing,
 ) -> pd.DataFrame:
-    """Runs a sweep to its end, or for `hours`, and returns `trials.csv`; `out` receives it, `best.yaml`, figures and
-    `run.json`.
+    """Run a sweep to its end, or for `hours`, and return `trials.csv`; `out` receives it, `best.yaml`, `run.json` and
+    what `draw` draws.
 
     A worker that is killed is replaced, and its trial starts again with the same values, after `hours` by the next
     call.
@@ -50,6 +51,7 @@ def sweep(
     - `beside`: the folder that `base` may be relative to. `fast`: whether its section `fast` is applied.
     - `storage`: URL of a PostgreSQL database that several machines share; a journal file in `out` without.
     - `launcher`: `local`, or `slurm` for workers that are jobs of a cluster, which must share `out` and `storage`.
+    - `draw`: what draws figures of the tables.
 
     Raises `UserError` for an unknown key, an impossible range or data that are split by seed, before the first trial;
     where `out` or the database has another study of that name, or cannot be reached or written.
@@ -67,7 +69,7 @@ def sweep(
     if storage or not (folder / JOURNAL).exists():  # which tells of what the study is
         refuse_other_results(folder, "sweep", base.data, dataset)
     refuse_other_command(folder, "sweep")
-    claim([*(folder / name for name in FILES), *rendered(folder)])
+    claim([folder / name for name in FILES])
     try:
         with quiet():
             queue = queue_of(settings, base, sources, folder, storage)
@@ -81,7 +83,7 @@ def sweep(
             run = study_run(settings, queue)
             before_this = read_run(folder)
             written = (before_this.get("study_run"), before_this.get("trials")) == (run, queue.finished())
-            table = write_results(settings, base, queue, folder, run="" if written else run)
+            table = write_results(settings, base, queue, folder, run="" if written else run, draw=draw)
         done = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
         done |= {"trials_run": queue.finished() - before, "trials": queue.finished()}
         done |= {"experiment": base.to_dict(), "weights_sha256": sources[1], "study_run": run}

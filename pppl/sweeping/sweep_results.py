@@ -10,10 +10,10 @@ import pandas as pd
 from ..comparison.result_kinds import Kept, Kind, check_data, read_csv
 from ..config import Experiment, Sweep
 from ..config.plain_yaml import as_yaml
-from ..figures.sweeps import settings_of
 from ..system.errors import UserError
 from ..system.files import replacing
 from ..tables.agreement import COLUMNS, TOLERANCE, agreement
+from ..tables.schema import settings_of
 from .sweep import sweep
 from .trial_checks import check_trials
 
@@ -63,7 +63,7 @@ class OfTrials(Kind):
 
 def _of_trials(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     """Trials of both with the same values."""
-    keys = settings_of(one)
+    keys = settings_of(one.columns)
     both = one[["trial", "state", *keys]].merge(other[["trial", "state", *keys]], on="trial", suffixes=("", "_again"))
     same = [
         row["trial"]

@@ -17,9 +17,9 @@ from optuna.trial import FrozenTrial
 
 from ..comparison.result_kinds import read_csv
 from ..config import MEASURES, Experiment, Sweep
-from ..figures.sweeps import settings_of
 from ..system.errors import UserError
 from ..tables.agreement import TOLERANCE
+from ..tables.schema import settings_of
 from .importances import COLUMNS, importances
 from .study import quiet
 
@@ -102,7 +102,7 @@ def _best_file(folder: Path, trials: pd.DataFrame) -> Iterator[str]:
         yield f"best.yaml: {error}"
         return
     tree = experiment.to_dict()
-    keys = settings_of(trials)
+    keys = settings_of(trials.columns)
     other = [key for key in keys if not pd.isna(best[0][key]) and not _same(_value(tree, key), best[0][key])]
     if other:
         yield f"best.yaml: {other[0]} is not that of the best trial"

@@ -9,10 +9,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..config import MEASURES, Experiment, Sweep
 from ..config.plain_yaml import as_yaml
-from ..figures import render
 from ..system.files import remove, replacing
 from ..system.printable import cell_of, visible
 from ..system.tracking import track
+from ..tables.derived import Draw
 from ..tables.journal import write_table
 from ..tables.provenance import fingerprint
 from ..tables.schema import csv_text, write_csv
@@ -33,8 +33,10 @@ def study_run(settings: Sweep, queue: Queue) -> str:
     return fingerprint([settings.name, sorted(trial.user_attrs[RUN] for trial in queue.trials().values())])
 
 
-def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path, *, run: str) -> pd.DataFrame:
-    """Writes `trials.csv`, `importances.csv`, `best.yaml` and figures; returns the first.
+def write_results(
+    settings: Sweep, base: Experiment, queue: Queue, folder: Path, *, run: str, draw: Draw
+) -> pd.DataFrame:
+    """Write `trials.csv`, `importances.csv`, `best.yaml` and what `draw` draws; return the first.
 
     **Arguments:**
 
@@ -49,7 +51,7 @@ def write_results(settings: Sweep, base: Experiment, queue: Queue, folder: Path,
     best = best_of(settings, trials.values())
     if best is not None:
         _write_best(settings, base, best, len(trials), folder)
-    figures = render(folder)
+    figures = draw(folder)
     if run:
         names = {"group": settings.name, "name": settings.name, "job_type": "study"}
         with track(folder, **names, config=settings.to_dict(), whole_id=run) as tracker:

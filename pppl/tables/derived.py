@@ -1,5 +1,6 @@
 """The tables of a comparison: `table.csv`, and what follows from it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,9 @@ from .answers import ANSWERS, answers
 from .journal import write_table
 from .summary import curves, gains, summarize
 
+# What draws figures of a results folder and returns the files that are to be shown elsewhere, too. It is handed down
+# from above: tables are made without knowing what is drawn of them.
+Draw = Callable[[Path], list[Path]]
 # What `write_tables` writes.
 TABLES = ("table.csv", "summary.csv", "curves.csv", "gains.csv", ANSWERS)
 
@@ -31,3 +35,8 @@ def tables_of(table: pd.DataFrame, experiment: Experiment) -> dict[str, pd.DataF
     tables = {"summary.csv": summarize(table, reference), "curves.csv": curves(table)}
     tables |= {"gains.csv": gains(table, reference)}
     return tables | ({ANSWERS: answers(table, experiment.questions)} if experiment.questions else {})
+
+
+def draw_nothing(_: Path) -> list[Path]:
+    """Draw no figure, for tables alone."""
+    return []

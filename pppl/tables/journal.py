@@ -31,8 +31,7 @@ NUMBERS = (
 )
 COLUMNS = (*KEYS, *NUMBERS)
 TIMED = "personalize_seconds"  # differs between runs by nature
-LATER = "train_samples"  # which tables of earlier versions lack
-ADDED = (LATER, "queries")
+ADDED = ("train_samples", "queries")  # which tables of earlier versions lack
 _DECIMALS = 8
 _EXACT = ("budget", "rate", "learning_rate")  # numbers that name rows
 _BEGINS = b'{"fingerprint": '  # each line of a journal

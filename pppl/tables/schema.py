@@ -147,3 +147,9 @@ def with_names(frame: pd.DataFrame, names: Iterable[str] = TEXTS) -> pd.DataFram
     """Return a frame whose names are text, also where `pandas.read_csv` took an empty one for a missing number."""
     lacking = [name for name in names if name in frame.columns and frame[name].isna().to_numpy().any()]
     return frame.assign(**{name: frame[name].astype(object).fillna("").astype(str) for name in lacking})
+
+
+def settings_of(columns: Iterable[str]) -> list[str]:
+    """Return the columns of `trials.csv` that hold what was tried: those behind `seconds`."""
+    names = [*map(str, columns)]
+    return names[names.index("seconds") + 1 :]

@@ -1,12 +1,11 @@
 """Means and intervals over seeds and test examples, and paired differences between methods."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from ..text.adapt import Prepared
-from ..text.metrics import METRICS
 from .journal import Row
 
 _RESAMPLES = 1000
@@ -16,7 +15,15 @@ AVERAGE = "average"
 _MEANS = ("values", "task_bytes", "peak_memory_mib", "train_seconds")
 
 
-def summarize_tasks(rows: Sequence[Row], prepared: Mapping[str, Prepared]) -> pd.DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """What predictions of a task are scored by: `targets`, `(N,)`, and `metric` of targets and predictions."""
+
+    targets: np.ndarray
+    metric: Callable[[np.ndarray, np.ndarray], float]
+
+
+def summarize_tasks(rows: Sequence[Row], tests: Mapping[str, Scoring]) -> pd.DataFrame:
     """`summary.csv` of a comparison on tasks: each method on each task, then the average over tasks.
 
     Intervals (95 %, percentile) are of a bootstrap that resamples each task's seeds and test examples, the same for all
@@ -26,12 +33,13 @@ def summarize_tasks(rows: Sequence[Row], prepared: Mapping[str, Prepared]) -> pd
     **Arguments:**
 
     - `rows`: one per task, method and seed, with `predicted`, a prediction for each test example.
+    - `tests`: the test examples of each task.
     """
     frame = pd.DataFrame(rows)
     tasks, methods = frame["task"].unique().tolist(), frame["method"].unique().tolist()
     groups = {key: group.sort_values("seed") for key, group in frame.groupby(["task", "method"], sort=False)}
     drawn = {
-        task: _resampled([groups[task, method] for method in methods], prepared[task], seed=index)
+        task: _resampled([groups[task, method] for method in methods], tests[task], seed=index)
         for index, task in enumerate(tasks)
     }
     drawn[AVERAGE] = np.mean([drawn[task] for task in tasks], axis=0)
@@ -61,10 +69,10 @@ def _interval(name: str, draws: np.ndarray) -> dict[str, float]:
     return {f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
-def _resampled(groups: Sequence[pd.DataFrame], prepared: Prepared, *, seed: int) -> np.ndarray:
+def _resampled(groups: Sequence[pd.DataFrame], test: Scoring, *, seed: int) -> np.ndarray:
     """`(methods, resamples)`: mean scores over seeds and examples that are drawn anew."""
     rng = np.random.default_rng([0, seed])
-    targets, metric = prepared.test.targets.numpy(), METRICS[prepared.task.metric]
+    targets, metric = test.targets, test.metric
     predicted = [[np.asarray(each) for each in group["predicted"]] for group in groups]
     seeds = len(predicted[0])
     means = np.empty((len(groups), _RESAMPLES))

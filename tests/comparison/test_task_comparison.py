@@ -20,8 +20,9 @@ from pppl.comparison.task_memory import MemoryRun, measure_memory, memory_journa
 from pppl.system.errors import Differs, UserError
 from pppl.system.memory import PeakMemory
 from pppl.tables.provenance import read_run, update_run
-from pppl.tables.task_statistics import AVERAGE, summarize_tasks
+from pppl.tables.task_statistics import AVERAGE, Scoring, summarize_tasks
 from pppl.text.adapt import Prepared, prepare
+from pppl.text.metrics import METRICS
 
 pytest.importorskip("transformers", reason="the extra `text` is not installed")
 
@@ -194,6 +195,12 @@ def _prepared(experiment: TaskExperiment) -> dict[str, Prepared]:
     return {task: prepare(experiment.encoder, task) for task in experiment.tasks}
 
 
+def _tests(prepared: dict[str, Prepared]) -> dict[str, Scoring]:
+    return {
+        name: Scoring(targets=each.test.targets.numpy(), metric=METRICS["accuracy"]) for name, each in prepared.items()
+    }
+
+
 def _rows(prepared: dict[str, Prepared], right: dict[str, float]) -> list[dict[str, object]]:
     """Predictions right so often, by method, wrong ones different for each seed."""
     rows = []
@@ -221,7 +228,7 @@ def _rows(prepared: dict[str, Prepared], right: dict[str, float]) -> list[dict[s
 
 def test_intervals_are_paired(experiment: TaskExperiment):
     prepared = _prepared(experiment)
-    summary = summarize_tasks(_rows(prepared, {"full": 1.0, "diff": 0.5, "lora": 0.5}), prepared)
+    summary = summarize_tasks(_rows(prepared, {"full": 1.0, "diff": 0.5, "lora": 0.5}), _tests(prepared))
     full, diff, lora = (summary[summary["method"] == name].iloc[-1] for name in ("full", "diff", "lora"))
     assert full["task"] == diff["task"] == AVERAGE
     assert (full["score_low"], full["score"], full["score_high"]) == (1, 1, 1)
@@ -241,7 +248,7 @@ def test_each_task_is_resampled_for_itself(experiment: TaskExperiment):
             predicted = np.array(row["predicted"])
             predicted[place] = (predicted[place] + 1) % 2
             row |= {"predicted": predicted.tolist(), "score": 1 - 1 / len(predicted)}
-        average = summarize_tasks(rows, prepared).iloc[-1]
+        average = summarize_tasks(rows, _tests(prepared)).iloc[-1]
         widths.append(average["score_high"] - average["score_low"])
     assert widths[0] == pytest.approx(widths[1], abs=1 / 12 + 1e-9)
 

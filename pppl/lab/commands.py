@@ -1,0 +1,66 @@
+"""Comparisons and sweeps with their figures, as notebooks and the command line call them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pytorch_lightning.utilities.seed import isolate_rng
+
+from ..comparison import merge as merging
+from ..comparison.compare import compare as compare_persons
+from ..comparison.task_comparison import compare_tasks as compare_texts
+from ..config import Experiment, Sweep, TaskExperiment
+from ..figures import render, rendered
+from ..report.results_frame import Results
+from ..system.files import claim, expanded
+
+
+def compare(experiment: Experiment, out: str | Path | None = None, *, workers: int = 1) -> Results:
+    """Run an experiment and return its summary, a data frame that shows intervals.
+
+    Rows that an earlier call with the same configuration finished are not computed again.
+
+    **Arguments:**
+
+    - `out`: the results folder, which receives tables, `run.json` and figures; `results/<name>` by default.
+    - `workers`: processes that networks and persons are spread over, with one thread each.
+
+    Raises `UserError` for an unknown data set, backbone or method, a budget that is too small, or a folder that cannot
+    be written.
+    """
+    folder = _ready(out, experiment.name)
+    with isolate_rng():  # random numbers of a notebook go on as if nothing was
+        return Results(compare_persons(experiment, folder, workers=workers, draw=render))
+
+
+def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, workers: int = 1) -> Results:
+    """Run a comparison on text tasks and return its summary, a data frame that shows intervals.
+
+    Arguments and errors are those of `compare`.
+    """
+    folder = _ready(out, experiment.name)
+    with isolate_rng():
+        return Results(compare_texts(experiment, folder, workers=workers, draw=render))
+
+
+def merge(folders: Sequence[str | Path], out: str | Path) -> Results:
+    """Join results folders of one experiment, draw their figures, and return the summary.
+
+    Raises `UserError` as `pppl.comparison.merge.merge` does.
+    """
+    return Results(merging.merge(folders, _ready(out, ""), draw=render))
+
+
+def sweep(settings: Sweep, out: str | Path | None = None, **options: Any) -> pd.DataFrame:
+    """Run a sweep, draw its figures, and return `trials.csv`; `options` are those of `pppl.sweeping.sweep`."""
+    from ..sweeping import sweep as run_sweep
+
+    return run_sweep(settings, _ready(out, settings.name), draw=render, **options)
+
+
+def _ready(out: str | Path | None, name: str) -> Path:
+    """Return the results folder. Raises `UserError` where a figure of somebody else is in the way."""
+    folder = Path("results") / name if out is None else expanded(out)
+    claim(rendered(folder))
+    return folder
