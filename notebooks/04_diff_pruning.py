@@ -25,7 +25,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from pppl import load_run
-from pppl.config import Diff
+from pppl.config import DiffSettings
 from pppl.figures import accuracy_vs_bytes, scores_figure, storage, style
 from pppl.training import learn_delta
 
@@ -73,7 +73,7 @@ network = digits.global_model("diff").full
 of_person = {}
 for person in digits.persons[:6]:
     support = person.support_of(digits.dataset)
-    _, delta, _ = learn_delta(network, support, Diff(), rate=0.005, structured=True)
+    _, delta, _ = learn_delta(network, support, DiffSettings(), rate=0.005, structured=True)
     of_person[person.identity] = {
         name: len(delta.positions.get(name, ())) / shape.numel()
         for name, shape in delta.shapes.items()

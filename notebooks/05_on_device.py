@@ -37,8 +37,8 @@ from pppl.comparison.train import train
 from pppl.deploy import People, Thin
 from pppl.deploy.latency import latency
 from pppl.deploy.limit import Limit
-from pppl.deploy.personalize import Wish, personalize
-from pppl.deploy.timing import in_turns
+from pppl.deploy.personalize import DeployRequest, personalize
+from pppl.deploy.timing import time_in_turns
 from pppl.system.errors import UserError
 
 torch.set_num_threads(1)
@@ -67,7 +67,7 @@ made = {}
 budgets = (0.3,) if os.environ.get("PPPL_FAST") else (0.15, 0.3, 0.6)  # tests export a part
 for round_to in (1, 8, 16):
     for budget in budgets:
-        wish = Wish(limit=Limit(value=budget, unit="macs"), round_to=round_to)
+        wish = DeployRequest(limit=Limit(value=budget, unit="macs"), round_to=round_to)
         out = base / f"budget{budget}-multiple{round_to}"
         try:
             personalize(base, str(base / "person.npz"), wish, out)
@@ -147,7 +147,9 @@ _ = fig.legend(
 # `--round-to auto` measures multiples on this machine and says why it chose what it did.
 
 # %%
-wish = Wish(limit=Limit(value=0.3, unit="macs"), round_to=0, formats=("onnx", "onnx-int8", "torch"))
+wish = DeployRequest(
+    limit=Limit(value=0.3, unit="macs"), round_to=0, formats=("onnx", "onnx-int8", "torch")
+)
 report = personalize(base, str(base / "person.npz"), wish, base / "auto")
 report["rounding"]["reason"]
 
@@ -176,7 +178,7 @@ for _ in range(1000):
 x = torch.randn(64, 1, 8, 8)
 who = list(range(64))
 with torch.inference_mode():
-    served = in_turns(
+    served = time_in_turns(
         {
             "64 people, one batch": lambda: people(x, who),
             "the same batch, the full network": lambda: network.backbone(x),

@@ -3,22 +3,22 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .system.environment import alone
+from .system.environment import without_launcher
 
 if TYPE_CHECKING:
-    from .config import Experiment, Sweep, TaskExperiment
+    from .config import Experiment, Sweep, TextExperiment
     from .lab import compare, compare_tasks, load_run, study
 
 __version__ = "0.1.0"
-__all__ = ["Experiment", "Sweep", "TaskExperiment", "compare", "compare_tasks", "load_run", "study"]
+__all__ = ["Experiment", "Sweep", "TextExperiment", "compare", "compare_tasks", "load_run", "study"]
 
 # All load on first use: `import pppl` must not import torch, and a command heeds Ctrl-C before it imports anything.
 _LAZY: dict[str, str] = dict.fromkeys(("compare", "compare_tasks", "load_run", "study"), "pppl.lab")
-_LAZY |= dict.fromkeys(("Experiment", "Sweep", "TaskExperiment"), "pppl.config")
+_LAZY |= dict.fromkeys(("Experiment", "Sweep", "TextExperiment"), "pppl.config")
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        with alone():  # libraries read some variables as they are imported
+        with without_launcher():  # libraries read some variables as they are imported
             return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'pppl' has no attribute {name!r}")

@@ -25,7 +25,7 @@ from pppl.comparison import global_models as models
 from pppl.config import Experiment, Sweep
 from pppl.sweeping import life
 from pppl.sweeping import supervisor as workers
-from pppl.sweeping.space import suggested
+from pppl.sweeping.space import suggest
 from pppl.tables.provenance import fingerprint
 from pppl.training import GlobalModule
 
@@ -49,7 +49,7 @@ def train_nothing() -> None:
 
 def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path) -> tuple[TrialState, list[float]]:
     """In place of that of `pppl.sweeping.trial`: draws the values, leaves a folder and lasts a moment."""
-    values = suggested(trial, sweep.space)
+    values = suggest(trial, sweep.space)
     (folder / "trials" / fingerprint(values)).mkdir(parents=True, exist_ok=True)
     time.sleep(random.uniform(0.0, 0.1))
     measured = {"accuracy": values["budget"] / 2, "accuracy_low": 0.0, "accuracy_high": 1.0}
@@ -65,7 +65,7 @@ def try_nothing() -> None:
     that is killed before it tells its name waits for a beat.
     """
     workers.run_trial, life.BEAT = run_trial, 2.0
-    workers.processes = lambda _: multiprocessing.get_context("fork")
+    workers.worker_context = lambda _: multiprocessing.get_context("fork")
     Figure.savefig = _sketch
 
 

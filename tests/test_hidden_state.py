@@ -18,12 +18,12 @@ from pppl.backbones import Backbone, build, evaluating, spec_for
 from pppl.comparison import compare as comparison
 from pppl.comparison import load as opening
 from pppl.comparison.execution import _Kept
-from pppl.comparison.units import Persons, Source, Unit, Workbench, accuracy
+from pppl.comparison.units import PersonGroup, Source, Unit, Workbench, accuracy
 from pppl.data import IdentityDataset, NoSamples, Support
 from pppl.deploy.people import People
 from pppl.gating import GatedNetwork, PersonGatedNetwork, prototype
 from pppl.personalizers import GlobalModel, Personalizer
-from pppl.personalizers.personalizer import Made
+from pppl.personalizers.personalizer import MethodOutput
 from pppl.pruning import CostModel, threshold_masks
 from pppl.system.errors import UserError
 from pppl.training import GlobalModule, PersonModule, fit
@@ -188,9 +188,9 @@ class _Watched(Personalizer):
         super().__init__("watched", experiment)
         self._told = told
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         self._told.append("made")
-        return Made(module=model.full)
+        return MethodOutput(module=model.full)
 
 
 def test_a_gpu_is_waited_for_before_and_after_what_is_timed(
@@ -224,8 +224,8 @@ def test_supports_are_kept_by_whose_they_are_and_not_by_where_they_lie(
     tiny: Experiment, digits: IdentityDataset, model: GlobalModel
 ):
     experiment = tiny.replace(methods=["full", "ppp"])
-    dataset = opening.dataset_of(experiment, 0)
-    persons = Persons.draw(experiment, dataset, 0, 2, True)
+    dataset = opening.load_split(experiment, 0)
+    persons = PersonGroup.draw(experiment, dataset, 0, 2, True)
     bench = Workbench(model, torch.device("cpu"))
     kept: dict[Source, list[Support]] = {}
     for personalizer in persons.personalizers:

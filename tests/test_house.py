@@ -13,7 +13,7 @@ import pytest
 import yaml
 from stub_training import sketching
 
-from pppl import Experiment, TaskExperiment
+from pppl import Experiment, TextExperiment
 from pppl.backbones import BACKBONES, build, spec_for
 from pppl.cli.command import main
 from pppl.config import Sweep
@@ -206,7 +206,7 @@ def _bases() -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "sweeps").glob("*/*.yaml")), ids=lambda path: path.stem)
 def test_shipped_experiments_open_with_what_to_expect_and_have_a_fast_form(path: Path):
-    kinds = {"compare": (Experiment, "compare"), "tasks": (TaskExperiment, "tasks"), "tune": (Sweep, "sweep")}
+    kinds = {"compare": (Experiment, "compare"), "tasks": (TextExperiment, "tasks"), "tune": (Sweep, "sweep")}
     kind, verb = kinds[path.parent.name]
     experiment = kind.load(path)
     assert experiment.name == path.stem
@@ -222,7 +222,7 @@ def test_shipped_experiments_open_with_what_to_expect_and_have_a_fast_form(path:
     if isinstance(experiment, Experiment) and isinstance(fast, Experiment):
         assert (fast.data.name, fast.backbone) == (experiment.data.name, experiment.backbone)
         assert experiment.data.name in SOURCES
-    if isinstance(experiment, TaskExperiment) and isinstance(fast, TaskExperiment):
+    if isinstance(experiment, TextExperiment) and isinstance(fast, TextExperiment):
         assert (fast.tasks, fast.encoder) == (experiment.tasks, experiment.encoder)
         assert set(experiment.tasks) <= set(task_names())
         assert set(experiment.methods) <= set(TEXT_METHODS)

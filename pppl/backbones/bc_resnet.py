@@ -72,7 +72,7 @@ class BCResNet(Backbone):
             for index in range(blocks):
                 out = int(base * times)
                 kept = [next(left) for _ in range(per_block)]
-                block = _Block(
+                block = _BCBlock(
                     before,
                     out,
                     kept=(kept[0], kept[1], kept[2]) if index_add else (None, kept[0], None),
@@ -85,7 +85,7 @@ class BCResNet(Backbone):
                 groups += block.groups(f"blocks.{len(self.blocks)}")
                 self.blocks.append(block)
                 before = out
-        self.last = _Last(before, depthwise=next(left), features=(features := next(left)))
+        self.last = _BCHead(before, depthwise=next(left), features=(features := next(left)))
         self.head = nn.Linear(features, num_classes)
         self.groups = (
             ChannelGroup(producer="conv", output="act", followers=("norm",), consumers=("blocks.0.front.0",)),
@@ -124,7 +124,7 @@ def _check_bands(bands: int, sub_bands: int) -> None:
         raise ValueError(f"bands is 33 or more, not {bands}: the last convolution spans 5 of an eighth of them")
 
 
-class _Block(nn.Module):
+class _BCBlock(nn.Module):
     """ReLU of the sum of a 2-D part, a 1-D part that reads its mean over mel bands, and, inside a stage, the input.
 
     - `kept`: channels that are left of the 2-D part, inside the 1-D part, and of the 1-D part; None where all are there
@@ -200,7 +200,7 @@ class _Block(nn.Module):
         return [inner] if self.all_outputs else [two, inner, one]
 
 
-class _Last(nn.Module):
+class _BCHead(nn.Module):
     """A 5x5 depthwise convolution without padding over mel bands, and a 1x1 convolution."""
 
     def __init__(self, channels: int, *, depthwise: int, features: int):

@@ -38,7 +38,7 @@ class Entry:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[dict[str, Entry]]:
+def open_checkpoint(path: Path) -> Iterator[dict[str, Entry]]:
     """Open a `.npz`, `.safetensors` or PyTorch file, by what it holds; its tensors by their full names.
 
     Raises `UserError`, here or where a tensor is read, for what is none of these, damaged, or would need unpickling.

@@ -38,7 +38,7 @@ def outputs_of(network: Backbone) -> tuple[int, ...]:
     return tuple(options[OUTPUTS]) if OUTPUTS in options else tuple(range(int(options["num_classes"])))
 
 
-def predicted(network: nn.Module, logits: Tensor) -> Tensor:
+def predict_classes(network: nn.Module, logits: Tensor) -> Tensor:
     """Return the class, `(B,)`, that each row of the network's logits, `(B, K)`, is the highest for."""
     best = logits.argmax(1)
     if not isinstance(network, Backbone) or OUTPUTS not in network.spec.options:
@@ -63,7 +63,7 @@ def with_classifier(network: Backbone, weight: Tensor, bias: Tensor, outputs: Se
     return twin
 
 
-def corrected(network: Backbone, added: Tensor, *, cut: bool = False) -> Backbone:
+def correct_logits(network: Backbone, added: Tensor, *, cut: bool = False) -> Backbone:
     """Return a copy of `network` whose logits have `added`, `(K,)`, in them.
 
     **Arguments:**
@@ -98,7 +98,7 @@ def put_outputs(network: Backbone, outputs: Sequence[int]) -> Backbone:
 
 
 @torch.no_grad()
-def features_of(network: Backbone, x: Tensor) -> tuple[Tensor, Tensor]:
+def split_classifier(network: Backbone, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return what the classifier is given, `(B, F)`, and its logits, `(B, K)`, of samples `(B, C, ...)`."""
     features: list[Tensor] = []
     _, layer = classifier_of(network)

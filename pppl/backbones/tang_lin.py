@@ -60,13 +60,13 @@ class TangLinNet(Backbone):
         groups: list[ChannelGroup] = []
         for first, second in zip(dilations[0::2], dilations[1::2], strict=False):
             inner, kept = next(left), next(left) if index_add else None
-            block = _Block(width, inner=inner, kept=kept, dilations=(first, second))
+            block = _TangLinBlock(width, inner=inner, kept=kept, dilations=(first, second))
             groups += block.groups(f"blocks.{len(self.blocks)}")
             self.blocks.append(block)
         self.last, features = None, width
         if layers % 2:
             features = next(left)
-            self.last = _Last(width, features, dilations[-1])
+            self.last = _TangLinTail(width, features, dilations[-1])
             groups.append(
                 ChannelGroup(producer="last.conv", output="last.norm", followers=("last.norm",), consumers=("output",))
             )
@@ -94,7 +94,7 @@ class TangLinNet(Backbone):
         return self.output(x.mean((2, 3)))
 
 
-class _Block(nn.Module):
+class _TangLinBlock(nn.Module):
     """Two convolutions, the second one's output added to the stream, which later layers read normalized."""
 
     def __init__(self, width: int, *, inner: int, kept: int | None, dilations: tuple[int, int]):
@@ -122,7 +122,7 @@ class _Block(nn.Module):
         return [first] if self.index is None else [first, second]
 
 
-class _Last(nn.Module):
+class _TangLinTail(nn.Module):
     """The convolution of res15 that has no partner."""
 
     def __init__(self, width: int, features: int, dilation: int):

@@ -64,7 +64,7 @@ class TCResNet(Backbone):
         before, full = stem, first
         for out in blocks:
             inner, kept = next(left), next(left) if index_add else None
-            block = _Block(before, out, inner=inner, kept=kept, project=out != full)
+            block = _TCBlock(before, out, inner=inner, kept=kept, project=out != full)
             groups += block.groups(f"blocks.{len(self.blocks)}")
             self.blocks.append(block)
             before = full = out
@@ -94,7 +94,7 @@ class TCResNet(Backbone):
         return self.head(self.dropout(x.mean(2)))
 
 
-class _Block(nn.Module):
+class _TCBlock(nn.Module):
     """Two 9-tap convolutions beside a shortcut."""
 
     def __init__(self, in_channels: int, out_channels: int, *, inner: int, kept: int | None, project: bool):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..system.errors import UserError
-from .checkpoint import Entry, is_shard, opened
+from .checkpoint import Entry, is_shard, open_checkpoint
 from .index import ChannelIndex
 
 # What wrappers put between a network's own names, wherever they wrap.
@@ -36,7 +36,7 @@ def load_weights(network: nn.Module, path: Path, tell: Callable[[str], None] = l
     fit the network.
     """
     own = network.state_dict()
-    with opened(path) as held:
+    with open_checkpoint(path) as held:
         names = _unwrapped(held)
         prefix, others = _prefix({short: held[full].shape for short, full in names.items()}, own)
         found = {name: held[names[prefix + name]] for name in own if prefix + name in names}

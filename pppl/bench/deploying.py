@@ -16,9 +16,9 @@ from ..data import IdentityDataset, split_for
 from ..data.preprocessing import Preprocessing
 from ..data.samples import Samples
 from ..deploy import People, Thin
-from ..deploy.deployed_person import Person
+from ..deploy.deployed_person import DeployedPerson
 from ..deploy.limit import Limit
-from ..deploy.trained_run import Run
+from ..deploy.trained_run import TrainedRun
 from ..gating import Gate, GatedNetwork
 from .ratio import Measured, paired_ratio
 
@@ -86,7 +86,7 @@ def _masks(network: Backbone, rng: np.random.Generator, count: int) -> np.ndarra
     return masks
 
 
-def _run(folder: Path, backbone: str, options: dict[str, int]) -> Run:
+def _run(folder: Path, backbone: str, options: dict[str, int]) -> TrainedRun:
     """What `pppl train` leaves, with random weights: speed does not depend on what was learnt."""
     experiment = Experiment().replace(**{"backbone.name": backbone, "backbone.options": options, "methods": ["ppp"]})
     generator = torch.Generator().manual_seed(0)
@@ -106,7 +106,7 @@ def _run(folder: Path, backbone: str, options: dict[str, int]) -> Run:
         torch.nn.init.normal_(gate.logits.bias)  # some channels of every layer are wanted, others are not,
         torch.nn.init.normal_(gate.logits.weight, std=0.3)  # and people differ
     save_network(folder / "models" / "ppp-seed0.safetensors", gated, network, {})
-    return Run(
+    return TrainedRun(
         folder=folder,
         experiment=experiment,
         seed=0,
@@ -116,7 +116,7 @@ def _run(folder: Path, backbone: str, options: dict[str, int]) -> Run:
     )
 
 
-def _person(run: Run, limit: Limit, *, seed: int) -> Person:
+def _person(run: TrainedRun, limit: Limit, *, seed: int) -> DeployedPerson:
     generator = torch.Generator().manual_seed(seed)
     values = torch.rand(_SHOTS, *run.preprocessing.shape, generator=generator) * 255
-    return Person(run, Samples(values=values, names=("",) * _SHOTS), "ppp", limit)
+    return DeployedPerson(run, Samples(values=values, names=("",) * _SHOTS), "ppp", limit)

@@ -28,7 +28,7 @@ from ..diff import (
 )
 from ..diff.codec import encode, entropy_bits
 from ..diff.flat import BLOCK
-from ..system.memory import PeakMemory, give_back, resident
+from ..system.memory import PeakMemory, release_memory, resident_bytes
 from ..text.encoder import TextClassifier
 from ..training.adapters import Adapter, Dense, Fixed, Relaxed, Together
 from .ratio import Measured, paired_ratio
@@ -108,7 +108,7 @@ def _measure_memory(connection: Any, compiled: bool) -> None:
 def _stages(compiled: bool) -> tuple[float, float, float]:
     """Copies of the parameters: counted, in memory between steps, and at the peak, projection included."""
     with PeakMemory() as memory:
-        before = resident("VmRSS")
+        before = resident_bytes("VmRSS")
         network = TextClassifier(_ENCODER, 2).eval()
         flat = Flat(network, roles(network, dense=["head.*"]).diff)
         relaxed = RelaxedDiff(flat, compiled=compiled)
@@ -119,8 +119,8 @@ def _stages(compiled: bool) -> tuple[float, float, float]:
             relaxed.step(learning_rate=1e-3, gate_rate=0.1)
         own = [value for value in vars(relaxed).values() if isinstance(value, Tensor)]
         kept = [part for part in (*flat.parts, *own, *relaxed._moments) if part.numel() == relaxed.w.numel()]
-        give_back()
-        between = resident("VmRSS") - before
+        release_memory()
+        between = resident_bytes("VmRSS") - before
         top_positions(relaxed.importance(), flat, _RATE)
     size = relaxed.w.nbytes
     return sum(part.nbytes for part in kept) / size, between / size, memory.bytes / size

@@ -11,7 +11,7 @@ from ..config import Experiment
 from ..data import IdentityDataset, Support, draw_persons, load_dataset
 from ..data.datamodule import Batches
 from ..gating import GatedNetwork
-from ..personalizers import GlobalModel, Personalizer, personalizers_for
+from ..personalizers import GlobalModel, Personalizer, make_personalizers
 from ..pruning import CostModel, slice_network
 from ..training import GlobalModule, PPPModule
 from .ratio import Measured, paired_ratio, seconds
@@ -108,8 +108,8 @@ def surgery() -> Iterator[Measured]:
 def personalize() -> Iterator[Measured]:
     """A person's network from the own samples."""
     experiment, dataset, model = _setting()
-    own = personalizers_for(experiment.replace(methods=["ppp"]))[0]
-    tuned = personalizers_for(experiment.replace(methods=["l1_local+finetune"]))[0]
+    own = make_personalizers(experiment.replace(methods=["ppp"]))[0]
+    tuned = make_personalizers(experiment.replace(methods=["l1_local+finetune"]))[0]
     supports = [
         person.support_of(dataset)
         for size in experiment.persons.classes

@@ -32,23 +32,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:  # a process of its own
         ready_streams()
         watch_signals()
-    from ..system.environment import alone, without
+    from ..system.environment import without_launcher, without_variables
 
-    with alone() as hidden, without("MPLBACKEND"):  # no window is opened, and a backend may not be there
+    with (
+        without_launcher() as hidden,
+        without_variables("MPLBACKEND"),
+    ):  # no window is opened, and a backend may not be there
         message, code = _outcome(list(sys.argv[1:] if argv is None else argv), hidden)
     settle(sys.stdout)
     if message:
-        from ..system.printable import visible
+        from ..system.printable import printable
 
         with suppress(OSError):  # nobody reads it
-            print(f"pppl: {visible(' '.join(message.split()))}", file=sys.stderr)
+            print(f"pppl: {printable(' '.join(message.split()))}", file=sys.stderr)
     settle(sys.stderr)
     return code
 
 
 def _outcome(arguments: Sequence[str], hidden: Mapping[str, str]) -> tuple[str, int]:
     """What a command ends with: a line for people, and its exit code."""
-    from ..system.errors import UserError, explained
+    from ..system.errors import UserError, explain
 
     try:
         _run(arguments, hidden)
@@ -63,14 +66,14 @@ def _outcome(arguments: Sequence[str], hidden: Mapping[str, str]) -> tuple[str, 
             return "", 128 + signal.SIGPIPE
         if isinstance(error, OSError) and is_of_printing(error):
             return f"error: what this command prints cannot be written: {error.strerror}", 2
-        if told := explained(error):  # a full disk, a folder that went away
+        if told := explain(error):  # a full disk, a folder that went away
             return f"error: {told}", 2
         raise
     return "", 0
 
 
 def _run(arguments: Sequence[str], hidden: Mapping[str, str]) -> None:
-    from ..system.environment import together
+    from ..system.environment import launcher_size
     from ..system.errors import UserError, unknown
     from .verbs import VERBS
 
@@ -81,7 +84,7 @@ def _run(arguments: Sequence[str], hidden: Mapping[str, str]) -> None:
     options, overrides = _parser().parse_known_args(arguments)
     if overrides and options.verb not in _WITH_SETTINGS:
         raise UserError(f"unknown argument {overrides[0]!r}: see `pppl {options.verb} --help`")
-    if options.verb in _WITH_SETTINGS and (variable := together(hidden)):
+    if options.verb in _WITH_SETTINGS and (variable := launcher_size(hidden)):
         print(f"pppl: {variable} is ignored: this is one process, which starts its own --workers", file=sys.stderr)
     VERBS[options.verb][0](options, _overrides(overrides))
 

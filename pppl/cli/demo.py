@@ -37,4 +37,4 @@ def demo_experiment(overrides: Mapping[str, Any]) -> Experiment:
     path = bundled if bundled.exists() else Path(__file__).parents[2] / "sweeps" / "compare" / "digits.yaml"
     shorter = Experiment.load(path).replace(**_SHORTER)
     settings = {method: {**own, **_SETTINGS.get(method, {})} for method, own in shorter.settings.items()}
-    return shorter.replace(settings=settings).overridden(overrides)
+    return shorter.replace(settings=settings).override(overrides)

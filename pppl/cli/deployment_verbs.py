@@ -8,11 +8,11 @@ from .verb import Verb, user_path
 
 
 def _personalize(options: argparse.Namespace, _: dict[str, Any]) -> None:
-    from ..deploy.deploy_text import as_text
+    from ..deploy.deploy_text import deployment_as_text
     from ..deploy.limit import Limit
-    from ..deploy.personalize import Wish, personalize
+    from ..deploy.personalize import DeployRequest, personalize
 
-    wish = Wish(
+    wish = DeployRequest(
         limit=Limit.parse(options.budget),
         method=options.method,
         formats=tuple(options.export),
@@ -24,7 +24,7 @@ def _personalize(options: argparse.Namespace, _: dict[str, Any]) -> None:
     if options.cut_classes and not options.classes:
         raise UserError("--cut-classes cuts what --classes finds unused: give --classes, too")
     report = personalize(options.run, options.data, wish, options.out, seed=options.seed, queries=options.queries)
-    print(as_text(report))
+    print(deployment_as_text(report))
     print(f"\nAll of it is in {options.out}")
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..config import Experiment, Sweep, TaskExperiment
+from ..config import Experiment, Sweep, TextExperiment
 from ..system.errors import UserError
 from .verb import Parser, Verb, user_path
 
@@ -38,11 +38,11 @@ def _tune(experiment: Experiment, out: Path, workers: int | None) -> None:
 
 
 def _run_comparison(experiment: Experiment, out: Path, workers: int | None) -> None:
-    from ..system.processes import processes
+    from ..system.processes import worker_context
 
     count = _count(workers)
     if count > 1:
-        processes("pppl.comparison.execution")  # which workers import while this process does
+        worker_context("pppl.comparison.execution")  # which workers import while this process does
     from ..lab import compare
     from ..report.terminal import as_text
 
@@ -69,7 +69,7 @@ def _tasks(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     from ..lab import compare_tasks
     from ..report.terminal import tasks_as_text
 
-    experiment = TaskExperiment.load(options.experiment, overrides, fast=options.fast)
+    experiment = TextExperiment.load(options.experiment, overrides, fast=options.fast)
     out = options.out or Path("results") / experiment.name
     print(tasks_as_text(compare_tasks(experiment, out, workers=_count(options.workers))))
     _say_where(out)
@@ -135,12 +135,12 @@ def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
         print(answers_of(options.folders))
         return
     if options.action == "reproduce":
-        from ..comparison.reproduce import KINDS, as_text, check, reproduce
-        from ..sweeping.sweep_results import OfTrials
+        from ..comparison.reproduce import KINDS, check, reproduce, reproduction_as_text
+        from ..sweeping.sweep_results import SweepResults
 
-        kinds = (*KINDS, OfTrials())
+        kinds = (*KINDS, SweepResults())
         report = reproduce(options.folders, options.out, kinds=kinds, workers=_count(options.workers))
-        print(as_text(report))
+        print(reproduction_as_text(report))
         check(report)
         return
     if options.action == "confirm":
@@ -150,10 +150,12 @@ def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
             print(confirm(folder, persons=options.persons, workers=_count(options.workers)))
         return
     from ..comparison.reproduce import KINDS
-    from ..comparison.result_kinds import findings
-    from ..sweeping.sweep_results import OfTrials
+    from ..comparison.result_kinds import find_faults
+    from ..sweeping.sweep_results import SweepResults
 
-    wrong = [f"{folder}: {line}" for folder in options.folders for line in findings(folder, (*KINDS, OfTrials()))]
+    wrong = [
+        f"{folder}: {line}" for folder in options.folders for line in find_faults(folder, (*KINDS, SweepResults()))
+    ]
     if wrong:
         print("\n".join(wrong))
         raise UserError(f"{len(wrong)} findings; the same experiment with the same --out computes what is missing")
@@ -167,14 +169,14 @@ def _data(options: argparse.Namespace, _: dict[str, Any]) -> None:
         print(prepare(options.name))
         return
     from ..data import SOURCES
-    from ..system.printable import aligned
+    from ..system.printable import align
 
     rows = [("name", "samples", "size", "identities", "licence", "present")]
     rows += [
         (name, f"{s.samples:,}", s.size, s.identities, s.licence, "yes" if s.present() else "no")
         for name, s in SOURCES.items()
     ]
-    print("\n".join(aligned(rows)))
+    print("\n".join(align(rows)))
 
 
 def _bench(options: argparse.Namespace, _: dict[str, Any]) -> None:

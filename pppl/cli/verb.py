@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..system.errors import UserError
-from ..system.files import expanded
+from ..system.files import expand
 
 # What it does with its arguments and with settings by dotted key, one line of help, and what adds its arguments.
 Verb = tuple[Callable[[argparse.Namespace, dict[str, Any]], None], str, Callable[[argparse.ArgumentParser], None]]
@@ -22,6 +22,6 @@ class Parser(argparse.ArgumentParser):
 def user_path(text: str) -> Path:
     """Read an argument that is a path: the type of all of them."""
     try:
-        return expanded(text)
+        return expand(text)
     except UserError as error:  # argparse tells no other error's own words
         raise argparse.ArgumentTypeError(str(error)) from error

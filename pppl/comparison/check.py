@@ -9,15 +9,15 @@ import pandas as pd
 
 from ..config import Experiment
 from ..data import IdentityDataset
-from ..personalizers import personalizers_for
+from ..personalizers import make_personalizers
 from ..system.errors import UserError
-from ..tables.derived import tables_of
+from ..tables.derived import derive_tables
 from ..tables.journal import COLUMNS, Row, key_of, table_text
 from ..tables.provenance import Stamp, staleness
 from ..tables.schema import ODD_BYTES
 from .freshness import fingerprints
-from .load import opened, persons_of
-from .merge import Finished
+from .load import draw_groups, open_experiment
+from .merge import FinishedResults
 
 
 def check(folder: str | Path) -> list[str]:
@@ -28,15 +28,15 @@ def check(folder: str | Path) -> list[str]:
 
     Raises `UserError` where the folder has no finished comparison.
     """
-    finished = Finished.read(folder)
+    finished = FinishedResults.read(folder)
     try:
-        data = opened(finished.experiment)
+        data = open_experiment(finished.experiment)
     except UserError as error:
         data = error
     return [*_rows(finished), *_holes(finished, data), *_tables(finished), *_outdated(finished, data)]
 
 
-def _rows(finished: Finished) -> Iterator[str]:
+def _rows(finished: FinishedResults) -> Iterator[str]:
     keys = [key_of(row) for row in finished.rows]
     if len(set(keys)) < len(keys):
         yield f"table.csv has {len(keys) - len(set(keys))} rows twice"
@@ -53,18 +53,20 @@ def _rows(finished: Finished) -> Iterator[str]:
 _Opened = tuple[Experiment, IdentityDataset] | UserError
 
 
-def _holes(finished: Finished, data: _Opened) -> Iterator[str]:
+def _holes(finished: FinishedResults, data: _Opened) -> Iterator[str]:
     """Rows that the experiment comes to and the table has not, or the other way round; without the data set as far as
     the experiment itself tells.
     """
     if isinstance(data, UserError):
         there = {(row["seed"], row["method"], row["control"], row["budget"]) for row in finished.rows}
-        series = {(p.method, p.control, budget) for p in personalizers_for(finished.experiment) for budget in p.budgets}
+        series = {
+            (p.method, p.control, budget) for p in make_personalizers(finished.experiment) for budget in p.budgets
+        }
         wanted, what = {(seed, *each) for seed in finished.experiment.seeds for each in series}, "series of a seed"
     else:
         experiment, _ = data
         there = {key_of(row) for row in finished.rows}
-        groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed)]
+        groups = [group for seed in experiment.seeds for group in draw_groups(experiment, seed)]
         wanted, what = {key for group in groups for unit in group.units() for key in unit.keys}, "rows"
     lacking, unknown = wanted - there, there - wanted
     if lacking:
@@ -73,10 +75,10 @@ def _holes(finished: Finished, data: _Opened) -> Iterator[str]:
         yield f"table.csv has {len(unknown)} {what} that its experiment has not"
 
 
-def _tables(finished: Finished) -> Iterator[str]:
+def _tables(finished: FinishedResults) -> Iterator[str]:
     columns = [name for name in COLUMNS if not finished.rows or name in finished.rows[0]]
     table = pd.DataFrame(finished.rows, columns=columns)
-    for name, frame in tables_of(table, finished.experiment).items():
+    for name, frame in derive_tables(table, finished.experiment).items():
         try:
             written = (finished.folder / name).read_bytes().decode("utf-8", ODD_BYTES)
         except OSError:
@@ -86,7 +88,7 @@ def _tables(finished: Finished) -> Iterator[str]:
             yield f"{name} does not follow from table.csv"
 
 
-def _outdated(finished: Finished, data: _Opened) -> Iterator[str]:
+def _outdated(finished: FinishedResults, data: _Opened) -> Iterator[str]:
     try:
         if isinstance(data, UserError):
             raise data

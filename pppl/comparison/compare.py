@@ -13,25 +13,25 @@ from ..backbones import build, spec_for
 from ..config import Experiment
 from ..data import IdentityDataset
 from ..data.datamodule import check_augmentations
-from ..personalizers import personalizers_for
-from ..personalizers.ppp import PPP
+from ..personalizers import make_personalizers
+from ..personalizers.ppp import SamplePPP
 from ..pruning import CostModel
 from ..system.errors import UserError, unknown
 from ..system.files import claim, output_folder, remove
 from ..system.processes import Workers, threads
 from ..system.tracking import notice, track
 from ..tables.derived import TABLES, Draw, draw_nothing, write_tables
-from ..tables.journal import COLUMNS, Journal, adopt_table, rounded, with_budgets, write_table
+from ..tables.journal import COLUMNS, Journal, adopt_table, name_budgets_exactly, round_numbers, write_table
 from ..tables.provenance import read_run, write_run
 from .effort import EFFORT, effort
 from .execution import compute_missing
 from .folders import refuse_other_results
-from .freshness import fingerprints, tell_stale
+from .freshness import fingerprints, report_stale
 from .gatemap import GATES, gates_are_whole, write_gates
-from .global_models import global_model, trained_where
-from .load import dataset_of, opened, persons_of, tell_of_data, tell_of_folds
+from .global_models import global_model, list_training_devices
+from .load import draw_groups, load_split, open_experiment, report_data, report_folds
 from .recipes import weights_sha256
-from .units import Persons, Unit
+from .units import PersonGroup, Unit
 
 # What is written besides figures.
 _FILES = (*TABLES, EFFORT, GATES, "run.json")
@@ -73,14 +73,14 @@ def compare(
     with track(folder, group=experiment.name, name="compare", job_type="compare", config=config) as tracker:
         with Workers(workers) as pool:
             table = plan.computed(pool)
-        tell_of_chance(table, len(plan.dataset.classes))
+        warn_near_chance(table, len(plan.dataset.classes))
         remove(folder / "run.json")  # so that it never tells of other tables than are there
         summary = _write_tables(plan, table, folder)
         _write_gates(of_first_seed, folder, anew=True)
         work: dict[str, Any] = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
         work |= {"persons_computed": len(missing), "persons": len(plan.units), "fingerprints": journal.fingerprints}
-        of_seed = {seed: dataset_of(experiment, seed) for seed in experiment.seeds}
-        work |= {"networks_trained_on": trained_where(experiment, of_seed)}
+        of_seed = {seed: load_split(experiment, seed) for seed in experiment.seeds}
+        work |= {"networks_trained_on": list_training_devices(experiment, of_seed)}
         write_run(folder, config, plan.dataset.sha256, weights_sha256=weights_sha256(experiment), **work)
         figures = draw(folder)
         tracker.table("table", table)
@@ -97,7 +97,7 @@ class Plan:
 
     experiment: Experiment
     dataset: IdentityDataset
-    groups: list[Persons]
+    groups: list[PersonGroup]
     journal: Journal
 
     @staticmethod
@@ -105,12 +105,12 @@ class Plan:
         """The plan of an experiment whose results are in `out`; `report`: whether to say what was read of a file of the
         user's own. Raises as `compare` does.
         """
-        experiment, dataset = opened(experiment)
+        experiment, dataset = open_experiment(experiment)
         check_settings(experiment, dataset)
         if report:
-            tell_of_data(experiment, dataset)
-            tell_of_folds(experiment)
-        groups = [group for seed in experiment.seeds for group in persons_of(experiment, seed, report=True)]
+            report_data(experiment, dataset)
+            report_folds(experiment)
+        groups = [group for seed in experiment.seeds for group in draw_groups(experiment, seed, report=True)]
         journal = Journal(output_folder(out), fingerprints(experiment, dataset))
         adopt_table(journal)
         return Plan(experiment=experiment, dataset=dataset, groups=groups, journal=journal)
@@ -126,13 +126,13 @@ class Plan:
 
     def tell_stale(self) -> None:
         """Says how many rows there are that are computed again all the same, and why."""
-        tell_stale(self.journal, (key for unit in self.units for key in unit.keys))
+        report_stale(self.journal, (key for unit in self.units for key in unit.keys))
 
     def table(self) -> pd.DataFrame:
         """`table.csv`, where no row is missing."""
         rows = [self.journal.rows[key] for unit in self.units for key in unit.keys]
-        rows = with_budgets(rows, self.experiment.budgets)
-        return rounded(pd.DataFrame(rows, columns=list(COLUMNS)))
+        rows = name_budgets_exactly(rows, self.experiment.budgets)
+        return round_numbers(pd.DataFrame(rows, columns=list(COLUMNS)))
 
     def computed(self, pool: Workers) -> pd.DataFrame:
         """`table.csv`, after what is missing has been computed. Raises `UserError` where not all could be kept."""
@@ -155,10 +155,10 @@ def _headline(summary: pd.DataFrame) -> dict[str, float]:
     return {"/".join(str(row[name]) for name in names if row[name] != ""): float(row["accuracy"]) for row in named}
 
 
-def _write_gates(groups: Sequence[Persons], folder: Path, *, anew: bool = False) -> None:
+def _write_gates(groups: Sequence[PersonGroup], folder: Path, *, anew: bool = False) -> None:
     """Writes `gates.csv` where a method has gates for each sample: `anew`, or where it is not there whole."""
     among = groups[0]
-    gates = next((each.gates for each in among.personalizers if each.gates and isinstance(each, PPP)), None)
+    gates = next((each.gates for each in among.personalizers if each.gates and isinstance(each, SamplePPP)), None)
     if gates is None:
         remove(folder / GATES)
     elif anew or not gates_are_whole(folder, groups):
@@ -166,7 +166,7 @@ def _write_gates(groups: Sequence[Persons], folder: Path, *, anew: bool = False)
             write_gates(folder, global_model(among.experiment, among.dataset, among.seed, folder), groups, gates)
 
 
-def tell_of_chance(table: pd.DataFrame, classes: int) -> None:
+def warn_near_chance(table: pd.DataFrame, classes: int) -> None:
     """Says so where the full network has learnt next to nothing, which makes every comparison with it empty."""
     mean, chance = table["accuracy_full"].to_numpy(float).mean(), 1 / classes
     if mean < chance + _NEXT_TO_CHANCE:
@@ -183,7 +183,7 @@ def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
         for method in methods:
             if method not in experiment.methods:
                 raise unknown(f"method of question {question!r}", method, experiment.methods)
-    backbone, personalizers = experiment.backbone, personalizers_for(experiment)
+    backbone, personalizers = experiment.backbone, make_personalizers(experiment)
     network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes)))
     cost = CostModel(network, dataset.input_shape)
     for personalizer in personalizers:

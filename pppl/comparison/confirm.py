@@ -13,12 +13,12 @@ from ..config import Experiment
 from ..system.errors import Differs, UserError
 from ..system.processes import Workers
 from ..system.tracking import notice
-from ..tables.journal import COLUMNS, NUMBERS, TIMED, Journal, Row, key_of, rounded
+from ..tables.journal import COLUMNS, NUMBERS, TIMED, Journal, Row, key_of, round_numbers
 from ..tables.provenance import Stamp, device_name, git_commit, read_run, staleness, update_run
 from .execution import compute_missing
 from .freshness import fingerprints
-from .load import opened, persons_of
-from .merge import Finished
+from .load import draw_groups, open_experiment
+from .merge import FinishedResults
 from .recipes import weights_sha256
 from .task_confirming import confirm_tasks, restamp_tasks
 
@@ -44,7 +44,7 @@ def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1) -> str:
         raise UserError(f"{folder} is of a sweep, whose trials are history: there is no stamp to renew")
     if isinstance(config, dict) and "tasks" in config:
         return confirm_tasks(folder, workers)
-    finished = Finished.read(folder)
+    finished = FinishedResults.read(folder)
     experiment, current = _today(finished)
     if not any(staleness(finished.fingerprints.get(method), stamp) for method, stamp in current.items()):
         return f"{folder}: all stamps are of today's code"
@@ -60,15 +60,15 @@ def restamp(folder: str | Path) -> None:
     folder = Path(folder)
     if "tasks" in read_run(folder).get("config", {}):
         return restamp_tasks(folder)
-    finished = Finished.read(folder)
+    finished = FinishedResults.read(folder)
     _, current = _today(finished, told=False)
     stamps = {method: current[method] for method in finished.fingerprints if method in current}
     update_run(folder, fingerprints=stamps, confirmed_at=git_commit(Path(__file__).resolve().parents[2]))
 
 
-def _today(finished: Finished, *, told: bool = True) -> tuple[Experiment, dict[str, Stamp]]:
+def _today(finished: FinishedResults, *, told: bool = True) -> tuple[Experiment, dict[str, Stamp]]:
     """The experiment and the stamps of today; where settings or data are others than then it raises, or says so."""
-    experiment, dataset = opened(finished.experiment)
+    experiment, dataset = open_experiment(finished.experiment)
     current = fingerprints(experiment, dataset)
     others = [
         f"its {what} is not that of today"
@@ -93,7 +93,7 @@ def _today(finished: Finished, *, told: bool = True) -> tuple[Experiment, dict[s
 def _computed(experiment: Experiment, journal: Journal, persons: int, workers: int) -> list[Row]:
     """Rows of some persons of the first seed, evenly spread over each group."""
     units = []
-    for group in persons_of(experiment, experiment.seeds[0]):
+    for group in draw_groups(experiment, experiment.seeds[0]):
         every = max(1, len(group.persons) // persons)
         units += group.units()[::every][:persons]
     with Workers(workers) as pool:
@@ -102,10 +102,10 @@ def _computed(experiment: Experiment, journal: Journal, persons: int, workers: i
     return [*journal.rows.values()]
 
 
-def _as_written(finished: Finished, rows: Sequence[Row], experiment: Experiment) -> list[tuple[Row, Row]]:
+def _as_written(finished: FinishedResults, rows: Sequence[Row], experiment: Experiment) -> list[tuple[Row, Row]]:
     """Rows of the table beside those that were computed anew."""
     known = {key_of(row): row for row in finished.rows}
-    written = rounded(pd.DataFrame(rows, columns=list(COLUMNS))).to_dict("records")
+    written = round_numbers(pd.DataFrame(rows, columns=list(COLUMNS))).to_dict("records")
     pairs = [(known[key_of(row)], row) for row in map(_plain, written) if key_of(row) in known]
     lacking = finished.fingerprints.keys() - {str(row["method"]) for row, _ in pairs}
     if lacking:
@@ -117,7 +117,7 @@ def _plain(row: Mapping[Any, Any]) -> Row:
     return {str(name): value for name, value in row.items()}
 
 
-def _refuse_others(finished: Finished, pairs: Sequence[tuple[Row, Row]]) -> int:
+def _refuse_others(finished: FinishedResults, pairs: Sequence[tuple[Row, Row]]) -> int:
     """Raises `Differs` for the first number that is another; returns how many rows were compared."""
     where = finished.run.get("networks_trained_on") or {"hardware that it does not tell": []}
     trained = f"its networks were trained on {' and '.join(where)}, this is {device_name()}"

@@ -8,12 +8,12 @@ from ..config import Experiment, stages
 from ..data.identities import TRAIN
 from ..personalizers import Personalizer
 from ..personalizers.ppp import PersonPPP
-from .units import Persons
+from .units import PersonGroup
 
 EFFORT = "effort.csv"
 
 
-def effort(groups: Iterable[Persons]) -> pd.DataFrame:
+def effort(groups: Iterable[PersonGroup]) -> pd.DataFrame:
     """`effort.csv`: one row per protocol, method and control.
 
     - `samples`: of the person's support set (or everybody's, or another's) that it looked at, mean over persons; none

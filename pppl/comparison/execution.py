@@ -11,16 +11,16 @@ import torch
 
 from ..config import Experiment
 from ..data import IdentityDataset
-from ..personalizers import personalizers_for
+from ..personalizers import make_personalizers
 from ..system import progress
 from ..system.errors import UserError
 from ..system.processes import Workers, threads
 from ..tables.journal import Journal, Row, key_of
 from ..tables.provenance import Stamp
-from .global_models import cached, global_model, trained
-from .load import dataset_of
+from .global_models import global_model, is_cached, load_or_train
+from .load import load_split
 from .recipes import recipes, weights_sha256
-from .units import Persons, Unit, Workbench
+from .units import PersonGroup, Unit, Workbench
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +78,8 @@ def compute_missing(missing: Sequence[Unit], *, total: int, journal: Journal, po
     trainings = [
         _Training(experiment=experiment, kind=recipe.kind, seed=recipe.seed, folder=folder)
         for seed in dict.fromkeys(unit.among.seed for unit in missing)
-        for recipe in recipes(experiment, dataset_of(experiment, seed), seed)
-        if not cached(recipe)
+        for recipe in recipes(experiment, load_split(experiment, seed), seed)
+        if not is_cached(recipe)
     ]
     shared = _for_all(missing, journal)
     chunks, step = [], _PERSONS_PER_CHUNK
@@ -113,10 +113,10 @@ def compute_missing(missing: Sequence[Unit], *, total: int, journal: Journal, po
 
 
 def _train(task: _Training) -> None:
-    dataset = dataset_of(task.experiment, task.seed)
+    dataset = load_split(task.experiment, task.seed)
     (recipe,) = (r for r in recipes(task.experiment, dataset, task.seed) if r.kind == task.kind)
     with threads(task.experiment.training.threads):
-        trained(recipe, task.experiment, dataset, task.folder)
+        load_or_train(recipe, task.experiment, dataset, task.folder)
 
 
 def _for_all(missing: Sequence[Unit], journal: Journal) -> list[_ForAll]:
@@ -134,9 +134,9 @@ def _for_all(missing: Sequence[Unit], journal: Journal) -> list[_ForAll]:
 
 
 def _make_for_all(task: _ForAll) -> None:
-    dataset = dataset_of(task.experiment, task.seed)
+    dataset = load_split(task.experiment, task.seed)
     model = global_model(task.experiment, dataset, task.seed, task.folder).to(_device())
-    (personalizer,) = (each for each in personalizers_for(task.experiment) if each.method == task.method)
+    (personalizer,) = (each for each in make_personalizers(task.experiment) if each.method == task.method)
     assert personalizer.for_all is not None
     personalizer.for_all.personalize(model, model.train, task.budget)
 
@@ -185,13 +185,13 @@ class _OfSeed:
     def of(chunk: _Chunk) -> "_OfSeed":
         """That of a chunk's seed."""
         experiment = chunk.experiment
-        parts = (experiment, dataset_of(experiment, chunk.seed).sha256, weights_sha256(experiment))
+        parts = (experiment, load_split(experiment, chunk.seed).sha256, weights_sha256(experiment))
         return _OfSeed(text=repr(parts), seed=chunk.seed, folder=chunk.folder, experiment=experiment)
 
     @property
     def dataset(self) -> IdentityDataset:
         """As this seed splits it."""
-        return dataset_of(self.experiment, self.seed)
+        return load_split(self.experiment, self.seed)
 
 
 class _Kept:
@@ -218,7 +218,7 @@ class _Kept:
         of = self._of
         assert of is not None
         if (size, seen) not in self._units:
-            drawn = Persons.draw(of.experiment, of.dataset, of.seed, size, seen)
+            drawn = PersonGroup.draw(of.experiment, of.dataset, of.seed, size, seen)
             self._units[size, seen] = drawn.units()
         return self._units[size, seen]
 

@@ -6,14 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..config import Data
-from ..data import SOURCES, IdentityDataset, limited, load_dataset
+from ..config import DataSettings
+from ..data import SOURCES, IdentityDataset, limit, load_dataset
 from ..system.errors import UserError
 from ..tables.provenance import read_run
 from ..tables.schema import read_frame
 
 
-def refuse_other_results(folder: Path, command: str, data: Data, dataset: IdentityDataset) -> None:
+def refuse_other_results(folder: Path, command: str, data: DataSettings, dataset: IdentityDataset) -> None:
     """Raise `UserError` where a folder holds results of another command, or on other data.
 
     Data are the same by their content, whatever they are called, and in part the same as whole. Features that are
@@ -93,14 +93,14 @@ def _data_of(run: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-def _limited_sha256(data: Data, before: Mapping[str, Any]) -> str:
+def _limited_sha256(data: DataSettings, before: Mapping[str, Any]) -> str:
     """Hash of today's data, as far as earlier results had taken them; empty where they had taken as much."""
     names = ("classes", "people", "samples")
     limits = {name: before.get(name, 0) for name in names}
     if limits == {name: getattr(data, name) for name in names}:
         return ""
     with suppress(UserError, TypeError):  # there is not so much of today's
-        return limited(load_dataset(data.name), dataclasses.replace(data, **limits)).sha256
+        return limit(load_dataset(data.name), dataclasses.replace(data, **limits)).sha256
     return ""
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..backbones import BACKBONES
-from ..config import Experiment, TaskExperiment
-from ..data import IdentityDataset, Support, limited, split_for
-from ..personalizers import METHODS, STEPS, Personalizer, gate_settings, personalizers_for
+from ..config import Experiment, TextExperiment
+from ..data import IdentityDataset, Support, limit, split_for
+from ..personalizers import METHODS, STEPS, Personalizer, gate_settings, make_personalizers
 from ..pruning import CostModel
 from ..system.tracking import notice
 from ..tables.journal import Journal
@@ -15,11 +15,11 @@ from ..tables.provenance import Stamp, fingerprint
 from ..text.adapt import Prepared, adapt, evaluate, prepare
 from ..text.encoder import TextClassifier
 from ..text.text_methods import METHODS as TASK_METHODS
-from .global_models import assembled, retrained
+from .global_models import assemble, retrain
 from .origins import code_hash
 from .recipes import training_code, weights_sha256
 from .task_runs import diverged_run, measured_run
-from .units import Persons, Workbench
+from .units import PersonGroup, Workbench
 
 
 def fingerprints(experiment: Experiment, dataset: IdentityDataset) -> dict[str, Stamp]:
@@ -36,19 +36,19 @@ def fingerprints(experiment: Experiment, dataset: IdentityDataset) -> dict[str, 
         *(dataclasses.asdict(section) for section in (experiment.data, experiment.backbone, experiment.training)),
     ]
     of_method: dict[str, list[Personalizer]] = {}  # its controls have one stamp
-    for each in personalizers_for(experiment):
+    for each in make_personalizers(experiment):
         of_method.setdefault(each.method, []).append(each)
     return {
         method: {
             "settings": fingerprint([*shared, of_control[-1].depends_on()]),
-            "code": fingerprint(sorted({code_of(each) for each in of_control})),
+            "code": fingerprint(sorted({hash_code(each) for each in of_control})),
         }
         for method, of_control in of_method.items()
     }
 
 
 def task_stamps(
-    experiment: TaskExperiment, prepared: Mapping[str, Prepared], encoder_sha256: str
+    experiment: TextExperiment, prepared: Mapping[str, Prepared], encoder_sha256: str
 ) -> dict[tuple[str, str], Stamp]:
     """The stamp of the rows of each task and method, of a comparison on tasks."""
     in_the_row = {"name", "tasks", "encoder", "methods", "rate", "seeds", "epochs_of"}
@@ -66,7 +66,7 @@ def task_stamps(
     return stamps
 
 
-def stamps_of_methods(stamps: Mapping[tuple[str, str], Stamp]) -> dict[str, Stamp]:
+def combine_task_stamps(stamps: Mapping[tuple[str, str], Stamp]) -> dict[str, Stamp]:
     """Those of each method on all its tasks as one, for `run.json`."""
     methods = dict.fromkeys(method for _, method in stamps)
     return {
@@ -78,7 +78,7 @@ def stamps_of_methods(stamps: Mapping[tuple[str, str], Stamp]) -> dict[str, Stam
     }
 
 
-def tell_stale(journal: Journal, keys: Iterable[tuple[Any, ...]]) -> None:
+def report_stale(journal: Journal, keys: Iterable[tuple[Any, ...]]) -> None:
     """Says how many rows of these keys are there that are computed again all the same, and why."""
     stale, folder, at = journal.stale, journal.path.parent, journal.names.index("method")
     reasons: dict[str, list[str]] = {}
@@ -93,15 +93,15 @@ def tell_stale(journal: Journal, keys: Iterable[tuple[Any, ...]]) -> None:
         )
 
 
-def code_of(personalizer: Personalizer) -> str:
+def hash_code(personalizer: Personalizer) -> str:
     """Hash of the source that a method's rows depend on: how it personalizes, who persons are, how networks are trained
     and how a row is measured.
     """
     backbone = personalizer.experiment.backbone.name
     rows = code_hash(
-        *(Workbench, Persons, Support, CostModel, split_for, limited, BACKBONES.get(backbone)),
+        *(Workbench, PersonGroup, Support, CostModel, split_for, limit, BACKBONES.get(backbone)),
         whole=[*_makers(personalizer)],
-        alone=(assembled, retrained),
+        alone=(assemble, retrain),
     )
     gates = personalizer.gates and gate_settings(personalizer.gates, personalizer.experiment)
     networks = [training_code(each, backbone) for each in (None, gates or None)]

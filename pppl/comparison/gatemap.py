@@ -10,12 +10,12 @@ from ..gating import GatedNetwork, prototype
 from ..personalizers import GlobalModel
 from ..tables.journal import write_table
 from ..tables.schema import read_frame
-from .units import Persons
+from .units import PersonGroup
 
 GATES = "gates.csv"
 
 
-def gates_are_whole(folder: Path, groups: Sequence[Persons]) -> bool:
+def gates_are_whole(folder: Path, groups: Sequence[PersonGroup]) -> bool:
     """Whether the file is there and holds every person of `groups`."""
     try:
         frame = read_frame(folder / GATES)
@@ -27,7 +27,7 @@ def gates_are_whole(folder: Path, groups: Sequence[Persons]) -> bool:
     return named == persons and len(set(sizes.tolist())) == 1
 
 
-def write_gates(folder: Path, model: GlobalModel, groups: Sequence[Persons], method: str) -> None:
+def write_gates(folder: Path, model: GlobalModel, groups: Sequence[PersonGroup], method: str) -> None:
     """Writes persons, seen, seed, identity, layer, channel and open probability of the gated network `method`."""
     frames = []
     for group in groups:

@@ -17,20 +17,20 @@ from pytorch_lightning.callbacks import Callback
 from torch import nn
 
 from ..backbones import Backbone, build, load_weights
-from ..config import Experiment, Retrain, Training
+from ..config import Experiment, RetrainSettings, TrainingSettings
 from ..data import IdentityDataset, Support
 from ..data.identities import TRAIN
 from ..gating import GatedNetwork, PersonGatedNetwork
-from ..personalizers import GlobalModel, Retrained, personalizers_for
+from ..personalizers import GlobalModel, RetrainedNetwork, make_personalizers
 from ..pruning import CostModel
 from ..system import progress
 from ..system.errors import UserError
-from ..system.files import cache_of, claim, output_folder, replacing
+from ..system.files import cache_folder, claim, output_folder, replacing
 from ..system.processes import threads
 from ..system.tracking import notice, track
 from ..training import DistilledModule, GlobalModule, PersonModule, PPPModule, fit
-from .network_files import load_network, save_network, state_sha256, trained_on
-from .recipes import Distilled, Recipe, recipes, weights_file
+from .network_files import load_network, read_device, save_network, state_sha256
+from .recipes import Distillation, Recipe, recipes, weights_file
 
 _RETRAINED = "retrained"
 
@@ -40,34 +40,38 @@ def global_model(experiment: Experiment, dataset: IdentityDataset, seed: int, fo
 
     What it retrains is kept in the cache, too.
     """
-    networks = {r.kind: trained(r, experiment, dataset, Path(folder))[0] for r in recipes(experiment, dataset, seed)}
-    return assembled(networks, experiment, dataset, seed, folder)
+    networks = {
+        r.kind: load_or_train(r, experiment, dataset, Path(folder))[0] for r in recipes(experiment, dataset, seed)
+    }
+    return assemble(networks, experiment, dataset, seed, folder)
 
 
-def assembled(
+def assemble(
     networks: Mapping[str, nn.Module], experiment: Experiment, dataset: IdentityDataset, seed: int, folder: str | Path
 ) -> GlobalModel:
     """The global model that networks, by the kind of their recipe, make up."""
     gated = {
         kind: cast(GatedNetwork | PersonGatedNetwork, network) for kind, network in networks.items() if kind != "full"
     }
-    most = max(each.experiment.static.samples for each in personalizers_for(experiment))
+    most = max(each.experiment.static.samples for each in make_personalizers(experiment))
     rows = np.random.default_rng(seed).permutation(dataset.rows(TRAIN))[:most]
     train = Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=seed)
     full = cast(Backbone, networks["full"])
-    retrain = partial(retrained, experiment, dataset, seed, Path(folder), full)
-    return GlobalModel(full=full, gated=gated, cost=CostModel(full, dataset.input_shape), train=train, retrain=retrain)
+    retrained = partial(retrain, experiment, dataset, seed, Path(folder), full)
+    return GlobalModel(
+        full=full, gated=gated, cost=CostModel(full, dataset.input_shape), train=train, retrain=retrained
+    )
 
 
-def retrained(
+def retrain(
     experiment: Experiment,
     dataset: IdentityDataset,
     seed: int,
     folder: Path,
     full: Backbone,
     network: Backbone,
-    settings: Retrain,
-) -> Retrained:
+    settings: RetrainSettings,
+) -> RetrainedNetwork:
     """A copy of a network, trained on as `settings` say, from the cache where it is there.
 
     **Arguments:**
@@ -87,20 +91,20 @@ def retrained(
         training=dataclasses.asdict(training),
         distilled=None
         if teacher is None
-        else Distilled(teacher_sha256=state_sha256(teacher.state_dict(), {}), weight=settings.distillation),
+        else Distillation(teacher_sha256=state_sha256(teacher.state_dict(), {}), weight=settings.distillation),
         seed=seed,
     )
     recipe = dataclasses.replace(recipe, kind=f"{_RETRAINED}-{recipe.key[:8]}")  # so that logs have names of their own
-    spent = cached(recipe)
+    spent = is_cached(recipe)
     with threads(training.threads):
-        tuned, metrics = trained(recipe, experiment, dataset, folder, start, teacher=teacher)
-    return Retrained(
+        tuned, metrics = load_or_train(recipe, experiment, dataset, folder, start, teacher=teacher)
+    return RetrainedNetwork(
         network=cast(Backbone, tuned.to(next(network.parameters()).device)),
         seconds_before=metrics["seconds"] if spent else 0.0,
     )
 
 
-def trained(
+def load_or_train(
     recipe: Recipe,
     experiment: Experiment,
     dataset: IdentityDataset,
@@ -135,7 +139,7 @@ def trained(
     return network, metrics
 
 
-def trained_where(experiment: Experiment, seeds: Mapping[int, IdentityDataset]) -> dict[str, list[str]]:
+def list_training_devices(experiment: Experiment, seeds: Mapping[int, IdentityDataset]) -> dict[str, list[str]]:
     """The networks of an experiment that are in the cache, by the GPU or processor that they were trained on; what
     methods retrain of them is left out.
 
@@ -147,16 +151,16 @@ def trained_where(experiment: Experiment, seeds: Mapping[int, IdentityDataset]) 
     for seed, dataset in seeds.items():
         for recipe in recipes(experiment, dataset, seed):
             with suppress(OSError, UserError):
-                where.setdefault(kept_on(recipe), []).append(f"{recipe.kind}-seed{seed}")
+                where.setdefault(read_training_device(recipe), []).append(f"{recipe.kind}-seed{seed}")
     return where
 
 
-def kept_on(recipe: Recipe) -> str:
+def read_training_device(recipe: Recipe) -> str:
     """The GPU or processor that a network in the cache was trained on."""
-    return trained_on(_cache_path(recipe))
+    return read_device(_cache_path(recipe))
 
 
-def cached(recipe: Recipe) -> bool:
+def is_cached(recipe: Recipe) -> bool:
     """Whether the cache has this network, whole."""
     try:
         load_network(_cache_path(recipe))
@@ -166,18 +170,18 @@ def cached(recipe: Recipe) -> bool:
 
 
 def _cache_path(recipe: Recipe) -> Path:
-    return cache_folder() / f"{recipe.kind}-{recipe.key}.safetensors"
+    return model_cache() / f"{recipe.kind}-{recipe.key}.safetensors"
 
 
-def cache_folder() -> Path:
-    """`$PPPL_CACHE`, or the user's cache folder."""
-    return cache_of("PPPL_CACHE", "models")
+def model_cache() -> Path:
+    """Return `$PPPL_CACHE`, or the user's cache folder."""
+    return cache_folder("PPPL_CACHE", "models")
 
 
 def _make_module(
     recipe: Recipe, experiment: Experiment, start: Backbone | None, teacher: Backbone | None
 ) -> GlobalModule:
-    training = Training(**recipe.training)
+    training = TrainingSettings(**recipe.training)
     if recipe.matched is not None:
         assert start is not None
         who = {name: getattr(recipe.matched, name) for name in ("by_people", "sizes", "shots")}
@@ -206,7 +210,7 @@ def _train(
 ) -> tuple[nn.Module, dict[str, float]]:
     if recipe.matched is not None:
         of_all, *_ = recipes(experiment, dataset, recipe.seed)
-        start = cast(Backbone, trained(of_all, experiment, dataset, folder)[0])
+        start = cast(Backbone, load_or_train(of_all, experiment, dataset, folder)[0])
     name = f"{recipe.kind}-seed{recipe.seed}"
     notice(f"training {recipe.kind}, seed {recipe.seed}, {recipe.training['epochs']} epochs")
     config = {**experiment.to_dict(), "kind": recipe.kind, "seed": recipe.seed}
@@ -223,7 +227,7 @@ def _train(
             folder=Path(scratch),
             log_epoch=tracker.log,
             # A notebook keeps what a bar of every epoch leaves behind, and so does a file; Lightning draws on stdout.
-            progress=progress.shown(sys.stdout) and not progress.in_notebook(),
+            progress=progress.bars_shown(sys.stdout) and not progress.in_notebook(),
             watching=watching,
         )
         with replacing(log) as temporary:

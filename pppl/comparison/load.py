@@ -3,15 +3,25 @@
 import dataclasses
 from collections import OrderedDict
 
-from ..config import Data, Experiment
-from ..config import Persons as PersonsConfig
-from ..data import SOURCES, IdentityDataset, TooFewPersons, groups, left_out, limited, load_dataset, resolved, split_for
-from ..data.shapes import described, oddities
+from ..config import DataSettings, Experiment
+from ..config import PersonSettings as PersonsConfig
+from ..data import (
+    SOURCES,
+    IdentityDataset,
+    TooFewPersons,
+    limit,
+    load_dataset,
+    people_left_out,
+    person_groups,
+    resolve_protocol,
+    split_for,
+)
+from ..data.shapes import describe, find_oddities
 from ..system.tracking import notice
-from .units import Persons
+from .units import PersonGroup
 
 
-def opened(experiment: Experiment) -> tuple[Experiment, IdentityDataset]:
+def open_experiment(experiment: Experiment) -> tuple[Experiment, IdentityDataset]:
     """The experiment with its protocol decided, and its data set, read anew.
 
     With the protocol `auto` people are persons where the data set knows them and they have samples enough.
@@ -20,30 +30,30 @@ def opened(experiment: Experiment) -> tuple[Experiment, IdentityDataset]:
     """
     _read.forget()
     dataset = _read.dataset(experiment.data)
-    persons = resolved(experiment.persons, dataset)
+    persons = resolve_protocol(experiment.persons, dataset)
     decided = dataclasses.replace(experiment, persons=persons)
     try:
-        persons_of(decided, experiment.seeds[0])
+        draw_groups(decided, experiment.seeds[0])
     except TooFewPersons as error:
         if experiment.persons.protocol != "auto" or persons.protocol == "classes":
             raise
         notice(f"{error}; persons are subsets of the classes instead")
         decided = dataclasses.replace(experiment, persons=dataclasses.replace(persons, protocol="classes"))
-        persons_of(decided, experiment.seeds[0])
+        draw_groups(decided, experiment.seeds[0])
     return decided, dataset
 
 
-def tell_of_data(experiment: Experiment, dataset: IdentityDataset) -> None:
+def report_data(experiment: Experiment, dataset: IdentityDataset) -> None:
     """Say what was read of a file of the user's own, and what looks like a slip in it."""
     if experiment.data.name in SOURCES:
         return
     people = 0 if dataset.identity is None else len(set(dataset.identity.tolist()))
-    read = described(dataset.input_shape, len(dataset.y), people=people, classes=len(dataset.classes))
-    for line in (read, *oddities(dataset)):
+    read = describe(dataset.input_shape, len(dataset.y), people=people, classes=len(dataset.classes))
+    for line in (read, *find_oddities(dataset)):
         notice(f"{experiment.data.name}: {line}")
 
 
-def dataset_of(experiment: Experiment, seed: int) -> IdentityDataset:
+def load_split(experiment: Experiment, seed: int) -> IdentityDataset:
     """The data set as one seed sees it: split and standardized."""
     return _read.split(experiment.data, experiment.persons, seed)
 
@@ -55,17 +65,17 @@ class _Read:
         self.forget()
 
     def forget(self) -> None:
-        self._of: Data | None = None
+        self._of: DataSettings | None = None
         self._dataset: IdentityDataset | None = None
         self._splits: OrderedDict[tuple[PersonsConfig, int], IdentityDataset] = OrderedDict()
 
-    def dataset(self, data: Data) -> IdentityDataset:
+    def dataset(self, data: DataSettings) -> IdentityDataset:
         if self._dataset is None or self._of != data:
             self.forget()
-            self._of, self._dataset = data, limited(load_dataset(data.name), data)
+            self._of, self._dataset = data, limit(load_dataset(data.name), data)
         return self._dataset
 
-    def split(self, data: Data, persons: PersonsConfig, seed: int) -> IdentityDataset:
+    def split(self, data: DataSettings, persons: PersonsConfig, seed: int) -> IdentityDataset:
         dataset, key = self.dataset(data), (persons, seed)
         if key not in self._splits:
             self._splits[key] = split_for(dataset, persons, seed)
@@ -80,7 +90,7 @@ _SHOWN = 5  # names in a notice
 _read = _Read()
 
 
-def persons_of(experiment: Experiment, seed: int, *, report: bool = False) -> list[Persons]:
+def draw_groups(experiment: Experiment, seed: int, *, report: bool = False) -> list[PersonGroup]:
     """The groups of persons that an experiment draws with a seed; one for which the data do not suffice is left out.
 
     **Arguments:**
@@ -89,12 +99,12 @@ def persons_of(experiment: Experiment, seed: int, *, report: bool = False) -> li
 
     Raises `TooFewPersons` where no group is left.
     """
-    dataset = dataset_of(experiment, seed)
-    drawn: list[Persons] = []
+    dataset = load_split(experiment, seed)
+    drawn: list[PersonGroup] = []
     reasons: list[TooFewPersons] = []
-    for size, seen in groups(experiment.persons):
+    for size, seen in person_groups(experiment.persons):
         try:
-            drawn.append(Persons.draw(experiment, dataset, seed, size, seen))
+            drawn.append(PersonGroup.draw(experiment, dataset, seed, size, seen))
         except TooFewPersons as error:
             reasons.append(error)
     if not drawn:
@@ -106,9 +116,9 @@ def persons_of(experiment: Experiment, seed: int, *, report: bool = False) -> li
     return drawn
 
 
-def _tell_of_people(experiment: Experiment, group: Persons) -> None:
+def _tell_of_people(experiment: Experiment, group: PersonGroup) -> None:
     """Says whom the data have too few samples of."""
-    few = left_out(group.dataset, experiment.persons, size=group.size, seen=group.seen)
+    few = people_left_out(group.dataset, experiment.persons, size=group.size, seen=group.seen)
     if few:
         kind, needed = "seen" if group.seen else "unseen", experiment.persons.shots + (not group.seen)
         names = ", ".join(few[:_SHOWN]) + ", ..." * (len(few) > _SHOWN)
@@ -118,7 +128,7 @@ def _tell_of_people(experiment: Experiment, group: Persons) -> None:
         )
 
 
-def tell_of_folds(experiment: Experiment) -> None:
+def report_folds(experiment: Experiment) -> None:
     """Says where the seeds do not have everybody unseen equally often."""
     folds = experiment.persons.folds
     if not folds:

@@ -12,11 +12,11 @@ import pandas as pd
 
 from ..config import Experiment
 from ..config.reading import from_dict
-from ..personalizers import personalizers_for
+from ..personalizers import make_personalizers
 from ..system.errors import UserError
-from ..system.files import claim, expanded, output_folder, remove, replacing
+from ..system.files import claim, expand, output_folder, remove, replacing
 from ..tables.derived import TABLES, Draw, draw_nothing, write_tables
-from ..tables.journal import COLUMNS, NUMBERS, TIMED, Row, key_of, read_table, with_budgets
+from ..tables.journal import COLUMNS, NUMBERS, TIMED, Row, key_of, name_budgets_exactly, read_table
 from ..tables.provenance import read_run, write_run
 from .effort import EFFORT
 from .folders import refuse_other_command
@@ -29,7 +29,7 @@ _OF_METHODS = ("settings", "tuning", "searched")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class FinishedResults:
     """A results folder with a comparison that came to its end."""
 
     folder: Path
@@ -43,9 +43,9 @@ class Finished:
         return self.run["fingerprints"]
 
     @staticmethod
-    def read(folder: str | Path) -> "Finished":
+    def read(folder: str | Path) -> "FinishedResults":
         """Raises `UserError` where the folder has none."""
-        folder = expanded(folder)
+        folder = expand(folder)
         run = read_run(folder)
         if not isinstance(run.get("fingerprints"), dict) or not isinstance(run.get("config"), dict):
             raise UserError(f"{folder}/run.json is of no comparison, or an early one: run `pppl compare` again")
@@ -53,8 +53,8 @@ class Finished:
             experiment = from_dict(run["config"], Experiment)
         except UserError as error:
             raise UserError(f"{folder}/run.json is of another version: {error}") from error
-        rows = with_budgets(read_table(folder / "table.csv"), experiment.budgets)
-        return Finished(folder=folder, experiment=experiment, run=run, rows=rows)
+        rows = name_budgets_exactly(read_table(folder / "table.csv"), experiment.budgets)
+        return FinishedResults(folder=folder, experiment=experiment, run=run, rows=rows)
 
 
 def merge(folders: Sequence[str | Path], out: str | Path, *, draw: Draw = draw_nothing) -> pd.DataFrame:
@@ -66,7 +66,7 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, draw: Draw = draw_n
     Raises `UserError` where a folder has no finished comparison, and where two of them contradict each other: in a
     setting, in code or data, or in a number other than seconds. Then nothing is written.
     """
-    parts = [Finished.read(folder) for folder in folders]
+    parts = [FinishedResults.read(folder) for folder in folders]
     experiment = reduce(_joined, parts[1:], parts[0].experiment)
     conflicts = [*_strangers(parts), *_stale(parts), *_unlike(parts, experiment), *_contradictions(parts)]
     if conflicts:
@@ -87,7 +87,7 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, draw: Draw = draw_n
     return summary
 
 
-def _joined(experiment: Experiment, part: Finished) -> Experiment:
+def _joined(experiment: Experiment, part: FinishedResults) -> Experiment:
     """Both together, where they agree in all that rows do not name."""
     one, other = _flat(experiment.to_dict()), _flat(part.experiment.to_dict())
     for key in {**one, **other}:
@@ -127,7 +127,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return pairs
 
 
-def _strangers(parts: Sequence[Finished]) -> Iterator[str]:
+def _strangers(parts: Sequence[FinishedResults]) -> Iterator[str]:
     """Parts of other data or starting weights, or whose full networks are not the same."""
     first = parts[0]
     for part in parts[1:]:
@@ -143,7 +143,7 @@ def _strangers(parts: Sequence[Finished]) -> Iterator[str]:
                 yield f"{folder} and {part.folder} have {before:g} and {value:g} as accuracy of the full network, {who}"
 
 
-def _refuse_others(part: Finished, out: Path) -> None:
+def _refuse_others(part: FinishedResults, out: Path) -> None:
     """Raises `UserError` where `out` holds results of another command or, by its content, on other data."""
     refuse_other_command(out, "compare")
     run = read_run(out)
@@ -156,8 +156,8 @@ def _person(row: Row) -> tuple[Any, ...]:
     return row["seed"], row["persons"], row["seen"], row["identity"]
 
 
-def _stale(parts: Sequence[Finished]) -> Iterator[str]:
-    first: dict[str, Finished] = {}
+def _stale(parts: Sequence[FinishedResults]) -> Iterator[str]:
+    first: dict[str, FinishedResults] = {}
     for part in parts:
         for method, fingerprint in part.fingerprints.items():
             before = first.setdefault(method, part)
@@ -165,17 +165,17 @@ def _stale(parts: Sequence[Finished]) -> Iterator[str]:
                 yield f"{before.folder} and {part.folder} have {method} by different code, settings or data"
 
 
-def _unlike(parts: Sequence[Finished], experiment: Experiment) -> Iterator[str]:
+def _unlike(parts: Sequence[FinishedResults], experiment: Experiment) -> Iterator[str]:
     """Methods that a part computed by other settings than all settings together come to."""
-    together = {each.method: each.depends_on() for each in personalizers_for(experiment)}
+    together = {each.method: each.depends_on() for each in make_personalizers(experiment)}
     for part in parts:
-        own = {each.method: each.depends_on() for each in personalizers_for(part.experiment)}
+        own = {each.method: each.depends_on() for each in make_personalizers(part.experiment)}
         for method in part.fingerprints:
             if own.get(method) != together.get(method):
                 yield f"{part.folder} has {method} by other settings than those that another part names for it"
 
 
-def _contradictions(parts: Sequence[Finished]) -> Iterator[str]:
+def _contradictions(parts: Sequence[FinishedResults]) -> Iterator[str]:
     first: dict[tuple[Any, ...], tuple[Path, Row]] = {}
     for part in parts:
         for row in part.rows:
@@ -192,7 +192,7 @@ def _contradictions(parts: Sequence[Finished]) -> Iterator[str]:
 
 def _ordered(rows: Sequence[Row], experiment: Experiment) -> list[Row]:
     """As one comparison writes them: by seed, group of persons, person, method, control and budget."""
-    methods = {(each.method, each.control): at for at, each in enumerate(personalizers_for(experiment))}
+    methods = {(each.method, each.control): at for at, each in enumerate(make_personalizers(experiment))}
     budgets = [1.0, *experiment.budgets] if 1.0 not in experiment.budgets else [*experiment.budgets]
     protocols = [*dict.fromkeys(row["persons"] for row in rows)]
     persons = {key: at for at, key in enumerate(dict.fromkeys(map(_person, rows)))}
@@ -202,14 +202,14 @@ def _ordered(rows: Sequence[Row], experiment: Experiment) -> list[Row]:
         return (*group, persons[_person(row)], methods[row["method"], row["control"]], budgets.index(row["budget"]))
 
     try:
-        return sorted(with_budgets(rows, budgets), key=place)
+        return sorted(name_budgets_exactly(rows, budgets), key=place)
     except (KeyError, ValueError) as error:
         raise UserError(
             f"a table.csv has rows that its run.json does not know ({error}): run `pppl compare`"
         ) from error
 
 
-def _copy_gates(parts: Sequence[Finished], seed: int, folder: Path) -> None:
+def _copy_gates(parts: Sequence[FinishedResults], seed: int, folder: Path) -> None:
     for part in parts:
         path = part.folder / GATES
         if part.experiment.seeds[0] == seed and path.exists() and folder.resolve() != part.folder.resolve():
@@ -218,7 +218,7 @@ def _copy_gates(parts: Sequence[Finished], seed: int, folder: Path) -> None:
             return
 
 
-def _write_run(parts: Sequence[Finished], experiment: Experiment, folder: Path) -> None:
+def _write_run(parts: Sequence[FinishedResults], experiment: Experiment, folder: Path) -> None:
     told = ("git_commit", "hardware", "wall_seconds")
     write_run(
         folder,

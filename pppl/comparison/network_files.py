@@ -77,7 +77,7 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
     return network.eval(), json.loads(header["metrics"])
 
 
-def trained_on(path: Path) -> str:
+def read_device(path: Path) -> str:
     """The GPU or processor that a network was trained on; `unknown` where its file does not say."""
     try:
         with safetensors.safe_open(path, "pt") as file:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ..system.tracking import notice
-from .source import PACKAGE, Said, digest, texts_of
+from .source import PACKAGE, CodeText, collect_texts, digest
 
 _INSTALLED = {"site-packages", "dist-packages"}  # folders of what is nobody's own
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis))
@@ -25,8 +25,8 @@ _PLAIN = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis))
 def code_hash(*roots: object, whole: Sequence[object] = (), alone: Sequence[object] = ()) -> str:
     """A hash of the code that classes, functions and other objects come from, and of what that reaches.
 
-    In this package it follows definitions (`texts_of`). Elsewhere it follows names into whatever is the user's: into
-    modules that are not installed, and into those that lie beside a root.
+    In this package it follows definitions (`collect_texts`). Elsewhere it follows names into whatever is the user's:
+    into modules that are not installed, and into those that lie beside a root.
 
     **Arguments:**
 
@@ -42,7 +42,7 @@ def code_hash(*roots: object, whole: Sequence[object] = (), alone: Sequence[obje
         walk.visit(root)
     for root in roots:
         walk.visit(root)
-    texts = texts_of(walk.of_package, [_named(each) for each in alone]) | walk.texts
+    texts = collect_texts(walk.of_package, [_named(each) for each in alone]) | walk.texts
     return digest("\n".join(sorted(texts)))
 
 
@@ -150,7 +150,7 @@ class _Walk:
             for each in sorted(said.names & known.keys()):
                 self._reached(known[each], each, said)
 
-    def _reached(self, value: Any, name: str, said: Said) -> None:
+    def _reached(self, value: Any, name: str, said: CodeText) -> None:
         if not isinstance(value, ModuleType):
             return self.visit(value, name)
         for module, attribute in sorted(said.attributes):
@@ -173,9 +173,9 @@ def _cells(function: FunctionType) -> dict[str, Any]:
 
 
 @functools.cache
-def _said(function: FunctionType) -> Said:
+def _said(function: FunctionType) -> CodeText:
     """What the source of a function says; where there is none, its bytecode."""
-    said = Said()
+    said = CodeText()
     try:
         said.read(ast.parse(textwrap.dedent(inspect.getsource(function))))
     except (OSError, TypeError):
@@ -187,10 +187,10 @@ def _said(function: FunctionType) -> Said:
     return said
 
 
-def _compiled(code: CodeType) -> Said:
+def _compiled(code: CodeType) -> CodeText:
     inner = [_compiled(each) for each in code.co_consts if isinstance(each, CodeType)]
     plain = [each for each in code.co_consts if not isinstance(each, CodeType)]
     consts = [repr(sorted(map(repr, each)) if isinstance(each, frozenset) else each) for each in plain]
     tokens = [code.co_code.hex(), *consts, *code.co_names, *(each.text for each in inner)]
     names = {*code.co_names, *code.co_freevars}.union(*(each.names for each in inner))
-    return Said(tokens, names, {(one, other) for one in names for other in names})
+    return CodeText(tokens, names, {(one, other) for one in names for other in names})

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..backbones import BACKBONES, ShapeSpec, build, load_weights, spec_for
-from ..config import PPP, Experiment, Matched, Pruning
-from ..data import IdentityDataset, data_folder, resolved
-from ..personalizers import GateSettings, gate_settings, personalizers_for
+from ..config import Experiment, PersonTraining, PPPSettings, PruningSettings
+from ..data import IdentityDataset, data_folder, resolve_protocol
+from ..personalizers import GateSettings, gate_settings, make_personalizers
 from ..system.errors import UserError
 from ..tables.provenance import fingerprint
 from ..training import DistilledModule, GlobalModule, PersonModule, PPPModule, fit
@@ -18,7 +18,7 @@ from .origins import code_hash
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatchedRecipe:
+class PersonRecipe:
     """How gates are trained for a person at a time.
 
     - `pruning`: what budgets count.
@@ -26,8 +26,8 @@ class MatchedRecipe:
     - `by_people`, `sizes`, `shots`: who is a person, as `PersonBatches` takes them.
     """
 
-    settings: Matched
-    pruning: Pruning
+    settings: PersonTraining
+    pruning: PruningSettings
     full_key: str
     by_people: bool
     sizes: tuple[int, ...]
@@ -35,7 +35,7 @@ class MatchedRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distilled:
+class Distillation:
     """From which network's predictions, by its hash, a pruned one is taught, and how much that weighs."""
 
     teacher_sha256: str
@@ -53,9 +53,9 @@ class Recipe:
     spec: ShapeSpec
     weights_sha256: str
     training: dict[str, Any]
-    ppp: PPP | None = None
-    matched: MatchedRecipe | None = None
-    distilled: Distilled | None = None
+    ppp: PPPSettings | None = None
+    matched: PersonRecipe | None = None
+    distilled: Distillation | None = None
     seed: int
 
     @property
@@ -87,7 +87,7 @@ class Recipe:
 
 def training_code(gates: GateSettings | None, backbone: str) -> str:
     """Hash of the code that trains a network, by the settings of its gates."""
-    module = GlobalModule if gates is None else PPPModule if isinstance(gates, PPP) else PersonModule
+    module = GlobalModule if gates is None else PPPModule if isinstance(gates, PPPSettings) else PersonModule
     return code_hash(fit, module, BACKBONES.get(backbone))
 
 
@@ -103,17 +103,17 @@ def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list
         training=dataclasses.asdict(experiment.training),
         seed=seed,
     )
-    settings = {p.gates: gate_settings(p.gates, p.experiment) for p in personalizers_for(experiment) if p.gates}
+    settings = {p.gates: gate_settings(p.gates, p.experiment) for p in make_personalizers(experiment) if p.gates}
     return [full, *(_gated(full, kind, each, experiment, dataset) for kind, each in sorted(settings.items()))]
 
 
 def _gated(full: Recipe, kind: str, settings: GateSettings, experiment: Experiment, dataset: IdentityDataset) -> Recipe:
-    if isinstance(settings, PPP):
+    if isinstance(settings, PPPSettings):
         training = full.training | ({"epochs": settings.epochs} if settings.epochs else {})
         return dataclasses.replace(full, kind=kind, ppp=settings, training=training)
-    persons = resolved(experiment.persons, dataset)
+    persons = resolve_protocol(experiment.persons, dataset)
     usual = (0,) if persons.protocol == "person" else persons.classes
-    matched = MatchedRecipe(
+    matched = PersonRecipe(
         settings=settings,
         pruning=experiment.pruning,
         full_key=full.key,

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from ..system.errors import UserError
-from ..system.files import claim, expanded, output_folder, replacing
+from ..system.files import claim, expand, output_folder, replacing
 from ..system.tracking import notice
 from ..tables.journal import write_table
 from ..tables.provenance import read_run
-from .result_kinds import Absent, Kept, Kind, OfPersons, OfTasks, read_csv
+from .result_kinds import KeptResults, MissingInputs, PersonResults, ResultKind, TextResults, read_csv
 
-KINDS: tuple[Kind, ...] = (OfPersons(), OfTasks())
+KINDS: tuple[ResultKind, ...] = (PersonResults(), TextResults())
 # The share of rows that must lie in the intervals that were kept.
 LEAST = 0.95
 TABLE, ROWS = "reproduced.csv", "agreement.csv"
@@ -52,7 +52,7 @@ class Reproduced:
 
 
 def reproduce(
-    folders: Iterable[str | Path], out: str | Path, *, kinds: Sequence[Kind] = KINDS, workers: int = 1
+    folders: Iterable[str | Path], out: str | Path, *, kinds: Sequence[ResultKind] = KINDS, workers: int = 1
 ) -> pd.DataFrame:
     """Makes results again in folders of the same names below `out`, and returns a row for each, as `Reproduced` says.
 
@@ -67,7 +67,7 @@ def reproduce(
 
     Raises `UserError` where no folder is named, two have the same name, or `out` would be written into one of them.
     """
-    out = expanded(out)
+    out = expand(out)
     given = _results_among(folders, out)
     output_folder(out)
     claim([out / TABLE])
@@ -90,7 +90,7 @@ def check(report: pd.DataFrame) -> None:
         raise UserError("nothing was reproduced: name folders of results whose data are here (see `pppl data list`)")
 
 
-def as_text(report: pd.DataFrame) -> str:
+def reproduction_as_text(report: pd.DataFrame) -> str:
     """A row for each folder, and why it was not reproduced."""
     counts = report.drop(columns="reason").assign(seconds=report["seconds"].round().astype(int))
     reasons = [f"{row['folder']}: {row['reason']}" for row in report.to_dict("records") if row["reason"]]
@@ -99,7 +99,7 @@ def as_text(report: pd.DataFrame) -> str:
 
 def _results_among(folders: Iterable[str | Path], out: Path) -> list[Path]:
     """Folders but `out` itself, which a pattern such as `results/*` takes in, as it does files."""
-    given = [path for path in map(expanded, folders) if path.resolve() != out.resolve() and not path.is_file()]
+    given = [path for path in map(expand, folders) if path.resolve() != out.resolve() and not path.is_file()]
     if not given:
         raise UserError("no folder of results was named: name some that hold a run.json")
     for folder in given:
@@ -128,7 +128,7 @@ def _own_cache(folder: Path) -> Iterator[None]:
             os.environ["PPPL_CACHE"] = before
 
 
-def _reproduced(folder: Path, again: Path, kinds: Sequence[Kind], workers: int) -> Reproduced:
+def _reproduced(folder: Path, again: Path, kinds: Sequence[ResultKind], workers: int) -> Reproduced:
     run = read_run(folder)
     config = run.get("config")
     if not isinstance(config, dict):
@@ -136,7 +136,7 @@ def _reproduced(folder: Path, again: Path, kinds: Sequence[Kind], workers: int) 
     kind = next((each for each in kinds if each.made(config)), None)
     if kind is None:
         return Reproduced(folder=folder.name, verdict="skipped", reason="run.json is of none of the known kinds")
-    kept = Kept(folder=folder, run=run)
+    kept = KeptResults(folder=folder, run=run)
     try:
         told = kind.check(kept)
         _begin(kept, again)
@@ -144,7 +144,7 @@ def _reproduced(folder: Path, again: Path, kinds: Sequence[Kind], workers: int) 
         kind.remake(kept, again, workers)
         rows = kind.agreement(folder, again)
         write_table(again / ROWS, rows)
-    except Absent as absent:
+    except MissingInputs as absent:
         return Reproduced(folder=folder.name, kind=kind.name, verdict="skipped", reason=str(absent))
     except UserError as error:
         return Reproduced(folder=folder.name, kind=kind.name, verdict="failed", reason=str(error))
@@ -152,7 +152,7 @@ def _reproduced(folder: Path, again: Path, kinds: Sequence[Kind], workers: int) 
     return _judged(folder.name, kind.name, rows, read_run(again).get("wall_seconds", 0.0), told)
 
 
-def _begin(kept: Kept, again: Path) -> None:
+def _begin(kept: KeptResults, again: Path) -> None:
     """Marks a folder as one that begins empty, so that no row or network in it was computed by others.
 
     Raises `UserError` where there are other files.

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from ..config import Experiment, TaskExperiment, Tree
+from ..config import Experiment, TextExperiment, Tree
 from ..config.reading import from_dict
 from ..data import SOURCES
-from ..personalizers import personalizers_for
+from ..personalizers import make_personalizers
 from ..system.errors import UserError
 from ..tables.agreement import agreement
 from ..tables.journal import TIMED
@@ -21,8 +21,8 @@ from ..tables.schema import read_frame
 from ..tables.summary import GROUP
 from .check import check, stale_methods
 from .compare import compare
-from .freshness import stamps_of_methods
-from .load import opened
+from .freshness import combine_task_stamps
+from .load import open_experiment
 from .recipes import weights_sha256
 from .task_checking import check_tasks
 from .task_comparison import compare_tasks, stamps_today
@@ -33,12 +33,12 @@ Settings = TypeVar("Settings", bound=Tree)
 _SHARED = {"data", "persons", "backbone", "training"}
 
 
-class Absent(UserError):
+class MissingInputs(UserError):
     """What results were made of is not here, or is something else: they cannot be made again."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class KeptResults:
     """A results folder, and its `run.json`."""
 
     folder: Path
@@ -71,7 +71,7 @@ class Kept:
         return f"check out {self.run.get('git_commit')}, which made them"
 
 
-class Kind(ABC):
+class ResultKind(ABC):
     """A kind of results."""
 
     name: str
@@ -81,14 +81,14 @@ class Kind(ABC):
         """Whether results with these settings are of this kind."""
 
     @abstractmethod
-    def check(self, kept: Kept) -> str:
+    def check(self, kept: KeptResults) -> str:
         """What to know of the data before anything is computed; mostly nothing.
 
-        Raises `Absent` where data or packages are not here, `UserError` where the settings mean nothing today.
+        Raises `MissingInputs` where data or packages are not here, `UserError` where the settings mean nothing today.
         """
 
     @abstractmethod
-    def remake(self, kept: Kept, folder: Path, workers: int) -> None:
+    def remake(self, kept: KeptResults, folder: Path, workers: int) -> None:
         """Computes them in `folder`, or what is missing of them there."""
 
     @abstractmethod
@@ -96,24 +96,24 @@ class Kind(ABC):
         """Of two results folders, as `agreement` makes it."""
 
     @abstractmethod
-    def findings(self, kept: Kept) -> list[str]:
+    def faults(self, kept: KeptResults) -> list[str]:
         """What is wrong with a folder, one line each: what is missing, contradictory or stale.
 
         Raises `UserError` where it cannot be read.
         """
 
 
-def findings(folder: Path, kinds: Sequence[Kind]) -> list[str]:
+def find_faults(folder: Path, kinds: Sequence[ResultKind]) -> list[str]:
     """What is wrong with a results folder. Raises `UserError` where it holds no finished results of these kinds."""
     run = read_run(folder)
     config = run.get("config")
     kind = next((each for each in kinds if isinstance(config, dict) and each.made(config)), None)
     if kind is None:
         raise UserError(f"{folder} has no run.json that tells how results were made: run the experiment again")
-    return kind.findings(Kept(folder=folder, run=run))
+    return kind.faults(KeptResults(folder=folder, run=run))
 
 
-class OfPersons(Kind):
+class PersonResults(ResultKind):
     """What `pppl compare` makes."""
 
     name = "comparison"
@@ -121,10 +121,10 @@ class OfPersons(Kind):
     def made(self, config: Mapping[str, Any]) -> bool:
         return "persons" in config
 
-    def check(self, kept: Kept) -> str:
+    def check(self, kept: KeptResults) -> str:
         return check_data(kept, kept.settings(kept.config, Experiment))
 
-    def remake(self, kept: Kept, folder: Path, workers: int) -> None:
+    def remake(self, kept: KeptResults, folder: Path, workers: int) -> None:
         compare(kept.settings(kept.config, Experiment), folder, workers=workers)
 
     def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
@@ -132,11 +132,11 @@ class OfPersons(Kind):
         one, other = (each.assign(seen=np.where(each["seen"], "seen", "unseen")) for each in tables)
         return agreement(one, other, keys=GROUP, value="accuracy", ignored=[TIMED])
 
-    def findings(self, kept: Kept) -> list[str]:
+    def faults(self, kept: KeptResults) -> list[str]:
         return check(kept.folder)
 
 
-class OfTasks(Kind):
+class TextResults(ResultKind):
     """What `pppl tasks` makes."""
 
     name = "tasks"
@@ -144,40 +144,40 @@ class OfTasks(Kind):
     def made(self, config: Mapping[str, Any]) -> bool:
         return "tasks" in config
 
-    def check(self, kept: Kept) -> str:
-        experiment = kept.settings(kept.config, TaskExperiment)
+    def check(self, kept: KeptResults) -> str:
+        experiment = kept.settings(kept.config, TextExperiment)
         try:
             encoder = encoder_sha256(experiment.encoder)
             data = {
                 name: prepared_task(experiment.encoder, name, experiment.examples).sha256 for name in experiment.tasks
             }
         except UserError as error:
-            raise Absent(str(error)) from error
+            raise MissingInputs(str(error)) from error
         if encoder != kept.run.get("weights_sha256"):
-            raise Absent(f"encoder {experiment.encoder} has other weights than that of these results")
+            raise MissingInputs(f"encoder {experiment.encoder} has other weights than that of these results")
         before = kept.run.get("dataset_sha256") or {}
         others = [name for name, sha256 in data.items() if sha256 != before.get(name)]
         if others:
-            raise Absent(f"task {others[0]} has other texts than that of these results")
+            raise MissingInputs(f"task {others[0]} has other texts than that of these results")
         return ""
 
-    def remake(self, kept: Kept, folder: Path, workers: int) -> None:
-        compare_tasks(kept.settings(kept.config, TaskExperiment), folder, workers=workers)
+    def remake(self, kept: KeptResults, folder: Path, workers: int) -> None:
+        compare_tasks(kept.settings(kept.config, TextExperiment), folder, workers=workers)
 
     def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
         one, other = (read_csv(folder / "summary.csv") for folder in (kept, again))
         measured = ["peak_memory_mib", "train_seconds"]
         return agreement(one, other, keys=["task", "encoder", "method", "rate"], value="score", ignored=measured)
 
-    def findings(self, kept: Kept) -> list[str]:
-        experiment = kept.settings(kept.config, TaskExperiment)
+    def faults(self, kept: KeptResults) -> list[str]:
+        experiment = kept.settings(kept.config, TextExperiment)
         tables = (read_csv(kept.folder / f"{name}.csv") for name in ("table", "summary"))
         return [*check_tasks(experiment, *tables), *self._outdated(kept, experiment)]
 
-    def _outdated(self, kept: Kept, experiment: TaskExperiment) -> Iterator[str]:
+    def _outdated(self, kept: KeptResults, experiment: TextExperiment) -> Iterator[str]:
         try:
             self.check(kept)
-            current = stamps_of_methods(stamps_today(experiment))
+            current = combine_task_stamps(stamps_today(experiment))
         except UserError as error:
             yield f"whether rows are current cannot be told: {error}"
             return
@@ -185,7 +185,7 @@ class OfTasks(Kind):
         yield from stale_methods({method: told.get(method) for method in experiment.methods}, current)
 
 
-def check_data(kept: Kept, experiment: Experiment) -> str:
+def check_data(kept: KeptResults, experiment: Experiment) -> str:
     """As `Kind.check`, for results on persons.
 
     Features that are computed of recordings differ in their last bits between processors, so that another hash is no
@@ -194,20 +194,20 @@ def check_data(kept: Kept, experiment: Experiment) -> str:
     name = experiment.data.name
     source = SOURCES.get(name)
     if source is not None and not source.present():
-        raise Absent(str(source.missing(name)))
+        raise MissingInputs(str(source.missing(name)))
     if name.endswith(".npz") and not Path(name).exists():
-        raise Absent(f"data set {name} is not there: put it where it was")
+        raise MissingInputs(f"data set {name} is not there: put it where it was")
     try:
         weights = weights_sha256(experiment)
     except UserError as error:
-        raise Absent(str(error)) from error
+        raise MissingInputs(str(error)) from error
     if weights != kept.run.get("weights_sha256"):
-        raise Absent(f"{experiment.backbone.weights} has other weights than those of these results")
-    _, dataset = opened(experiment)
+        raise MissingInputs(f"{experiment.backbone.weights} has other weights than those of these results")
+    _, dataset = open_experiment(experiment)
     if dataset.sha256 == kept.run.get("dataset_sha256"):
         return ""
     if source is None or source.log_mel is None:
-        raise Absent(f"data set {name} is another than that of these results, by its SHA-256")
+        raise MissingInputs(f"data set {name} is another than that of these results, by its SHA-256")
     return "features of recordings differ from those of these results, as they do on another processor"
 
 
@@ -236,4 +236,4 @@ def _known(tree: Mapping[str, Any], usual: Mapping[str, Any], prefix: str = "") 
 
 def _read_by(experiment: Experiment) -> set[str]:
     """Sections that rows of an experiment depend on."""
-    return _SHARED.union(*(each.depends_on() for each in personalizers_for(experiment)))
+    return _SHARED.union(*(each.depends_on() for each in make_personalizers(experiment)))

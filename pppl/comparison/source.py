@@ -28,7 +28,7 @@ _UNREAD = {"annotation", "returns", "type_comment", "type_params", "simple", "ct
 
 
 @dataclass
-class Said:
+class CodeText:
     """What a piece of code says, and the names by which it says it: alone, and with an attribute."""
 
     tokens: list[str] = field(default_factory=list)
@@ -89,12 +89,12 @@ class _Module:
         for statement in self.statements:
             for bound in set(_bound(statement)):
                 self.bound.setdefault(bound, []).append(statement)
-        self._said: dict[str, Said] = {}
+        self._said: dict[str, CodeText] = {}
 
-    def said(self, name: str) -> Said:
+    def said(self, name: str) -> CodeText:
         """Of the statements that bind `name`; of the whole module for an empty one."""
         if name not in self._said:
-            self._said[name] = said = Said()
+            self._said[name] = said = CodeText()
             for statement in self.bound[name] if name else self.statements:
                 said.read(statement)
         return self._said[name]
@@ -103,7 +103,7 @@ class _Module:
     def _submodules(self) -> dict[str, str]:
         return {bound: module for bound, (module, attribute) in self.imports.items() if not attribute}
 
-    def links(self, said: Said) -> Iterator[tuple[str, tuple[str, str]]]:
+    def links(self, said: CodeText) -> Iterator[tuple[str, tuple[str, str]]]:
         """Names and what they stand for elsewhere, as module and name there."""
         for name in said.names & self.imports.keys():
             if name not in self._submodules:
@@ -182,7 +182,7 @@ def _counts(module: str) -> bool:
     return not any(inside == each or inside.startswith(f"{each}.") for each in _LEFT_OUT)
 
 
-def texts_of(roots: Iterable[str], alone: Iterable[str] = ()) -> frozenset[str]:
+def collect_texts(roots: Iterable[str], alone: Iterable[str] = ()) -> frozenset[str]:
     """What definitions say that roots reach, each `module:name`, or `module` for all of one.
 
     **Arguments:**

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..config import TaskExperiment
+from ..config import TextExperiment
 from ..tables.agreement import TOLERANCE
 from ..tables.journal import Row, key_of
 from ..tables.task_statistics import AVERAGE
@@ -18,7 +18,7 @@ _MEANS = ("score", "values", "task_bytes", "peak_memory_mib", "train_seconds")
 _REFERENCES = ("full", "diff")
 
 
-def check_tasks(experiment: TaskExperiment, table: pd.DataFrame, summary: pd.DataFrame) -> Iterator[str]:
+def check_tasks(experiment: TextExperiment, table: pd.DataFrame, summary: pd.DataFrame) -> Iterator[str]:
     """What is wrong with both, one line each.
 
     Ends of intervals hang on every prediction, which tables have not: of these only that they hold their mean.
@@ -34,7 +34,7 @@ def check_tasks(experiment: TaskExperiment, table: pd.DataFrame, summary: pd.Dat
     yield from _summary(experiment, chosen, summary)
 
 
-def _rows(experiment: TaskExperiment, rows: Sequence[Row], chosen: Sequence[Row]) -> Iterator[str]:
+def _rows(experiment: TextExperiment, rows: Sequence[Row], chosen: Sequence[Row]) -> Iterator[str]:
     twice = len(rows) - len({key_of(row, NAMES) for row in rows})
     if twice:
         yield f"table.csv has {twice} rows twice"
@@ -53,7 +53,7 @@ def _rows(experiment: TaskExperiment, rows: Sequence[Row], chosen: Sequence[Row]
             yield f"table.csv has {runs} runs of {method} on {task} with the first seed, {count} were tried"
 
 
-def _summary(experiment: TaskExperiment, chosen: Sequence[Row], summary: pd.DataFrame) -> Iterator[str]:
+def _summary(experiment: TextExperiment, chosen: Sequence[Row], summary: pd.DataFrame) -> Iterator[str]:
     tasks = [*experiment.tasks, *([AVERAGE] if len(experiment.tasks) > 1 else [])]
     of: dict[tuple[str, str], list[Row]] = {}
     for task, row in product(tasks, chosen):

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ..config import TaskExperiment
+from ..config import TextExperiment
 from ..system import progress
 from ..system.errors import UserError, unknown
 from ..system.files import claim, output_folder
@@ -27,10 +27,10 @@ from ..text.metrics import METRICS
 from ..text.text_methods import METHODS
 from ..text.text_tasks import task_names
 from .folders import refuse_other_tasks
-from .freshness import stamps_of_methods, task_stamps, tell_stale
+from .freshness import combine_task_stamps, report_stale, task_stamps
 from .stream import replay
 from .task_memory import MEMORY_NAMES, MemoryRun, measure_memory, memory_journal
-from .task_runs import NAMES, Run, compute_run, encoder_sha256, journal_of, prepared_task
+from .task_runs import NAMES, TaskRun, compute_run, encoder_sha256, journal_of, prepared_task
 
 # What is written besides figures.
 _FILES = ("table.csv", "summary.csv", "stream.csv", "run.json")
@@ -42,7 +42,7 @@ COLUMNS = (
 
 
 def compare_tasks(
-    experiment: TaskExperiment, out: str | Path | None = None, *, workers: int = 1, draw: Draw = draw_nothing
+    experiment: TextExperiment, out: str | Path | None = None, *, workers: int = 1, draw: Draw = draw_nothing
 ) -> pd.DataFrame:
     """Run a comparison on text tasks and return its summary; `out` receives tables, `run.json` and what `draw` draws.
 
@@ -60,7 +60,7 @@ def compare_tasks(
     start = time.perf_counter()
     _check(experiment)
     prepared_task.cache_clear()  # files may have changed since an earlier call
-    plan = _Plan(experiment, output_folder(out if out is not None else Path("results") / experiment.name))
+    plan = _TaskPlan(experiment, output_folder(out if out is not None else Path("results") / experiment.name))
     data = {name: prepared.sha256 for name, prepared in plan.prepared.items()}
     refuse_other_tasks(plan.folder, data)
     claim([plan.folder / name for name in _FILES])
@@ -95,7 +95,7 @@ def compare_tasks(
     return summary
 
 
-def _check(experiment: TaskExperiment) -> None:
+def _check(experiment: TextExperiment) -> None:
     for method in experiment.methods:
         if method not in METHODS:
             raise unknown("method", method, METHODS)
@@ -107,16 +107,16 @@ def _check(experiment: TaskExperiment) -> None:
         raise UserError("compiled is true, but there is no C++ compiler: install g++, or set compiled to false")
 
 
-def stamps_today(experiment: TaskExperiment) -> dict[tuple[str, str], Stamp]:
+def stamps_today(experiment: TextExperiment) -> dict[tuple[str, str], Stamp]:
     """The stamp of each task and method. Raises `UserError` where texts or the encoder cannot be read."""
     prepared = {name: prepared_task(experiment.encoder, name, experiment.examples) for name in experiment.tasks}
     return task_stamps(experiment, prepared, encoder_sha256(experiment.encoder))
 
 
-class _Plan:
+class _TaskPlan:
     """What is to be run, and what of it is there."""
 
-    def __init__(self, experiment: TaskExperiment, folder: Path):
+    def __init__(self, experiment: TextExperiment, folder: Path):
         self.experiment, self.folder = experiment, folder
         self.prepared = {
             name: prepared_task(experiment.encoder, name, experiment.examples) for name in experiment.tasks
@@ -129,20 +129,20 @@ class _Plan:
         for method in experiment.methods:
             METHODS[method].check(network.encoder, experiment.rate)
         self._fingerprints = stamps_today(experiment)
-        self.stamps = stamps_of_methods(self._fingerprints)
+        self.stamps = combine_task_stamps(self._fingerprints)
         self._journal = journal_of(folder, self._fingerprints)
         self._memory = memory_journal(folder, self._fingerprints)
 
     def tell_stale(self) -> None:
         """Says how many rows there are that are computed again all the same, and why."""
-        tell_stale(self._journal, self._journal.stale)
+        report_stale(self._journal, self._journal.stale)
 
     def read(self) -> None:
         """Takes in what workers have finished."""
         self._journal.read()
         self._memory.read()
 
-    def missing(self, runs: Iterable[Run]) -> list[Run]:
+    def missing(self, runs: Iterable[TaskRun]) -> list[TaskRun]:
         """Those without a row."""
         return [run for run in runs if not self._journal.has([run.key])]
 
@@ -158,7 +158,7 @@ class _Plan:
         ]
         return [run for run in runs if not self._memory.has([run.key])]
 
-    def search(self) -> list[Run]:
+    def search(self) -> list[TaskRun]:
         """Every learning rate with the first seed, as far as is known by now."""
         return [
             self._run(task, method, factor, self.experiment.seeds[0])
@@ -167,7 +167,7 @@ class _Plan:
             for factor in self._factors(task, method)
         ]
 
-    def chosen(self) -> list[Run]:
+    def chosen(self) -> list[TaskRun]:
         """Every seed with the learning rate that was best on validation examples; of equals, the first."""
         return [
             self._run(task, method, self._best_factor(task, method), seed)
@@ -216,8 +216,8 @@ class _Plan:
                 where = ", ".join(together or (task,))
                 notice(f"{method} on {where}: the best learning rate is an end of those tried, {best:g} times its own")
 
-    def _run(self, task: str, method: str, factor: float, seed: int) -> Run:
-        return Run(
+    def _run(self, task: str, method: str, factor: float, seed: int) -> TaskRun:
+        return TaskRun(
             experiment=self.experiment,
             task=task,
             method=method,
@@ -250,7 +250,7 @@ class _Plan:
         memory = self._memory.rows[key_of(row, MEMORY_NAMES)]
         return row | memory | {"tried": len(self._factors(row["task"], row["method"]))}
 
-    def stream(self) -> list[Run]:
+    def stream(self) -> list[TaskRun]:
         """Those whose deltas `stream.csv` needs: of diff pruning, where it takes part and has not diverged."""
         runs = [run for run in self.chosen() if run.method == "diff" and run.seed == self.experiment.seeds[0]]
         return [run for run in runs if not math.isnan(self._journal.rows[run.key]["validation"])]
@@ -265,7 +265,7 @@ class _Plan:
             write_table(self.folder / "stream.csv", stream)
 
 
-def _compute(runs: Sequence[Run], workers: int) -> int:
+def _compute(runs: Sequence[TaskRun], workers: int) -> int:
     _spread(compute_run, runs, workers, "runs")
     return len(runs)
 

@@ -8,31 +8,31 @@ from typing import Any
 
 import pandas as pd
 
-from ..config import TaskExperiment
+from ..config import TextExperiment
 from ..system.errors import Differs, UserError
 from ..system.processes import Workers
 from ..tables.journal import Row, key_of
 from ..tables.provenance import Stamp, device_name, git_commit, read_run, staleness, update_run
-from .freshness import stamps_of_methods
-from .result_kinds import Kept, OfTasks, read_csv
+from .freshness import combine_task_stamps
+from .result_kinds import KeptResults, TextResults, read_csv
 from .task_comparison import stamps_today
 from .task_memory import MEMORY_NAMES, memory_journal
-from .task_runs import NAMES, Run, compute_run, journal_of
+from .task_runs import NAMES, TaskRun, compute_run, journal_of
 
 _COMPARED = ("validation", "score", "values", "task_bytes")
 
 
-def _tasks_today(folder: Path) -> tuple[TaskExperiment, dict[tuple[str, str], Stamp]]:
-    kept = Kept(folder=folder, run=read_run(folder))
-    experiment = kept.settings(kept.config, TaskExperiment)
-    OfTasks().check(kept)
+def _tasks_today(folder: Path) -> tuple[TextExperiment, dict[tuple[str, str], Stamp]]:
+    kept = KeptResults(folder=folder, run=read_run(folder))
+    experiment = kept.settings(kept.config, TextExperiment)
+    TextResults().check(kept)
     return experiment, stamps_today(experiment)
 
 
 def confirm_tasks(folder: Path, workers: int) -> str:
     """As `confirm`, of a comparison on text tasks."""
     experiment, stamps = _tasks_today(folder)
-    told, current = read_run(folder).get("fingerprints") or {}, stamps_of_methods(stamps)
+    told, current = read_run(folder).get("fingerprints") or {}, combine_task_stamps(stamps)
     reasons = {method: staleness(told.get(method), stamp) for method, stamp in current.items()}
     if not any(reasons.values()):
         return f"{folder}: all stamps are of today's code"
@@ -42,7 +42,7 @@ def confirm_tasks(folder: Path, workers: int) -> str:
     chosen = [row for row in _rows(folder) if row["chosen"] and (row["task"], row["seed"]) == (task, seed)]
     with tempfile.TemporaryDirectory() as scratch, Workers(workers) as pool:
         runs = [
-            Run(
+            TaskRun(
                 experiment=experiment,
                 task=task,
                 method=row["method"],
@@ -71,7 +71,7 @@ def restamp_tasks(folder: Path) -> None:
     """As `restamp`, of a comparison on text tasks."""
     _, stamps = _tasks_today(folder)
     commit = git_commit(Path(__file__).resolve().parents[2])
-    update_run(folder, fingerprints=stamps_of_methods(stamps), confirmed_at=commit)
+    update_run(folder, fingerprints=combine_task_stamps(stamps), confirmed_at=commit)
     _renew_journals(folder, stamps)
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ..config import TaskExperiment
+from ..config import TextExperiment
 from ..system.errors import Diverged, UserError
 from ..system.memory import PeakMemory, keep_freed
-from ..system.processes import processes, started, threads, why_ended
+from ..system.processes import describe_exit, start_quietly, threads, worker_context
 from ..tables.journal import Journal
 from ..tables.provenance import Stamp
 from ..text.adapt import Prepared, adapt
@@ -29,7 +29,7 @@ _BATCHES = 4
 class MemoryRun:
     """One measurement, as a task for a worker."""
 
-    experiment: TaskExperiment
+    experiment: TextExperiment
     task: str
     method: str
     folder: Path
@@ -48,16 +48,16 @@ def memory_journal(folder: Path, fingerprints: Mapping[tuple[str, str], Stamp]) 
 
 def measure_memory(run: MemoryRun) -> None:
     """Measures and appends to the folder's `memory.jsonl`. Raises `UserError` where the process is killed."""
-    context = processes(__name__)
+    context = worker_context(__name__)
     receive, send = context.Pipe(duplex=False)
     with send:
-        process = started(context, _measure, (run, send))
+        process = start_quietly(context, _measure, (run, send))
     try:
         peak = receive.recv()
     except EOFError as error:
         process.join()
         what = f"measuring the memory of {run.method} on {run.task}"
-        raise UserError(f"{what}: a worker process {why_ended(process.exitcode)}") from error
+        raise UserError(f"{what}: a worker process {describe_exit(process.exitcode)}") from error
     finally:
         process.kill()  # it has nothing left to do, or this is interrupted
         process.join()

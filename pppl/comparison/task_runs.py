@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..config import TaskExperiment
+from ..config import TextExperiment
 from ..diff import base_sha256, write_delta
 from ..system.errors import Diverged
 from ..system.tracking import notice
@@ -28,10 +28,10 @@ NAMES = ("task", "encoder", "method", "rate", "learning_rate", "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class TaskRun:
     """One row, as a task for a worker."""
 
-    experiment: TaskExperiment
+    experiment: TextExperiment
     task: str
     method: str
     learning_rate: float
@@ -62,7 +62,7 @@ def encoder_sha256(encoder: str) -> str:
     return base_sha256(TextClassifier(encoder, 1).encoder)
 
 
-def compute_run(run: Run) -> None:
+def compute_run(run: TaskRun) -> None:
     """Computes a row and appends it to the journal."""
     prepared = prepared_task(run.experiment.encoder, run.task, run.experiment.examples)
     _warm_up(run)
@@ -83,7 +83,7 @@ def journal_of(folder: Path, fingerprints: Mapping[tuple[str, str], Stamp], **op
 _warm: set[tuple[str, str, str, bool]] = set()
 
 
-def _warm_up(run: Run) -> None:
+def _warm_up(run: TaskRun) -> None:
     """Trains a few steps before anything is timed, once in a process, so that no row pays for imports and compiling."""
     experiment = run.experiment
     key = (run.method, experiment.encoder, experiment.precision, experiment.compiled)
@@ -95,7 +95,7 @@ def _warm_up(run: Run) -> None:
         _warm.add(key)
 
 
-def measured_run(run: Run, prepared: Prepared) -> Row:
+def measured_run(run: TaskRun, prepared: Prepared) -> Row:
     """What comes of a run. Raises `Diverged`."""
     start = time.perf_counter()
     network, adapted = adapt(run.experiment, prepared, run.method, learning_rate=run.learning_rate, seed=run.seed)

@@ -18,8 +18,8 @@ from ..system.processes import threads
 from ..tables.journal import write_table
 from ..tables.provenance import write_run
 from .folders import refuse_other_results
-from .global_models import kept_on, trained
-from .load import dataset_of, opened, tell_of_data
+from .global_models import load_or_train, read_training_device
+from .load import load_split, open_experiment, report_data
 from .network_files import load_network, save_network
 from .recipes import recipes, weights_sha256
 
@@ -35,10 +35,10 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     Raises `UserError` where the folder cannot be written, or holds a network that is corrupted.
     """
     start = time.perf_counter()
-    experiment, dataset = opened(experiment)
-    datasets = {seed: dataset_of(experiment, seed) for seed in experiment.seeds}
+    experiment, dataset = open_experiment(experiment)
+    datasets = {seed: load_split(experiment, seed) for seed in experiment.seeds}
     plan = [recipe for seed in experiment.seeds for recipe in recipes(experiment, datasets[seed], seed)]
-    tell_of_data(experiment, dataset)
+    report_data(experiment, dataset)
     folder = output_folder(out)
     refuse_other_results(folder, "train", experiment.data, dataset)
     models = output_folder(folder / "models")
@@ -53,8 +53,8 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     rows = []
     for path, recipe in progress.bar([*zip(networks, plan, strict=True)], desc="networks", unit="network"):
         with threads(experiment.training.threads):
-            network, metrics = trained(recipe, experiment, datasets[recipe.seed], folder)
-        save_network(path, recipe, network, metrics, trained_on=kept_on(recipe))
+            network, metrics = load_or_train(recipe, experiment, datasets[recipe.seed], folder)
+        save_network(path, recipe, network, metrics, trained_on=read_training_device(recipe))
         rows.append({"network": recipe.kind, "seed": recipe.seed, **metrics})
     table = pd.DataFrame(rows)
     write_table(folder / "models.csv", table)

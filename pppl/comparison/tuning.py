@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..config import Experiment, stages
 from ..config.plain_yaml import as_yaml
-from ..personalizers import personalizers_for
+from ..personalizers import make_personalizers
 from ..personalizers.methods import OF_VARIANTS, OWN_SECTIONS
 from ..system import progress
 from ..system.errors import UserError
@@ -21,7 +21,7 @@ from ..tables.paired import people_of
 from ..tables.provenance import fingerprint
 from .compare import Plan
 from .folders import refuse_other_results
-from .load import opened
+from .load import open_experiment
 
 # Networks and persons of a seed that no comparison uses.
 _SEED = 1000
@@ -46,7 +46,7 @@ def tune(experiment: Experiment, out: str | Path, *, workers: int = 1) -> pd.Dat
         raise UserError(f"tuning names none of the methods {', '.join(experiment.methods)}: give one its values there")
     if _SEED in experiment.seeds:
         raise UserError(f"seeds hold {_SEED}, with which settings are tuned: take another")
-    _, dataset = opened(experiment)
+    _, dataset = open_experiment(experiment)
     if dataset.split is None or experiment.persons.split != "official" or experiment.persons.folds:
         raise UserError(
             f"{experiment.data.name} is split by seed, so that what is tuned with one seed is tested with another: "
@@ -102,7 +102,7 @@ def _trial(experiment: Experiment, method: str, settings: Mapping[str, Any]) -> 
     chosen = _with(experiment, method, settings)
     own = {stage: chosen.settings[stage] for stage in stages(method) if stage in chosen.settings}
     trial = chosen.replace(**alone, settings=own)  # of others nothing is made, nor read, for every trial anew
-    personalizers_for(trial)
+    make_personalizers(trial)
     return trial
 
 

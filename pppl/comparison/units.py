@@ -8,11 +8,11 @@ from typing import Literal
 import torch
 from torch import nn
 
-from ..backbones import evaluating, predicted
+from ..backbones import evaluating, predict_classes
 from ..config import Experiment
 from ..data import IdentityDataset, Person, Support, draw_persons
 from ..data.identities import TRAIN
-from ..personalizers import GlobalModel, Personalizer, PersonalModel, personalizers_for
+from ..personalizers import GlobalModel, Personalizer, PersonalModel, make_personalizers
 from ..tables.journal import KEYS, Row, key_of
 from ..training.modules import channels_last
 
@@ -21,7 +21,7 @@ Source = tuple[Literal["own", "population", "twin", "swap"], int]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Persons:
+class PersonGroup:
     """The persons of one seed and protocol, and whose samples controls give in place of their own."""
 
     experiment: Experiment
@@ -32,9 +32,9 @@ class Persons:
     persons: Sequence[Person]
 
     @staticmethod
-    def draw(experiment: Experiment, dataset: IdentityDataset, seed: int, size: int, seen: bool) -> "Persons":
+    def draw(experiment: Experiment, dataset: IdentityDataset, seed: int, size: int, seen: bool) -> "PersonGroup":
         """The persons that an experiment draws with a seed, of `size` classes, seen in training or not."""
-        return Persons(
+        return PersonGroup(
             experiment=experiment,
             dataset=dataset,
             seed=seed,
@@ -46,7 +46,7 @@ class Persons:
     @cached_property
     def personalizers(self) -> Sequence[Personalizer]:
         """Of the experiment's methods. Raises `UserError` for one that is not known, which persons do not depend on."""
-        return personalizers_for(self.experiment)
+        return make_personalizers(self.experiment)
 
     def units(self) -> "list[Unit]":
         """One unit per person."""
@@ -99,7 +99,7 @@ class Persons:
 class Unit:
     """One person among others."""
 
-    among: Persons
+    among: PersonGroup
     index: int
 
     @cached_property
@@ -213,7 +213,7 @@ def accuracy(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
     """Fraction of samples classified right, among all classes of the data set (the person's are not told)."""
     with evaluating(network), channels_last(network), torch.inference_mode():
         right = [
-            predicted(network, network(chunk)) == labels
+            predict_classes(network, network(chunk)) == labels
             for chunk, labels in zip(x.split(256), y.split(256), strict=True)
         ]
         return torch.cat(right).sum().item() / len(y)

@@ -4,37 +4,46 @@ A YAML file and the command line hold only what differs from the defaults here. 
 a notebook builds an experiment in one line: `Experiment().replace(**{"training.epochs": 5})`.
 """
 
-from .experiment import Backbone, Data, Experiment, Persons, Training, stages
-from .method_settings import CAPNN, OCAP, PPP, Matched, OnDA, Pruning, Retrain, Static
-from .step_settings import BN, Classes, Diff, Finetune, Quantize, Tent
+from .experiment import BackboneSettings, DataSettings, Experiment, PersonSettings, TrainingSettings, stages
+from .method_settings import (
+    CAPNNSettings,
+    OCAPSettings,
+    OnDASettings,
+    PersonTraining,
+    PPPSettings,
+    PruningSettings,
+    RetrainSettings,
+    StaticSettings,
+)
+from .step_settings import BNSettings, ClassSettings, DiffSettings, FinetuneSettings, QuantizeSettings, TentSettings
 from .sweep_experiment import MEASURES, Sweep
-from .text_experiment import TaskDiff, TaskExperiment
+from .text_experiment import TextDiffSettings, TextExperiment
 from .tree import Tree
 
 __all__ = [
-    "BN",
-    "CAPNN",
     "MEASURES",
-    "OCAP",
-    "PPP",
-    "Backbone",
-    "Classes",
-    "Data",
-    "Diff",
+    "BNSettings",
+    "BackboneSettings",
+    "CAPNNSettings",
+    "ClassSettings",
+    "DataSettings",
+    "DiffSettings",
     "Experiment",
-    "Finetune",
-    "Matched",
-    "OnDA",
-    "Persons",
-    "Pruning",
-    "Quantize",
-    "Retrain",
-    "Static",
+    "FinetuneSettings",
+    "OCAPSettings",
+    "OnDASettings",
+    "PPPSettings",
+    "PersonSettings",
+    "PersonTraining",
+    "PruningSettings",
+    "QuantizeSettings",
+    "RetrainSettings",
+    "StaticSettings",
     "Sweep",
-    "TaskDiff",
-    "TaskExperiment",
-    "Tent",
-    "Training",
+    "TentSettings",
+    "TextDiffSettings",
+    "TextExperiment",
+    "TrainingSettings",
     "Tree",
     "stages",
 ]

@@ -6,13 +6,22 @@ from itertools import accumulate, pairwise, product
 from typing import Any, Literal, Self
 
 from ..system.errors import is_text
-from .method_settings import CAPNN, OCAP, PPP, Matched, OnDA, Pruning, Retrain, Static
-from .step_settings import BN, Classes, Diff, Finetune, Quantize, Tent
+from .method_settings import (
+    CAPNNSettings,
+    OCAPSettings,
+    OnDASettings,
+    PersonTraining,
+    PPPSettings,
+    PruningSettings,
+    RetrainSettings,
+    StaticSettings,
+)
+from .step_settings import BNSettings, ClassSettings, DiffSettings, FinetuneSettings, QuantizeSettings, TentSettings
 from .tree import Tree, expand_paths, require
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data:
+class DataSettings:
     """Which data set; 0 for all of it, other numbers for a quick look.
 
     - `name`: a registered source (`pppl data list`), or the path of an `.npz` file.
@@ -35,7 +44,7 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Persons:
+class PersonSettings:
     """Who is personalized.
 
     - `protocol`: `classes`, a person is a subset of the classes; `person`, a speaker or writer with all classes;
@@ -73,7 +82,7 @@ class Persons:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Backbone:
+class BackboneSettings:
     """The network that everybody starts from.
 
     - `name`: a registered backbone.
@@ -91,7 +100,7 @@ class Backbone:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainingSettings:
     """How every global network is trained, gated or not: AdamW with a one-cycle learning rate.
 
     - `threads`: of each training; sums in another order change numbers, so that results hold for one number of threads.
@@ -141,24 +150,24 @@ class Experiment(Tree):
     Raises `UserError` where a value is out of its range.
     """
 
-    data: Data = field(default_factory=Data)
-    persons: Persons = field(default_factory=Persons)
-    backbone: Backbone = field(default_factory=Backbone)
-    training: Training = field(default_factory=Training)
-    ppp: PPP = field(default_factory=PPP)
-    matched: Matched = field(default_factory=Matched)
-    pruning: Pruning = field(default_factory=Pruning)
-    finetune: Finetune = field(default_factory=Finetune)
-    static: Static = field(default_factory=Static)
-    ocap: OCAP = field(default_factory=OCAP)
-    capnn: CAPNN = field(default_factory=CAPNN)
-    classes: Classes = field(default_factory=Classes)
-    tent: Tent = field(default_factory=Tent)
-    bn: BN = field(default_factory=BN)
-    onda: OnDA = field(default_factory=OnDA)
-    quantize: Quantize = field(default_factory=Quantize)
-    retrain: Retrain = field(default_factory=Retrain)
-    diff: Diff = field(default_factory=Diff)
+    data: DataSettings = field(default_factory=DataSettings)
+    persons: PersonSettings = field(default_factory=PersonSettings)
+    backbone: BackboneSettings = field(default_factory=BackboneSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    ppp: PPPSettings = field(default_factory=PPPSettings)
+    matched: PersonTraining = field(default_factory=PersonTraining)
+    pruning: PruningSettings = field(default_factory=PruningSettings)
+    finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
+    static: StaticSettings = field(default_factory=StaticSettings)
+    ocap: OCAPSettings = field(default_factory=OCAPSettings)
+    capnn: CAPNNSettings = field(default_factory=CAPNNSettings)
+    classes: ClassSettings = field(default_factory=ClassSettings)
+    tent: TentSettings = field(default_factory=TentSettings)
+    bn: BNSettings = field(default_factory=BNSettings)
+    onda: OnDASettings = field(default_factory=OnDASettings)
+    quantize: QuantizeSettings = field(default_factory=QuantizeSettings)
+    retrain: RetrainSettings = field(default_factory=RetrainSettings)
+    diff: DiffSettings = field(default_factory=DiffSettings)
     methods: tuple[str, ...] = ("full", "ppp", "gated", "ocap", "l1", "l1_local+finetune", "finetune")
     budgets: tuple[float, ...] = (0.05, 0.1, 0.2, 0.35, 0.5)
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -189,7 +198,7 @@ class Experiment(Tree):
         alone = self._about(changes["methods"]) if "methods" in changes else {}
         return super().replace(**{**alone, **changes})
 
-    def overridden(self, changes: Mapping[str, Any]) -> Self:
+    def override(self, changes: Mapping[str, Any]) -> Self:
         """With dotted keys replaced, also where methods have values of their own."""
         settings = {
             method: {key: value for key, value in own.items() if key not in changes}

@@ -8,7 +8,7 @@ from .tree import require
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPP:
+class PPPSettings:
     """Gates and losses of Prototype-based Personalized Pruning (Kim et al., ICASSP 2021).
 
     Of the paper's text only the abstract and the introduction were at hand, so each of these is our choice.
@@ -48,7 +48,7 @@ class PPP:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matched:
+class PersonTraining:
     """`ppp.training: persons`, training that is matched to deployment: batches are made of synthetic persons, each of
     whom has a support set, a budget and, in the whole forward pass, the one mask that personalizing makes of these.
 
@@ -111,7 +111,7 @@ class Matched:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pruning:
+class PruningSettings:
     """What a budget counts.
 
     - `unit`: `macs` (multiply-accumulates, batch 1) or `params`.
@@ -126,7 +126,7 @@ class Pruning:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Static:
+class StaticSettings:
     """Static pruning, one smaller network for everybody.
 
     - `samples`: training samples by whose gradients `taylor` and `hessian` score channels.
@@ -139,7 +139,7 @@ class Static:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OCAP:
+class OCAPSettings:
     """`ocap_frequency`, votes of the support samples.
 
     - `top`: fraction of a layer's channels that a sample votes for.
@@ -152,7 +152,7 @@ class OCAP:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CAPNN:
+class CAPNNSettings:
     """`capnn`, channels kept by how often they fire for the person's classes (after Hemmat et al., DAC 2020).
 
     - `confusing`: how much of the firing for classes that the person's are mistaken for is taken off.
@@ -165,7 +165,7 @@ class CAPNN:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnDA:
+class OnDASettings:
     """`onda_*`, pruning and fine-tuning by pseudo-labels.
 
     - `labels`: `model`, what the full network takes a sample for; `prototypes`, the class whose prototype is nearest.
@@ -177,7 +177,7 @@ class OnDA:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retrain:
+class RetrainSettings:
     """The step `+retrain`: the pruned network fine-tuned on the global training set, otherwise as `training` says.
 
     - `epochs`, `learning_rate`: of this training.

@@ -7,7 +7,7 @@ from .tree import require
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finetune:
+class FinetuneSettings:
     """Fine-tuning on a support set with its labels (the baselines that retrain): Adam, full batches.
 
     The defaults are the best of a grid on validation persons of the digits.
@@ -34,7 +34,7 @@ class Finetune:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BN:
+class BNSettings:
     """The step `+bn`, batch statistics of the support set.
 
     - `share`: of the support set's statistics, the rest being the training data's.
@@ -47,7 +47,7 @@ class BN:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classes:
+class ClassSettings:
     """The step `+classes`, the person's class prior in place of the training data's (label-shift correction).
 
     - `rule`: how the prior is estimated on the support set, without labels. `votes`: uniform over the classes that a
@@ -70,7 +70,7 @@ class Classes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tent:
+class TentSettings:
     """The step `+tent`, the entropy of predictions on the support set minimized (Wang et al., ICLR 2021).
 
     - `steps`, `learning_rate`: Adam, full batches, on the scales and shifts of batch normalization alone.
@@ -85,7 +85,7 @@ class Tent:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quantize:
+class QuantizeSettings:
     """The step `+quant`, weights shared by centroids.
 
     - `bits`: of a weight; a tensor has `2**bits` centroids.
@@ -98,7 +98,7 @@ class Quantize:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Diff:
+class DiffSettings:
     """Diff pruning on a support set with its labels, full batches: a sparse difference for each person.
 
     The defaults are the best of a grid on validation persons of the digits.

@@ -1,4 +1,4 @@
-"""`TaskExperiment`: everything that determines a comparison of ways to give one encoder many tasks."""
+"""`TextExperiment`: everything that determines a comparison of ways to give one encoder many tasks."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,7 +8,7 @@ from .tree import Tree, expand_paths, require
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskDiff:
+class TextDiffSettings:
     """Diff pruning of an encoder (Guo, Rush, Kim, ACL 2021), with a gate per tensor or without.
 
     - `first_share`: of all steps, how many choose what differs; those left train the chosen. `first_rate`: the learning
@@ -36,7 +36,7 @@ class TaskDiff:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskExperiment(Tree):
+class TextExperiment(Tree):
     """One encoder, adapted to each task by each method.
 
     - `encoder`: `minilm-l6`, a folder, or a model of the Hugging Face hub.
@@ -73,7 +73,7 @@ class TaskExperiment(Tree):
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     compiled: bool = False
     head_rate: float = 1e-3
-    diff: TaskDiff = field(default_factory=TaskDiff)
+    diff: TextDiffSettings = field(default_factory=TextDiffSettings)
     search: tuple[float, ...] = (0.3, 1.0, 3.0)
     search_tasks: tuple[str, ...] = ()
     beyond: int = 1

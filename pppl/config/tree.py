@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..system.errors import UserError, is_text, unknown
-from ..system.files import expanded, expanded_name
+from ..system.files import expand, expand_name
 from .plain_yaml import read_yaml_file
 from .reading import all_keys, as_plain, from_dict
 
@@ -25,11 +25,11 @@ def expand_paths(section: Any, *names: str) -> None:
     for name in names:
         value = getattr(section, name)
         if isinstance(value, str):
-            value = expanded_name(value)
+            value = expand_name(value)
         elif isinstance(value, Mapping):
-            value = {expanded_name(key): item for key, item in value.items()}
+            value = {expand_name(key): item for key, item in value.items()}
         else:
-            value = tuple(map(expanded_name, value))
+            value = tuple(map(expand_name, value))
         object.__setattr__(section, name, value)  # frozen, and not made yet
 
 
@@ -59,7 +59,7 @@ class Tree:
 
         Raises `UserError` where the file is missing, is no mapping, or holds an unknown or mistyped key.
         """
-        path = expanded(path)
+        path = expand(path)
         if not is_text(path.stem):
             raise UserError(f"the name of {str(path)!r} is no text (UTF-8), and names results: rename the file")
         tree = read_yaml_file(path)
@@ -75,10 +75,10 @@ class Tree:
         try:
             experiment = from_dict({"name": path.stem, **tree}, cls)
             if fast and quick:
-                experiment = experiment.overridden({"name": f"{experiment.name}-fast", **quick})
+                experiment = experiment.override({"name": f"{experiment.name}-fast", **quick})
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
-        return experiment.overridden(overrides or {})
+        return experiment.override(overrides or {})
 
     def replace(self, **changes: Any) -> Self:
         """This one with dotted keys replaced: `replace(training__epochs=5, seeds=[0])`, two underscores for a dot, or
@@ -99,7 +99,7 @@ class Tree:
             node[last] = value
         return from_dict(tree, type(self))
 
-    def overridden(self, changes: Mapping[str, Any]) -> Self:
+    def override(self, changes: Mapping[str, Any]) -> Self:
         """As `replace`, for changes that hold for all parts of it: those of a command line, or of a file's `fast`."""
         return self.replace(**changes)
 

@@ -1,25 +1,25 @@
 """Data sets, persons and batches. `load_dataset(name)` reads a registered source or an `.npz` file."""
 
 from .catalogue import SOURCES, data_folder, load_dataset
-from .identities import IdentityDataset, NoSamples, Once, Support, now
-from .persons import Person, draw_persons, groups, left_out
-from .splits import TooFewPersons, limited, resolved, split_for
+from .identities import IdentityDataset, NoSamples, Support, TimedCache, synchronized_time
+from .persons import Person, draw_persons, people_left_out, person_groups
+from .splits import TooFewPersons, limit, resolve_protocol, split_for
 
 __all__ = [
     "SOURCES",
     "IdentityDataset",
     "NoSamples",
-    "Once",
     "Person",
     "Support",
+    "TimedCache",
     "TooFewPersons",
     "data_folder",
     "draw_persons",
-    "groups",
-    "left_out",
-    "limited",
+    "limit",
     "load_dataset",
-    "now",
-    "resolved",
+    "people_left_out",
+    "person_groups",
+    "resolve_protocol",
     "split_for",
+    "synchronized_time",
 ]

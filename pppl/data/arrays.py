@@ -20,7 +20,7 @@ _MISSPELT = 0.8  # how like a known name another is that is taken for a slip
 _BOMB, _SHRUNK, _MOST_NAMES = 1 << 26, 200, 1 << 25
 
 
-def opened(path: Path) -> zipfile.ZipFile:
+def open_arrays(path: Path) -> zipfile.ZipFile:
     """Open an `.npz` file. Raises `UserError` where there is none, or it cannot be read."""
     if not path.is_file():
         raise _not_found(path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..system.errors import UserError, unknown
-from ..system.files import cache_of
+from ..system.files import cache_folder
 from .download import Archive
 from .features import LogMel
 from .identities import IdentityDataset
@@ -67,7 +67,7 @@ class Source:
 
 def data_folder() -> Path:
     """`$PPPL_DATA`, or `data` in the user's cache folder."""
-    return cache_of("PPPL_DATA", "data")
+    return cache_folder("PPPL_DATA", "data")
 
 
 def load_dataset(name: str) -> IdentityDataset:

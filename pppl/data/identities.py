@@ -112,7 +112,7 @@ def _sha256(x: Tensor) -> bytes:
     return digest.digest()
 
 
-class Once:
+class TimedCache:
     """What several methods and budgets need of the same samples, computed once.
 
     - `spared`: seconds that were not spent again. Who reports what a method costs adds them.
@@ -128,9 +128,9 @@ class Once:
             value, seconds = self._kept[key]
             self.spared += seconds
             return value
-        start = now()
+        start = synchronized_time()
         value = make()
-        self._kept[key] = value, now() - start
+        self._kept[key] = value, synchronized_time() - start
         return value
 
     def clear(self) -> None:
@@ -138,7 +138,7 @@ class Once:
         self._kept.clear()
 
 
-def now() -> float:
+def synchronized_time() -> float:
     """Return the time of the clock once a GPU has done all that it was given, before or after what is timed."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -160,7 +160,7 @@ class Support:
     y: Tensor
     seed: int = 0
     own: "Support | None" = None
-    once: Once = field(default_factory=Once, compare=False, repr=False)
+    once: TimedCache = field(default_factory=TimedCache, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.x) == 0:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..system.errors import UserError, unknown
-from ..system.files import expanded
-from .arrays import Arrays, opened
+from ..system.files import expand
+from .arrays import Arrays, open_arrays
 from .identities import FAR, TEST, TRAIN, IdentityDataset
 
 _REQUIRED, _PER_SAMPLE = ("x", "y", "classes"), ("x", "y", "identity", "split", "recording")
@@ -36,8 +36,8 @@ def load_npz(path: str | Path) -> IdentityDataset:
     Raises `UserError` where the file is not there, cannot be read or is not of this format, and where an array's name
     is nearly one of these.
     """
-    path = expanded(path)
-    with opened(path) as file:
+    path = expand(path)
+    with open_arrays(path) as file:
         return _dataset(Arrays(path, file))
 
 
@@ -56,7 +56,7 @@ def read_samples_npz(
 
     Raises `UserError` as `load_npz` does, and where a label is of none of the classes.
     """
-    with opened(path) as file:
+    with open_arrays(path) as file:
         arrays = Arrays(path, file)
         _check_shapes(arrays, ("x",))
         if (count := arrays.shapes["x"][0]) > _MOST_OF_SOMEBODY:

@@ -6,9 +6,9 @@ from math import comb
 
 import numpy as np
 
-from ..config import Persons
+from ..config import PersonSettings
 from .identities import TEST, TRAIN, VALIDATION, IdentityDataset, Support
-from .splits import TooFewPersons, identity_of, resolved
+from .splits import TooFewPersons, identity_of, resolve_protocol
 
 _SPLITS = {"validation": VALIDATION, "test": TEST}
 
@@ -47,7 +47,7 @@ class Person:
         return Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=self.seed)
 
 
-def groups(persons: Persons) -> list[tuple[int, bool]]:
+def person_groups(persons: PersonSettings) -> list[tuple[int, bool]]:
     """Size (classes per person, 0 for all) and seen of every group of persons that a protocol asks for."""
     if persons.protocol == "classes":
         return [(size, True) for size in persons.classes]
@@ -56,7 +56,7 @@ def groups(persons: Persons) -> list[tuple[int, bool]]:
 
 
 def draw_persons(
-    dataset: IdentityDataset, persons: Persons, *, size: int, seed: int, seen: bool = True
+    dataset: IdentityDataset, persons: PersonSettings, *, size: int, seed: int, seen: bool = True
 ) -> list[Person]:
     """Draws persons, at most `persons.count`, all different; they depend on `seed`, `size` and `seen` only.
 
@@ -76,7 +76,7 @@ def draw_persons(
 
     Raises `TooFewPersons` where there are not two different people (or subsets) among them.
     """
-    persons = resolved(persons, dataset)
+    persons = resolve_protocol(persons, dataset)
     pool = _Pool(dataset, persons, seen)
     drawn = [pool.person(who, subset, size, seed) for who, subset in pool.draw(size, seed)]
     if (found := len({person.whose for person in drawn})) < 2:
@@ -84,11 +84,11 @@ def draw_persons(
     return drawn
 
 
-def left_out(dataset: IdentityDataset, persons: Persons, *, size: int, seen: bool) -> list[str]:
+def people_left_out(dataset: IdentityDataset, persons: PersonSettings, *, size: int, seen: bool) -> list[str]:
     """Return the names of people who are drawn for nothing, since they have too few samples of `size` classes; of two
     where `size` is 0. None where persons are classes.
     """
-    persons = resolved(persons, dataset)
+    persons = resolve_protocol(persons, dataset)
     if persons.protocol == "classes":
         return []
     pool = _Pool(dataset, persons, seen)
@@ -100,7 +100,7 @@ def left_out(dataset: IdentityDataset, persons: Persons, *, size: int, seen: boo
 class _Pool:
     """The rows that persons of one kind are made of. Where persons are classes, all rows are one person's."""
 
-    def __init__(self, dataset: IdentityDataset, persons: Persons, seen: bool):
+    def __init__(self, dataset: IdentityDataset, persons: PersonSettings, seen: bool):
         self.dataset, self.persons, self.seen = dataset, persons, seen
         self.labels = dataset.y.numpy()
         self.by_people = persons.protocol != "classes"

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from ..system.errors import UserError, unknown
-from ..system.files import expanded
+from ..system.files import expand
 from .audio import loudest_window, read_recording
 from .features import LogMel, fit_length, resample
 from .images import read_image
 from .npz import read_samples_npz
 from .preprocessing import Preprocessing
 from .ranges import check_range
-from .shapes import described
+from .shapes import describe
 
 AUDIO = (".wav", ".flac", ".ogg", ".aiff", ".mp3")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -51,7 +51,7 @@ class Samples:
     def __str__(self) -> str:
         """What was read, in a line."""
         classes = 0 if self.labels is None else len(self.labels.unique())
-        return described(self.values.shape[1:], len(self.values), classes=classes)
+        return describe(self.values.shape[1:], len(self.values), classes=classes)
 
     def given(self, *, raw_audio: bool) -> Tensor:
         """What an exported network takes: waveforms or values. Raises `UserError` where samples are no recordings."""
@@ -70,8 +70,8 @@ def read_samples(source: str, preprocessing: Preprocessing) -> Samples:
     Raises `UserError` that names the file that cannot be read or is of no use, or where there is none.
     """
     if source == "-":
-        return read_files([expanded(line.strip()) for line in sys.stdin if line.strip()], preprocessing)
-    path = expanded(source)
+        return read_files([expand(line.strip()) for line in sys.stdin if line.strip()], preprocessing)
+    path = expand(source)
     if path.is_dir():
         return _read_folder(path, preprocessing)
     return read_files([path], preprocessing)

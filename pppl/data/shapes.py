@@ -10,7 +10,7 @@ _FEW, _TIMES = 4, 4
 _SQUARE = 8  # from which on a series as long as it has channels is taken for an image
 
 
-def described(shape: Sequence[int], count: int, **others: int) -> str:
+def describe(shape: Sequence[int], count: int, **others: int) -> str:
     """Say in a line what was read: `2,500 samples, 128 channels x 3 steps, 20 people, 6 classes`.
 
     **Arguments:**
@@ -30,7 +30,7 @@ def _plural(word: str, count: int) -> str:
     return word if count == 1 else f"{word}s"
 
 
-def odd_shape(shape: Sequence[int], *, bytes_: bool = False) -> str:
+def find_odd_shape(shape: Sequence[int], *, bytes_: bool = False) -> str:
     """Say why the axes of a sample, `(C, T)` or `(C, H, W)`, look swapped; empty where they do not.
 
     **Arguments:**
@@ -53,7 +53,7 @@ def odd_shape(shape: Sequence[int], *, bytes_: bool = False) -> str:
     return ""
 
 
-def alike(names: Sequence[str]) -> tuple[str, str] | None:
+def are_alike(names: Sequence[str]) -> tuple[str, str] | None:
     """Find two names that differ by spaces, case or the way that a letter is encoded only."""
     seen: dict[str, str] = {}
     for name in names:
@@ -64,10 +64,10 @@ def alike(names: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
-def oddities(dataset: IdentityDataset) -> list[str]:
+def find_oddities(dataset: IdentityDataset) -> list[str]:
     """List what about a data set looks like a slip: swapped axes, names that hardly differ."""
-    odd = [] if not (axes := odd_shape(dataset.input_shape, bytes_=dataset.x.element_size() == 1)) else [axes]
+    odd = [] if not (axes := find_odd_shape(dataset.input_shape, bytes_=dataset.x.element_size() == 1)) else [axes]
     for names, kind in ((dataset.classes, "classes"), (dataset.identities, "people")):
-        if (pair := alike(names)) is not None:
+        if (pair := are_alike(names)) is not None:
             odd.append(f"the {kind} {pair[0]!r} and {pair[1]!r} differ by spaces or case only: are they the same?")
     return odd

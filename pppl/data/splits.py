@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import Data, Persons
+from ..config import DataSettings, PersonSettings
 from ..system.errors import UserError
 from .identities import FAR, TEST, TRAIN, VALIDATION, IdentityDataset
 
@@ -24,14 +24,14 @@ class TooFewPersons(UserError):
     """The data set has not enough people, or samples of them, for the persons that are asked for."""
 
 
-def resolved(persons: Persons, dataset: IdentityDataset) -> Persons:
+def resolve_protocol(persons: PersonSettings, dataset: IdentityDataset) -> PersonSettings:
     """With `auto` replaced: people with some classes where the data set knows whose its samples are, else classes."""
     if persons.protocol != "auto":
         return persons
     return dataclasses.replace(persons, protocol="classes" if dataset.identity is None else "person+classes")
 
 
-def split_for(dataset: IdentityDataset, persons: Persons, seed: int) -> IdentityDataset:
+def split_for(dataset: IdentityDataset, persons: PersonSettings, seed: int) -> IdentityDataset:
     """The data set as one seed sees it: split, and standardized by the training rows of that split.
 
     With `persons.folds` people are held out by turns: in the seeds from 0 to `folds - 1` everybody is unseen once, and
@@ -49,7 +49,7 @@ def split_for(dataset: IdentityDataset, persons: Persons, seed: int) -> Identity
 
     Raises `TooFewPersons` where there are too few people to hold some back, `UserError` where no row can be held back.
     """
-    persons = resolved(persons, dataset)
+    persons = resolve_protocol(persons, dataset)
     by_people = persons.protocol != "classes"
     official = dataset.split if persons.split == "official" and not persons.folds else None
     if official is not None:
@@ -187,7 +187,7 @@ def _chunks(x: Tensor, rows: np.ndarray, size: int = 2048) -> Iterator[Tensor]:
         yield x[chunk].double().transpose(0, 1).flatten(1)
 
 
-def limited(dataset: IdentityDataset, data: Data) -> IdentityDataset:
+def limit(dataset: IdentityDataset, data: DataSettings) -> IdentityDataset:
     """A part of the data set, for a quick look: its first classes, the people with the most samples, some of each.
 
     Raises `UserError` where the data set has fewer classes or people than are asked for.

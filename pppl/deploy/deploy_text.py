@@ -8,7 +8,7 @@ import pandas as pd
 _MOST_GROUPS = 8
 
 
-def as_text(report: Mapping[str, Any]) -> str:
+def deployment_as_text(report: Mapping[str, Any]) -> str:
     """The report of `personalize`: what is kept, what it costs, accuracies, files."""
     lines = [f"{report['method']} within {report['limit']}; {report['rounding']['reason']}"]
     for name, label in (("macs", "MACs"), ("params", "parameters")):

@@ -21,17 +21,17 @@ from .fitting import ROUNDINGS, Rounding, choose_rounding, fit_bytes, fit_latenc
 from .formats import to_onnx
 from .graph import Deployed
 from .limit import Limit
-from .narrowed import narrowed
+from .narrowed import narrow
 from .onnx_file import Session, open_onnx_bytes
 from .personal_file import PersonalFile
 from .thin import Thin
-from .timing import in_turns, speed_ups
-from .trained_run import Run
+from .timing import speed_ups, time_in_turns
+from .trained_run import TrainedRun
 
 _TIMINGS = 5
 
 
-class Person:
+class DeployedPerson:
     """A person's samples, a method and a limit on a run's global model.
 
     - `settings`: of the experiment, replaced.
@@ -42,7 +42,7 @@ class Person:
 
     def __init__(
         self,
-        run: Run,
+        run: TrainedRun,
         samples: Samples,
         method: str,
         limit: Limit,
@@ -132,12 +132,12 @@ class Person:
         """As `session`, but only as fast: out of the full network's export where that can be, not by an own one."""
         full = self.global_model.full
         same = network.spec == full.spec.with_widths(network.widths)
-        content = narrowed(self._full_onnx, self.deployed(network)) if same else None
+        content = narrow(self._full_onnx, self.deployed(network)) if same else None
         return self.session(network) if content is None else open_onnx_bytes(content)
 
     def milliseconds(self, sessions: dict[Any, Session]) -> dict[Any, float]:
         """Median of one sample through each, in turns."""
-        return {name: latency.median for name, latency in in_turns(self._calls(sessions)).items()}
+        return {name: latency.median for name, latency in time_in_turns(self._calls(sessions)).items()}
 
     def _calls(self, sessions: dict[Any, Session]) -> dict[Any, Callable[[], object]]:
         return {name: lambda session=session: session(self._one) for name, session in sessions.items()}

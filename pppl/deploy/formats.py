@@ -15,7 +15,7 @@ import torch
 
 from ..system.errors import UserError
 from .graph import Deployed
-from .onnx_file import sealed
+from .onnx_file import seal
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def _program(deployed: Deployed, *, batches: bool = True) -> torch.export.Export
 
 def to_onnx(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
     """A sealed ONNX file: input `values` or `audio`, any batch size, output `logits`; `meta` as its metadata."""
-    return sealed(_model(deployed), meta)
+    return seal(_model(deployed), meta)
 
 
 def _model(deployed: Deployed) -> Any:
@@ -98,7 +98,7 @@ def to_int8_onnx(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
             quantize_dynamic(plain, small, weight_type=QuantType.QUInt8)
         finally:
             root.setLevel(level)
-        return sealed(onnx.load(small), meta)
+        return seal(onnx.load(small), meta)
 
 
 def to_torch(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:

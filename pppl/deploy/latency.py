@@ -21,7 +21,7 @@ from .formats import to_onnx
 from .graph import Deployed
 from .onnx_file import open_onnx, open_onnx_bytes
 from .personal_file import read_personal
-from .timing import in_turns
+from .timing import time_in_turns
 
 ENGINES = ("torch", "onnxruntime")
 
@@ -98,7 +98,7 @@ def _measured(subjects: dict[str, _Subject], full_of: dict[str, str], threads: i
                 calls[name, engine] = subject.call(engine, threads)
                 calls[name, engine]()
             peaks[name, engine] = memory.bytes / 2**20
-    took = in_turns(calls, runs=runs)
+    took = time_in_turns(calls, runs=runs)
     rows: list[dict[str, Any]] = []
     for (name, engine), spent in took.items():
         subject, full = subjects[name], took[full_of.get(name, name), engine]

@@ -3,14 +3,14 @@
 from typing import Any
 
 from .graph import Deployed
-from .onnx_file import sealed
+from .onnx_file import seal
 
 _LAYERS = {"Conv", "BatchNormalization", "Gemm"}
 # Operations that are the same for any number of channels, where they read no weights.
 _WITHOUT_WIDTHS = {"Add", "AveragePool", "Concat", "Flatten", "GlobalAveragePool", "MaxPool", "ReduceMean", "Relu"}
 
 
-def narrowed(content: bytes, deployed: Deployed) -> bytes | None:
+def narrow(content: bytes, deployed: Deployed) -> bytes | None:
     """What `to_onnx` makes of `deployed`, but for the values of weights, which are some of the wider network's: it is
     as fast, and computes something else.
 
@@ -42,7 +42,7 @@ def narrowed(content: bytes, deployed: Deployed) -> bytes | None:
             _make_own(model.graph, node, weights[name], out)
         channels[node.output[0]] = out
     del model.graph.value_info[:]  # told of the wider network
-    return sealed(model, {})
+    return seal(model, {})
 
 
 def _narrow(weight: Any, node: Any, deployed: Deployed) -> int:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..system.errors import UserError
-from ..system.files import expanded
+from ..system.files import expand
 
 _META, _SEAL = "pppl", b"pppl.sha256"
 # `ModelProto.metadata_props` is field 14, its entries have a key (1) and a value (2), each with its length before it.
@@ -34,7 +34,7 @@ class Session(NamedTuple):
         return self.run.run(None, {self.input: x})[0]
 
 
-def sealed(model: Any, meta: Mapping[str, Any]) -> bytes:
+def seal(model: Any, meta: Mapping[str, Any]) -> bytes:
     """The bytes of a `ModelProto` with `meta` (JSON, under the key `pppl`) and a seal.
 
     Traces of the code that made it, which an exporter leaves in every node, are dropped.
@@ -56,7 +56,7 @@ def open_onnx(path: str | Path, *, threads: int = 1) -> Session:
     Raises `UserError` where there is none, or it is truncated, altered or not made here.
     """
     try:
-        content = expanded(path).read_bytes()
+        content = expand(path).read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; name an exported .onnx file") from error
     return open_onnx_bytes(content, threads=threads, where=str(path))

@@ -20,7 +20,7 @@ from ..backbones import Backbone, ChannelIndex, ShapeSpec, build, outputs_of
 from ..backbones.backbone import OUTPUTS, RANKS
 from ..data.preprocessing import Preprocessing
 from ..system.errors import UserError
-from ..system.files import expanded, write_bytes
+from ..system.files import expand, write_bytes
 
 _FORMAT = "pppl-personal 1"
 # Of a header, in bytes: those of the largest networks here take less than a tenth.
@@ -74,7 +74,7 @@ def read_personal(path: str | Path) -> PersonalFile:
     Raises `UserError` where it is truncated, altered, of another version or holds what no network has.
     """
     try:
-        return _read(expanded(path))
+        return _read(expand(path))
     except FileNotFoundError as error:
         raise UserError(f"{path} is not there: name a personal model file") from error
     except (OSError, safetensors.SafetensorError) as error:

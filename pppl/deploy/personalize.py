@@ -11,21 +11,21 @@ import numpy as np
 import torch
 from scipy.stats import binomtest
 
-from ..backbones import Backbone, predicted
+from ..backbones import Backbone, predict_classes
 from ..data.samples import Samples, read_samples
 from ..personalizers import PersonalModel
 from ..system.errors import UserError, unknown
-from ..system.files import claim, expanded, output_folder, remove_if_ours, replacing, write_bytes
+from ..system.files import claim, expand, output_folder, remove_if_ours, replacing, write_bytes
 from ..system.tracking import notice
 from ..tables.provenance import read_run
-from .deployed_person import Person
+from .deployed_person import DeployedPerson
 from .fitting import Rounding
 from .formats import FORMATS
 from .graph import Deployed
 from .limit import Limit
 from .onnx_file import open_onnx_bytes
-from .told_classes import told_classes
-from .trained_run import Run
+from .told_classes import read_classes
+from .trained_run import TrainedRun
 
 # The outputs of an exported file may differ from torch's by this much, and by this part of the largest output.
 _TOLERANCE = 1e-4
@@ -33,7 +33,7 @@ _THIN = ".thin"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class DeployRequest:
     """What is asked for.
 
     - `method`: a personalizer's name.
@@ -59,7 +59,7 @@ class Wish:
 
 
 def personalize(
-    folder: str | Path, data: str, wish: Wish, out: str | Path, *, seed: int | None = None, queries: str = ""
+    folder: str | Path, data: str, wish: DeployRequest, out: str | Path, *, seed: int | None = None, queries: str = ""
 ) -> dict[str, Any]:
     """Makes a person's network of a run of `pppl train` and writes it, its thin form, exports and `report.json`.
 
@@ -75,7 +75,7 @@ def personalize(
     for name in wish.formats:
         if name not in FORMATS:
             raise unknown("export format", name, FORMATS)
-    run = Run.open(folder, seed)
+    run = TrainedRun.open(folder, seed)
     samples = read_samples(data, run.preprocessing)
     asked = read_samples(queries, run.preprocessing) if queries else samples
     notice(f"{data}: {samples}")
@@ -87,7 +87,7 @@ def personalize(
     ends = [end for end in _suffixes(wish.formats) if end != _THIN]  # which not all methods give
     claim([folder / "report.json", *(folder / f"personal{end}" for end in ends)])
     method = f"{wish.method}+classes" if wish.classes else wish.method
-    person = Person(run, samples, method, wish.limit, settings=wish.settings, raw_audio=wish.raw_audio)
+    person = DeployedPerson(run, samples, method, wish.limit, settings=wish.settings, raw_audio=wish.raw_audio)
     asked_for = Rounding(round_to=wish.round_to, reason="as asked for")
     rounding = asked_for if wish.round_to else person.rounding()
     model = person.model(rounding.round_to)
@@ -95,7 +95,7 @@ def personalize(
     inputs = _Inputs(deployed, asked)
     report = {"samples": origin} | _costs(person, model, rounding)
     if model.classes is not None:
-        report |= {"classes": told_classes(model.classes, run.preprocessing.classes, len(person.support.x))}
+        report |= {"classes": read_classes(model.classes, run.preprocessing.classes, len(person.support.x))}
     report |= {"accuracy": _accuracies(person, model, inputs)}
     return _written(folder, person, model, deployed, inputs, wish.formats, report)
 
@@ -108,7 +108,7 @@ def _suffixes(formats: Iterable[str]) -> list[str]:
 def _origin(data: str, samples: Samples) -> dict[str, str]:
     """What stands for a person: where the samples lie, and their hash."""
     values = np.ascontiguousarray(samples.values.numpy())
-    where = "" if data == "-" else str(expanded(data).absolute())
+    where = "" if data == "-" else str(expand(data).absolute())
     return {"path": where, "sha256": hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).hexdigest()}
 
 
@@ -132,13 +132,13 @@ class _Inputs:
         """Accuracy of a network's outputs with its 95 % interval (Wilson's); None without labels."""
         if self.labels is None:
             return None
-        right = int((predicted(network, logits) == self.labels).sum())
+        right = int((predict_classes(network, logits) == self.labels).sum())
         interval = binomtest(right, len(self.labels)).proportion_ci(method="wilson")
         return {"mean": right / len(self.labels), "low": interval.low, "high": interval.high, "n": len(self.labels)}
 
 
 @torch.inference_mode()
-def _accuracies(person: Person, model: PersonalModel, inputs: _Inputs) -> dict[str, Any]:
+def _accuracies(person: DeployedPerson, model: PersonalModel, inputs: _Inputs) -> dict[str, Any]:
     if inputs.labels is None:
         return {}
     full = person.global_model.full
@@ -146,7 +146,7 @@ def _accuracies(person: Person, model: PersonalModel, inputs: _Inputs) -> dict[s
     return {name: inputs.accuracy(network, network(inputs.inputs)) for name, network in networks.items()}
 
 
-def _costs(person: Person, model: PersonalModel, rounding: Rounding) -> dict[str, Any]:
+def _costs(person: DeployedPerson, model: PersonalModel, rounding: Rounding) -> dict[str, Any]:
     full = person.global_model.cost.full
     groups = zip(person.global_model.full.groups, model.module.widths, person.global_model.full.widths, strict=True)
     return {
@@ -162,7 +162,7 @@ def _costs(person: Person, model: PersonalModel, rounding: Rounding) -> dict[str
 
 def _written(
     folder: Path,
-    person: Person,
+    person: DeployedPerson,
     model: PersonalModel,
     deployed: Deployed,
     inputs: _Inputs,

@@ -11,7 +11,7 @@ import torch
 from ..data.preprocessing import Preprocessing
 from ..data.samples import read_files, read_samples
 from ..system.errors import UserError
-from ..system.files import expanded
+from ..system.files import expand
 from ..system.tracking import notice
 from .graph import Deployed
 from .onnx_file import open_onnx
@@ -42,7 +42,7 @@ def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
     if len(sources) == 1:
         samples = read_samples(sources[0], preprocessing)
     else:
-        samples = read_files([expanded(source) for source in sources], preprocessing)
+        samples = read_files([expand(source) for source in sources], preprocessing)
     for note in samples.notes:
         notice(note)
     given = samples.given(raw_audio=raw_audio).numpy()

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..backbones import NEVER, Backbone, corrected, outputs_of
+from ..backbones import NEVER, Backbone, correct_logits, outputs_of
 from ..diff import Delta, DeltaFile, DeltaStore, base_sha256, write_delta
 from ..pruning import slice_network
 from ..system.errors import UserError
-from ..system.files import expanded, write_bytes
+from ..system.files import expand, write_bytes
 
 _MAGIC = b"PPPLthin"
 _HEAD = len(_MAGIC) + 2 * 32 + 4
@@ -89,7 +89,7 @@ class Thin:
     def read(cls, path: str | Path) -> Self:
         """Reads what `write` wrote. Raises `UserError` where the file is truncated, altered or something else."""
         try:
-            with expanded(path).open("rb") as file:
+            with expand(path).open("rb") as file:
                 content = file.read(_MOST_BYTES + 1)
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}; name a thin personal model") from error
@@ -132,7 +132,7 @@ class Thin:
     def _corrected(self, network: Backbone, added: np.ndarray) -> Backbone:
         if len(added) != len(outputs_of(network)):
             raise UserError(f"this thin model has {len(added)} classes, its network {len(outputs_of(network))}")
-        return corrected(network, torch.from_numpy(added.astype(np.float32)), cut=self.cut)
+        return correct_logits(network, torch.from_numpy(added.astype(np.float32)), cut=self.cut)
 
 
 def _read_prior(content: bytes, where: str) -> tuple[np.ndarray | None, bool, bytes]:

@@ -21,7 +21,9 @@ class Latency:
     high: float
 
 
-def in_turns(calls: Mapping[Name, Callable[[], object]], *, runs: int = 100, warm_up: int = 10) -> dict[Name, Latency]:
+def time_in_turns(
+    calls: Mapping[Name, Callable[[], object]], *, runs: int = 100, warm_up: int = 10
+) -> dict[Name, Latency]:
     """Calls each at least `runs` times, a few times on end in turns, so that what slows the machine slows all of them.
 
     The first call of a few is not counted: weights of the others are in the processor's cache then.
@@ -30,7 +32,7 @@ def in_turns(calls: Mapping[Name, Callable[[], object]], *, runs: int = 100, war
 
 
 def speed_ups(calls: Mapping[Name, Callable[[], object]], to: Name) -> dict[Name, float]:
-    """By what factor each of the others is faster than `to`: called as by `in_turns`, the median of the turns' factors.
+    """Return by what factor each call is faster than `to`: the median over turns, called as by `time_in_turns`.
 
     A turn counts by its fastest call, since whatever else the machine does only slows: these factors vary 0.6 times as
     much as those of medians of all calls.

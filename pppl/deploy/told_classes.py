@@ -12,7 +12,7 @@ LEAST_CONFIDENCE = 0.9
 _SHOWN = 8
 
 
-def told_classes(found: ClassPrior, names: Sequence[str], samples: int) -> dict[str, Any]:
+def read_classes(found: ClassPrior, names: Sequence[str], samples: int) -> dict[str, Any]:
     """Return the classes and their prior for a report, and say where they should not be trusted.
 
     **Arguments:**

@@ -13,15 +13,15 @@ from ..config.reading import from_dict
 from ..data import NoSamples
 from ..data.preprocessing import Preprocessing
 from ..gating import GatedNetwork, PersonGatedNetwork
-from ..personalizers import GlobalModel, Personalizer, own_personalizer
+from ..personalizers import GlobalModel, Personalizer, make_own_personalizer
 from ..pruning import CostModel
 from ..system.errors import UserError, unknown
-from ..system.files import expanded
+from ..system.files import expand
 from ..tables.provenance import read_run
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class TrainedRun:
     """A folder of `pppl train`, opened.
 
     - `experiment`: with its seeds cut down to `seed`.
@@ -36,9 +36,9 @@ class Run:
     dataset_sha256: str
 
     @staticmethod
-    def open(folder: str | Path, seed: int | None = None) -> "Run":
+    def open(folder: str | Path, seed: int | None = None) -> "TrainedRun":
         """Raises `UserError` where `folder` is none of `pppl train`, or has no such seed."""
-        folder = expanded(folder)
+        folder = expand(folder)
         run = read_run(folder)
         if "config" not in run or not (folder / "models").is_dir():
             raise UserError(f"{folder} holds no trained networks: `pppl train EXPERIMENT.yaml --out {folder}` makes it")
@@ -53,7 +53,7 @@ class Run:
         except (OSError, ValueError, KeyError) as error:
             remedy = "`pppl train` with the same settings and --out writes it, and trains nothing again"
             raise UserError(f"{path} cannot be read ({error}): {remedy}") from error
-        return Run(
+        return TrainedRun(
             folder=folder,
             experiment=experiment.replace(seeds=[seed]),
             seed=seed,
@@ -67,7 +67,7 @@ class Run:
 
         Raises `UserError` where the run has no network for it.
         """
-        own = own_personalizer(self.experiment.replace(**settings), method)
+        own = make_own_personalizer(self.experiment.replace(**settings), method)
         if own.gates is not None and not self._path(own.gates).exists():
             there = [
                 path.name.rpartition("-seed")[0] for path in (self.folder / "models").glob("[!.]*-seed*.safetensors")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..system.errors import UserError
-from ..system.files import expanded, output_folder, replacing
+from ..system.files import expand, output_folder, replacing
 from .codec import Code, decode, encode
 from .delta import Delta
 
@@ -81,7 +81,7 @@ class DeltaFile:
     """
 
     def __init__(self, path: str | Path):
-        self.path = expanded(path)
+        self.path = expand(path)
         try:
             self._file = safetensors.safe_open(self.path, "pt")
         except FileNotFoundError as error:

@@ -189,11 +189,11 @@ class RelaxedDiff:
         return values.repeat_interleave(self._lengths)[:, None]
 
     def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return (compiled(function) if self._compiled else function)(*arguments)
+        return (compile_passes(function) if self._compiled else function)(*arguments)
 
 
 @cache
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compile_passes(function: Callable[..., Any]) -> Callable[..., Any]:
     """A pass as `torch.compile` makes it: one loop over its tensors. Its first call takes half a minute or so."""
     with warnings.catch_warnings():
         # Torch itself uses what it deprecates.

@@ -4,16 +4,16 @@ from collections.abc import Collection, Iterable, Sequence
 
 import pandas as pd
 
-from ..system.printable import visible
+from ..system.printable import printable
 from ..tables.schema import settings_of, with_names
 from .accuracy_vs_macs import shown_budgets
 from .protocols import are_people, by_protocol
-from .sweeps import complete, short
+from .sweeps import completed_trials, short_name
 
 _BOOTSTRAP = "95 % intervals are percentiles of a bootstrap over"
 
 
-def of_comparison(name: str, summary: pd.DataFrame, table: pd.DataFrame) -> str:
+def caption_comparison(name: str, summary: pd.DataFrame, table: pd.DataFrame) -> str:
     """The caption of a figure of a comparison of persons.
 
     **Arguments:**
@@ -28,7 +28,7 @@ def of_comparison(name: str, summary: pd.DataFrame, table: pd.DataFrame) -> str:
     return _joined(parts)
 
 
-def of_gates(gates: pd.DataFrame, summary: pd.DataFrame) -> str:
+def caption_gates(gates: pd.DataFrame, summary: pd.DataFrame) -> str:
     """The caption of the gates, whose table has persons of its own; arguments: `gates.csv` and `summary.csv`."""
     gates = with_names(gates)
     summary = with_names(summary)
@@ -38,7 +38,7 @@ def of_gates(gates: pd.DataFrame, summary: pd.DataFrame) -> str:
     return _joined([told, _data(summary, []), _sentence(whom), *seeds])
 
 
-def of_accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) -> str:
+def caption_accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) -> str:
     """The caption of the table of accuracies at a budget."""
     summary = with_names(summary)
     table = with_names(table)
@@ -57,7 +57,7 @@ def of_accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float)
     return _joined([f"{told}.", bold * (budget < 1), samples, *whom])
 
 
-def of_tasks(summary: pd.DataFrame, *, as_table: bool = False) -> str:
+def caption_tasks(summary: pd.DataFrame, *, as_table: bool = False) -> str:
     """The caption of scores on text tasks; argument: `summary.csv`."""
     summary = with_names(summary)
     tasks = [task for task in dict.fromkeys(summary["task"]) if task != "average"]
@@ -65,7 +65,7 @@ def of_tasks(summary: pd.DataFrame, *, as_table: bool = False) -> str:
     told = f"Scores on test examples times 100, mean and 95 % interval ({shown}), and what is stored of a task."
     none = ""
     metrics = {row["task"]: row["metric"] for row in summary.to_dict("records") if row["metric"]}
-    named = f"{len(tasks)} tasks: {'; '.join(f'{visible(task)} ({metrics.get(task, none)})' for task in tasks)}."
+    named = f"{len(tasks)} tasks: {'; '.join(f'{printable(task)} ({metrics.get(task, none)})' for task in tasks)}."
     seeds = sorted(set(summary["n"]))
     rates = _listed(_distinct(summary["rate"]))
     count = f"n = {_listed(seeds)} {'seed' if seeds == [1] else 'seeds'} a task, rate {rates}."
@@ -73,7 +73,7 @@ def of_tasks(summary: pd.DataFrame, *, as_table: bool = False) -> str:
     return _joined([told, f"Encoder {_listed(_distinct(summary['encoder']))}, {named}", count, f"{_BOOTSTRAP} {over}."])
 
 
-def of_stream(stream: pd.DataFrame, summary: pd.DataFrame) -> str:
+def caption_stream(stream: pd.DataFrame, summary: pd.DataFrame) -> str:
     """The caption of what is stored as tasks come; arguments: `stream.csv` and `summary.csv`."""
     told = "Bytes stored after each task: one base with a delta for each task, beside a whole network for each."
     method = f"Encoder {_listed(_distinct(summary['encoder']))}"
@@ -82,7 +82,7 @@ def of_stream(stream: pd.DataFrame, summary: pd.DataFrame) -> str:
     return _joined([told, f"{method}, n = {len(stream)} tasks."])
 
 
-def of_sweep(name: str, trials: pd.DataFrame, shares: pd.DataFrame) -> str:
+def caption_sweep(name: str, trials: pd.DataFrame, shares: pd.DataFrame) -> str:
     """The caption of a figure of a sweep.
 
     **Arguments:**
@@ -90,11 +90,11 @@ def of_sweep(name: str, trials: pd.DataFrame, shares: pd.DataFrame) -> str:
     - `name`: of the figure's file.
     - `trials`, `shares`: `trials.csv` and `importances.csv`; the latter may be empty.
     """
-    done = complete(trials)
+    done = completed_trials(trials)
     count = f"n = {len(trials)} trials, {len(done)} of them finished"
     fail = len(done) - int(done["feasible"].to_numpy(bool).sum())
     counts = f"{count}, {fail} of these fail a constraint." if fail else f"{count}."
-    settings = f"Settings: {_listed([short(key) for key in settings_of(trials.columns)])}."
+    settings = f"Settings: {_listed([short_name(key) for key in settings_of(trials.columns)])}."
     told = _SWEEP[name] + (f" {_BOOTSTRAP} trials." if name == "importances" and len(shares) else "")
     return _joined([told, settings, counts, "Accuracy is on validation persons."])
 
@@ -173,7 +173,7 @@ def _distinct(values: Iterable[object]) -> list[object]:
 
 
 def _listed(values: Collection[object]) -> str:
-    *first, last = (visible(str(value)) for value in values) if values else ("none",)
+    *first, last = (printable(str(value)) for value in values) if values else ("none",)
     return f"{', '.join(first)} and {last}" if first else last
 
 

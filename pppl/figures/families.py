@@ -3,7 +3,7 @@
 import pandas as pd
 
 from .accuracy_vs_macs import shown_series
-from .retraining import trained_on
+from .retraining import training_label
 
 # More series than this in one panel hide each other.
 _MOST_IN_A_PANEL = 13
@@ -23,7 +23,7 @@ def families(summary: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     series = shown_series(summary)
     if len(series) <= _MOST_IN_A_PANEL:
         return {"": series}
-    trained = {(row["method"], row["control"]) for row in summary.to_dict("records") if trained_on(row) > 0}
+    trained = {(row["method"], row["control"]) for row in summary.to_dict("records") if training_label(row) > 0}
     of: dict[str, list[tuple[str, str]]] = {name: [] for name in (_WHOLE, *_CHOSEN.values(), _TRAINED)}
     for key in series:
         if key not in _IN_ALL:

@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
-from ..system.printable import visible
+from ..system.printable import printable
 from ..system.progress import notice
 
 _FIRST = "DejaVu Sans"  # comes with matplotlib, and has most of the scripts that are no Chinese, Japanese or Korean
@@ -31,7 +31,7 @@ def fonts_for(characters: Iterable[str]) -> Iterator[None]:
 
     The usual font stays that of all characters that it has.
     """
-    wanted = {each for each in visible("".join(sorted(characters))) if each.isprintable() and not each.isascii()}
+    wanted = {each for each in printable("".join(sorted(characters))) if each.isprintable() and not each.isascii()}
     usual = mpl.rcParams["font.family"]
     lacking = wanted - _covered(findfont(FontProperties(family=usual)), wanted)
     if not lacking:

@@ -14,7 +14,7 @@ CURVES_NUMBERS = [f"macs_within_{points}{end}" for points in "13" for end in (""
 GAINS_NUMBERS = ["budget", "gain", "gain_low", "gain_high"]
 
 
-def read(path: Path, names: list[str], numbers: list[str], *, rows: bool = True) -> pd.DataFrame:
+def read_columns(path: Path, names: list[str], numbers: list[str], *, rows: bool = True) -> pd.DataFrame:
     """A table. Raises `UserError` where it is missing or corrupted.
 
     **Arguments:**
@@ -32,11 +32,11 @@ def read(path: Path, names: list[str], numbers: list[str], *, rows: bool = True)
         raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}); {_remedy(path)}") from error
     if rows and not len(frame):
         raise UserError(f"{path} has no rows; {_remedy(path)}")
-    check(path, frame, names, numbers)
+    check_columns(path, frame, names, numbers)
     return frame
 
 
-def check(path: Path, frame: pd.DataFrame, names: list[str], numbers: list[str]) -> None:
+def check_columns(path: Path, frame: pd.DataFrame, names: list[str], numbers: list[str]) -> None:
     """Raises `UserError` where a table lacks a column, or one of `numbers` holds something else."""
     remedy = _remedy(path)
     for column in [*names, *numbers]:

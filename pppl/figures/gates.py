@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 
-from ..system.printable import visible
+from ..system.printable import printable
 from ..tables.schema import with_names
 
 
@@ -30,7 +30,7 @@ def gates(frame: pd.DataFrame, order: pd.DataFrame, ax: Axes, *, colour_bar: boo
     once = frame.drop_duplicates(["layer", "channel", "identity"])
     wide = once.pivot(index=["layer", "channel"], columns="identity", values="probability")
     wide = wide[sorted(wide.columns, key=_in_order)]
-    names = [visible(str(name)) for name in wide.columns]
+    names = [printable(str(name)) for name in wide.columns]
     named = max(map(len, names)) <= _LONGEST_NAME and _fit_side_by_side(len(names), ax)
     wide = wide.reindex(list(zip(order["layer"], order["channel"], strict=True)))
     sns.heatmap(

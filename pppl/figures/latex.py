@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..system.printable import visible
+from ..system.printable import printable
 from ..tables.schema import with_names
 from .accuracy_vs_macs import shown_series
 from .looks import look, task_look, task_rank
@@ -20,9 +20,11 @@ _SPECIAL |= {'"': r"\symbol{34}"}  # a shorthand of babel's
 _SPECIAL |= {"[": "{[}", "]": "{]}", "*": "{*}"}  # arguments of the line end before
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Text with what LaTeX would take for commands written out."""
-    return "".join(_SPECIAL.get(letter, letter) for letter in visible(text)).replace("--", "-{}-").replace("--", "-{}-")
+    return (
+        "".join(_SPECIAL.get(letter, letter) for letter in printable(text)).replace("--", "-{}-").replace("--", "-{}-")
+    )
 
 
 def accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) -> str:
@@ -46,7 +48,7 @@ def accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) ->
         [_row(key, 1.0, of_protocol, {}) for key in series if key not in pruning],
         [_row(key, budget, of_protocol, bold) for key in series if key in at_budget],
     ]
-    header = ["method", *map(escaped, of_protocol), "samples trained on"]
+    header = ["method", *map(escape, of_protocol), "samples trained on"]
     return tabular(header, blocks)
 
 
@@ -64,8 +66,8 @@ def scores_table(summary: pd.DataFrame) -> str:
         of_task = {row["task"]: row for row in summary.loc[summary["method"] == method].to_dict("records")}
         size = summary.loc[summary["method"] == method, "task_bytes"].mean() / 1e3
         cells = [_cell(of_task[task], "score") if task in of_task else "" for task in tasks]
-        rows.append([escaped(task_look(method)[0]), *cells, "" if pd.isna(size) else f"{size:,.0f}"])
-    return tabular(["method", *map(escaped, tasks), "kB a task"], [rows])
+        rows.append([escape(task_look(method)[0]), *cells, "" if pd.isna(size) else f"{size:,.0f}"])
+    return tabular(["method", *map(escape, tasks), "kB a task"], [rows])
 
 
 def tabular(header: Sequence[str], blocks: Iterable[Sequence[Sequence[str]]]) -> str:
@@ -103,7 +105,7 @@ def _row(key: tuple[str, str], budget: float, of_protocol: dict[str, pd.DataFram
         cells += [""] * (not len(found))
     least, most = min(samples, default=0), max(samples, default=0)
     trained = f"{least:,}" if least == most else f"{least:,}--{most:,}"
-    return [escaped(look(*key).label), *cells, trained if most else "none"]
+    return [escape(look(*key).label), *cells, trained if most else "none"]
 
 
 def _cell(row: Any, name: str, *, bold: bool = False) -> str:

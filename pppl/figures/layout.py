@@ -13,7 +13,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter
 
-from .venues import active
+from .venues import active_venue
 
 ROW_HEIGHT = 2.1  # inches of a row of panels with titles and labels, legend apart
 _MOST_IN_A_ROW = 3
@@ -47,9 +47,9 @@ def rows_of(panels: int) -> int:
     return -(-panels // _MOST_IN_A_ROW)
 
 
-def grid(panels: int, height: float) -> tuple[Figure, list[list[Axes]]]:
+def panel_grid(panels: int, height: float) -> tuple[Figure, list[list[Axes]]]:
     """A figure as wide as the text, whose rows of panels are `height` inches high."""
-    figure = Figure(figsize=(active().text, rows_of(panels) * height), layout="constrained")
+    figure = Figure(figsize=(active_venue().text, rows_of(panels) * height), layout="constrained")
     return figure, axes_of(figure, panels)
 
 
@@ -74,11 +74,11 @@ def write_titles(
     - `beside`: inches to the left of all panels.
     - `apart`: whether parts have lines of their own in any case.
     """
-    width = (active().text - beside) / len(axes[0]) - _GAP
+    width = (active_venue().text - beside) / len(axes[0]) - _GAP
     size = FontProperties(size=mpl.rcParams["axes.titlesize"]).get_size_in_points()
     broken = apart or any(inches(" ".join(parts), size) > width for parts in titles)
     for ax, parts in zip(chain(*axes), titles, strict=True):
-        lines = [line for part in parts for line in wrapped(part, width, size)] if broken else [" ".join(parts)]
+        lines = [line for part in parts for line in wrap(part, width, size)] if broken else [" ".join(parts)]
         ax.set_title("\n".join(lines), linespacing=_SPACING)
         wrap_label(ax, width)
 
@@ -86,7 +86,7 @@ def write_titles(
 def wrap_label(ax: Axes, width: float) -> None:
     """Writes the label of the horizontal axis in lines no wider than `width` inches."""
     label = ax.xaxis.label
-    lines = wrapped(label.get_text(), width, float(label.get_fontsize()))
+    lines = wrap(label.get_text(), width, float(label.get_fontsize()))
     ax.set_xlabel("\n".join(lines), linespacing=_SPACING)
 
 
@@ -129,7 +129,7 @@ def inches(text: str, size: float) -> float:
     return text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0] / _POINTS
 
 
-def wrapped(text: str, width: float, size: float) -> list[str]:
+def wrap(text: str, width: float, size: float) -> list[str]:
     """Lines of `text` no wider than `width` inches, unless a word is."""
     characters = len(text)
     while characters > 1:

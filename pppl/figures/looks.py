@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..system.printable import visible
+from ..system.printable import printable
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def look(method: str, control: str) -> Look:
         (label, colour, marker), (how, dash) = _CRITERIA[first.removesuffix(scope)], _SCOPES[scope]
         return Look(f"{label}{how}{after}", colour, marker, dash)
     number, colour = divmod(sum(map(ord, method + control)), len(_SPARE))
-    return Look(visible(_first(first, control) + after), _SPARE[colour], "*", _DASHES[number % len(_DASHES)])
+    return Look(printable(_first(first, control) + after), _SPARE[colour], "*", _DASHES[number % len(_DASHES)])
 
 
 def _first(method: str, control: str) -> str:
@@ -157,7 +157,7 @@ def _step(name: str) -> str:
 
 def task_look(method: str) -> tuple[str, str]:
     """The label and colour of a way to adapt an encoder."""
-    return TASK_LOOKS.get(method, (visible(method), _SPARE[sum(map(ord, method)) % len(_SPARE)]))
+    return TASK_LOOKS.get(method, (printable(method), _SPARE[sum(map(ord, method)) % len(_SPARE)]))
 
 
 def task_rank(method: str) -> tuple[int, str]:

@@ -11,9 +11,9 @@ from matplotlib.ticker import FixedLocator
 
 from ..tables.schema import with_names
 from .accuracy_vs_macs import macs_axis, macs_range
-from .layout import ROW_HEIGHT, grid, label, make_room, percents, write_titles
+from .layout import ROW_HEIGHT, label, make_room, panel_grid, percents, write_titles
 from .looks import look
-from .protocols import counted
+from .protocols import count_protocols
 
 # The full network without and with what is free, the simplest small one, that of PPP, and one that labels have tuned.
 SERIES = (
@@ -37,11 +37,11 @@ def overview_figure(panels: Mapping[str, pd.DataFrame], series: Sequence[tuple[s
       method behind which classes are corrected the method alone, where that is all it has.
     """
     panels = {title: with_names(rows) for title, rows in panels.items()}
-    figure, axes = grid(len(panels), ROW_HEIGHT)
+    figure, axes = panel_grid(len(panels), ROW_HEIGHT)
     for ax, rows in zip(chain(*axes), panels.values(), strict=True):
         there = set(zip(rows["method"], rows["control"], strict=True))
         error_vs_macs(rows, _shown(series, there), ax)
-    write_titles(axes, [(title, f"({counted(rows)})") for title, rows in panels.items()])
+    write_titles(axes, [(title, f"({count_protocols(rows)})") for title, rows in panels.items()])
     make_room(figure, label(figure, axes, "error on queries", most=3))
     return figure
 

@@ -11,12 +11,12 @@ from .accuracy_vs_macs import accuracy_vs_macs, lower_limit, shown_budgets, show
 from .families import families
 from .gates import channel_order, gates
 from .iso_macs import iso_legend, iso_macs
-from .layout import ROW_HEIGHT, axes_of, grid, inches, label, make_room, rows_of, wrapped, write_legend, write_titles
+from .layout import ROW_HEIGHT, axes_of, inches, label, make_room, panel_grid, rows_of, wrap, write_legend, write_titles
 from .looks import LOOKS, look
 from .personal_gain import personal_gain
-from .protocols import by_protocol, counted
+from .protocols import by_protocol, count_protocols
 from .retraining import retraining, samples_of
-from .venues import active
+from .venues import active_venue
 
 _NOTE_SIZE = 7.0
 
@@ -29,7 +29,7 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
     summary = with_names(summary)
     panels, series_of = by_protocol(summary), families(summary)
     height = (ROW_HEIGHT - 0.2 * (len(series_of) > 2)) * rows_of(len(panels))
-    figure = Figure(figsize=(active().text, height * len(series_of)), layout="constrained")
+    figure = Figure(figsize=(active_venue().text, height * len(series_of)), layout="constrained")
     places = figure.add_gridspec(len(series_of), 1)
     heights = []
     for row, (family, series) in enumerate(series_of.items()):
@@ -40,7 +40,7 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
         for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
             there = set(zip(rows["method"], rows["control"], strict=True))
             accuracy_vs_macs(rows, ax, [each for each in series if each in there], bottom=bottom)
-        write_titles(axes, [(name, f"({counted(rows)})") for name, rows in panels])
+        write_titles(axes, [(name, f"({count_protocols(rows)})") for name, rows in panels])
         below = label(part, axes, "accuracy on queries", most=4)
         if family:
             part.suptitle(family, fontsize="medium", fontweight="bold")
@@ -54,7 +54,7 @@ def bytes_figure(summary: pd.DataFrame) -> Figure:
     """Accuracy against the bytes of a person's file."""
     summary = with_names(summary)
     panels = by_protocol(summary)
-    figure, axes = grid(len(panels), ROW_HEIGHT)
+    figure, axes = panel_grid(len(panels), ROW_HEIGHT)
     for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
         accuracy_vs_bytes(rows, ax)
     write_titles(axes, [(name,) for name, _ in panels])
@@ -70,11 +70,11 @@ def iso_figure(curves: pd.DataFrame) -> Figure:
     names = {key: look(*key).label for key in every}
     never = [name for key, name in names.items() if key not in series]
     told = f"No budget suffices: {'; '.join(never)}." if never else ""
-    figure, axes = grid(len(panels), 0.75 + 0.2 * len(series))
+    figure, axes = panel_grid(len(panels), 0.75 + 0.2 * len(series))
     for ax, (_, of_panel) in zip(chain(*axes), panels, strict=True):
         iso_macs(of_panel, series, ax)
     write_titles(axes, [(name,) for name, _ in panels], beside=max(inches(names[key], 7.0) for key in series) + 0.1)
-    bars, note = iso_legend(), "\n".join(wrapped(told, active().text - 0.2, _NOTE_SIZE))
+    bars, note = iso_legend(), "\n".join(wrap(told, active_venue().text - 0.2, _NOTE_SIZE))
     below = write_legend(
         figure, bars, [str(bar.get_label()) for bar in bars], most=3, title=note or None, title_fontsize=_NOTE_SIZE
     )
@@ -91,7 +91,7 @@ def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
     tested = table.merge(gains[["persons", "seen"]].drop_duplicates(), on=["persons", "seen"])
     means = dict(by_protocol(gains))
     panels = [(name, rows, each) for name, rows in by_protocol(tested) for each in _controls(means[name])]
-    figure, axes = grid(len(panels), ROW_HEIGHT)
+    figure, axes = panel_grid(len(panels), ROW_HEIGHT)
     for ax, (name, rows, against) in zip(chain(*axes), panels, strict=True):
         personal_gain(rows, means[name], ax, against)
     write_titles(axes, [(name, _LESS[against]) for name, _, against in panels])
@@ -116,7 +116,7 @@ def retraining_figure(summary: pd.DataFrame) -> Figure:
         for budget in shown_budgets(summary)
         for name, rows in by_protocol(summary.loc[(summary["budget"] == budget) | (least == 1)])
     ]
-    figure, axes = grid(len(panels), ROW_HEIGHT + 0.1)
+    figure, axes = panel_grid(len(panels), ROW_HEIGHT + 0.1)
     for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
         retraining(rows, _told_with_training(rows), ax)
     write_titles(axes, [parts for parts, _ in panels], apart=True)
@@ -134,7 +134,7 @@ def gates_figure(frame: pd.DataFrame) -> Figure:
     """Gates, channels by persons."""
     frame = with_names(frame)
     panels = by_protocol(frame)
-    figure, axes = grid(len(panels), 4.2 if rows_of(len(panels)) == 1 else 3.6)
+    figure, axes = panel_grid(len(panels), 4.2 if rows_of(len(panels)) == 1 else 3.6)
     lasts, order = [row[-1] for row in axes], channel_order(frame)
     for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
         gates(rows, order, ax, colour_bar=ax in lasts)

@@ -19,7 +19,7 @@ def are_people(rows: pd.DataFrame) -> bool:
     return str(rows["persons"].iloc[0]).startswith("person")
 
 
-def counted(rows: pd.DataFrame) -> str:
+def count_protocols(rows: pd.DataFrame) -> str:
     """`n = 60`, of people with their number."""
     count, people = (int(rows[name].to_numpy().max()) for name in ("n", "people"))
     return f"n = {count}, {people} people" if are_people(rows) else f"n = {count}"

@@ -12,12 +12,12 @@ from . import captions
 from .accuracy_vs_bytes import has_rates
 from .accuracy_vs_macs import shown_budgets
 from .fonts import characters_of, fonts_for
-from .frames import CURVES_NUMBERS, GAINS_NUMBERS, SUMMARY_NUMBERS, TASK_NUMBERS, check, read
+from .frames import CURVES_NUMBERS, GAINS_NUMBERS, SUMMARY_NUMBERS, TASK_NUMBERS, check_columns, read_columns
 from .latex import accuracy_table, scores_table
 from .panels import accuracy_figure, bytes_figure, gain_figure, gates_figure, iso_figure, retraining_figure
 from .retraining import samples_of
 from .sweep_panels import sweep_figures
-from .sweeps import complete
+from .sweeps import completed_trials
 from .task_panels import scores_figure, storage_figure
 from .venues import DEFAULT, style
 
@@ -97,49 +97,51 @@ class _Drawn:
 
 
 def _of_sweep(folder: Path) -> _Drawn:
-    trials = read(folder / "trials.csv", ["state", "feasible", "best", "seconds"], ["trial"])
-    check(folder / "trials.csv", complete(trials), [], ["accuracy", "macs_fraction"])
+    trials = read_columns(folder / "trials.csv", ["state", "feasible", "best", "seconds"], ["trial"])
+    check_columns(folder / "trials.csv", completed_trials(trials), [], ["accuracy", "macs_fraction"])
     shares = pd.DataFrame()
     if (folder / "importances.csv").exists():
-        shares = read(
+        shares = read_columns(
             folder / "importances.csv", ["key"], ["importance", "importance_low", "importance_high"], rows=False
         )
     drawn = _Drawn()
     for name, figure in sweep_figures(trials, shares).items():
-        drawn.figure(name, figure, captions.of_sweep(name, trials, shares))
+        drawn.figure(name, figure, captions.caption_sweep(name, trials, shares))
     return drawn
 
 
 def _of_comparison(folder: Path) -> _Drawn:
-    summary = read(folder / "summary.csv", ["method"], [])
+    summary = read_columns(folder / "summary.csv", ["method"], [])
     return _of_tasks(folder, summary) if "task" in summary.columns else _of_persons(folder, summary)
 
 
 def _of_tasks(folder: Path, summary: pd.DataFrame) -> _Drawn:
-    check(folder / "summary.csv", summary, ["encoder", "rate", "metric", "task_bytes"], TASK_NUMBERS)
+    check_columns(folder / "summary.csv", summary, ["encoder", "rate", "metric", "task_bytes"], TASK_NUMBERS)
     drawn = _Drawn()
-    drawn.figure("task_scores", scores_figure(summary), captions.of_tasks(summary))
-    drawn.table("scores", scores_table(summary), captions.of_tasks(summary, as_table=True))
+    drawn.figure("task_scores", scores_figure(summary), captions.caption_tasks(summary))
+    drawn.table("scores", scores_table(summary), captions.caption_tasks(summary, as_table=True))
     if (folder / "stream.csv").exists():
-        stream = read(folder / "stream.csv", ["method", "seed"], ["step", "stored_bytes", "copies_bytes"])
-        drawn.figure("storage", storage_figure(stream), captions.of_stream(stream, summary))
+        stream = read_columns(folder / "stream.csv", ["method", "seed"], ["step", "stored_bytes", "copies_bytes"])
+        drawn.figure("storage", storage_figure(stream), captions.caption_stream(stream, summary))
     return drawn
 
 
 def _of_persons(folder: Path, summary: pd.DataFrame) -> _Drawn:
-    check(folder / "summary.csv", summary, ["dataset", "backbone", "persons", "seen", "control"], SUMMARY_NUMBERS)
-    check(folder / "summary.csv", summary, [], ["retrain_samples"])
+    check_columns(
+        folder / "summary.csv", summary, ["dataset", "backbone", "persons", "seen", "control"], SUMMARY_NUMBERS
+    )
+    check_columns(folder / "summary.csv", summary, [], ["retrain_samples"])
     names = ["persons", "seen", "method", "control", "seed", "identity", "shots"]
-    table = read(folder / "table.csv", names, ["budget", "accuracy"])
+    table = read_columns(folder / "table.csv", names, ["budget", "accuracy"])
     drawn = _Drawn()
     for name, figure in _figures_of_persons(folder, summary, table).items():
-        drawn.figure(name, figure, captions.of_comparison(name, summary, table))
+        drawn.figure(name, figure, captions.caption_comparison(name, summary, table))
     if (folder / "gates.csv").exists():
-        frame = read(folder / "gates.csv", ["persons", "seen", "identity"], ["layer", "channel", "probability"])
-        drawn.figure("gates", gates_figure(frame), captions.of_gates(frame, summary))
+        frame = read_columns(folder / "gates.csv", ["persons", "seen", "identity"], ["layer", "channel", "probability"])
+        drawn.figure("gates", gates_figure(frame), captions.caption_gates(frame, summary))
     for budget in shown_budgets(summary):
         name = "accuracy" if budget == 1 else f"accuracy_{budget * 100:g}".replace(".", "_")
-        caption = captions.of_accuracy_table(summary, table, budget)
+        caption = captions.caption_accuracy_table(summary, table, budget)
         drawn.table(name, accuracy_table(summary, table, budget), caption)
     return drawn
 
@@ -147,17 +149,17 @@ def _of_persons(folder: Path, summary: pd.DataFrame) -> _Drawn:
 def _figures_of_persons(folder: Path, summary: pd.DataFrame, table: pd.DataFrame) -> dict[str, Figure]:
     figures = {"accuracy_vs_macs": accuracy_figure(summary)}
     if has_rates(summary):
-        check(folder / "summary.csv", summary, [], ["artifact_bytes"])
+        check_columns(folder / "summary.csv", summary, [], ["artifact_bytes"])
         figures["accuracy_vs_bytes"] = bytes_figure(summary)
     if (folder / "curves.csv").exists():
-        curves = read(folder / "curves.csv", ["persons", "seen", "method", "control"], [], rows=False)
+        curves = read_columns(folder / "curves.csv", ["persons", "seen", "method", "control"], [], rows=False)
         if len(curves):
-            check(folder / "curves.csv", curves, [], CURVES_NUMBERS)
+            check_columns(folder / "curves.csv", curves, [], CURVES_NUMBERS)
             figures["iso_macs"] = iso_figure(curves)
     if (folder / "gains.csv").exists():
-        gains = read(folder / "gains.csv", ["persons", "seen", "method", "against"], [], rows=False)
+        gains = read_columns(folder / "gains.csv", ["persons", "seen", "method", "against"], [], rows=False)
         if {"other", "twin"} & {*gains["against"]}:
-            check(folder / "gains.csv", gains, [], GAINS_NUMBERS)
+            check_columns(folder / "gains.csv", gains, [], GAINS_NUMBERS)
             figures["personal_gain"] = gain_figure(table, gains)
     if any(map(samples_of, summary.to_dict("records"))):
         figures["retraining"] = retraining_figure(summary)

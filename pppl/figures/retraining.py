@@ -15,7 +15,7 @@ from .looks import look
 _LINEAR = 10.0  # samples up to which the axis is linear, so that none has a place on it
 
 
-def trained_on(row: Mapping[Any, Any]) -> float:
+def training_label(row: Mapping[Any, Any]) -> float:
     """Return how many samples a row's network was trained on for the person, or for all after it was pruned.
 
     `train_samples` counts training of gates, too, which comes before; a method with `+retrain` has none.

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from ..tables.schema import settings_of
 from .layout import make_room, write_legend
-from .sweeps import complete, contour, history, importance_bars, parallel, pareto
-from .venues import active
+from .sweeps import completed_trials, contour, history, importance_bars, parallel, pareto
+from .venues import active_venue
 
 
 def sweep_figures(trials: pd.DataFrame, shares: pd.DataFrame) -> dict[str, Figure]:
@@ -18,7 +18,7 @@ def sweep_figures(trials: pd.DataFrame, shares: pd.DataFrame) -> dict[str, Figur
 
     - `trials`, `shares`: `trials.csv` and `importances.csv`; the latter may be empty.
     """
-    done = complete(trials)
+    done = completed_trials(trials)
     if not len(done):
         return {}
     figures = {"history": _figure(1.95)}
@@ -35,7 +35,7 @@ def sweep_figures(trials: pd.DataFrame, shares: pd.DataFrame) -> dict[str, Figur
         figures["contour"] = _figure(2.5)
         contour(trials, first, figures["contour"].subplots())
     if len(settings_of(trials.columns)) > 1:
-        figures["parallel"] = Figure(figsize=(active().text, 2.2), layout="constrained")
+        figures["parallel"] = Figure(figsize=(active_venue().text, 2.2), layout="constrained")
         parallel(trials, figures["parallel"].subplots())
     for name in figures.keys() & {"history", "pareto", "parallel"}:
         handles, labels = _legend_of(figures[name])
@@ -45,7 +45,7 @@ def sweep_figures(trials: pd.DataFrame, shares: pd.DataFrame) -> dict[str, Figur
 
 def _figure(height: float) -> Figure:
     """As wide as a column."""
-    return Figure(figsize=(active().column, height), layout="constrained")
+    return Figure(figsize=(active_venue().column, height), layout="constrained")
 
 
 def _legend_of(figure: Figure) -> tuple[list[Any], list[Any]]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..system.printable import clipped
+from ..system.printable import clip
 from ..tables.schema import settings_of
 from .layout import percents
 
@@ -20,7 +20,7 @@ _LONGEST = 24  # characters of a setting or a value that there is room for
 
 def history(trials: pd.DataFrame, ax: Axes) -> Axes:
     """Draws each trial's accuracy in the order of trials, and the best so far among those that keep to constraints."""
-    done = complete(trials)
+    done = completed_trials(trials)
     for kept, marker, colour, label in ((True, "o", PLAIN, "a trial"), (False, "x", BAD, "constraints fail")):
         rows = done[done["feasible"] == kept]
         if len(rows):
@@ -46,7 +46,7 @@ def importance_bars(shares: pd.DataFrame, ax: Axes) -> Axes:
     rows = shares.iloc[::-1]
     spread = [rows["importance"] - rows["importance_low"], rows["importance_high"] - rows["importance"]]
     ax.barh(
-        [short(key) for key in rows["key"]], rows["importance"], color="#56B4E9",
+        [short_name(key) for key in rows["key"]], rows["importance"], color="#56B4E9",
         xerr=[side.clip(lower=0) for side in spread], capsize=2, error_kw={"lw": 0.8},
     )  # fmt: skip
     ax.set_xlim(0, 1)
@@ -56,7 +56,7 @@ def importance_bars(shares: pd.DataFrame, ax: Axes) -> Axes:
 
 def contour(trials: pd.DataFrame, keys: Sequence[str], ax: Axes) -> Axes:
     """Draws accuracy over two settings: trials as points, and between them what lies on a straight line."""
-    done = complete(trials).dropna(subset=list(keys))
+    done = completed_trials(trials).dropna(subset=list(keys))
     x, y = (_scaled(done[key]) for key in keys)
     levels = np.linspace(done["accuracy"].min(), done["accuracy"].max(), 12)
     between = levels[0] < levels[-1] and all(_is_number(done[key]) for key in keys)  # names have nothing between them
@@ -67,8 +67,8 @@ def contour(trials: pd.DataFrame, keys: Sequence[str], ax: Axes) -> Axes:
     ax.plot(x[best.index], y[best.index], "*", ms=9, color=BAD, mec="white", mew=0.5, zorder=3, label="best")
     for axis, key in ((ax.xaxis, keys[0]), (ax.yaxis, keys[1])):
         _ticks(axis, done[key])
-    ax.set_xlabel(short(keys[0]))
-    ax.set_ylabel(short(keys[1]))
+    ax.set_xlabel(short_name(keys[0]))
+    ax.set_ylabel(short_name(keys[1]))
     bar = ax.figure.colorbar(shades, ax=ax, label="validation accuracy")
     percents(bar.ax.yaxis)
     return ax
@@ -76,7 +76,7 @@ def contour(trials: pd.DataFrame, keys: Sequence[str], ax: Axes) -> Axes:
 
 def parallel(trials: pd.DataFrame, ax: Axes) -> Axes:
     """Draws every trial as a line through its settings; the better, the darker and the further in front."""
-    done = complete(trials).sort_values("accuracy")
+    done = completed_trials(trials).sort_values("accuracy")
     keys = settings_of(trials.columns)
     heights = np.stack([_unit(done[key]) for key in keys], axis=1)  # (trials, settings)
     order = np.linspace(0, 1, len(done))
@@ -90,7 +90,7 @@ def parallel(trials: pd.DataFrame, ax: Axes) -> Axes:
         for value, height in _marks(values):
             where = {"xytext": (0, 5 if height else -5), "va": "bottom" if height else "top"}
             ax.annotate(value, (at, height), textcoords="offset points", ha="center", fontsize=7, **where)
-    ax.set_xticks(range(len(keys)), [short(key).replace("_", "\n") for key in keys], linespacing=1)
+    ax.set_xticks(range(len(keys)), [short_name(key).replace("_", "\n") for key in keys], linespacing=1)
     ax.tick_params(axis="x", length=0, pad=12)
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
@@ -102,7 +102,7 @@ def parallel(trials: pd.DataFrame, ax: Axes) -> Axes:
 
 def pareto(trials: pd.DataFrame, ax: Axes) -> Axes:
     """Draws accuracy over MACs, and those trials that none beats in both."""
-    done = complete(trials)
+    done = completed_trials(trials)
     ax.plot(done["macs_fraction"], done["accuracy"], "o", ms=3, color=PLAIN, label="a trial")
     front = done.loc[done["pareto"]].sort_values("macs_fraction")
     ax.step(front["macs_fraction"], front["accuracy"], "o-", where="post", ms=4, color=GOOD, label="front")
@@ -113,14 +113,14 @@ def pareto(trials: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def complete(trials: pd.DataFrame) -> pd.DataFrame:
+def completed_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """Those that were finished, and not ended early."""
     return cast(pd.DataFrame, trials[trials["state"] == "complete"])
 
 
-def short(key: str) -> str:
+def short_name(key: str) -> str:
     """A setting without its section."""
-    return clipped(key.rsplit(".", 1)[-1], _LONGEST)
+    return clip(key.rsplit(".", 1)[-1], _LONGEST)
 
 
 def _is_number(values: Any) -> bool:
@@ -141,7 +141,7 @@ def _marks(values: Any) -> list[tuple[str, float]]:
     if _is_number(values):
         return [(f"{values.min():.3g}", 0.0), (f"{values.max():.3g}", 1.0)]
     names = _names(values)
-    return [(clipped(name, _LONGEST), place / max(1, len(names) - 1)) for place, name in enumerate(names)]
+    return [(clip(name, _LONGEST), place / max(1, len(names) - 1)) for place, name in enumerate(names)]
 
 
 def _scaled(values: Any) -> pd.Series:
@@ -166,7 +166,7 @@ def _ticks(axis: Any, values: Any) -> None:
     axis.axes.update({f"{axis.axis_name}lim": (low - room, high + room)})
     if not _is_number(values):
         names = _names(values)
-        axis.set_ticks(range(len(names)), [clipped(name, _LONGEST) for name in names])
+        axis.set_ticks(range(len(names)), [clip(name, _LONGEST) for name in names])
         return
     if _is_wide(values):
         decades = range(int(np.floor(low)), int(np.ceil(high)) + 1)

@@ -3,11 +3,11 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..system.printable import clipped
+from ..system.printable import clip
 from ..tables.schema import with_names
-from .layout import inches, wrap_label, wrapped
+from .layout import inches, wrap, wrap_label
 from .task_scores import storage, task_label, task_scores
-from .venues import active
+from .venues import active_venue
 
 _NARROWEST = 0.95  # inches of a panel that has room for three numbers
 _MOST_IN_A_ROW = 5
@@ -22,11 +22,11 @@ def scores_figure(summary: pd.DataFrame) -> Figure:
     # The average, which comes last in the table, first: the labels tell its bytes.
     names = [*list(by_task)[-1:], *list(by_task)[:-1]]
     left = max(inches(task_label(row), 7.0) for row in by_task[names[0]].to_dict("records")) + 0.1
-    fit = max(1, min(_MOST_IN_A_ROW, int((active().text - left) / _NARROWEST)))
+    fit = max(1, min(_MOST_IN_A_ROW, int((active_venue().text - left) / _NARROWEST)))
     rows = -(-len(names) // fit)
     columns = -(-len(names) // rows)
     height = rows * (0.75 + 0.19 * len(set(summary["method"])))
-    figure = Figure(figsize=(active().text, height), layout="constrained")
+    figure = Figure(figsize=(active_venue().text, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for index, ax in enumerate(axes):
         if index >= len(names):
@@ -35,9 +35,9 @@ def scores_figure(summary: pd.DataFrame) -> Figure:
         task_scores(by_task[names[index]], ax)
         if index % columns:
             ax.tick_params(labelleft=False)
-        width = (active().text - left) / columns - 0.1
-        title = clipped(names[index].split("/")[-1].removesuffix(".csv").replace("_", " "), _LONGEST)
-        ax.set_title("\n".join(wrapped(title, width, float(ax.title.get_fontsize()))))
+        width = (active_venue().text - left) / columns - 0.1
+        title = clip(names[index].split("/")[-1].removesuffix(".csv").replace("_", " "), _LONGEST)
+        ax.set_title("\n".join(wrap(title, width, float(ax.title.get_fontsize()))))
         metric = by_task[names[index]]["metric"].iloc[0]
         label = {"accuracy": "accuracy (%)", "": f"mean score{_TIMES_100}"}.get(metric, f"{metric}{_TIMES_100}")
         ax.set_xlabel(label)
@@ -47,6 +47,6 @@ def scores_figure(summary: pd.DataFrame) -> Figure:
 
 def storage_figure(stream: pd.DataFrame) -> Figure:
     """What is stored as tasks come."""
-    figure = Figure(figsize=(active().column, 2.2), layout="constrained")
+    figure = Figure(figsize=(active_venue().column, 2.2), layout="constrained")
     storage(stream, figure.subplots())
     return figure

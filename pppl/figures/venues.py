@@ -82,6 +82,6 @@ def style(venue: str) -> Iterator[Venue]:
         _active.reset(token)
 
 
-def active() -> Venue:
+def active_venue() -> Venue:
     """The venue of the innermost `style` block, ICML outside any."""
     return VENUES[_active.get()]

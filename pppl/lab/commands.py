@@ -10,13 +10,13 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from ..comparison import merge as merging
 from ..comparison.compare import compare as compare_persons
 from ..comparison.task_comparison import compare_tasks as compare_texts
-from ..config import Experiment, Sweep, TaskExperiment
+from ..config import Experiment, Sweep, TextExperiment
 from ..figures import render, rendered
-from ..report.results_frame import Results
-from ..system.files import claim, expanded
+from ..report.results_frame import ResultsFrame
+from ..system.files import claim, expand
 
 
-def compare(experiment: Experiment, out: str | Path | None = None, *, workers: int = 1) -> Results:
+def compare(experiment: Experiment, out: str | Path | None = None, *, workers: int = 1) -> ResultsFrame:
     """Run an experiment and return its summary, a data frame that shows intervals.
 
     Rows that an earlier call with the same configuration finished are not computed again.
@@ -31,25 +31,25 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     """
     folder = _ready(out, experiment.name)
     with isolate_rng():  # random numbers of a notebook go on as if nothing was
-        return Results(compare_persons(experiment, folder, workers=workers, draw=render))
+        return ResultsFrame(compare_persons(experiment, folder, workers=workers, draw=render))
 
 
-def compare_tasks(experiment: TaskExperiment, out: str | Path | None = None, *, workers: int = 1) -> Results:
+def compare_tasks(experiment: TextExperiment, out: str | Path | None = None, *, workers: int = 1) -> ResultsFrame:
     """Run a comparison on text tasks and return its summary, a data frame that shows intervals.
 
     Arguments and errors are those of `compare`.
     """
     folder = _ready(out, experiment.name)
     with isolate_rng():
-        return Results(compare_texts(experiment, folder, workers=workers, draw=render))
+        return ResultsFrame(compare_texts(experiment, folder, workers=workers, draw=render))
 
 
-def merge(folders: Sequence[str | Path], out: str | Path) -> Results:
+def merge(folders: Sequence[str | Path], out: str | Path) -> ResultsFrame:
     """Join results folders of one experiment, draw their figures, and return the summary.
 
     Raises `UserError` as `pppl.comparison.merge.merge` does.
     """
-    return Results(merging.merge(folders, _ready(out, ""), draw=render))
+    return ResultsFrame(merging.merge(folders, _ready(out, ""), draw=render))
 
 
 def sweep(settings: Sweep, out: str | Path | None = None, **options: Any) -> pd.DataFrame:
@@ -61,6 +61,6 @@ def sweep(settings: Sweep, out: str | Path | None = None, **options: Any) -> pd.
 
 def _ready(out: str | Path | None, name: str) -> Path:
     """Return the results folder. Raises `UserError` where a figure of somebody else is in the way."""
-    folder = Path("results") / name if out is None else expanded(out)
+    folder = Path("results") / name if out is None else expand(out)
     claim(rendered(folder))
     return folder

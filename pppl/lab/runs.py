@@ -10,16 +10,16 @@ from typing import Any
 from torch import nn
 
 from ..comparison.global_models import global_model
-from ..comparison.load import dataset_of, persons_of
+from ..comparison.load import draw_groups, load_split
 from ..comparison.units import accuracy
-from ..config import Experiment, TaskExperiment
+from ..config import Experiment, TextExperiment
 from ..config.reading import from_dict
 from ..data import IdentityDataset, Person
-from ..deploy.trained_run import Run
-from ..personalizers import GlobalModel, Personalizer, PersonalModel, own_personalizer
-from ..report.results_frame import Results
+from ..deploy.trained_run import TrainedRun
+from ..personalizers import GlobalModel, Personalizer, PersonalModel, make_own_personalizer
+from ..report.results_frame import ResultsFrame
 from ..system.errors import UserError
-from ..system.files import expanded
+from ..system.files import expand
 from ..tables.provenance import read_run
 from ..tables.schema import read_frame
 
@@ -33,13 +33,13 @@ def load_run(folder: str | Path, *, seed: int | None = None) -> "LoadedRun":
 
     Raises `UserError` where the folder holds no such run, or has not this seed.
     """
-    folder = expanded(folder)
+    folder = expand(folder)
     about = read_run(folder)
     if "trials" in about:
         raise UserError(f"{folder} holds a sweep: study({str(folder)!r}) opens it")
     if "config" not in about:
         raise UserError(f"{folder} has no run.json: name a folder that `pppl compare` or `pppl train` has written")
-    kind = TaskExperiment if "tasks" in about["config"] else Experiment
+    kind = TextExperiment if "tasks" in about["config"] else Experiment
     experiment = from_dict(about["config"], kind)
     seed = experiment.seeds[0] if seed is None else seed
     if seed not in experiment.seeds:
@@ -58,7 +58,7 @@ class LoadedRun:
 
     folder: Path
     about: Mapping[str, Any]
-    settings: Experiment | TaskExperiment
+    settings: Experiment | TextExperiment
     seed: int
 
     @property
@@ -68,14 +68,14 @@ class LoadedRun:
             raise UserError(f"{self.folder} compares text tasks: it has tables, and neither persons nor gates")
         return self.settings
 
-    def frame(self, name: str) -> Results:
+    def frame(self, name: str) -> ResultsFrame:
         """A table of the folder, such as `effort.csv`. Raises `UserError` where it is not there or damaged."""
         path = self.folder / name
         if not path.exists():
             there = ", ".join(sorted(each.name for each in self.folder.glob("[!.]*.csv"))) or "no table"
             raise UserError(f"{self.folder} has no {name}: it has {there}")
         try:
-            return Results(read_frame(path))
+            return ResultsFrame(read_frame(path))
         except ValueError as error:
             raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}): remake it") from error
 
@@ -84,24 +84,24 @@ class LoadedRun:
         return replace(self, settings=self.experiment.replace(**settings))
 
     @cached_property
-    def summary(self) -> Results:
+    def summary(self) -> ResultsFrame:
         """Means with intervals."""
         return self.frame("summary.csv")
 
     @cached_property
-    def table(self) -> Results:
+    def table(self) -> ResultsFrame:
         """One row per person, method, control and budget; of text tasks one per task, method and seed."""
         return self.frame("table.csv")
 
     @cached_property
     def dataset(self) -> IdentityDataset:
         """The data as this seed splits them. Raises `UserError` where they are not at hand."""
-        return dataset_of(self.experiment, self.seed)
+        return load_split(self.experiment, self.seed)
 
     @cached_property
     def persons(self) -> list[Person]:
         """Those of this seed: of all sizes, seen and unseen."""
-        return [person for group in persons_of(self.experiment, self.seed) for person in group.persons]
+        return [person for group in draw_groups(self.experiment, self.seed) for person in group.persons]
 
     def global_model(self, method: str = "ppp") -> GlobalModel:
         """The networks that a method begins with: the folder's own, else the cache's, else trained now.
@@ -118,11 +118,11 @@ class LoadedRun:
 
     def _load(self, personalizer: Personalizer) -> GlobalModel:
         if (self.folder / "models").is_dir():
-            return Run.open(self.folder, self.seed).model(personalizer)
+            return TrainedRun.open(self.folder, self.seed).model(personalizer)
         return global_model(personalizer.experiment, self.dataset, self.seed, self.folder)
 
     def _personalizer(self, method: str) -> Personalizer:
-        return own_personalizer(self.experiment.replace(seeds=[self.seed]), method)
+        return make_own_personalizer(self.experiment.replace(seeds=[self.seed]), method)
 
     def personalize(self, person: Person, *, method: str = "ppp", budget: float = 0.1) -> PersonalModel:
         """A person's own network, within a fraction of the full network's cost.

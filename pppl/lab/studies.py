@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from ..config import Experiment, Sweep
-from ..report.results_frame import Results, as_html
+from ..report.results_frame import ResultsFrame, table_as_html
 from ..report.terminal import best_trials, sweep_as_text
 from ..system.errors import UserError
-from ..system.files import expanded
+from ..system.files import expand
 from ..tables.schema import read_frame
 from .commands import sweep
 
@@ -27,11 +27,11 @@ def study(what: Sweep | str | Path, out: str | Path | None = None, *, workers: i
 
     Raises `UserError` where the folder holds no sweep, and as `pppl sweep` does.
     """
-    if not isinstance(what, Sweep) and (what := expanded(what)).is_dir():
+    if not isinstance(what, Sweep) and (what := expand(what)).is_dir():
         return Study(folder=what)
     settings = what if isinstance(what, Sweep) else Sweep.load(what, fast=fast)
     beside = Path() if isinstance(what, Sweep) else what.parent
-    folder = Path("results") / settings.name if out is None else expanded(out)
+    folder = Path("results") / settings.name if out is None else expand(out)
     sweep(settings, folder, workers=workers, beside=beside, fast=fast)
     return Study(folder=folder)
 
@@ -52,10 +52,10 @@ class Study:
         return self._frame("trials.csv")
 
     @cached_property
-    def importances(self) -> Results:
+    def importances(self) -> ResultsFrame:
         """How much each setting matters, with intervals; empty where trials were too few."""
         there = (self.folder / "importances.csv").exists()
-        return Results(self._frame("importances.csv")) if there else Results()
+        return ResultsFrame(self._frame("importances.csv")) if there else ResultsFrame()
 
     def _frame(self, name: str) -> pd.DataFrame:
         try:
@@ -78,4 +78,4 @@ class Study:
         head, *rows = best_trials(self.trials)
         head = [key.rpartition(".")[2].replace("_", " ") for key in head]  # without sections, so that all fit a screen
         told = f"{self.folder}: the best of {len(self.trials)} trials, on validation persons"
-        return f"<div><p>{escape(told)}</p>{as_html(head, rows)}</div>"
+        return f"<div><p>{escape(told)}</p>{table_as_html(head, rows)}</div>"

@@ -3,10 +3,10 @@
 import importlib
 import pkgutil
 
-from .global_model import GlobalModel, Retrained
-from .methods import own_personalizer, personalizers_for
+from .global_model import GlobalModel, RetrainedNetwork
+from .methods import make_own_personalizer, make_personalizers
 from .personal_model import ClassPrior, PersonalModel
-from .personalizer import METHODS, STEPS, Personalizer, register
+from .personalizer import METHODS, STEPS, Personalizer, register_method
 from .ppp import GateSettings, gate_settings
 
 for _module in pkgutil.iter_modules(__path__):
@@ -20,9 +20,9 @@ __all__ = [
     "GlobalModel",
     "PersonalModel",
     "Personalizer",
-    "Retrained",
+    "RetrainedNetwork",
     "gate_settings",
-    "own_personalizer",
-    "personalizers_for",
-    "register",
+    "make_own_personalizer",
+    "make_personalizers",
+    "register_method",
 ]

@@ -16,8 +16,8 @@ from ..config import Experiment
 from ..data import Support
 from ..pruning import Basis, BasisCost, CostModel, basis_network, convolutions, decompose, mean_gradients
 from .global_model import GlobalModel
-from .personal_model import Made
-from .personalizer import Personalizer, register
+from .personal_model import MethodOutput
+from .personalizer import Personalizer, register_method
 from .scores import relative
 
 
@@ -35,12 +35,12 @@ class BasisPruned(Personalizer):
         ranks = [torch.zeros(full_rank(conv)) for conv in convolutions(backbone).values()]
         self._within(min(self.experiment.budgets), ranks, BasisCost(backbone, cost))
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         bases = model.train.once(("bases", model.full), lambda: decompose(model.full))
         scores, cost = self._scores(model.full, bases, support), BasisCost(model.full, model.cost)
         masks = self._within(budget, scores, cost)
         kept = [int(mask.sum()) for mask in masks]
-        return Made(module=basis_network(model.full, bases, masks), stated_cost=cost(kept))
+        return MethodOutput(module=basis_network(model.full, bases, masks), stated_cost=cost(kept))
 
     def _scores(self, network: Backbone, bases: list[Basis], support: Support) -> list[Tensor]:
         """Per convolution `(R,)`."""
@@ -68,11 +68,11 @@ def _taylor(network: Backbone, bases: list[Basis], support: Support) -> list[Ten
     return relative(scores)
 
 
-@register("basis")
+@register_method("basis")
 def _basis(experiment: Experiment) -> list[Personalizer]:
     return [BasisPruned("basis", experiment)]
 
 
-@register("basis_support")
+@register_method("basis_support")
 def _basis_support(experiment: Experiment) -> list[Personalizer]:
     return [BasisPrunedOnSupport("basis_support", experiment)]

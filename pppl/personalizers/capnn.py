@@ -20,11 +20,11 @@ from ..config import Experiment
 from ..data import Support
 from ..gating import Rule
 from .global_model import GlobalModel
-from .personalizer import Personalizer, ScorePruner, register
+from .personalizer import Personalizer, ScorePruner, register_method
 from .scores import uniform
 
 
-class CAPNN(ScorePruner):
+class CAPNNPruner(ScorePruner):
     """Scores a channel by its firing rate over the person's classes less that over classes they are mistaken for."""
 
     def depends_on(self) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class CAPNN(ScorePruner):
         count = self.experiment.static.samples
         seen = model.train.once(("firing", model.full, count), lambda: profile(model.full, model.samples, count))
         rates, confusion = seen
-        usage = support.once(("usage", model.full), lambda: used(model.full, support.x))
+        usage = support.once(("usage", model.full), lambda: find_used_classes(model.full, support.x))
         return uniform(class_scores(rates, confusion, usage, self.experiment.capnn.confusing))
 
 
@@ -59,7 +59,7 @@ def profile(network: Backbone, samples: Support, count: int) -> tuple[list[Tenso
 
 
 @torch.no_grad()
-def used(network: Backbone, x: Tensor) -> Tensor:
+def find_used_classes(network: Backbone, x: Tensor) -> Tensor:
     """Return the share of samples, `(N, C, ...)`, that a network takes for each class, `(K,)`."""
     logits = network(x)
     return torch.bincount(logits.argmax(1), minlength=logits.shape[1]) / len(x)
@@ -82,6 +82,6 @@ def class_scores(rates: list[Tensor], confusion: Tensor, usage: Tensor, confusin
     return [(usage - confusing * mistaken) @ each for each in rates]
 
 
-@register("capnn")
+@register_method("capnn")
 def _capnn(experiment: Experiment) -> list[Personalizer]:
-    return [CAPNN("capnn", experiment)]
+    return [CAPNNPruner("capnn", experiment)]

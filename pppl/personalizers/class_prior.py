@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..backbones import NEVER, Backbone, classifier_of, corrected, evaluating, outputs_of
+from ..backbones import NEVER, Backbone, classifier_of, correct_logits, evaluating, outputs_of
 from ..data import Support
 from ..pruning import Cost, CostModel
 from ..system.errors import UserError
 from .global_model import GlobalModel
-from .personal_model import ClassPrior, Made
-from .personalizer import After, Personalizer, register_step
+from .personal_model import ClassPrior, MethodOutput
+from .personalizer import Personalizer, Step, register_step
 
 # Classes that are taken for less of the support set get no vote [choice].
 LEAST_SHARE = 0.1
@@ -85,7 +85,7 @@ def told(labels: Tensor, classes: int) -> Tensor:
 RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"votes": votes, "mean": mean, "em": em}
 
 
-class WithClasses(After):
+class ClassPriorStep(Step):
     """Whatever `first` gives, its classifier corrected for the classes of the person.
 
     Raises `UserError` where `training_prior` is not a number for each class.
@@ -111,17 +111,17 @@ class WithClasses(After):
             raise UserError(f"method {self.method} cannot be used: {error}") from error
         self._training_prior(len(outputs_of(backbone)))
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         first, own = self._first(model, support, budget), support.own or support
         if not self.first.answers_all:
             raise UserError(f"method {self.method} corrects what classes.cut has cut: name +classes once")
         found = self._estimated(first.module if self.experiment.classes.by == "deployed" else model.full, own)
-        module = corrected(first.module, found.added, cut=found.cut)
+        module = correct_logits(first.module, found.added, cut=found.cut)
         if not found.cut:
-            return first.changed(module, delta=first.delta, size=_size(first, model, found), classes=found)
+            return first.with_module(module, delta=first.delta, size=_size(first, model, found), classes=found)
         cost = _cut_cost(first, model.cost, len(outputs_of(module)))
         size = None if first.size is None else first.size + found.size
-        return first.changed(module, delta=first.delta, size=size, classes=found, stated_cost=cost)
+        return first.with_module(module, delta=first.delta, size=size, classes=found, stated_cost=cost)
 
     def _training_prior(self, classes: int) -> Tensor:
         told = self.experiment.classes.training_prior
@@ -151,14 +151,14 @@ class WithClasses(After):
         )
 
 
-def _size(first: Made, model: GlobalModel, found: ClassPrior) -> int | None:
+def _size(first: MethodOutput, model: GlobalModel, found: ClassPrior) -> int | None:
     """Bytes of the person's own file: on the shared network the prior alone; None where the weights have it in them."""
     if first.module is model.full:
         return found.size
     return None if first.size is None else first.size + found.size
 
 
-def _cut_cost(first: Made, cost: CostModel, outputs: int) -> Cost:
+def _cut_cost(first: MethodOutput, cost: CostModel, outputs: int) -> Cost:
     """The cost of a network whose classifier has so many outputs, each with a bias."""
     path, layer = classifier_of(first.module)
     whole, features = first.stated_cost or cost(first.module.widths), layer.in_features
@@ -170,4 +170,4 @@ def _cut_cost(first: Made, cost: CostModel, outputs: int) -> Cost:
 
 @register_step("classes")
 def _step(first: Personalizer) -> list[Personalizer]:
-    return [WithClasses(f"{first.method}+classes", first)]
+    return [ClassPriorStep(f"{first.method}+classes", first)]

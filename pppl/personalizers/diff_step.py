@@ -12,11 +12,11 @@ from ..data import Support
 from ..training import learn_delta
 from .full import Full
 from .global_model import GlobalModel
-from .personal_model import Made
-from .personalizer import After, Personalizer, register, register_step
+from .personal_model import MethodOutput
+from .personalizer import Personalizer, Step, register_method, register_step
 
 
-class DiffPruned(After):
+class DiffPruned(Step):
     """Whatever `first` gives, with a difference that is learnt on the person's own labelled support set."""
 
     reads_labels = True
@@ -34,7 +34,7 @@ class DiffPruned(After):
         """What differs, and how that is learnt; not the rates of other rows."""
         return super().depends_on() | {"diff": asdict(self.experiment.diff) | {"rates": [self.rate]}}
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         first = self._first(model, support, budget)
         # Any other network is a person's own anyway: it is made anew for every rate.
         shared = first.module is model.full
@@ -46,7 +46,7 @@ class DiffPruned(After):
             structured=self.structured,
             once=support.once if shared else None,
         )
-        return first.changed(tuned, samples=samples, delta=delta if shared or first.masks is not None else None)
+        return first.with_module(tuned, samples=samples, delta=delta if shared or first.masks is not None else None)
 
 
 def _of_every_rate(method: str, first: Personalizer, *, structured: bool = True) -> list[Personalizer]:
@@ -55,12 +55,12 @@ def _of_every_rate(method: str, first: Personalizer, *, structured: bool = True)
     return [DiffPruned(name, first, rate=rate, structured=structured) for rate, name in names.items()]
 
 
-@register("diff")
+@register_method("diff")
 def _diff(experiment: Experiment) -> list[Personalizer]:
     return _of_every_rate("diff", Full("full", experiment))
 
 
-@register("diff_elementwise")
+@register_method("diff_elementwise")
 def _diff_elementwise(experiment: Experiment) -> list[Personalizer]:
     return _of_every_rate("diff_elementwise", Full("full", experiment), structured=False)
 

@@ -16,8 +16,8 @@ from ..gating import GatedNetwork
 from ..pruning import Cost, CostModel
 from ..system.errors import UserError
 from .global_model import GlobalModel
-from .personal_model import Made
-from .personalizer import Personalizer, register
+from .personal_model import MethodOutput
+from .personalizer import Personalizer, register_method
 from .ppp import gate_samples, gates_read
 
 _BATCH = 256
@@ -79,17 +79,17 @@ class Dynamic(Personalizer):
         assert self.gates is not None
         return gate_samples(self.gates, self.experiment, rows)
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         assert self.gates is not None
         module = DynamicNetwork(cast(GatedNetwork, model.gated[self.gates]), model.cost)
-        return Made(module=module, stated_cost=module.cost_on(support.x), cost_of=DynamicNetwork.cost_on)
+        return MethodOutput(module=module, stated_cost=module.cost_on(support.x), cost_of=DynamicNetwork.cost_on)
 
 
-@register("ppp_dynamic")
+@register_method("ppp_dynamic")
 def _ppp(experiment: Experiment) -> list[Personalizer]:
     return [Dynamic("ppp_dynamic", experiment, "ppp")]
 
 
-@register("gated_dynamic")
+@register_method("gated_dynamic")
 def _gated(experiment: Experiment) -> list[Personalizer]:
     return [Dynamic("gated_dynamic", experiment, "gated")]

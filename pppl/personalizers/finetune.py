@@ -11,11 +11,11 @@ from ..pruning import CostModel
 from ..training import finetune
 from .full import Full
 from .global_model import GlobalModel
-from .personal_model import Made
-from .personalizer import After, Personalizer, register, register_step
+from .personal_model import MethodOutput
+from .personalizer import Personalizer, Step, register_method, register_step
 
 
-class FineTuned(After):
+class FineTuned(Step):
     """Whatever `first` gives, fine-tuned on the person's own labelled support set."""
 
     reads_labels = True
@@ -37,17 +37,17 @@ class FineTuned(After):
         if self.experiment.finetune.layers == "last":
             classifier_of(backbone)
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         first = self._first(model, support, budget)
         config = self.experiment.finetune
         steps = config.pruned_steps if self.prunes else config.steps
         learning_rate = config.pruned_learning_rate if self.prunes else config.learning_rate
         how = {"layers": config.layers, "augment": config.augment}
         tuned, samples = finetune(first.module, support, steps=steps, learning_rate=learning_rate, **how)
-        return first.changed(tuned, samples=samples)
+        return first.with_module(tuned, samples=samples)
 
 
-@register("finetune")
+@register_method("finetune")
 def _finetune(experiment: Experiment) -> list[Personalizer]:
     return [FineTuned("finetune", Full("full", experiment))]
 

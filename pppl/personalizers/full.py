@@ -3,8 +3,8 @@
 from ..config import Experiment
 from ..data import Support
 from .global_model import GlobalModel
-from .personal_model import Made
-from .personalizer import Personalizer, register
+from .personal_model import MethodOutput
+from .personalizer import Personalizer, register_method
 
 
 class Full(Personalizer):
@@ -13,10 +13,10 @@ class Full(Personalizer):
     support_from = "none"
     prunes = False
 
-    def _make(self, model: GlobalModel, support: Support | None, budget: float | None) -> Made:
-        return Made(module=model.full)
+    def _make(self, model: GlobalModel, support: Support | None, budget: float | None) -> MethodOutput:
+        return MethodOutput(module=model.full)
 
 
-@register("full")
+@register_method("full")
 def _full(experiment: Experiment) -> list[Personalizer]:
     return [Full("full", experiment)]

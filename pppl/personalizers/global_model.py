@@ -18,17 +18,17 @@ from ..system.errors import UserError
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class Retrained(NamedTuple):
+class RetrainedNetwork(NamedTuple):
     """A network that was trained on, and seconds that were spent on it before now."""
 
     network: Backbone
     seconds_before: float
 
 
-Retrain = Callable[[Backbone, config.Retrain], Retrained]
+Retrain = Callable[[Backbone, config.RetrainSettings], RetrainedNetwork]
 
 
-def _cannot_retrain(network: Backbone, settings: config.Retrain) -> Retrained:
+def _cannot_retrain(network: Backbone, settings: config.RetrainSettings) -> RetrainedNetwork:
     raise UserError("this global model came without its training data: leave methods with +retrain out")
 
 

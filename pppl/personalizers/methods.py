@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from ..config import Experiment, stages
 from ..system.errors import UserError, unknown
-from .personalizer import METHODS, STEPS, After, Personalizer
+from .personalizer import METHODS, STEPS, Personalizer, Step
 
 # What a method may have settings of its own in: neither networks nor persons nor budgets depend on these.
 OWN_SECTIONS = (
@@ -17,7 +17,7 @@ _VARIED, OF_VARIANTS = ("ppp", "gated"), ("ppp", "matched")
 _NAME = re.compile(r"[A-Za-z][\w-]*")  # part of names of files
 
 
-def personalizers_for(experiment: Experiment) -> list[Personalizer]:
+def make_personalizers(experiment: Experiment) -> list[Personalizer]:
     """All personalizers of an experiment's methods, controls included.
 
     Raises `UserError` for an unknown method, or settings that a method cannot have for its own.
@@ -26,17 +26,17 @@ def personalizers_for(experiment: Experiment) -> list[Personalizer]:
     return [each for method in experiment.methods for each in _made(method, experiment)]
 
 
-def own_personalizer(experiment: Experiment, method: str) -> Personalizer:
+def make_own_personalizer(experiment: Experiment, method: str) -> Personalizer:
     """The method by name, of those with controls with the person's own samples.
 
-    Raises as `personalizers_for`, but not for other methods of the experiment, which may be known elsewhere alone.
+    Raises as `make_personalizers`, but not for other methods of the experiment, which may be known elsewhere alone.
     """
     _check_names(experiment)
     others = {*experiment.methods} - {*stages(method)}
     alone: dict[str, Any] = {"methods": (method,)}
     for section in ("settings", "tuning", "searched"):
         alone[section] = {name: given for name, given in getattr(experiment, section).items() if name not in others}
-    return next(each for each in personalizers_for(replace(experiment, **alone)) if each.control in ("", "own"))
+    return next(each for each in make_personalizers(replace(experiment, **alone)) if each.control in ("", "own"))
 
 
 def _check_names(experiment: Experiment) -> None:
@@ -94,9 +94,9 @@ def _behind(made: list[Personalizer], stage: str) -> list[Personalizer]:
     if step not in STEPS:
         raise unknown(f"step of method {stage}", name, STEPS)
     behind = [each for first in made for each in STEPS[step](first)]
-    kept = [each for each in behind if each.control or cast(After, each).first.control in ("", "own")]
+    kept = [each for each in behind if each.control or cast(Step, each).first.control in ("", "own")]
     for each in kept:
-        each.method = stage + each.method.removeprefix(f"{cast(After, each).first.method}+{step}")
+        each.method = stage + each.method.removeprefix(f"{cast(Step, each).first.method}+{step}")
     return kept
 
 

@@ -19,11 +19,11 @@ from ..config import Experiment
 from ..data import Support
 from ..gating import Rule
 from .global_model import GlobalModel
-from .personalizer import Personalizer, ScorePruner, register
+from .personalizer import Personalizer, ScorePruner, register_method
 from .scores import uniform
 
 
-class OCAP(ScorePruner):
+class OCAPPruner(ScorePruner):
     """Scores a channel by the L2 norm of its activations over the support set, ranked inside its layer.
 
     On validation persons this did better than norms relative to their layer's mean.
@@ -68,11 +68,11 @@ def _measured(network: Backbone, x: Tensor) -> list[Tensor]:
     return norms
 
 
-@register("ocap")
+@register_method("ocap")
 def _ocap(experiment: Experiment) -> list[Personalizer]:
-    return [OCAP("ocap", experiment)]
+    return [OCAPPruner("ocap", experiment)]
 
 
-@register("ocap_frequency")
+@register_method("ocap_frequency")
 def _ocap_frequency(experiment: Experiment) -> list[Personalizer]:
     return [OCAPFrequency("ocap_frequency", experiment)]

@@ -18,19 +18,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..backbones import Backbone, features_of
+from ..backbones import Backbone, split_classifier
 from ..config import Experiment
 from ..data import Support
 from ..pruning import filter_traces, filters, slice_network
 from ..training import finetune
 from .global_model import GlobalModel
-from .personal_model import Made
-from .personalizer import Factory, Personalizer, register
+from .personal_model import MethodOutput
+from .personalizer import Factory, Personalizer, register_method
 from .scores import uniform
 from .static import CRITERIA
 
 
-class OnDA(Personalizer):
+class OnDAPruner(Personalizer):
     """Prunes and fine-tunes on pseudo-labels; the person's labels are never read."""
 
     def __init__(self, method: str, experiment: Experiment, criterion: Literal["hap", "l1"], *, tune_first: bool):
@@ -47,7 +47,7 @@ class OnDA(Personalizer):
         """What a budget counts, and how it labels, scores and tunes."""
         return {name: asdict(getattr(self.experiment, name)) for name in ("pruning", "onda", "finetune")}
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         config, seen = self.experiment.finetune, 0
         support, network = self._labelled(model, support), model.full
         if self.tune_first:
@@ -59,7 +59,7 @@ class OnDA(Personalizer):
         masks = self._within(budget, scores, model.cost)
         pruned = slice_network(network, masks)
         tuned, samples = finetune(pruned, support, steps=config.pruned_steps, learning_rate=config.pruned_learning_rate)
-        return Made(module=pruned, masks=masks).changed(tuned, samples=seen + samples)
+        return MethodOutput(module=pruned, masks=masks).with_module(tuned, samples=seen + samples)
 
     def _labelled(self, model: GlobalModel, support: Support) -> Support:
         label = {"model": _predicted, "prototypes": _of_nearest_prototype}[self.experiment.onda.labels]
@@ -91,7 +91,7 @@ def _predicted(network: Backbone, x: Tensor) -> Tensor:
 @torch.no_grad()
 def _of_nearest_prototype(network: Backbone, x: Tensor) -> Tensor:
     """Labels `(N,)` by the cosine to class prototypes: features' means weighted by the network's probabilities."""
-    features, logits = features_of(network, x)
+    features, logits = split_classifier(network, x)
     probabilities = logits.softmax(1)  # (N, K)
     prototypes = F.normalize(probabilities.T @ F.normalize(features))  # (K, D)
     present = probabilities.argmax(1).unique()  # a class that no sample is taken for has no prototype worth the name
@@ -99,7 +99,7 @@ def _of_nearest_prototype(network: Backbone, x: Tensor) -> Tensor:
 
 
 def _factory(method: str, criterion: Literal["hap", "l1"], tune_first: bool) -> Factory:
-    return lambda experiment: [OnDA(method, experiment, criterion, tune_first=tune_first)]
+    return lambda experiment: [OnDAPruner(method, experiment, criterion, tune_first=tune_first)]
 
 
 _HAP: Literal["hap"] = "hap"
@@ -107,4 +107,4 @@ _L1: Literal["l1"] = "l1"
 for _criterion in (_HAP, _L1):
     for _suffix, _first in (("", False), ("_tpt", True)):
         _name = f"onda_{_criterion}{_suffix}"
-        register(_name)(_factory(_name, _criterion, _first))
+        register_method(_name)(_factory(_name, _criterion, _first))

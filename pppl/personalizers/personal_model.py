@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..backbones import Backbone
 from ..diff import Delta, delta_bytes
 from ..pruning import Cost, artifact_bytes
-from .shown import as_html, costs, layers
+from .shown import as_html, describe_costs, list_layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class ClassPrior:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class MethodOutput:
     """What a method makes of a support set.
 
     - `module`: plain modules, in evaluation mode.
@@ -55,14 +55,14 @@ class Made:
     seconds_before: float = 0.0
     classes: ClassPrior | None = None
 
-    def changed(self, module: nn.Module, *, samples: int = 0, **others: Any) -> "Made":
+    def with_module(self, module: nn.Module, *, samples: int = 0, **others: Any) -> "MethodOutput":
         """The same network with other weights, after a training that saw so many samples."""
         own = {"delta": None, "size": None} | others
         return replace(self, module=cast(Backbone, module), retrain_samples=self.retrain_samples + samples, **own)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class PersonalModel(Made):
+class PersonalModel(MethodOutput):
     """What runs on a person's device. In a notebook it shows its layers, the channels that they keep, and its costs.
 
     - `full`: cost of the full network.
@@ -74,12 +74,12 @@ class PersonalModel(Made):
     seconds: float
 
     def __repr__(self) -> str:
-        kept = ", ".join(f"{layer.name} {layer.kept}/{layer.of}" for layer in layers(self.module, self.masks))
-        return f"PersonalModel: {costs(self.cost, self.full, self.bytes, self.seconds)}; channels kept: {kept}"
+        kept = ", ".join(f"{layer.name} {layer.kept}/{layer.of}" for layer in list_layers(self.module, self.masks))
+        return f"PersonalModel: {describe_costs(self.cost, self.full, self.bytes, self.seconds)}; channels kept: {kept}"
 
     def _repr_html_(self) -> str:
-        line = costs(self.cost, self.full, self.bytes, self.seconds)
-        return as_html(line, layers(self.module, self.masks))
+        line = describe_costs(self.cost, self.full, self.bytes, self.seconds)
+        return as_html(line, list_layers(self.module, self.masks))
 
     @property
     def bytes(self) -> int:

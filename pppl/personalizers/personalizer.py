@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ..backbones import Backbone
 from ..config import Experiment
-from ..data import Support, now
+from ..data import Support, synchronized_time
 from ..gating import Rule
 from ..pruning import CostModel, Costs, budget_masks, slice_network
 from ..system.errors import UserError
 from .global_model import GlobalModel
-from .personal_model import Made, PersonalModel
+from .personal_model import MethodOutput, PersonalModel
 
 SupportFrom = Literal["own", "population", "other", "twin", "swap", "none"]
 
@@ -49,9 +49,9 @@ class Personalizer(ABC):
         if budget is not None and not 0 < budget <= 1:
             raise UserError(f"budget is {budget}: it is a fraction in (0, 1]")
         kept = (support.once, model.train.once)
-        spared, start = sum(each.spared for each in kept), now()
+        spared, start = sum(each.spared for each in kept), synchronized_time()
         made = self._make(model, support, budget)
-        seconds = now() - start + sum(each.spared for each in kept) - spared + made.seconds_before
+        seconds = synchronized_time() - start + sum(each.spared for each in kept) - spared + made.seconds_before
         cost = made.stated_cost or model.cost(made.module.widths)
         return PersonalModel(**vars(made), cost=cost, full=model.cost.full, seconds=seconds)
 
@@ -96,7 +96,7 @@ class Personalizer(ABC):
         return None
 
     @abstractmethod
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         """The method itself."""
 
     def _within(self, budget: float | None, scores: list[Tensor], cost: Costs) -> list[Tensor]:
@@ -114,12 +114,12 @@ class ScorePruner(Personalizer):
         """What a budget counts."""
         return {"pruning": asdict(self.experiment.pruning)}
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         def rule(scores: list[Tensor]) -> list[Tensor]:
             return self._masks(model, scores, budget)
 
         masks = rule(self._scores(model, support, rule))
-        return Made(module=slice_network(self._network(model), masks), masks=masks)
+        return MethodOutput(module=slice_network(self._network(model), masks), masks=masks)
 
     def _masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
         return self._within(budget, scores, model.cost)
@@ -146,12 +146,12 @@ def _into(registry: dict[str, Entry], name: str) -> Callable[[Entry], Entry]:
     return add
 
 
-def register(method: str) -> Callable[[Factory], Factory]:
+def register_method(method: str) -> Callable[[Factory], Factory]:
     """Registers a function that makes a method's personalizers, one for each control."""
     return _into(METHODS, method)
 
 
-class After(Personalizer):
+class Step(Personalizer):
     """Something that is done on the person's support set to what `first` gives: `first.method` + a step's name.
 
     - `keeps_controls`: whether it has rows for the controls of `first`, too: then `first` is given the control's
@@ -201,7 +201,7 @@ class After(Personalizer):
         """As of `first`."""
         self.first.check(backbone, cost)
 
-    def _first(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _first(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         """Return what `first` gives; made once where it looks at nobody's samples."""
         if self.first.support_from != "none":
             return self.first._make(model, support, budget)
@@ -209,10 +209,10 @@ class After(Personalizer):
         return model.train.once(key, lambda: self.first._make(model, support, budget))
 
 
-Step = Callable[[Personalizer], list[Personalizer]]
-STEPS: dict[str, Step] = {}
+StepFactory = Callable[[Personalizer], list[Personalizer]]
+STEPS: dict[str, StepFactory] = {}
 
 
-def register_step(name: str) -> Callable[[Step], Step]:
+def register_step(name: str) -> Callable[[StepFactory], StepFactory]:
     """Registers a function that makes personalizers of another one; a method's name calls for it by `+` and `name`."""
     return _into(STEPS, name)

@@ -5,7 +5,7 @@ ablation: the same, but the gates were trained without the prototype loss. Both 
 own prototype: everybody's (`population`), another person's (`other`), another's of the same classes (`twin`), the same
 person's of other classes (`swap`), and a `random` mask of the same cost.
 
-With `ppp.training: persons` gates are trained for a person at a time, which goes beyond the paper (see `Matched`).
+With `ppp.training: persons` gates are trained for a person at a time, beyond the paper (see `PersonTraining`).
 """
 
 from dataclasses import asdict, replace
@@ -15,18 +15,18 @@ import torch
 from torch import Tensor
 
 from ..backbones import Backbone
-from ..config import PPP as Settings
-from ..config import Experiment, Matched
+from ..config import Experiment, PersonTraining
+from ..config import PPPSettings as Settings
 from ..data import Support
 from ..data.datamodule import batches_in_a_pass, seen_in_a_pass
 from ..gating import GatedNetwork, PersonGatedNetwork, Rule, prototype
 from ..pruning import CostModel, slice_network, threshold_masks
 from .global_model import GlobalModel
-from .personal_model import Made
-from .personalizer import Personalizer, ScorePruner, SupportFrom, register
+from .personal_model import MethodOutput
+from .personalizer import Personalizer, ScorePruner, SupportFrom, register_method
 
 _CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other", "twin", "swap")
-GateSettings = Settings | Matched
+GateSettings = Settings | PersonTraining
 
 
 def gate_settings(gates: str, experiment: Experiment) -> GateSettings:
@@ -88,7 +88,7 @@ class _Gated(Personalizer):
         return model.gated[self.method].backbone
 
 
-class PPP(_Gated, ScorePruner):
+class SamplePPP(_Gated, ScorePruner):
     """Prunes the gated network `method` by a prototype. Without a budget it keeps channels that are open on average."""
 
     def _masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
@@ -110,7 +110,7 @@ class PersonPPP(_Gated):
         self._within(least, [torch.zeros(width) for width in backbone.widths], cost)
 
     @torch.inference_mode()
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         network, matched = cast(PersonGatedNetwork, model.gated[self.method]), self.experiment.matched
         within = None if budget is None else matched.capped(budget)
         seen = support.once(("view", network), lambda: network.view(support.x, model.full).mean(0, keepdim=True))
@@ -118,7 +118,7 @@ class PersonPPP(_Gated):
         scores = network.scores(seen, asked)[0]
         masks = self._within(within, list(scores.split(model.full.widths)), model.cost)
         with torch.inference_mode(False):
-            return Made(module=slice_network(network.backbone, masks), masks=masks)
+            return MethodOutput(module=slice_network(network.backbone, masks), masks=masks)
 
 
 class RandomMask(_Gated, ScorePruner):
@@ -140,17 +140,17 @@ class RandomMask(_Gated, ScorePruner):
 
 def _with_controls(method: str, experiment: Experiment) -> list[Personalizer]:
     by_persons = experiment.ppp.training == "persons"
-    kind = PersonPPP if by_persons else PPP
+    kind = PersonPPP if by_persons else SamplePPP
     if by_persons and experiment.matched.sees == "nothing":
         return [kind(method, experiment, "own")]  # whose samples they are makes no difference
     return [*(kind(method, experiment, whose) for whose in _CONTROLS), RandomMask(method, experiment)]
 
 
-@register("ppp")
+@register_method("ppp")
 def _ppp(experiment: Experiment) -> list[Personalizer]:
     return _with_controls("ppp", experiment)
 
 
-@register("gated")
+@register_method("gated")
 def _gated(experiment: Experiment) -> list[Personalizer]:
     return _with_controls("gated", experiment)

@@ -7,38 +7,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..backbones import NEVER, classifier_of, features_of, with_classifier
+from ..backbones import NEVER, classifier_of, split_classifier, with_classifier
 from ..data import Support
 from .global_model import GlobalModel
-from .personal_model import Made
-from .personalizer import After, Personalizer, register_step
+from .personal_model import MethodOutput
+from .personalizer import Personalizer, Step, register_step
 
 
-class Prototypes(After):
+class Prototypes(Step):
     """Whatever `first` gives, answering with the class whose labelled samples have the nearest mean features (Snell,
     Swersky, Zemel, NeurIPS 2017). A class without samples is never answered.
     """
 
     reads_labels = True
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         first, own = self._first(model, support, budget), support.own or support
-        features, logits = features_of(first.module, own.x)
+        features, logits = split_classifier(first.module, own.x)
         weight, bias = nearest_mean(features, own.y, logits.shape[1])
-        return first.changed(with_classifier(first.module, weight, bias))
+        return first.with_module(with_classifier(first.module, weight, bias))
 
 
-class T3A(After):
+class T3A(Step):
     """Whatever `first` gives, its classifier's rows averaged with features of samples that are taken for their class
     (T3A: Iwasawa, Matsuo, NeurIPS 2021), all at once and without their filter, as a support set is small [choice].
     """
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         first, own = self._first(model, support, budget), support.own or support
-        features, logits = features_of(first.module, own.x)
+        features, logits = split_classifier(first.module, own.x)
         _, layer = classifier_of(first.module)
         weight = templates(layer.weight.detach(), features, logits.argmax(1))
-        return first.changed(with_classifier(first.module, weight, weight.new_zeros(len(weight))))
+        return first.with_module(with_classifier(first.module, weight, weight.new_zeros(len(weight))))
 
 
 def nearest_mean(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:

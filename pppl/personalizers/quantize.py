@@ -6,11 +6,11 @@ from typing import Any
 from ..data import Support
 from ..pruning import share_weights
 from .global_model import GlobalModel
-from .personal_model import Made
-from .personalizer import After, Personalizer, register_step
+from .personal_model import MethodOutput
+from .personalizer import Personalizer, Step, register_step
 
 
-class Quantized(After):
+class Quantized(Step):
     """Whatever `first` gives, with `2**quantize.bits` different values in each weight tensor.
 
     MACs stay: a device looks weights up and computes as before.
@@ -24,10 +24,10 @@ class Quantized(After):
         """How many bits a weight has."""
         return super().depends_on() | {"quantize": asdict(self.experiment.quantize)}
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         first = self._first(model, support, budget)
         module, size = share_weights(first.module, self.experiment.quantize.bits)
-        return first.changed(module, size=size)
+        return first.with_module(module, size=size)
 
 
 @register_step("quant")

@@ -10,11 +10,11 @@ from ..data import Support
 from ..diff import base_sha256, batch_statistics
 from ..system.errors import UserError
 from .global_model import GlobalModel
-from .personal_model import Made
-from .personalizer import After, Personalizer, register_step
+from .personal_model import MethodOutput
+from .personalizer import Personalizer, Step, register_step
 
 
-class Recalibrated(After):
+class Recalibrated(Step):
     """Whatever `first` gives, its batch normalization recalibrated in one pass over the support set.
 
     Pruning changes what later layers receive, so that the statistics of the whole network no longer fit (Li et al.,
@@ -26,7 +26,7 @@ class Recalibrated(After):
         """What is recalibrated, and how far."""
         return super().depends_on() | {"bn": asdict(self.experiment.bn)}
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         if len(support.x) < 2:
             raise UserError(f"method {self.method} needs 2 support samples or more: give more persons.shots")
         first = self._first(model, support, budget)
@@ -41,11 +41,11 @@ class Recalibrated(After):
         for layer, momentum in zip(normalizing, momenta, strict=True):
             layer.momentum = momentum
         if first.delta is None:
-            return first.changed(module.eval(), size=first.size)  # which has the statistics in it
+            return first.with_module(module.eval(), size=first.size)  # which has the statistics in it
         statistics = {name: module.get_buffer(name) for name in batch_statistics(module)}
         own = base_sha256(model.full, own=statistics)
         delta = replace(first.delta, state={**first.delta.state, **statistics}, base_sha256=own)
-        return first.changed(module.eval(), delta=delta)
+        return first.with_module(module.eval(), delta=delta)
 
 
 @register_step("bn")

@@ -10,11 +10,11 @@ from ..data import Support
 from ..data.datamodule import seen_in_a_pass
 from ..system.errors import UserError
 from .global_model import GlobalModel
-from .personal_model import Made
-from .personalizer import After, Personalizer, register_step
+from .personal_model import MethodOutput
+from .personalizer import Personalizer, Step, register_step
 
 
-class RetrainedForAll(After):
+class RetrainedForAll(Step):
     """Whatever static method `first` gives, retrained; everybody shares the result.
 
     Raises `UserError` where `first` looks at a person, which would be a training on everybody's data for each of them,
@@ -44,10 +44,10 @@ class RetrainedForAll(After):
         """What is retrained, and how."""
         return super().depends_on() | {"retrain": asdict(self.experiment.retrain)}
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         first = self._first(model, support, budget)
         network, seconds = model.retrain(first.module, self.experiment.retrain)
-        return first.changed(network, seconds_before=first.seconds_before + seconds)
+        return first.with_module(network, seconds_before=first.seconds_before + seconds)
 
 
 @register_step("retrain")

@@ -7,7 +7,7 @@ from ..backbones import Backbone
 from ..pruning import Cost
 
 
-class Layer(NamedTuple):
+class KeptLayer(NamedTuple):
     """Channels of a group that are kept, of how many."""
 
     name: str
@@ -15,14 +15,14 @@ class Layer(NamedTuple):
     of: int
 
 
-def layers(module: Backbone, masks: list | None) -> list[Layer]:
+def list_layers(module: Backbone, masks: list | None) -> list[KeptLayer]:
     """What each group keeps; all of it where nothing was pruned."""
     full = module.widths if masks is None else [len(mask) for mask in masks]
     kept = module.widths if masks is None else [int(mask.sum()) for mask in masks]
-    return [Layer(g.producer, k, of) for g, k, of in zip(module.groups, kept, full, strict=True)]
+    return [KeptLayer(g.producer, k, of) for g, k, of in zip(module.groups, kept, full, strict=True)]
 
 
-def costs(cost: Cost, full: Cost, size: int, seconds: float) -> str:
+def describe_costs(cost: Cost, full: Cost, size: int, seconds: float) -> str:
     """One line: MACs and parameters beside the full network's, the person's file, and the time that it took."""
     parts = [
         f"{cost.macs / full.macs:.1%} of the MACs ({_short(cost.macs)} of {_short(full.macs)})",
@@ -42,7 +42,7 @@ def _short(count: float) -> str:
     return f"{count:.3g} G"
 
 
-def as_html(line: str, shown: list[Layer]) -> str:
+def as_html(line: str, shown: list[KeptLayer]) -> str:
     """The line, and below it a bar for each layer."""
     rows = "".join(
         f"<tr><td style='text-align:left'><code>{escape(layer.name)}</code></td><td>{layer.kept} of {layer.of}</td>"

@@ -34,7 +34,7 @@ from ..gating import Rule
 from ..pruning import CostModel, filters, importance_scores, mean_gradients
 from ..system.errors import UserError
 from .global_model import GlobalModel
-from .personalizer import Factory, ScorePruner, register
+from .personalizer import Factory, ScorePruner, register_method
 from .scores import relative, uniform
 
 Score = Callable[[Backbone, Support], list[Tensor]]
@@ -53,7 +53,7 @@ class Criterion:
     by: Literal["nobody", "training", "support"] = "nobody"
 
 
-class Static(ScorePruner):
+class StaticPruner(ScorePruner):
     """Scores channels by a criterion and compares layers by `scope`."""
 
     def __init__(self, method: str, experiment: Experiment, criterion: Criterion, scope: Scope):
@@ -153,8 +153,8 @@ _SCOPES: dict[str, Scope] = {"": lambda _, scores: scores, "_local": _local, "_i
 
 
 def _alone(method: str, criterion: Criterion, scope: Scope) -> Factory:
-    return lambda experiment: [Static(method, experiment, criterion, scope)]
+    return lambda experiment: [StaticPruner(method, experiment, criterion, scope)]
 
 
 for (_name, _criterion), (_suffix, _scope) in product(CRITERIA.items(), _SCOPES.items()):
-    register(_name + _suffix)(_alone(_name + _suffix, _criterion, _scope))
+    register_method(_name + _suffix)(_alone(_name + _suffix, _criterion, _scope))

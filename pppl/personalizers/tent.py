@@ -16,11 +16,11 @@ from ..data import Support
 from ..pruning import CostModel
 from ..system.errors import UserError
 from .global_model import GlobalModel
-from .personal_model import Made
-from .personalizer import After, Personalizer, register_step
+from .personal_model import MethodOutput
+from .personalizer import Personalizer, Step, register_step
 
 
-class Tent(After):
+class TentStep(Step):
     """Whatever `first` gives, surer of the person's samples."""
 
     @property
@@ -41,7 +41,7 @@ class Tent(After):
                 "scales and shifts to train"
             )
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> Made:
+    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         first, config = self._first(model, support, budget), self.experiment.tent
         module = copy.deepcopy(first.module).eval()
         parameters = affine(module)
@@ -54,7 +54,7 @@ class Tent(After):
                 optimizer.step()
         for parameter in parameters:
             parameter.grad = None
-        return first.changed(module, samples=config.steps * len(support.x))
+        return first.with_module(module, samples=config.steps * len(support.x))
 
 
 def affine(network: nn.Module) -> list[nn.Parameter]:
@@ -75,4 +75,4 @@ def entropy(logits: Tensor) -> Tensor:
 
 @register_step("tent")
 def _step(first: Personalizer) -> list[Personalizer]:
-    return [Tent(f"{first.method}+tent", first)]
+    return [TentStep(f"{first.method}+tent", first)]

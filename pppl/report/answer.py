@@ -1,17 +1,17 @@
 """The question of a results folder answered in prose, with numbers of its tables."""
 
-from .answer_persons import of_persons
-from .answer_sweep import of_sweep
-from .answer_tasks import of_tasks
-from .folder import Results
+from .answer_persons import answer_persons
+from .answer_sweep import answer_sweep
+from .answer_tasks import answer_tasks
+from .folder import FolderTables
 from .html import Html, element
 from .markdown import headline
 from .practice import practice
 
 
-def answer(results: Results) -> list[Html]:
+def answer(results: FolderTables) -> list[Html]:
     """Paragraphs: what was measured, then what came of it; of persons a list of what to do in practice, too."""
-    paragraphs = {"persons": of_persons, "tasks": of_tasks, "sweep": of_sweep}[results.kind](results)
+    paragraphs = {"persons": answer_persons, "tasks": answer_tasks, "sweep": answer_sweep}[results.kind](results)
     lines = practice([results], headline(results)) if results.kind == "persons" else []
     items = [element("li", element("strong", line.question), f": {line.told}.") for line in lines]
     return [*paragraphs, element("ul", *items, class_="practice")] if items else paragraphs

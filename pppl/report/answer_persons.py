@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
-from ..figures.retraining import samples_of, trained_on
+from ..figures.retraining import samples_of, training_label
 from .columns import FORMATS
-from .estimate import Estimate, less, less_full, overlapping
-from .folder import Results
-from .html import Html, element, joined
+from .estimate import Estimate, overlap, subtract, subtract_from_full
+from .folder import FolderTables
+from .html import Html, element, join
 from .names import label_of, protocol_of
-from .table import EMPTY, Row
+from .table import EMPTY, TableRow
 
 _PROTOCOL = ["dataset", "backbone", "persons", "seen"]
 _UNITS = {"macs": "MACs", "params": "parameters"}
@@ -33,23 +33,23 @@ class _Protocol:
     """
 
     told: str
-    methods: Sequence[Row]
-    summary: Sequence[Row]
-    rows: Sequence[Row]
-    gains: Sequence[Row]
+    methods: Sequence[TableRow]
+    summary: Sequence[TableRow]
+    rows: Sequence[TableRow]
+    gains: Sequence[TableRow]
 
     @property
-    def trained(self) -> Row | None:
+    def trained(self) -> TableRow | None:
         """The best of those that are trained after pruning."""
-        return next((row for row in self.methods if trained_on(row)), None)
+        return next((row for row in self.methods if training_label(row)), None)
 
     @property
-    def untrained(self) -> Row | None:
+    def untrained(self) -> TableRow | None:
         """The best of the others."""
-        return next((row for row in self.methods if not trained_on(row)), None)
+        return next((row for row in self.methods if not training_label(row)), None)
 
 
-def of_persons(results: Results) -> list[Html]:
+def answer_persons(results: FolderTables) -> list[Html]:
     """A paragraph on what is compared, and one for each protocol."""
     budget = shown_budgets(pd.DataFrame(results.main.rows))[0]
     firsts = {tuple(row[name] for name in _PROTOCOL): row for row in reversed(results.main.rows)}
@@ -57,7 +57,7 @@ def of_persons(results: Results) -> list[Html]:
     return [_opening(results, budget), element("div", *map(_paragraph, protocols), class_="protocols")]
 
 
-def _protocol(results: Results, row: Row, budget: float) -> _Protocol:
+def _protocol(results: FolderTables, row: TableRow, budget: float) -> _Protocol:
     told = protocol_of(row, told=len(results.main.distinct("seen")) > 1)
     for name in _PROTOCOL[:2]:
         told += f", {row[name]}" * (len(results.main.distinct(name)) > 1)
@@ -69,7 +69,7 @@ def _protocol(results: Results, row: Row, budget: float) -> _Protocol:
     return _Protocol(told, methods, summary, rows, [each for each in gains if each["budget"] == budget])
 
 
-def _opening(results: Results, budget: float) -> Html:
+def _opening(results: FolderTables, budget: float) -> Html:
     persons, pruning = (results.config.get(name) for name in ("persons", "pruning"))
     query = persons.get("query") if isinstance(persons, dict) else ""
     unit = _UNITS.get(str(pruning.get("unit")), "MACs") if isinstance(pruning, dict) else "MACs"
@@ -91,13 +91,13 @@ def _paragraph(protocol: _Protocol) -> Html:
     title = protocol.told[:1].upper() + protocol.told[1:]
     counts = f" ({first['n']:,.0f} person-seed pairs, {first['people']:,.0f} different). "
     sentences = [_full(protocol), *_best(protocol), *_training(protocol), *_gain(protocol)]
-    return element("p", element("strong", title), counts, joined(sentences, " "))
+    return element("p", element("strong", title), counts, join(sentences, " "))
 
 
 def _full(protocol: _Protocol) -> Html:
     whole = next((row for row in protocol.summary if row["method"] == "full"), None)
     told = Estimate(protocol.summary[0]["accuracy_full"]) if whole is None else Estimate.of(whole, "accuracy")
-    return joined((f"The full network has {told.in_percent}.",))
+    return join((f"The full network has {told.in_percent}.",))
 
 
 def _best(protocol: _Protocol) -> list[Html]:
@@ -105,27 +105,27 @@ def _best(protocol: _Protocol) -> list[Html]:
     if not protocol.methods:
         return []
     best, *others = protocol.methods
-    also = overlapping(sum(row["accuracy_high"] >= best["accuracy_low"] for row in others), len(others))
+    also = overlap(sum(row["accuracy_high"] >= best["accuracy_low"] for row in others), len(others))
     prune = " that prune" if best["budget"] < 1 else ""
     of = f"Best of {len(others) + 1} methods{prune}" if others else "The only method"
     how = _trained_on(best) or " (nothing is trained after pruning)"
-    sentences = [joined((f"{of} is ", _described(best, protocol), f"{how}{also}."))]
-    next_one = protocol.untrained if trained_on(best) else protocol.trained
+    sentences = [join((f"{of} is ", _described(best, protocol), f"{how}{also}."))]
+    next_one = protocol.untrained if training_label(best) else protocol.trained
     if next_one is not None:
-        what = "Of those that are retrained" if trained_on(next_one) else "Without any training after pruning"
-        distance = less(next_one, best, protocol.rows).against(label_of(best))
+        what = "Of those that are retrained" if training_label(next_one) else "Without any training after pruning"
+        distance = subtract(next_one, best, protocol.rows).against(label_of(best))
         told = (f"{what}, the best is ", _described(next_one, protocol), f"{_trained_on(next_one)} and {distance}.")
-        sentences.append(joined(told))
+        sentences.append(join(told))
     return sentences
 
 
-def _described(row: Row, protocol: _Protocol) -> Html:
-    accuracy, distance = Estimate.of(row, "accuracy"), less_full(row, protocol.rows)
-    return joined((element("b", label_of(row)), f": {accuracy.in_percent}, {distance.against('the full network')}"))
+def _described(row: TableRow, protocol: _Protocol) -> Html:
+    accuracy, distance = Estimate.of(row, "accuracy"), subtract_from_full(row, protocol.rows)
+    return join((element("b", label_of(row)), f": {accuracy.in_percent}, {distance.against('the full network')}"))
 
 
-def _trained_on(row: Row) -> str:
-    return f" (retrained; {samples_of(row):,.0f} samples beyond the full network)" if trained_on(row) else ""
+def _trained_on(row: TableRow) -> str:
+    return f" (retrained; {samples_of(row):,.0f} samples beyond the full network)" if training_label(row) else ""
 
 
 def _training(protocol: _Protocol) -> list[Html]:
@@ -134,13 +134,13 @@ def _training(protocol: _Protocol) -> list[Html]:
     if not pairs:
         return []
     base, row = max(pairs, key=lambda pair: pair[1]["accuracy"] - pair[0]["accuracy"])
-    added, lift = _ADDED[row["method"].rpartition("+")[2]], less(row, base, protocol.rows)
+    added, lift = _ADDED[row["method"].rpartition("+")[2]], subtract(row, base, protocol.rows)
     start, end = (Estimate(each["accuracy"]).in_percent for each in (base, row))
     told = f" gains most by training: {added}, it goes from {start} to {end}, by {lift.in_points}."
-    return [joined((element("b", label_of(base)), told))]
+    return [join((element("b", label_of(base)), told))]
 
 
-def _base(row: Row) -> str:
+def _base(row: TableRow) -> str:
     """The method without its last step, where that trains."""
     base, _, step = row["method"].rpartition("+")
     return base if step in _ADDED else ""
@@ -159,7 +159,7 @@ def _gain(protocol: _Protocol) -> list[Html]:
     told = f", own less {_WHOSE[against]}, is {Estimate.of(other or {}, 'gain').in_points}{tested}"
     if population is not None:
         told += f", and over everybody's {Estimate.of(population, 'gain').in_points}"
-    return [joined(("The personal gain of ", element("b", label_of(row)), f"{told}."))]
+    return [join(("The personal gain of ", element("b", label_of(row)), f"{told}."))]
 
 
 _WHOSE = {"twin": "a twin's samples (of the same classes)", "other": "another person's samples"}

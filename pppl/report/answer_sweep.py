@@ -5,19 +5,19 @@ from typing import Any
 from ..tables.schema import settings_of
 from .columns import FORMATS, is_missing
 from .estimate import Estimate
-from .folder import Results
-from .html import Html, element, joined
-from .table import Row
+from .folder import FolderTables
+from .html import Html, element, join
+from .table import TableRow
 
 _OTHERS = "that with another person's samples"
 
 
-def of_sweep(results: Results) -> list[Html]:
+def answer_sweep(results: FolderTables) -> list[Html]:
     """How many trials there were, the best of them, and which settings mattered most."""
     return [_opening(results), *_best(results), *_importances(results)]
 
 
-def _opening(results: Results) -> Html:
+def _opening(results: FolderTables) -> Html:
     trials = results.main.rows
     done = [row for row in trials if row["state"] == "complete"]
     ended, kept = len(trials) - len(done), sum(row["feasible"] == "True" for row in done)
@@ -31,7 +31,7 @@ def _opening(results: Results) -> Html:
     )
 
 
-def _best(results: Results) -> list[Html]:
+def _best(results: FolderTables) -> list[Html]:
     row = next((row for row in results.main.rows if row["best"] == "True"), None)
     if row is None:
         return [element("p", "None of them is the best yet.")]
@@ -39,14 +39,14 @@ def _best(results: Results) -> list[Html]:
     settings = [
         f"{name} = {_value(row[name])}" for name in settings_of(results.main.names) if not is_missing(row[name])
     ]
-    parts += [" Its settings: ", joined((element("code", setting) for setting in settings), ", "), "."]
+    parts += [" Its settings: ", join((element("code", setting) for setting in settings), ", "), "."]
     if "pareto" in results.main.names:
         front = sum(row["pareto"] == "True" for row in results.main.rows)
         parts.append(f" On the front are {front:,}: no trial beats them in all objectives.")
     return [element("p", *parts)]
 
 
-def _measured(row: Row) -> list[str]:
+def _measured(row: TableRow) -> list[str]:
     parts = [f" is the best: accuracy {Estimate.of(row, 'accuracy').in_percent}"]
     if not is_missing(row["own_minus_other"]):
         gain = Estimate(row["own_minus_other"])
@@ -58,10 +58,10 @@ def _value(value: Any) -> str:
     return FORMATS["number"](value) if isinstance(value, float) else str(value)
 
 
-def _importances(results: Results) -> list[Html]:
+def _importances(results: FolderTables) -> list[Html]:
     table = results.tables.get("importances.csv")
     if table is None:
         return []
     rows = sorted(table.rows, key=lambda row: -row["importance"])[:3]
-    told = [joined((element("code", row["key"]), f" {Estimate.of(row, 'importance').in_percent}")) for row in rows]
-    return [element("p", "What mattered most, as a share of the differences in accuracy: ", joined(told, ", "), ".")]
+    told = [join((element("code", row["key"]), f" {Estimate.of(row, 'importance').in_percent}")) for row in rows]
+    return [element("p", "What mattered most, as a share of the differences in accuracy: ", join(told, ", "), ".")]

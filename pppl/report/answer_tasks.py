@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from .columns import FORMATS
-from .estimate import Estimate, overlapping
-from .folder import Results
-from .html import Html, element, joined
-from .names import task_label
-from .table import Row
+from .estimate import Estimate, overlap
+from .folder import FolderTables
+from .html import Html, element, join
+from .names import label_task
+from .table import TableRow
 
 
-def of_tasks(results: Results) -> list[Html]:
+def answer_tasks(results: FolderTables) -> list[Html]:
     """What is compared, the best on average, and what a stream of tasks stores."""
     tasks = [task for task in results.main.distinct("task") if task != "average"]
     shown = "average" if "average" in results.main.distinct("task") else tasks[0]
@@ -20,51 +20,51 @@ def of_tasks(results: Results) -> list[Html]:
     over = f"the average over {len(tasks)} tasks" if shown == "average" else f"the task {shown}"
     opening = f"Scores in %, {over}, means over seeds with 95 % bootstrap intervals in brackets."
     sentences = [*_full(full), *_best(adapted), *_diff(adapted), *_smallest(adapted)]
-    return [element("p", opening), element("p", joined(sentences, " ")), *_stream(results)]
+    return [element("p", opening), element("p", join(sentences, " ")), *_stream(results)]
 
 
-def _full(row: Row | None) -> list[Html]:
+def _full(row: TableRow | None) -> list[Html]:
     if row is None:
         return []
-    return [joined((f"Full fine-tuning has {Estimate.of(row, 'score').in_percent}{_stored(row)}.",))]
+    return [join((f"Full fine-tuning has {Estimate.of(row, 'score').in_percent}{_stored(row)}.",))]
 
 
-def _best(adapted: Sequence[Row]) -> list[Html]:
+def _best(adapted: Sequence[TableRow]) -> list[Html]:
     if not adapted:
         return []
     best, *others = adapted
-    also = overlapping(sum(row["score_high"] >= best["score_low"] for row in others), len(others))
+    also = overlap(sum(row["score_high"] >= best["score_low"] for row in others), len(others))
     of = f"Best of the {len(adapted)} others" if others else "Beside it"
-    return [joined((f"{of} is ", _described(best), f"{_stored(best)}{also}."))]
+    return [join((f"{of} is ", _described(best), f"{_stored(best)}{also}."))]
 
 
-def _diff(adapted: Sequence[Row]) -> list[Html]:
+def _diff(adapted: Sequence[TableRow]) -> list[Html]:
     """Diff pruning, where something else is best."""
     diff = next((row for row in adapted[1:] if row["method"] == "diff"), None)
-    return [] if diff is None else [joined(("Here is ", _described(diff), f"{_stored(diff)}."))]
+    return [] if diff is None else [join(("Here is ", _described(diff), f"{_stored(diff)}."))]
 
 
-def _smallest(adapted: Sequence[Row]) -> list[Html]:
+def _smallest(adapted: Sequence[TableRow]) -> list[Html]:
     small = [row for row in adapted if isinstance(row.get("task_bytes"), float) and row["task_bytes"] > 0]
     if len(small) < 2:
         return []
     least = min(small, key=lambda row: row["task_bytes"])
-    return [joined(("The least is stored by ", _described(least), f"{_stored(least)}."))]
+    return [join(("The least is stored by ", _described(least), f"{_stored(least)}."))]
 
 
-def _described(row: Row) -> Html:
+def _described(row: TableRow) -> Html:
     less = Estimate.of(row, "minus_full")
     told = f", {less.against('full fine-tuning')}" if less.value == less.value else ""
     score = f" with {Estimate.of(row, 'score').in_percent}{told}"
-    return joined((element("b", task_label(row["method"])), score))
+    return join((element("b", label_task(row["method"])), score))
 
 
-def _stored(row: Row) -> str:
+def _stored(row: TableRow) -> str:
     size = row.get("task_bytes")
     return f", in {FORMATS['kilobytes'](size)} kB a task" if isinstance(size, float) and size == size else ""
 
 
-def _stream(results: Results) -> list[Html]:
+def _stream(results: FolderTables) -> list[Html]:
     stream = results.tables.get("stream.csv")
     if stream is None:
         return []

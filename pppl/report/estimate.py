@@ -10,7 +10,7 @@ import pandas as pd
 from ..tables.intervals import mean_interval
 from ..tables.paired import people_of
 from .columns import percent
-from .table import Row
+from .table import TableRow
 
 _JOIN = "\N{NO-BREAK SPACE}"  # where no line may break
 _SERIES = ("method", "control", "budget")
@@ -25,7 +25,7 @@ class Estimate:
     high: float = math.nan
 
     @classmethod
-    def of(cls, row: Row, name: str) -> "Estimate":
+    def of(cls, row: TableRow, name: str) -> "Estimate":
         """From the columns of a table's row."""
         return cls(*(float(row.get(f"{name}{end}", math.nan)) for end in ("", "_low", "_high")))
 
@@ -53,7 +53,7 @@ class Estimate:
         return "" if math.isnan(self.low) else f" [{percent(self.low)},{_JOIN}{percent(self.high)}]"
 
 
-def overlapping(reached: int, others: int) -> str:
+def overlap(reached: int, others: int) -> str:
     """That intervals of so many of the others reach into that of the best; nothing where none does."""
     if not reached:
         return ""
@@ -61,7 +61,7 @@ def overlapping(reached: int, others: int) -> str:
     return f"; {what} of the other {others} reach{'es' * (reached == 1)} into its own"
 
 
-def less_full(row: Row, rows: Sequence[Row]) -> Estimate:
+def subtract_from_full(row: TableRow, rows: Sequence[TableRow]) -> Estimate:
     """Accuracy less the full network's on the same persons.
 
     **Arguments:**
@@ -73,8 +73,8 @@ def less_full(row: Row, rows: Sequence[Row]) -> Estimate:
     return _with_interval(row["accuracy"] - row["accuracy_full"], own)
 
 
-def less(one: Row, other: Row, rows: Sequence[Row]) -> Estimate:
-    """The first's accuracy less the other's on the same persons; arguments as of `less_full`."""
+def subtract(one: TableRow, other: TableRow, rows: Sequence[TableRow]) -> Estimate:
+    """The first's accuracy less the other's on the same persons; arguments as of `subtract_from_full`."""
     first, second = _of(one, rows), _of(other, rows)
     both = [
         each | {"difference": each["accuracy"] - second[person]["accuracy"]}
@@ -84,13 +84,13 @@ def less(one: Row, other: Row, rows: Sequence[Row]) -> Estimate:
     return _with_interval(one["accuracy"] - other["accuracy"], both)
 
 
-def _of(row: Row, rows: Sequence[Row]) -> dict[tuple[float, str], dict[str, Any]]:
+def _of(row: TableRow, rows: Sequence[TableRow]) -> dict[tuple[float, str], dict[str, Any]]:
     """Rows of a method at a budget, by person."""
     wanted = [row[name] for name in _SERIES]
     return {(each["seed"], each["identity"]): dict(each) for each in rows if [each[n] for n in _SERIES] == wanted}
 
 
-def _with_interval(mean: float, rows: Sequence[Row]) -> Estimate:
+def _with_interval(mean: float, rows: Sequence[TableRow]) -> Estimate:
     if not rows:
         return Estimate(mean)
     differences, seeds = ([row[name] for row in rows] for name in ("difference", "seed"))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ..system.errors import UserError
 from ..tables.provenance import read_run
-from .table import EMPTY, Table, read_table
+from .table import EMPTY, Table, read_rows
 
 Kind = Literal["persons", "tasks", "sweep"]
 # Beside the main table, in the order of the report.
@@ -41,7 +41,7 @@ _OF_EACH = (
 
 
 @dataclass(frozen=True)
-class Results:
+class FolderTables:
     """A results folder.
 
     - `kind`: of what: `main` is its table, and others have no such columns.
@@ -70,22 +70,22 @@ class Results:
         return name if isinstance(name, str) and name else self.folder.resolve().name
 
 
-def read_results(folder: Path) -> Results:
+def read_results(folder: Path) -> FolderTables:
     """Reads the tables that a report shows.
 
     Raises `UserError` where the main one is missing, or any of them corrupted.
     """
     kind: Kind = "sweep" if (folder / "trials.csv").exists() else "persons"
     path = folder / ("trials.csv" if kind == "sweep" else "summary.csv")
-    if kind == "persons" and "task" in read_table(path).names:
+    if kind == "persons" and "task" in read_rows(path).names:
         kind = "tasks"
-    main = read_table(path, *_NEEDED[kind])
+    main = read_rows(path, *_NEEDED[kind])
     if not main.rows:
         raise UserError(f"{path} has no rows; run the experiment with the same --out again")
-    tables = {name: read_table(folder / name, *_ALSO.get(name, ())) for name in _OTHERS if (folder / name).exists()}
+    tables = {name: read_rows(folder / name, *_ALSO.get(name, ())) for name in _OTHERS if (folder / name).exists()}
     each = folder / "table.csv"
-    rows = read_table(each, *_OF_EACH, only=True) if kind == "persons" and each.exists() else EMPTY
+    rows = read_rows(each, *_OF_EACH, only=True) if kind == "persons" and each.exists() else EMPTY
     best = folder / "best.yaml"
     text = best.read_text(encoding="utf-8", errors="replace") if kind == "sweep" and best.exists() else ""
     shown = {name: table for name, table in tables.items() if table.rows}
-    return Results(folder, kind, main, shown, rows, read_run(folder), text)
+    return FolderTables(folder, kind, main, shown, rows, read_run(folder), text)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .columns import FORMATS, Column, is_missing
-from .html import Html, element, joined
+from .html import Html, element, join
 from .names import yes_or_no
-from .table import Row, Table
+from .table import Table, TableRow
 from .whisker import whisker
 
 
@@ -53,7 +53,7 @@ def grid(name: str, table: Table, columns: Sequence[Column], choices: Sequence[C
         "table",
         element("caption", name, class_="unseen"),
         element("thead", element("tr", *map(_header, columns))),
-        element("tbody", joined(body, "\n")),
+        element("tbody", join(body, "\n")),
     )
     # What scrolls can be reached by keys, too.
     scroll = element("div", content, class_="scroll", role="region", aria_label=name, tabindex=0)
@@ -66,7 +66,7 @@ def _header(column: Column) -> Html:
     return element("th", button, scope="col", aria_sort="none", data_kind=what, class_=what, title=column.name)
 
 
-def _cell(column: Column, row: Row, scale: tuple[float, float] | None) -> Html:
+def _cell(column: Column, row: TableRow, scale: tuple[float, float] | None) -> Html:
     value = row[column.name]
     if column.kind == "text":
         return element("td", yes_or_no(str(value)))

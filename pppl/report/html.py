@@ -3,7 +3,7 @@
 import html
 from collections.abc import Iterable
 
-from ..system.printable import visible
+from ..system.printable import printable
 
 
 class Html(str):
@@ -14,7 +14,7 @@ class Html(str):
 
 def escape(text: str) -> Html:
     """The text as markup: itself where it is `Html`."""
-    return text if isinstance(text, Html) else Html(html.escape(visible(text, keep="\n\t"), quote=True))
+    return text if isinstance(text, Html) else Html(html.escape(printable(text, keep="\n\t"), quote=True))
 
 
 def element(name: str, *children: str, **attributes: str | float | bool | None) -> Html:
@@ -27,10 +27,10 @@ def element(name: str, *children: str, **attributes: str | float | bool | None) 
     """
     told = "".join(_attribute(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items())
     opening = f"<{name}{told}>"
-    return Html(opening if name in _VOID else f"{opening}{joined(children)}</{name}>")
+    return Html(opening if name in _VOID else f"{opening}{join(children)}</{name}>")
 
 
-def joined(parts: Iterable[str], between: str = "") -> Html:
+def join(parts: Iterable[str], between: str = "") -> Html:
     """Parts one after the other, each escaped unless it is `Html`."""
     return Html(escape(between).join(escape(part) for part in parts))
 

@@ -9,14 +9,14 @@ import pandas as pd
 from ..figures.accuracy_vs_macs import shown_budgets
 from ..tables.schema import settings_of
 from .columns import Column
-from .folder import Results
+from .folder import FolderTables
 from .grid import Choice, grid
 from .html import Html
-from .names import family_of, key_of, label_of, task_label, yes_or_no
-from .table import Row, Table
+from .names import family_of, label_of, label_task, row_key, yes_or_no
+from .table import Table, TableRow
 
 
-def main_table(results: Results) -> Html:
+def main_table(results: FolderTables) -> Html:
     """Rows of `summary.csv`, or of a sweep's `trials.csv`."""
     of = {"persons": _of_persons, "tasks": _of_tasks, "sweep": _of_sweep}
     return of[results.kind](results.main)
@@ -28,7 +28,7 @@ def _of_persons(summary: Table) -> Html:
     table = _sorted(summary, lambda row: (places[row["persons"], row["seen"]], -row["accuracy"]))
     table = table.with_columns(
         label=[label_of(row) for row in table.rows],
-        series=[key_of(row) for row in table.rows],
+        series=[row_key(row) for row in table.rows],
         less_full=[row["accuracy"] - row["accuracy_full"] for row in table.rows],
     )
     names = ["budget", "reference_minus_this", "holm_p", "macs_fraction", "artifact_bytes"]
@@ -62,7 +62,7 @@ def _of_tasks(summary: Table) -> Html:
     tasks = sorted(summary.distinct("task"), key=lambda task: task != "average")  # which is the answer
     places = {task: place for place, task in enumerate(tasks)}
     table = _sorted(summary, lambda row: (places[row["task"]], -row["score"]))
-    table = table.with_columns(label=[task_label(row["method"]) for row in table.rows])
+    table = table.with_columns(label=[label_task(row["method"]) for row in table.rows])
     names = [
         "score",
         "metric",
@@ -102,7 +102,7 @@ def _of_sweep(trials: Table) -> Html:
     return grid("Trials", table, columns, choices)
 
 
-def _sorted(table: Table, by: Callable[[Row], Any]) -> Table:
+def _sorted(table: Table, by: Callable[[TableRow], Any]) -> Table:
     return Table(table.names, sorted(table.rows, key=by))
 
 

@@ -7,13 +7,13 @@ import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
 from ..system.errors import UserError
-from .folder import Results, read_results
+from .folder import FolderTables, read_results
 from .names import label_of
 from .practice import is_unseen, practice, whom
-from .table import Row
+from .table import TableRow
 
 
-def headline(results: Results) -> float:
+def headline(results: FolderTables) -> float:
     """Return the budget that all is told at."""
     return shown_budgets(pd.DataFrame(results.main.rows))[0]
 
@@ -59,20 +59,20 @@ def accuracies_of(folders: Sequence[Path], budget: float, methods: Sequence[str]
     return "\n".join(f"| {' | '.join(each)} |" for each in (head, ["---"] * len(head), *told)).replace("|  |", "| |")
 
 
-def _is_told(row: Row, budget: float, seen: bool) -> bool:
+def _is_told(row: TableRow, budget: float, seen: bool) -> bool:
     return row["budget"] in (budget, 1.0) and row["control"] in ("", "own") and (seen or is_unseen(row))
 
 
-def _label(row: Row) -> str:
+def _label(row: TableRow) -> str:
     return f"{label_of(row)}, `{row['method']}`" + ", all MACs" * (row["budget"] == 1)
 
 
-def _cell(row: Row) -> str:
+def _cell(row: TableRow) -> str:
     mean, low, high = (f"{100 * float(row[f'accuracy{end}']):.1f}" for end in ("", "_low", "_high"))
     return f"{mean} [{low}, {high}]"
 
 
-def _of_persons(folder: Path) -> Results:
+def _of_persons(folder: Path) -> FolderTables:
     results = read_results(folder)
     if results.kind != "persons":
         raise UserError(f"{folder} is no comparison on persons: name folders of `pppl compare`")

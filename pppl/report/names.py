@@ -2,8 +2,8 @@
 
 from ..figures.families import chosen_by
 from ..figures.looks import look, task_look
-from ..figures.retraining import trained_on
-from .table import Row
+from ..figures.retraining import training_label
+from .table import TableRow
 
 WHOLE = "not pruned"
 TRAINED = "trained after pruning"
@@ -11,27 +11,27 @@ _CHOSEN = {"gates": "gates", "support": "by the person's samples", "everybody": 
 _WHOLE_METHODS = {"full", "finetune", "diff", "diff_elementwise"}
 
 
-def label_of(row: Row) -> str:
+def label_of(row: TableRow) -> str:
     """A method as the figures' legends call it."""
     return look(str(row["method"]), str(row["control"])).label
 
 
-def task_label(method: str) -> str:
+def label_task(method: str) -> str:
     """A way to adapt an encoder as the figures call it."""
     return task_look(method)[0]
 
 
-def key_of(row: Row) -> str:
+def row_key(row: TableRow) -> str:
     """A method as the tables call it, with its control."""
     return f"{row['method']} {row['control']}".strip()
 
 
-def family_of(row: Row) -> str:
+def family_of(row: TableRow) -> str:
     """What a method has in common with others, as rows of figures have."""
     base = str(row["method"]).split("+")[0].split("@")[0]
     if base in _WHOLE_METHODS:
         return WHOLE
-    return TRAINED if trained_on(row) > 0 else _CHOSEN[chosen_by(base)]
+    return TRAINED if training_label(row) > 0 else _CHOSEN[chosen_by(base)]
 
 
 def yes_or_no(value: str) -> str:
@@ -39,7 +39,7 @@ def yes_or_no(value: str) -> str:
     return {"True": "yes", "False": "no"}.get(value, value)
 
 
-def protocol_of(row: Row, *, told: bool) -> str:
+def protocol_of(row: TableRow, *, told: bool) -> str:
     """Who the persons are, as titles of panels say; `told` where some were seen in training and others were not."""
     persons = str(row["persons"])
     own = persons.removeprefix("person+")

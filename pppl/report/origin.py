@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from .html import Html, element, joined
+from .html import Html, element, join
 
 # Named one by one: whatever else a run.json of somebody else holds stays there.
 _HARDWARE = {"cpu": "", "cores": " cores", "gpu": "", "machine": ""}
@@ -43,11 +43,11 @@ def origin(run: Mapping[str, Any], best: str = "") -> Html:
             facts[title] = _told(run[name])
     if not facts:
         return element("p", "There is no run.json that tells it.")
-    rows = [joined((element("dt", title), element("dd", value or "none"))) for title, value in facts.items()]
+    rows = [join((element("dt", title), element("dd", value or "none"))) for title, value in facts.items()]
     folded = [("Settings (YAML)", _yaml(run.get("config"))), ("Base experiment (YAML)", _yaml(run.get("experiment")))]
     folded.append(("The best settings (best.yaml)", _without_logins(best)))
     parts = [_folded(title, text) for title, text in folded if text]
-    return joined((element("dl", *rows, class_="facts"), *parts))
+    return join((element("dl", *rows, class_="facts"), *parts))
 
 
 def _folded(title: str, text: str) -> Html:

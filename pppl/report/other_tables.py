@@ -1,9 +1,9 @@
 """The tables beside the main one, folded."""
 
 from .columns import Column
-from .folder import Results
+from .folder import FolderTables
 from .grid import grid
-from .html import Html, element, joined
+from .html import Html, element, join
 from .table import Table
 
 _TOLD = {
@@ -37,7 +37,7 @@ _TOLD = {
 }
 
 
-def other_tables(results: Results) -> list[Html]:
+def other_tables(results: FolderTables) -> list[Html]:
     """A `details` element for each."""
     return [
         element(
@@ -45,7 +45,7 @@ def other_tables(results: Results) -> list[Html]:
             element(
                 "summary", f"{_TOLD[name][0]} ", element("span", f"{name}, {len(table.rows):,} rows", class_="quiet")
             ),
-            joined((element("p", _TOLD[name][1]), grid(_TOLD[name][0], table, _columns(table)))),
+            join((element("p", _TOLD[name][1]), grid(_TOLD[name][0], table, _columns(table)))),
         )
         for name, table in results.tables.items()
     ]

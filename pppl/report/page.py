@@ -5,8 +5,8 @@ import hashlib
 from importlib.resources import files
 
 from .answer import answer
-from .folder import Results
-from .html import Html, element, joined
+from .folder import FolderTables
+from .html import Html, element, join
 from .main_tables import main_table
 from .origin import origin
 from .other_tables import other_tables
@@ -27,13 +27,13 @@ _NOTES = {
 }
 
 
-def page(results: Results) -> Html:
+def page(results: FolderTables) -> Html:
     """The whole document."""
     parts = [
-        ("answer", "Answer", joined(answer(results))),
+        ("answer", "Answer", join(answer(results))),
         ("summary", {"sweep": "Trials"}.get(results.kind, "Summary"), _summary(results)),
         ("figures", "Figures", _figures(results)),
-        ("tables", "Other tables", joined(other_tables(results))),
+        ("tables", "Other tables", join(other_tables(results))),
         ("origin", "Where it comes from", origin(results.run, results.best)),
     ]
     parts = [part for part in parts if part[2]]
@@ -50,7 +50,7 @@ def page(results: Results) -> Html:
     )
     footer = element("footer", "Made by `pppl report` from the tables and figures of a results folder.")
     body = element("body", header, element("main", *sections), footer, element("script", _asset("page.js")))
-    return joined((Html("<!DOCTYPE html>\n"), element("html", _head(results.name), body, lang="en"), "\n"))
+    return join((Html("<!DOCTYPE html>\n"), element("html", _head(results.name), body, lang="en"), "\n"))
 
 
 def _head(name: str) -> Html:
@@ -78,15 +78,15 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _summary(results: Results) -> Html:
-    return joined((element("p", _NOTES[results.kind], class_="note"), main_table(results)))
+def _summary(results: FolderTables) -> Html:
+    return join((element("p", _NOTES[results.kind], class_="note"), main_table(results)))
 
 
-def _figures(results: Results) -> Html:
-    return joined(pictures(results.folder)) or element("p", "There are none: `pppl figures` draws them.")
+def _figures(results: FolderTables) -> Html:
+    return join(pictures(results.folder)) or element("p", "There are none: `pppl figures` draws them.")
 
 
-def _of_what(results: Results) -> str:
+def _of_what(results: FolderTables) -> str:
     """Data, network and sizes, in a line."""
     main, parts = results.main, []
     for name in ("dataset", "backbone", "encoder"):

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from ..figures.significance import LEVEL
 from .estimate import Estimate
-from .folder import Results
-from .table import EMPTY, Row, Table
+from .folder import FolderTables
+from .table import EMPTY, Table, TableRow
 
 BUDGET = 0.1
 # A difference whose interval lies within so much of 0 is none in practice.
@@ -25,7 +25,7 @@ class Line(NamedTuple):
     told: str
 
 
-def practice(folders: Sequence[Results], budget: float = BUDGET, *, seen: bool = True) -> list[Line]:
+def practice(folders: Sequence[FolderTables], budget: float = BUDGET, *, seen: bool = True) -> list[Line]:
     """Return a line for each question of `answers.csv`, one on whose mask it is, one on budgets and one on bytes.
 
     What is told of each kind of persons is a mean paired difference in points with its 95 % interval. It is equal where
@@ -62,7 +62,7 @@ def _in_order(lists: Iterable[Iterable[str]]) -> list[str]:
     return merged
 
 
-def _of_unseen(results: Results) -> Results:
+def _of_unseen(results: FolderTables) -> FolderTables:
     """Without rows of people whom training has seen; where persons are classes, whom it always sees, all stay."""
 
     def without(table: Table) -> Table:
@@ -74,17 +74,17 @@ def _of_unseen(results: Results) -> Results:
     return replace(results, main=without(results.main), tables=tables)
 
 
-def is_unseen(row: Row) -> bool:
+def is_unseen(row: TableRow) -> bool:
     """Return whether training has not seen the person of a row; persons who are classes count as such."""
     return row["seen"] == "False" or not _is_somebody(row)
 
 
-def _is_somebody(row: Row) -> bool:
+def _is_somebody(row: TableRow) -> bool:
     """Return whether persons are people, not just classes."""
     return str(row["persons"]).startswith("person")
 
 
-def _grouped(rows: Sequence[Row], name: str = "difference") -> str:
+def _grouped(rows: Sequence[TableRow], name: str = "difference") -> str:
     """Differences by what they come to, the largest first."""
     told = [(_come_to(Estimate.of(row, name)), -float(row[name]), f"{whom(row)} {_points(row, name)}") for row in rows]
     told.sort(key=lambda each: (_TOLD.index(each[0]), each[1]))
@@ -100,13 +100,13 @@ def _come_to(estimate: Estimate) -> str:
     return gains if estimate.low > 0 else loses if estimate.high < 0 else unknown
 
 
-def _points(row: Row, name: str) -> str:
+def _points(row: TableRow, name: str) -> str:
     value, low, high = (round(100 * float(row[f"{name}{end}"]), 1) + 0.0 for end in ("", "_low", "_high"))  # no -0.0
     significant = "\\*" * (float(row.get("holm_p") or 1) < LEVEL)
     return f"{'+' * (value > 0)}{value:.1f}{significant} [{low:.1f}, {high:.1f}]"
 
 
-def whom(row: Row) -> str:
+def whom(row: TableRow) -> str:
     """Return who persons are, in a few words: the data, how many classes, and whether training has seen them."""
     persons = str(row["persons"])
     classes = "all classes" if persons == "person" else persons.removeprefix("person+")
@@ -114,7 +114,7 @@ def whom(row: Row) -> str:
     return f"{str(row['dataset']).replace('_', ' ')} ({classes}{seen})"
 
 
-def _whose(folders: Sequence[Results], budget: float) -> Line:
+def _whose(folders: Sequence[FolderTables], budget: float) -> Line:
     """Own masks less a twin's, of the first method that experiments ask about and that has twins; where persons are
     classes a twin is nobody else.
     """
@@ -132,11 +132,13 @@ def _whose(folders: Sequence[Results], budget: float) -> Line:
     )
 
 
-def _of_methods(folders: Sequence[Results], title: str, tell: Callable[[Results, float], str], budget: float) -> Line:
+def _of_methods(
+    folders: Sequence[FolderTables], title: str, tell: Callable[[FolderTables, float], str], budget: float
+) -> Line:
     return Line(title.format(budget=f"{100 * budget:g}"), "; ".join(filter(None, (tell(f, budget) for f in folders))))
 
 
-def _least(results: Results, _: float) -> str:
+def _least(results: FolderTables, _: float) -> str:
     """The least MACs that are surely, by the end of the interval, within a point of the full network, and whose; of
     methods that do not know the person's classes, since the full network does not.
     """
@@ -151,7 +153,7 @@ def _least(results: Results, _: float) -> str:
     return ", ".join(told)
 
 
-def _bytes(results: Results, budget: float) -> str:
+def _bytes(results: FolderTables, budget: float) -> str:
     """Bytes of the networks that are asked about, of the first kind of persons; further steps add next to none."""
     asked = [str(row[name]) for row in results.tables.get("answers.csv", EMPTY).rows for name in ("method", "against")]
     first = results.main.rows[0]
@@ -180,7 +182,7 @@ def _size(count: float) -> str:
     return f"{count:.3g} {_SIZES[-1]}"
 
 
-_TABLES: tuple[tuple[str, Callable[[Results, float], str]], ...] = (
+_TABLES: tuple[tuple[str, Callable[[FolderTables, float], str]], ...] = (
     (
         "The least MACs within a point of the full network, both without the classes, and the method that has them",
         _least,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..system.errors import UserError
-from ..system.files import claim, expanded, output_folder, write_bytes
+from ..system.files import claim, expand, output_folder, write_bytes
 from ..tables.provenance import data_mark
 from .folder import read_results
 from .page import page
@@ -21,7 +21,7 @@ def report(folder: Path, out: Path | None = None) -> Path:
     name of an HTML file.
     """
     of = "" if out is None else data_mark(folder)
-    out = folder / "report.html" if out is None else expanded(out)
+    out = folder / "report.html" if out is None else expand(out)
     if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
         raise UserError(f"--out is {out}: name a file that ends in .html")
     claim([out], of=of)

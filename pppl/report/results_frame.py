@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..system.printable import aligned
+from ..system.printable import align
 
 # What is shown of `summary.csv` and the like, of more columns than a screen has, with their heads; keys first.
 _HEADS = {
@@ -43,26 +43,26 @@ _SCALES = {"artifact_bytes": 1e-3, "task_bytes": 1e-3}
 _SCALES |= dict.fromkeys(("n", "retrain_samples", "train_samples", "holm_p", "budget"), 1)
 
 
-class Results(pd.DataFrame):
+class ResultsFrame(pd.DataFrame):
     """A data frame that shows means with their 95 % intervals, in %, in a notebook or a terminal, and leaves out what
     is the same in every row. All columns are there to be worked with.
     """
 
     @property
     def _constructor(self) -> Any:
-        return Results
+        return ResultsFrame
 
     def __repr__(self) -> str:
         if (cells := _cells(self)) is None:
             return super().__repr__()
         head, rows, notes = cells
-        return "\n".join([*aligned([head, *rows]), *([f"({notes})"] if notes else [])])
+        return "\n".join([*align([head, *rows]), *([f"({notes})"] if notes else [])])
 
     def _repr_html_(self) -> str | None:
         if (cells := _cells(self)) is None:
             return super()._repr_html_()  # type: ignore[misc] (pandas-stubs lacks it)
         head, rows, notes = cells
-        return f"<div>{as_html(head, rows)}{f'<p>{escape(notes)}</p>' if notes else ''}</div>"
+        return f"<div>{table_as_html(head, rows)}{f'<p>{escape(notes)}</p>' if notes else ''}</div>"
 
 
 def _cells(frame: pd.DataFrame) -> tuple[list[str], list[list[str]], str] | None:
@@ -79,7 +79,7 @@ def _cells(frame: pd.DataFrame) -> tuple[list[str], list[list[str]], str] | None
     return [_HEADS[name] for name in shown], rows, "; ".join(notes)
 
 
-def as_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table_as_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of cells, which do not break."""
     heads = "".join(f"<th>{escape(name)}</th>" for name in head)
     cells = ["".join(f"<td style='white-space:nowrap'>{escape(cell)}</td>" for cell in row) for row in rows]

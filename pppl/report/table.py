@@ -12,7 +12,7 @@ from ..system.errors import UserError
 from ..tables.schema import read_frame
 from .columns import Column, column_of, numeric
 
-Row = Mapping[str, Any]
+TableRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Table:
         """The values of a column, each once, in the order of rows."""
         return list(dict.fromkeys(row[name] for row in self.rows))
 
-    def alike(self, row: Row, names: Iterable[str]) -> "Table":
+    def alike(self, row: TableRow, names: Iterable[str]) -> "Table":
         """The rows that have these values of `row`."""
         wanted = {name: row[name] for name in names}
         return Table(self.names, [each for each in self.rows if all(each[n] == v for n, v in wanted.items())])
@@ -49,7 +49,7 @@ class Table:
 EMPTY = Table([], [])
 
 
-def read_table(path: Path, names: Iterable[str] = (), numbers: Iterable[str] = (), *, only: bool = False) -> Table:
+def read_rows(path: Path, names: Iterable[str] = (), numbers: Iterable[str] = (), *, only: bool = False) -> Table:
     """A table whose columns are numbers where their names or all their values say so, and else text.
 
     Raises `UserError` where it cannot be read.

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
 from ..figures.retraining import samples_of
-from ..system.printable import aligned
+from ..system.printable import align
 from ..tables.schema import settings_of
 
 _MOST_TASKS = 5
@@ -95,7 +95,7 @@ def _value(value: Any) -> str:
 
 
 def _aligned(title: str, rows: list[list[str]]) -> str:
-    lines = aligned(rows)
+    lines = align(rows)
     return "\n".join([title, "", lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 

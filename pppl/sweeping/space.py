@@ -10,7 +10,7 @@ import optuna
 from ..comparison.compare import check_settings
 from ..config import Experiment, Sweep
 from ..data import IdentityDataset
-from ..personalizers import personalizers_for
+from ..personalizers import make_personalizers
 from ..system.errors import UserError
 from ..system.printable import cell_of
 
@@ -41,7 +41,7 @@ def check_space(sweep: Sweep, base: Experiment) -> None:
     """Raises `UserError` where a key of the space is unknown, or an end of its range impossible, before any trial."""
     if not sweep.space:
         raise UserError("space is empty: name at least one key with what is tried of it")
-    if sweep.pruner != "none" and not any(each.gates for each in personalizers_for(base)):
+    if sweep.pruner != "none" and not any(each.gates for each in make_personalizers(base)):
         raise UserError(
             f"pruner is {sweep.pruner}, but {sweep.method} trains no gates that it could look at: none can be"
         )
@@ -51,7 +51,7 @@ def check_space(sweep: Sweep, base: Experiment) -> None:
             raise UserError(f"space.{key}: trials must have the same method, seeds, persons and data")
 
 
-def check_data(sweep: Sweep, base: Experiment, dataset: IdentityDataset) -> None:
+def check_split(sweep: Sweep, base: Experiment, dataset: IdentityDataset) -> None:
     """Raises `UserError` where a trial could not run on the data, or test persons would be seen by another seed."""
     if dataset.split is None or base.persons.split != "official" or base.persons.folds:
         raise UserError(
@@ -85,7 +85,7 @@ def with_values(base: Experiment, values: Mapping[str, Any]) -> Experiment:
     return base.replace(**changes)
 
 
-def taken(space: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]) -> dict[str, Any]:
+def values_taken(space: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a trial's parameters, by dotted key in the order of the space."""
     return {key: _meant(tried.get("choices", []), params[key]) for key, tried in space.items() if key in params}
 
@@ -102,7 +102,7 @@ def _told(choices: Sequence[Any]) -> list[Any]:
     return [json.dumps(value) for value in choices] if alike else cells
 
 
-def suggested(trial: optuna.Trial, space: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def suggest(trial: optuna.Trial, space: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """What the sampler takes for a trial, by dotted key; keys whose condition does not hold are left out."""
     chosen: dict[str, Any] = {}
     for key, tried in space.items():

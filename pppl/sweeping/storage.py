@@ -35,10 +35,10 @@ def storage_at(url: str, folder: Path, *, patient: bool = False) -> BaseStorage:
 
     Raises `UserError` where the URL is of another kind than PostgreSQL, or does not answer.
     """
-    return _database(url, patient) if url else JournalStorage(_Journal(folder / JOURNAL))
+    return _database(url, patient) if url else JournalStorage(_JournalBackend(folder / JOURNAL))
 
 
-def shown(url: str) -> str:
+def hide_password(url: str) -> str:
     """A URL without its password."""
     return make_url(url).render_as_string(hide_password=True)
 
@@ -53,7 +53,7 @@ def without_password(url: str) -> str:
     return address.set(password=None).render_as_string()
 
 
-class _Journal(JournalFileBackend):
+class _JournalBackend(JournalFileBackend):
     """A journal whose lines are whole: what a kill or a full disk leaves of one is cut off before the next.
 
     The lock is the system's, which takes it back from a process that dies.
@@ -119,7 +119,9 @@ def _database(url: str, patient: bool) -> BaseStorage:
     except ImportError as error:
         raise UserError("--storage needs the PostgreSQL driver: pip install 'pppl[cluster]'") from error
     except (StorageInternalError, DBAPIError) as error:
-        raise UserError(f"{shown(url)} does not answer ({reason_of(error)}): check the URL and the server") from error
+        raise UserError(
+            f"{hide_password(url)} does not answer ({reason_of(error)}): check the URL and the server"
+        ) from error
 
 
 def _connected(address: URL) -> BaseStorage:

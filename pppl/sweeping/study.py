@@ -12,7 +12,7 @@ from ..system.errors import UserError
 from ..tables.provenance import fingerprint
 from .life import Life
 from .queue import Queue
-from .storage import JOURNAL, shown, storage_at
+from .storage import JOURNAL, hide_password, storage_at
 
 _CONFIG = "sweep"
 # A pruner lets so many trials finish before it compares any.
@@ -36,7 +36,7 @@ def queue_of(settings: Sweep, base: Experiment, sources: Sequence[str], folder: 
     known = study.user_attrs.get(_CONFIG)
     other = _begun_elsewhere(study, settings) if known is None else _differing(known, config)
     if other:
-        where = f"{shown(url)} has a study {settings.name!r}" if url else f"{folder} has a study"
+        where = f"{hide_password(url)} has a study {settings.name!r}" if url else f"{folder} has a study"
         remedy = "give this one another name" if url else "name another --out"
         raise UserError(f"{where} {other}: {remedy}")
     # Where more trials were asked for before, they are there.
@@ -61,7 +61,7 @@ def known_queue(settings: Sweep, folder: Path, url: str) -> Queue:
     with _reading(folder, url):
         storage = storage_at(url, folder)
         if settings.name not in optuna.get_all_study_names(storage):
-            raise UserError(f"{shown(url) if url else folder} has no study {settings.name!r}")
+            raise UserError(f"{hide_password(url) if url else folder} has no study {settings.name!r}")
         study = optuna.load_study(study_name=settings.name, storage=storage)
     config = study.user_attrs.get(_CONFIG)
     if config is None:
@@ -98,7 +98,7 @@ def _reading(folder: Path, url: str) -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_optuna() -> Iterator[None]:
     """Inside, Optuna tells of errors only."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -22,8 +22,8 @@ from sqlalchemy.exc import DBAPIError
 
 from ..config import Experiment, Sweep
 from ..system import progress
-from ..system.errors import UserError, explained
-from ..system.processes import environment, processes, start_worker, started, threads, why_ended
+from ..system.errors import UserError, explain
+from ..system.processes import describe_exit, start_quietly, start_worker, threads, worker_context, worker_environment
 from ..system.tracking import notice
 from .life import Life
 from .queue import SLOT, Queue
@@ -112,7 +112,7 @@ def _named(trial: optuna.Trial) -> Iterator[None]:
         raise
 
 
-def trouble(error: Exception, folder: Path) -> str:
+def explain_trouble(error: Exception, folder: Path) -> str:
     """What a failure of the disk, the database or the system comes from, and what to do; empty for a mistake of ours.
 
     A full disk some libraries tell by errors of their own.
@@ -122,7 +122,7 @@ def trouble(error: Exception, folder: Path) -> str:
     elif isinstance(error, (StorageInternalError, DBAPIError)):
         told = f"the study's database fails: {reason_of(error)}; {_KEPT}: mend that and run the same command again"
     else:
-        told = explained(error, folder)
+        told = explain(error, folder)
     return told
 
 
@@ -166,7 +166,7 @@ class _Crew(ABC):
 class _Processes(_Crew):
     def __init__(self, work: Work):
         super().__init__(work)
-        self._context = processes(__name__)
+        self._context = worker_context(__name__)
         self._lost = 0  # one after the other, before they began
 
     def fill(self, count: int) -> None:
@@ -176,7 +176,7 @@ class _Processes(_Crew):
     def _start(self) -> tuple[Any, Connection]:
         receive, send = self._context.Pipe(duplex=False)
         with send:
-            process = started(self._context, _process, (self.work, environment(), send))
+            process = start_quietly(self._context, _process, (self.work, worker_environment(), send))
         return process, receive
 
     def check(self, done: int) -> None:
@@ -185,11 +185,11 @@ class _Processes(_Crew):
             process, receive = each
             told = _received(receive)
             if process.exitcode is not None and process.exitcode > 0:
-                raise UserError("".join(told) or f"a worker process {why_ended(process.exitcode)}")
+                raise UserError("".join(told) or f"a worker process {describe_exit(process.exitcode)}")
             # One that is killed is replaced; not for ever where none begins.
             self._lost = 0 if told else self._lost + 1
             if self._lost > _STARTS:
-                raise UserError(f"a worker process {why_ended(process.exitcode)}")
+                raise UserError(f"a worker process {describe_exit(process.exitcode)}")
 
     def idle(self, queue: Queue) -> bool:
         return not self.running  # each ends with its trial
@@ -225,7 +225,7 @@ def _process(work: Work, variables: dict[str, str], send: Connection) -> None:
         send.send(str(error))
         raise SystemExit(2) from error
     except Exception as error:
-        if not (told := trouble(error, work.folder)):
+        if not (told := explain_trouble(error, work.folder)):
             raise
         send.send(told)
         raise SystemExit(2) from error

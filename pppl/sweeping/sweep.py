@@ -10,20 +10,20 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import DBAPIError
 
 from ..comparison.folders import refuse_other_command, refuse_other_results
-from ..comparison.load import opened, tell_of_data
+from ..comparison.load import open_experiment, report_data
 from ..comparison.recipes import weights_sha256
 from ..config import Sweep
 from ..config.plain_yaml import as_yaml
 from ..system.errors import UserError
-from ..system.files import claim, expanded, output_folder
+from ..system.files import claim, expand, output_folder
 from ..tables.derived import Draw, draw_nothing
 from ..tables.provenance import read_run, write_run
 from .life import GRACE
 from .queue import SLOT, WHY, Queue
-from .space import base_of, check_data, check_space, taken
+from .space import base_of, check_space, check_split, values_taken
 from .storage import JOURNAL
-from .study import known_queue, queue_of, quiet
-from .supervisor import Launcher, Work, supervise, trouble
+from .study import known_queue, queue_of, quiet_optuna
+from .supervisor import Launcher, Work, explain_trouble, supervise
 from .trial_tables import FILES, best_of, is_feasible, study_run, write_results
 
 
@@ -59,9 +59,9 @@ def sweep(
     start = time.perf_counter()
     base = base_of(settings, beside, fast=fast)
     check_space(settings, base)
-    base, dataset = opened(base)
-    check_data(settings, base, dataset)
-    tell_of_data(base, dataset)
+    base, dataset = open_experiment(base)
+    check_split(settings, base, dataset)
+    report_data(base, dataset)
     if launcher == "slurm" and not storage:
         raise UserError("--launcher slurm needs --storage: locks on a journal file may not hold between nodes")
     sources = [dataset.sha256, weights_sha256(base)]
@@ -71,7 +71,7 @@ def sweep(
     refuse_other_command(folder, "sweep")
     claim([folder / name for name in FILES])
     try:
-        with quiet():
+        with quiet_optuna():
             queue = queue_of(settings, base, sources, folder, storage)
             before, settings = queue.finished(), settings.replace(trials=queue.slots)
             until = time.time() + 3600 * settings.hours if settings.hours else inf
@@ -90,7 +90,7 @@ def sweep(
         if not written:
             write_run(folder, settings.to_dict() | {"seeds": list(settings.seeds)}, dataset.sha256, **done)
     except (OSError, StorageInternalError, DBAPIError) as error:
-        raise UserError(trouble(error, folder)) from error
+        raise UserError(explain_trouble(error, folder)) from error
     return table
 
 
@@ -99,8 +99,8 @@ def status(settings: Sweep, out: str | Path, *, storage: str = "") -> str:
 
     Raises `UserError` where there is none.
     """
-    with quiet():
-        queue = known_queue(settings, expanded(out), storage)
+    with quiet_optuna():
+        queue = known_queue(settings, expand(out), storage)
         trials = queue.trials()
         of: dict[str, int] = dict.fromkeys(("done", "pruned", "given up", "running", "dead", "waiting"), 0)
         for trial in trials.values():
@@ -112,7 +112,7 @@ def status(settings: Sweep, out: str | Path, *, storage: str = "") -> str:
                 f"{name} {value:.4f}" for name, value in zip(settings.objectives, best.values, strict=True)
             )
             note = "" if is_feasible(best) else " (no trial keeps to the constraints)"
-            values = as_yaml(taken(settings.space, best.params))
+            values = as_yaml(values_taken(settings.space, best.params))
             lines.append(f"best so far{note}: trial {best.user_attrs[SLOT]}, {told}, {values}")
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..comparison.result_kinds import Kept, Kind, check_data, read_csv
+from ..comparison.result_kinds import KeptResults, ResultKind, check_data, read_csv
 from ..config import Experiment, Sweep
 from ..config.plain_yaml import as_yaml
 from ..system.errors import UserError
@@ -20,7 +20,7 @@ from .trial_checks import check_trials
 _MEASURED = ["accuracy", "accuracy_low", "accuracy_high", "own_minus_other", "macs_fraction"]
 
 
-class OfTrials(Kind):
+class SweepResults(ResultKind):
     """What `pppl sweep` makes.
 
     What a sampler draws depends on the trials that were finished by then, so that several workers seldom try all the
@@ -33,11 +33,11 @@ class OfTrials(Kind):
     def made(self, config: Mapping[str, Any]) -> bool:
         return "space" in config
 
-    def check(self, kept: Kept) -> str:
+    def check(self, kept: KeptResults) -> str:
         kept.settings(kept.config, Sweep)
         return check_data(kept, self._base(kept))
 
-    def remake(self, kept: Kept, folder: Path, workers: int) -> None:
+    def remake(self, kept: KeptResults, folder: Path, workers: int) -> None:
         base = folder / "base.yaml"  # the experiment that trials changed then, whatever its file holds today
         with replacing(base) as path:
             path.write_text(as_yaml(self._base(kept).to_dict(), flow=False), encoding="utf-8")
@@ -51,11 +51,11 @@ class OfTrials(Kind):
             parts.append(_of_importances(kept, again))
         return pd.DataFrame([row for part in parts for row in part.to_dict("records")], columns=list(COLUMNS))
 
-    def findings(self, kept: Kept) -> list[str]:
+    def faults(self, kept: KeptResults) -> list[str]:
         return [*check_trials(kept.settings(kept.config, Sweep), kept.folder, int(kept.run.get("trials", 0)))]
 
     @staticmethod
-    def _base(kept: Kept) -> Experiment:
+    def _base(kept: KeptResults) -> Experiment:
         if not isinstance(kept.run.get("experiment"), dict):
             raise UserError("run.json does not tell the experiment that trials changed: run the sweep itself")
         return kept.settings(kept.run["experiment"], Experiment)

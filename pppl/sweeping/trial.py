@@ -16,8 +16,8 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import nn
 
 from ..comparison.compare import Plan, check_settings
-from ..comparison.global_models import assembled, trained
-from ..comparison.load import dataset_of
+from ..comparison.global_models import assemble, load_or_train
+from ..comparison.load import load_split
 from ..comparison.recipes import recipes
 from ..comparison.units import Workbench
 from ..config import MEASURES, Experiment, Sweep
@@ -27,9 +27,9 @@ from ..system.tracking import track
 from ..tables.intervals import mean_interval
 from ..tables.paired import people_of
 from ..tables.provenance import fingerprint
-from ..training.modules import arrange
+from ..training.modules import use_channels_last
 from .queue import RUN, SLOT, WHY
-from .space import suggested, with_values
+from .space import suggest, with_values
 from .study import STARTUP
 
 # Validation persons that the pruner looks at after each epoch.
@@ -41,7 +41,7 @@ def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path)
 
     What an earlier try of the same values has finished is not computed again. All of it is one W&B run.
     """
-    values, slot = suggested(trial, sweep.space), trial.user_attrs[SLOT]
+    values, slot = suggest(trial, sweep.space), trial.user_attrs[SLOT]
     own = folder / "trials" / fingerprint(values)
     config = {**values, "sweep": sweep.name, "trial": slot}
     names = {"group": sweep.name, "name": f"{sweep.name}-{slot}", "job_type": "trial"}
@@ -73,7 +73,7 @@ def _possible(base: Experiment, values: Mapping[str, Any]) -> Experiment:
     """The experiment of a trial. Raises `_Impossible` where there is none with these values."""
     try:
         experiment = with_values(base, values)
-        check_settings(experiment, dataset_of(base, base.seeds[0]))
+        check_settings(experiment, load_split(base, base.seeds[0]))
     except UserError as error:
         raise _Impossible(str(error)) from error
     return experiment
@@ -115,12 +115,12 @@ def is_behind(trial: optuna.Trial, value: float, step: int) -> bool:
 def _train_watched(trial: optuna.Trial, plan: Plan, folder: Path) -> None:
     """Trains the networks of the first seed, that with gates under the pruner's eyes."""
     (seed,) = plan.experiment.seeds
-    dataset = dataset_of(plan.experiment, seed)
+    dataset = load_split(plan.experiment, seed)
     units = plan.units[:: -(-len(plan.units) // _LOOK)]  # of all groups
     networks: dict[str, nn.Module] = {}
 
     def worth(kind: str, network: nn.Module) -> float:
-        model = assembled({**networks, kind: network}, plan.experiment, dataset, seed, folder)
+        model = assemble({**networks, kind: network}, plan.experiment, dataset, seed, folder)
         device = next(network.parameters()).device
         bench = Workbench(model.to(device), device)
         return measure(pd.DataFrame([row for unit in units for row in bench.rows(unit)]))["accuracy"]
@@ -128,7 +128,7 @@ def _train_watched(trial: optuna.Trial, plan: Plan, folder: Path) -> None:
     for recipe in recipes(plan.experiment, dataset, seed):
         watching = [] if recipe.kind == "full" else [Watched(trial, partial(worth, recipe.kind))]
         with threads(plan.experiment.training.threads):
-            networks[recipe.kind], _ = trained(recipe, plan.experiment, dataset, folder, watching=watching)
+            networks[recipe.kind], _ = load_or_train(recipe, plan.experiment, dataset, folder, watching=watching)
 
 
 class Watched(pl.Callback):
@@ -148,7 +148,7 @@ class Watched(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         with isolate_rng(), torch.inference_mode(False):
             network = copy.deepcopy(cast(nn.Module, pl_module.network)).eval().requires_grad_(False)
-            arrange(network, torch.contiguous_format)
+            use_channels_last(network, torch.contiguous_format)
             value = self.worth(network)
         self.trial.report(value, trainer.current_epoch)
         if self.trial.should_prune():

@@ -21,7 +21,7 @@ from ..system.errors import UserError
 from ..tables.agreement import TOLERANCE
 from ..tables.schema import settings_of
 from .importances import COLUMNS, importances
-from .study import quiet
+from .study import quiet_optuna
 
 _STATES = {"complete", "pruned", "given up", "fail"}
 _NUMBERS = ("importance", "trials")  # ends of intervals hang on the order in which trials were asked for
@@ -44,7 +44,7 @@ def check_trials(settings: Sweep, folder: Path, done: int) -> Iterator[str]:
     if done < settings.trials and not settings.hours:
         yield f"{done} of {settings.trials} trials are finished: `pppl sweep` with the same --out goes on"
     if not faults:  # of other trials, other settings matter
-        with quiet():
+        with quiet_optuna():
             yield from _shares(settings, folder, trials)
 
 

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ..config import MEASURES, Experiment, Sweep
 from ..config.plain_yaml import as_yaml
 from ..system.files import remove, replacing
-from ..system.printable import cell_of, visible
+from ..system.printable import cell_of, printable
 from ..system.tracking import track
 from ..tables.derived import Draw
 from ..tables.journal import write_table
@@ -18,7 +18,7 @@ from ..tables.provenance import fingerprint
 from ..tables.schema import csv_text, write_csv
 from .importances import importances
 from .queue import RUN, WHY, Queue
-from .space import taken, with_values
+from .space import values_taken, with_values
 
 # What a sweep writes besides figures and its journal.
 FILES = ("trials.csv", "importances.csv", "best.yaml", "run.json")
@@ -59,7 +59,7 @@ def write_results(
             tracker.table("importances", shares)
             if best is not None:
                 tracker.summary(
-                    dict(zip(settings.objectives, best.values, strict=True)) | taken(settings.space, best.params)
+                    dict(zip(settings.objectives, best.values, strict=True)) | values_taken(settings.space, best.params)
                 )
             for path in figures:
                 tracker.image(path.stem, path)
@@ -84,7 +84,7 @@ def trials_table(settings: Sweep, trials: Mapping[int, FrozenTrial]) -> pd.DataF
 
 def _tried(settings: Sweep, trial: FrozenTrial) -> dict[str, Any]:
     """What was tried as cells, which tell values of one setting apart; empty where a setting had none."""
-    values = taken(settings.space, trial.params)
+    values = values_taken(settings.space, trial.params)
     return {key: cell_of(values[key]) if key in values else None for key in settings.space}
 
 
@@ -125,12 +125,12 @@ def _upwards(settings: Sweep, trial: FrozenTrial) -> tuple[float, ...]:
 def _write_best(settings: Sweep, base: Experiment, best: FrozenTrial, tried: int, folder: Path) -> None:
     """An experiment file for `pppl compare`: on test persons, which no trial saw, and with other seeds."""
     seeds = [seed for seed in range(len(settings.seeds) + 3) if seed not in settings.seeds][:3]
-    experiment = with_values(base, taken(settings.space, best.params))
+    experiment = with_values(base, values_taken(settings.space, best.params))
     changes = {"persons.query": "test", "seeds": seeds, "name": f"{settings.name}-best"}
     searched = base.searched.get(settings.method, 0) + tried
     experiment = experiment.replace(**changes, searched={settings.method: searched})
     told = ", ".join(f"{name} {value:.4f}" for name, value in zip(settings.objectives, best.values, strict=True))
-    head = f"# The best of {tried} trials of the sweep {visible(settings.name)}, on validation persons: {told}.\n"
+    head = f"# The best of {tried} trials of the sweep {printable(settings.name)}, on validation persons: {told}.\n"
     head += "# That is the best of many, and flatters. Test persons were not seen; seeds are new.\n"
     if not is_feasible(best):
         head += "# No trial keeps to the constraints; this one does not either.\n"

@@ -14,19 +14,19 @@ _SIZES = ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "JSM
 
 
 @contextmanager
-def alone() -> Iterator[Mapping[str, str]]:
+def without_launcher() -> Iterator[Mapping[str, str]]:
     """While open, this process has no variable that makes it one of several; gives those that it had.
 
     A training here is one process on one device, wherever it was started: in a job of a cluster, by `torchrun`, in a
     notebook that such a job serves.
     """
     foreign = [name for name in os.environ if name in _NAMES or name.startswith(_PREFIXES)]
-    with without(*(name for name in foreign if not name.startswith(_KEPT))) as hidden:
+    with without_variables(*(name for name in foreign if not name.startswith(_KEPT))) as hidden:
         yield hidden
 
 
 @contextmanager
-def without(*names: str) -> Iterator[Mapping[str, str]]:
+def without_variables(*names: str) -> Iterator[Mapping[str, str]]:
     """While open, this process has none of these variables; gives those that it had."""
     hidden = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
@@ -35,7 +35,7 @@ def without(*names: str) -> Iterator[Mapping[str, str]]:
         os.environ.update({name: value for name, value in hidden.items() if name not in os.environ})
 
 
-def together(variables: Mapping[str, str]) -> str:
+def launcher_size(variables: Mapping[str, str]) -> str:
     """The first variable, as `NAME=VALUE`, by which several processes were to train together; empty without one."""
     several = (name for name in _SIZES if variables.get(name, "1") not in ("", "0", "1"))
     return next((f"{name}={variables[name]}" for name in several), "")

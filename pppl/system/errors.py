@@ -77,7 +77,7 @@ _REMEDIES = {
 _KEPT = "what is finished is kept, the same command goes on from there"
 
 
-def explained(error: BaseException, place: Path | None = None) -> str:
+def explain(error: BaseException, place: Path | None = None) -> str:
     """What failed in the system, where, and what mends it; empty where the error is a mistake of a program.
 
     **Arguments:**

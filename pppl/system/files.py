@@ -1,6 +1,6 @@
 """Writing files so that nothing half-written ever replaces something whole, and nothing of somebody else is replaced.
 
-Paths of people come in here, too: `expanded` is the one place that reads a `~`.
+Paths of people come in here, too: `expand` is the one place that reads a `~`.
 """
 
 import os
@@ -12,13 +12,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import UserError
-from .ownership import is_ours, record, sha256_of, written_of
+from .ownership import add_record, is_ours, read_record, sha256_of
 
 # A name may have 255 bytes, and temporary ones are longer.
 _LONGEST = 40
 
 
-def expanded(path: str | Path) -> Path:
+def expand(path: str | Path) -> Path:
     """Return a path that somebody has named, with `~` and `~user` as their folders; `./~` is a file of that name.
 
     What comes out means the same when it is expanded again. Raises `UserError` where there is no such user.
@@ -34,9 +34,9 @@ def expanded(path: str | Path) -> Path:
     return Path(home)
 
 
-def expanded_name(name: str) -> str:
+def expand_name(name: str) -> str:
     """Return a setting that may be a path, expanded; any other name as it is."""
-    return str(path) if (path := expanded(name)) != Path(name) else name
+    return str(path) if (path := expand(name)) != Path(name) else name
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def replacing(path: Path, *, of: str = "", hashed: bool = False) -> Iterator[Pat
         yield temporary
         if not hashed:
             claim([path], of=of)
-            record(path, sha256_of(temporary), of)  # before it is there: a kill in between leaves a line too many
+            add_record(path, sha256_of(temporary), of)  # before it is there: a kill in between leaves a line too many
         _keep_access(path, temporary)
         temporary.replace(path)
     except OSError as error:
@@ -101,9 +101,9 @@ def claim(paths: Iterable[Path], *, of: str = "") -> None:
             )
         if not path.stat().st_mode & 0o222:
             raise UserError(f"{each} is write-protected: it stays as it is; name another --out")
-        if of and (before := written_of(path)) and before != of:
+        if of and (before := read_record(path)) and before != of:
             raise UserError(f"{each} is of other results, and stays as it is: move it away, or name another --out")
-        record(path, sha256_of(path), written_of(path))  # what tells of an earlier version may go before it does
+        add_record(path, sha256_of(path), read_record(path))  # what tells of an earlier version may go before it does
 
 
 def remove(path: Path) -> None:
@@ -121,7 +121,7 @@ def remove_if_ours(paths: Iterable[Path]) -> None:
 
 def output_folder(path: str | Path) -> Path:
     """Makes a folder. Raises `UserError` where it cannot be made or written to."""
-    path = expanded(path)
+    path = expand(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
@@ -132,7 +132,7 @@ def output_folder(path: str | Path) -> Path:
     return path
 
 
-def cache_of(variable: str, name: str) -> Path:
+def cache_folder(variable: str, name: str) -> Path:
     """The folder that an environment variable names, or else one in the user's cache.
 
     Raises `UserError` where it would be in a home folder and there is none.
@@ -141,6 +141,6 @@ def cache_of(variable: str, name: str) -> Path:
 
     chosen = os.environ.get(variable, "")
     try:
-        return expanded(chosen) if chosen else platformdirs.user_cache_path("pppl") / name
+        return expand(chosen) if chosen else platformdirs.user_cache_path("pppl") / name
     except (RuntimeError, UserError) as error:
         raise UserError(f"there is no home folder here: set {variable} to a folder that can be written") from error

@@ -12,7 +12,7 @@ import torch
 from .errors import UserError
 
 
-def resident(key: str) -> int:
+def resident_bytes(key: str) -> int:
     """Bytes of this process's memory, now (`VmRSS`) or at its peak (`VmHWM`), as Linux counts them.
 
     Raises `UserError` where it is not told: on other systems, and in containers that hide it.
@@ -24,7 +24,7 @@ def resident(key: str) -> int:
     raise UserError("memory can be measured on Linux only, where /proc/self tells it")
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """What is free goes back to the system."""
     gc.collect()
     _tell_malloc("malloc_trim", 0)
@@ -66,10 +66,10 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats()
             self._before = torch.cuda.memory_allocated()
         elif sys.platform == "linux":
-            give_back()
+            release_memory()
             with suppress(OSError, UserError):
                 Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew (proc(5))
-                self._before = resident("VmRSS")
+                self._before = resident_bytes("VmRSS")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,4 +77,4 @@ class PeakMemory:
             self.bytes = torch.cuda.max_memory_allocated() - self._before
         elif sys.platform == "linux":
             with suppress(UserError):
-                self.bytes = resident("VmHWM") - self._before
+                self.bytes = resident_bytes("VmHWM") - self._before

@@ -38,7 +38,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def record(path: Path, sha256: str, of: str = "") -> None:
+def add_record(path: Path, sha256: str, of: str = "") -> None:
     """Record that a file with this content is written here. Raises `OSError` where the folder cannot be written."""
     entry = {"file": path.name, "sha256": sha256} | ({"of": of} if of else {})
     if entry in _entries(path.parent):
@@ -78,8 +78,8 @@ def is_ours(path: Path) -> bool:
     return _is_recorded(path, sha256)
 
 
-def written_of(path: Path) -> str:
-    """Return what a file of ours was made of, as `record` was told; empty where that is not known."""
+def read_record(path: Path) -> str:
+    """Return what a file of ours was made of, as `add_record` was told; empty where that is not known."""
     if not path.is_file():
         return ""
     sha256 = sha256_of(path)
@@ -116,7 +116,7 @@ def _adopt(folder: Path) -> None:
     inside = [path for each in (folder, *map(folder.joinpath, _FOLDERS)) if each.is_dir() for path in each.iterdir()]
     for path in sorted(inside, key=lambda path: path.name in told):  # what tells of the others comes last
         if path.is_file() and not path.is_symlink() and _begins_as_ours(path, sizes):
-            record(path, sha256_of(path))
+            add_record(path, sha256_of(path))
 
 
 def _files_of(tree: dict[str, Any]) -> dict[str, int]:

@@ -13,7 +13,7 @@ NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z|-
 _TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 
-def visible(text: str, keep: str = "") -> str:
+def printable(text: str, keep: str = "") -> str:
     """Return text with what has no shape written out (`\\n`, `\\x1b`), all but the characters of `keep`.
 
     Names from elsewhere may hold line ends, commands to a terminal, or bytes that are no text.
@@ -31,9 +31,9 @@ def _written_out(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def clipped(text: str, most: int) -> str:
+def clip(text: str, most: int) -> str:
     """Return the visible text, with `…` for what is beyond so many characters."""
-    told = visible(text)
+    told = printable(text)
     return told if len(told) <= most else f"{told[: most - 1]}…"
 
 
@@ -50,9 +50,9 @@ def _columns(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
     """A line for each row of cells, columns below each other."""
-    cells = [[visible(cell) for cell in row] for row in rows]
+    cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(columns_of, column)) for column in zip(*cells, strict=True)]
     return ["  ".join(map(_filled, row, widths)).rstrip() for row in cells]
 

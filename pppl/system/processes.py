@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.pool import ExceptionWithTraceback  # pyright: ignore[reportAttributeAccessIssue]
 from typing import Any, TypeVar, cast
 
-from .environment import alone
-from .errors import UserError, explained
+from .environment import without_launcher
+from .errors import UserError, explain
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -96,10 +96,10 @@ class _Worker:
     """One process, and the pipe to it."""
 
     def __init__(self, module: str):
-        context = processes(module)
+        context = worker_context(module)
         self.pipe, theirs = context.Pipe()
         with theirs:
-            self.process = started(context, _serve, (theirs, environment()))
+            self.process = start_quietly(context, _serve, (theirs, worker_environment()))
 
     def give(self, function: Callable[[Task], Any], task: Task) -> None:
         """Begin a task."""
@@ -112,7 +112,7 @@ class _Worker:
             answer, failed = self.pipe.recv()
         except (EOFError, ConnectionResetError) as error:
             self.process.join()
-            raise UserError(f"a worker process {why_ended(self.process.exitcode)}") from error
+            raise UserError(f"a worker process {describe_exit(self.process.exitcode)}") from error
         if failed:
             raise answer
         return answer
@@ -157,11 +157,11 @@ def _answer(pipe: Connection, failure: BaseException | None) -> tuple[Any, bool]
 
 
 def _not_started(error: Exception) -> UserError:
-    reason = explained(error) or f"{type(error).__name__}: {error}"
+    reason = explain(error) or f"{type(error).__name__}: {error}"
     return UserError(f"a worker process cannot start: {reason}")
 
 
-def why_ended(code: int | None) -> str:
+def describe_exit(code: int | None) -> str:
     """How a process that should go on ended, and what to do."""
     if code is not None and code >= 0:
         return f"ended with exit code {code} and its reason is above; mend that and run the same command again"
@@ -177,9 +177,9 @@ def why_ended(code: int | None) -> str:
     return f"was killed ({name}), {reason}; what is finished is kept"
 
 
-def environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     """What workers have: all of this process's but what makes it one of several."""
-    with alone():
+    with without_launcher():
         return dict(os.environ)
 
 
@@ -196,7 +196,7 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def processes(module: str) -> Any:
+def worker_context(module: str) -> Any:
     """A context for processes that begin with what `module` imports.
 
     On Linux a server that has imported it forks them, since imports are most of what they would do first: seconds, and
@@ -210,7 +210,7 @@ def processes(module: str) -> Any:
     # The server's stays blocked: Ctrl-C while it imports is not its to tell.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with alone():
+        with without_launcher():
             _start_server()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -243,7 +243,7 @@ def _no_socket(error: OSError) -> UserError:
     )
 
 
-def started(context: Any, function: Callable[..., None], arguments: tuple[Any, ...]) -> Any:
+def start_quietly(context: Any, function: Callable[..., None], arguments: tuple[Any, ...]) -> Any:
     """A process that has begun. Raises `UserError` where none can be had."""
     process = context.Process(target=function, args=arguments)
     try:

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from typing import Any, TextIO
 
-from .printable import visible
+from .printable import printable
 
 
 def in_notebook() -> bool:
@@ -26,10 +26,10 @@ def notice(message: str) -> None:
     stream = sys.stdout if in_notebook() else sys.stderr
     if stream is not None:
         with suppress(OSError, ValueError):
-            print(f"pppl: {visible(message)}", file=stream, flush=True)
+            print(f"pppl: {printable(message)}", file=stream, flush=True)
 
 
-def shown(stream: TextIO | None = None) -> bool:
+def bars_shown(stream: TextIO | None = None) -> bool:
     """Whether anybody sees a bar of this process; workers have no line of their own, `TQDM_DISABLE` hides all.
 
     **Arguments:**
@@ -46,4 +46,4 @@ def bar(*arguments: Any, **options: Any) -> Any:
     """`tqdm` of the place: a widget in a notebook, a line in a terminal."""
     from tqdm.auto import tqdm
 
-    return tqdm(*arguments, disable=not shown(), **options)
+    return tqdm(*arguments, disable=not bars_shown(), **options)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from .environment import without
-from .printable import cell_of, clipped
+from .environment import without_variables
+from .printable import cell_of, clip
 from .progress import notice
 
 __all__ = ["Tracker", "notice", "track"]
@@ -124,9 +124,9 @@ def track(
     if (whole := _WHOLE.get()) is not None:
         yield whole.part(name)
         return
-    named = {"group": clipped(group, _LONGEST), "name": clipped(name, _LONGEST)}
+    named = {"group": clip(group, _LONGEST), "name": clip(name, _LONGEST)}
     identity = {**named, "job_type": job_type, "config": dict(config)}
-    with _without_passwords(), without(*_OF_ONE_RUN):
+    with _without_passwords(), without_variables(*_OF_ONE_RUN):
         run = _start(folder, **identity, **({"id": whole_id, "resume": "allow"} if whole_id else {}))
     tracker = Tracker(run)
     outside, exit_code = _WHOLE.set(tracker if whole_id else None), 1

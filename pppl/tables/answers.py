@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from .summary import PROTOCOL, corrected, counts, groups, mean_of, tested, with_interval
+from .summary import PROTOCOL, count_people, interval_columns, iterate_groups, mean_of, test_differences, with_holm
 
 ANSWERS = "answers.csv"
 _PERSON = ["seed", "identity"]
@@ -29,7 +29,7 @@ def answers(table: pd.DataFrame, questions: Mapping[str, Sequence[str]]) -> pd.D
     """
     own = table.query("control in ('', 'own')")
     rows = []
-    for key, persons in groups(own, PROTOCOL):
+    for key, persons in iterate_groups(own, PROTOCOL):
         for question, (method, against) in questions.items():
             one, other = (persons.loc[persons["method"] == name] for name in (method, against))
             for budget, pairs in _pairs(one, other):
@@ -39,13 +39,20 @@ def answers(table: pd.DataFrame, questions: Mapping[str, Sequence[str]]) -> pd.D
                     "against": against,
                     "budget": budget,
                 }
-                row |= counts(pairs) | mean_of("accuracy", pairs)
+                row |= count_people(pairs) | mean_of("accuracy", pairs)
                 row["accuracy_against"] = pairs["accuracy_against"].to_numpy(float).mean()
                 difference = pairs.assign(accuracy=pairs["accuracy"] - pairs["accuracy_against"])
-                rows.append(row | tested("difference", difference))
-    told = ["n", "people", *with_interval("accuracy"), "accuracy_against", *with_interval("difference"), "wilcoxon_p"]
+                rows.append(row | test_differences("difference", difference))
+    told = [
+        "n",
+        "people",
+        *interval_columns("accuracy"),
+        "accuracy_against",
+        *interval_columns("difference"),
+        "wilcoxon_p",
+    ]
     columns = [*PROTOCOL, "question", "method", "against", "budget", *told]
-    return corrected(pd.DataFrame(rows, columns=columns), [*PROTOCOL, "budget"])
+    return with_holm(pd.DataFrame(rows, columns=columns), [*PROTOCOL, "budget"])
 
 
 def _pairs(one: pd.DataFrame, other: pd.DataFrame) -> list[tuple[float, pd.DataFrame]]:

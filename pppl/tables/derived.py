@@ -20,7 +20,7 @@ TABLES = ("table.csv", "summary.csv", "curves.csv", "gains.csv", ANSWERS)
 
 def write_tables(folder: Path, table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
     """Write `table.csv` and what follows from it, and return `summary.csv`."""
-    tables = tables_of(table, experiment)
+    tables = derive_tables(table, experiment)
     write_table(folder / "table.csv", table)
     for name, frame in tables.items():
         write_table(folder / name, frame)
@@ -29,7 +29,7 @@ def write_tables(folder: Path, table: pd.DataFrame, experiment: Experiment) -> p
     return tables["summary.csv"]
 
 
-def tables_of(table: pd.DataFrame, experiment: Experiment) -> dict[str, pd.DataFrame]:
+def derive_tables(table: pd.DataFrame, experiment: Experiment) -> dict[str, pd.DataFrame]:
     """Return what follows from `table.csv`, by the name of the file; `answers.csv` where the experiment asks."""
     reference = experiment.reference
     tables = {"summary.csv": summarize(table, reference), "curves.csv": curves(table)}

@@ -137,7 +137,7 @@ def key_of(row: Row, names: Sequence[str] = KEYS) -> tuple[Any, ...]:
     return tuple(round(row[name], _DECIMALS) if name == "budget" else row[name] for name in names)
 
 
-def with_budgets(rows: Iterable[Row], budgets: Sequence[float]) -> list[Row]:
+def name_budgets_exactly(rows: Iterable[Row], budgets: Sequence[float]) -> list[Row]:
     """Return rows with their budgets as an experiment names them, not as earlier versions have rounded them."""
     exact = {round(budget, _DECIMALS): budget for budget in budgets}
     return [{**row, "budget": exact.get(round(row["budget"], _DECIMALS), row["budget"])} for row in rows]
@@ -184,10 +184,10 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
 
 def table_text(frame: pd.DataFrame) -> str:
     """What `write_table` writes."""
-    return csv_text(rounded(frame))
+    return csv_text(round_numbers(frame))
 
 
-def rounded(frame: pd.DataFrame) -> pd.DataFrame:
+def round_numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table as `write_table` keeps it."""
     exact = [name for name in _EXACT if name in frame.columns]
     return frame.round(_DECIMALS).assign(**{name: frame[name] for name in exact})

@@ -32,15 +32,15 @@ def summarize(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
     means = [c for c in table.columns if c not in (*GROUP, "seed", "identity", "shots", "accuracy")]
     less = _less(table.query("method == @reference and control in ('', 'own')"), table)
     rows = []
-    for key, group in groups(table, GROUP):
-        row = key | counts(group) | mean_of("accuracy", group) | group[means].mean().to_dict()
+    for key, group in iterate_groups(table, GROUP):
+        row = key | count_people(group) | mean_of("accuracy", group) | group[means].mean().to_dict()
         if row["method"] != reference or row["control"] not in ("", "own"):
             differences = less.loc[less.index.intersection(group.index)]
-            row |= {"reference": reference} | tested("reference_minus_this", differences)
+            row |= {"reference": reference} | test_differences("reference_minus_this", differences)
         rows.append(row)
-    accuracy = ["n", "people", *with_interval("accuracy")]
-    difference = ["reference", *with_interval("reference_minus_this"), "wilcoxon_p"]
-    return corrected(pd.DataFrame(rows, columns=[*GROUP, *accuracy, *means, *difference]), [*PROTOCOL, "budget"])
+    accuracy = ["n", "people", *interval_columns("accuracy")]
+    difference = ["reference", *interval_columns("reference_minus_this"), "wilcoxon_p"]
+    return with_holm(pd.DataFrame(rows, columns=[*GROUP, *accuracy, *means, *difference]), [*PROTOCOL, "budget"])
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
@@ -55,7 +55,7 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     pruned = table.query("budget < 1")
     budgets = pruned.groupby(PROTOCOL)["budget"].transform("nunique")  # of all methods together
-    for key, group in groups(pruned.assign(budgets=budgets), GROUP[:-1]):
+    for key, group in iterate_groups(pruned.assign(budgets=budgets), GROUP[:-1]):
         values = ["accuracy", "accuracy_full", "macs_fraction"]
         persons = group.pivot_table(index=["seed", "identity"], columns="budget", values=values)
         persons = persons.dropna()  # of those who lack a budget, as parts of an experiment may
@@ -66,14 +66,14 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
         if macs[-1] == macs[0]:
             continue
         below, index = accuracy - full, persons.index.to_frame()
-        row = key | counts(index) | {"budgets": accuracy.shape[1]}
+        row = key | count_people(index) | {"budgets": accuracy.shape[1]}
         row |= mean_of("area", index.assign(accuracy=_area(accuracy, macs)))
         low, high = mean_interval(below, index["seed"].tolist(), people_of(index), limits=(-1, 1))
         for points, tolerance in _TOLERANCES.items():
             ends = {"": below.mean(0), "_low": high, "_high": low}
             row |= {f"macs_within_{points}{end}": _reached(each, macs, tolerance) for end, each in ends.items()}
         rows.append(row)
-    measured = with_interval("area", "macs_within_1", "macs_within_3")
+    measured = interval_columns("area", "macs_within_1", "macs_within_3")
     return pd.DataFrame(rows, columns=[*GROUP[:-1], "n", "people", "budgets", *measured])
 
 
@@ -94,35 +94,35 @@ def gains(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
     more = _less(gained.query("method == @reference"), gained, "against")
     of_key = dict(list(gained.groupby(place, sort=False)))
     rows = []
-    for first, group in groups(own, place[:-1]):
+    for first, group in iterate_groups(own, place[:-1]):
         for control in _CONTROLS:
             key = first | {"against": control}
             differences = of_key.get(tuple(key.values()))
             if differences is None:
                 continue
-            row = key | counts(group) | tested("gain", differences)
+            row = key | count_people(group) | test_differences("gain", differences)
             better = more.loc[more.index.intersection(differences.index)]
             if key["method"] != reference and len(better):
                 row |= {"reference": reference} | mean_of("reference_gain_minus_this", better, limits=(-2, 2))
             rows.append(row)
-    measured = [*with_interval("gain"), "wilcoxon_p", "reference", *with_interval("reference_gain_minus_this")]
+    measured = [*interval_columns("gain"), "wilcoxon_p", "reference", *interval_columns("reference_gain_minus_this")]
     columns = [*GROUP[:-2], "budget", "against", "n", "people", *measured]
-    return corrected(pd.DataFrame(rows, columns=columns), PROTOCOL)
+    return with_holm(pd.DataFrame(rows, columns=columns), PROTOCOL)
 
 
-def groups(table: pd.DataFrame, names: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+def iterate_groups(table: pd.DataFrame, names: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """Yield the rows of each group, and what names it."""
     for key, group in table.groupby(names, sort=False):
         assert isinstance(key, tuple)
         yield dict(zip(names, key, strict=True)), group
 
 
-def with_interval(*names: str) -> list[str]:
+def interval_columns(*names: str) -> list[str]:
     """Return columns of means and of the ends of their intervals."""
     return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
 
 
-def counts(group: pd.DataFrame) -> dict[str, int]:
+def count_people(group: pd.DataFrame) -> dict[str, int]:
     """Return how many rows there are of different persons and seeds, and of how many people they are."""
     persons = group.drop_duplicates(["seed", "identity"])
     return {"n": len(persons), "people": len(set(people_of(persons)))}
@@ -147,7 +147,7 @@ def _less(one: pd.DataFrame, other: pd.DataFrame, *names: str) -> pd.DataFrame:
     return other.assign(accuracy=accuracy - other["accuracy"]).dropna(subset=["accuracy"])
 
 
-def tested(name: str, differences: pd.DataFrame) -> dict[str, float]:
+def test_differences(name: str, differences: pd.DataFrame) -> dict[str, float]:
     """Return their mean, its interval and p-value; nothing of no rows."""
     if not len(differences):
         return {}
@@ -174,7 +174,7 @@ def _reached(below: np.ndarray, macs: np.ndarray, tolerance: float) -> float:
     return float(macs[right - 1] + share * (macs[right] - macs[right - 1]))
 
 
-def corrected(frame: pd.DataFrame, family: list[str]) -> pd.DataFrame:
+def with_holm(frame: pd.DataFrame, family: list[str]) -> pd.DataFrame:
     """Add the columns `holm_p` and `holm_tests`, the number of tests in its family."""
     frame["holm_p"] = frame["holm_tests"] = np.nan
     for _, group in frame.groupby(family, sort=False):

@@ -16,7 +16,7 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
 from ..backbones import evaluating
-from ..config import TaskExperiment
+from ..config import TextExperiment
 from ..system.errors import UserError
 from ..training.adapters import Adapter
 from ..training.task_module import outputs, train_task
@@ -69,7 +69,7 @@ def _at_most(examples: Examples, count: int) -> Examples:
 
 
 def adapt(
-    experiment: TaskExperiment,
+    experiment: TextExperiment,
     prepared: Prepared,
     method: str,
     *,
@@ -94,7 +94,7 @@ def adapt(
 
 
 def _adapted(
-    experiment: TaskExperiment, prepared: Prepared, method: str, learning_rate: float, seed: int, device: torch.device
+    experiment: TextExperiment, prepared: Prepared, method: str, learning_rate: float, seed: int, device: torch.device
 ) -> tuple[TextClassifier, Adapted]:
     epochs, batches = experiment.epochs_on(prepared.name), math.ceil(len(prepared.train.rows) / experiment.batch_size)
     network = TextClassifier(experiment.encoder, prepared.task.outputs).to(device)
@@ -114,7 +114,7 @@ def _adapted(
     return network, METHODS[method].adapt(network, setting)
 
 
-def _metadata(experiment: TaskExperiment, prepared: Prepared) -> dict[str, str]:
+def _metadata(experiment: TextExperiment, prepared: Prepared) -> dict[str, str]:
     """What a file of a task needs besides weights: to say what a network's outputs mean."""
     task = prepared.task
     told = {"task": prepared.name, "encoder": experiment.encoder, "metric": task.metric}
@@ -132,7 +132,7 @@ def evaluate(network: nn.Module, metric: str, tokens: Tokens, adapter: Adapter |
 class _Trainer:
     """The two functions that a method trains by, for one task and network."""
 
-    def __init__(self, experiment: TaskExperiment, prepared: Prepared, network: TextClassifier, seed: int):
+    def __init__(self, experiment: TextExperiment, prepared: Prepared, network: TextClassifier, seed: int):
         self.experiment, self.network = experiment, network
         self.tokens, self.seed = prepared.train, seed
         self._batches = _shuffled(prepared.train, experiment.batch_size, seed)

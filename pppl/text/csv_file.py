@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..system.errors import UserError
-from ..system.printable import clipped, visible
+from ..system.printable import clip, printable
 
 NEEDED, KNOWN = ("text", "label"), ("text", "text2", "label", "split")
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -130,8 +130,8 @@ def _lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[st
 def _check(path: Path, header: Sequence[str], columns: Sequence[str], how: str) -> None:
     for column in NEEDED:
         if column not in columns:
-            named = ", ".join(clipped(name, 40) for name in sorted(header)) or "missing: the first line names them"
-            raise UserError(f"{path} has no column {column!r}: its columns are {visible(named)[:400]} ({how})")
+            named = ", ".join(clip(name, 40) for name in sorted(header)) or "missing: the first line names them"
+            raise UserError(f"{path} has no column {column!r}: its columns are {printable(named)[:400]} ({how})")
     twice = next((name for name, count in Counter(columns).items() if count > 1 and name in KNOWN), None)
     if twice is not None:
         raise UserError(f"{path} has two columns {twice!r}: leave one of them out")

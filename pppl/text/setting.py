@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ..config import TaskDiff
+from ..config import TextDiffSettings
 from ..diff import Delta
 from ..training.adapters import Adapter, Dense
 from .encoder import TextClassifier
@@ -28,7 +28,7 @@ class Setting:
     head_rate: float
     rate: float
     seed: int
-    diff: TaskDiff
+    diff: TextDiffSettings
     compiled: bool
     steps: int
     metadata: Mapping[str, str]
@@ -58,7 +58,7 @@ class Method:
     """A way to adapt.
 
     - `learning_rate`: that a search for its own begins with.
-    - `reads`: the fields of `TaskDiff` that it reads.
+    - `reads`: the fields of `TextDiffSettings` that it reads.
     - `check`: raises `UserError` where it cannot adapt an encoder, or not at a rate, before anything is trained.
     """
 

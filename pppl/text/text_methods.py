@@ -7,12 +7,12 @@ which every method trains, and all train for the same number of steps, in one st
 from dataclasses import fields
 from typing import Any
 
-from ..config import TaskDiff
+from ..config import TextDiffSettings
 from .dense import bias_norm, for_lora, for_shira, full, last_layer, last_layer_of, lora, shira
 from .setting import Method
 from .sparse import diff, diff_elementwise, fisher_mask, gradient_mask, magnitude_mask
 
-_DIFF: dict[str, Any] = {"reads": tuple(field.name for field in fields(TaskDiff))}
+_DIFF: dict[str, Any] = {"reads": tuple(field.name for field in fields(TextDiffSettings))}
 METHODS: dict[str, Method] = {
     "full": Method(full, 5e-5),
     "last_layer": Method(last_layer, 3e-4, check=lambda encoder, _: last_layer_of(encoder)),

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import config
-from ..data import Once, Support
+from ..data import Support, TimedCache
 from ..diff import Delta, FixedDiff, Flat, RelaxedDiff, base_sha256, delta_of, top_positions
 from .adapters import Adapter, Fixed, Relaxed
 
@@ -16,11 +16,11 @@ from .adapters import Adapter, Fixed, Relaxed
 def learn_delta(
     network: nn.Module,
     support: Support,
-    diff: config.Diff,
+    diff: config.DiffSettings,
     *,
     rate: float,
     structured: bool,
-    once: Once | None = None,
+    once: TimedCache | None = None,
 ) -> tuple[nn.Module, Delta, int]:
     """Both stages of diff pruning on the support set's labels, full batches; batch statistics stay as they are.
 
@@ -36,7 +36,7 @@ def learn_delta(
     """
     of_first = dataclasses.replace(diff, rates=(1.0,), fixed_steps=1, fixed_learning_rate=1.0)
     key = ("relaxed", network, structured, of_first)
-    importance, difference = (once or Once())(key, lambda: _relaxed(network, support, diff, structured))
+    importance, difference = (once or TimedCache())(key, lambda: _relaxed(network, support, diff, structured))
     tuned, flat = _copy(network)
     positions = top_positions(importance, flat, rate)
     fixed = FixedDiff(flat, positions, difference.view(-1)[positions])
@@ -45,7 +45,9 @@ def learn_delta(
     return tuned.requires_grad_(True), delta, (diff.steps + diff.fixed_steps) * len(support.x)
 
 
-def _relaxed(network: nn.Module, support: Support, diff: config.Diff, structured: bool) -> tuple[Tensor, Tensor]:
+def _relaxed(
+    network: nn.Module, support: Support, diff: config.DiffSettings, structured: bool
+) -> tuple[Tensor, Tensor]:
     """The first stage: how important each value's difference is, and the differences, `(blocks, BLOCK)`."""
     tuned, flat = _copy(network)
     relaxed = RelaxedDiff(flat, structured=structured, groups=diff.groups, penalty=diff.penalty, seed=support.seed)

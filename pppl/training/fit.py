@@ -9,8 +9,8 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheck
 from pytorch_lightning.loggers import CSVLogger
 
 from ..data import IdentityDataset
-from .lightning import device_kind, seeded, trainer
-from .modules import GlobalModule, arrange
+from .lightning import device_kind, seed_inside, trainer
+from .modules import GlobalModule, use_channels_last
 
 EpochLog = Callable[[Mapping[str, float], int], None]
 
@@ -51,7 +51,7 @@ def fit(
 
     **Returns:** the module, on the CPU in evaluation mode, and the last epoch's metrics.
     """
-    with seeded(seed):
+    with seed_inside(seed):
         return _fit(make_module, dataset, seed, folder, log_epoch, progress, watching)
 
 
@@ -80,5 +80,5 @@ def _fit(
         training.fit(module, datamodule=module.data(dataset, seed))
     checkpoint = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
-    arrange(module.network, torch.contiguous_format)
+    use_channels_last(module.network, torch.contiguous_format)
     return module.cpu().eval(), {**history[checkpoint["epoch"]], "epoch": float(checkpoint["epoch"])}

@@ -13,7 +13,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.utilities.seed import isolate_rng
 
-from ..system.environment import alone
+from ..system.environment import without_launcher
 
 Precision = Literal["bf16-mixed", "32-true"]
 
@@ -36,7 +36,7 @@ def device_kind() -> str:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def seed_inside(seed: int) -> Iterator[None]:
     """Let random numbers of Python, numpy and torch follow from `seed` inside; outside they go on as if nothing was."""
     names = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # which Lightning leaves behind for its worker processes
     before = {name: os.environ.get(name) for name in names}
@@ -61,7 +61,7 @@ def trainer(**options: Any) -> Iterator[pl.Trainer]:
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
     logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings(), alone(), _first():
+    with warnings.catch_warnings(), without_launcher(), _first():
         # Lightning 2.6 asks torch 2.13 in a way that it deprecates.
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
         warnings.filterwarnings("ignore", ".*GPU available but not used.*")  # a task is trained where its network is

@@ -21,7 +21,7 @@ from ..gating.gate import logistic_noise
 from ..pruning import CostModel, masks_within
 from ..system.errors import UserError
 from .lightning import Precision, precision_here
-from .modules import GlobalModule, arrange
+from .modules import GlobalModule, use_channels_last
 from .person_batches import PersonBatches
 
 # Passes over the training samples, each augmented in another way, from which support sets are drawn.
@@ -89,9 +89,9 @@ class PersonModule(GlobalModule):
     def __init__(
         self,
         full: Backbone,
-        training: config.Training,
-        matched: config.Matched,
-        pruning: config.Pruning,
+        training: config.TrainingSettings,
+        matched: config.PersonTraining,
+        pruning: config.PruningSettings,
         *,
         by_people: bool,
         sizes: tuple[int, ...],
@@ -102,7 +102,7 @@ class PersonModule(GlobalModule):
         self.matched, self.pruning, self.widths = matched, pruning, full.widths
         self.draws = {"by_people": by_people, "sizes": sizes, "shots": shots}
         teacher = copy.deepcopy(full).eval().requires_grad_(False)
-        arrange(teacher, torch.channels_last)
+        use_channels_last(teacher, torch.channels_last)
         self._full = (teacher,)  # no module of this one, which would train and keep it
 
     @property

@@ -58,7 +58,7 @@ class TaskModule(pl.LightningModule):
         return min((self.steps + 1) / rising, (total - self.steps) / max(1, total - rising))
 
 
-class Batches(Protocol):
+class TokenBatches(Protocol):
     """An epoch's batches of inputs and targets whenever it is iterated over; no list, which Lightning takes apart."""
 
     def __len__(self) -> int: ...
@@ -70,7 +70,7 @@ def train_task(
     network: nn.Module,
     loss: Loss,
     adapter: Adapter,
-    batches: Batches,
+    batches: TokenBatches,
     *,
     epochs: int,
     accumulate: int = 1,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pppl import Experiment, compare
 from pppl.backbones import Backbone, build, load_weights, spec_for
-from pppl.comparison.global_models import trained
+from pppl.comparison.global_models import load_or_train
 from pppl.comparison.recipes import recipes
 from pppl.data import IdentityDataset
 from pppl.system.errors import UserError
@@ -126,7 +126,7 @@ def test_training_starts_from_the_weights_and_the_cache_tells_them_apart(
     keys = set()
     for recipe in recipes(warm, digits, seed=0):
         keys.add(recipe.key)
-        module, _ = trained(recipe, warm, digits, tmp_path)
+        module, _ = load_or_train(recipe, warm, digits, tmp_path)
         own = {name.removeprefix("backbone."): value for name, value in module.state_dict().items()}
         for name, parameter in build(shape).named_parameters():
             assert torch.allclose(own[name], start[name], atol=1e-6), f"{recipe.kind} {name} {parameter.shape}"

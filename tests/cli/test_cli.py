@@ -14,15 +14,15 @@ from pppl import Experiment
 from pppl.cli.command import main
 from pppl.cli.demo import demo_experiment
 from pppl.data import SOURCES
-from pppl.personalizers import personalizers_for
+from pppl.personalizers import make_personalizers
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_demo_has_every_family_the_free_baseline_and_few_budgets_of_the_slow_ones():
     demo, digits = demo_experiment({}), Experiment.load(ROOT / "sweeps" / "compare" / "digits.yaml")
-    budgets = {each.method: each.budgets for each in personalizers_for(demo)}
-    assert set(budgets) < {each.method for each in personalizers_for(digits)}
+    budgets = {each.method: each.budgets for each in make_personalizers(demo)}
+    assert set(budgets) < {each.method for each in make_personalizers(digits)}
     assert {"full+classes", "ppp@persons+classes", "ppp@nothing+classes", "l1_local+retrain+classes"} <= set(budgets)
     too_long = ("gated@persons", "_slow")
     left = {q for q, two in digits.questions.items() if not any(part in name for name in two for part in too_long)}
@@ -33,7 +33,7 @@ def test_the_demo_has_every_family_the_free_baseline_and_few_budgets_of_the_slow
     assert demo_experiment({"persons.count": 2}).persons.count == 2
     fewer = {method for method, of in budgets.items() if of not in ((1.0,), demo.budgets)}
     assert {"onda_hap", "l1_local+finetune", "ppp@persons+diff", "ppp@tenth"} <= fewer
-    other = {each.budgets for each in personalizers_for(demo_experiment({"budgets": [0.3]}))}
+    other = {each.budgets for each in make_personalizers(demo_experiment({"budgets": [0.3]}))}
     assert other == {(1.0,), (0.3,)}
 
 

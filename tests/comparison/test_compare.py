@@ -13,7 +13,7 @@ import pytest
 
 from pppl import Experiment, compare
 from pppl.cli.command import main
-from pppl.comparison.compare import _headline, tell_of_chance
+from pppl.comparison.compare import _headline, warn_near_chance
 from pppl.report.terminal import as_text
 from pppl.system.errors import UserError
 from pppl.tables.journal import COLUMNS, KEYS
@@ -191,10 +191,10 @@ def test_results_on_other_data_are_not_replaced(tiny: Experiment, results: Path,
 
 
 def test_a_full_network_at_chance_is_told(capsys: pytest.CaptureFixture[str]):
-    tell_of_chance(pd.DataFrame({"accuracy_full": [0.2, 0.3]}), classes=4)
+    warn_near_chance(pd.DataFrame({"accuracy_full": [0.2, 0.3]}), classes=4)
     told = "the full network has 25% on average, by chance it would have 25%: train longer (training.epochs"
     assert told in capsys.readouterr().err
-    tell_of_chance(pd.DataFrame({"accuracy_full": [0.4, 0.5]}), classes=4)
+    warn_near_chance(pd.DataFrame({"accuracy_full": [0.4, 0.5]}), classes=4)
     assert capsys.readouterr().err == ""
 
 

@@ -1,6 +1,5 @@
 """After a refactoring: stamps are renewed where some rows of every method are what they were."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +10,10 @@ import pytest
 from pppl import Experiment, compare
 from pppl.cli.command import main
 from pppl.comparison.check import check
-from pppl.comparison.confirm import confirm, restamp
+from pppl.comparison.confirm import confirm
 from pppl.comparison.effort import effort
-from pppl.comparison.load import opened, persons_of
-from pppl.comparison.merge import Finished, merge
+from pppl.comparison.load import draw_groups, open_experiment
+from pppl.comparison.merge import merge
 from pppl.data import IdentityDataset, split_for
 from pppl.data.identities import TRAIN
 from pppl.system.errors import Differs, UserError
@@ -138,26 +137,9 @@ def test_stale_rows_are_told_before_they_are_computed_again(
     assert check(copy) == []
 
 
-def test_a_table_of_an_earlier_version_gets_its_column(
-    experiment: Experiment, digits: IdentityDataset, results: Path, copy: Path
-):
-    table = pd.read_csv(copy / "table.csv", keep_default_na=False)
-    retrained = table["method"] == "l1+retrain"
-    table.loc[retrained, "retrain_samples"] += table.loc[retrained, "train_samples"]
-    table.drop(columns="train_samples").to_csv(copy / "table.csv", index=False)
-    for name in ("summary.csv", "effort.csv"):
-        frame = pd.read_csv(copy / name, keep_default_na=False)
-        frame.drop(columns="train_samples").to_csv(copy / name, index=False)
-    assert "train_samples" not in Finished.read(copy).rows[0]
-    _stamped(copy, _as_before)
-    confirm(copy, persons=1)
-    for name in ("table.csv", "summary.csv", "effort.csv"):
-        assert (copy / name).read_bytes() == (results / name).read_bytes()
-
-
 def test_training_for_everybody_is_counted_alike(experiment: Experiment, digits: IdentityDataset, results: Path):
     table = pd.read_csv(results / "table.csv", keep_default_na=False)
-    count = len(split_for(digits, opened(experiment)[0].persons, 0).rows(TRAIN))
+    count = len(split_for(digits, open_experiment(experiment)[0].persons, 0).rows(TRAIN))
     of_pass = count - count % 256 * (count % 256 < 128)
     trained = table.groupby("method")["train_samples"].unique().map(list).to_dict()
     assert trained == {"full": [0], "ppp": [of_pass], "l1": [0], "l1+finetune": [0], "l1+retrain": [of_pass]}
@@ -167,8 +149,8 @@ def test_training_for_everybody_is_counted_alike(experiment: Experiment, digits:
     methods = ["ppp@p", "gated@g", "gated@p", "l1+bn"]
     searched = {"ppp@p": 7, "gated@g": 3, "l1+bn": 2, "l1": 4}
     more = experiment.replace(methods=methods, searched=searched, settings={**settings, "gated@p": own["p"]})
-    more, _ = opened(more)
-    told = effort(persons_of(more, 0)).set_index("method")
+    more, _ = open_experiment(more)
+    told = effort(draw_groups(more, 0)).set_index("method")
     batch = more.matched.persons_of(more.training.batch_size) * more.matched.queries
     assert set(told.loc["ppp@p", "train_samples"]) == {more.matched.epochs * (count // batch) * batch}
     assert told.groupby("method")["settings_tried"].first().to_dict() == {
@@ -179,7 +161,7 @@ def test_training_for_everybody_is_counted_alike(experiment: Experiment, digits:
     }
     assert told.groupby("method")["trained_for_all"].all().to_dict() == {name: name != "l1+bn" for name in methods}
     for_all = own["p"] | {"matched.sees": "nothing"}
-    blind = effort(persons_of(more.replace(methods=["ppp@n", "ppp@n+bn"], settings={"ppp@n": for_all}), 0))
+    blind = effort(draw_groups(more.replace(methods=["ppp@n", "ppp@n+bn"], settings={"ppp@n": for_all}), 0))
     assert blind.groupby("method")["samples"].max().to_dict() == {
         "ppp@n": 0,
         "ppp@n+bn": told.query("control == 'own'")["samples"].max(),
@@ -204,11 +186,3 @@ def test_budgets_of_many_decimals_survive_tables(experiment: Experiment, results
     assert (copy / "table.csv").read_bytes() == before
     with pytest.raises(UserError, match="the same to 8 decimals"):
         experiment.replace(budgets=[0.1, 0.1 + 1e-10])
-
-
-def test_searches_can_be_told_anew(copy: Path):
-    restamp(copy, searched={"l1": 5})
-    told = pd.read_csv(copy / "effort.csv", keep_default_na=False).groupby("method")["settings_tried"].first()
-    assert told.to_dict() == {"full": 1, "ppp": 1, "l1": 5, "l1+finetune": 5, "l1+retrain": 5}
-    assert json.loads((copy / "run.json").read_text())["config"]["searched"] == {"l1": 5}
-    assert check(copy) == []

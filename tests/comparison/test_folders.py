@@ -13,8 +13,8 @@ from pppl import Experiment
 from pppl.cli.command import main
 from pppl.comparison.folders import refuse_other_results, refuse_other_tasks
 from pppl.comparison.merge import merge
-from pppl.config import Data
-from pppl.data import limited, load_dataset
+from pppl.config import DataSettings
+from pppl.data import limit, load_dataset
 from pppl.system.errors import UserError
 from pppl.system.ownership import RECORD
 from pppl.tables.provenance import data_mark
@@ -75,9 +75,9 @@ def test_data_of_the_same_name_are_told_apart(
 
 
 def test_a_part_of_the_data_is_the_same_data(tmp_path: Path):
-    some, all_of_it = Data(samples=20), Data()
+    some, all_of_it = DataSettings(samples=20), DataSettings()
     digits = load_dataset("digits")
-    few = limited(digits, some)
+    few = limit(digits, some)
     assert few.sha256 != digits.sha256
     config = Experiment().replace(**{"data.samples": 20}).to_dict()
     folder = _told(tmp_path / "few", few.sha256, config=config)
@@ -92,10 +92,10 @@ def test_data_that_were_renamed_are_the_same(tmp_path: Path):
     dataset = load_dataset(str(_npz(tmp_path / "new.npz")))
     folder = _told(tmp_path / "out", dataset.sha256)
     (folder / "table.csv").write_text("dataset\nold\n")
-    refuse_other_results(folder, "compare", Data(name=str(tmp_path / "new.npz")), dataset)
+    refuse_other_results(folder, "compare", DataSettings(name=str(tmp_path / "new.npz")), dataset)
     (folder / "run.json").unlink()  # then the name is all that is told
     with pytest.raises(UserError, match="on old, not on new"):
-        refuse_other_results(folder, "compare", Data(name=str(tmp_path / "new.npz")), dataset)
+        refuse_other_results(folder, "compare", DataSettings(name=str(tmp_path / "new.npz")), dataset)
 
 
 def test_results_of_another_command_are_told(tmp_path: Path):
@@ -103,7 +103,7 @@ def test_results_of_another_command_are_told(tmp_path: Path):
     for name, config in {"sweep": {"space": {}}, "tasks": {"tasks": []}}.items():
         folder = _told(tmp_path / name, digits.sha256, config=config)
         with pytest.raises(UserError, match=f"holds results of `pppl {name}`"):
-            refuse_other_results(folder, "compare", Data(), digits)
+            refuse_other_results(folder, "compare", DataSettings(), digits)
     with pytest.raises(UserError, match="holds results of `pppl compare`"):
         refuse_other_tasks(_told(tmp_path / "one", digits.sha256), {"clinc150": "1"})
 
@@ -126,9 +126,9 @@ def test_a_training_that_was_killed_is_told_by_what_its_networks_take(tmp_path: 
         path.write_text(json.dumps({"of": {"dataset_sha256": sha256, "config": {"data": {"name": "digits"}}}}))
         if sha256 == "another":
             with pytest.raises(UserError, match="other data"):
-                refuse_other_results(tmp_path, "train", Data(), digits)
+                refuse_other_results(tmp_path, "train", DataSettings(), digits)
         else:
-            refuse_other_results(tmp_path, "train", Data(), digits)
+            refuse_other_results(tmp_path, "train", DataSettings(), digits)
 
 
 @pytest.mark.usefixtures("sketched")

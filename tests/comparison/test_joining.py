@@ -10,7 +10,7 @@ from stub_training import sketching
 from pppl import Experiment, compare
 from pppl.cli.command import main
 from pppl.comparison.check import check
-from pppl.comparison.merge import merge
+from pppl.lab import merge
 from pppl.system.errors import UserError
 from pppl.tables.journal import TIMED
 

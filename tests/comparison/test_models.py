@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pppl import Experiment
-from pppl.comparison.global_models import trained, trained_where
-from pppl.comparison.network_files import load_network, save_network, trained_on
+from pppl.comparison.global_models import list_training_devices, load_or_train
+from pppl.comparison.network_files import load_network, read_device, save_network
 from pppl.comparison.recipes import recipes
 from pppl.comparison.train import train
 from pppl.data import IdentityDataset
@@ -27,7 +27,7 @@ def _cached(folder: Path) -> Path:
 
 def _train(one: Experiment, digits: IdentityDataset, folder: Path) -> torch.nn.Module:
     (recipe,) = recipes(one, digits, seed=0)
-    return trained(recipe, one, digits, folder)[0]
+    return load_or_train(recipe, one, digits, folder)[0]
 
 
 def test_a_network_is_trained_once(one: Experiment, digits: IdentityDataset, tmp_path: Path, monkeypatch, capsys):
@@ -128,8 +128,8 @@ def test_a_file_keeps_what_its_network_was_trained_on(
     _train(one, digits, tmp_path)
     monkeypatch.setattr("pppl.comparison.network_files.device_name", lambda: "another machine")
     train(one, tmp_path)
-    assert trained_on(tmp_path / "models" / "full-seed0.safetensors") == "a GPU"
-    assert trained_where(one, {0: digits, 1: digits}) == {"a GPU": ["full-seed0"]}
+    assert read_device(tmp_path / "models" / "full-seed0.safetensors") == "a GPU"
+    assert list_training_devices(one, {0: digits, 1: digits}) == {"a GPU": ["full-seed0"]}
 
 
 def test_train_refuses_to_replace_a_corrupted_network(one: Experiment, tmp_path: Path):

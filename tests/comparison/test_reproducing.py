@@ -11,16 +11,16 @@ import pandas as pd
 import pytest
 from tiny_encoder import make_encoder, write_task
 
-from pppl import Experiment, TaskExperiment, compare
+from pppl import Experiment, TextExperiment, compare
 from pppl.cli.command import main
 from pppl.comparison import result_kinds as remaking
 from pppl.comparison.reproduce import reproduce
-from pppl.comparison.result_kinds import Kind, OfTasks
+from pppl.comparison.result_kinds import ResultKind, TextResults
 from pppl.config import Sweep
 from pppl.data import IdentityDataset
 from pppl.diff import base_sha256
 from pppl.sweeping.supervisor import work_on
-from pppl.sweeping.sweep_results import OfTrials
+from pppl.sweeping.sweep_results import SweepResults
 from pppl.system.errors import UserError
 from pppl.tables.agreement import agreement
 from pppl.text.adapt import prepare
@@ -28,11 +28,8 @@ from pppl.text.encoder import TextClassifier
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _without_figures() -> Iterator[None]:
-    """They take most of the time, and are not compared."""
+def _without_tracking() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("pppl.comparison.compare", "pppl.comparison.task_comparison", "pppl.sweeping.trial_tables"):
-            patch.setattr(importlib.import_module(module), "render", lambda _: [])
         patch.setenv("WANDB_MODE", "disabled")
         yield
 
@@ -184,7 +181,7 @@ def test_folders_of_earlier_calls_stay_in_the_table(kept: Path, out: Path):
     assert pd.read_csv(out / "reproduced.csv")["folder"].tolist() == ["mine", "other"]
 
 
-def _made_from_run_alone(kept: Path, run: dict, kind: Kind) -> dict:
+def _made_from_run_alone(kept: Path, run: dict, kind: ResultKind) -> dict:
     """What comes of a folder that is made of no more than a `run.json`, then kept, and looked at again."""
     kept.mkdir()
     (kept / "run.json").write_text(json.dumps(run))
@@ -207,11 +204,11 @@ def test_a_sweep_is_made_again_from_the_experiment_that_it_kept(
     config = Sweep(name="search", base="gone.yaml", space=space, budget=0.5, trials=2, seeds=(0,)).to_dict()
     base = experiment.replace(methods=["ppp"], **{"persons.query": "validation"}).to_dict()
     run = {"config": config, "experiment": base, "dataset_sha256": digits.sha256, "weights_sha256": ""}
-    row = _made_from_run_alone(tmp_path / "search", run, OfTrials())
+    row = _made_from_run_alone(tmp_path / "search", run, SweepResults())
     assert (row["kind"], row["verdict"]) == ("sweep", "reproduced")
     assert row["rows"] == row["equal"] == 3, "the best, and two trials"
     _alter_a_value(tmp_path / "search" / "trials.csv")
-    rows = OfTrials().agreement(tmp_path / "search", tmp_path / "out" / "search")
+    rows = SweepResults().agreement(tmp_path / "search", tmp_path / "out" / "search")
     assert len(rows) == 2, "a trial with other values is not compared"
 
 
@@ -224,13 +221,13 @@ def _alter_a_value(path: Path) -> None:
 def test_text_tasks(tmp_path: Path, monkeypatch):
     pytest.importorskip("transformers", reason="the extra `text` is not installed")
     encoder, task = make_encoder(tmp_path / "encoder"), write_task(tmp_path / "two.csv")
-    settings = TaskExperiment(encoder=encoder, tasks=(task,), methods=("bias_norm",), batch_size=8, search=(1.0,))
+    settings = TextExperiment(encoder=encoder, tasks=(task,), methods=("bias_norm",), batch_size=8, search=(1.0,))
     run = {
         "config": settings.replace(epochs=1, seeds=[0], compiled=False).to_dict(),
         "dataset_sha256": {task: prepare(encoder, task).sha256},
         "weights_sha256": base_sha256(TextClassifier(encoder, 1).encoder),
     }
-    row = _made_from_run_alone(tmp_path / "texts", run, OfTasks())
+    row = _made_from_run_alone(tmp_path / "texts", run, TextResults())
     assert (row["kind"], row["verdict"], row["rows"], row["equal"]) == ("tasks", "reproduced", 1, 1)
     monkeypatch.setattr(remaking, "encoder_sha256", _missing)
     (row,) = reproduce([tmp_path / "texts"], tmp_path / "out").to_dict("records")

@@ -10,12 +10,12 @@ import torch
 from pppl import Experiment
 from pppl.comparison.compare import compare
 from pppl.comparison.global_models import global_model
-from pppl.config import Retrain
+from pppl.config import RetrainSettings
 from pppl.data import IdentityDataset, split_for
 from pppl.data.datamodule import Batches
 from pppl.data.identities import TRAIN
 from pppl.gating import distillation_loss
-from pppl.personalizers import GlobalModel, personalizers_for
+from pppl.personalizers import GlobalModel, make_personalizers
 from pppl.personalizers.global_model import _cannot_retrain
 from pppl.system.errors import UserError
 
@@ -62,23 +62,23 @@ def test_it_continues_from_the_pruned_weights_and_sees_every_training_sample(
     dataset = split_for(digits, experiment.persons, seed=0)
     model = global_model(experiment, dataset, 0, tmp_path)
     start = {key: value.clone() for key, value in model.full.state_dict().items()}
-    first = model.retrain(model.full, Retrain(epochs=3, learning_rate=1e-3))
+    first = model.retrain(model.full, RetrainSettings(epochs=3, learning_rate=1e-3))
     count = len(dataset.rows(TRAIN))
-    (retrained,) = personalizers_for(experiment.replace(**{"methods": ["l1+retrain"], "retrain.epochs": 3}))
+    (retrained,) = make_personalizers(experiment.replace(**{"methods": ["l1+retrain"], "retrain.epochs": 3}))
     batches = Batches(dataset, torch.from_numpy(dataset.rows(TRAIN)), 100, seed=0)
     assert retrained.train_samples(count) == 3 * sum(len(y) for _, y in batches)
     assert first.seconds_before == 0
-    again = model.retrain(model.full, Retrain(epochs=3, learning_rate=1e-3))
+    again = model.retrain(model.full, RetrainSettings(epochs=3, learning_rate=1e-3))
     assert again.seconds_before > 0
     pairs = list(zip(first.network.parameters(), again.network.parameters(), strict=True))
     assert all(torch.equal(a, b) for a, b in pairs)
     assert all(torch.equal(value, start[key]) for key, value in model.full.state_dict().items())
     moved = [(a - start[name]).norm() / start[name].norm() for name, a in first.network.named_parameters()]
     assert 0 < max(moved) < 0.5, "from where it was, not anew"
-    other = model.retrain(model.full, Retrain(epochs=3, learning_rate=2e-3))
+    other = model.retrain(model.full, RetrainSettings(epochs=3, learning_rate=2e-3))
     assert other.seconds_before == 0
     assert len(list((tmp_path / "training").glob("retrained-*.csv"))) == 2, "logs have names of their own"
-    (twice,) = personalizers_for(experiment.replace(methods=["l1+retrain+retrain"]))
+    (twice,) = make_personalizers(experiment.replace(methods=["l1+retrain+retrain"]))
     first_time = twice.personalize(model, model.train, 0.5).seconds
     assert twice.personalize(model, model.train, 0.5).seconds > first_time / 2
 
@@ -86,12 +86,12 @@ def test_it_continues_from_the_pruned_weights_and_sees_every_training_sample(
 def test_it_is_for_networks_that_everybody_shares(tiny: Experiment, model: GlobalModel):
     for method in ("ppp+retrain", "taylor_support+retrain", "l1+finetune+retrain"):
         with pytest.raises(UserError, match=r"would retrain on everybody's data for each person: use \+finetune"):
-            personalizers_for(tiny.replace(methods=[method]))
+            make_personalizers(tiny.replace(methods=[method]))
     with pytest.raises(UserError, match=r"would retrain a network with gates: leave \+retrain out"):
-        personalizers_for(tiny.replace(methods=["ppp_dynamic+retrain"]))
-    (personalizer,) = personalizers_for(tiny.replace(methods=["l1+retrain+finetune"]))
+        make_personalizers(tiny.replace(methods=["ppp_dynamic+retrain"]))
+    (personalizer,) = make_personalizers(tiny.replace(methods=["l1+retrain+finetune"]))
     assert personalizer.support_from == "own"
-    (alone,) = personalizers_for(tiny.replace(methods=["l1+retrain"]))
+    (alone,) = make_personalizers(tiny.replace(methods=["l1+retrain"]))
     with pytest.raises(UserError, match=r"leave methods with \+retrain out"):
         alone.personalize(replace(model, retrain=_cannot_retrain), model.train, 0.5)
 
@@ -102,10 +102,10 @@ def test_a_pruned_network_learns_from_the_full_ones_predictions(
     experiment = _experiment(tiny)
     dataset = split_for(digits, experiment.persons, seed=0)
     model = global_model(experiment, dataset, 0, tmp_path)
-    (pruned,) = personalizers_for(experiment.replace(methods=["l1_local"]))
+    (pruned,) = make_personalizers(experiment.replace(methods=["l1_local"]))
     start = pruned.personalize(model, model.train, 0.2).module
     taught, alone = (
-        model.retrain(start, Retrain(epochs=6, learning_rate=1e-2, distillation=weight)).network
+        model.retrain(start, RetrainSettings(epochs=6, learning_rate=1e-2, distillation=weight)).network
         for weight in (5.0, 0.0)
     )
     x = dataset.inputs(dataset.rows(TRAIN))
@@ -115,5 +115,5 @@ def test_a_pruned_network_learns_from_the_full_ones_predictions(
     assert near < far, "nearer to its predictions than without them"
     logs = [pd.read_csv(path) for path in (tmp_path / "training").glob("retrained-*.csv")]
     assert sorted("train_distillation" in log.columns for log in logs) == [False, True]
-    again = model.retrain(start, Retrain(epochs=6, learning_rate=1e-2, distillation=5.0))
+    again = model.retrain(start, RetrainSettings(epochs=6, learning_rate=1e-2, distillation=5.0))
     assert again.seconds_before > 0, "kept"

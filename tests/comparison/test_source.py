@@ -13,11 +13,11 @@ import torch
 
 from pppl import Experiment
 from pppl.comparison import source
-from pppl.comparison.freshness import code_of, fingerprints
+from pppl.comparison.freshness import fingerprints, hash_code
 from pppl.comparison.origins import code_hash
 from pppl.comparison.recipes import recipes
 from pppl.data import IdentityDataset
-from pppl.personalizers import METHODS, personalizers_for
+from pppl.personalizers import METHODS, make_personalizers
 
 METHODS_TRIED = (
     *("full", "ppp", "gated", "ppp_dynamic", "ppp@persons", "l1", "ocap", "ocap+finetune", "l1+bn", "l1+retrain"),
@@ -49,7 +49,7 @@ def _forget() -> None:
 
 def _stamps(experiment: Experiment) -> dict[str, str]:
     _forget()
-    return {each.method: code_of(each) for each in personalizers_for(experiment)}
+    return {each.method: hash_code(each) for each in make_personalizers(experiment)}
 
 
 def _keys(experiment: Experiment, dataset: IdentityDataset) -> dict[str, str]:
@@ -175,7 +175,7 @@ def test_keys_have_the_kind_of_device_and_the_precision(
 
 
 CELL = '''
-from pppl.personalizers.personalizer import Personalizer, Made
+from pppl.personalizers.personalizer import MethodOutput, Personalizer
 POWER = 3
 def helper(x):
     return x ** POWER  # a comment
@@ -183,7 +183,7 @@ class Mine(Personalizer):
     """A method."""
     share = 0.5
     def _make(self, model, support, budget):
-        return Made(module=helper(model.full) * self.share)
+        return MethodOutput(module=helper(model.full) * self.share)
 '''
 
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from tiny_encoder import make_encoder, write_task
 
-from pppl import TaskExperiment, compare_tasks
+from pppl import TextExperiment, compare_tasks
 from pppl.cli.command import main
 from pppl.comparison.confirm import confirm
 from pppl.comparison.reproduce import KINDS
-from pppl.comparison.result_kinds import findings
+from pppl.comparison.result_kinds import find_faults
 from pppl.comparison.task_comparison import COLUMNS
 from pppl.comparison.task_memory import MemoryRun, measure_memory, memory_journal
 from pppl.system.errors import Differs, UserError
@@ -30,10 +30,10 @@ METHODS = ("full", "bias_norm", "gradient_mask", "diff")
 
 
 @pytest.fixture(scope="module")
-def experiment(tmp_path_factory: pytest.TempPathFactory) -> TaskExperiment:
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> TextExperiment:
     folder = tmp_path_factory.mktemp("tasks")
     tasks = (write_task(folder / "two.csv"), write_task(folder / "three.csv", labels=3))
-    return TaskExperiment(
+    return TextExperiment(
         name="tiny",
         encoder=make_encoder(folder / "encoder"),
         tasks=tasks,
@@ -46,13 +46,13 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> TaskExperiment:
 
 
 @pytest.fixture(scope="module")
-def results(experiment: TaskExperiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(experiment: TextExperiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     compare_tasks(experiment, folder)
     return folder
 
 
-def test_the_best_on_validation_is_what_other_seeds_run(experiment: TaskExperiment, results: Path):
+def test_the_best_on_validation_is_what_other_seeds_run(experiment: TextExperiment, results: Path):
     table = pd.read_csv(results / "table.csv")
     assert list(table.columns) == list(COLUMNS)
     for (task, method), rows in table.groupby(["task", "method"]):
@@ -69,7 +69,7 @@ def test_the_best_on_validation_is_what_other_seeds_run(experiment: TaskExperime
     assert (sparse["task_bytes"] < 0.05 * table.loc[table["method"] == "full", "task_bytes"].min()).all()
 
 
-def test_the_summary_is_of_the_chosen_rows(experiment: TaskExperiment, results: Path):
+def test_the_summary_is_of_the_chosen_rows(experiment: TextExperiment, results: Path):
     table, summary = (pd.read_csv(results / f"{name}.csv") for name in ("table", "summary"))
     scores = table[table["chosen"]].groupby(["task", "method"])["score"].mean().to_dict()
     for row in summary.to_dict("records"):
@@ -93,10 +93,10 @@ def _forget(folder: Path) -> None:
         path.unlink()
 
 
-def test_stamps_are_renewed_where_runs_are_what_they_were(experiment: TaskExperiment, results: Path, tmp_path: Path):
+def test_stamps_are_renewed_where_runs_are_what_they_were(experiment: TextExperiment, results: Path, tmp_path: Path):
     folder = Path(shutil.copytree(results, tmp_path / "copy"))
     stamps = read_run(folder)["fingerprints"]
-    assert findings(folder, KINDS) == []
+    assert find_faults(folder, KINDS) == []
 
     def before(told: dict) -> dict:
         return {**told, "code": "before"}
@@ -107,7 +107,7 @@ def test_stamps_are_renewed_where_runs_are_what_they_were(experiment: TaskExperi
         marked = [json.dumps({**row, "fingerprint": before(row["fingerprint"])}) for row in rows]
         (folder / name).write_text("\n".join(marked) + "\n")
     _forget(folder)
-    assert ["of other code" in line for line in findings(folder, KINDS)] == [True]
+    assert ["of other code" in line for line in find_faults(folder, KINDS)] == [True]
     table = pd.read_csv(folder / "table.csv")
     other = table.assign(score=table["score"] + 0.25)
     other.to_csv(folder / "table.csv", index=False)
@@ -117,7 +117,7 @@ def test_stamps_are_renewed_where_runs_are_what_they_were(experiment: TaskExperi
     _forget(folder)
     assert f"{len(METHODS)} methods are what they were" in confirm(folder)
     assert read_run(folder)["fingerprints"] == stamps
-    assert findings(folder, KINDS) == []
+    assert find_faults(folder, KINDS) == []
     run = (folder / "run.json").read_bytes()
     compare_tasks(experiment, folder)
     assert (folder / "run.json").read_bytes() == run, "nothing was left to do"
@@ -127,17 +127,17 @@ def test_tables_of_tasks_that_do_not_belong_together_are_told(results: Path, tmp
     folder = Path(shutil.copytree(results, tmp_path / "copy"))
     table, summary = (pd.read_csv(folder / f"{name}.csv") for name in ("table", "summary"))
     table.drop(index=table.index[table["chosen"]][0]).to_csv(folder / "table.csv", index=False)
-    assert "lacks 1 of 16 chosen runs" in findings(folder, KINDS)[0]
+    assert "lacks 1 of 16 chosen runs" in find_faults(folder, KINDS)[0]
     table.to_csv(folder / "table.csv", index=False)
     summary.loc[1, "score"] += 0.01
     summary.to_csv(folder / "summary.csv", index=False)
-    assert "bias_norm on" in findings(folder, KINDS)[0]
+    assert "bias_norm on" in find_faults(folder, KINDS)[0]
     summary.drop(columns="score_low").to_csv(folder / "summary.csv", index=False)
-    assert "score_low" in findings(folder, KINDS)[0]
+    assert "score_low" in find_faults(folder, KINDS)[0]
 
 
 @pytest.mark.usefixtures("sketched")
-def test_a_comparison_goes_on_where_it_was_killed(experiment: TaskExperiment, results: Path, tmp_path: Path):
+def test_a_comparison_goes_on_where_it_was_killed(experiment: TextExperiment, results: Path, tmp_path: Path):
     lines = [line for line in (results / "journal.jsonl").read_text().splitlines(keepends=True) if line.strip()]
     (tmp_path / "journal.jsonl").write_text("".join(lines[: len(lines) - 3]) + lines[-3][:40])
     shutil.copy(results / "memory.jsonl", tmp_path)
@@ -154,7 +154,7 @@ def test_a_comparison_goes_on_where_it_was_killed(experiment: TaskExperiment, re
 
 
 @pytest.mark.usefixtures("sketched")
-def test_a_task_whose_file_changed_is_run_again(experiment: TaskExperiment, tmp_path: Path):
+def test_a_task_whose_file_changed_is_run_again(experiment: TextExperiment, tmp_path: Path):
     task = write_task(tmp_path / "mine.csv")
     one = experiment.replace(tasks=[task], methods=["bias_norm"], search=[1.0], seeds=[0])
     compare_tasks(one, tmp_path)
@@ -169,7 +169,7 @@ def test_a_task_whose_file_changed_is_run_again(experiment: TaskExperiment, tmp_
     assert first["dataset_sha256"] != second["dataset_sha256"]
 
 
-def test_tasks_in_a_stream_are_not_forgotten_and_cost_a_delta_each(experiment: TaskExperiment, results: Path):
+def test_tasks_in_a_stream_are_not_forgotten_and_cost_a_delta_each(experiment: TextExperiment, results: Path):
     stream, table = (pd.read_csv(results / f"{name}.csv") for name in ("stream", "table"))
     learnt = table[table["chosen"] & (table["method"] == "diff") & (table["seed"] == 0)].set_index("task")
     assert stream["task"].tolist() == list(experiment.tasks)
@@ -191,7 +191,7 @@ def test_figures_are_drawn_again_from_the_tables(results: Path):
     assert (results / "figures" / "task_scores.pdf").read_bytes() == before
 
 
-def _prepared(experiment: TaskExperiment) -> dict[str, Prepared]:
+def _prepared(experiment: TextExperiment) -> dict[str, Prepared]:
     return {task: prepare(experiment.encoder, task) for task in experiment.tasks}
 
 
@@ -226,7 +226,7 @@ def _rows(prepared: dict[str, Prepared], right: dict[str, float]) -> list[dict[s
     return rows
 
 
-def test_intervals_are_paired(experiment: TaskExperiment):
+def test_intervals_are_paired(experiment: TextExperiment):
     prepared = _prepared(experiment)
     summary = summarize_tasks(_rows(prepared, {"full": 1.0, "diff": 0.5, "lora": 0.5}), _tests(prepared))
     full, diff, lora = (summary[summary["method"] == name].iloc[-1] for name in ("full", "diff", "lora"))
@@ -237,7 +237,7 @@ def test_intervals_are_paired(experiment: TaskExperiment):
     assert lora["minus_diff_low"] == lora["minus_diff_high"] == 0, "the same predictions, whatever is drawn"
 
 
-def test_each_task_is_resampled_for_itself(experiment: TaskExperiment):
+def test_each_task_is_resampled_for_itself(experiment: TextExperiment):
     """Whether tasks fail on examples of the same number says nothing of their average."""
     prepared = _prepared(experiment)
     widths = []
@@ -272,7 +272,7 @@ def test_each_task_is_resampled_for_itself(experiment: TaskExperiment):
     ],
 )
 def test_bad_input_is_one_line(
-    experiment: TaskExperiment,
+    experiment: TextExperiment,
     arguments: list[str],
     message: str,
     tmp_path: Path,
@@ -287,14 +287,14 @@ def test_bad_input_is_one_line(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU needs no C++ compiler")
-def test_compiling_without_a_compiler(experiment: TaskExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_compiling_without_a_compiler(experiment: TextExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"no C\+\+ compiler: install g\+\+, or set compiled to false"):
         compare_tasks(experiment.replace(compiled=True), tmp_path)
 
 
 @pytest.mark.usefixtures("sketched")
-def test_a_delta_that_is_gone_is_learnt_again(experiment: TaskExperiment, results: Path, tmp_path: Path):
+def test_a_delta_that_is_gone_is_learnt_again(experiment: TextExperiment, results: Path, tmp_path: Path):
     for name in ("journal.jsonl", "memory.jsonl"):
         shutil.copy(results / name, tmp_path)
     compare_tasks(experiment, tmp_path)
@@ -305,7 +305,7 @@ def test_a_delta_that_is_gone_is_learnt_again(experiment: TaskExperiment, result
 @pytest.mark.usefixtures("sketched")
 @pytest.mark.parametrize("search", [(0.01, 0.1, 1.0), (1.0, 1e36, 1e37)])
 def test_a_search_goes_on_beyond_its_end(
-    experiment: TaskExperiment, search: tuple[float, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    experiment: TextExperiment, search: tuple[float, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     one = experiment.replace(tasks=experiment.tasks[:1], methods=["full"], search=search, seeds=[0])
     compare_tasks(one.replace(beyond=0), tmp_path)
@@ -324,14 +324,14 @@ def test_a_search_goes_on_beyond_its_end(
     assert run["runs_computed"] == 1
 
 
-def test_one_step_is_too_few_for_two_stages(experiment: TaskExperiment, tmp_path: Path):
+def test_one_step_is_too_few_for_two_stages(experiment: TextExperiment, tmp_path: Path):
     few = experiment.replace(tasks=experiment.tasks[:1], epochs=1, examples=8, methods=["diff"])
     with pytest.raises(UserError, match=r"one step is all, but some methods have two stages: give more epochs"):
         compare_tasks(few, tmp_path)
 
 
 @pytest.mark.usefixtures("sketched")
-def test_deltas_of_two_rates_live_in_one_folder(experiment: TaskExperiment, tmp_path: Path):
+def test_deltas_of_two_rates_live_in_one_folder(experiment: TextExperiment, tmp_path: Path):
     one = experiment.replace(tasks=experiment.tasks[:1], methods=["diff"], search=[1.0], seeds=[0])
     for rate in (0.005, 0.1, 0.005):
         compare_tasks(one.replace(rate=rate), tmp_path)
@@ -342,7 +342,7 @@ def test_deltas_of_two_rates_live_in_one_folder(experiment: TaskExperiment, tmp_
 @pytest.mark.usefixtures("sketched")
 @pytest.mark.parametrize("method", ["full", "gradient_mask", "diff"])
 def test_a_run_that_diverges_is_a_row_and_no_end(
-    experiment: TaskExperiment, method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    experiment: TextExperiment, method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     one = experiment.replace(tasks=experiment.tasks[:1], methods=[method], search=[1e36, 1.0], seeds=[0])
     summary = compare_tasks(one, tmp_path)
@@ -356,7 +356,7 @@ def test_a_run_that_diverges_is_a_row_and_no_end(
 
 
 @pytest.mark.slow
-def test_memory_does_not_depend_on_what_ran_before(experiment: TaskExperiment, tmp_path: Path):
+def test_memory_does_not_depend_on_what_ran_before(experiment: TextExperiment, tmp_path: Path):
     """Nor is it more for a few values than for all: the encoder is in memory once."""
     task, names = experiment.tasks[0], ("full", "lora", "full")
     one = experiment.replace(encoder="minilm-l6", precision="bf16-mixed")

@@ -9,9 +9,9 @@ import torch
 from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.comparison import load as opening
-from pppl.comparison.units import Persons, accuracy
+from pppl.comparison.units import PersonGroup, accuracy
 from pppl.data import IdentityDataset, split_for
-from pppl.personalizers import personalizers_for
+from pppl.personalizers import make_personalizers
 
 
 def _dataset(speakers: int) -> IdentityDataset:
@@ -31,9 +31,9 @@ def test_the_other_is_somebody_else():
         **{"persons.protocol": "person+classes", "persons.split": "random", "persons.count": 9, "methods": ["ppp"]}
     )
     dataset = split_for(_dataset(10), experiment.persons, seed=0)
-    (other,) = (p for p in personalizers_for(experiment) if p.control == "other")
+    (other,) = (p for p in make_personalizers(experiment) if p.control == "other")
     for seen in (True, False):
-        among = Persons.draw(experiment, dataset, seed=0, size=2, seen=seen)
+        among = PersonGroup.draw(experiment, dataset, seed=0, size=2, seen=seen)
         supports = [person.support_of(dataset).x for person in among.persons]
         for index, person in enumerate(among.persons):
             source = among.source(other, index)
@@ -53,7 +53,7 @@ def test_a_group_that_a_seed_lacks_is_told_for_that_seed(
     dataset = dataclasses.replace(dataset, x=dataset.x[keep], y=dataset.y[keep], identity=dataset.identity[keep])
     monkeypatch.setattr(opening, "load_dataset", lambda _: dataset)
     seeds = range(6)
-    experiment, _ = opening.opened(
+    experiment, _ = opening.open_experiment(
         Experiment().replace(
             **{"data.name": "words", "persons.split": "random", "persons.classes": [2], "seeds": list(seeds)}
         )
@@ -61,7 +61,7 @@ def test_a_group_that_a_seed_lacks_is_told_for_that_seed(
     lacking = []
     for seed in seeds:
         try:
-            groups = opening.persons_of(experiment, seed, report=True)
+            groups = opening.draw_groups(experiment, seed, report=True)
         except opening.TooFewPersons:
             continue
         if len(groups) < 2:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pppl import Experiment, TaskExperiment
+from pppl import Experiment, TextExperiment
 from pppl.config import Sweep
 from pppl.system.errors import UserError
 
@@ -84,7 +84,7 @@ _SHIPPED = sorted((Path(__file__).parents[2] / "sweeps").glob("*/*.yaml"))
 def test_shipped_experiments_hold_only_overrides(path: Path):
     import yaml
 
-    kind = {"compare": Experiment, "tasks": TaskExperiment, "tune": Sweep}[path.parent.name]
+    kind = {"compare": Experiment, "tasks": TextExperiment, "tune": Sweep}[path.parent.name]
     tree, default = yaml.safe_load(path.read_text()), kind().to_dict()
     del tree["fast"]
     for key, value in tree.items():
@@ -123,7 +123,7 @@ def test_a_fast_section_holds_dotted_keys(tmp_path: Path, section: str):
 def test_a_section_that_is_empty_by_default_takes_any_key(tmp_path: Path):
     path = tmp_path / "tasks.yaml"
     path.write_text("epochs_of: {glue/CoLA: 6}\n")
-    experiment = TaskExperiment.load(path, {"epochs_of.glue/RTE": 4})
+    experiment = TextExperiment.load(path, {"epochs_of.glue/RTE": 4})
     assert [experiment.epochs_on(task) for task in ("glue/CoLA", "glue/RTE", "clinc150")] == [6, 4, experiment.epochs]
     assert Experiment().replace(**{"backbone.options.widths": [8]}).backbone.options == {"widths": [8]}
     with pytest.raises(UserError, match=r"epochs_of\.glue/RTE is 0: at least 1"):

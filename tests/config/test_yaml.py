@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pppl import Experiment, TaskExperiment
+from pppl import Experiment, TextExperiment
 from pppl.cli.command import main
 from pppl.config import Sweep, Tree
 from pppl.config.plain_yaml import as_yaml, read_yaml
@@ -142,7 +142,7 @@ def mutated(text: str, draw: random.Random) -> str:
     [
         (Experiment, "compare/digits.yaml", 200),
         (Sweep, "tune/digits_ppp.yaml", 150),
-        (TaskExperiment, "tasks/minilm.yaml", 150),
+        (TextExperiment, "tasks/minilm.yaml", 150),
     ],
 )
 def test_five_hundred_mutations_end_in_an_experiment_or_in_one_line(

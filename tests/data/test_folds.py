@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pppl.config import Persons
-from pppl.data import IdentityDataset, TooFewPersons, draw_persons, left_out, split_for
+from pppl.config import PersonSettings
+from pppl.data import IdentityDataset, TooFewPersons, draw_persons, people_left_out, split_for
 from pppl.data.identities import TEST, TRAIN, VALIDATION
 from pppl.system.errors import UserError
 
@@ -30,14 +30,14 @@ def _people(count: int, recordings: int = 1) -> IdentityDataset:
     )
 
 
-def _unseen(dataset: IdentityDataset, persons: Persons, seed: int) -> set[str]:
+def _unseen(dataset: IdentityDataset, persons: PersonSettings, seed: int) -> set[str]:
     drawn = draw_persons(split_for(dataset, persons, seed), persons, size=0, seed=seed, seen=False)
     return {person.identity for person in drawn}
 
 
 @pytest.mark.parametrize(("people", "folds"), [(10, 5), (7, 3), (6, 3)])
 def test_as_many_seeds_as_folds_have_everybody_unseen_once(people: int, folds: int):
-    dataset, persons = _people(people), Persons(protocol="person", folds=folds)
+    dataset, persons = _people(people), PersonSettings(protocol="person", folds=folds)
     rounds = [[_unseen(dataset, persons, turn * folds + fold) for fold in range(folds)] for turn in range(2)]
     for each in rounds:
         told = [name for fold in each for name in fold]
@@ -46,7 +46,7 @@ def test_as_many_seeds_as_folds_have_everybody_unseen_once(people: int, folds: i
 
 
 def test_no_fold_trains_or_validates_on_its_test_people():
-    dataset, persons = _people(10), Persons(protocol="person", folds=5)
+    dataset, persons = _people(10), PersonSettings(protocol="person", folds=5)
     for seed in range(5):
         split = split_for(dataset, persons, seed)
         assert split.split is not None
@@ -59,18 +59,18 @@ def test_no_fold_trains_or_validates_on_its_test_people():
 
 def test_more_folds_than_people_and_nobody_to_train_on():
     with pytest.raises(TooFewPersons, match=r"persons\.folds is 12, but moves has 10 people: at most that"):
-        split_for(_people(10), Persons(protocol="person", folds=12), seed=0)
+        split_for(_people(10), PersonSettings(protocol="person", folds=12), seed=0)
     with pytest.raises(TooFewPersons, match=r"with 2 folds nobody is left to train on; take more folds"):
-        split_for(_people(2), Persons(protocol="person", folds=2), seed=0)
+        split_for(_people(2), PersonSettings(protocol="person", folds=2), seed=0)
     with pytest.raises(UserError, match=r"persons\.folds is 1: 0 \(none\) or at least 2"):
-        Persons(folds=1)
+        PersonSettings(folds=1)
     with pytest.raises(UserError, match=r"persons\.folds holds people out: protocol is classes"):
-        Persons(protocol="classes", folds=3)
+        PersonSettings(protocol="classes", folds=3)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_recording_is_never_parted(seed: int):
-    dataset, persons = _people(10, recordings=3), Persons(protocol="person", folds=5, shots=5)
+    dataset, persons = _people(10, recordings=3), PersonSettings(protocol="person", folds=5, shots=5)
     split = split_for(dataset, persons, seed)
     assert split.split is not None
     assert split.recording is not None
@@ -88,7 +88,7 @@ def test_a_recording_is_never_parted(seed: int):
 def test_a_support_set_of_a_recording_and_more_leaves_one_to_ask_about():
     """Two recordings of twelve windows: twelve shots leave a whole one, thirteen none."""
     dataset = _people(10, recordings=2)
-    twelve = Persons(protocol="person", folds=5, shots=12)
+    twelve = PersonSettings(protocol="person", folds=5, shots=12)
     drawn = draw_persons(split_for(dataset, twelve, 0), twelve, size=0, seed=0, seen=False)
     assert all(len(person.query) == WINDOWS * CLASSES for person in drawn)
     thirteen = dataclasses.replace(twelve, shots=13)
@@ -98,7 +98,7 @@ def test_a_support_set_of_a_recording_and_more_leaves_one_to_ask_about():
 
 @pytest.mark.parametrize("seen", [True, False])
 def test_a_twin_is_somebody_else_with_the_same_classes(seen: bool):
-    dataset, persons = _people(10), Persons(protocol="person+classes", folds=5, classes=(2,), shots=3)
+    dataset, persons = _people(10), PersonSettings(protocol="person+classes", folds=5, classes=(2,), shots=3)
     split = split_for(dataset, persons, 0)
     assert split.identity is not None
     labels = split.y.numpy()
@@ -119,7 +119,7 @@ def test_somebody_alone_has_no_twin():
     dataset = dataclasses.replace(
         dataset, x=dataset.x[keep], y=dataset.y[keep], identity=dataset.identity[keep], recording=None
     )
-    persons = Persons(protocol="person", split="random", shots=3)
+    persons = PersonSettings(protocol="person", split="random", shots=3)
     seed = next(s for s in range(20) if "p0" not in _unseen(dataset, persons, s))
     drawn = draw_persons(split_for(dataset, persons, seed), persons, size=0, seed=seed, seen=True)
     twins = {person.identity: len(person.twin) for person in drawn}
@@ -134,8 +134,8 @@ def test_whom_the_data_have_too_few_samples_of_is_named():
     poor = (dataset.identity == 3) & (np.arange(len(dataset.y)) % WINDOWS > 2)
     keep = np.flatnonzero(~poor)
     dataset = dataclasses.replace(dataset, x=dataset.x[keep], y=dataset.y[keep], identity=dataset.identity[keep])
-    persons = Persons(protocol="person", folds=5, shots=3)
-    told = [left_out(split_for(dataset, persons, seed), persons, size=0, seen=False) for seed in range(5)]
+    persons = PersonSettings(protocol="person", folds=5, shots=3)
+    told = [people_left_out(split_for(dataset, persons, seed), persons, size=0, seen=False) for seed in range(5)]
     assert sorted(told) == [[], [], [], [], ["p3"]], "once, where p3 is unseen"
-    classes = Persons(protocol="classes")
-    assert left_out(split_for(dataset, classes, 0), classes, size=2, seen=True) == []
+    classes = PersonSettings(protocol="classes")
+    assert people_left_out(split_for(dataset, classes, 0), classes, size=2, seen=True) == []

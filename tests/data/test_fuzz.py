@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from pppl.config import Persons
+from pppl.config import PersonSettings
 from pppl.data import load_dataset, split_for
 from pppl.data.features import LogMel
 from pppl.data.preprocessing import Preprocessing
@@ -117,7 +117,7 @@ def _image(rng: np.random.Generator) -> bytes:
 def _data_set(path: Path) -> None:
     dataset = load_dataset(str(path))
     try:
-        split_for(dataset, Persons(), 0)
+        split_for(dataset, PersonSettings(), 0)
     except UserError:  # of too few people, which does not name the file
         return
 

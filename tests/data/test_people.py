@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pppl.config import Data, Persons
-from pppl.data import IdentityDataset, TooFewPersons, draw_persons, groups, limited, resolved, split_for
+from pppl.config import DataSettings, PersonSettings
+from pppl.data import IdentityDataset, TooFewPersons, draw_persons, limit, person_groups, resolve_protocol, split_for
 from pppl.data.identities import TEST, TRAIN, VALIDATION
 from pppl.system.errors import UserError
 
@@ -36,7 +36,7 @@ def official() -> IdentityDataset:
     return people(np.repeat(by_person, CLASSES * REPETITIONS))
 
 
-PERSON = Persons(protocol="person", count=20)
+PERSON = PersonSettings(protocol="person", count=20)
 
 
 def test_seen_people_have_samples_held_back_and_the_official_split_stays(official: IdentityDataset):
@@ -61,7 +61,7 @@ def test_what_is_held_back_follows_from_the_seed_but_test_samples_are_the_same_f
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_random_split_holds_people_back(official: IdentityDataset, seed: int):
-    split = split_for(official, Persons(protocol="person", split="random"), seed)
+    split = split_for(official, PersonSettings(protocol="person", split="random"), seed)
     assert split.split is not None
     assert split.identity is not None
     unseen = [p for p in range(PEOPLE) if TRAIN not in split.split[split.identity == p]]
@@ -71,7 +71,7 @@ def test_a_random_split_holds_people_back(official: IdentityDataset, seed: int):
 
 def test_the_people_held_back_differ_by_seed(official: IdentityDataset):
     def unseen(seed: int) -> set[str]:
-        persons = Persons(protocol="person", split="random")
+        persons = PersonSettings(protocol="person", split="random")
         return {
             p.identity for p in draw_persons(split_for(official, persons, seed), persons, size=0, seed=seed, seen=False)
         }
@@ -91,7 +91,7 @@ def test_a_sources_own_held_out_rows_of_seen_people_stay():
 @pytest.mark.parametrize(("protocol", "size"), [("person", 0), ("person+classes", 2)])
 @pytest.mark.parametrize("split", ["official", "random"])
 def test_seen_and_unseen_people(official: IdentityDataset, query: str, protocol: str, size: int, split: str):
-    persons = Persons(protocol=protocol, query=query, split=split, classes=(2,), count=5)  # type: ignore[arg-type]
+    persons = PersonSettings(protocol=protocol, query=query, split=split, classes=(2,), count=5)  # type: ignore[arg-type]
     dataset = split_for(people(official.split), persons, seed=3)
     assert dataset.split is not None
     assert dataset.identity is not None
@@ -116,13 +116,15 @@ def test_seen_and_unseen_people(official: IdentityDataset, query: str, protocol:
 
 
 def test_persons_of_some_classes_are_all_different_and_everybody_takes_turns(official: IdentityDataset):
-    persons = Persons(protocol="person+classes", count=14)
+    persons = PersonSettings(protocol="person+classes", count=14)
     drawn = draw_persons(split_for(official, persons, 0), persons, size=3, seed=0)
     assert len({person.identity for person in drawn}) == 14
     assert {person.persons for person in drawn} == {"person+3 classes"}
     speakers = [person.identity.split(":")[0] for person in drawn]
     assert sorted(speakers) == sorted([f"p{i}" for i in range(7)] * 2)
-    fewer = draw_persons(split_for(official, persons, 0), Persons(protocol="person+classes", count=5), size=3, seed=0)
+    fewer = draw_persons(
+        split_for(official, persons, 0), PersonSettings(protocol="person+classes", count=5), size=3, seed=0
+    )
     assert [(p.identity, p.support.tolist()) for p in fewer] == [(p.identity, p.support.tolist()) for p in drawn[:5]]
 
 
@@ -139,29 +141,36 @@ def test_a_person_with_too_few_samples_of_a_class_is_without_it(official: Identi
     with pytest.raises(
         UserError, match=r"classes with 11 test samples are wanted, 'p0' has the most, 0; lower persons"
     ):
-        draw_persons(split_for(dataset, PERSON, 0), Persons(protocol="person", shots=10), size=0, seed=0, seen=False)
+        draw_persons(
+            split_for(dataset, PERSON, 0), PersonSettings(protocol="person", shots=10), size=0, seed=0, seen=False
+        )
 
 
 def test_nobody_is_known():
     anonymous = people(identity=None)
     with pytest.raises(UserError, match="does not say whose its samples are"):
         split_for(anonymous, PERSON, 0)
-    assert resolved(Persons(), anonymous).protocol == "classes"
-    assert resolved(Persons(), people()).protocol == "person+classes"
-    assert groups(Persons(protocol="person+classes", classes=(2, 3))) == [(2, True), (3, True), (2, False), (3, False)]
+    assert resolve_protocol(PersonSettings(), anonymous).protocol == "classes"
+    assert resolve_protocol(PersonSettings(), people()).protocol == "person+classes"
+    assert person_groups(PersonSettings(protocol="person+classes", classes=(2, 3))) == [
+        (2, True),
+        (3, True),
+        (2, False),
+        (3, False),
+    ]
 
 
 def test_four_people_cannot_be_held_back():
     with pytest.raises(TooFewPersons, match="has 4 people: holding some back takes at least 5"):
-        split_for(limited(people(), Data(people=4)), PERSON, 0)
+        split_for(limit(people(), DataSettings(people=4)), PERSON, 0)
 
 
 def test_where_people_have_too_little_to_hold_back_classes_have(official: IdentityDataset):
-    few = limited(official, Data(samples=2))  # one to test, one to train on
+    few = limit(official, DataSettings(samples=2))  # one to test, one to train on
     few = dataclasses.replace(few, split=np.where(few.split == VALIDATION, TEST, few.split))
     made = split_for(few, PERSON, 0)
     assert len(made.rows(VALIDATION)) == CLASSES
-    single = limited(official, Data(people=5, samples=2))
+    single = limit(official, DataSettings(people=5, samples=2))
     single = dataclasses.replace(single, split=np.where(np.arange(len(single.y)) < 4, TRAIN, TEST).astype(np.uint8))
     single = dataclasses.replace(single, y=torch.arange(len(single.y)) % CLASSES, identity=np.arange(len(single.y)))
     with pytest.raises(UserError, match="words has no validation samples, and too few of each class"):
@@ -169,9 +178,11 @@ def test_where_people_have_too_little_to_hold_back_classes_have(official: Identi
 
 
 def test_auto_splits_as_it_draws(official: IdentityDataset):
-    people_split, auto = (split_for(official, p, 0) for p in (Persons(protocol="person+classes"), Persons()))
+    people_split, auto = (
+        split_for(official, p, 0) for p in (PersonSettings(protocol="person+classes"), PersonSettings())
+    )
     assert people_split.sha256 == auto.sha256
-    assert not draw_persons(auto, Persons(), size=2, seed=0, seen=False)[0].seen
+    assert not draw_persons(auto, PersonSettings(), size=2, seed=0, seen=False)[0].seen
 
 
 def test_two_word_lists_of_one_speaker_are_not_two_people(official: IdentityDataset):
@@ -185,19 +196,19 @@ def test_two_word_lists_of_one_speaker_are_not_two_people(official: IdentityData
         split=official.split[without],
         identity=official.identity[without],
     )
-    persons = Persons(protocol="person+classes")
+    persons = PersonSettings(protocol="person+classes")
     with pytest.raises(TooFewPersons, match="words has 1 unseen people with 2 classes, and `other` needs 2"):
         draw_persons(split_for(dataset, persons, 0), persons, size=2, seed=0, seen=False)
 
 
 def test_a_class_split_has_validation_rows_where_the_source_has_none(official: IdentityDataset):
     split = np.where(np.arange(len(official.y)) % 2, TRAIN, TEST).astype(np.uint8)
-    made = split_for(people(split), Persons(protocol="classes"), seed=0).split
+    made = split_for(people(split), PersonSettings(protocol="classes"), seed=0).split
     assert made is not None
     assert np.bincount(made).tolist() == [180, 20, 200]
     split, y = np.where(np.arange(40_010) < 10, TEST, TRAIN).astype(np.uint8), torch.arange(40_010) % 4
     many = IdentityDataset(name="many", x=torch.zeros(40_010, 1, 1), y=y, classes=tuple("abcd"), split=split)
-    made = split_for(many, Persons(protocol="classes"), seed=0).split
+    made = split_for(many, PersonSettings(protocol="classes"), seed=0).split
     assert made is not None
     assert np.bincount(made).tolist() == [38_000, 2_000, 10], "a tenth would be 4,000"
 
@@ -215,12 +226,12 @@ def test_inputs_are_standardized_by_the_training_rows(official: IdentityDataset)
 
 
 def test_a_part_for_a_quick_look(official: IdentityDataset):
-    part = limited(official, Data(classes=3, people=4, samples=2))
+    part = limit(official, DataSettings(classes=3, people=4, samples=2))
     assert part.classes == ("a", "b", "c")
     assert part.identity is not None
     assert len(set(part.identity)) == 4
     assert len(part.y) == 4 * 3 * 2
-    assert limited(official, Data()) is official
-    for data in (Data(classes=5), Data(people=11)):
+    assert limit(official, DataSettings()) is official
+    for data in (DataSettings(classes=5), DataSettings(people=11)):
         with pytest.raises(UserError, match=r"data\.(classes is 5, but words has 4|people is 11, but words has 10)"):
-            limited(official, data)
+            limit(official, data)

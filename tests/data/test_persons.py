@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pppl import Experiment
-from pppl.config import Persons
+from pppl.config import PersonSettings
 from pppl.data import IdentityDataset, Support, draw_persons, load_dataset
 from pppl.data.identities import TEST, TRAIN, VALIDATION
 from pppl.system.errors import UserError
@@ -21,7 +21,7 @@ def test_the_digits_are_split_once_and_for_all(digits: IdentityDataset):
 @pytest.mark.parametrize("query", ["test", "validation"])
 def test_support_is_from_training_and_query_is_held_out(digits: IdentityDataset, query: str):
     assert digits.split is not None
-    persons = draw_persons(digits, Persons(query=query), size=3, seed=1)  # type: ignore[arg-type]
+    persons = draw_persons(digits, PersonSettings(query=query), size=3, seed=1)  # type: ignore[arg-type]
     assert len(persons) == 20
     assert len({person.identity for person in persons}) == 20
     for person in persons:
@@ -39,7 +39,7 @@ def test_support_is_from_training_and_query_is_held_out(digits: IdentityDataset,
 
 def test_persons_follow_from_the_seed(digits: IdentityDataset):
     def draw(seed: int, count: int = 20) -> list[tuple[str, list[int]]]:
-        drawn = draw_persons(digits, Persons(count=count), size=2, seed=seed)
+        drawn = draw_persons(digits, PersonSettings(count=count), size=2, seed=seed)
         return [(person.identity, person.support.tolist()) for person in drawn]
 
     assert draw(0) == draw(0)
@@ -48,23 +48,23 @@ def test_persons_follow_from_the_seed(digits: IdentityDataset):
 
 
 def test_more_persons_than_there_are_subsets_are_all_of_them(digits: IdentityDataset):
-    assert len(draw_persons(digits, Persons(count=46), size=2, seed=0)) == 45
+    assert len(draw_persons(digits, PersonSettings(count=46), size=2, seed=0)) == 45
 
 
 def test_fewer_than_two_persons(digits: IdentityDataset):
     with pytest.raises(UserError, match=r"digits has 1 persons of 10 classes, and `other` needs 2"):
-        draw_persons(digits, Persons(), size=10, seed=0)
+        draw_persons(digits, PersonSettings(), size=10, seed=0)
 
 
 def test_more_shots_than_samples(digits: IdentityDataset):
     with pytest.raises(
         UserError, match=r"500 training and 1 test samples are wanted.*lower persons\.shots \(now 500\)"
     ):
-        draw_persons(digits, Persons(shots=500), size=2, seed=0)
+        draw_persons(digits, PersonSettings(shots=500), size=2, seed=0)
 
 
 def test_query_is_bounded_per_class(digits: IdentityDataset):
-    unbounded, bounded = (draw_persons(digits, Persons(queries=n), size=2, seed=0) for n in (0, 7))
+    unbounded, bounded = (draw_persons(digits, PersonSettings(queries=n), size=2, seed=0) for n in (0, 7))
     for all_rows, some in zip(unbounded, bounded, strict=True):
         assert np.bincount(digits.y.numpy()[some.query]).max() == 7 == len(some.query) / 2
         assert set(some.query) <= set(all_rows.query)
@@ -83,7 +83,7 @@ def test_an_unknown_data_set():
 
 def test_a_twin_of_classes_is_other_samples_of_them_and_a_swap_is_of_other_classes(digits: IdentityDataset):
     labels = digits.y.numpy()
-    for person in draw_persons(digits, Persons(count=8), size=3, seed=1):
+    for person in draw_persons(digits, PersonSettings(count=8), size=3, seed=1):
         assert labels[person.twin].tolist() == labels[person.support].tolist()
         assert not set(person.twin) & {*person.support, *person.query}
         others = set(labels[person.swap].tolist())
@@ -91,6 +91,6 @@ def test_a_twin_of_classes_is_other_samples_of_them_and_a_swap_is_of_other_class
         assert not others & set(labels[person.support].tolist())
         assert len(person.swap) == len(person.support)
         assert set(digits.split[person.swap]) == {TRAIN}  # pyright: ignore[reportOptionalSubscript]
-    (person, *_) = draw_persons(digits, Persons(count=2), size=6, seed=1)
+    (person, *_) = draw_persons(digits, PersonSettings(count=2), size=6, seed=1)
     assert not len(person.swap), "there are not six others"
     assert len(person.twin)

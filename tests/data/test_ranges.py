@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pppl.backbones import build, spec_for
-from pppl.config import Persons
+from pppl.config import PersonSettings
 from pppl.data import IdentityDataset, load_dataset, split_for
 from pppl.data.features import LogMel
 from pppl.data.npz import load_npz
@@ -34,7 +34,7 @@ def _trained(x: np.ndarray, folder: Path, **arrays: object) -> tuple[IdentityDat
     y = np.arange(len(x)) % 2
     np.savez(path, x=x, y=y, classes=["no", "yes"], **arrays)  # type: ignore[arg-type] (any arrays)
     source = load_npz(path)
-    split = split_for(source, Persons(), 0)
+    split = split_for(source, PersonSettings(), 0)
     return source, split, Preprocessing.from_json(Preprocessing.of(source, split).to_json())
 
 
@@ -168,12 +168,12 @@ def test_a_dead_channel_is_not_blown_up(tmp_path: Path):
 
 def test_data_near_zero_are_given_as_ever():
     digits = load_dataset("digits")
-    split = split_for(digits, Persons(), 0)
+    split = split_for(digits, PersonSettings(), 0)
     assert split.center is None
     assert Preprocessing.of(digits, split).shift == ()
     x = torch.from_numpy(_series()[:, :2]).float()
     dataset = IdentityDataset(name="series", x=x, y=torch.arange(COUNT) % 2, classes=("no", "yes"))
-    standardized = split_for(dataset, Persons(), 0)
+    standardized = split_for(dataset, PersonSettings(), 0)
     assert standardized.center is None
     scale, offset = (each.view(1, -1, 1) for each in (standardized.scale, standardized.offset))
     assert torch.equal(standardized.inputs(np.arange(COUNT)), torch.addcmul(offset, x, scale))

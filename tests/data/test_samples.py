@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pppl.config import Persons
+from pppl.config import PersonSettings
 from pppl.data import IdentityDataset, load_dataset, split_for
 from pppl.data.features import LogMel
 from pppl.data.preprocessing import Preprocessing
@@ -177,7 +177,7 @@ def test_preprocessing_makes_the_inputs_that_networks_were_trained_on(stored: st
         offset=torch.tensor([-1.0]),
         standardized=stored == "standardized",
     )
-    split = split_for(source, Persons(), seed=0)
+    split = split_for(source, PersonSettings(), seed=0)
     physical = x.float() if source.standardized else source.to_inputs(x)
     made = Preprocessing.of(source, split)
     torch.testing.assert_close(made(physical), split.to_inputs(x), atol=1e-5, rtol=1e-5)
@@ -186,7 +186,7 @@ def test_preprocessing_makes_the_inputs_that_networks_were_trained_on(stored: st
 
 def test_pixels_of_the_digits_are_between_black_and_white():
     digits = load_dataset("digits")
-    made = Preprocessing.of(digits, split_for(digits, Persons(), seed=0))
+    made = Preprocessing.of(digits, split_for(digits, PersonSettings(), seed=0))
     assert made.pixels == (0.0, 1.0)
     assert made.shape == (1, 8, 8)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from small_backbones import small
 
-from pppl.backbones import NEVER, Backbone, build, corrected, outputs_of, spec_for
+from pppl.backbones import NEVER, Backbone, build, correct_logits, outputs_of, spec_for
 from pppl.data.preprocessing import Preprocessing
 from pppl.deploy import Deployed, PersonalFile, Thin, open_onnx, read_personal
 from pppl.deploy.formats import to_onnx
@@ -32,7 +32,7 @@ def _made(name: str, cut: bool) -> tuple[Backbone, Backbone, Preprocessing]:
     """The full network, the corrected half of it, and what feeds both."""
     full, shape = _network(name)
     preprocessing = Preprocessing(classes=("a", "b", "c", "d"), shape=shape, gain=(0.5,), bias=(0.1,))
-    return full, corrected(slice_network(full, _masks(full)), ADDED, cut=cut), preprocessing
+    return full, correct_logits(slice_network(full, _masks(full)), ADDED, cut=cut), preprocessing
 
 
 @pytest.mark.parametrize("cut", [False, True])

@@ -18,7 +18,7 @@ from pppl.data.features import LogMel
 from pppl.data.preprocessing import Preprocessing
 from pppl.deploy import FORMATS, Deployed, open_onnx
 from pppl.deploy.formats import to_onnx
-from pppl.deploy.narrowed import narrowed
+from pppl.deploy.narrowed import narrow
 from pppl.pruning import slice_network
 from pppl.system.errors import UserError
 
@@ -66,7 +66,7 @@ def test_a_narrowed_export_is_as_fast_as_an_own_one(name: str, tmp_path: Path):
     """What ONNX Runtime makes of both has the same operations on arrays of the same shapes."""
     log_mel = LogMel() if name == "tc_resnet8" else None
     wide, own = _deployed(name, log_mel, pruned=False), _deployed(name, log_mel)
-    content = narrowed(to_onnx(wide, {}), own)
+    content = narrow(to_onnx(wide, {}), own)
     assert content is not None
     assert _optimized(content, tmp_path) == _optimized(to_onnx(own, {}), tmp_path)
 
@@ -87,7 +87,7 @@ def _attributes(node: onnx.NodeProto) -> list[str]:
 
 @pytest.mark.slow
 def test_a_network_that_tells_its_widths_elsewhere_is_not_narrowed():
-    assert narrowed(to_onnx(_deployed("bc_resnet", pruned=False), {}), _deployed("bc_resnet")) is None
+    assert narrow(to_onnx(_deployed("bc_resnet", pruned=False), {}), _deployed("bc_resnet")) is None
 
 
 class _Shifted(Backbone):
@@ -105,7 +105,7 @@ class _Shifted(Backbone):
 def test_weights_of_no_layer_are_not_narrowed():
     preprocessing = _deployed("convnet").preprocessing
     wide, own = (Deployed(_Shifted(width), preprocessing) for width in (16, 8))
-    assert narrowed(to_onnx(wide, {}), own) is None
+    assert narrow(to_onnx(wide, {}), own) is None
 
 
 def test_log_mel_inside_takes_recordings_loud_and_nearly_silent(tmp_path: Path):

@@ -8,7 +8,7 @@ import pytest
 from pppl.deploy import timing
 from pppl.deploy.fitting import choose_rounding, fit_bytes, fit_latency
 from pppl.deploy.limit import Limit
-from pppl.deploy.timing import in_turns, speed_ups
+from pppl.deploy.timing import speed_ups, time_in_turns
 from pppl.system.errors import UserError
 
 
@@ -84,7 +84,7 @@ def test_the_smallest_multiple_that_is_nearly_the_best_per_mac_is_chosen():
 
 def test_calls_are_timed_in_turns_and_the_first_of_a_few_is_left_out():
     order: list[str] = []
-    took = in_turns({name: lambda name=name: order.append(name) for name in "ab"}, runs=10, warm_up=1)
+    took = time_in_turns({name: lambda name=name: order.append(name) for name in "ab"}, runs=10, warm_up=1)
     assert "".join(order) == "ab" + ("a" * 6 + "b" * 6) * 2
     assert all(each.low <= each.median <= each.high for each in took.values())
 
@@ -101,5 +101,5 @@ def test_what_else_a_machine_does_changes_no_speed_up(monkeypatch: pytest.Monkey
     monkeypatch.setattr(timing.time, "perf_counter", lambda: now)
     found = speed_ups({"full": lambda: call(8e-3), "own": lambda: call(2e-3), "small": lambda: call(1e-3)}, "full")
     assert found == {"own": pytest.approx(4, rel=0.01), "small": pytest.approx(8, rel=0.01)}
-    medians = in_turns({"full": lambda: call(8e-3), "own": lambda: call(2e-3)})
+    medians = time_in_turns({"full": lambda: call(8e-3), "own": lambda: call(2e-3)})
     assert medians["full"].median < 2 * medians["own"].median

@@ -13,7 +13,7 @@ import torch
 from small_backbones import small
 
 from pppl.backbones import Backbone, build, spec_for
-from pppl.config import Diff
+from pppl.config import DiffSettings
 from pppl.data import Support
 from pppl.data.preprocessing import Preprocessing
 from pppl.deploy import Deployed, PersonalFile, Thin, open_onnx, read_personal
@@ -86,7 +86,7 @@ def test_a_thin_model_is_a_bit_per_channel_and_makes_the_same_network(base: Back
 def test_a_thin_model_with_a_delta_is_the_tuned_network(base: Backbone, tmp_path: Path):
     masks = _masks(base)
     support = Support(x=torch.randn(8, 3, 8, 8), y=torch.arange(8) % 4)
-    diff = Diff(steps=2, fixed_steps=2)
+    diff = DiffSettings(steps=2, fixed_steps=2)
     tuned, delta, _ = learn_delta(slice_network(base, masks), support, diff, rate=0.05, structured=True)
     Thin.of(base, masks, delta).write(tmp_path / "p.thin")
     network = Thin.read(tmp_path / "p.thin").network(base)

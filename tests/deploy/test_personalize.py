@@ -24,12 +24,12 @@ from pppl.comparison.train import train
 from pppl.data import Support, draw_persons, load_dataset, split_for
 from pppl.data.samples import Samples
 from pppl.deploy import Deployed, Thin, open_onnx, read_personal
-from pppl.deploy.deployed_person import Person
+from pppl.deploy.deployed_person import DeployedPerson
 from pppl.deploy.latency import latency
 from pppl.deploy.limit import Limit
 from pppl.deploy.personalize import _difference, _Inputs
 from pppl.deploy.predict import predict
-from pppl.deploy.trained_run import Run
+from pppl.deploy.trained_run import TrainedRun
 from pppl.system.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +77,7 @@ def _personalize(run: Path, out: Path, *more: str) -> dict:
 
 def test_a_persons_network_is_what_the_comparison_makes(run: Path, person: Path, tmp_path: Path):
     report = _personalize(run, tmp_path, "--data", str(person / "own.npz"), "--budget", "0.3")
-    opened = Run.open(run)
+    opened = TrainedRun.open(run)
     own = opened.personalizer("ppp")
     with np.load(person / "own.npz") as file:
         support = Support(x=opened.preprocessing(torch.from_numpy(file["x"])), y=torch.from_numpy(file["y"]))
@@ -157,18 +157,18 @@ def test_a_limit_in_milliseconds_is_met_on_a_machine_whose_speed_drifts(
     """Milliseconds here are parameters, times what else the machine does."""
     slower = itertools.cycle([1.0, 1.0, 1.0, 1.0, 1.0, 1.3, 0.8, 1.2])
 
-    def milliseconds(self: Person, sessions: dict[str, Backbone]) -> dict[str, float]:
+    def milliseconds(self: DeployedPerson, sessions: dict[str, Backbone]) -> dict[str, float]:
         factor = next(slower)
         return {name: factor * sum(p.numel() for p in network.parameters()) for name, network in sessions.items()}
 
-    monkeypatch.setattr(Person, "timed", lambda self, network: network)
-    monkeypatch.setattr(Person, "full_session", property(lambda self: self.global_model.full))
-    monkeypatch.setattr(Person, "milliseconds", milliseconds)
-    opened = Run.open(run)
+    monkeypatch.setattr(DeployedPerson, "timed", lambda self, network: network)
+    monkeypatch.setattr(DeployedPerson, "full_session", property(lambda self: self.global_model.full))
+    monkeypatch.setattr(DeployedPerson, "milliseconds", milliseconds)
+    opened = TrainedRun.open(run)
     with np.load(person / "own.npz") as file:
         samples = Samples(values=torch.from_numpy(file["x"]), names=("",) * len(file["x"]))
-    full = Person(opened, samples, "ppp", Limit(value=1, unit="macs")).full_ms
-    own = Person(opened, samples, "ppp", Limit(value=0.4 * full, unit="ms")).model(1).module
+    full = DeployedPerson(opened, samples, "ppp", Limit(value=1, unit="macs")).full_ms
+    own = DeployedPerson(opened, samples, "ppp", Limit(value=0.4 * full, unit="ms")).model(1).module
     assert 0.35 * full <= sum(p.numel() for p in own.parameters()) <= 0.4 * full
 
 

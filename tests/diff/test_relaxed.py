@@ -15,7 +15,7 @@ from pppl.diff import Flat, RelaxedDiff, passes, roles
 from pppl.diff.flat import BLOCK
 from pppl.diff.hard_concrete import gate, open_probability
 from pppl.diff.passes import noise
-from pppl.diff.relaxed import compiled
+from pppl.diff.relaxed import compile_passes
 from pppl.system.errors import UserError
 
 PENALTY, RATE, GATE_RATE = 1e-3, 1e-2, 0.1
@@ -242,7 +242,7 @@ def test_a_compiled_pass_gives_the_same_numbers():
     w, log_alpha, gradient = (torch.randn(40, BLOCK) for _ in range(3))
     group, group_open, penalty = torch.rand(40, 1), torch.rand(40, 1), torch.tensor(1e-3)
     results = []
-    for update in (passes.update, compiled(passes.update)):
+    for update in (passes.update, compile_passes(passes.update)):
         moments = [torch.full((40, BLOCK), 0.1) for _ in range(4)]
         tensors = w.clone(), log_alpha.clone()
         update(moments, scales, *tensors, gradient, group, group_open, penalty, 7, key)

@@ -16,7 +16,7 @@ def _tables(persons: str, people: int, seeds: int) -> tuple[pd.DataFrame, pd.Dat
 
 
 def test_what_tables_know_is_told():
-    caption = captions.of_comparison("accuracy_vs_macs", *_tables("2 classes", 7, 3))
+    caption = captions.caption_comparison("accuracy_vs_macs", *_tables("2 classes", 7, 3))
     assert "Data set faces, backbone tiny, budgets 10 and 25 %." in caption
     assert "Persons of 2 classes: n = 21 person-seed pairs of 7 subsets of classes." in caption
     assert "3 seeds, 4 support samples of each class." in caption
@@ -24,7 +24,7 @@ def test_what_tables_know_is_told():
 
 
 def test_people_are_told_from_persons():
-    caption = captions.of_comparison("retraining", *_tables("person+3 classes", 6, 1))
+    caption = captions.caption_comparison("retraining", *_tables("person+3 classes", 6, 1))
     assert "3 classes of a person: n = 6 person-seed pairs of 6 people." in caption
     assert caption.endswith("95 % t intervals over people, each with all their rows.\n"), (
         "of one seed there is no other"
@@ -33,24 +33,24 @@ def test_people_are_told_from_persons():
 
 def test_a_table_tells_its_budget_and_when_numbers_are_bold():
     tables = _tables("2 classes", 7, 3)
-    assert "at a budget of 10 %" in captions.of_accuracy_table(*tables, 0.1)
-    assert "Bold:" in captions.of_accuracy_table(*tables, 0.1)
-    assert "Bold:" not in captions.of_accuracy_table(*tables, 1.0), "nothing is compared where nothing is pruned"
+    assert "at a budget of 10 %" in captions.caption_accuracy_table(*tables, 0.1)
+    assert "Bold:" in captions.caption_accuracy_table(*tables, 0.1)
+    assert "Bold:" not in captions.caption_accuracy_table(*tables, 1.0), "nothing is compared where nothing is pruned"
 
 
 def test_tasks_and_their_metrics_are_named():
     rows = [{"task": "a", "metric": "matthews"}, {"task": "b", "metric": "accuracy"}, {"task": "average", "metric": ""}]
     summary = pd.DataFrame(rows).assign(encoder="mini", rate=0.005, n=3)
-    caption = captions.of_tasks(summary)
+    caption = captions.caption_tasks(summary)
     assert "Encoder mini, 2 tasks: a (matthews); b (accuracy). n = 3 seeds a task, rate 0.005." in caption
     assert caption.endswith("over seeds and test examples.\n")
-    assert captions.of_tasks(summary.assign(n=1)).endswith("bootstrap over test examples.\n")
+    assert captions.caption_tasks(summary.assign(n=1)).endswith("bootstrap over test examples.\n")
 
 
 def test_trials_are_counted():
     trials = pd.DataFrame(
         {"state": ["complete", "complete", "pruned"], "feasible": [True, False, False], "seconds": 1.0, "ppp.rate": 0.1}
     )
-    caption = captions.of_sweep("history", trials, pd.DataFrame())
+    caption = captions.caption_sweep("history", trials, pd.DataFrame())
     assert "n = 3 trials, 2 of them finished, 1 of these fail a constraint." in caption
     assert "Settings: rate." in caption

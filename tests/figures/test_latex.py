@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pppl.figures.latex import accuracy_table, escaped, scores_table, tabular
+from pppl.figures.latex import accuracy_table, escape, scores_table, tabular
 from pppl.tables.summary import summarize
 
 
@@ -73,7 +73,7 @@ def test_tables_are_balanced():
 
 
 def test_what_latex_would_take_for_commands_is_written_out():
-    assert escaped("50 % of a_b & {c} #1 ~ $x^2$ \\d") == (
+    assert escape("50 % of a_b & {c} #1 ~ $x^2$ \\d") == (
         r"50 \% of a\_b \& \{c\} \#1 \textasciitilde{} \$x\textasciicircum{}2\$ \textbackslash{}d"
     )
 

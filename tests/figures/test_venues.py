@@ -22,7 +22,7 @@ from pppl.figures import (
     sweep_figures,
 )
 from pppl.figures.layout import write_legend
-from pppl.figures.venues import VENUES, active
+from pppl.figures.venues import VENUES, active_venue
 from pppl.system.errors import UserError
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -40,10 +40,10 @@ def venue(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def test_widths_are_the_venues(venue: str):
-    assert (round(active().text, 2), round(active().column, 2)) == WIDTHS[venue]
-    assert accuracy_figure(_read("digits/summary.csv")).get_figwidth() == active().text
+    assert (round(active_venue().text, 2), round(active_venue().column, 2)) == WIDTHS[venue]
+    assert accuracy_figure(_read("digits/summary.csv")).get_figwidth() == active_venue().text
     history = sweep_figures(_read("digits_ppp/trials.csv"), pd.DataFrame())["history"]
-    assert history.get_figwidth() == active().column
+    assert history.get_figwidth() == active_venue().column
 
 
 def test_letters_are_those_of_the_venue_on_every_machine(venue: str):
@@ -56,9 +56,9 @@ def test_styles_end_with_their_block():
     before = mpl.rcParams["font.size"]
     with style("neurips"):
         with style("slides"):
-            assert active() is VENUES["slides"]
-        assert active() is VENUES["neurips"]
-    assert active() is VENUES["icml"], "where nothing is said"
+            assert active_venue() is VENUES["slides"]
+        assert active_venue() is VENUES["neurips"]
+    assert active_venue() is VENUES["icml"], "where nothing is said"
     assert mpl.rcParams["font.size"] == before
 
 

@@ -10,7 +10,7 @@ from stub_training import sketching
 
 from pppl import Experiment, compare, load_run
 from pppl.comparison.train import train
-from pppl.lab import LoadedRun, Results
+from pppl.lab import LoadedRun, ResultsFrame
 from pppl.system.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ def folder(tiny: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
     with sketching():
         summary = compare(tiny.replace(methods=["full", "ppp", "l1_local"], seeds=[0, 1]), out)
-    assert isinstance(summary, Results)
+    assert isinstance(summary, ResultsFrame)
     return out
 
 
@@ -93,7 +93,7 @@ def test_a_damaged_table_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match=r"summary.csv is corrupted .*: remake it"):
         _ = run.summary
     pd.DataFrame({"a": [1]}).to_csv(tmp_path / "effort.csv")
-    assert isinstance(run.frame("effort.csv"), Results)
+    assert isinstance(run.frame("effort.csv"), ResultsFrame)
 
 
 @pytest.fixture

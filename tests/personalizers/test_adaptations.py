@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from pppl import Experiment
-from pppl.backbones import build, classifier_of, features_of, spec_for
+from pppl.backbones import build, classifier_of, spec_for, split_classifier
 from pppl.data import Support
-from pppl.personalizers import GlobalModel, Personalizer, personalizers_for
+from pppl.personalizers import GlobalModel, Personalizer, make_personalizers
 from pppl.personalizers.capnn import class_scores, profile
 from pppl.personalizers.prototypes import nearest_mean, templates
 from pppl.personalizers.tent import affine, entropy
@@ -16,7 +16,7 @@ from pppl.training import finetune
 
 
 def _one(experiment: Experiment, method: str, **settings: object) -> Personalizer:
-    return personalizers_for(experiment.replace(methods=[method], **settings))[0]
+    return make_personalizers(experiment.replace(methods=[method], **settings))[0]
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_the_nearest_mean_wins_as_a_loop_finds_it():
 
 def test_prototypes_answer_with_classes_of_the_support_set(tiny: Experiment, model: GlobalModel, support: Support):
     personal = _one(tiny, "full+prototypes").personalize(model, support)
-    features, _ = features_of(model.full, support.x)
+    features, _ = split_classifier(model.full, support.x)
     with torch.no_grad():
         taken = personal.module(model.train.x).argmax(1)
         own, layer = personal.module(support.x), classifier_of(personal.module)[1]
@@ -139,10 +139,10 @@ def test_augmented_fine_tuning_follows_from_the_supports_seed(model: GlobalModel
 def test_variants_of_methods_and_steps_have_settings_of_their_own(tiny: Experiment):
     settings = {"finetune@last": {"finetune.layers": "last"}, "full+classes@em": {"classes.rule": "em"}}
     names = ["finetune", "finetune@last", "full+classes", "full+classes@em", "full+classes@em+quant"]
-    made = {each.method: each for each in personalizers_for(tiny.replace(methods=names, settings=settings))}
+    made = {each.method: each for each in make_personalizers(tiny.replace(methods=names, settings=settings))}
     assert [*made] == names
     assert made["finetune@last"].experiment.finetune.layers == "last"
     assert made["finetune"].experiment.finetune.layers == "all"
     assert made["full+classes@em+quant"].experiment.classes.rule == "em"
     with pytest.raises(UserError, match=r"unknown step of method full\+clases@em 'clases@em': did you mean 'classes'"):
-        personalizers_for(tiny.replace(methods=["full+clases@em"]))
+        make_personalizers(tiny.replace(methods=["full+clases@em"]))

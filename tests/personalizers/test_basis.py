@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pppl import Experiment
 from pppl.backbones import Backbone, BasisConv, ShapeSpec, build, put_bases, spec_for
 from pppl.data import Support
-from pppl.personalizers import GlobalModel, personalizers_for
+from pppl.personalizers import GlobalModel, make_personalizers
 from pppl.pruning import BasisCost, CostModel, basis_network, decompose
 from pppl.system.errors import UserError
 
@@ -80,7 +80,7 @@ def test_nothing_pruned_is_the_network_itself(model: GlobalModel):
 @pytest.mark.parametrize("method", ["basis", "basis_support"])
 @pytest.mark.parametrize("unit", ["macs", "params"])
 def test_the_budget_is_met_within_one_filter(model: GlobalModel, method: str, unit: str):
-    (personalizer,) = personalizers_for(Experiment().replace(**{"methods": [method], "pruning.unit": unit}))
+    (personalizer,) = make_personalizers(Experiment().replace(**{"methods": [method], "pruning.unit": unit}))
     cost = BasisCost(model.full, model.cost)
     for budget in (0.2, 0.4, 0.7):
         made = personalizer.personalize(model, model.train, budget)
@@ -100,7 +100,7 @@ def test_the_budget_is_met_within_one_filter(model: GlobalModel, method: str, un
 
 
 def test_the_largest_singular_values_stay_and_the_error_is_that_of_the_rest(model: GlobalModel):
-    (personalizer,) = personalizers_for(Experiment().replace(methods=["basis"]))
+    (personalizer,) = make_personalizers(Experiment().replace(methods=["basis"]))
     pruned = personalizer.personalize(model, model.train, 0.4).module
     for path, layer in pruned.named_modules():
         if isinstance(layer, BasisConv):
@@ -154,7 +154,7 @@ def test_a_basis_is_refused_where_there_can_be_none():
 
 
 def test_the_least_budget_is_told_before_training(model: GlobalModel):
-    (personalizer,) = personalizers_for(Experiment().replace(methods=["basis"], budgets=[0.001]))
+    (personalizer,) = make_personalizers(Experiment().replace(methods=["basis"], budgets=[0.001]))
     with pytest.raises(UserError, match=r"budget 0\.001 is too small"):
         personalizer.check(model.full, model.cost)
 

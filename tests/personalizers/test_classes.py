@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pppl import Experiment
-from pppl.backbones import NEVER, build, classifier_of, outputs_of, predicted, spec_for
+from pppl.backbones import NEVER, build, classifier_of, outputs_of, predict_classes, spec_for
 from pppl.data import Support
-from pppl.personalizers import GlobalModel, Personalizer, personalizers_for
+from pppl.personalizers import GlobalModel, Personalizer, make_personalizers
 from pppl.personalizers.class_prior import LEAST_SHARE, em, mean, told, votes
 from pppl.pruning import CostModel, artifact_bytes
 from pppl.system.errors import UserError
@@ -21,7 +21,7 @@ UNIFORM = torch.ones(2) / 2
 
 
 def _one(experiment: Experiment, method: str, control: str = "", **settings: object) -> Personalizer:
-    made = personalizers_for(experiment.replace(methods=[method], **settings))
+    made = make_personalizers(experiment.replace(methods=[method], **settings))
     return next(each for each in made if each.control == control)
 
 
@@ -135,11 +135,11 @@ def test_classes_that_are_cut_leave_outputs_macs_and_parameters(tiny: Experiment
     with torch.no_grad():
         logits, all_logits = cut.module(support.x), whole.module(support.x)
     torch.testing.assert_close(logits, all_logits[:, kept])
-    assert predicted(cut.module, logits).tolist() == predicted(whole.module, all_logits).tolist()
+    assert predict_classes(cut.module, logits).tolist() == predict_classes(whole.module, all_logits).tolist()
     rebuilt = build(cut.module.spec)
     rebuilt.load_state_dict(cut.module.state_dict())
     with pytest.raises(UserError, match=r"reads labels of classes that classes\.cut leaves out"):
-        personalizers_for(tiny.replace(methods=["full+classes+finetune"], **{"classes.cut": True}))
+        make_personalizers(tiny.replace(methods=["full+classes+finetune"], **{"classes.cut": True}))
 
 
 def test_one_class_is_answered_and_never_cut(tiny: Experiment, model: GlobalModel, support: Support):
@@ -163,7 +163,7 @@ def test_behind_a_control_the_prior_stays_the_persons_own(tiny: Experiment, mode
     with torch.no_grad():
         seen = of_others.module(support.x).softmax(1)
     torch.testing.assert_close(twin.classes.prior, votes(seen, UNIFORM), msg="the prior is the person's")
-    controls = {each.control for each in personalizers_for(tiny.replace(methods=["ppp+classes"]))}
+    controls = {each.control for each in make_personalizers(tiny.replace(methods=["ppp+classes"]))}
     assert controls == {"own", "population", "other", "twin", "swap", "random"}
     population = _one(tiny, "ppp+classes", "population")
     assert not population.shared, "whose prior it is differs"

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from pppl import Experiment
-from pppl.comparison.units import Persons, Workbench
+from pppl.comparison.units import PersonGroup, Workbench
 from pppl.data import IdentityDataset, split_for
 from pppl.gating.gate import Gate
-from pppl.personalizers import GlobalModel, personalizers_for
+from pppl.personalizers import GlobalModel, make_personalizers
 
 
 def _open_per_sample(model: GlobalModel, x: torch.Tensor) -> list[list[int]]:
@@ -28,7 +28,7 @@ def _choosy(model: GlobalModel) -> GlobalModel:
 
 
 def test_its_macs_are_the_mean_over_samples(tiny: Experiment, model: GlobalModel):
-    (personalizer,) = personalizers_for(tiny.replace(methods=["ppp_dynamic"]))
+    (personalizer,) = make_personalizers(tiny.replace(methods=["ppp_dynamic"]))
     x = 4 * torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     model = _choosy(model)
     network = model.gated["ppp"]
@@ -48,9 +48,9 @@ def test_its_row_has_the_cost_of_the_query(tiny: Experiment, model: GlobalModel,
     experiment = tiny.replace(methods=["full", "ppp_dynamic"])
     dataset = split_for(digits, experiment.persons, seed=0)
     model = _choosy(model)
-    unit = Persons.draw(experiment, dataset, 0, 2, True).units()[0]
+    unit = PersonGroup.draw(experiment, dataset, 0, 2, True).units()[0]
     full, dynamic = Workbench(model, torch.device("cpu")).rows(unit)
-    (_, personalizer) = personalizers_for(experiment)
+    (_, personalizer) = make_personalizers(experiment)
     query = dataset.inputs(unit.person.query)
     made = personalizer.personalize(model, model.train)
     assert dynamic["macs"] == made.cost_on(query).macs

@@ -9,7 +9,7 @@ from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.data import Support
 from pppl.gating import GatedNetwork
-from pppl.personalizers import METHODS, STEPS, GlobalModel, Retrained, personalizers_for
+from pppl.personalizers import METHODS, STEPS, GlobalModel, RetrainedNetwork, make_personalizers
 from pppl.personalizers.tent import affine
 from pppl.pruning import CostModel
 from pppl.system.errors import UserError
@@ -27,13 +27,17 @@ def test_every_method_runs_on_every_backbone(name: str):
     support = Support(x=torch.randn(6, *shape), y=torch.arange(6) % 4)
     train = Support(x=torch.randn(5, *shape), y=torch.arange(5) % 4)
     model = GlobalModel(
-        full=full, gated=gated, cost=CostModel(full, shape), train=train, retrain=lambda net, _: Retrained(net, 0.0)
+        full=full,
+        gated=gated,
+        cost=CostModel(full, shape),
+        train=train,
+        retrain=lambda net, _: RetrainedNetwork(net, 0.0),
     )
     methods = [*sorted(METHODS), *(f"{'l1' if step == 'retrain' else 'ppp'}+{step}" for step in STEPS)]
     steps = {"finetune.steps": 1, "finetune.pruned_steps": 1}
     experiment = Experiment().replace(**{"methods": methods, "budgets": [BUDGET], **steps})
     refused = set()
-    for personalizer in personalizers_for(experiment):
+    for personalizer in make_personalizers(experiment):
         try:
             personalizer.check(full, model.cost)
         except UserError:

@@ -8,7 +8,7 @@ from pppl import Experiment
 from pppl.backbones import hook_groups
 from pppl.data import IdentityDataset, Support
 from pppl.gating import prototype
-from pppl.personalizers import METHODS, STEPS, GlobalModel, Personalizer, Retrained, personalizers_for
+from pppl.personalizers import METHODS, STEPS, GlobalModel, Personalizer, RetrainedNetwork, make_personalizers
 from pppl.personalizers.scores import relative, uniform
 from pppl.pruning import artifact_bytes, budget_masks
 from pppl.system.errors import UserError
@@ -27,17 +27,17 @@ def support(digits: IdentityDataset) -> Support:
 
 
 def _all(experiment: Experiment) -> list[Personalizer]:
-    return personalizers_for(experiment.replace(methods=ALL))
+    return make_personalizers(experiment.replace(methods=ALL))
 
 
 def _one(experiment: Experiment, method: str, control: str = "") -> Personalizer:
-    return next(p for p in personalizers_for(experiment.replace(methods=[method])) if p.control == control)
+    return next(p for p in make_personalizers(experiment.replace(methods=[method])) if p.control == control)
 
 
 @pytest.fixture
 def model(model: GlobalModel) -> GlobalModel:
     """The shared one, retraining nothing."""
-    return replace(model, retrain=lambda network, _: Retrained(network, 0.5))
+    return replace(model, retrain=lambda network, _: RetrainedNetwork(network, 0.5))
 
 
 def test_every_method_keeps_to_the_budget_and_gives_plain_modules(
@@ -163,14 +163,14 @@ def test_a_budget_outside_its_range(tiny: Experiment, model: GlobalModel, suppor
 
 def test_an_unknown_method_names_the_nearest(tiny: Experiment):
     with pytest.raises(UserError, match=r"unknown method 'ocpa': did you mean 'ocap'\?"):
-        personalizers_for(tiny.replace(methods=["ocpa"]))
+        make_personalizers(tiny.replace(methods=["ocpa"]))
     with pytest.raises(UserError, match=r"unknown step of method ocap\+bm 'bm': did you mean 'bn'\?"):
-        personalizers_for(tiny.replace(methods=["ocap+bm"]))
+        make_personalizers(tiny.replace(methods=["ocap+bm"]))
 
 
 def test_steps_follow_each_other(tiny: Experiment, model: GlobalModel, support: Support):
-    (both,) = personalizers_for(tiny.replace(methods=["l1_local+finetune+diff"]))
-    (one,) = personalizers_for(tiny.replace(methods=["l1_local+finetune"]))
+    (both,) = make_personalizers(tiny.replace(methods=["l1_local+finetune+diff"]))
+    (one,) = make_personalizers(tiny.replace(methods=["l1_local+finetune"]))
     made, before = (each.personalize(model, support, 0.4) for each in (both, one))
     assert made.retrain_samples > before.retrain_samples > 0
     assert made.masks is not None
@@ -182,7 +182,7 @@ def test_steps_follow_each_other(tiny: Experiment, model: GlobalModel, support: 
 
 def test_a_difference_to_a_network_of_ones_own_is_no_file(tiny: Experiment, model: GlobalModel, support: Support):
     for method, sent in (("diff", True), ("full+diff", True), ("finetune+diff", False), ("full+bn+diff", False)):
-        (personalizer,) = personalizers_for(tiny.replace(methods=[method]))
+        (personalizer,) = make_personalizers(tiny.replace(methods=[method]))
         assert (personalizer.personalize(model, support).delta is not None) == sent, method
 
 
@@ -200,7 +200,7 @@ class _Seen:
 def test_settings_can_be_a_methods_own(tiny: Experiment):
     own = {"ppp+diff": {"diff.fixed_steps": 7}, "ocap+finetune": {"finetune.pruned_steps": 1}}
     experiment = tiny.replace(methods=["diff", "ppp+diff", "ppp+diff+finetune", "finetune"], settings=own)
-    steps = {each.method: each.steps for each in personalizers_for(experiment)}
+    steps = {each.method: each.steps for each in make_personalizers(experiment)}
     usual, after = tiny.diff.steps, tiny.finetune.pruned_steps
     assert steps == {
         "diff": usual + tiny.diff.fixed_steps,
@@ -208,10 +208,10 @@ def test_settings_can_be_a_methods_own(tiny: Experiment):
         "ppp+diff+finetune": usual + 7 + after,
         "finetune": tiny.finetune.steps,
     }
-    told = {each.method: each.depends_on()["diff"]["fixed_steps"] for each in personalizers_for(experiment)[:2]}
+    told = {each.method: each.depends_on()["diff"]["fixed_steps"] for each in make_personalizers(experiment)[:2]}
     assert told == {"diff": tiny.diff.fixed_steps, "ppp+diff": 7}
     of_ocap = {"ocap": {"budgets": [0.5, 0.7]}, "ppp": {"budgets": [0.9]}}  # ppp is not compared
-    few = personalizers_for(tiny.replace(methods=["ocap", "l1"], settings=of_ocap))
+    few = make_personalizers(tiny.replace(methods=["ocap", "l1"], settings=of_ocap))
     assert {each.method: each.budgets for each in few} == {"ocap": (0.5,), "l1": tiny.budgets}
 
 
@@ -238,20 +238,20 @@ def test_settings_can_be_a_methods_own(tiny: Experiment):
 )
 def test_settings_that_cannot_be_are_named(tiny: Experiment, settings: dict, message: str):
     with pytest.raises(UserError, match=message):
-        personalizers_for(tiny.replace(methods=["ppp", "finetune"], settings=settings))
+        make_personalizers(tiny.replace(methods=["ppp", "finetune"], settings=settings))
 
 
 def test_a_variant_has_gates_and_settings_of_its_own(tiny: Experiment):
     settings = {"ppp@few": {"ppp.target_rate": 0.1}, "ppp@few+bn": {"bn.share": 0.5}}
     methods = ["ppp", "ppp@few", "gated@few", "ppp@few+bn", "ppp+bn"]
-    made = {each.method: each for each in personalizers_for(tiny.replace(methods=methods, settings=settings))}
+    made = {each.method: each for each in make_personalizers(tiny.replace(methods=methods, settings=settings))}
     rates = {name: each.depends_on()["ppp"]["target_rate"] for name, each in made.items()}
     usual = tiny.ppp.target_rate
     assert rates == {"ppp": usual, "ppp@few": 0.1, "gated@few": usual, "ppp@few+bn": 0.1, "ppp+bn": usual}
     assert [each.gates for each in made.values()] == ["ppp", "ppp@few", "gated@few", "ppp@few", "ppp"]
     assert "prototype_weight" not in made["gated@few"].depends_on()["ppp"]
     with pytest.raises(UserError, match=r"ppp_dynamic has gates of each sample, ppp\.training is persons: leave"):
-        personalizers_for(tiny.replace(methods=["ppp_dynamic"], **{"ppp.training": "persons"}))
+        make_personalizers(tiny.replace(methods=["ppp_dynamic"], **{"ppp.training": "persons"}))
 
 
 @pytest.mark.parametrize("method", ALL)
@@ -260,7 +260,7 @@ def test_a_method_tells_all_the_settings_that_it_reads(
 ):
     seen = _Seen(tiny)
     seen.methods = [method]
-    for personalizer in personalizers_for(cast(Experiment, seen)):
+    for personalizer in make_personalizers(cast(Experiment, seen)):
         seen.read.clear()
         personalizer.personalize(model, support, 0.4 if personalizer.prunes else 1.0)
         assert seen.read <= set(personalizer.depends_on())

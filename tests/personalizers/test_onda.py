@@ -6,7 +6,7 @@ from torch.func import functional_call
 from pppl import Experiment
 from pppl.backbones import Backbone, ShapeSpec, build, spec_for
 from pppl.data import Support
-from pppl.personalizers import GlobalModel, personalizers_for
+from pppl.personalizers import GlobalModel, make_personalizers
 from pppl.personalizers.onda import _of_nearest_prototype, hap_scores
 from pppl.pruning import CostModel, filter_traces
 
@@ -58,7 +58,7 @@ def _experiment(method: str, **others: object) -> Experiment:
 @pytest.mark.parametrize("method", ["onda_hap", "onda_hap_tpt", "onda_l1", "onda_l1_tpt"])
 @pytest.mark.parametrize("labels", ["model", "prototypes"])
 def test_labels_are_never_read_and_training_is_counted(tiny_model: GlobalModel, method: str, labels: str):
-    (personalizer,) = personalizers_for(_experiment(method, **{"onda.labels": labels}))
+    (personalizer,) = make_personalizers(_experiment(method, **{"onda.labels": labels}))
     support = tiny_model.train
     other = Support(x=support.x, y=(support.y + 1) % 3, seed=support.seed)
     one, two = (personalizer.personalize(tiny_model, each, 0.5) for each in (support, other))
@@ -78,8 +78,8 @@ def test_pseudo_labels_of_the_model_are_what_is_trained_on(tiny_model: GlobalMod
     with torch.no_grad():
         labels = tiny_model.full(tiny_model.train.x).argmax(1)
     support = Support(x=tiny_model.train.x, y=labels, seed=4)
-    (onda,) = personalizers_for(_experiment("onda_l1"))
-    (plain,) = personalizers_for(_experiment("l1+finetune"))
+    (onda,) = make_personalizers(_experiment("onda_l1"))
+    (plain,) = make_personalizers(_experiment("l1+finetune"))
     one, two = (each.personalize(tiny_model, support, 0.5).module for each in (onda, plain))
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         torch.testing.assert_close(a, b)
@@ -87,7 +87,7 @@ def test_pseudo_labels_of_the_model_are_what_is_trained_on(tiny_model: GlobalMod
 
 @pytest.mark.parametrize("method", ["onda_hap", "onda_l1_tpt"])
 def test_what_is_kept_of_samples_is_of_one_network(tiny_model: GlobalModel, method: str):
-    (personalizer,) = personalizers_for(_experiment(method))
+    (personalizer,) = make_personalizers(_experiment(method))
     torch.manual_seed(1)
     full = build(tiny_model.full.spec).eval()
     other = GlobalModel(full=full, gated={}, cost=tiny_model.cost, train=tiny_model.train)
@@ -98,7 +98,7 @@ def test_what_is_kept_of_samples_is_of_one_network(tiny_model: GlobalModel, meth
 
 
 def test_every_layer_can_lose_the_same(tiny_model: GlobalModel):
-    (personalizer,) = personalizers_for(_experiment("onda_hap", **{"onda.scope": "local"}))
+    (personalizer,) = make_personalizers(_experiment("onda_hap", **{"onda.scope": "local"}))
     masks = personalizer.personalize(tiny_model, tiny_model.train, 0.5).masks
     assert masks is not None
     scores = hap_scores(tiny_model.full, tiny_model.train.x)
@@ -111,7 +111,7 @@ def test_tuning_first_prunes_the_tuned_network(tiny_model: GlobalModel):
     config = {"finetune.learning_rate": 0.5, "finetune.steps": 5}
     masks = []
     for method in ("onda_l1", "onda_l1_tpt"):
-        (personalizer,) = personalizers_for(_experiment(method, **config))
+        (personalizer,) = make_personalizers(_experiment(method, **config))
         made = personalizer.personalize(tiny_model, tiny_model.train, 0.4)
         assert made.masks is not None
         masks.append(torch.cat(made.masks))

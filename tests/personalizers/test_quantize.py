@@ -7,7 +7,7 @@ from sklearn.cluster import KMeans
 from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.data import Support
-from pppl.personalizers import GlobalModel, personalizers_for
+from pppl.personalizers import GlobalModel, make_personalizers
 from pppl.pruning import CostModel, artifact_bytes, share_weights
 from pppl.pruning.shared_weights import cluster, pack
 
@@ -73,7 +73,7 @@ def test_behind_a_method_only_weights_and_bytes_change(model: GlobalModel):
     experiment = Experiment()
     made = {}
     for method in ("l1_local", "l1_local+quant", "full+quant", "l1_local+quant+finetune"):
-        (personalizer,) = personalizers_for(experiment.replace(methods=[method]))
+        (personalizer,) = make_personalizers(experiment.replace(methods=[method]))
         made[method] = personalizer.personalize(model, model.train, 0.5)
         if method != "l1_local+quant+finetune":
             assert personalizer.support_from == "none"

@@ -6,7 +6,7 @@ from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.data import Support
 from pppl.diff import base_sha256, batch_statistics
-from pppl.personalizers import GlobalModel, PersonalModel, personalizers_for
+from pppl.personalizers import GlobalModel, PersonalModel, make_personalizers
 from pppl.pruning import CostModel
 from pppl.system.errors import UserError
 
@@ -18,7 +18,7 @@ def support() -> Support:
 
 
 def _made(experiment: Experiment, model: GlobalModel, support: Support, share: float) -> PersonalModel:
-    (personalizer,) = personalizers_for(experiment.replace(methods=["l1+bn"], **{"bn.share": share}))
+    (personalizer,) = make_personalizers(experiment.replace(methods=["l1+bn"], **{"bn.share": share}))
     return personalizer.personalize(model, support, 0.5)
 
 
@@ -46,7 +46,7 @@ def test_the_support_set_is_normalized_in_every_layer(tiny: Experiment, model: G
 
 
 def test_the_share_mixes_with_the_training_datas_statistics(tiny: Experiment, model: GlobalModel, support: Support):
-    (plain,) = personalizers_for(tiny.replace(methods=["l1"]))
+    (plain,) = make_personalizers(tiny.replace(methods=["l1"]))
     before = _norms(plain.personalize(model, support, 0.5).module)[0]
     whole, half = (_norms(_made(tiny, model, support, share).module)[0] for share in (1.0, 0.5))
     for name in ("running_mean", "running_var"):
@@ -61,7 +61,7 @@ def test_weights_and_the_global_network_stay(tiny: Experiment, model: GlobalMode
     assert made.retrain_samples == 0
     assert not made.module.training
     assert all(torch.equal(value, model.full.state_dict()[key]) for key, value in state.items())
-    (plain,) = personalizers_for(tiny.replace(methods=["l1"]))
+    (plain,) = make_personalizers(tiny.replace(methods=["l1"]))
     parameters = plain.personalize(model, support, 0.5).module.parameters()
     assert all(torch.equal(a, b) for a, b in zip(made.module.parameters(), parameters, strict=True))
 
@@ -69,7 +69,7 @@ def test_weights_and_the_global_network_stay(tiny: Experiment, model: GlobalMode
 def test_bytes_are_of_what_is_sent(tiny: Experiment, model: GlobalModel, support: Support):
     """Statistics are in a quantized network's file already, and travel with a delta."""
     names = ["l1+quant", "l1+quant+bn", "diff", "diff+bn", "l1+bn"]
-    of = {each.method: each for each in personalizers_for(tiny.replace(methods=names))}
+    of = {each.method: each for each in make_personalizers(tiny.replace(methods=names))}
     made = {name: of[name].personalize(model, support, 0.5) for name in names}
     assert made["l1+quant+bn"].bytes == made["l1+quant"].bytes < made["l1+bn"].bytes
     plain, with_statistics = made["diff"].delta, made["diff+bn"].delta
@@ -94,7 +94,7 @@ def test_dropout_stays_off():
     full = build(spec_for("bc_resnet", {"scale": 0.5}, shape, 4)).eval()
     support = Support(x=torch.randn(6, *shape), y=torch.arange(6) % 4)
     model = GlobalModel(full=full, gated={}, cost=CostModel(full, shape), train=support)
-    (personalizer,) = personalizers_for(Experiment().replace(methods=["full+bn"]))
+    (personalizer,) = make_personalizers(Experiment().replace(methods=["full+bn"]))
     one, two = (personalizer.personalize(model, support).module.state_dict() for _ in range(2))
     assert all(torch.equal(one[key], two[key]) for key in one)
     assert any(not torch.equal(one[key], value) for key, value in full.state_dict().items())

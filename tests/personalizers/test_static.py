@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.data import Support
-from pppl.personalizers import GlobalModel, personalizers_for
+from pppl.personalizers import GlobalModel, make_personalizers
 from pppl.personalizers.personalizer import ScorePruner
 from pppl.personalizers.static import CRITERIA
 from pppl.pruning import CostModel
@@ -32,7 +32,7 @@ def network() -> GlobalModel:
 
 
 def _scores(model: GlobalModel, method: str, support: Support = NOBODY) -> list[Tensor]:
-    (personalizer,) = personalizers_for(Experiment().replace(methods=[method]))
+    (personalizer,) = make_personalizers(Experiment().replace(methods=[method]))
     assert isinstance(personalizer, ScorePruner)
     return personalizer._scores(model, support, lambda _: [])
 
@@ -117,7 +117,7 @@ def test_the_hessians_diagonal_is_of_all_samples(network: GlobalModel, method: s
 
 def test_scores_of_samples_are_computed_once_and_their_time_is_told(network: GlobalModel):
     support = _samples(3)
-    (personalizer,) = personalizers_for(Experiment().replace(methods=["hessian_support"]))
+    (personalizer,) = make_personalizers(Experiment().replace(methods=["hessian_support"]))
     first = personalizer.personalize(network, support, 0.4)
     assert support.once.spared == 0
     again = personalizer.personalize(network, support, 0.7)
@@ -128,9 +128,9 @@ def test_scores_of_samples_are_computed_once_and_their_time_is_told(network: Glo
 
 
 def test_a_method_can_have_its_own_number_of_training_samples(network: GlobalModel):
-    (own,) = personalizers_for(Experiment().replace(methods=["taylor"], settings={"taylor": {"static.samples": 4}}))
-    (usual,) = personalizers_for(Experiment().replace(**{"methods": ["taylor"], "static.samples": 4}))
-    (all_,) = personalizers_for(Experiment().replace(methods=["taylor"]))
+    (own,) = make_personalizers(Experiment().replace(methods=["taylor"], settings={"taylor": {"static.samples": 4}}))
+    (usual,) = make_personalizers(Experiment().replace(**{"methods": ["taylor"], "static.samples": 4}))
+    (all_,) = make_personalizers(Experiment().replace(methods=["taylor"]))
     few = Support(x=network.train.x[:4], y=network.train.y[:4])
     scores = [
         each._scores(replace(network, train=train), NOBODY, lambda _: [])
@@ -145,7 +145,7 @@ def test_a_method_can_have_its_own_number_of_training_samples(network: GlobalMod
 
 def test_local_pruning_takes_the_same_fraction_of_every_layer(network: GlobalModel):
     for name in CRITERIA:
-        (personalizer,) = personalizers_for(Experiment().replace(methods=[f"{name}_local"]))
+        (personalizer,) = make_personalizers(Experiment().replace(methods=[f"{name}_local"]))
         masks = personalizer.personalize(network, NOBODY, 0.4).masks
         assert masks is not None
         fractions = [mask.float().mean().item() for mask in masks]
@@ -173,7 +173,7 @@ def test_isomorphic_pruning_compares_layers_of_one_structure_only():
 
 def test_every_static_method_meets_the_budget_within_one_channel(network: GlobalModel):
     for name in CRITERIA:
-        (personalizer,) = personalizers_for(Experiment().replace(methods=[name]))
+        (personalizer,) = make_personalizers(Experiment().replace(methods=[name]))
         for budget in (0.15, 0.4, 0.75):
             made = personalizer.personalize(network, NOBODY, budget)
             widths = made.module.widths
@@ -194,6 +194,6 @@ def test_a_random_network_is_the_same_for_everybody(network: GlobalModel):
 def test_a_backbone_that_a_method_cannot_score_is_told_before_training():
     full = build(spec_for("res8", {"width": 5, "pool": (2, 2)}, (1, 13, 10), 4))
     for method in ("bn_scale", "bn_scale_local"):
-        (personalizer,) = personalizers_for(Experiment().replace(methods=[method], budgets=[0.9]))
+        (personalizer,) = make_personalizers(Experiment().replace(methods=[method], budgets=[0.9]))
         with pytest.raises(UserError, match=f"method {method} cannot be used: .* of backbone res8; leave it out"):
             personalizer.check(full, CostModel(full, (1, 13, 10)))

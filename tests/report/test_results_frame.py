@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pppl.backbones import build, spec_for
-from pppl.lab import Results
+from pppl.lab import ResultsFrame
 from pppl.personalizers import PersonalModel
 from pppl.pruning import Cost, CostModel, slice_network
 
@@ -16,7 +16,7 @@ def _cells(html: str) -> list[list[str]]:
 
 
 @pytest.fixture
-def summary() -> Results:
+def summary() -> ResultsFrame:
     rows = {
         "dataset": "digits",
         "method": ["ppp", "<b>l1</b>"],
@@ -29,10 +29,10 @@ def summary() -> Results:
         "artifact_bytes": [56_300.0, 43_900.0],
         "n": 60,
     }
-    return Results(pd.DataFrame(rows))
+    return ResultsFrame(pd.DataFrame(rows))
 
 
-def test_means_stand_with_their_intervals_and_what_is_alike_stands_below(summary: Results):
+def test_means_stand_with_their_intervals_and_what_is_alike_stands_below(summary: ResultsFrame):
     html = summary._repr_html_()
     assert html is not None
     assert _cells(html) == [
@@ -42,7 +42,7 @@ def test_means_stand_with_their_intervals_and_what_is_alike_stands_below(summary
     assert "data: digits, budget: 0.1" in html
 
 
-def test_a_terminal_shows_the_same_table_whole(summary: Results):
+def test_a_terminal_shows_the_same_table_whole(summary: ResultsFrame):
     head, first, second, below = str(summary).splitlines()
     assert head.split("  ")[0] == "method"
     assert first.split() == ["ppp", "own", "99.6", "[99.4,", "99.8]", "56.3", "60"]
@@ -52,15 +52,15 @@ def test_a_terminal_shows_the_same_table_whole(summary: Results):
     assert str(summary[["method", "n"]]) == str(pd.DataFrame(summary[["method", "n"]]))
 
 
-def test_parts_of_a_table_still_show_intervals(summary: Results):
+def test_parts_of_a_table_still_show_intervals(summary: ResultsFrame):
     part = summary[summary["method"] == "ppp"]
-    assert isinstance(part, Results)
+    assert isinstance(part, ResultsFrame)
     assert "99.6 [99.4, 99.8]" in (part._repr_html_() or "")
     assert "dataframe" in (summary[["method", "n"]]._repr_html_() or ""), "without intervals as any other frame"
 
 
-def test_long_tables_are_cut_and_say_so(summary: Results):
-    long = Results(pd.concat([summary] * 100, ignore_index=True))
+def test_long_tables_are_cut_and_say_so(summary: ResultsFrame):
+    long = ResultsFrame(pd.concat([summary] * 100, ignore_index=True))
     html = long._repr_html_() or ""
     assert len(_cells(html)) == pd.get_option("display.min_rows")
     assert f"{200 - len(_cells(html))} more rows" in html

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from pppl.cli.command import main
-from pppl.comparison.result_kinds import findings
-from pppl.sweeping.sweep_results import OfTrials
+from pppl.comparison.result_kinds import find_faults
+from pppl.sweeping.sweep_results import SweepResults
 
 RESULTS = Path(__file__).parents[2] / "results"
 SWEEPS = ("digits_ppp", "digits_front", "diff_pruning", "arabic_ppp")
@@ -17,7 +17,7 @@ SWEEPS = ("digits_ppp", "digits_front", "diff_pruning", "arabic_ppp")
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_the_kept_sweeps_are_whole(name: str):
-    assert findings(RESULTS / name, [OfTrials()]) == []
+    assert find_faults(RESULTS / name, [SweepResults()]) == []
 
 
 def _worse_best(table: pd.DataFrame) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def test_files_beside_the_trials_are_checked_too(tmp_path: Path):
     best = folder / "best.yaml"
     best.write_text(best.read_text().replace("temperature: 0.", "temperature: 1."))
     (folder / "importances.csv").unlink()
-    told = findings(folder, [OfTrials()])
+    told = find_faults(folder, [SweepResults()])
     assert len(told) == 2
     assert "best.yaml" in told[0]
     assert "importances.csv is missing" in told[1]

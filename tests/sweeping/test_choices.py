@@ -10,7 +10,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from pppl.config import Sweep
 from pppl.config.plain_yaml import read_yaml
-from pppl.sweeping.space import suggested, taken
+from pppl.sweeping.space import suggest, values_taken
 from pppl.system.errors import UserError
 
 CHOICES = [
@@ -27,10 +27,11 @@ def test_what_is_tried_is_what_was_written(choices: list[Any], tmp_path: Path):
     tried = []
     for _ in range(12):
         trial = study.ask()
-        tried.append(suggested(trial, space))
+        tried.append(suggest(trial, space))
         study.tell(trial, 0.0)
     again = [
-        taken(space, trial.params) for trial in optuna.load_study(storage=storage, study_name=study.study_name).trials
+        values_taken(space, trial.params)
+        for trial in optuna.load_study(storage=storage, study_name=study.study_name).trials
     ]
     assert list(map(repr, again)) == list(map(repr, tried)), "1, 1.0 and true are three values"
     assert {repr(each["backbone.options.x"]) for each in tried} == set(map(repr, choices))

@@ -5,9 +5,10 @@ from pathlib import Path
 import optuna
 import pytest
 
-from pppl.comparison.load import opened
+from pppl.comparison.load import open_experiment
 from pppl.config import Sweep
-from pppl.sweeping import status, sweep
+from pppl.lab import sweep
+from pppl.sweeping import status
 from pppl.sweeping.space import base_of
 from pppl.sweeping.storage import storage_at
 from pppl.sweeping.study import queue_of
@@ -28,7 +29,7 @@ def test_a_study_that_pppl_has_not_begun_is_left_alone(folder: Path, settings: S
 
 
 def test_a_study_of_an_older_version_goes_on_where_what_was_added_is_at_its_default(folder: Path, settings: Sweep):
-    short, (base, _) = settings.replace(trials=1), opened(base_of(settings, folder))
+    short, (base, _) = settings.replace(trials=1), open_experiment(base_of(settings, folder))
     queue = queue_of(short, base, [], output_folder(folder / "out"), "")
     known = queue.study.user_attrs["sweep"]
     experiment = known["experiment"]

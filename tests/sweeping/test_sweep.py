@@ -16,12 +16,13 @@ from wandb_files import whole_run
 
 from pppl import Experiment
 from pppl.cli.command import main
-from pppl.comparison.load import opened
+from pppl.comparison.load import open_experiment
 from pppl.config import Sweep
-from pppl.sweeping import status, sweep
+from pppl.lab import sweep
+from pppl.sweeping import status
 from pppl.sweeping import supervisor as workers_module
 from pppl.sweeping.importances import importances
-from pppl.sweeping.space import base_of, suggested
+from pppl.sweeping.space import base_of, suggest
 from pppl.sweeping.storage import storage_at
 from pppl.sweeping.study import queue_of
 from pppl.sweeping.trial import is_behind
@@ -184,7 +185,7 @@ def test_a_trial_that_was_taken_for_dead_is_left_to_who_has_it_now(
         return run(trial, *others)
 
     monkeypatch.setattr(workers_module, "run_trial", overtaken)
-    base, dataset = opened(base_of(settings, folder))
+    base, dataset = open_experiment(base_of(settings, folder))
     queue_of(settings, base, [dataset.sha256], out, "")
     workers_module.work_on(workers_module.Work(settings=settings, base=base, folder=out, storage=""))
     study = optuna.load_study(study_name=settings.name, storage=storage_at("", out))
@@ -202,7 +203,7 @@ def test_a_base_keeps_what_a_method_is_built_on(folder: Path, settings: Sweep):
 
 def test_status_says_dead_as_often_as_it_is_asked(folder: Path, settings: Sweep):
     out = output_folder(folder / "out")
-    base, dataset = opened(base_of(settings, folder))
+    base, dataset = open_experiment(base_of(settings, folder))
     queue = queue_of(settings, base, [dataset.sha256], out, "")
     with queue.life.living():
         assert queue.take() is not None
@@ -255,7 +256,7 @@ def test_what_matters_is_inside_its_interval():
 def test_values_are_of_their_kind(settings: Sweep):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     space = settings.space | {"ppp.prototype_scale": {"low": 1, "high": 9, "step": 4}}
-    drawn = [suggested(study.ask(), space) for _ in range(40)]
+    drawn = [suggest(study.ask(), space) for _ in range(40)]
     assert {values["ppp.prototype_scale"] for values in drawn} == {1, 5, 9}
     for values in drawn:
         assert 0.1 <= values["ppp.target_rate"] <= 0.9

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pppl.comparison.load import opened
+from pppl.comparison.load import open_experiment
 from pppl.config import Sweep
 from pppl.sweeping import status, sweep
 from pppl.sweeping import supervisor as workers_module
@@ -39,7 +39,7 @@ def test_a_sweep_that_runs_out_of_time_tells_what_is_finished_and_goes_on(
         sweep(short, out, workers=2, beside=folder)
     with monkeypatch.context() as patch:
         patch.setattr(workers_module.Work, "over", property(lambda work: any((out / "trials").glob("*"))))
-        base, _ = opened(base_of(settings, folder))
+        base, _ = open_experiment(base_of(settings, folder))
         workers_module.work_on(workers_module.Work(settings=settings, base=base, folder=out, storage=""))
     first = sweep(short, out, workers=2, beside=folder)
     assert first["state"].tolist() == ["complete"], "what has begun is finished, and nothing else begins"

@@ -12,9 +12,9 @@ import pppl
 from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.data import IdentityDataset
-from pppl.system.environment import alone, together
+from pppl.system.environment import launcher_size, without_launcher
 from pppl.system.errors import UserError
-from pppl.system.files import cache_of
+from pppl.system.files import cache_folder
 from pppl.training import GlobalModule, fit, train_task
 from pppl.training.adapters import Dense
 
@@ -87,10 +87,10 @@ def test_what_is_hidden_comes_back_and_a_jobs_name_stays(monkeypatch: pytest.Mon
     monkeypatch.setenv("PMI_SIZE", "2")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("MASTERS", "mine")
-    with alone() as hidden:
+    with without_launcher() as hidden:
         assert "PMI_SIZE" not in os.environ
         assert (os.environ["SLURM_JOB_ID"], os.environ["MASTERS"]) == ("7", "mine")
-        assert together(hidden) == "PMI_SIZE=2"
+        assert launcher_size(hidden) == "PMI_SIZE=2"
     assert os.environ["PMI_SIZE"] == "2"
 
 
@@ -105,6 +105,6 @@ def test_without_a_home_folder_the_variable_is_named(variable: str, name: str, m
     for value in ("", "~/mine"):
         monkeypatch.setenv(variable, value)
         with pytest.raises(UserError, match=f"no home folder.*{variable}"):
-            cache_of(variable, name)
+            cache_folder(variable, name)
     monkeypatch.setenv(variable, "/somewhere")
-    assert cache_of(variable, name) == Path("/somewhere")
+    assert cache_folder(variable, name) == Path("/somewhere")

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from pppl import Experiment
-from pppl.system.errors import UserError, explained
+from pppl.system.errors import UserError, explain
 
 
 def _told(number: int, path: str | None = "/results/table.csv") -> str:
-    return explained(OSError(number, os.strerror(number), path))
+    return explain(OSError(number, os.strerror(number), path))
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_the_remedy_is_for_the_folder_that_fails(
 
 def test_an_error_that_names_no_file_has_the_place():
     assert _told(errno.ENOSPC, None).startswith(os.strerror(errno.ENOSPC))
-    assert explained(OSError(errno.EIO, "bad"), Path("/there")).startswith("/there: bad")
-    assert explained(OSError("AF_UNIX path too long")).startswith("AF_UNIX path too long")
+    assert explain(OSError(errno.EIO, "bad"), Path("/there")).startswith("/there: bad")
+    assert explain(OSError("AF_UNIX path too long")).startswith("AF_UNIX path too long")
 
 
 def test_want_of_memory_and_threads_is_told_and_mistakes_are_not():
@@ -73,9 +73,9 @@ def test_want_of_memory_and_threads_is_told_and_mistakes_are_not():
     with pytest.raises(RuntimeError) as of_torch:
         torch.empty(2**50)
     for error in (of_numpy.value, of_torch.value, ImportError("libtorch.so: failed to map segment")):
-        assert explained(error).startswith("out of memory: use fewer --workers")
-    assert "ulimit -u" in explained(RuntimeError("can't start new thread"))
-    assert explained(RuntimeError("shapes differ")) == explained(KeyError("a")) == ""
+        assert explain(error).startswith("out of memory: use fewer --workers")
+    assert "ulimit -u" in explain(RuntimeError("can't start new thread"))
+    assert explain(RuntimeError("shapes differ")) == explain(KeyError("a")) == ""
 
 
 def test_a_name_that_is_no_text_is_told_before_anything_is_trained(tmp_path: Path):
@@ -87,4 +87,4 @@ def test_a_name_that_is_no_text_is_told_before_anything_is_trained(tmp_path: Pat
         Experiment.load(tmp_path / f"{strange}.yaml")
     with pytest.raises(UnicodeEncodeError) as caught:
         (tmp_path / "file").write_text(f"a,{strange},b", encoding="utf-8")
-    assert "caf\\udce9" in explained(caught.value)
+    assert "caf\\udce9" in explain(caught.value)

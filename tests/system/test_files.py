@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pppl import Experiment, Sweep, TaskExperiment
+from pppl import Experiment, Sweep, TextExperiment
 from pppl.cli.command import main
-from pppl.comparison.global_models import cache_folder
+from pppl.comparison.global_models import model_cache
 from pppl.data import load_dataset
 from pppl.data.catalogue import data_folder
 from pppl.system.errors import UserError
-from pppl.system.files import claim, expanded, output_folder, remove, remove_if_ours, replacing, write_bytes
+from pppl.system.files import claim, expand, output_folder, remove, remove_if_ours, replacing, write_bytes
 from pppl.system.ownership import RECORD, is_ours
 
 MINE = b"mine, byte for byte\n"
@@ -181,16 +181,16 @@ def test_a_name_as_long_as_names_may_be_is_written(tmp_path: Path):
 def test_the_home_of_people_is_read_in_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert expanded("~") == tmp_path
-    assert expanded("~/a b/x.npz") == tmp_path / "a b" / "x.npz"
-    assert expanded("$HOME/x") == Path("$HOME/x"), "variables are the shell's business"
-    assert expanded("a/~/x") == Path("a/~/x")
-    assert expanded("./~") == expanded(expanded("./~")) == tmp_path / "~"
+    assert expand("~") == tmp_path
+    assert expand("~/a b/x.npz") == tmp_path / "a b" / "x.npz"
+    assert expand("$HOME/x") == Path("$HOME/x"), "variables are the shell's business"
+    assert expand("a/~/x") == Path("a/~/x")
+    assert expand("./~") == expand(expand("./~")) == tmp_path / "~"
     with pytest.raises(UserError, match="~nobody-has-this-name"):
-        expanded("~nobody-has-this-name/x")
+        expand("~nobody-has-this-name/x")
     assert output_folder("~/out") == tmp_path / "out"
     assert not (tmp_path / "~").exists()
-    for name, folder in {"PPPL_DATA": data_folder, "PPPL_CACHE": cache_folder}.items():
+    for name, folder in {"PPPL_DATA": data_folder, "PPPL_CACHE": model_cache}.items():
         monkeypatch.setenv(name, "~/kept")
         assert folder() == tmp_path / "kept"
 
@@ -201,7 +201,7 @@ def test_settings_that_are_paths_are_expanded_once(tmp_path: Path, monkeypatch: 
     experiment = Experiment().replace(**{"data.name": "~/d.npz", "backbone.weights": "./~/w.npz"})
     assert (experiment.data.name, experiment.backbone.weights) == (f"{tmp_path}/d.npz", f"{tmp_path}/~/w.npz")
     assert experiment.replace(seeds=[1]).backbone.weights == experiment.backbone.weights
-    tasks = TaskExperiment(tasks=("~/m.csv", "clinc150"), epochs_of={"~/m.csv": 2}, search_tasks=("~/m.csv",))
+    tasks = TextExperiment(tasks=("~/m.csv", "clinc150"), epochs_of={"~/m.csv": 2}, search_tasks=("~/m.csv",))
     assert tasks.tasks == (f"{tmp_path}/m.csv", "clinc150")
     assert tasks.epochs_on(tasks.tasks[0]) == 2
     assert tasks.encoder == "minilm-l6"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pppl.system.errors import UserError
-from pppl.system.memory import PeakMemory, resident
+from pppl.system.memory import PeakMemory, resident_bytes
 
 
 @pytest.mark.parametrize("hidden", ["clear_refs", "status", "lines of it"])
@@ -22,7 +22,7 @@ def test_what_a_container_hides_is_not_a_number(hidden: str, monkeypatch: pytest
         monkeypatch.setattr(Path, "write_text", lambda *_: 1)
         monkeypatch.setattr(Path, "read_text", refused if hidden == "status" else lambda _: "Name: python\n")
         with pytest.raises(UserError, match="memory can be measured"):
-            resident("VmRSS")
+            resident_bytes("VmRSS")
     with PeakMemory() as memory:
         pass
     assert math.isnan(memory.bytes)

@@ -27,5 +27,5 @@ def test_a_notebook_has_bars_but_where_they_are_hidden(hidden: bool, monkeypatch
 
 
 def test_nothing_of_jupyter_is_imported_elsewhere():
-    code = "import sys, pppl.system.progress as p; p.shown(); assert not {'IPython', 'tqdm'} & set(sys.modules)"
+    code = "import sys, pppl.system.progress as p; p.bars_shown(); assert not {'IPython', 'tqdm'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -20,7 +20,7 @@ from pppl.system.processes import Workers, threads
 @pytest.fixture(scope="module", autouse=True)
 def _quick_to_start() -> None:
     """The server, if it is not there yet, has what workers begin with."""
-    workers.processes("torch")
+    workers.worker_context("torch")
 
 
 def _spans(_: str) -> tuple[float, float]:
@@ -174,7 +174,7 @@ def test_without_a_temporary_folder_it_is_named(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(workers.tempfile, "gettempdir", none)
     with pytest.raises(UserError, match=r"No usable temporary directory.*TMPDIR.*--workers 1"):
-        workers.processes("os")
+        workers.worker_context("os")
 
 
 def test_a_server_that_has_ended_is_told(monkeypatch: pytest.MonkeyPatch):
@@ -186,7 +186,7 @@ def test_a_server_that_has_ended_is_told(monkeypatch: pytest.MonkeyPatch):
             raise EOFError
 
     with pytest.raises(UserError, match=r"cannot be started.*ulimit -u.*--workers 1"):
-        workers.started(Gone(), _end, (1,))
+        workers.start_quietly(Gone(), _end, (1,))
 
 
 def test_what_a_worker_cannot_import_is_told_with_the_reason(monkeypatch: pytest.MonkeyPatch):

@@ -63,8 +63,8 @@ def test_a_question_about_a_method_that_is_not_compared_is_named(digits):
 def test_other_methods_leave_questions_and_a_reference_out_that_are_not_about_them():
     two = {"a": ["full", "l1"], "b": ["l1", "l2"]}
     whole = Experiment().replace(methods=["full", "l1", "l2"], questions=two, reference="l2")
-    left = whole.overridden({"methods": ["full", "l1"]})
+    left = whole.override({"methods": ["full", "l1"]})
     assert left.questions == {"a": ["full", "l1"]}
     assert left.reference == "full"
-    assert whole.overridden({"methods": ["l2", "l1"]}).reference == "l2"
-    assert whole.overridden({"seeds": [3]}).questions == two
+    assert whole.override({"methods": ["l2", "l1"]}).reference == "l2"
+    assert whole.override({"seeds": [3]}).questions == two

@@ -13,7 +13,7 @@ from pppl import Experiment
 from pppl.figures import accuracy_figure, gain_figure, gates_figure, iso_figure, render, retraining_figure, style
 from pppl.figures.accuracy_vs_macs import accuracy_vs_macs, lower_limit
 from pppl.figures.fonts import fonts_for
-from pppl.figures.latex import escaped
+from pppl.figures.latex import escape
 from pppl.figures.layout import log_ticks
 from pppl.figures.sweep_panels import sweep_figures
 from pppl.report import report
@@ -21,7 +21,7 @@ from pppl.report.columns import numeric
 from pppl.report.html import element
 from pppl.system.errors import UserError
 from pppl.system.files import output_folder
-from pppl.system.printable import aligned, cell_of, clipped, columns_of, visible
+from pppl.system.printable import align, cell_of, clip, columns_of, printable
 from pppl.tables.derived import write_tables
 from pppl.tables.journal import ADDED, COLUMNS, read_table, write_table
 from pppl.tables.schema import FLAGS, NUMBERS, TEXTS, csv_text, read_frame, with_names, write_csv
@@ -83,16 +83,16 @@ def test_a_damaged_table_is_told(text: str, told: str, tmp_path: Path):
 
 
 def test_a_terminal_is_given_text_and_no_commands():
-    assert visible("a\x1b[2Jb\n\u202e\udcff\x9b") == r"a\x1b[2Jb\n\u202e\udcff\x9b"
-    assert visible("日本 שלום é 😀") == "日本 שלום é 😀"
-    assert clipped("n" * 300, 10) == "n" * 9 + "…"
-    lines = aligned([("日本", "x"), ("e\u0301a", "y"), ("a\nb", "z")])
+    assert printable("a\x1b[2Jb\n\u202e\udcff\x9b") == r"a\x1b[2Jb\n\u202e\udcff\x9b"
+    assert printable("日本 שלום é 😀") == "日本 שלום é 😀"
+    assert clip("n" * 300, 10) == "n" * 9 + "…"
+    lines = align([("日本", "x"), ("e\u0301a", "y"), ("a\nb", "z")])
     assert len({columns_of(line) for line in lines}) == 1
     assert all("\n" not in line for line in lines)
 
 
 def test_latex_and_pages_take_names_for_text():
-    assert escaped('[a] <b> "c" --- \\d *') == (
+    assert escape('[a] <b> "c" --- \\d *') == (
         r"{[}a{]} \textless{}b\textgreater{} \symbol{34}c\symbol{34} -{}-{}- \textbackslash{}d {*}"
     )
     assert element("b", "\x1b<", title='"\0') == '<b title="&quot;\\x00">\\x1b&lt;</b>'

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from tiny_encoder import FAMILIES, WORDS, make_encoder
 from torch import nn
 
-from pppl.config import TaskDiff
+from pppl.config import TextDiffSettings
 from pppl.diff import DeltaFile, DeltaStore, base_sha256, batch_statistics, write_delta
 from pppl.system.errors import UserError
 from pppl.text.encoder import TextClassifier, Tokens
@@ -98,7 +98,7 @@ def test_every_method_learns_within_its_rate(method: str, encoder: str, examples
 
 
 def _setting(**options: Any) -> Setting:
-    usual: dict[str, Any] = {"seed": 0, "diff": TaskDiff(), "compiled": False}
+    usual: dict[str, Any] = {"seed": 0, "diff": TextDiffSettings(), "compiled": False}
     return Setting(**usual, metadata={"labels": '["glad", "cross"]'}, **options)
 
 

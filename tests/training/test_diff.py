@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pppl.backbones import build, spec_for
-from pppl.config import Diff
-from pppl.data import Once, Support
+from pppl.config import DiffSettings
+from pppl.data import Support, TimedCache
 from pppl.diff import base_sha256
 from pppl.training import delta_training as diff
 from pppl.training import learn_delta
@@ -39,10 +39,10 @@ def _loss(network: nn.Module, support: Support) -> float:
 @pytest.mark.parametrize("rate", [0.005, 0.05])
 def test_delta_is_exactly_what_was_learnt(network: nn.Module, support: Support, rate: float, structured: bool):
     before = copy.deepcopy(network.state_dict())
-    tuned, delta, samples = learn_delta(network, support, Diff(), rate=rate, structured=structured)
+    tuned, delta, samples = learn_delta(network, support, DiffSettings(), rate=rate, structured=structured)
     size = sum(parameter.numel() for parameter in network.parameters())
     assert delta.count == round(rate * size)
-    assert samples == (Diff().steps + Diff().fixed_steps) * 12
+    assert samples == (DiffSettings().steps + DiffSettings().fixed_steps) * 12
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
     assert delta.base_sha256 == base_sha256(network)
     for name, parameter in network.named_parameters():
@@ -59,15 +59,17 @@ def test_rates_share_their_first_stage(network: nn.Module, support: Support, mon
     stages: list[object] = []
     first = diff._relaxed
     monkeypatch.setattr(diff, "_relaxed", lambda *arguments: stages.append(arguments) or first(*arguments))
-    rates, once = (0.005, 0.05, 0.1), Once()
-    shared = [learn_delta(network, support, Diff(rates=rates), rate=r, structured=True, once=once)[1] for r in rates]
+    rates, once = (0.005, 0.05, 0.1), TimedCache()
+    shared = [
+        learn_delta(network, support, DiffSettings(rates=rates), rate=r, structured=True, once=once)[1] for r in rates
+    ]
     assert len(stages) == 1
-    alone = [learn_delta(network, support, Diff(), rate=rate, structured=True)[1] for rate in rates]
+    alone = [learn_delta(network, support, DiffSettings(), rate=rate, structured=True)[1] for rate in rates]
     assert len(stages) == 4
     for one, other in zip(shared, alone, strict=True):
         assert all(torch.equal(one.values[name], value) for name, value in other.values.items())
-    learn_delta(network, support, Diff(steps=3), rate=0.05, structured=True, once=once)
-    learn_delta(network, support, Diff(), rate=0.05, structured=False, once=once)
+    learn_delta(network, support, DiffSettings(steps=3), rate=0.05, structured=True, once=once)
+    learn_delta(network, support, DiffSettings(), rate=0.05, structured=False, once=once)
     assert len(stages) == 6
 
 
@@ -75,7 +77,7 @@ def test_learning_rate_decays_to_the_last_step(network: nn.Module, support: Supp
     """After one step of the second stage, at the full rate, the next of two moves half as far, by Adam's sign."""
     moved: list[Tensor] = []
     for steps in (1, 2):
-        diff = Diff(steps=1, gates_way=1e-9, learning_rate=1e-9, fixed_steps=steps, fixed_learning_rate=1e-4)
+        diff = DiffSettings(steps=1, gates_way=1e-9, learning_rate=1e-9, fixed_steps=steps, fixed_learning_rate=1e-4)
         _, delta, _ = learn_delta(network, support, diff, rate=0.05, structured=True)
         moved.append(torch.cat([*delta.values.values()]).abs())
     assert moved[0].median().item() == pytest.approx(1e-4, rel=1e-3)
@@ -84,10 +86,12 @@ def test_learning_rate_decays_to_the_last_step(network: nn.Module, support: Supp
 
 @pytest.mark.parametrize("structured", [True, False])
 def test_gates_choose_and_not_magnitudes_alone(network: nn.Module, support: Support, structured: bool):
-    def chosen(diff: Diff) -> set[tuple[str, int]]:
+    def chosen(diff: DiffSettings) -> set[tuple[str, int]]:
         _, delta, _ = learn_delta(network, support, diff, rate=0.05, structured=structured)
         return {(name, place) for name, places in delta.positions.items() for place in places.tolist()}
 
-    default, by_magnitude, unpriced = (chosen(diff) for diff in (Diff(), Diff(gates_way=1e-6), Diff(penalty=0)))
+    default, by_magnitude, unpriced = (
+        chosen(diff) for diff in (DiffSettings(), DiffSettings(gates_way=1e-6), DiffSettings(penalty=0))
+    )
     assert len(default & by_magnitude) < 0.9 * len(default)
     assert default != unpriced, "what a difference costs has a say"

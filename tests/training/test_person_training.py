@@ -11,15 +11,15 @@ import torch
 
 from pppl import Experiment
 from pppl.backbones import Backbone
-from pppl.comparison.global_models import trained
+from pppl.comparison.global_models import load_or_train
 from pppl.comparison.network_files import load_network
 from pppl.comparison.recipes import recipes
-from pppl.comparison.units import Persons, Workbench
+from pppl.comparison.units import PersonGroup, Workbench
 from pppl.data import IdentityDataset, Support
 from pppl.data.datamodule import Batches
 from pppl.data.identities import TRAIN, VALIDATION
 from pppl.gating import PersonGatedNetwork
-from pppl.personalizers import GlobalModel, personalizers_for
+from pppl.personalizers import GlobalModel, make_personalizers
 from pppl.pruning import CostModel
 from pppl.system.errors import UserError
 from pppl.training import fit
@@ -141,7 +141,7 @@ def test_training_uses_the_mask_that_personalizing_makes(
 ):
     """Also where networks are trained in bf16, as on a GPU."""
     experiment = experiment.replace(**pruning)
-    own = next(p for p in personalizers_for(experiment) if (p.method, p.control) == ("ppp@persons", "own"))
+    own = next(p for p in make_personalizers(experiment) if (p.method, p.control) == ("ppp@persons", "own"))
     batch = next(iter(batches(digits, budgets=(0.3, 0.6))))
     module = PersonModule(
         model.full, experiment.training, experiment.matched, experiment.pruning, by_people=False, sizes=(2,), shots=5
@@ -169,7 +169,7 @@ def test_more_than_the_largest_budget_of_training_is_not_used(
     few = experiment.replace(**{"matched.most": 0.4})
     rows = digits.rows(TRAIN)[:10]
     support = Support(x=digits.inputs(rows), y=digits.y[rows])
-    for personalizer in personalizers_for(few):
+    for personalizer in make_personalizers(few):
         if personalizer.method == "ppp@persons":
             assert personalizer.personalize(model, support, 0.9).cost.macs <= 0.4 * model.cost.full.macs
             with pytest.raises(UserError, match="ppp@persons has no rule of its own: give a budget"):
@@ -179,7 +179,7 @@ def test_more_than_the_largest_budget_of_training_is_not_used(
 def test_what_is_learnt_is_personal_and_better_than_by_lot(
     experiment: Experiment, digits: IdentityDataset, model: GlobalModel
 ):
-    among = Persons.draw(experiment.replace(**{"persons.count": 6}), digits, 0, 2, True)
+    among = PersonGroup.draw(experiment.replace(**{"persons.count": 6}), digits, 0, 2, True)
     bench = Workbench(model, torch.device("cpu"))
     rows = [row for unit in among.units() for row in bench.rows(unit) if row["method"] == "ppp@persons"]
     mean = {c: np.mean([r["accuracy"] for r in rows if r["control"] == c]) for c in ("own", "other", "random")}
@@ -193,7 +193,7 @@ def test_what_is_done_to_any_network_is_done_to_these(
     steps = experiment.replace(methods=[f"ppp@persons+{step}" for step in ("finetune", "diff", "bn", "quant")])
     rows = digits.rows(TRAIN)[:10]
     support = Support(x=digits.inputs(rows), y=digits.y[rows])
-    for personalizer in personalizers_for(steps):
+    for personalizer in make_personalizers(steps):
         personal = personalizer.personalize(model, support, 0.4)
         assert personal.cost.macs <= 0.4 * model.cost.full.macs
         assert personal.module(support.x).shape == (10, 10)
@@ -201,7 +201,7 @@ def test_what_is_done_to_any_network_is_done_to_these(
 
 def test_the_full_network_stays_as_it_was(experiment: Experiment, digits: IdentityDataset, tmp_path: Path):
     of_all, *_ = recipes(experiment, digits, 0)
-    network, _ = trained(of_all, experiment, digits, tmp_path)
+    network, _ = load_or_train(of_all, experiment, digits, tmp_path)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     sections = (experiment.training, experiment.matched, experiment.pruning)
     training = dataclasses.replace(experiment.training, epochs=1)

@@ -18,7 +18,7 @@ _FILE = "data/watch_dataset.npy"
 _RECONSTRUCT: Any = np.empty(0).__reduce__()[0]  # numpy's own, wherever this version keeps it
 
 
-class _Arrays(pickle.Unpickler):
+class _ArrayUnpickler(pickle.Unpickler):
     """Makes arrays of numbers and what holds them, nothing else."""
 
     _ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {
@@ -53,7 +53,7 @@ def convert(package: Path, destination: Path) -> None:
         with source.open("rb") as file:
             np.lib.format.read_magic(file)
             np.lib.format.read_array_header_1_0(file)
-            held = _Arrays(file).load()
+            held = _ArrayUnpickler(file).load()
         # An array of one object, a dictionary.
         tree: dict[str, Any] = held.item() if isinstance(held, np.ndarray) else held
         recordings = [np.asarray(each, np.float16).astype(np.float32) for each in tree["X"]]
