@@ -1,4 +1,4 @@
-"""Archives made by a test, and a server on this machine that sends them."""
+"""Archives for tests, and a local HTTP server that serves them."""
 
 import hashlib
 import io
@@ -15,17 +15,18 @@ import numpy as np
 
 from pppl.data.download import Archive
 
-# Incompressible, and larger than what a socket swallows at once.
+# Incompressible, and larger than the buffer of a socket.
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 
 
 @dataclass
 class Server:
-    """Serves `files`, and notes the Range of every request.
+    """The state of a server that serves `files`.
 
-    - `cut`: how many bytes the next answer breaks off after, although it promised all.
-    - `ranges`: whether a Range is honoured.
-    - `span`: a Content-Range to lie with.
+    - `asked`: the Range header of every request so far, None if it had none.
+    - `cut`: the number of bytes after which the next response breaks off, although its header promises all.
+    - `ranges`: whether the server honours a Range.
+    - `span`: a false Content-Range to send.
     """
 
     url: str = ""
@@ -36,13 +37,14 @@ class Server:
     span: str | None = None
 
     def add(self, name: str, content: bytes = CONTENT) -> Archive:
+        """Serve `content` under a name and return its URL and hash."""
         self.files[name] = content
         return Archive(url=f"{self.url}/{name}", hash=f"sha256:{hashlib.sha256(content).hexdigest()}")
 
 
 @contextmanager
 def serving() -> Iterator[Server]:
-    """A server that runs while the context lasts."""
+    """Run a server while the context is open."""
     state = Server()
 
     class Handler(BaseHTTPRequestHandler):
@@ -62,7 +64,7 @@ def serving() -> Iterator[Server]:
             if start:
                 self.send_header("Content-Range", state.span or f"bytes {start}-{len(content) - 1}/{len(content)}")
             self.send_header("Content-Length", str(len(content) - start))
-            self.send_header("Content-Encoding", "gzip")  # as some servers do for .tar.gz
+            self.send_header("Content-Encoding", "gzip")  # as some servers send it for .tar.gz
             self.end_headers()
             cut, state.cut = state.cut, None
             self.wfile.write(content[start:] if cut is None else content[start : start + cut])
@@ -80,10 +82,12 @@ def serving() -> Iterator[Server]:
 
 
 def left(folder: Path) -> list[str]:
+    """Return the sorted names of the files in a folder."""
     return sorted(path.name for path in folder.iterdir())
 
 
 def packed_tar(**members: bytes | tarfile.TarInfo) -> bytes:
+    """Return a .tar.gz archive; a member is its content, or a header without content such as a link."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as file:
         for name, content in members.items():
@@ -95,6 +99,7 @@ def packed_tar(**members: bytes | tarfile.TarInfo) -> bytes:
 
 
 def packed_zip(**members: bytes) -> bytes:
+    """Return a .zip archive with these members."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name, content in members.items():

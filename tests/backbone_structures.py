@@ -1,4 +1,4 @@
-"""Backbones by their structure: what property tests walk, in place of names that differ in depth and width alone."""
+"""Backbones by structure, for property tests: one of all those that differ only in depth and width is enough."""
 
 import inspect
 from typing import Any
@@ -16,10 +16,10 @@ Structure = tuple[Any, ...]
 
 
 def structure_of(network: Backbone) -> Structure:
-    """The class of a network, how many dimensions it has, and the kinds of its groups of channels.
+    """Return the structure of a network: its class, its number of dimensions and the kinds of its channel groups.
 
-    A group's kind is the layers that make, mask, follow and read its channels. Networks that have this in common are
-    gated, sliced and counted by the same lines.
+    The kind of a group is the types of the layers that produce, mask, follow and consume its channels. Networks with
+    the same structure are gated, sliced and counted by the same lines of code.
     """
     kinds = set()
     for group in network.groups:
@@ -40,7 +40,7 @@ def _kind(module: nn.Module) -> str:
 
 
 def named_cases() -> list[Case]:
-    """Every registered backbone, small; where it is an option, with `ChannelIndex` and without."""
+    """Return every registered backbone at a small size, both with and without `ChannelIndex` if that is an option."""
     cases: list[Case] = []
     for name, constructor in BACKBONES.items():
         options, shape = small(name)
@@ -52,13 +52,13 @@ def named_cases() -> list[Case]:
 
 
 def structure_of_case(case: Case) -> Structure:
-    """The structure of its network, which is not computed."""
+    """Return the structure of a case's network, built on the meta device without memory."""
     with torch.device("meta"):
         return structure_of(build(spec_for(case[0], case[1], case[2], 5)))
 
 
 def walked(cases: list[Case]) -> list[Case]:
-    """The first of each structure: names are registered from small to large."""
+    """Return the first case of each structure, which is the smallest: names are registered from small to large."""
     first: dict[Structure, Case] = {}
     for case in cases:
         first.setdefault(structure_of_case(case), case)
@@ -66,11 +66,11 @@ def walked(cases: list[Case]) -> list[Case]:
 
 
 def names_by_structure() -> list[ParameterSet]:
-    """Parameters of a test that walks registered names: the first of each structure, and in slow tests the others."""
+    """Return registered names as test parameters; all but the first name of each structure are marked `slow`."""
     first = {case[0] for case in walked([(name, *small(name)) for name in BACKBONES])}
     return [pytest.param(name, marks=[] if name in first else pytest.mark.slow) for name in BACKBONES]
 
 
 def case_id(case: Case) -> str:
-    """Its name and options, as a test is called."""
+    """Return the name and options of a case, as the id of a test."""
     return "-".join([case[0], *(f"{key}={value}" for key, value in case[1].items())])

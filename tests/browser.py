@@ -1,4 +1,4 @@
-"""A headless Chromium for tests of what people see."""
+"""A headless Chromium for tests of rendered pages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 _CHROMIUM = Path("/usr/bin/chromium")
-# It must need no sandbox of the kernel and ask nobody for anything.
+# The browser must not need a kernel sandbox, and must not contact the network on its own.
 _ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--no-first-run"),
@@ -17,12 +17,12 @@ _ARGUMENTS = [
 
 @contextmanager
 def page(width: int, height: int, **context: Any) -> Iterator[Any]:
-    """A page of a fresh browser, closed in the end; skips the test where there is no Chromium.
+    """Open a page in a fresh browser, and close the browser at the end; skip the test if Chromium is missing.
 
     **Arguments:**
 
-    - `width`, `height`: of the window, pixels.
-    - `context`: of `Browser.new_context`, such as `color_scheme="dark"`.
+    - `width`, `height`: the size of the window in pixels.
+    - `context`: arguments of `Browser.new_context`, such as `color_scheme="dark"`.
     """
     if not _CHROMIUM.exists():
         pytest.skip("Chromium is not installed: apt-get install chromium")

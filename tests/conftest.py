@@ -1,4 +1,4 @@
-"""Shared fixtures: a tiny experiment, its global model, and nothing that touches the user's files."""
+"""Shared fixtures: a tiny experiment and its global model, isolated from the user's files."""
 
 import os
 from collections.abc import Generator, Iterator
@@ -11,13 +11,13 @@ import pytest
 
 from pppl import Experiment
 
-# What imports torch or Lightning is imported where it is needed: the process that hands out the tests runs none, and
-# its imports, ten seconds, would come before anything else.
+# Modules that import torch or Lightning are imported inside the functions that need them. The pytest-xdist process that
+# distributes the tests runs none of them, and these imports would delay it by ten seconds.
 if TYPE_CHECKING:
     from pppl.data import IdentityDataset
     from pppl.personalizers import GlobalModel
 
-# No test is timed, and a busy machine takes its time.
+# Deadlines are off: the speed of the machine must not fail a test.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
@@ -34,13 +34,16 @@ TINY = {
 }
 
 
-# Notebooks that export networks and draw all results again.
+# Notebooks that take long, since they export networks or redraw all results.
 _AT_LENGTH = {"05_on_device", "06_paper_figures"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slowest first: work is stolen from the ends, and no worker is left with one of them at the end."""
+    """Sort the slowest tests first, so that no worker is left with one of them at the end.
+
+    Notebooks that take long are marked `slow`.
+    """
     for item in items:
         if item.path.suffix == ".ipynb" and item.path.stem in _AT_LENGTH:
             item.add_marker(pytest.mark.slow)
@@ -50,6 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """Check the budget of a test's fixtures."""
     before = counting.so_far()
     yield
     counting.check(item.nodeid, counting.so_far() - before, setup=True)
@@ -57,6 +61,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Check the budget of a test."""
     before = counting.so_far()
     yield
     counting.check(item.nodeid, counting.so_far() - before)
@@ -70,29 +75,32 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PPPL_CACHE", str(shared_cache(tmp_path_factory)))
-        patch.setenv("WANDB_MODE", "disabled")  # `tracked` where runs are read back
-        patch.setenv("OMP_NUM_THREADS", "1")  # for the processes that tests start
-        patch.setattr(os, "cpu_count", lambda: 2)  # commands have two workers on any machine
+        patch.setenv("WANDB_MODE", "disabled")  # the fixture `tracked` turns it on
+        patch.setenv("OMP_NUM_THREADS", "1")  # for processes that tests start
+        patch.setattr(os, "cpu_count", lambda: 2)  # commands use two workers on any machine
         counting.install(patch)
         fork_with_more()
         yield
 
 
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cache of networks of all workers of pytest: each network is trained once, whoever comes first."""
+    """Return the cache folder that all pytest workers share.
+
+    Each network is trained once, by the worker that needs it first.
+    """
     own = tmp_path_factory.getbasetemp()
     return (own.parent if own.name.startswith("popen-") else own) / "cache"
 
 
 @pytest.fixture
 def tracked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Real W&B runs, offline, for tests that read them back."""
+    """Turn on offline W&B runs, for tests that read them back."""
     monkeypatch.setenv("WANDB_MODE", "offline")
 
 
 @pytest.fixture
 def sketched() -> Iterator[None]:
-    """Figures are made and not drawn; for tests that look at none."""
+    """Skip the drawing of figures, for tests that look at none."""
     from stub_training import sketching
 
     with sketching():
@@ -101,11 +109,13 @@ def sketched() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny() -> Experiment:
+    """Return an experiment on digits that trains for two epochs."""
     return Experiment().replace(**TINY)
 
 
 @pytest.fixture(scope="session")
 def digits() -> "IdentityDataset":
+    """Return the data set of the tiny experiment."""
     from pppl.data import load_dataset
 
     return load_dataset("digits")
@@ -113,6 +123,7 @@ def digits() -> "IdentityDataset":
 
 @pytest.fixture(scope="session")
 def model(tiny: Experiment, digits: "IdentityDataset", tmp_path_factory: pytest.TempPathFactory) -> "GlobalModel":
+    """Return the trained global model of the tiny experiment."""
     from pppl.comparison.global_models import global_model
 
     return global_model(tiny, digits, seed=0, folder=tmp_path_factory.mktemp("training"))
@@ -120,6 +131,7 @@ def model(tiny: Experiment, digits: "IdentityDataset", tmp_path_factory: pytest.
 
 @pytest.fixture
 def tiny_yaml(tmp_path: Path) -> Path:
+    """Write the tiny experiment as a YAML file and return its path."""
     import yaml
 
     tree: dict = {}

@@ -1,7 +1,8 @@
-"""Counts the networks that a test trains and the processes that it starts: a budget of counts holds on any machine.
+"""Budgets of tests: how many networks each test may train and how many processes it may start.
 
-Counted are trainings (`Trainer.fit`) and Python processes (subprocesses of this interpreter, workers) of the process
-that runs the test; what those train or start themselves is theirs. `BUDGET.md` tells how many each test may have.
+Counts are checked in place of times, since they are the same on any machine. Counted are trainings (`Trainer.fit`) and
+Python processes (subprocesses of this interpreter, and workers) of the process that runs the test, but not those of its
+child processes. `BUDGET.md` lists the budgets.
 """
 
 import re
@@ -23,7 +24,7 @@ _ROW = re.compile(r"^\| `?([^|`]+?)`? +\| +(\d+) \| +(\d+) \|", re.MULTILINE)
 
 @dataclass
 class Counts:
-    """So many trainings and processes."""
+    """Numbers of trainings and started processes."""
 
     trainings: int = 0
     processes: int = 0
@@ -32,7 +33,7 @@ class Counts:
         return Counts(self.trainings - other.trainings, self.processes - other.processes)
 
     def within(self, most: "Counts") -> bool:
-        """Whether neither is more than it may be."""
+        """Return whether neither number exceeds its limit."""
         return self.trainings <= most.trainings and self.processes <= most.processes
 
 
@@ -40,14 +41,16 @@ _SO_FAR = Counts()
 
 
 def so_far() -> Counts:
-    """What this process has trained and started until now."""
+    """Return the counts of this process until now."""
     return Counts(_SO_FAR.trainings, _SO_FAR.processes)
 
 
 @cache
 def budgets() -> dict[str, Counts]:
-    """What `BUDGET.md` grants, by the name of a test without its parameters, the file of fixtures, or `ANY_TEST` and
-    `ANY_SETUP`.
+    """Return the budgets of `BUDGET.md`.
+
+    **Returns:** budgets by the name of a test without its parameters, by a file for its fixtures, and for `ANY_TEST`
+    and `ANY_SETUP`.
     """
     return {name: Counts(int(trainings), int(processes)) for name, trainings, processes in _rows()}
 
@@ -57,7 +60,12 @@ def _rows() -> list[tuple[str, str, str]]:
 
 
 def check(nodeid: str, spent: Counts, *, setup: bool = False) -> None:
-    """Fails a test that has spent more than its budget, or whose fixtures have."""
+    """Fail a test that exceeded its budget.
+
+    **Arguments:**
+
+    - `setup`: whether `spent` is that of the test's fixtures.
+    """
     name, others = (nodeid.split("::")[0], ANY_SETUP) if setup else (nodeid.split("[")[0], ANY_TEST)
     most = budgets().get(name, budgets()[others])
     if not spent.within(most):
@@ -66,8 +74,8 @@ def check(nodeid: str, spent: Counts, *, setup: bool = False) -> None:
 
 
 def install(patch: pytest.MonkeyPatch) -> None:
-    """Begins to count, until the patch is undone."""
-    import pytorch_lightning as pl  # here, as in conftest.py
+    """Start counting, until the patch is undone."""
+    import pytorch_lightning as pl  # imported late, as explained in conftest.py
 
     patch.setattr(pl.Trainer, "fit", _counted(pl.Trainer.fit, "trainings", lambda *_: True))
     patch.setattr(BaseProcess, "start", _counted(BaseProcess.start, "processes", lambda *_: True))

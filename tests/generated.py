@@ -1,4 +1,4 @@
-"""Blocks of the README and the findings that tables make: `python tests/generated.py` writes them, a test compares."""
+"""Generated blocks of the README and the findings: `python tests/generated.py` writes them, and a test compares."""
 
 import re
 import sys
@@ -24,7 +24,7 @@ def _there() -> list[Path]:
 
 
 def _of_all(name: str) -> Callable[[], str] | None:
-    """Blocks about all data sets at once."""
+    """Return a function that makes a block about all data sets; None if there is no such block."""
     return {
         "answers": lambda: _ten(answers_of(_there(), budget=0.1, seen=False)),
         "results": lambda: accuracies_of(_there(), 0.1, _MAIN, seen=False),
@@ -33,7 +33,7 @@ def _of_all(name: str) -> Callable[[], str] | None:
     }.get(name)
 
 
-# What the README tells; how gates are trained, and what hangs on settings, the findings tell as well.
+# Beginnings of the answers that the README shows. Those about training gates and settings are in the findings only.
 _TO_DO = (
     "Correct the outputs for the person's classes",
     "The same by the mean of its predictions",
@@ -49,14 +49,19 @@ _TO_DO = (
 
 
 def _ten(lines: str) -> str:
-    """Those on what to do."""
+    """Return the answers that the README shows, numbered anew."""
     parts = [line.partition(". ")[2] for line in lines.splitlines()]
     kept = [line for line in parts if line.removeprefix("**").startswith(_TO_DO)]
     return "\n".join(f"{number}. {line}" for number, line in enumerate(kept, 1))
 
 
 def block(name: str) -> str:
-    """Return what a block holds: one about all data sets, or `FOLDER, BUDGET`, the accuracies of a folder."""
+    """Return the content of a block.
+
+    **Arguments:**
+
+    - `name`: that of a block about all data sets, or `FOLDER, BUDGET` for the accuracies of a results folder.
+    """
     about_all = _of_all(name)
     if about_all is not None:
         return about_all()
@@ -65,7 +70,7 @@ def block(name: str) -> str:
 
 
 def with_blocks(text: str) -> str:
-    """Return a text with what its blocks hold today."""
+    """Return a text with all of its blocks brought up to date."""
     return _BLOCK.sub(lambda found: f"{found[1]}\n{block(found['name'])}\n\n{found[4]}", text)
 
 

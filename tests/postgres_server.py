@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own on loopback: Debian's package, begun and ended by a test."""
+"""A private PostgreSQL server on loopback, from Debian's package, that a test starts and stops."""
 
 import os
 import shutil
@@ -11,13 +11,13 @@ import pytest
 
 
 class Server:
-    """A server with its data in a folder; it has no password and listens on 127.0.0.1 alone."""
+    """A PostgreSQL server with its data in a temporary folder. It has no password and listens only on 127.0.0.1."""
 
     def __init__(self) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
         if not found:
             pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-        # Not below pytest's folder, which is root's alone: the server refuses to run as root, the package's user can.
+        # The server refuses to run as root, and the package's user, who can run it, cannot enter pytest's folder.
         self._folder = Path(tempfile.mkdtemp(prefix="pppl-postgres-"))
         self._bin, self._data = found[-1].parent, self._folder / "data"
         self._user = "postgres" if os.getuid() == 0 else None
@@ -30,25 +30,25 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Of its only database."""
+        """The URL of the default database."""
         return f"postgresql://me@127.0.0.1:{self.port}/postgres"
 
     def new_database(self, name: str) -> str:
-        """Makes an empty one and returns its URL."""
+        """Create an empty database and return its URL."""
         self._call("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "me", name)
         return self.url.removesuffix("postgres") + name
 
     def start(self) -> None:
-        """Begins, and waits until it answers."""
+        """Start the server and wait until it answers."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
         self._call("pg_ctl", "-D", str(self._data), "-w", "-o", options, "-l", str(self._data / "log"), "start")
 
     def stop(self) -> None:
-        """Ends at once, whoever is connected."""
+        """Stop the server at once, even if clients are connected."""
         self._call("pg_ctl", "-D", str(self._data), "-m", "immediate", "stop")
 
     def remove(self) -> None:
-        """Ends for good."""
+        """Stop the server and delete its data."""
         if (self._data / "postmaster.pid").exists():
             self.stop()
         shutil.rmtree(self._folder)

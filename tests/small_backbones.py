@@ -1,6 +1,6 @@
-"""Every backbone, small: options and a shape of samples that make its tests quick."""
+"""Small sizes of all backbones: options and a sample shape that make tests quick."""
 
-# By the start of a name, the longest that fits.
+# Options and sample shape by the start of a backbone's name; the longest match counts.
 _SMALL = {
     "convnet": ({}, (1, 8, 8)),
     "resnet": ({"width": 4}, (3, 8, 8)),
@@ -12,5 +12,5 @@ _SMALL = {
 
 
 def small(name: str) -> tuple[dict, tuple[int, ...]]:
-    """Options and shape of a registered backbone."""
+    """Return small options and a sample shape for a registered backbone."""
     return _SMALL[max((start for start in _SMALL if name.startswith(start)), key=len)]

@@ -1,7 +1,7 @@
-"""Trainings, trials and drawings of a millisecond: for tests of journals, queues and kills.
+"""Stubs of training, trials and drawing that take milliseconds, for tests of journals, queues and kills.
 
-What is written is what they guard: real ones tell them nothing and take all of their time. Tests of the marker `slow`
-do the same with these.
+These tests check what is written to disk, for which real trainings would add only time. Tests marked `slow` do the same
+with real ones.
 """
 
 import io
@@ -35,7 +35,7 @@ _FORKED = ("pppl.comparison.compare", "pppl.comparison.task_memory", "pppl.sweep
 def fit(
     make_module: Callable[[], GlobalModule], _: Any, *, seed: int, folder: Path, **__: Any
 ) -> tuple[GlobalModule, dict[str, float]]:
-    """In place of `pppl.training.fit`: the weights that the seed begins with, and metrics that it makes up."""
+    """Replace `pppl.training.fit`: return the initial weights of a seed, and invented metrics."""
     torch.manual_seed(seed)
     metrics = {"epoch": 0.0, "val_loss": 1.0, "val_accuracy": 0.5}
     (folder / "metrics.csv").write_text(f"{','.join(metrics)}\n{','.join(map(str, metrics.values()))}\n")
@@ -43,12 +43,12 @@ def fit(
 
 
 def train_nothing() -> None:
-    """From now on this process trains by `fit` above, and draws no figures."""
+    """Make this process train by `fit` above and draw no figures from now on."""
     models.fit, Figure.savefig = fit, _sketch
 
 
 def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path) -> tuple[TrialState, list[float]]:
-    """In place of that of `pppl.sweeping.trial`: draws the values, leaves a folder and lasts a moment."""
+    """Replace `pppl.sweeping.trial.run_trial`: draw the values, create a folder and wait for a moment."""
     values = suggest(trial, sweep.space)
     (folder / "trials" / fingerprint(values)).mkdir(parents=True, exist_ok=True)
     time.sleep(random.uniform(0.0, 0.1))
@@ -59,10 +59,10 @@ def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path)
 
 
 def try_nothing() -> None:
-    """From now on this process, and workers that it forks, run such trials and draw no figures.
+    """Make this process and the workers that it forks run stub trials and draw no figures from now on.
 
-    A server would fork them after ten seconds of imports, anew after each kill of the sweep; and the trial of a worker
-    that is killed before it tells its name waits for a beat.
+    Workers are forked directly: a fork server would need ten seconds for its imports after each kill of the sweep.
+    Heartbeats are frequent: the trial of a worker that is killed before it writes its name waits for one.
     """
     workers.run_trial, life.BEAT = run_trial, 2.0
     workers.worker_context = lambda _: multiprocessing.get_context("fork")
@@ -70,14 +70,14 @@ def try_nothing() -> None:
 
 
 def fork_with_more() -> None:
-    """From now on servers that fork workers have what these would import, each for itself; no other counts."""
+    """Make fork servers preload the modules that each worker would otherwise import for itself."""
     preload = forkserver.set_forkserver_preload
     forkserver.set_forkserver_preload = lambda names: preload([*names, *_FORKED])
 
 
 @contextmanager
 def sketching() -> Iterator[None]:
-    """While open, figures are made and not drawn, which takes longer than a tiny comparison."""
+    """Skip the drawing of figures while the context is open, since it takes longer than a tiny comparison."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", _sketch)
         yield

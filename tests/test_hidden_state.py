@@ -188,7 +188,7 @@ class _Watched(Personalizer):
         super().__init__("watched", experiment)
         self._told = told
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         self._told.append("made")
         return MethodOutput(module=model.full)
 

@@ -84,9 +84,9 @@ def _targets(path: Path) -> set[Path]:
         for _ in range(node.level - 1):
             base = base.parent
         base = base.joinpath(*(node.module or "").split("."))
-        modules = {alias.name: base / f"{alias.name}.py" for alias in node.names}
-        inside_modules = {path for path in modules.values() if path.is_file()}
-        package_itself = () if len(inside_modules) == len(modules) else (base.with_suffix(".py"), base / "__init__.py")
+        places = [(base / f"{alias.name}.py", base / alias.name / "__init__.py") for alias in node.names]
+        inside_modules = {path for each in places for path in each if path.is_file()}
+        package_itself = () if len(inside_modules) == len(places) else (base.with_suffix(".py"), base / "__init__.py")
         found |= inside_modules | {path for path in package_itself if path.is_file()}
     return found
 

@@ -1,4 +1,4 @@
-"""Encoders of two layers with random weights and the tokenizer that is at hand, and tasks that they can learn."""
+"""Text encoders of two layers with random weights and the installed tokenizer, and tasks that they can learn."""
 
 import csv
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 _SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-# Families of encoders, with the names of their sizes and whether they tell the second text of a pair apart.
+# Families of encoders: their size options, and whether they distinguish the second text of a pair (token types).
 FAMILIES = {
     "Bert": (_SIZES, True),
     "DistilBert": ({"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32}, False),
@@ -16,6 +16,7 @@ FAMILIES = {
 
 
 def make_encoder(folder: Path, family: str = "Bert", dtype: torch.dtype = torch.float32) -> str:
+    """Save a tiny encoder with its tokenizer in a folder and return the folder's path."""
     import transformers
 
     from pppl.text.encoder import _folder
@@ -35,7 +36,11 @@ WORDS = ("good", "fine", "nice"), ("bad", "poor", "sad")
 
 
 def write_task(path: Path, labels: int = 2, rows: int = 60) -> str:
-    """A CSV task: which list of words a sentence takes from, or in which place its word stands there."""
+    """Write a CSV file of a task and return its path.
+
+    With two labels, the task is to tell from which list of words a sentence takes its word; with three, at which place
+    in its list the word stands.
+    """
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])

@@ -1,4 +1,4 @@
-"""Reads the files of offline W&B runs, of which W&B itself ships no reader."""
+"""A reader for the files of offline W&B runs, since W&B ships none."""
 
 import struct
 import time
@@ -9,7 +9,10 @@ from wandb.proto import wandb_internal_pb2 as pb
 
 
 def read_offline_run(path: Path) -> Iterator[pb.Record]:
-    """Records of a `.wandb` file: a 7-byte header, then LevelDB log framing in blocks of 32 KiB."""
+    """Yield the records of a `.wandb` file.
+
+    The file has a 7-byte header, then LevelDB log framing in blocks of 32 KiB.
+    """
     data, position, parts = path.read_bytes(), 7, b""
     while position + 7 <= len(data):
         left = 32768 - position % 32768
@@ -19,10 +22,10 @@ def read_offline_run(path: Path) -> Iterator[pb.Record]:
         _crc, length, kind = struct.unpack_from("<IHB", data, position)
         position += 7
         if position + length > len(data):
-            return  # still being written
+            return  # the record is still being written
         parts += data[position : position + length]
         position += length
-        if kind in (1, 4):  # a full record, or the last part of one
+        if kind in (1, 4):  # a whole record, or the last part of one
             record = pb.Record()
             record.ParseFromString(parts)
             yield record
@@ -30,7 +33,10 @@ def read_offline_run(path: Path) -> Iterator[pb.Record]:
 
 
 def whole_run(path: Path) -> list[pb.Record]:
-    """A run's records, its exit among them: W&B's service writes on for a moment after `finish`."""
+    """Return all records of a finished run, and wait for its exit record if it is not there yet.
+
+    W&B's service may still write for a moment after `finish`.
+    """
     until = time.monotonic() + 30
     while True:
         records = list(read_offline_run(path))

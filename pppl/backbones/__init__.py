@@ -1,5 +1,6 @@
-"""Plain networks and their registry. They know nothing of gates."""
+"""Plain networks (backbones), which know nothing of gates, and their registry."""
 
+from . import bc_resnet, convnet, ds_cnn, resnet, tang_lin, tc_resnet  # noqa: F401 (each registers its networks)
 from .backbone import Backbone, ChannelGroup, ShapeSpec, channel_axis, channels_in, hook_groups
 from .basis_conv import BasisConv, can_have_basis, full_rank, put_bases
 from .classifier import (
@@ -14,7 +15,7 @@ from .classifier import (
 )
 from .index import ChannelIndex
 from .modes import evaluating
-from .registry import BACKBONES, build, spec_for
+from .registry import BACKBONES, build, register_backbone, spec_for
 from .resnet import PaddedSubsample
 from .weights import load_weights
 
@@ -41,6 +42,7 @@ __all__ = [
     "predict_classes",
     "put_bases",
     "put_outputs",
+    "register_backbone",
     "spec_for",
     "split_classifier",
     "with_classifier",

@@ -1,4 +1,4 @@
-"""What every backbone tells about itself: its shape, and which channels can be removed together."""
+"""The interface of all backbones: the spec that rebuilds a network, and the groups of its removable channels."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,18 +12,22 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelGroup:
-    """Channels that are removed together, as paths of modules inside the backbone.
+    """Channels that are removed together, described by the paths of modules inside the backbone.
 
-    Channels are dimension 1 of `(B, C, ...)`, but the last one, of tokens `(B, N, C)`, where the producer is a linear
-    layer.
+    Channels are dimension 1 of activations `(B, C, ...)`. If the producer is a linear layer, they are the last
+    dimension, that of tokens `(B, N, C)`.
 
-    - `producer`: the convolution or linear layer whose output channels these are; a depthwise convolution where it
-      reads a selection of them.
-    - `output`: the module, after batch normalization and activation, whose output a mask multiplies. Masking there
-      equals slicing exactly; before the normalization a masked channel would leave its beta behind.
-    - `followers`: modules with one set of parameters per channel (batch normalization, depthwise convolutions), or
-      that know which channels are there (`ChannelIndex`).
-    - `consumers`: convolutions and linear layers that read these channels; none where a `ChannelIndex` puts them back.
+    - `producer`: the convolution or linear layer that outputs these channels. A depthwise convolution is a producer
+      if it reads a selection of a stream's channels.
+    - `output`: the module whose output a mask multiplies, after batch normalization and activation. Masking there
+      equals slicing exactly. Before the normalization, a masked channel would still pass on the normalization's bias.
+    - `followers`: modules with one set of parameters per channel (batch normalization, depthwise convolutions), and
+      every `ChannelIndex` that stores which of these channels are kept.
+    - `consumers`: convolutions and linear layers that read these channels; empty if a `ChannelIndex` adds the
+      channels back to a stream.
+
+    >>> ChannelGroup(producer="conv1", output="act1", followers=("bn1",), consumers=("conv2",)).producer
+    'conv1'
     """
 
     producer: str
@@ -32,44 +36,53 @@ class ChannelGroup:
     consumers: tuple[str, ...]
 
 
-# The option that names, by their paths, convolutions in two, with the rank of each.
+# The option of a spec that lists, by path, the convolutions that a `BasisConv` replaced, with the rank of each.
 RANKS = "ranks"
-# The option that names the classes of a classifier's outputs, by index, where it is not the constructor's own.
+# The option of a spec whose classifier was replaced: the class index of each of the classifier's outputs.
 OUTPUTS = "outputs"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeSpec:
-    """All that is needed to build a network before a state dict is loaded into it.
+    """The structure of a network: all that is needed to build it before a state dict is loaded.
 
-    - `backbone`: its registered name.
-    - `options`: keyword arguments of its constructor; `widths` holds one number of channels per group. Besides these
-      `ranks`, convolutions that are a `BasisConv`, and `outputs`, the classes of a classifier that was replaced.
+    - `backbone`: registered name of the backbone.
+    - `options`: keyword arguments of its constructor; `widths` is the number of channels of each group. Two further
+      options describe changes to the built network: `ranks` lists the convolutions that a `BasisConv` replaced, and
+      `outputs` lists the classes of a replaced classifier.
+
+    >>> spec = ShapeSpec(backbone="convnet", options={"in_channels": 1, "num_classes": 10, "widths": (64, 64)})
+    >>> spec.with_widths((8, 16)).options["widths"]
+    (8, 16)
     """
 
     backbone: str
     options: Mapping[str, Any]
 
     def with_widths(self, widths: Sequence[int]) -> "ShapeSpec":
-        """The same network with other numbers of channels."""
+        """Return the spec of the same network with `widths` channels per group."""
         return ShapeSpec(backbone=self.backbone, options={**self.options, "widths": tuple(widths)})
 
     def to_json(self) -> str:
-        """One line of JSON; `from_json` reads it back."""
+        """Return the spec as one line of JSON, which `from_json` reads."""
         return json.dumps({"backbone": self.backbone, "options": dict(self.options)}, sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> "ShapeSpec":
-        """Reads what `to_json` wrote."""
+        """Return the spec that `to_json` wrote."""
         tree = json.loads(text)
         options = {key: tuple(v) if isinstance(v, list) else v for key, v in tree["options"].items()}
         return ShapeSpec(backbone=tree["backbone"], options=options)
 
 
 class Backbone(nn.Module):
-    """A network with a `spec` to rebuild it from and `groups` of removable channels, in the forward pass's order.
+    """A network with a `spec` to rebuild it and `groups` of removable channels, in the order of the forward pass.
 
-    `dims` tells which samples it takes: 1 for series `(C, T)`, 2 for images and spectrograms `(C, H, W)`.
+    `dims` states which samples the network takes: 1 for series `(C, T)`, 2 for images and spectrograms `(C, H, W)`.
+
+    >>> from pppl.backbones import build, spec_for
+    >>> build(spec_for("convnet", {"widths": (8, 16)}, (1, 8, 8), 10)).widths
+    (8, 16)
     """
 
     dims: ClassVar[tuple[int, ...]] = (2,)
@@ -78,23 +91,29 @@ class Backbone(nn.Module):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Channels per group."""
+        """The number of channels of each group."""
         return tuple(self.spec.options["widths"])
 
     def linear_layers(self) -> "list[tuple[str, nn.Linear]]":
-        """Linear layers by their path, in order; among them the one that gives the logits."""
+        """Return the linear layers with their paths, in order; the classifier is one of them."""
         return [(path, layer) for path, layer in self.named_modules() if isinstance(layer, nn.Linear)]
 
 
 def chosen_widths(widths: Sequence[int] | None, full: Sequence[int]) -> tuple[int, ...]:
-    """The channels of each group: `widths`, or all where it is None. Raises `ValueError` where they do not fit."""
+    """Return the number of channels of each group: `widths`, or `full` if `widths` is None.
+
+    Raise `ValueError` unless `widths` has one number for each group, between 1 and the group's full width.
+
+    >>> chosen_widths(None, [16, 32])
+    (16, 32)
+    """
     if widths is None:
         return tuple(full)
     if len(widths) != len(full):
-        raise ValueError(f"widths holds {len(widths)} numbers, the network has {len(full)} groups of channels")
+        raise ValueError(f"widths holds {len(widths)} numbers, but the network has {len(full)} groups of channels")
     for index, (width, most) in enumerate(zip(widths, full, strict=True)):
         if not 1 <= width <= most:
-            raise ValueError(f"widths[{index}] is {width}, that group has 1 to {most} channels")
+            raise ValueError(f"widths[{index}] is {width}, but that group has 1 to {most} channels")
     return tuple(widths)
 
 
@@ -104,15 +123,20 @@ def hook_groups(
     before: Callable[[int, Tensor], None] | None = None,
     after: Callable[[int, Tensor], Tensor | None] | None = None,
 ) -> Iterator[None]:
-    """While open, sees every group in a forward pass of `backbone`.
+    """Call `before` and `after` for every group in each forward pass of `backbone`, while the context is open.
 
     **Arguments:**
 
-    - `before`: called with the group's index and its producer's input, `(B, C_in, ...)`.
-    - `after`: called with the group's index and its activations, `(B, C, ...)`; what it returns, if anything, takes
-      their place.
+    - `before`: called with the index of the group and the input of its producer, `(B, C_in, ...)`.
+    - `after`: called with the index of the group and its activations, `(B, C, ...)`. If it returns a tensor, that
+      tensor replaces the activations.
 
-    Tokens come as `(B, C, N)`.
+    Both receive tokens as `(B, C, N)`.
+
+    ```python
+    with hook_groups(backbone, after=lambda index, x: x * masks[index].view(1, -1, 1, 1)):
+        logits = backbone(images)  # masked
+    ```
     """
     handles = []
     for index, group in enumerate(backbone.groups):
@@ -132,13 +156,30 @@ def hook_groups(
 
 
 def channel_axis(producer: nn.Module) -> int:
-    """Return the dimension of activations that has the output channels of a group's producer."""
+    """Return the channel dimension of activations by the layer that produces them: -1 for tokens, otherwise 1.
+
+    >>> channel_axis(nn.Linear(8, 4)), channel_axis(nn.Conv2d(8, 4, 1))
+    (-1, 1)
+    """
     return -1 if isinstance(producer, nn.Linear) else 1
 
 
 def channels_in(layer: nn.Module) -> int:
-    """Return how many channels a convolution or linear layer reads."""
+    """Return the number of channels that a convolution or linear layer reads.
+
+    >>> channels_in(nn.Conv2d(8, 4, 1))
+    8
+    """
     return int(layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels)  # type: ignore[arg-type]
+
+
+def channels_out(layer: nn.Module) -> int:
+    """Return the number of channels that a convolution or linear layer outputs.
+
+    >>> channels_out(nn.Conv2d(8, 4, 1))
+    4
+    """
+    return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]
 
 
 def _see_input(

@@ -1,4 +1,4 @@
-"""A convolution in two: a few basis filters, and a 1x1 convolution that makes the output channels of theirs."""
+"""A convolution split in two: a few basis filters, then a 1x1 convolution that combines their outputs."""
 
 from collections.abc import Mapping
 from typing import Any, TypeGuard
@@ -12,23 +12,33 @@ _GEOMETRY = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
 
 
 class BasisConv(nn.Module):
-    """Takes the place of convolution `like`, `(B, C_in, ...)` to `(B, C_out, ...)`, with `rank` filters inside."""
+    """A replacement for the convolution `like`, with `rank` basis filters inside.
+
+    >>> BasisConv(nn.Conv2d(3, 64, 3), rank=8).basis.out_channels
+    8
+    """
 
     def __init__(self, like: Conv, rank: int):
         super().__init__()
-        kind: Any = type(like)  # of one and of two dimensions
+        kind: Any = type(like)  # 1-D or 2-D
         geometry = {name: getattr(like, name) for name in _GEOMETRY}
         self.basis: Conv = kind(like.in_channels, rank, **geometry, bias=False)
         self.mix: Conv = kind(rank, like.out_channels, 1, bias=like.bias is not None)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the output of the convolution, `(B, C_out, ...)`, for `x`, `(B, C_in, ...)`."""
         return self.mix(self.basis(x))
 
 
 def put_bases(backbone: Backbone, ranks: Mapping[str, int]) -> Backbone:
-    """Puts a `BasisConv` of the given rank in place of each convolution that `ranks` names; `backbone` itself, changed.
+    """Replace each convolution that `ranks` names, by its path, with a `BasisConv` of the given rank.
 
-    Raises `ValueError` where there is no such convolution, or its rank is impossible.
+    This changes `backbone` in place and returns it. Raise `ValueError` if a path names no convolution that can have a
+    basis, or if its rank is impossible.
+
+    ```python
+    put_bases(backbone, {"layers.1.conv": 8})
+    ```
     """
     if not ranks:
         return backbone
@@ -40,9 +50,10 @@ def put_bases(backbone: Backbone, ranks: Mapping[str, int]) -> Backbone:
         if not can_have_basis(layer):
             raise ValueError(f"ranks names {path}, which is no convolution that can have a basis")
         if not 1 <= rank <= full_rank(layer):
-            raise ValueError(f"ranks[{path}] is {rank}, that convolution has a rank of 1 to {full_rank(layer)}")
+            raise ValueError(f"ranks[{path}] is {rank}, but that convolution has a rank of 1 to {full_rank(layer)}")
         in_two = BasisConv(layer, rank).to(layer.weight)
-        for each in [p for p, m in backbone.named_modules(remove_duplicate=False) if m is layer]:  # shared: everywhere
+        # A shared layer is replaced at all of its places.
+        for each in [p for p, m in backbone.named_modules(remove_duplicate=False) if m is layer]:
             backbone.set_submodule(each, in_two)
     options = {**backbone.spec.options, RANKS: dict(ranks)}
     backbone.spec = ShapeSpec(backbone=backbone.spec.backbone, options=options)
@@ -50,10 +61,14 @@ def put_bases(backbone: Backbone, ranks: Mapping[str, int]) -> Backbone:
 
 
 def can_have_basis(layer: nn.Module | None) -> TypeGuard[Conv]:
-    """Whether it is a convolution over all its input channels, which a depthwise one is not."""
+    """Return whether `layer` is a convolution over all of its input channels. A depthwise convolution is not."""
     return isinstance(layer, Conv) and layer.groups == 1
 
 
 def full_rank(conv: Conv) -> int:
-    """The most basis filters of a convolution: its output channels, or the values of a filter where these are fewer."""
+    """Return the largest rank of a convolution: its output channels, or the values of one filter if they are fewer.
+
+    >>> full_rank(nn.Conv2d(3, 64, 3))  # a filter has 3 x 3 x 3 values
+    27
+    """
     return min(conv.out_channels, conv.weight[0].numel())

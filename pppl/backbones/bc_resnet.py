@@ -1,5 +1,8 @@
-"""Broadcasted residual learning for keyword spotting (Kim et al. 2021, "Broadcasted residual learning for efficient
-keyword spotting"; structure as in their code, Qualcomm-AI-research/bcresnet)."""
+"""BC-ResNet for keyword spotting.
+
+Kim et al. 2021, "Broadcasted residual learning for efficient keyword spotting". The structure follows their code,
+Qualcomm-AI-research/bcresnet.
+"""
 
 from collections.abc import Sequence
 
@@ -7,36 +10,42 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .backbone import Backbone, ChannelGroup, ShapeSpec, chosen_widths
+from .backbone import Backbone, ChannelGroup, chosen_widths
 from .index import ChannelIndex
+from .registry import register_backbone
 
-# Stages: blocks, channels as multiples of the base, and the stride over mel bands of the first block (table 1).
+# Stages (table 1): number of blocks, channels as a multiple of the base, stride over mel bands in the first block.
 _STAGES = ((2, 1.0, 1), (2, 1.5, 2), (4, 2.0, 2), (4, 2.5, 1))
 _BASE, _FIRST, _LAST = 8, 2, 4
 
 
+@register_backbone("bc_resnet")
 class BCResNet(Backbone):
-    """BC-ResNet, for spectrograms: 2-D convolutions over mel bands, and 1-D convolutions over time of their mean over
-    the bands, which are broadcast back to all of them.
+    """BC-ResNet for spectrograms, with 2-D convolutions over mel bands and 1-D convolutions over time.
 
-    Groups are the first convolution, the inner channels of each block's 1-D part, and those of the last two layers. The
-    stream that blocks add to is not; a `ChannelIndex` picks from it what a pruned part reads.
+    The 1-D convolutions read the mean of the 2-D ones over the bands. Their output is broadcast back to all bands.
 
-    For 101 x 40 and 12 classes the paper (table 3) says 9.2 K parameters and 3.1 M multiplications for scale 1, 17.2 K
+    Groups are the channels of the first convolution, the inner channels of each block's 1-D part, and the channels of
+    each of the last two layers. The stream to which blocks add is no group. A `ChannelIndex` selects from it the
+    channels that a pruned part reads.
+
+    For 101 x 40 and 12 classes the paper (table 3) states 9.2 K parameters and 3.1 M multiplications at scale 1, 17.2 K
     and 5.5 M (1.5), 27.3 K and 8.5 M (2), 54.2 K and 16.2 M (3), 188 K and 53.1 M (6), 321 K and 89.1 M (8). Its
-    multiplications are the MACs at 98 x 40 and about 0.7 M per unit of scale for normalization and the like. With one
-    channel left in every group scale 1 takes 5.1 % of its MACs, without `index_add` 42 %, which is why that is on.
+    multiplications are the MACs at 98 x 40, plus about 0.7 M per unit of scale for normalization and the like. With one
+    channel left in every group, scale 1 takes 5.1 % of its MACs with `index_add` and 42 % without. Therefore
+    `index_add` is on by default.
 
     **Arguments:**
 
-    - `in_channels`, `num_classes`: of the data.
-    - `bands`: mel bands of the data; a half, a quarter and an eighth of them (rounded up) are multiples of `sub_bands`.
-    - `scale`: tau; multiplies the channels of every layer.
-    - `sub_bands`: groups of mel bands that are normalized by themselves.
-    - `dropout`: of the channels of each 1-D part.
-    - `index_add`: whether both parts' outputs are groups too (of a block between stages with its 1x1 convolution);
-      their channels are added back at their index.
-    - `widths`: channels of each group; all by default.
+    - `in_channels`, `num_classes`: channels and classes of the data.
+    - `bands`: mel bands of the data, at least 33. A half, a quarter and an eighth of them (rounded up) must be
+      multiples of `sub_bands`.
+    - `scale`: factor on the channels of every layer (tau).
+    - `sub_bands`: number of groups of mel bands that are normalized separately.
+    - `dropout`: dropout rate of the channels of each 1-D part.
+    - `index_add`: whether the outputs of both parts are groups, too; their channels are added back at their index. In
+      the first block of a stage, the group of the 2-D part includes the 1x1 convolution.
+    - `widths`: channels of each group; None for all.
     """
 
     def __init__(
@@ -54,7 +63,7 @@ class BCResNet(Backbone):
         super().__init__()
         base = int(_BASE * scale)
         if base < 1:
-            raise ValueError("scale leaves a layer without channels")
+            raise ValueError("scale leaves a layer without channels: use a larger scale")
         _check_bands(bands, sub_bands)
         outputs = [int(base * times) for blocks, times, _ in _STAGES for _ in range(blocks)]
         per_block = 3 if index_add else 1
@@ -92,22 +101,9 @@ class BCResNet(Backbone):
             *groups,
             *self.last.groups("last"),
         )
-        self.spec = ShapeSpec(
-            backbone="bc_resnet",
-            options={
-                "in_channels": in_channels,
-                "num_classes": num_classes,
-                "bands": bands,
-                "scale": scale,
-                "sub_bands": sub_bands,
-                "dropout": dropout,
-                "index_add": index_add,
-                "widths": chosen,
-            },
-        )
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C, T, F)` to logits, `(B, num_classes)`."""
+        """Return the logits, `(B, num_classes)`, for spectrograms `(B, C, T, F)`."""
         x = x.transpose(2, 3)  # (B, C, T, F) -> (B, C, F, T)
         x = self.act(self.norm(self.conv(x)))
         for block in self.blocks:
@@ -121,14 +117,16 @@ def _check_bands(bands: int, sub_bands: int) -> None:
             f"a half, a quarter and an eighth of the bands ({bands}) are not multiples of sub_bands ({sub_bands})"
         )
     if bands <= 32:
-        raise ValueError(f"bands is 33 or more, not {bands}: the last convolution spans 5 of an eighth of them")
+        raise ValueError(f"bands must be 33 or more, not {bands}: the last convolution spans 5 of an eighth of them")
 
 
 class _BCBlock(nn.Module):
-    """ReLU of the sum of a 2-D part, a 1-D part that reads its mean over mel bands, and, inside a stage, the input.
+    """A block that outputs the ReLU of a sum: a 2-D part, a 1-D part and, except in a transition, the input.
 
-    - `kept`: channels that are left of the 2-D part, inside the 1-D part, and of the 1-D part; None where all are there
-      for good.
+    The 1-D part reads the mean of the 2-D part over mel bands. A transition is the first block of a stage.
+
+    - `kept`: channels that are left at the output of the 2-D part, inside the 1-D part, and at the output of the 1-D
+      part. None stands for channels that are never removed.
     """
 
     def __init__(
@@ -167,7 +165,7 @@ class _BCBlock(nn.Module):
         self.all_outputs = kept2 is None
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C_in, F, T)` to `(B, C, F / stride, T)`."""
+        """Return `(B, C, F / stride, T)` for `x`, `(B, C_in, F, T)`."""
         read = self.front(x) if self.transition else self.index2.select(x)
         branch = self.norm2(self.conv2(read))
         mean = self.index2.spread(branch.mean(2, keepdim=True))  # (B, C, F, T) -> (B, C, 1, T)
@@ -201,7 +199,7 @@ class _BCBlock(nn.Module):
 
 
 class _BCHead(nn.Module):
-    """A 5x5 depthwise convolution without padding over mel bands, and a 1x1 convolution."""
+    """The last two layers: a 5x5 depthwise convolution without padding over mel bands, then a 1x1 convolution."""
 
     def __init__(self, channels: int, *, depthwise: int, features: int):
         super().__init__()
@@ -228,15 +226,18 @@ class _BCHead(nn.Module):
 
 
 class SubSpectralNorm(nn.Module):
-    """Batch normalization of each group of neighbouring mel bands by itself (Chang et al. 2021, "SubSpectral
-    normalization for neural audio data processing").
+    """Batch normalization with separate statistics and parameters for each group of neighbouring mel bands.
 
-    Its tensors are `(C, S)`, so that channels are removed along their first dimension.
+    Chang et al. 2021, "SubSpectral normalization for neural audio data processing". All tensors are `(C, S)`, since
+    surgery removes channels along the first dimension.
 
     **Arguments:**
 
-    - `num_features`: C.
-    - `sub_bands`: S, which divides the number of mel bands.
+    - `num_features`: number of channels, C.
+    - `sub_bands`: number of groups of bands, S; it must divide the number of mel bands.
+
+    >>> SubSpectralNorm(8, sub_bands=5).weight.shape
+    torch.Size([8, 5])
     """
 
     running_mean: Tensor
@@ -251,7 +252,7 @@ class SubSpectralNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(num_features, sub_bands))
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C, F, T)` to the same."""
+        """Return the normalized `x`, `(B, C, F, T)`."""
         batch, channels, bands, frames = x.shape
         # (B, C, F, T) -> (B, C * S, F / S, T)
         split = x.reshape(batch, channels * self.sub_bands, bands // self.sub_bands, frames)
@@ -268,4 +269,5 @@ class SubSpectralNorm(nn.Module):
         return normalized.view_as(x)
 
     def extra_repr(self) -> str:
+        """Return the arguments for the module's `repr`."""
         return f"{self.num_features}, sub_bands={self.sub_bands}"

@@ -1,4 +1,4 @@
-"""Files of weights as others write them: what they hold by name, read only where it is asked for, never unpickled."""
+"""Weight files of other programs, opened as named tensors that are read on access and never unpickled."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from ..system.errors import UserError
 
-# Sections inside sections, and how many: a checkpoint has two or three.
+# Limits on the depth and the number of nested sections. A usual checkpoint has two or three sections.
 _DEEPEST, _MOST_SECTIONS = 5, 1000
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -27,9 +27,11 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 class Entry:
     """A tensor of a file.
 
-    - `section`: the keys of the dictionaries that it lies in, with dots between; its own name follows.
-    - `shape`: as the file tells it, before anything is read.
-    - `read`: gives the tensor, on the CPU. Raises `UserError` for a kind that holds no numbers of its own.
+    - `section`: keys of the nested dictionaries that hold the tensor, joined by dots. In the tensor's full name, its
+      own key follows.
+    - `shape`: shape that the file states, known before any values are read.
+    - `read`: function that returns the tensor, on the CPU. It raises `UserError` for a tensor without plain values
+      (meta, quantized or sparse).
     """
 
     section: str
@@ -39,12 +41,18 @@ class Entry:
 
 @contextmanager
 def open_checkpoint(path: Path) -> Iterator[dict[str, Entry]]:
-    """Open a `.npz`, `.safetensors` or PyTorch file, by what it holds; its tensors by their full names.
+    """Open a `.npz`, `.safetensors` or PyTorch file and yield its tensors by their full names.
 
-    Raises `UserError`, here or where a tensor is read, for what is none of these, damaged, or would need unpickling.
+    The content of the file decides its format. Raise `UserError`, here or when a tensor is read, if the file has none
+    of these formats, is damaged, or would need unpickling.
+
+    ```python
+    with open_checkpoint(Path("weights.safetensors")) as entries:
+        weight = entries["conv1.weight"].read()
+    ```
     """
     if path.is_dir():
-        raise UserError(f"{path} is a folder, perhaps of a sharded checkpoint: join it into one file of weights")
+        raise UserError(f"{path} is a folder, perhaps a sharded checkpoint: join it into one file of weights")
     try:
         with path.open("rb") as file:
             head = file.read(9)
@@ -64,19 +72,19 @@ def open_checkpoint(path: Path) -> Iterator[dict[str, Entry]]:
         raise
     except safetensors.SafetensorError as error:
         raise UserError(f"{path} is truncated or no safetensors file") from error
-    except Exception as error:  # numpy, zlib, pickle, tarfile and torch have dozens for files that are damaged
+    except Exception as error:  # numpy, zlib, pickle, tarfile and torch raise dozens of types for damaged files
         raise UserError(
             f"{path} holds no weights that can be read safely{_why(path)}: save a plain state dict"
         ) from error
 
 
 def _why(path: Path) -> str:
-    """What can be told of a file that cannot be read."""
+    """Return why a file cannot be read, as far as its content shows."""
     if path.suffix == ".json":
         return _index(path)
     try:
         names = get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # as above; also for files of before PyTorch 1.6
+    except Exception:  # as above, and for files from before PyTorch 1.6
         return " (it is truncated, of another kind, or of a whole module)"
     if any("DTensor" in name for name in names):
         return " (it holds parts of tensors, DTensor: gather them with full_tensor())"
@@ -117,8 +125,8 @@ def _of_arrays(archive: zipfile.ZipFile) -> dict[str, Entry]:
             shape, dtype = _header(file)
             whole = file.tell() + dtype.itemsize * int(np.prod(shape, dtype=object))
         if whole != member.file_size:
-            raise ValueError(f"{member.filename} has another size than it says")
-        name = member.filename.removesuffix(".npy").replace("/", ".")  # some write modules as folders
+            raise ValueError(f"{member.filename} has another size than its header states")
+        name = member.filename.removesuffix(".npy").replace("/", ".")  # some programs write modules as folders
         entries[name] = Entry(section="", shape=shape, read=lambda member=member: _array(archive, member))
     return entries
 
@@ -143,7 +151,7 @@ def _of_tree(tree: Any, path: Path) -> dict[str, Entry]:
     def walk(node: Mapping[Any, Any], section: str, depth: int) -> None:
         nonlocal seen
         seen += 1
-        if depth > _DEEPEST or seen > _MOST_SECTIONS:  # a file may hold itself
+        if depth > _DEEPEST or seen > _MOST_SECTIONS:  # a dictionary may contain itself
             return
         for key, value in node.items():
             name = f"{section}.{key}" if section else str(key)
@@ -167,5 +175,9 @@ def _plain(path: Path, name: str, value: Tensor) -> Tensor:
 
 
 def is_shard(path: Path) -> bool:
-    """Whether a file's name says that it is one of several."""
+    """Return whether the file's name marks it as one part of a sharded checkpoint.
+
+    >>> is_shard(Path("model-00001-of-00003.safetensors"))
+    True
+    """
     return re.search(r"-\d+-of-\d+\.", path.name) is not None

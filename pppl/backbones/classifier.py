@@ -1,4 +1,4 @@
-"""The last layer of a network: found, replaced, and read."""
+"""The classifier of a network, its last linear layer: functions that find, replace and read it."""
 
 import copy
 from collections.abc import Sequence
@@ -11,35 +11,48 @@ from ..system.errors import UserError
 from .backbone import OUTPUTS, Backbone, ShapeSpec
 from .modes import evaluating
 
-# What is added to the logit of a class that is never answered: no logit comes near, and float32 keeps four decimals
-# beside it.
+# Added to the logit of a class that must never be predicted. No logit comes near this size, and float32 still keeps
+# four decimals at it.
 NEVER = -1000.0
 
 
 def classifier_of(network: Backbone) -> tuple[str, nn.Linear]:
-    """Return the path and the layer that gives the logits: the last linear one with an output for each class.
+    """Return the path of the classifier and the classifier: the last linear layer with one output for each class.
 
-    Raises `UserError` where the network has none.
+    Raise `UserError` if the network has no such layer.
 
-    ```python
-    path, layer = classifier_of(build(spec_for("convnet", {}, (1, 8, 8), 10)))  # "head", Linear(64, 10)
-    ```
+    >>> from pppl.backbones import build, spec_for
+    >>> classifier_of(build(spec_for("convnet", {}, (1, 8, 8), 10)))
+    ('head', Linear(in_features=64, out_features=10, bias=True))
     """
     count = len(outputs_of(network))
     found = [(path, layer) for path, layer in network.linear_layers() if layer.out_features == count]
     if not found:
-        raise UserError(f"{network.spec.backbone} does not end in a linear layer with {count} outputs, one for a class")
+        raise UserError(
+            f"{network.spec.backbone} does not end in a linear layer with {count} outputs, one for each class"
+        )
     return found[-1]
 
 
 def outputs_of(network: Backbone) -> tuple[int, ...]:
-    """Return the class of each output, by index."""
+    """Return the class index of each of the classifier's outputs.
+
+    >>> from pppl.backbones import build, spec_for
+    >>> outputs_of(build(spec_for("convnet", {}, (1, 8, 8), 3)))
+    (0, 1, 2)
+    """
     options = network.spec.options
     return tuple(options[OUTPUTS]) if OUTPUTS in options else tuple(range(int(options["num_classes"])))
 
 
 def predict_classes(network: nn.Module, logits: Tensor) -> Tensor:
-    """Return the class, `(B,)`, that each row of the network's logits, `(B, K)`, is the highest for."""
+    """Return the predicted class, `(B,)`, for each row of logits, `(B, K)`.
+
+    A `Backbone` with a replaced classifier maps its outputs to classes. Any other network has output k for class k.
+
+    >>> predict_classes(nn.Linear(4, 2), torch.tensor([[0.1, 0.9], [2.0, 1.0]]))
+    tensor([1, 0])
+    """
     best = logits.argmax(1)
     if not isinstance(network, Backbone) or OUTPUTS not in network.spec.options:
         return best
@@ -47,12 +60,16 @@ def predict_classes(network: nn.Module, logits: Tensor) -> Tensor:
 
 
 def with_classifier(network: Backbone, weight: Tensor, bias: Tensor, outputs: Sequence[int] | None = None) -> Backbone:
-    """Return a copy of `network` whose classifier has these parameters.
+    """Return a copy of `network` whose classifier has the given parameters.
 
     **Arguments:**
 
     - `weight`, `bias`: `(K, F)` and `(K,)`.
-    - `outputs`: the K classes, by index, where some are left out.
+    - `outputs`: the class index of each of the K outputs. None keeps those of `network`.
+
+    ```python
+    fewer = with_classifier(network, layer.weight[:2], layer.bias[:2], outputs=[0, 1])  # classes 0 and 1 alone
+    ```
     """
     path, layer = classifier_of(network)
     twin = copy.deepcopy(network)
@@ -64,11 +81,15 @@ def with_classifier(network: Backbone, weight: Tensor, bias: Tensor, outputs: Se
 
 
 def correct_logits(network: Backbone, added: Tensor, *, cut: bool = False) -> Backbone:
-    """Return a copy of `network` whose logits have `added`, `(K,)`, in them.
+    """Return a copy of `network` that adds `added`, `(K,)`, to its logits.
 
     **Arguments:**
 
-    - `cut`: whether classes to which `NEVER` is added have no output.
+    - `cut`: whether to remove the outputs of classes whose entry of `added` is `NEVER`.
+
+    ```python
+    corrected = correct_logits(network, torch.tensor([0.5, -0.5, NEVER]), cut=True)  # two outputs are left
+    ```
     """
     _, layer = classifier_of(network)
     weight, bias = layer.weight, added if layer.bias is None else layer.bias + added
@@ -80,15 +101,20 @@ def correct_logits(network: Backbone, added: Tensor, *, cut: bool = False) -> Ba
 
 
 def put_outputs(network: Backbone, outputs: Sequence[int]) -> Backbone:
-    """Put a classifier with a bias in place, for these classes alone; `network` itself, changed.
+    """Replace the classifier of `network` by a fresh one, with a bias and outputs for the classes `outputs` alone.
 
-    Raises `ValueError` where they are no classes of the network.
+    This changes `network` in place and returns it. Raise `ValueError` if `outputs` is empty, repeats a class, or names
+    a class that the network does not have.
+
+    >>> from pppl.backbones import build, spec_for
+    >>> put_outputs(build(spec_for("convnet", {}, (1, 8, 8), 10)), [3, 7]).head
+    Linear(in_features=64, out_features=2, bias=True)
     """
     path, layer = classifier_of(network)
     classes = int(network.spec.options["num_classes"])
     whole = all(isinstance(each, int) and 0 <= each < classes for each in outputs)
     if not outputs or not whole or len(set(outputs)) != len(outputs):
-        raise ValueError(f"outputs are {list(outputs)}: different classes from 0 to {classes - 1}")
+        raise ValueError(f"outputs are {list(outputs)}: name one or more different classes from 0 to {classes - 1}")
     weight = layer.weight
     replaced = nn.Linear(layer.in_features, len(outputs), device=weight.device, dtype=weight.dtype)
     network.set_submodule(path, replaced.train(layer.training))
@@ -99,7 +125,15 @@ def put_outputs(network: Backbone, outputs: Sequence[int]) -> Backbone:
 
 @torch.no_grad()
 def split_classifier(network: Backbone, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what the classifier is given, `(B, F)`, and its logits, `(B, K)`, of samples `(B, C, ...)`."""
+    """Return the input of the classifier, `(B, F)`, and the logits, `(B, K)`, for samples `(B, C, ...)`.
+
+    The network runs in evaluation mode and without gradients.
+
+    >>> from pppl.backbones import build, spec_for
+    >>> features, logits = split_classifier(build(spec_for("convnet", {}, (1, 8, 8), 10)), torch.zeros(5, 1, 8, 8))
+    >>> features.shape, logits.shape
+    (torch.Size([5, 64]), torch.Size([5, 10]))
+    """
     features: list[Tensor] = []
     _, layer = classifier_of(network)
     handle = layer.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].flatten(1)))

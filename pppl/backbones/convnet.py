@@ -1,22 +1,27 @@
-"""A small stack of convolutions, for images and for series."""
+"""A small stack of convolutions for images and series."""
 
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .backbone import Backbone, ChannelGroup, ShapeSpec
+from .backbone import Backbone, ChannelGroup
+from .registry import register_backbone
 
 
+@register_backbone("convnet")
 class ConvNet(Backbone):
-    """3-tap convolutions with batch normalization and ReLU, global average pooling, a linear head.
+    """A stack of 3-tap convolutions with batch normalization and ReLU, then average pooling and a linear head.
 
-    The resolution is halved after each of the first two layers.
+    Each of the first two layers ends with max-pooling that halves the resolution.
 
     **Arguments:**
 
-    - `in_channels`, `num_classes`: of the data.
-    - `dims`: 1 for `(B, C, T)`, 2 for `(B, C, H, W)`.
+    - `in_channels`, `num_classes`: channels and classes of the data.
+    - `dims`: 1 for series `(B, C, T)`, 2 for images `(B, C, H, W)`.
     - `widths`: output channels of each layer; four layers of 64 by default.
+
+    >>> ConvNet(in_channels=3, num_classes=10, widths=(16, 32)).head
+    Linear(in_features=32, out_features=10, bias=True)
     """
 
     dims = (1, 2)
@@ -25,26 +30,17 @@ class ConvNet(Backbone):
         super().__init__()
         widths = _WIDTHS if widths is None else widths
         if dims not in _PARTS or not widths or min(widths) < 1:
-            raise ValueError("dims is 1 or 2, widths one or more numbers of 1 or more")
+            raise ValueError("dims must be 1 or 2, and widths one or more numbers of 1 or more")
         self.layers = nn.ModuleList()
         channels = in_channels
         for index, width in enumerate(widths):
             self.layers.append(_Layer(channels, width, dims=dims, halve=index in _HALVED_AFTER))
             channels = width
         self.head = nn.Linear(channels, num_classes)
-        self.spec = ShapeSpec(
-            backbone="convnet",
-            options={
-                "in_channels": in_channels,
-                "num_classes": num_classes,
-                "dims": dims,
-                "widths": tuple(widths),
-            },
-        )
         self.groups = tuple(
             ChannelGroup(
                 producer=f"layers.{index}.conv",
-                # After pooling, which a mask of zeros and ones commutes with: fewer positions to multiply.
+                # The mask comes after pooling: zeros and ones commute with it, and fewer positions are multiplied.
                 output=f"layers.{index}.pool",
                 followers=(f"layers.{index}.norm",),
                 consumers=(f"layers.{index + 1}.conv" if index + 1 < len(widths) else "head",),
@@ -53,14 +49,14 @@ class ConvNet(Backbone):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C, ...)` to logits, `(B, num_classes)`."""
+        """Return the logits, `(B, num_classes)`, for samples `(B, C, ...)`."""
         for layer in self.layers:
             x = layer(x)
         return self.head(x.mean(tuple(range(2, x.ndim))))
 
 
 class _Layer(nn.Module):
-    """Convolution, batch normalization, ReLU, and max-pooling where the resolution is halved."""
+    """Convolution, batch normalization, ReLU and, if `halve`, max-pooling."""
 
     def __init__(self, in_channels: int, width: int, *, dims: int, halve: bool):
         super().__init__()

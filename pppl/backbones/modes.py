@@ -1,4 +1,4 @@
-"""Whether modules are in training or evaluation mode, put back as it was."""
+"""A context in which networks are in evaluation mode."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,16 @@ from torch import nn
 
 @contextmanager
 def evaluating(*networks: nn.Module) -> Iterator[None]:
-    """Keep networks in evaluation mode inside; every submodule then has the mode that it had before.
+    """Keep networks in evaluation mode while the context is open, then restore the mode of every submodule.
 
-    A network may have parts in another mode than it is in itself, such as frozen batch normalization.
+    A submodule may have another mode than its network, such as frozen batch normalization.
+
+    >>> network = nn.Dropout()
+    >>> with evaluating(network):
+    ...     network.training
+    False
+    >>> network.training
+    True
     """
     if not any(module.training for network in networks for module in network.modules()):
         yield

@@ -1,52 +1,59 @@
-"""Backbones by name."""
+"""The registry of backbones by name, and functions that build them."""
 
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from ..system.errors import UserError, unknown
-from .backbone import OUTPUTS, RANKS, Backbone, ShapeSpec
+from ..system.plugins import load_plugins
+from ..system.registries import Registry, place
+from .backbone import OUTPUTS, RANKS, Backbone, ShapeSpec, channels_out
 from .basis_conv import put_bases
-from .bc_resnet import BCResNet
 from .classifier import put_outputs
-from .convnet import ConvNet
-from .ds_cnn import DSCNN
-from .resnet import CifarResNet, ResNet18
-from .tang_lin import TangLinNet
-from .tc_resnet import TCResNet
 
-# What a constructor takes by position is fixed by the name; its keywords are the backbone's options.
-BACKBONES: dict[str, Callable[..., Backbone]] = {
-    "convnet": ConvNet,
-    "resnet20": partial(CifarResNet, 20),
-    "resnet32": partial(CifarResNet, 32),
-    "resnet44": partial(CifarResNet, 44),
-    "resnet56": partial(CifarResNet, 56),
-    "resnet110": partial(CifarResNet, 110),
-    "resnet18": ResNet18,
-    "res8": partial(TangLinNet, "res8", pool=(4, 3)),
-    "res15": partial(TangLinNet, "res15"),
-    "res26": partial(TangLinNet, "res26", pool=(2, 2)),
-    "res8_narrow": partial(TangLinNet, "res8_narrow", width=19, pool=(4, 3)),
-    "res15_narrow": partial(TangLinNet, "res15_narrow", width=19),
-    "res26_narrow": partial(TangLinNet, "res26_narrow", width=19, pool=(2, 2)),
-    "ds_cnn_s": partial(DSCNN, "ds_cnn_s", width=64),
-    "ds_cnn_m": partial(DSCNN, "ds_cnn_m", width=172),
-    "ds_cnn_l": partial(DSCNN, "ds_cnn_l", width=276),
-    "tc_resnet8": partial(TCResNet, "tc_resnet8"),
-    "tc_resnet14": partial(TCResNet, "tc_resnet14"),
-    "bc_resnet": BCResNet,
-}
-# Options of networks that were made of others, which no constructor takes.
+BACKBONES: Registry[Callable[..., Backbone]] = Registry("backbone")
+Constructor = TypeVar("Constructor", bound=Callable[..., Backbone])
+
+
+def register_backbone(name: str) -> Callable[[Constructor], Constructor]:
+    """Return a decorator that adds a `Backbone` class, or a function or `partial` that returns one.
+
+    The constructor's keyword arguments are the backbone's options. `in_channels`, `num_classes`, `dims` and `bands`
+    are filled in from the data if it has them. `widths`, the number of channels of each group, must be among them:
+    a pruned network is built with fewer. The arguments are recorded as the `spec` of the network.
+
+    ```python
+    @register_backbone("mine")
+    class Mine(Backbone):
+        def __init__(self, *, in_channels, num_classes, widths=(16, 32)): ...
+    ```
+
+    Raise `UserError` if the name is taken, or if the constructor does not take `widths`.
+    """
+
+    def add(constructor: Constructor) -> Constructor:
+        if "widths" not in inspect.signature(constructor).parameters:
+            raise UserError(f"backbone {name!r} ({place(constructor)}) takes no widths: add the channels per group")
+        BACKBONES.add(name, constructor)
+        return constructor
+
+    return add
+
+
+# Options that no constructor takes, since they describe changes to a network that is already built.
 _LATER = (RANKS, OUTPUTS)
 _TAKEN = {1: "series (C, T)", 2: "images or spectrograms (C, H, W)"}
 
 
 def build(spec: ShapeSpec) -> Backbone:
-    """The network that `spec` describes, with fresh parameters.
+    """Build the network that `spec` describes, with fresh parameters.
 
-    Raises `UserError` for an unknown backbone or option, or a value that its constructor refuses.
+    Raise `UserError` if the backbone or an option is unknown, or if the constructor rejects a value.
+
+    >>> spec = ShapeSpec(backbone="convnet", options={"in_channels": 1, "num_classes": 10, "widths": (8, 16)})
+    >>> build(spec).head
+    Linear(in_features=16, out_features=10, bias=True)
     """
     constructor = _constructor(spec.backbone)
     parameters = inspect.signature(constructor).parameters
@@ -55,24 +62,31 @@ def build(spec: ShapeSpec) -> Backbone:
         if option not in parameters:
             raise unknown(f"option of backbone {spec.backbone}", option, parameters)
         if isinstance(parameters[option].default, bool) and not isinstance(spec.options[option], bool):
-            raise UserError(f"option {option} of backbone {spec.backbone} is {spec.options[option]!r}: true or false")
+            raise UserError(
+                f"option {option} of backbone {spec.backbone} is {spec.options[option]!r}: write true or false"
+            )
     try:
-        network = put_bases(constructor(**options), spec.options.get(RANKS, {}))
+        network = constructor(**options)
+        network.spec = ShapeSpec(backbone=spec.backbone, options=_recorded(constructor, options, network))
+        network = put_bases(network, spec.options.get(RANKS, {}))
         return put_outputs(network, spec.options[OUTPUTS]) if OUTPUTS in spec.options else network
     except (TypeError, ValueError, KeyError, RuntimeError, OverflowError) as error:
         raise UserError(f"backbone {spec.backbone} refuses {dict(spec.options)}: {error}") from error
 
 
 def spec_for(name: str, options: Mapping[str, Any], input_shape: tuple[int, ...], num_classes: int) -> ShapeSpec:
-    """The spec of a backbone for data of one shape, `(C, H, W)`, `(C, T, F)` or `(C, T)`.
+    """Return the spec of a backbone for samples of shape `(C, H, W)`, `(C, T, F)` or `(C, T)`.
 
-    Raises `UserError` for an unknown backbone, and where the network cannot take such data.
+    Raise `UserError` if the backbone is unknown, or if it cannot take such samples.
+
+    >>> spec_for("convnet", {"widths": (8, 16)}, (3, 32, 32), 10).options
+    {'in_channels': 3, 'num_classes': 10, 'dims': 2, 'widths': (8, 16)}
     """
     constructor = _constructor(name)
     dims = len(input_shape) - 1
     if dims not in _class_of(constructor).dims:
         held = _TAKEN.get(dims, f"of shape {input_shape}")
-        raise UserError(f"backbone {name} takes {_taken(constructor)}, the data are {held}: use convnet")
+        raise UserError(f"backbone {name} takes {_taken(constructor)}, but the data are {held}: use convnet")
     data = {"in_channels": input_shape[0], "num_classes": num_classes, "dims": dims, "bands": input_shape[-1]}
     parameters = inspect.signature(constructor).parameters
     for later in _LATER:
@@ -82,14 +96,21 @@ def spec_for(name: str, options: Mapping[str, Any], input_shape: tuple[int, ...]
     for option in data:
         if spec.options.get(option, data[option]) != data[option]:
             given = f"{option} = {spec.options[option]}"
-            raise UserError(f"backbone {name} has option {given}, the data have {data[option]}: leave it out")
+            raise UserError(f"backbone {name} has option {given}, but the data have {data[option]}: leave it out")
     return spec
 
 
+def _recorded(constructor: Callable[..., Backbone], options: Mapping[str, Any], network: Backbone) -> dict[str, Any]:
+    """Return all arguments that a network was built with; `widths` as its groups have them."""
+    bound = inspect.signature(constructor).bind(**options)
+    bound.apply_defaults()
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in bound.arguments.items()}
+    return plain | {"widths": tuple(channels_out(network.get_submodule(each.producer)) for each in network.groups)}
+
+
 def _constructor(name: str) -> Callable[..., Backbone]:
-    if name not in BACKBONES:
-        raise unknown("backbone", name, BACKBONES)
-    return BACKBONES[name]
+    load_plugins(())
+    return BACKBONES.find(name)
 
 
 def _class_of(constructor: Callable[..., Backbone]) -> type[Backbone]:

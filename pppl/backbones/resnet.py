@@ -2,36 +2,39 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .backbone import Backbone, ChannelGroup, ShapeSpec, chosen_widths
+from .backbone import Backbone, ChannelGroup, chosen_widths
 from .index import ChannelIndex
+from .registry import register_backbone
 
-# From (input channels, output channels, stride) to a parameter-free module or one with parameters.
+# A function from (input channels, output channels, stride) to a module, with or without parameters.
 _Shortcut = Callable[[int, int, int], nn.Module]
 
 
 class CifarResNet(Backbone):
-    """ResNet-20 to 110 for images of about 32 x 32: three stages of 3x3 convolutions (section 4.2).
+    """ResNet-20 to ResNet-110 for images of about 32 x 32: three stages of 3x3 convolutions (section 4.2).
 
-    Channels inside a block are groups, the residual stream is not. Module names are those of Y. Idelbayev's
-    `pytorch_resnet_cifar10`, whose state dicts load into the form with shortcut A.
+    The channels inside each block are a group; the residual stream is not. Module names are those of Y. Idelbayev's
+    `pytorch_resnet_cifar10`, whose state dicts load into the network with shortcut A.
 
-    In the paper ResNet-20 has 0.27 M parameters, ResNet-56 0.85 M, ResNet-110 1.7 M; at 32 x 32 they take 40.6, 125.5
-    and 252.9 MMACs (with shortcut B 40.8, 125.7 and 253.1). With one channel left in every group ResNet-20 takes 4.8 %
-    of its MACs, with `index_add` 3.0 %.
+    The paper states 0.27 M parameters for ResNet-20, 0.85 M for ResNet-56 and 1.7 M for ResNet-110. At 32 x 32 they
+    take 40.6, 125.5 and 252.9 MMACs (with shortcut B 40.8, 125.7 and 253.1). With one channel left in every group,
+    ResNet-20 takes 4.8 % of its MACs, and 3.0 % with `index_add`.
 
     **Arguments:**
 
-    - `depth`: 6n + 2 layers.
-    - `in_channels`, `num_classes`: of the data.
+    - `depth`: number of layers, 6n + 2.
+    - `in_channels`, `num_classes`: channels and classes of the data.
     - `width`: channels of the first stage; the next two have 2 and 4 times as many.
-    - `shortcut`: between stages; `A` subsamples and pads with zero channels, `B` is a 1x1 convolution.
-    - `index_add`: whether each block's last convolution is a group too; its channels are added back at their index.
-    - `widths`: channels of each group; all by default.
+    - `shortcut`: shortcut between stages. `A` subsamples and pads with zero channels; `B` is a 1x1 convolution.
+    - `index_add`: whether the last convolution of each block is a group, too; its channels are added back at their
+      index.
+    - `widths`: channels of each group; None for all.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class CifarResNet(Backbone):
     ):
         super().__init__()
         if depth % 6 != 2 or depth < 8 or shortcut not in _SHORTCUTS or width < 1:
-            raise ValueError("depth is 6n + 2, shortcut A or B, width 1 or more")
+            raise ValueError("depth must be 6n + 2, shortcut A or B, and width 1 or more")
         stages = _Stages(
             channels=(width, 2 * width, 4 * width),
             blocks=(depth - 2) // 6,
@@ -62,32 +65,24 @@ class CifarResNet(Backbone):
         self.linear = nn.Linear(4 * width, num_classes)
         _initialize(self)
         self.groups = stages.groups
-        self.spec = ShapeSpec(
-            backbone=f"resnet{depth}",
-            options={
-                "in_channels": in_channels,
-                "num_classes": num_classes,
-                "width": width,
-                "shortcut": shortcut,
-                "index_add": index_add,
-                "widths": stages.widths,
-            },
-        )
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C, H, W)` to logits, `(B, num_classes)`."""
+        """Return the logits, `(B, num_classes)`, for images `(B, C, H, W)`."""
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.linear(x.mean((2, 3)))
 
 
+@register_backbone("resnet18")
 class ResNet18(Backbone):
     """ResNet-18 for images of about 224 x 224 (table 1), with torchvision's module names.
 
-    11.69 M parameters and 1.81 GMACs at 224 x 224 and 1000 classes (torchvision; the paper says 1.8 G). With one
-    channel left in every group it takes 8.3 % of its MACs, with `index_add` 8.0 %: mostly the first convolution.
+    It has 11.69 M parameters and takes 1.81 GMACs at 224 x 224 and 1000 classes (torchvision; the paper states 1.8 G).
+    With one channel left in every group it takes 8.3 % of its MACs, and 8.0 % with `index_add`, mostly for the first
+    convolution.
 
-    **Arguments:** as `CifarResNet`; four stages, of `width` times 1, 2, 4 and 8; all shortcuts are of kind B.
+    **Arguments:** the same as for `CifarResNet`, without `depth` and `shortcut`. The four stages have 1, 2, 4 and 8
+    times `width` channels, and all shortcuts are of kind B.
     """
 
     def __init__(
@@ -101,7 +96,7 @@ class ResNet18(Backbone):
     ):
         super().__init__()
         if width < 1:
-            raise ValueError("width is 1 or more")
+            raise ValueError("width must be 1 or more")
         stages = _Stages(
             channels=(width, 2 * width, 4 * width, 8 * width),
             blocks=2,
@@ -117,26 +112,16 @@ class ResNet18(Backbone):
         self.fc = nn.Linear(8 * width, num_classes)
         _initialize(self)
         self.groups = stages.groups
-        self.spec = ShapeSpec(
-            backbone="resnet18",
-            options={
-                "in_channels": in_channels,
-                "num_classes": num_classes,
-                "width": width,
-                "index_add": index_add,
-                "widths": stages.widths,
-            },
-        )
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C, H, W)` to logits, `(B, num_classes)`."""
+        """Return the logits, `(B, num_classes)`, for images `(B, C, H, W)`."""
         x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(x.mean((2, 3)))
 
 
 class _Stages:
-    """The stages of a residual network, their groups, and the widths of these; each but the first halves the size."""
+    """The stages of a residual network, with their groups and widths. All but the first halve the resolution."""
 
     def __init__(
         self,
@@ -169,10 +154,11 @@ class _Stages:
 
 
 class _BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, which is registered under the name of its keyword.
+    """Two 3x3 convolutions beside a shortcut. The shortcut is registered under the name of its keyword argument.
 
-    - `inner`: output channels of the first.
-    - `kept`: output channels of the second, added back at their index; None where all are there for good.
+    - `inner`: output channels of the first convolution.
+    - `kept`: output channels of the second convolution, which are added back at their index; None if they are never
+      removed.
     """
 
     def __init__(
@@ -204,7 +190,11 @@ class _BasicBlock(nn.Module):
 
 
 class PaddedSubsample(nn.Module):
-    """Shortcut A: every `stride`-th pixel, with zeros for the channels that are new."""
+    """Shortcut A: every `stride`-th pixel, with zeros for the new channels.
+
+    >>> PaddedSubsample(16, 32, stride=2)(torch.ones(1, 16, 8, 8)).shape
+    torch.Size([1, 32, 4, 4])
+    """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int):
         super().__init__()
@@ -213,16 +203,19 @@ class PaddedSubsample(nn.Module):
         self.stride, self.padding = stride, (new // 2, new - new // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        # (B, C_in, H, W) -> (B, C_out, H / stride, W / stride)
+        """Return `(B, C_out, H / stride, W / stride)` for `x`, `(B, C_in, H, W)`."""
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, *self.padding))
 
     def in_blocks(self) -> nn.Module:
-        """The same for engines that hold images in blocks of channels, which slicing and padding end."""
+        """Return an equal module for inference engines that store images in blocks of channels.
+
+        Slicing and padding would force such an engine to leave this layout.
+        """
         return _SubsampleInBlocks(self.in_channels, self.stride, self.padding)
 
 
 class _SubsampleInBlocks(nn.Module):
-    """Shortcut A of pooling, concatenation, and convolutions that give the zeros: all keep images in blocks."""
+    """Shortcut A from pooling, concatenation and convolutions that output zeros, which keep images in blocks."""
 
     def __init__(self, in_channels: int, stride: int, padding: tuple[int, int]):
         super().__init__()
@@ -238,7 +231,10 @@ class _SubsampleInBlocks(nn.Module):
 
 
 def _no_weights(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """A convolution whose outputs are zero, of as many groups as leave each whole blocks of 16 channels."""
+    """Return a convolution whose outputs are zero.
+
+    It has as many groups as possible if each is to have whole blocks of 16 channels.
+    """
     both = math.gcd(in_channels, out_channels)
     groups = both // 16 if both % 16 == 0 else 1
     convolution = nn.Conv2d(in_channels, out_channels, 1, bias=False, groups=groups).requires_grad_(False)
@@ -247,7 +243,7 @@ def _no_weights(in_channels: int, out_channels: int) -> nn.Conv2d:
 
 
 def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Shortcut B: a 1x1 convolution."""
+    """Return shortcut B, a 1x1 convolution with batch normalization."""
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
 
 
@@ -255,7 +251,11 @@ _SHORTCUTS: dict[str, _Shortcut] = {"A": PaddedSubsample, "B": _projection}
 
 
 def _initialize(network: nn.Module) -> None:
-    """He initialization, as in the paper."""
+    """Initialize all convolutions with He initialization, as in the paper."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+for _depth in (20, 32, 44, 56, 110):
+    register_backbone(f"resnet{_depth}")(partial(CifarResNet, _depth))

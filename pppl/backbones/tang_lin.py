@@ -1,38 +1,44 @@
-"""Residual networks for keyword spotting (Tang and Lin 2018, "Deep residual learning for small-footprint keyword
-spotting"; structure as in their code, castorini/honk)."""
+"""Residual networks for keyword spotting.
+
+Tang and Lin 2018, "Deep residual learning for small-footprint keyword spotting". The structure follows their code,
+castorini/honk.
+"""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .backbone import Backbone, ChannelGroup, ShapeSpec, chosen_widths
+from .backbone import Backbone, ChannelGroup, chosen_widths
 from .index import ChannelIndex
+from .registry import register_backbone
 
-# Name: convolutions after the first, whether they are dilated (section 3.2).
+# By name: number of convolutions after the first, and whether they are dilated (section 3.2).
 _FORMS = {"res8": (6, False), "res15": (13, True), "res26": (24, False)}
 
 
 class TangLinNet(Backbone):
-    """res8, res15 and res26, for spectrograms: 3x3 convolutions, ReLU, then batch normalization without scale or shift.
+    """res8, res15 and res26 for spectrograms: 3x3 convolutions, ReLU, then batch normalization without scale or shift.
 
-    Each pair of convolutions is a residual block, whose first one's channels are a group; so are those of the lone last
-    convolution of res15. The residual stream is not.
+    Each pair of convolutions is a residual block, and the channels of its first convolution are a group. The channels
+    of the last convolution of res15, which has no partner, are a group, too. The residual stream is no group.
 
-    For 101 x 40 and 12 classes the paper says 110 K parameters and 30 M multiplications (res8), 238 K and 894 M
-    (res15), 438 K and 380 M (res26); narrow 19.9 K and 5.65 M, 42.6 K and 160 M, 78.4 K and 68.5 M. It counts positions
-    as if the first convolution had no padding: here they are 37 M, 959 M and 439 M.
-    With one channel left in every group res15 takes 2.4 % of its MACs, with `index_add` 1.4 %; res15_narrow 5.7 % and
-    3.4 %.
+    For 101 x 40 and 12 classes the paper states 110 K parameters and 30 M multiplications (res8), 238 K and 894 M
+    (res15), 438 K and 380 M (res26). For the narrow forms it states 19.9 K and 5.65 M, 42.6 K and 160 M, 78.4 K and
+    68.5 M. It counts positions as if the first convolution had no padding. With padding, the wide forms take 37 M,
+    959 M and 439 M. With one channel left in every group, res15 takes 2.4 % of its MACs, and 1.4 % with `index_add`;
+    res15_narrow takes 5.7 % and 3.4 %.
 
     **Arguments:**
 
-    - `name`: `res8`, `res15` or `res26`, with `_narrow` after it or not.
-    - `in_channels`, `num_classes`: of the data.
+    - `name`: `res8`, `res15` or `res26`, each with or without `_narrow` after it.
+    - `in_channels`, `num_classes`: channels and classes of the data.
     - `width`: channels of every layer; 45, and 19 in the narrow forms.
-    - `pool`: `(T, F)`, average pooling after the first convolution; None for none.
-    - `index_add`: whether each block's last convolution is a group too; its channels are added back at their index.
-    - `widths`: channels of each group; all by default.
+    - `pool`: size `(T, F)` of the average pooling after the first convolution; None for no pooling.
+    - `index_add`: whether the last convolution of each block is a group, too; its channels are added back at their
+      index.
+    - `widths`: channels of each group; None for all.
     """
 
     def __init__(
@@ -48,7 +54,7 @@ class TangLinNet(Backbone):
     ):
         super().__init__()
         if width < 1 or (pool is not None and (len(pool) != 2 or min(pool) < 1)):
-            raise ValueError("width is 1 or more, pool two numbers of 1 or more")
+            raise ValueError("width must be 1 or more, and pool two numbers of 1 or more")
         layers, dilated = _FORMS[name.removesuffix("_narrow")]
         dilations = [2 ** (i // 3) if dilated else 1 for i in range(layers)]
         count = layers // 2 * (2 if index_add else 1) + layers % 2
@@ -72,20 +78,9 @@ class TangLinNet(Backbone):
             )
         self.output = nn.Linear(features, num_classes)
         self.groups = tuple(groups)
-        self.spec = ShapeSpec(
-            backbone=name,
-            options={
-                "in_channels": in_channels,
-                "num_classes": num_classes,
-                "width": width,
-                "pool": None if pool is None else tuple(pool),
-                "index_add": index_add,
-                "widths": chosen,
-            },
-        )
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C, T, F)` to logits, `(B, num_classes)`."""
+        """Return the logits, `(B, num_classes)`, for spectrograms `(B, C, T, F)`."""
         x = stream = self.pool(F.relu(self.conv(x)))
         for block in self.blocks:
             stream, x = block(stream, x)
@@ -95,7 +90,7 @@ class TangLinNet(Backbone):
 
 
 class _TangLinBlock(nn.Module):
-    """Two convolutions, the second one's output added to the stream, which later layers read normalized."""
+    """Two convolutions whose output is added to the stream. Later layers read the stream normalized."""
 
     def __init__(self, width: int, *, inner: int, kept: int | None, dilations: tuple[int, int]):
         super().__init__()
@@ -112,7 +107,7 @@ class _TangLinBlock(nn.Module):
         return stream, self.norm2(stream)
 
     def groups(self, path: str) -> list[ChannelGroup]:
-        # The normalization comes after the ReLU and shifts a masked channel: the mask comes after both.
+        # The normalization comes after the ReLU and would shift a masked channel, so the mask comes after both.
         first = ChannelGroup(
             producer=f"{path}.conv1", output=f"{path}.norm1", followers=(f"{path}.norm1",), consumers=(f"{path}.conv2",)
         )
@@ -123,7 +118,7 @@ class _TangLinBlock(nn.Module):
 
 
 class _TangLinTail(nn.Module):
-    """The convolution of res15 that has no partner."""
+    """The last convolution of res15, which has no partner, with its normalization."""
 
     def __init__(self, width: int, features: int, dilation: int):
         super().__init__()
@@ -136,3 +131,14 @@ class _TangLinTail(nn.Module):
 
 def _conv(in_channels: int, out_channels: int, dilation: int = 1) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, 3, padding=dilation, dilation=dilation, bias=False)
+
+
+for _name, _options in {
+    "res8": {"pool": (4, 3)},
+    "res15": {},
+    "res26": {"pool": (2, 2)},
+    "res8_narrow": {"width": 19, "pool": (4, 3)},
+    "res15_narrow": {"width": 19},
+    "res26_narrow": {"width": 19, "pool": (2, 2)},
+}.items():
+    register_backbone(_name)(partial(TangLinNet, _name, **_options))

@@ -1,38 +1,45 @@
-"""Temporal convolutions for keyword spotting (Choi et al. 2019, "Temporal convolution for real-time keyword spotting on
-mobile devices"; structure as in their code, hyperconnect/TC-ResNet)."""
+"""TC-ResNet: temporal convolutions for keyword spotting.
+
+Choi et al. 2019, "Temporal convolution for real-time keyword spotting on mobile devices". The structure follows their
+code, hyperconnect/TC-ResNet.
+"""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .backbone import Backbone, ChannelGroup, ShapeSpec, chosen_widths
+from .backbone import Backbone, ChannelGroup, chosen_widths
 from .index import ChannelIndex
+from .registry import register_backbone
 
-# Name: channels of the first convolution and of each block.
+# By name: channels of the first convolution and of each block.
 _FORMS = {"tc_resnet8": (16, 24, 32, 48), "tc_resnet14": (16, 24, 24, 32, 32, 48, 48)}
 
 
 class TCResNet(Backbone):
-    """TC-ResNet8 and 14, for spectrograms, whose mel bands become channels of a series: 9-tap convolutions over time.
+    """TC-ResNet8 and TC-ResNet14 for spectrograms: 9-tap convolutions over time, with mel bands as channels.
 
-    A block whose channels differ from those before it halves the length and has a 1x1 convolution as its shortcut.
-    Groups are the first convolution and the first one of each block; the blocks' outputs are not.
+    A block that changes the number of channels halves the length and has a 1x1 convolution as its shortcut. Groups are
+    the channels of the first convolution and those of the first convolution of each block. The outputs of the blocks
+    are no groups.
 
-    For 98 x 40 and 12 classes the paper (table 2) says 66 K parameters and 3.0 MFLOPs (TC-ResNet8), 145 K and 6.6 M
-    (width 1.5), 137 K and 6.1 M (TC-ResNet14), 305 K and 13.4 M (width 1.5): two operations per MAC (1.5, 3.3, 3.1 and
-    6.7 MMACs), and its parameters hold the running statistics. With one channel left in every group TC-ResNet8 takes
-    5.7 % of its MACs, with `index_add` 4.2 %.
+    For 98 x 40 and 12 classes the paper (table 2) states 66 K parameters and 3.0 MFLOPs (TC-ResNet8), 145 K and 6.6 M
+    (width 1.5), 137 K and 6.1 M (TC-ResNet14), 305 K and 13.4 M (width 1.5). It counts two operations per MAC (1.5,
+    3.3, 3.1 and 6.7 MMACs), and its parameters include the running statistics. With one channel left in every group,
+    TC-ResNet8 takes 5.7 % of its MACs, and 4.2 % with `index_add`.
 
     **Arguments:**
 
     - `name`: `tc_resnet8` or `tc_resnet14`.
-    - `in_channels`, `num_classes`: of the data.
+    - `in_channels`, `num_classes`: channels and classes of the data.
     - `bands`: mel bands of the data.
-    - `width`: multiplies the channels of every layer.
-    - `dropout`: of the features that the last layer reads.
-    - `index_add`: whether each block's last convolution is a group too; its channels are added back at their index.
-    - `widths`: channels of each group; all by default.
+    - `width`: factor on the channels of every layer.
+    - `dropout`: dropout rate of the features that the last layer reads.
+    - `index_add`: whether the last convolution of each block is a group, too; its channels are added back at their
+      index.
+    - `widths`: channels of each group; None for all.
     """
 
     def __init__(
@@ -50,7 +57,7 @@ class TCResNet(Backbone):
         super().__init__()
         first, *blocks = (int(channels * width) for channels in _FORMS[name])
         if first < 1:
-            raise ValueError("width leaves a layer without channels")
+            raise ValueError("width leaves a layer without channels: use a larger width")
         per_block = 2 if index_add else 1
         chosen = chosen_widths(widths, [first, *(c for c in blocks for _ in range(per_block))])
         left = iter(chosen)
@@ -60,7 +67,7 @@ class TCResNet(Backbone):
         self.act = nn.ReLU()
         self.blocks = nn.ModuleList()
         groups: list[ChannelGroup] = []
-        # The first block always has a convolution as its shortcut, which reads what is left of the first channels.
+        # The first shortcut is always a convolution. It reads the channels that are left of the first convolution.
         before, full = stem, first
         for out in blocks:
             inner, kept = next(left), next(left) if index_add else None
@@ -72,21 +79,9 @@ class TCResNet(Backbone):
         self.head = nn.Linear(before, num_classes, bias=False)
         readers = ("blocks.0.conv1", "blocks.0.project.0")
         self.groups = (ChannelGroup(producer="conv", output="act", followers=("norm",), consumers=readers), *groups)
-        self.spec = ShapeSpec(
-            backbone=name,
-            options={
-                "in_channels": in_channels,
-                "num_classes": num_classes,
-                "bands": bands,
-                "width": width,
-                "dropout": dropout,
-                "index_add": index_add,
-                "widths": chosen,
-            },
-        )
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C, T, F)` to logits, `(B, num_classes)`."""
+        """Return the logits, `(B, num_classes)`, for spectrograms `(B, C, T, F)`."""
         x = x.transpose(2, 3).flatten(1, 2)  # (B, C, T, F) -> (B, C * F, T)
         x = self.act(self.norm(self.conv(x)))
         for block in self.blocks:
@@ -95,7 +90,7 @@ class TCResNet(Backbone):
 
 
 class _TCBlock(nn.Module):
-    """Two 9-tap convolutions beside a shortcut."""
+    """A block of two 9-tap convolutions beside a shortcut."""
 
     def __init__(self, in_channels: int, out_channels: int, *, inner: int, kept: int | None, project: bool):
         super().__init__()
@@ -124,3 +119,7 @@ class _TCBlock(nn.Module):
             producer=f"{path}.conv2", output=f"{path}.norm2", followers=(f"{path}.norm2", f"{path}.index"), consumers=()
         )
         return [first] if self.index is None else [first, second]
+
+
+for _name in _FORMS:
+    register_backbone(_name)(partial(TCResNet, _name))

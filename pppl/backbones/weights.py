@@ -1,8 +1,8 @@
-"""Weights from elsewhere, as a network's start: found in a file by the network's own names, whatever is before them.
+"""Starting weights from other programs, found in a file by the network's own names behind any prefix.
 
-Others keep them in sections (`state_dict`, `model_state_dict`, `model`, `net`, ...), also of sections, and their
-training code puts its own names before a network's (`module.`, `_orig_mod.`, `model.`, `backbone.`, ...). All of that
-is a prefix, and the right one is that which leads to all of the network's tensors.
+Other programs keep weights in sections (`state_dict`, `model_state_dict`, `model`, `net`, ...), also in nested ones.
+Their training code puts its own names before those of the network (`module.`, `_orig_mod.`, `model.`, `backbone.`,
+...). All of this is a prefix. The right prefix is the one that leads to all of the network's tensors.
 """
 
 import re
@@ -17,23 +17,29 @@ from ..system.errors import UserError
 from .checkpoint import Entry, is_shard, open_checkpoint
 from .index import ChannelIndex
 
-# What wrappers put between a network's own names, wherever they wrap.
+# Parts that wrappers insert into a network's own names, wherever they wrap.
 _WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"}
-# Parts of a name that tell of averaged weights, which are not what was trained.
+# Parts of a name that mark averaged weights, which are not the trained ones.
 _AVERAGED = {"ema", "averaged", "average", "swa", "shadow"}
-# Where the weights are that others call by no name of their own, such as a teacher's.
+# Parts of a prefix that are usual for the network itself. Other parts, such as `teacher`, mark another network.
 _USUAL = {"state", "dict", "model", "net", "network", "weights", "params", "module", "backbone", "encoder", ""}
 
 
 def load_weights(network: nn.Module, path: Path, tell: Callable[[str], None] = lambda line: None) -> list[str]:
-    """Puts a file's weights into `network`. A linear head for other classes keeps its fresh weights.
+    """Load a file's weights into `network`. A linear head for another number of classes keeps its fresh weights.
 
     **Arguments:**
 
-    - `tell`: is given one line on what was found: which section and prefix, how many tensors, what was left.
+    - `tell`: called with one line that names the section and prefix found, the number of tensors loaded, and the
+      tensors left.
 
-    **Returns:** the names that kept fresh weights. Raises `UserError` where the file cannot be read safely, or does not
-    fit the network.
+    **Returns:** the names that kept fresh weights.
+
+    Raise `UserError` if the file cannot be read safely or does not fit the network.
+
+    ```python
+    fresh = load_weights(network, Path("resnet20.th"), tell=print)
+    ```
     """
     own = network.state_dict()
     with open_checkpoint(path) as held:
@@ -54,15 +60,18 @@ def load_weights(network: nn.Module, path: Path, tell: Callable[[str], None] = l
 
 
 def _unwrapped(held: Iterable[str]) -> dict[str, str]:
-    """The names of a file, by what they are without what wrappers put in between."""
+    """Return the names in a file, by the same names without the parts that wrappers insert."""
     names: dict[str, str] = {}
-    for name in sorted(held, key=len):  # the one without a wrapper first
+    for name in sorted(held, key=len):  # a name without wrappers comes first
         names.setdefault(".".join(part for part in name.split(".") if part not in _WRAPPERS), name)
     return names
 
 
 def _prefix(shapes: Mapping[str, tuple[int, ...]], own: Mapping[str, Tensor]) -> tuple[str, list[str]]:
-    """What stands before the network's names in a file, by the shapes of its tensors, and what else fits as well."""
+    """Return the prefix of the network's names in a file, and the other prefixes that fit equally well.
+
+    The best prefix has the most names of the network and, among equals, the most tensors of the right shape.
+    """
     ends = defaultdict(list)
     for name in own:
         if not name.endswith("num_batches_tracked"):
@@ -87,7 +96,10 @@ def _strangeness(prefix: str) -> tuple[bool, int, int, str]:
 
 
 def _take_tied(network: nn.Module, found: dict[str, Entry]) -> list[list[str]]:
-    """The names of each tensor that a network has under several; files may hold it under one of them alone."""
+    """Return the names of each tensor that the network has under several names (tied weights).
+
+    A file may hold such a tensor under one of its names. Its other names are then added to `found`.
+    """
     shared = defaultdict(list)
     for name, parameter in network.named_parameters(remove_duplicate=False):
         shared[id(parameter)].append(name)
@@ -100,7 +112,7 @@ def _take_tied(network: nn.Module, found: dict[str, Entry]) -> list[list[str]]:
 
 
 def _fresh(network: nn.Module, own: Mapping[str, Tensor], found: Mapping[str, Entry]) -> set[str]:
-    """The names of the last linear layer, where the file's is for another number of classes."""
+    """Return the parameter names of the last linear layer if the file has it for another number of classes."""
     heads = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1:]
     for head, layer in heads:
         names = [f"{head}.{name}" if head else name for name, _ in layer.named_parameters(recurse=False)]
@@ -113,7 +125,7 @@ def _fresh(network: nn.Module, own: Mapping[str, Tensor], found: Mapping[str, En
 
 
 def _optional(network: nn.Module, own: Iterable[str]) -> set[str]:
-    """What other code has no name for, and an untouched network has right."""
+    """Return the names that files of other programs may lack, since a freshly built network has the right values."""
     indices = {f"{name}.index" for name, module in network.named_modules() if isinstance(module, ChannelIndex)}
     return indices | {name for name in own if name.endswith("num_batches_tracked")}
 
@@ -130,31 +142,31 @@ def _checked(
         raise UserError(f"{path} does not fit the backbone: {name} is {found[name].shape}, not {tuple(own.shape)}")
     value = found[name].read()
     if value.is_floating_point() != own.is_floating_point() or value.is_complex():
-        raise UserError(f"{path} holds {name} as {value.dtype}, or with values that are not finite: save it again")
+        raise UserError(f"{path} holds {name} as {value.dtype}, not {own.dtype}: save it again")
     ours = value.to(own.dtype)
     if not ours.isfinite().all() or (name.endswith("running_var") and (ours < 0).any()):
         kind = "with variances below 0" if name.endswith("running_var") and ours.isfinite().all() else "not finite"
-        raise UserError(f"{path} holds {name} as {value.dtype}, or with values that are {kind}: save it again")
+        raise UserError(f"{path} holds {name} as {value.dtype}, {kind}: save it again")
     return ours
 
 
 def _check_together(path: Path, network: nn.Module, state: Mapping[str, Tensor], tied: list[list[str]]) -> None:
-    """Raises `UserError` for values that fit by themselves, but not the network that they are for."""
+    """Raise `UserError` for values that fit one by one but not together: tied tensors, or indices of channels."""
     fault = f"{path} does not fit the backbone:"
     for first, *others in tied:
         for name in others:
             if first in state and name in state and not torch.equal(state[first], state[name]):
-                raise UserError(f"{fault} {first} and {name} differ, which share one tensor there")
+                raise UserError(f"{fault} {first} and {name} differ, but the network shares one tensor between them")
     for name, module in network.named_modules():
         index = state.get(f"{name}.index") if isinstance(module, ChannelIndex) else None
         if index is None:
             continue
         if not ((index.diff() > 0).all() and index[0] >= 0 and index[-1] < module.channels):  # type: ignore[operator]
-            raise UserError(f"{fault} {name}.index names channels that are not there")
+            raise UserError(f"{fault} {name}.index names channels that do not exist, or not in order")
 
 
 def _told(path: Path, prefix: str, names: Mapping[str, str], held: Mapping[str, Entry], others: list[str]) -> str:
-    """One line on what was taken: `names`, by those without wrappers' parts."""
+    """Return one line on what was loaded. `names` maps names without the parts of wrappers to those in the file."""
     section = held[next(iter(names.values()))].section if names else ""
     before = prefix.removeprefix(section).strip(".")
     wrappers = sorted(_WRAPPERS.intersection(part for name in names.values() for part in name.split(".")))

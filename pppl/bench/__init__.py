@@ -1,4 +1,4 @@
-"""How fast it is, beside named peers."""
+"""Benchmarks: the speed of this package relative to named peers."""
 
 from .bench import Result, bench
 

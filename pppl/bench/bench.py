@@ -1,4 +1,4 @@
-"""Speed as ratios against named peers, measured in turns in the same process."""
+"""The runner of benchmarks. Each measures ratios to named peers, timed in turns in the same process."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ from ..system.files import claim, output_folder, replacing
 from ..system.tracking import notice
 from .ratio import Measured
 
-# In which module each is, and as what.
+# The module and the function of each benchmark.
 _BENCHES = {
     "gating": ("network_speed", "gating"),
     "loader": ("network_speed", "loader"),
@@ -30,7 +30,7 @@ _BENCHES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One measurement: a ratio of times, the median over paired runs: this to `peer`, or as `peer` says."""
+    """One measurement: the ratio of our time to that of `peer`, as a median over paired runs, or as `peer` says."""
 
     name: str
     value: float
@@ -41,9 +41,17 @@ class Result:
 
 
 def bench(names: Sequence[str] = (), json_file: Path | None = None) -> list[Result]:
-    """Runs the named benchmarks (all by default), prints a line each and returns the results.
+    """Run the named benchmarks (all by default), print one line per result, and return the results.
 
-    Raises `UserError` for an unknown name or a file that cannot be written.
+    **Arguments:**
+
+    - `json_file`: a file that receives the results, too.
+
+    Raise `UserError` for an unknown name or a file that cannot be written.
+
+    ```python
+    bench(["surgery"], json_file=Path("bench.json"))
+    ```
     """
     for name in names:
         if name not in _BENCHES:
@@ -52,7 +60,7 @@ def bench(names: Sequence[str] = (), json_file: Path | None = None) -> list[Resu
         output_folder(json_file.parent)
         claim([json_file])
     results: list[Result] = []
-    torch.set_num_threads(1)  # ratios of small kernels must not hang on how threads are scheduled
+    torch.set_num_threads(1)  # ratios of small kernels must not depend on how threads are scheduled
     for name in names or _BENCHES:
         notice(f"measuring {name}, one thread")
         for result in map(_result, _measured(name)):
@@ -73,7 +81,7 @@ def _measured(name: str) -> Iterable[Measured]:
 
 
 def _holds(value: float, goal: str) -> bool:
-    """Return whether a value meets a goal such as `<= 1.5`, `>= 0.85` or `93 to 97`."""
+    """Return whether a value meets a goal such as `<= 1.5`, `>= 0.85` or `93 to 97`, ends included."""
     first, *others = goal.split()
     if first == "<=":
         return value <= float(others[0])

@@ -1,4 +1,4 @@
-"""A comparison's speed: two workers beside one, surgery beside Torch-Pruning's; and whether a table comes out twice."""
+"""The speed of a comparison: two workers against one, and surgery against Torch-Pruning; and equal tables from both."""
 
 import copy
 import os
@@ -21,13 +21,13 @@ from ..system.tracking import notice
 from ..tables.journal import TIMED, table_text
 from .ratio import Measured, own_folder, paired_ratio
 
-# Pairs of runs, and persons of each size in a run.
+# The number of pairs of runs, and of persons of each size in a run.
 _PAIRS, _PERSONS = 2, 6
 _SHAPE = (3, 32, 32)
 
 
 def measure() -> list[Measured]:
-    """All of this module's ratios."""
+    """Return the measurements of this module."""
     return [*_workers(), *_surgery()]
 
 
@@ -38,7 +38,7 @@ def _experiment(count: int) -> Experiment:
 
 
 def _workers() -> Iterator[Measured]:
-    """Seconds from nothing but the networks to a table; starting processes is part of it."""
+    """Yield the time from trained networks to a table, with one worker and two. Starting processes is part of it."""
     if (os.cpu_count() or 1) < 2:
         notice("two workers cannot be measured on one core")
         return
@@ -76,7 +76,12 @@ def _surgery() -> Iterator[Measured]:
 
 
 def torch_pruning(network: Backbone, masks: list[Tensor]) -> Backbone:
-    """What Torch-Pruning makes of a copy: it traces the network, and prunes it in place."""
+    """Return the network that Torch-Pruning makes of a copy, which it traces and prunes in place.
+
+    **Arguments:**
+
+    - `masks`: the channels to keep, one mask per group, `(C_l,)` boolean.
+    """
     pruned = copy.deepcopy(network)
     graph = tp.DependencyGraph().build_dependency(pruned, example_inputs=torch.randn(1, *_SHAPE))
     for group, mask in zip(network.groups, masks, strict=True):

@@ -1,4 +1,4 @@
-"""What a device gets: latency beside MACs, limits in milliseconds that are met, thin forms, many people at once."""
+"""Benchmarks of deployment: latency against MACs, limits in milliseconds, thin forms, many people at once."""
 
 import statistics
 from collections.abc import Iterator
@@ -20,17 +20,21 @@ from ..deploy.deployed_person import DeployedPerson
 from ..deploy.limit import Limit
 from ..deploy.trained_run import TrainedRun
 from ..gating import Gate, GatedNetwork
+from ..training.gate_settings import PPPSettings
 from .ratio import Measured, paired_ratio
 
 _BUDGET, _SHARE = 0.25, 0.25
-_ROUNDS = 9  # of timing both in turns, since what else a machine does slows a small network and a large one unequally
-# Persons whose limit in milliseconds is measured, and samples of each.
+_ROUNDS = 9  # both are timed in turns, since other programs slow a small network and a large one unequally
+# The number of persons whose limit in milliseconds is measured, and of samples of each.
 _PERSONS, _SHOTS = 6, 10
 _MANY, _BATCH = 10_000, 64
 
 
 def latency() -> Iterator[Measured]:
-    """ResNet-20 of width 64, pruned by PPP to a quarter of the MACs, in ONNX Runtime."""
+    """Yield the speed-up of ResNet-20 of width 64, pruned by PPP to a quarter of the MACs, in ONNX Runtime.
+
+    Also yield how many of several limits in milliseconds are met.
+    """
     with TemporaryDirectory() as name:
         run = _run(Path(name), "resnet20", {"width": 64})
         person = _person(run, Limit(value=_BUDGET, unit="macs"), seed=0)
@@ -54,7 +58,7 @@ def latency() -> Iterator[Measured]:
 
 
 def people() -> Iterator[Measured]:
-    """Thin personal models of many people on one ResNet-20."""
+    """Yield the size and speed of the thin personal models of many people on one ResNet-20."""
     torch.manual_seed(0)
     network = build(spec_for("resnet20", {}, (3, 32, 32), 10)).eval()
     channels, rng = sum(network.widths), np.random.default_rng(0)
@@ -80,14 +84,14 @@ def people() -> Iterator[Measured]:
 
 
 def _masks(network: Backbone, rng: np.random.Generator, count: int) -> np.ndarray:
-    """Random masks, `(count, D)` boolean, that keep at least one channel of each group."""
+    """Return random masks, `(count, D)` boolean, that keep at least one channel of each group."""
     masks = rng.random((count, sum(network.widths))) < 0.4
     masks[:, np.cumsum([0, *network.widths[:-1]])] = True
     return masks
 
 
 def _run(folder: Path, backbone: str, options: dict[str, int]) -> TrainedRun:
-    """What `pppl train` leaves, with random weights: speed does not depend on what was learnt."""
+    """Return a run like those of `pppl train`, with random weights, since speed does not depend on their values."""
     experiment = Experiment().replace(**{"backbone.name": backbone, "backbone.options": options, "methods": ["ppp"]})
     generator = torch.Generator().manual_seed(0)
     images = IdentityDataset(
@@ -100,7 +104,7 @@ def _run(folder: Path, backbone: str, options: dict[str, int]) -> TrainedRun:
     full, gated = recipes(experiment, images, 0)
     (folder / "models").mkdir()
     save_network(folder / "models" / "full-seed0.safetensors", full, build(full.spec).eval(), {})
-    network = GatedNetwork(build(gated.spec), width=experiment.ppp.gate_width).eval()
+    network = GatedNetwork(build(gated.spec), width=experiment[PPPSettings].gate_width).eval()
     for gate in network.gates:
         assert isinstance(gate, Gate)
         torch.nn.init.normal_(gate.logits.bias)  # some channels of every layer are wanted, others are not,

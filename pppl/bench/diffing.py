@@ -1,4 +1,4 @@
-"""Diff pruning in time, memory and bytes, beside full fine-tuning and `peft`."""
+"""Benchmarks of diff pruning: time, memory and bytes, against full fine-tuning and `peft`."""
 
 import copy
 import multiprocessing
@@ -37,9 +37,9 @@ _ENCODER, _RATE, _RUNS = "minilm-l6", 0.005, 7
 
 
 def measure() -> Iterator[Measured]:
-    """All of diff pruning's measurements on MiniLM-L6, batches of 16 x 64 tokens.
+    """Yield all measurements of diff pruning on MiniLM-L6, with batches of 16 x 64 tokens.
 
-    Raises `UserError` where the extra `text` is not installed.
+    Raise `UserError` if the extra `text` is not installed.
     """
     yield from _steps()
     yield from _memory()
@@ -80,7 +80,10 @@ def _steps() -> Iterator[Measured]:
 
 
 def _memory() -> Iterator[Measured]:
-    """Each in a process of its own, whose memory nothing else is in, both at once."""
+    """Yield the memory of diff pruning, compiled or not.
+
+    Each is measured in its own process, where nothing else takes memory. Both processes run at once.
+    """
     context, running = multiprocessing.get_context("spawn"), []
     for compiled in (True, False):
         receive, send = context.Pipe(duplex=False)
@@ -101,12 +104,15 @@ def _memory() -> Iterator[Measured]:
 
 
 def _measure_memory(connection: Any, compiled: bool) -> None:
-    _stages(compiled)  # whatever is set up once, compilers among it
+    _stages(compiled)  # a first time, since some things are set up only once, such as compilers
     connection.send(_stages(compiled))
 
 
 def _stages(compiled: bool) -> tuple[float, float, float]:
-    """Copies of the parameters: counted, in memory between steps, and at the peak, projection included."""
+    """Return how many copies of the parameters are kept: counted, in memory between steps, and at the peak.
+
+    The peak includes the projection.
+    """
     with PeakMemory() as memory:
         before = resident_bytes("VmRSS")
         network = TextClassifier(_ENCODER, 2).eval()
@@ -158,8 +164,8 @@ def _bytes() -> Iterator[Measured]:
             task = delta_of(flat, positions, torch.randn(len(positions)), state={}, base_sha256=sha256)
             write_delta(Path(folder) / name, task)
             store.add(name, DeltaFile(Path(folder) / name))
-        # Loading streams through memory, a swap jumps to 0.2 million places of it: 11 times as fast where nothing else
-        # uses the memory, 6 times where others do.
+        # Loading streams through memory, but a swap jumps to 0.2 million places in it. It is 11 times as fast if
+        # nothing else uses the memory, and 6 times if other programs do.
         for count in (20, 1):
             ratio = paired_ratio(partial(_loads, network, state, count), partial(_swaps, store, count), runs=20)
             peer = f"a swap between two tasks of 0.5 %, {count} of each in turns"
@@ -177,7 +183,7 @@ def _swaps(store: DeltaStore, count: int) -> None:
 
 
 def _shira(folder: Path) -> tuple[int, dict[str, Tensor]]:
-    """The size of the file that `peft` writes, and the positions that it holds."""
+    """Return the size in bytes of the file that `peft` writes, and the positions in it by parameter name."""
     import peft
     import safetensors
 

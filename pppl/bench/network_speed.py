@@ -1,4 +1,4 @@
-"""Training steps with gates, loading, surgery, and what it takes to personalize."""
+"""Benchmarks of training steps with gates, of data loading, of surgery and of personalization."""
 
 import statistics
 from collections.abc import Callable, Iterator
@@ -14,13 +14,14 @@ from ..gating import GatedNetwork
 from ..personalizers import GlobalModel, Personalizer, make_personalizers
 from ..pruning import CostModel, slice_network
 from ..training import GlobalModule, PPPModule
+from ..training.gate_settings import PPPSettings
 from .ratio import Measured, paired_ratio, seconds
 
 _BUDGET = 0.1
 
 
 def _setting() -> tuple[Experiment, IdentityDataset, GlobalModel]:
-    """The demo's data and networks with random weights: speed does not depend on what was learnt."""
+    """Return the demo's experiment and data, and networks with random weights, since speed does not depend on these."""
     experiment = Experiment()
     dataset = load_dataset(experiment.data.name)
     return experiment, dataset, _model(experiment, experiment.backbone.name, dataset.input_shape)
@@ -29,13 +30,13 @@ def _setting() -> tuple[Experiment, IdentityDataset, GlobalModel]:
 def _model(experiment: Experiment, backbone: str, shape: tuple[int, ...]) -> GlobalModel:
     spec = spec_for(backbone, {}, shape, 10)
     torch.manual_seed(0)
-    full, gated = build(spec).eval(), GatedNetwork(build(spec), width=experiment.ppp.gate_width).eval()
+    full, gated = build(spec).eval(), GatedNetwork(build(spec), width=experiment[PPPSettings].gate_width).eval()
     train = Support(x=torch.zeros(1, *shape), y=torch.zeros(1, dtype=torch.int64))
     return GlobalModel(full=full, gated={"ppp": gated}, cost=CostModel(full, shape), train=train)
 
 
-# Backbone, input shape, batch size, how many steps are measured, and the goal. Gates cost some fifty small operations a
-# step, whatever the network: next to one of 0.9 MMACs that is a quarter, on a slow or busy processor more than a third.
+# Backbone, input shape, batch size, number of measured steps, and goal. Gates cost some fifty small operations a step,
+# whatever the network. For one of 0.9 MMACs, that is a quarter more, and over a third on a slow or busy processor.
 _STEPS = (
     ("convnet", (1, 8, 8), 256, 60, "<= 1.5"),
     ("resnet20", (3, 32, 32), 128, 10, "<= 1.25"),
@@ -44,11 +45,11 @@ _STEPS = (
 
 
 def gating() -> Iterator[Measured]:
-    """A gated training step."""
+    """Yield the time of a gated training step, relative to a plain one."""
     for name, shape, batch, runs, goal in _STEPS:
         spec = spec_for(name, {}, shape, 10)
         experiment = Experiment()
-        gated = PPPModule(build(spec), experiment.training, experiment.ppp)
+        gated = PPPModule(build(spec), experiment.training, experiment[PPPSettings])
         plain = GlobalModule(build(spec), experiment.training)
         x, y = torch.randn(batch, *shape), torch.arange(batch) % 10
         gated_step, plain_step = partial(_stepper(gated), x, y), partial(_stepper(plain), x, y)
@@ -57,7 +58,7 @@ def gating() -> Iterator[Measured]:
 
 
 def loader() -> Iterator[Measured]:
-    """An epoch over images in memory, augmented, beside the same number of steps on one prepared batch."""
+    """Yield the time of an epoch over augmented images, relative to as many steps on one prepared batch."""
     count = 1280
     images = IdentityDataset(
         name="random images",
@@ -82,7 +83,7 @@ def loader() -> Iterator[Measured]:
 
 
 def _stepper(module: GlobalModule) -> Callable[[torch.Tensor, torch.Tensor], None]:
-    """A function that makes a training step on a batch."""
+    """Return a function that makes a training step on a batch."""
     module.train()
     optimizer = torch.optim.AdamW(module.parameters(), module.training_config.learning_rate, fused=True)
 
@@ -95,7 +96,7 @@ def _stepper(module: GlobalModule) -> Callable[[torch.Tensor, torch.Tensor], Non
 
 
 def surgery() -> Iterator[Measured]:
-    """A pruned network made from masks."""
+    """Yield the time to slice a network by masks, relative to building the sliced network and loading its weights."""
     _, _, model = _setting()
     generator = torch.Generator().manual_seed(0)
     masks = [torch.rand(width, generator=generator) < 0.3 for width in model.full.widths]
@@ -106,7 +107,7 @@ def surgery() -> Iterator[Measured]:
 
 
 def personalize() -> Iterator[Measured]:
-    """A person's network from the own samples."""
+    """Yield the time to personalize a network, relative to a forward pass and to fine-tuning."""
     experiment, dataset, model = _setting()
     own = make_personalizers(experiment.replace(methods=["ppp"]))[0]
     tuned = make_personalizers(experiment.replace(methods=["l1_local+finetune"]))[0]
@@ -117,7 +118,7 @@ def personalize() -> Iterator[Measured]:
     ]
 
     def spent(personalizer: Personalizer, model: GlobalModel, support: Support) -> float:
-        fresh = Support(x=support.x, y=support.y, seed=support.seed)  # of which nothing is kept
+        fresh = Support(x=support.x, y=support.y, seed=support.seed)  # without cached results
         return personalizer.personalize(model, fresh, _BUDGET).seconds
 
     @torch.no_grad()
@@ -134,5 +135,5 @@ def personalize() -> Iterator[Measured]:
     to_tuning = [spent(tuned, model, support) / spent(own, model, support) for support in supports]
     name, peer = "personalize: to a forward pass", "one forward pass of 10 samples through the full resnet20"
     yield Measured(name, statistics.median(to_forward), peer, "<= 2")
-    # Eighty steps of a small network, most of each overhead, beside one pass of a large one: processors differ.
+    # Eighty steps of a small network, each mostly overhead, against one pass of a large one: processors differ.
     yield Measured("personalize: to fine-tuning", statistics.median(to_tuning), "l1 + fine-tuning / ppp", ">= 30")

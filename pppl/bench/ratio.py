@@ -1,4 +1,4 @@
-"""What a benchmark measures, and how two things are timed in turns."""
+"""The measurements of benchmarks, and timing of two functions in turns."""
 
 import os
 import statistics
@@ -13,7 +13,7 @@ import torch
 
 
 class Measured(NamedTuple):
-    """A value, what it is measured against, and the goal, such as `<= 1.5` or `93 to 97`."""
+    """A measured value, the peer that it is relative to, and the goal, such as `<= 1.5` or `93 to 97`."""
 
     name: str
     value: float
@@ -23,7 +23,12 @@ class Measured(NamedTuple):
 
 
 def paired_ratio(this: Callable[[], object], peer: Callable[[], object], *, runs: int, warm_up: int = 5) -> float:
-    """Median over runs of (time of `this`) / (time of `peer`), the two measured in turns."""
+    """Return the median over runs of (time of `this`) / (time of `peer`), with both timed in turns.
+
+    ```python
+    paired_ratio(lambda: gated(x), lambda: plain(x), runs=9)  # 1.5: the gated network takes half as long again
+    ```
+    """
     for _ in range(warm_up):
         this()
         peer()
@@ -31,7 +36,7 @@ def paired_ratio(this: Callable[[], object], peer: Callable[[], object], *, runs
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """How long a call takes."""
+    """Return the seconds that a call takes, including its work on a GPU."""
     start = time.perf_counter()
     function()
     if torch.cuda.is_available():
@@ -41,7 +46,7 @@ def seconds(function: Callable[[], object]) -> float:
 
 @contextmanager
 def own_folder(wandb: str = "disabled") -> Iterator[Path]:
-    """A folder for results and networks that goes away; `wandb` is W&B's mode."""
+    """Yield a temporary folder for results and the cache of networks. `wandb` is W&B's mode until the block ends."""
     before = {name: os.environ.get(name) for name in ("PPPL_CACHE", "WANDB_MODE")}
     with tempfile.TemporaryDirectory() as name:
         os.environ |= {"PPPL_CACHE": str(Path(name) / "cache"), "WANDB_MODE": wandb}

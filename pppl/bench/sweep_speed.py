@@ -1,4 +1,4 @@
-"""A sweep's speed: two workers beside one, and what a trial costs beside its training."""
+"""Benchmarks of sweeps: two workers against one, and the time of a trial without its training."""
 
 import os
 import statistics
@@ -16,12 +16,15 @@ from ..system.tracking import notice
 from .ratio import Measured, own_folder
 
 _PAIRS, _TRIALS = 2, 12
-# Every trial trains; or none does, since the networks are the same for all.
+# Search spaces in which every trial trains networks, and in which none does, since all share the same networks.
 _TRAINED, _KEPT = {"ppp.target_rate": {"low": 0.1, "high": 0.9}}, {"budget": {"low": 0.3, "high": 0.9}}
 
 
 def measure() -> Iterator[Measured]:
-    """Both, from the times that the study keeps of its trials: the start of processes is no part of them."""
+    """Yield the seconds of a trial without training, and the time of one worker relative to two.
+
+    They come from the times of trials in the study, which do not include the start of processes.
+    """
     with own_folder(wandb="offline") as folder:
         _run(folder, "networks", _KEPT, workers=1, trials=1)
         seconds = _run(folder, "kept", _KEPT, workers=1, trials=_TRIALS) / _TRIALS
@@ -31,7 +34,7 @@ def measure() -> Iterator[Measured]:
             return
         ratios = []
         for pair in range(_PAIRS):
-            # Another seed of networks: what one has trained is not found by the other.
+            # Another seed of networks, so that neither run finds networks that the other has trained.
             one, two = (
                 _run(folder, f"{workers}-{pair}", _TRAINED, workers=workers, trials=_TRIALS, seed=2 * pair + workers)
                 for workers in (1, 2)
@@ -41,7 +44,7 @@ def measure() -> Iterator[Measured]:
 
 
 def _run(folder: Path, name: str, space: dict[str, Any], *, workers: int, trials: int, seed: int = 0) -> float:
-    """Seconds from the first trial's start to the last one's end."""
+    """Run a sweep and return the seconds from the start of its first trial to the end of its last one."""
     base, out = folder / "base.yaml", folder / name
     changes = {"persons.classes": [2], "persons.count": 2, "training.epochs": 8}
     base.write_text(yaml.safe_dump(Experiment().replace(**changes).to_dict()), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The command line: a verb calls a function of the same name."""
+"""The command line: each verb calls a function of the same name."""
 
 from .command import main
 

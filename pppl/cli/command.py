@@ -1,6 +1,6 @@
-"""The command line: verbs call functions of the same name.
+"""The command line's entry point.
 
-Nothing heavy is imported before a verb is chosen, and hardly anything before Ctrl-C is heeded.
+Nothing heavy is imported before a verb is chosen, and hardly anything before Ctrl-C is handled.
 """
 
 import signal
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
 
 _EXAMPLE = "--training.epochs 5 --persons.shots=10 --budgets '[0.1, 0.2]'"
-# The verbs that take an experiment's keys, with an example.
+# The verbs that take keys of an experiment file, with an example.
 _WITH_SETTINGS = {
     "train": _EXAMPLE,
     "compare": _EXAMPLE,
@@ -26,18 +26,24 @@ _WITH_SETTINGS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 1 for rows that differ, 2 for bad input, 128 and a signal's number
-    when that ended it.
+    """Run one command and return its exit code.
+
+    The code is 0 for success, 1 for rows that differ, 2 for bad input, and 128 plus the number of the signal that ended
+    the command.
+
+    ```python
+    main(["compare", "sweeps/compare/digits.yaml", "--fast"])
+    ```
     """
-    if argv is None:  # a process of its own
+    if argv is None:  # this process runs nothing else
         ready_streams()
         watch_signals()
     from ..system.environment import without_launcher, without_variables
 
     with (
         without_launcher() as hidden,
-        without_variables("MPLBACKEND"),
-    ):  # no window is opened, and a backend may not be there
+        without_variables("MPLBACKEND"),  # no window is opened, and the backend may not be installed
+    ):
         message, code = _outcome(list(sys.argv[1:] if argv is None else argv), hidden)
     settle(sys.stdout)
     if message:
@@ -50,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _outcome(arguments: Sequence[str], hidden: Mapping[str, str]) -> tuple[str, int]:
-    """What a command ends with: a line for people, and its exit code."""
+    """Run a command and return its last line for people, which may be empty, and its exit code."""
     from ..system.errors import UserError, explain
 
     try:
@@ -65,9 +71,9 @@ def _outcome(arguments: Sequence[str], hidden: Mapping[str, str]) -> tuple[str, 
         if isinstance(error, BrokenPipeError) and nobody_reads():
             return "", 128 + signal.SIGPIPE
         if isinstance(error, OSError) and is_of_printing(error):
-            return f"error: what this command prints cannot be written: {error.strerror}", 2
-        if told := explain(error):  # a full disk, a folder that went away
-            return f"error: {told}", 2
+            return f"error: the output of this command cannot be written: {error.strerror}", 2
+        if explanation := explain(error):  # a full disk, or a folder that was removed
+            return f"error: {explanation}", 2
         raise
     return "", 0
 
@@ -85,7 +91,7 @@ def _run(arguments: Sequence[str], hidden: Mapping[str, str]) -> None:
     if overrides and options.verb not in _WITH_SETTINGS:
         raise UserError(f"unknown argument {overrides[0]!r}: see `pppl {options.verb} --help`")
     if options.verb in _WITH_SETTINGS and (variable := launcher_size(hidden)):
-        print(f"pppl: {variable} is ignored: this is one process, which starts its own --workers", file=sys.stderr)
+        print(f"pppl: {variable} is ignored: pppl is one process that starts its own --workers", file=sys.stderr)
     VERBS[options.verb][0](options, _overrides(overrides))
 
 
@@ -103,7 +109,7 @@ def _parser() -> "argparse.ArgumentParser":
 
 
 def _overrides(arguments: Sequence[str]) -> dict[str, Any]:
-    """`--a.b VALUE` and `--a.b=VALUE` as a mapping; values are read as YAML."""
+    """Return arguments such as `--a.b VALUE` and `--a.b=VALUE` as a mapping, with values read as YAML."""
     from ..config.plain_yaml import read_yaml
     from ..system.errors import UserError
 

@@ -1,4 +1,4 @@
-"""The terminal of a command: its streams, which may be missing or broken, and Ctrl-C, which may come at any moment."""
+"""The console of a command: standard streams, which may be missing or broken, and signals, which come at any time."""
 
 import io
 import os
@@ -9,15 +9,14 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-_TOLD = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
-_REST = "what is finished is kept, the same command goes on from there"
+_NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+_REST = "finished work is kept; run the same command again to continue"
 
 
 def ready_streams() -> None:
-    """Make the standard streams such that printing never fails and that names of files are read as the system has them.
+    """Prepare the standard streams: printing never fails, and names of files are read in the system's encoding.
 
-    A stream that is closed reads as empty and takes what is written; else the next file that is opened would have its
-    place.
+    A closed stream is replaced by the null device. Otherwise the next opened file would take its descriptor.
     """
     for number in range(3):
         _reserve(number)
@@ -32,15 +31,15 @@ def ready_streams() -> None:
 
 
 def _reserve(number: int) -> None:
-    """Open the null device at a descriptor that is closed. Those below are open."""
+    """Open the null device at this descriptor if it is closed. All lower descriptors must be open."""
     try:
         os.fstat(number)
     except OSError:
-        os.open(os.devnull, os.O_RDWR)  # which takes the lowest that is free
+        os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor
 
 
 def is_of_printing(error: OSError) -> bool:
-    """Whether an error comes from what a command prints, and from no file."""
+    """Return whether an error comes from printing, and not from a file."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -49,16 +48,16 @@ def is_of_printing(error: OSError) -> bool:
 
 
 def nobody_reads() -> bool:
-    """Whether who read what this command prints has ended, as `head` does."""
+    """Return whether the program that reads this command's output has ended, as `head` does."""
     poll = select.poll()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # no real file, as in a notebook
+        with suppress(OSError, ValueError):  # the stream is no real file, as in a notebook
             poll.register(stream.fileno(), 0)
     return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def settle(stream: TextIO) -> None:
-    """Hand on what was printed, and forget what nobody takes: the interpreter would complain of it as it ends."""
+    """Flush a stream. If nobody reads it, discard the output, since the interpreter would complain when it ends."""
     try:
         stream.flush()
     except OSError:
@@ -68,11 +67,11 @@ def settle(stream: TextIO) -> None:
 
 
 def watch_signals() -> None:
-    """From now on, Ctrl-C and a polite kill end this process with one line, at any moment and however often they come.
+    """Make Ctrl-C and SIGTERM end this process with one line, at any moment and however often they come.
 
-    The first is a `KeyboardInterrupt`, so that what is open is closed. In the middle of an import, which libraries do
-    not expect to fail so, and from the second on, the process ends at once: all that it writes is written atomically.
-    Signals that this process was started to ignore stay ignored.
+    The first signal raises `KeyboardInterrupt`, so that open files are closed. The process ends at once for the second
+    signal, and for one during an import, where libraries do not expect an interrupt. This is safe, since all files are
+    written atomically. Signals that this process was started to ignore stay ignored.
     """
     handler = _Handler()
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
@@ -82,23 +81,23 @@ def watch_signals() -> None:
 
 
 class _Handler:
-    """What the first signal does, and what others do."""
+    """The handler of signals. The first one raises an exception, and others end the process."""
 
     def __init__(self) -> None:
-        self.came = False
+        self.signalled = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.came or _importing(frame):
+        if self.signalled or _importing(frame):
             _end(signal.Signals(number))
-        self.came = True
+        self.signalled = True
         raise Interrupted(signal.Signals(number))
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that ends the command; `code` is what a shell calls that."""
+    """A signal that ends the command. `code` is the exit code that shells give to it."""
 
     def __init__(self, number: signal.Signals = signal.SIGINT):
-        super().__init__(f"{_TOLD[number]}; {_REST}")
+        super().__init__(f"{_NAMES[number]}; {_REST}")
         self.code = 128 + number
 
 
@@ -111,14 +110,14 @@ def _importing(frame: FrameType | None) -> bool:
 
 
 def _end(number: signal.Signals) -> NoReturn:
-    """End at once. Workers end with their parent."""
+    """End this process at once. Its workers end with it."""
     with suppress(OSError):
-        os.write(2, f"pppl: {_TOLD[number]}; {_REST}\n".encode())
+        os.write(2, f"pppl: {_NAMES[number]}; {_REST}\n".encode())
     os._exit(128 + number)
 
 
 def _unraisable(problem: Any) -> None:
-    """An interrupt in a place that cannot pass it on, such as a destructor, is no less one."""
+    """End the process if it was interrupted where exceptions cannot be raised, such as in a destructor."""
     if isinstance(problem.exc_value, Interrupted):
         _end(signal.Signals(problem.exc_value.code - 128))
     sys.__unraisablehook__(problem)

@@ -1,4 +1,4 @@
-"""What `pppl demo` compares."""
+"""The comparison that `pppl demo` runs."""
 
 from collections.abc import Mapping
 from importlib import resources
@@ -7,7 +7,7 @@ from typing import Any
 
 from ..config import Experiment
 
-# One of every family, and what a support set adds to it.
+# A method of every family, alone and with steps that use the person's samples.
 _METHODS = (
     *("full", "full+classes", "full+classes@mean", "full+classes@told", "full+prototypes", "full+retrain+classes"),
     *("finetune", "diff"),
@@ -16,7 +16,7 @@ _METHODS = (
     *("ppp@persons", "ppp@persons+classes", "ppp@tenth", "ocap", "capnn"),
     *("l1_local+finetune", "l1_local+retrain+prototypes", "l1_local+retrain+finetune", "ppp@persons+diff", "onda_hap"),
 )
-# Less of everything than the experiment has, the same for all that is trained.
+# Settings that shorten the experiment, the same for everything that is trained.
 _SHORTER: dict[str, Any] = {
     "methods": list(_METHODS),
     "seeds": [0, 1, 2],
@@ -29,11 +29,15 @@ _SETTINGS = {"ppp@tenth": {"ppp.epochs": 70}, "diff": {"diff.rates": [0.005]}}
 
 
 def demo_experiment(overrides: Mapping[str, Any]) -> Experiment:
-    """Return the comparison on digits with dotted keys replaced: fewer methods, seeds, budgets and epochs.
+    """Return the comparison on digits with fewer methods, seeds, budgets and epochs, then with `overrides` applied.
 
-    Raises `UserError` as `Experiment.load` does.
+    Raise `UserError` for an unknown key or a bad value, as `Experiment.load` does.
+
+    ```python
+    demo_experiment({"persons.count": 2})
+    ```
     """
-    bundled = Path(str(resources.files("pppl"))) / "demo.yaml"  # in a wheel
+    bundled = Path(str(resources.files("pppl"))) / "demo.yaml"  # part of the wheel
     path = bundled if bundled.exists() else Path(__file__).parents[2] / "sweeps" / "compare" / "digits.yaml"
     shorter = Experiment.load(path).replace(**_SHORTER)
     settings = {method: {**own, **_SETTINGS.get(method, {})} for method, own in shorter.settings.items()}

@@ -1,4 +1,4 @@
-"""From a trained network to a person's device: `personalize`, `predict`, `latency`."""
+"""Verbs that bring a trained network to a person's device: `personalize`, `predict`, `latency`."""
 
 import argparse
 from typing import Any
@@ -12,7 +12,7 @@ def _personalize(options: argparse.Namespace, _: dict[str, Any]) -> None:
     from ..deploy.limit import Limit
     from ..deploy.personalize import DeployRequest, personalize
 
-    wish = DeployRequest(
+    request = DeployRequest(
         limit=Limit.parse(options.budget),
         method=options.method,
         formats=tuple(options.export),
@@ -23,14 +23,14 @@ def _personalize(options: argparse.Namespace, _: dict[str, Any]) -> None:
     )
     if options.cut_classes and not options.classes:
         raise UserError("--cut-classes cuts what --classes finds unused: give --classes, too")
-    report = personalize(options.run, options.data, wish, options.out, seed=options.seed, queries=options.queries)
+    report = personalize(options.run, options.data, request, options.out, seed=options.seed, queries=options.queries)
     print(deployment_as_text(report))
-    print(f"\nAll of it is in {options.out}")
+    print(f"\nAll files are in {options.out}")
 
 
 def _positive(name: str, text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise UserError(f"{name} is {text}: auto, or a number of channels")
+        raise UserError(f"{name} is {text}: it must be auto or a number of channels")
     return int(text)
 
 
@@ -57,18 +57,18 @@ def _add_personalize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", required=True, metavar="B", help=limits)
     parser.add_argument("--out", type=user_path, required=True, metavar="DIR", help="folder for the person's files")
     parser.add_argument("--method", default="ppp", help="a method of the run (default: ppp)")
-    parser.add_argument("--seed", type=int, metavar="N", help="whose networks (default: the run's first)")
+    parser.add_argument("--seed", type=int, metavar="N", help="the seed of the networks (default: the run's first)")
     parser.add_argument(
-        "--queries", default="", metavar="FILE|FOLDER", help="other labelled samples, to tell accuracies for"
+        "--queries", default="", metavar="FILE|FOLDER", help="other labelled samples to measure the accuracy on"
     )
     formats = "onnx, onnx-int8, torch, executorch (default: onnx)"
     parser.add_argument("--export", nargs="*", default=["onnx"], metavar="FORMAT", help=formats)
-    parser.add_argument("--raw-audio", action="store_true", help="exports take waveforms: log-mel is inside")
+    parser.add_argument("--raw-audio", action="store_true", help="export networks that take waveforms, not log-mel")
     prior = "correct the classifier for the person's classes, without labels: votes (the default), mean or em"
     rules = ("votes", "mean", "em")
     parser.add_argument("--classes", nargs="?", const="votes", default="", choices=rules, metavar="RULE", help=prior)
-    parser.add_argument("--cut-classes", action="store_true", help="classes that are not used have no output")
-    rounding = "layers keep multiples of N channels; auto: what is fastest per MAC here"
+    parser.add_argument("--cut-classes", action="store_true", help="remove the outputs of classes that are not used")
+    rounding = "keep multiples of N channels per layer; auto: the multiple that is fastest per MAC here (default: 1)"
     parser.add_argument("--round-to", default="1", metavar="N|auto", help=rounding)
 
 
@@ -79,11 +79,11 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
 
 def _add_latency(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=user_path, nargs="+", metavar="FILE", help="files of `pppl personalize`")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of each engine (default: 1)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of each engine (default: 1)")
 
 
 VERBS: dict[str, Verb] = {
-    "personalize": (_personalize, "make a person's small network of a few samples, and export it", _add_personalize),
-    "predict": (_predict, "classify recordings, images or arrays by an exported network", _add_predict),
-    "latency": (_latency, "time exported networks beside the full ones", _add_latency),
+    "personalize": (_personalize, "make a person's small network from a few samples, and export it", _add_personalize),
+    "predict": (_predict, "classify recordings, images or arrays with an exported network", _add_predict),
+    "latency": (_latency, "time exported networks and the full ones", _add_latency),
 }

@@ -1,4 +1,4 @@
-"""Experiments, their results and their data."""
+"""Verbs for experiments, their results and their data."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ def _demo(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
 def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     experiment = Experiment.load(options.experiment, overrides, fast=options.fast)
     if options.data is not None:
-        name = f"{experiment.name}-{Path(options.data).stem}"  # not the folder of the experiment's own data
+        name = f"{experiment.name}-{Path(options.data).stem}"  # the results on its own data stay in another folder
         experiment = experiment.replace(**{"data.name": options.data, "name": overrides.get("name", name)})
     out = options.out or Path("results") / experiment.name
     if options.tune:
@@ -42,7 +42,7 @@ def _run_comparison(experiment: Experiment, out: Path, workers: int | None) -> N
 
     count = _count(workers)
     if count > 1:
-        worker_context("pppl.comparison.execution")  # which workers import while this process does
+        worker_context("pppl.comparison.execution")  # the workers' server imports while this process does
     from ..lab import compare
     from ..report.terminal import as_text
 
@@ -87,7 +87,7 @@ def _sweep(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
         print(status(settings, out, storage=options.storage))
         return
     if options.workers is None and options.launcher == "slurm":
-        raise UserError("--launcher slurm needs --workers: how many jobs")
+        raise UserError("--launcher slurm needs --workers: give the number of jobs")
     where = {"beside": options.sweep.parent, "storage": options.storage, "launcher": options.launcher}
     trials = sweep(settings, out, workers=_count(options.workers), fast=options.fast, **where)
     print(sweep_as_text(trials))
@@ -153,12 +153,14 @@ def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
     from ..comparison.result_kinds import find_faults
     from ..sweeping.sweep_results import SweepResults
 
-    wrong = [
+    faults = [
         f"{folder}: {line}" for folder in options.folders for line in find_faults(folder, (*KINDS, SweepResults()))
     ]
-    if wrong:
-        print("\n".join(wrong))
-        raise UserError(f"{len(wrong)} findings; the same experiment with the same --out computes what is missing")
+    if faults:
+        print("\n".join(faults))
+        raise UserError(
+            f"{len(faults)} findings: run the same experiment with the same --out to compute what is missing"
+        )
     print("\n".join(f"{folder}: whole and current" for folder in options.folders))
 
 
@@ -196,13 +198,13 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     _add_out(parser)
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: cores)")
+    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per core)")
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
     _add_tasks(parser)
     parser.add_argument("--data", metavar="NAME|FILE.npz", help="another data set: see `pppl data list`, or a file")
-    parser.add_argument("--tune", action="store_true", help="try what `tuning` names, on validation persons only")
+    parser.add_argument("--tune", action="store_true", help="try the settings in `tuning` on validation persons only")
 
 
 def _add_tasks(parser: argparse.ArgumentParser) -> None:
@@ -214,9 +216,9 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sweep", type=user_path, metavar="SWEEP.yaml")
     _add_fast(parser)
     _add_demo(parser)
-    parser.add_argument("--trials", type=int, metavar="N", help="how many are to finish (default: as the file says)")
-    parser.add_argument("--hours", type=float, metavar="H", help="begin no more trials after so long")
-    shared = "postgresql://user@host/database, which several machines share"
+    parser.add_argument("--trials", type=int, metavar="N", help="trials to finish (default: the number in the file)")
+    parser.add_argument("--hours", type=float, metavar="H", help="start no trial after H hours")
+    shared = "a database that several machines share: postgresql://user@host/database"
     parser.add_argument("--storage", metavar="URL", default="", help=shared)
     parser.add_argument("--launcher", choices=("local", "slurm"), default="local", help="where workers run")
     parser.add_argument("--status", action="store_true", help="show what is done, running, dead, and the best so far")
@@ -228,7 +230,7 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_fast(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--fast", action="store_true", help="apply the file's section `fast`: a look in a minute")
+    parser.add_argument("--fast", action="store_true", help="apply the file's section `fast`: a preview in a minute")
 
 
 def _add_figures(parser: argparse.ArgumentParser) -> None:
@@ -248,16 +250,17 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
 def _add_results(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
     merge = actions.add_parser("merge", help="join tables of one experiment from several machines")
-    merge.add_argument("--out", type=user_path, metavar="DIR", required=True, help="results folder of all together")
-    check = actions.add_parser("check", help="tell what is missing, contradictory or stale")
-    reproduce = actions.add_parser("reproduce", help="make results again from their run.json, and compare")
+    merge.add_argument("--out", type=user_path, metavar="DIR", required=True, help="folder of the joined results")
+    check = actions.add_parser("check", help="report rows that are missing, contradictory or stale")
+    reproduce = actions.add_parser("reproduce", help="compute results again from their run.json, and compare")
     below = Path("results/reproduced")
-    reproduce.add_argument("--out", type=user_path, metavar="DIR", default=below, help=f"where to (default: {below})")
-    reproduce.add_argument("--workers", type=int, metavar="N", help="processes (default: cores)")
-    confirm = actions.add_parser("confirm", help="after a refactoring: renew stamps, if some rows of all are the same")
-    confirm.add_argument("--persons", type=_at_least_one, metavar="N", default=2, help="of each group (default: 2)")
-    confirm.add_argument("--workers", type=int, metavar="N", help="processes (default: cores)")
-    answers = actions.add_parser("answers", help="tell what comparisons come to, a line for each of their questions")
+    reproduce.add_argument("--out", type=user_path, metavar="DIR", default=below, help=f"folder (default: {below})")
+    reproduce.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per core)")
+    confirm = actions.add_parser("confirm", help="after a refactoring, renew stamps if recomputed rows are the same")
+    persons = "persons of each group whose rows are recomputed (default: 2)"
+    confirm.add_argument("--persons", type=_at_least_one, metavar="N", default=2, help=persons)
+    confirm.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per core)")
+    answers = actions.add_parser("answers", help="print the answer to each question that the comparisons ask")
     for action in (merge, check, reproduce, confirm, answers):
         action.add_argument("folders", type=user_path, nargs="+", metavar="RESULTS_DIR")
 
@@ -276,13 +279,13 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
-    names = "gating, loader, surgery, personalize, latency, people, diff, compare or sweep"
+    names = "gating, loader, surgery, personalize, latency, people, diff, compare, sweep or coverage"
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{names} (default: all)")
     parser.add_argument("--json", type=user_path, metavar="FILE", help="also write the results to a file")
 
 
 VERBS: dict[str, Verb] = {
-    "demo": (_demo, "methods of every family on handwritten digits, with figures, in minutes", _add_demo),
+    "demo": (_demo, "compare methods of every family on handwritten digits, with figures, in minutes", _add_demo),
     "compare": (_compare, "compare methods on the same persons, support and budgets", _add_compare),
     "tasks": (_tasks, "compare ways to adapt one text encoder to many tasks", _add_tasks),
     "sweep": (_sweep, "search for a method's settings on validation persons", _add_sweep),

@@ -1,4 +1,4 @@
-"""What a verb is."""
+"""The type of a verb, and the parser and path type that all verbs share."""
 
 import argparse
 from collections.abc import Callable
@@ -8,20 +8,26 @@ from typing import Any, NoReturn
 from ..system.errors import UserError
 from ..system.files import expand
 
-# What it does with its arguments and with settings by dotted key, one line of help, and what adds its arguments.
+# A function of the parsed arguments and of settings by dotted key, one line of help, and a function that adds the
+# verb's arguments to a parser.
 Verb = tuple[Callable[[argparse.Namespace, dict[str, Any]], None], str, Callable[[argparse.ArgumentParser], None]]
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports bad arguments as the rest of the program does: one line, exit 2."""
+    """A parser that reports bad arguments as the rest of the program does: by one line and exit code 2."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise a `UserError` with the message and the command that prints the help."""
         raise UserError(f"{message}; see `{self.prog} --help`")
 
 
 def user_path(text: str) -> Path:
-    """Read an argument that is a path: the type of all of them."""
+    """Return an argument as a path with `~` expanded. This is the argparse type of all paths.
+
+    >>> user_path("results/digits").name
+    'digits'
+    """
     try:
         return expand(text)
-    except UserError as error:  # argparse tells no other error's own words
+    except UserError as error:  # argparse prints the message of no other error
         raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,4 +1,4 @@
-"""What each verb of the command line does, and its arguments. Nothing heavy is imported before a verb is called."""
+"""All verbs of the command line by name. Nothing heavy is imported before a verb is called."""
 
 from . import deployment_verbs, experiment_verbs
 from .verb import Parser, Verb

@@ -7,7 +7,6 @@ import pandas as pd
 from ..config import Experiment, stages
 from ..data.identities import TRAIN
 from ..personalizers import Personalizer
-from ..personalizers.ppp import PersonPPP
 from .units import PersonGroup
 
 EFFORT = "effort.csv"
@@ -35,7 +34,7 @@ def effort(groups: Iterable[PersonGroup]) -> pd.DataFrame:
             tried[key] = _tried(group.experiment, each)
             sources = [group.source(each, index) for index in range(len(group.persons))]
             sizes = [len(group.samples(source).x) for source in sources if source is not None]
-            looks = each.support_from != "none" and each.control != "random" and not _is_blind(each)
+            looks = each.support_from != "none" and each.control != "random"
             trained = each.train_samples(len(group.dataset.rows(TRAIN)))
             rows.setdefault(key, []).extend((size * looks, trained, each) for size in sizes)
     table = []
@@ -50,11 +49,6 @@ def effort(groups: Iterable[PersonGroup]) -> pd.DataFrame:
         row |= {"settings_tried": tried[persons, seen, method, control]}
         table.append(row)
     return pd.DataFrame(table)
-
-
-def _is_blind(personalizer: Personalizer) -> bool:
-    """Whether it is one mask for all, and no step behind it looks at samples."""
-    return isinstance(personalizer, PersonPPP) and personalizer.experiment.matched.sees == "nothing"
 
 
 def _tried(experiment: Experiment, personalizer: Personalizer) -> int:

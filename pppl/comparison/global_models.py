@@ -17,11 +17,12 @@ from pytorch_lightning.callbacks import Callback
 from torch import nn
 
 from ..backbones import Backbone, build, load_weights
-from ..config import Experiment, RetrainSettings, TrainingSettings
+from ..config import Experiment, TrainingSettings
 from ..data import IdentityDataset, Support
 from ..data.identities import TRAIN
 from ..gating import GatedNetwork, PersonGatedNetwork
 from ..personalizers import GlobalModel, RetrainedNetwork, make_personalizers
+from ..personalizers.global_model import RetrainSettings
 from ..pruning import CostModel
 from ..system import progress
 from ..system.errors import UserError
@@ -33,6 +34,7 @@ from .network_files import load_network, read_device, save_network, state_sha256
 from .recipes import Distillation, Recipe, recipes, weights_file
 
 _RETRAINED = "retrained"
+_AT_LEAST = 512  # training samples that a global model holds, whatever methods ask for
 
 
 def global_model(experiment: Experiment, dataset: IdentityDataset, seed: int, folder: str | Path) -> GlobalModel:
@@ -53,7 +55,7 @@ def assemble(
     gated = {
         kind: cast(GatedNetwork | PersonGatedNetwork, network) for kind, network in networks.items() if kind != "full"
     }
-    most = max(each.experiment.static.samples for each in make_personalizers(experiment))
+    most = max(_AT_LEAST, *(each.training_samples for each in make_personalizers(experiment)))
     rows = np.random.default_rng(seed).permutation(dataset.rows(TRAIN))[:most]
     train = Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=seed)
     full = cast(Backbone, networks["full"])

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ..backbones import BACKBONES, ShapeSpec, build, load_weights, spec_for
-from ..config import Experiment, PersonTraining, PPPSettings, PruningSettings
+from ..config import Experiment, PruningSettings
 from ..data import IdentityDataset, data_folder, resolve_protocol
 from ..personalizers import GateSettings, gate_settings, make_personalizers
 from ..system.errors import UserError
 from ..tables.provenance import fingerprint
 from ..training import DistilledModule, GlobalModule, PersonModule, PPPModule, fit
+from ..training.gate_settings import PersonTraining, PPPSettings
 from ..training.lightning import device_kind, precision_here
 from .origins import code_hash
 

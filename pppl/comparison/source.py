@@ -84,7 +84,7 @@ class _Module:
         tree = ast.parse(path.read_bytes())
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         self.imports = dict(_imports(tree, package))
-        self.statements = _without_settings(tree.body) if name.startswith(_SETTINGS) else tree.body
+        self.statements = _without_settings(tree.body, name.startswith(_SETTINGS))
         self.bound: dict[str, list[ast.stmt]] = {}
         for statement in self.statements:
             for bound in set(_bound(statement)):
@@ -139,14 +139,19 @@ def _imports(tree: ast.Module, package: str) -> Iterator[tuple[str, tuple[str, s
                 yield alias.asname or alias.name, (inside, "") if _file(inside) else (module, alias.name)
 
 
-def _without_settings(statements: Iterable[ast.stmt]) -> list[ast.stmt]:
-    """Without the fields of classes and their checks."""
+def _without_settings(statements: Iterable[ast.stmt], everywhere: bool) -> list[ast.stmt]:
+    """Return statements without the fields and checks of classes that are settings: registered ones, or all of them."""
     kept = [*statements]
     for statement in kept:
-        if isinstance(statement, ast.ClassDef):
+        if isinstance(statement, ast.ClassDef) and (everywhere or _is_settings(statement)):
             functions = [each for each in statement.body if isinstance(each, ast.FunctionDef)]
             statement.body = [each for each in functions if each.name != "__post_init__"]
     return kept
+
+
+def _is_settings(statement: ast.ClassDef) -> bool:
+    made_by = [each.func for each in statement.decorator_list if isinstance(each, ast.Call)]
+    return any(isinstance(each, ast.Name) and each.id == "register_settings" for each in made_by)
 
 
 @cache

@@ -10,7 +10,7 @@ import pandas as pd
 from ..config import Experiment, stages
 from ..config.plain_yaml import as_yaml
 from ..personalizers import make_personalizers
-from ..personalizers.methods import OF_VARIANTS, OWN_SECTIONS
+from ..personalizers.methods import own_sections
 from ..system import progress
 from ..system.errors import UserError
 from ..system.files import claim, output_folder
@@ -95,8 +95,8 @@ def _trial(experiment: Experiment, method: str, settings: Mapping[str, Any]) -> 
         section = key.split(".")[0]
         if section == _NETWORKS and method != _NETWORKS and not variant:
             raise UserError(f"tuning of method {method} holds {key}, which all gated methods share: tune it for ppp")
-        if section not in (*OWN_SECTIONS, *OF_VARIANTS):
-            sections = ", ".join((*OWN_SECTIONS, *OF_VARIANTS))
+        if section not in own_sections(with_gates=True):
+            sections = ", ".join(own_sections(with_gates=True))
             raise UserError(f"tuning of method {method} holds {key}: what can be tuned is in {sections}")
     alone = {"persons.query": "validation", "seeds": [_SEED], "methods": [method], "tuning": {}, "searched": {}}
     chosen = _with(experiment, method, settings)

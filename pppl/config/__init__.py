@@ -4,46 +4,33 @@ A YAML file and the command line hold only what differs from the defaults here. 
 a notebook builds an experiment in one line: `Experiment().replace(**{"training.epochs": 5})`.
 """
 
-from .experiment import BackboneSettings, DataSettings, Experiment, PersonSettings, TrainingSettings, stages
-from .method_settings import (
-    CAPNNSettings,
-    OCAPSettings,
-    OnDASettings,
-    PersonTraining,
-    PPPSettings,
+from .experiment import (
+    BackboneSettings,
+    DataSettings,
+    Experiment,
+    PersonSettings,
     PruningSettings,
-    RetrainSettings,
-    StaticSettings,
+    TrainingSettings,
+    stages,
 )
-from .step_settings import BNSettings, ClassSettings, DiffSettings, FinetuneSettings, QuantizeSettings, TentSettings
+from .sections import register_settings
 from .sweep_experiment import MEASURES, Sweep
 from .text_experiment import TextDiffSettings, TextExperiment
-from .tree import Tree
+from .tree import Tree, require
 
 __all__ = [
     "MEASURES",
-    "BNSettings",
     "BackboneSettings",
-    "CAPNNSettings",
-    "ClassSettings",
     "DataSettings",
-    "DiffSettings",
     "Experiment",
-    "FinetuneSettings",
-    "OCAPSettings",
-    "OnDASettings",
-    "PPPSettings",
     "PersonSettings",
-    "PersonTraining",
     "PruningSettings",
-    "QuantizeSettings",
-    "RetrainSettings",
-    "StaticSettings",
     "Sweep",
-    "TentSettings",
     "TextDiffSettings",
     "TextExperiment",
     "TrainingSettings",
     "Tree",
+    "register_settings",
+    "require",
     "stages",
 ]

@@ -1,23 +1,18 @@
 """`Experiment`: everything that determines a comparison of personalizers."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise, product
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from ..system.errors import is_text
-from .method_settings import (
-    CAPNNSettings,
-    OCAPSettings,
-    OnDASettings,
-    PersonTraining,
-    PPPSettings,
-    PruningSettings,
-    RetrainSettings,
-    StaticSettings,
-)
-from .step_settings import BNSettings, ClassSettings, DiffSettings, FinetuneSettings, QuantizeSettings, TentSettings
+from ..system.plugins import load_plugins
+from .reading import from_dict
+from .sections import all_sections, name_of
 from .tree import Tree, expand_paths, require
+
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +122,21 @@ class TrainingSettings:
         require(0 <= self.averaging < 1, f"training.averaging is {self.averaging}: in [0, 1)")
 
 
+@dataclass(frozen=True, kw_only=True)
+class PruningSettings:
+    """What a budget counts.
+
+    - `unit`: `macs` (multiply-accumulates, batch 1) or `params`.
+    - `round_to`: layers keep multiples of this many channels.
+    """
+
+    unit: Literal["macs", "params"] = "macs"
+    round_to: int = 1
+
+    def __post_init__(self) -> None:
+        require(self.round_to >= 1, f"pruning.round_to is {self.round_to}: at least 1")
+
+
 def stages(method: str) -> list[str]:
     """What a method's name is built of: `l1+bn+quant` of `l1`, `l1+bn` and itself."""
     return list(accumulate(method.split("+"), "{}+{}".format))
@@ -146,6 +156,9 @@ class Experiment(Tree):
       others that read the same section; and `budgets`, where it is to have only some of them.
     - `tuning`: by method, dotted keys with the values that `pppl compare --tune` tries, in all combinations.
     - `searched`: by method, how many settings any other search tried, for `effort.csv` to tell.
+    - `plugins`: modules, or paths of Python files, that register methods, networks, data sets or tasks.
+    - `sections`: the settings of methods by name, as they were registered (`register_settings`). In a YAML file each is
+      a section beside those above, and `experiment.NAME` reads it.
 
     Raises `UserError` where a value is out of its range.
     """
@@ -154,20 +167,7 @@ class Experiment(Tree):
     persons: PersonSettings = field(default_factory=PersonSettings)
     backbone: BackboneSettings = field(default_factory=BackboneSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
-    ppp: PPPSettings = field(default_factory=PPPSettings)
-    matched: PersonTraining = field(default_factory=PersonTraining)
     pruning: PruningSettings = field(default_factory=PruningSettings)
-    finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
-    static: StaticSettings = field(default_factory=StaticSettings)
-    ocap: OCAPSettings = field(default_factory=OCAPSettings)
-    capnn: CAPNNSettings = field(default_factory=CAPNNSettings)
-    classes: ClassSettings = field(default_factory=ClassSettings)
-    tent: TentSettings = field(default_factory=TentSettings)
-    bn: BNSettings = field(default_factory=BNSettings)
-    onda: OnDASettings = field(default_factory=OnDASettings)
-    quantize: QuantizeSettings = field(default_factory=QuantizeSettings)
-    retrain: RetrainSettings = field(default_factory=RetrainSettings)
-    diff: DiffSettings = field(default_factory=DiffSettings)
     methods: tuple[str, ...] = ("full", "ppp", "gated", "ocap", "l1", "l1_local+finetune", "finetune")
     budgets: tuple[float, ...] = (0.05, 0.1, 0.2, 0.35, 0.5)
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -176,8 +176,12 @@ class Experiment(Tree):
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     tuning: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     searched: dict[str, int] = field(default_factory=dict)
+    plugins: tuple[str, ...] = ()
+    sections: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        known = {name: self.sections.get(name, section.kind()) for name, section in all_sections().items()}
+        object.__setattr__(self, "sections", known)  # frozen, and not made yet
         for budget in self.budgets:
             require(0 < budget <= 1, f"budgets holds {budget}: a budget is a fraction in (0, 1]")
         self.check_lists("methods", "budgets", "seeds")
@@ -190,6 +194,40 @@ class Experiment(Tree):
         for method, knobs in self.tuning.items():
             for key, values in knobs.items():
                 require(len(values) > 0, f"tuning of method {method} names no value of {key}: name at least one")
+
+    @classmethod
+    def prepare(cls, tree: Mapping[str, Any]) -> None:
+        """Load plugins. Raise `UserError` if one cannot be imported."""
+        names = tree.get("plugins", ())
+        load_plugins(names if isinstance(names, (list, tuple)) else ())  # any other value is refused as it is read
+
+    @classmethod
+    def section_kinds(cls) -> Mapping[str, type]:
+        """Return the dataclasses of methods' settings by name."""
+        return {name: section.kind for name, section in all_sections().items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tree as plain dictionaries and lists, as `run.json` and YAML hold it."""
+        tree = super().to_dict()
+        return tree | tree.pop("sections")
+
+    def __getitem__(self, kind: type[Settings]) -> Settings:
+        """Return the settings of a registered dataclass: `experiment[PPPSettings].epochs`."""
+        section = self.sections[name_of(kind)]
+        if isinstance(section, kind):
+            return section
+        return kind(**dataclasses.asdict(section))  # of a notebook's cell that has been run again since
+
+    if not TYPE_CHECKING:  # so that a misspelt attribute stays an error for type checkers
+
+        def __getattr__(self, name: str) -> Any:
+            if name in self.__dict__.get("sections", {}):
+                return self.sections[name]
+            raise AttributeError(f"an experiment has no {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process makes this one, which may have to load plugins first."""
+        return from_dict, (self.to_dict(), type(self))
 
     def replace(self, **changes: Any) -> Self:
         """As of `Tree`. Where methods are replaced, questions about others are left out, and so is a reference that is

@@ -3,16 +3,39 @@
 import copy
 import dataclasses
 import re
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from functools import cache
-from typing import Any, TypeVar, cast
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar, cast
 
 from ..system.errors import UserError, unknown
 
-Kind = TypeVar("Kind")
+Sections = tuple[tuple[str, type], ...]
 
-# What was read before. A comparison makes the same few experiments for every part of its work, 50 ms each.
-_READ: dict[tuple[type, str], Any] = {}
+
+class Readable(Protocol):
+    """Settings that can be read: a frozen dataclass, whose field `sections` holds more dataclasses by name, if any."""
+
+    @classmethod
+    def prepare(cls, tree: Mapping[str, Any]) -> None:
+        """Do what must come before the values in `tree` can be understood."""
+
+    @classmethod
+    def section_kinds(cls) -> Mapping[str, type]:
+        """Return the dataclasses in `sections`."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all settings as plain values, sections by their names."""
+        ...
+
+
+Kind = TypeVar("Kind", bound=Readable)
+_SECTIONS = "sections"
+
+# What was read last. A comparison makes the same few experiments for every part of its work, 50 ms each.
+_READ: OrderedDict[tuple[type, Sections, str], Any] = OrderedDict()
+_MOST_READ = 1000
 
 
 def all_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -47,31 +70,39 @@ def _check_keys(given: Mapping[str, Any], valid: Mapping[str, Any], prefix: str 
 
 
 def from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
-    """An experiment of some kind from nested plain values, such as a YAML file's; what is left out keeps its default.
+    """Return settings of some kind from nested plain values, such as a YAML file's; what is left out has its default.
 
-    Raises `UserError` naming the key that is unknown, of the wrong type or out of range.
+    Raise `UserError`, naming the key, if one is unknown, of the wrong type or out of range.
     """
-    key = kind, repr(tree)  # not JSON, in which 1 and "1" may be the same key
+    kind.prepare(tree)
+    sections = tuple(kind.section_kinds().items())
+    key = kind, sections, repr(tree)  # not JSON, in which 1 and "1" may be the same key
     if key not in _READ:
-        _READ[key] = _from_dict(tree, kind)
+        _READ[key] = _from_dict(tree, kind, sections)
+        if len(_READ) > _MOST_READ:
+            _READ.popitem(last=False)
     return cast(Kind, _READ[key])
 
 
-@cache
-def _parser(kind: type) -> Any:
+@lru_cache(maxsize=8)
+def _parser(kind: type, sections: Sections) -> Any:
     import jsonargparse
 
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind)
+    parser.add_class_arguments(kind, skip={_SECTIONS})
+    for name, section in sections:
+        parser.add_class_arguments(section, name)
     return parser
 
 
-def _from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
-    _check_keys(tree, as_plain(kind()))
-    parser = _parser(kind)
+def _from_dict(tree: Mapping[str, Any], kind: type[Kind], sections: Sections) -> Kind:
+    _check_keys(tree, kind().to_dict())
+    parser = _parser(kind, sections)
     try:
         parsed = parser.instantiate(parser.parse_object(copy.deepcopy(dict(tree))))  # which changes what it is given
-        return cast(Kind, _as_given(kind(**vars(parsed)), tree))
+        values = vars(parsed)
+        own = {_SECTIONS: {name: values.pop(name) for name, _ in sections}} if sections else {}
+        return cast(Kind, _as_given(kind(**values, **own), tree))
     except UserError:
         raise
     except Exception as error:  # jsonargparse raises several kinds, with the key in the first line
@@ -108,7 +139,7 @@ def _plain(value: Any, name: str) -> Any:
 
 
 def _readable(message: str) -> str:
-    """jsonargparse's message as one line: `training.epochs: expected int, got 'x'`."""
+    """Jsonargparse's message as one line: `training.epochs: expected int, got 'x'`."""
     line = " ".join(message.split())
     found = re.fullmatch(r'Parser key "(?P<key>[^"]+)": Expected a (?P<type>.+?)\. Got value: (?P<value>.*)', line)
     if found is None:

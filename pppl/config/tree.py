@@ -39,6 +39,15 @@ class Tree:
 
     name: str = "experiment"
 
+    @classmethod
+    def prepare(cls, tree: Mapping[str, Any]) -> None:
+        """Do what must come before the values in `tree` can be understood: nothing, of most kinds."""
+
+    @classmethod
+    def section_kinds(cls) -> Mapping[str, type]:
+        """Return the dataclasses of sections that are no fields, by name."""
+        return {}
+
     def check_lists(self, *names: str) -> None:
         """Raises `UserError` where a list is empty or names something twice, or a seed is impossible."""
         for key in names:

@@ -1,6 +1,7 @@
-"""Data sets, persons and batches. `load_dataset(name)` reads a registered source or an `.npz` file."""
+"""Data sets, splits, persons and batches. `load_dataset(name)` reads a registered source or an `.npz` file."""
 
-from .catalogue import SOURCES, data_folder, load_dataset
+from . import sources  # noqa: F401 (its modules register themselves)
+from .catalogue import SOURCES, data_folder, find_source, load_dataset, register_source
 from .identities import IdentityDataset, NoSamples, Support, TimedCache, synchronized_time
 from .persons import Person, draw_persons, people_left_out, person_groups
 from .splits import TooFewPersons, limit, resolve_protocol, split_for
@@ -15,10 +16,12 @@ __all__ = [
     "TooFewPersons",
     "data_folder",
     "draw_persons",
+    "find_source",
     "limit",
     "load_dataset",
     "people_left_out",
     "person_groups",
+    "register_source",
     "resolve_protocol",
     "split_for",
     "synchronized_time",

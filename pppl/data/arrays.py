@@ -1,4 +1,4 @@
-"""The arrays of an `.npz` file from anywhere: checked by their headers before any is read, bounded, never unpickled."""
+"""Safe reading of the arrays in an `.npz` file: headers are checked first, sizes are bounded, nothing is unpickled."""
 
 import difflib
 import errno
@@ -14,23 +14,23 @@ import numpy as np
 from ..system.errors import UserError
 
 KNOWN = ("x", "y", "classes", "identity", "identities", "split", "recording", "scale", "offset")
-_MISSPELT = 0.8  # how like a known name another is that is taken for a slip
-# Samples that are larger than so many bytes, and so many times as large as what is stored of them, are made to fill
-# memory; and bytes of names, which a few bytes of a compressed file can claim, too.
+_MISSPELT = 0.8  # similarity to a known name from which an unknown name is taken for a misspelling
+# Limits against files that are made to fill memory. Samples are rejected if they are larger than `_BOMB` bytes and more
+# than `_SHRUNK` times as large as their compressed form; texts if they are larger than `_MOST_NAMES` bytes.
 _BOMB, _SHRUNK, _MOST_NAMES = 1 << 26, 200, 1 << 25
 
 
 def open_arrays(path: Path) -> zipfile.ZipFile:
-    """Open an `.npz` file. Raises `UserError` where there is none, or it cannot be read."""
+    """Open an `.npz` file. Raise `UserError` if it does not exist or cannot be read."""
     if not path.is_file():
         raise _not_found(path)
     try:
         return zipfile.ZipFile(path)
     except OSError as error:
-        if error.strerror and error.errno != errno.EINVAL:  # that is of a place before the file's beginning
+        if error.strerror and error.errno != errno.EINVAL:  # EINVAL is from a seek to before the file's start
             raise UserError(f"cannot read {path}: {error.strerror}") from error
         raise UserError(f"{path} is no .npz file: write it with np.savez") from error
-    except Exception as error:  # zipfile raises a dozen kinds on what is no archive
+    except Exception as error:  # zipfile raises a dozen kinds of errors on a file that is no archive
         raise UserError(f"{path} is no .npz file: write it with np.savez") from error
 
 
@@ -44,7 +44,7 @@ def _not_found(path: Path) -> UserError:
 
 @contextmanager
 def _unwarned() -> Iterator[None]:
-    """Without what numpy says about headers that it reads nevertheless."""
+    """Suppress numpy's warnings about unusual headers, which it reads nevertheless."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -54,13 +54,18 @@ def _unwarned() -> Iterator[None]:
 def _undamaged(what: object) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # numpy and zipfile raise a dozen kinds on what is damaged or encrypted
+    except Exception as error:  # numpy and zipfile raise a dozen kinds of errors on damaged or encrypted files
         reason = str(error).partition("\n")[0]
         raise UserError(f"{what} cannot be read, it is damaged ({reason}): write or copy it again") from error
 
 
 class Arrays:
-    """The arrays of a file: their shapes and types are known, and checked, before any is read."""
+    """The arrays of an `.npz` file. Their shapes and data types are checked before any array is read.
+
+    - `shapes`, `dtypes`: shape and data type of each known array in the file.
+
+    Raise `UserError` if a header is damaged, an array holds Python objects, or a name looks misspelt.
+    """
 
     def __init__(self, path: Path, file: zipfile.ZipFile):
         self.path, self._file = path, file
@@ -77,7 +82,8 @@ class Arrays:
                     self.shapes[name], self.dtypes[name] = self._header(name)
                 if self.dtypes[name].hasobject:
                     raise self.error(
-                        f"{name} holds Python objects, which are pickles and are not read", "numbers or text"
+                        f"{name} holds Python objects, which are never read, since pickles are unsafe",
+                        "numbers or text",
                     )
 
     def _header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
@@ -97,10 +103,11 @@ class Arrays:
         return name in self.shapes
 
     def error(self, wrong: str, remedy: str) -> UserError:
+        """Return an error that names the file and what is wrong, and tells the user to write `remedy`."""
         return UserError(f"{self.path}: {wrong}; write {remedy}")
 
     def read(self, name: str) -> np.ndarray:
-        """An array. Raises `UserError` where it is damaged, or text of which there is far too much."""
+        """Read an array. Raise `UserError` if it is damaged, or if it is a text array of far too many bytes."""
         dtype, shape = self.dtypes[name], self.shapes[name]
         if dtype.kind not in "iufb" and math.prod(shape) * dtype.itemsize > _MOST_NAMES:
             raise self.error(f"{name} is {dtype} of shape {shape}", "less of it, and shorter")
@@ -108,7 +115,10 @@ class Arrays:
             return np.lib.format.read_array(stream, allow_pickle=False)
 
     def names(self, name: str) -> tuple[str, ...]:
-        """Class names or names of people."""
+        """Read names of classes or people.
+
+        Raise `UserError` if they are not text, not unique, or contain `+` or `:`.
+        """
         if self.dtypes[name].kind not in "US" or len(self.shapes[name]) != 1:
             wrong = f"{name} is {self.dtypes[name]} of shape {self.shapes[name]}"
             raise self.error(wrong, f"one name each as text, such as np.array(['{name} 1', '{name} 2'])")
@@ -125,7 +135,16 @@ class Arrays:
         return tuple(array.tolist())
 
     def indices(self, name: str, kinds: str, below: int | None, *, several: bool = True) -> np.ndarray:
-        """`(N,)` int64 in `[0, below)`, where it is known; at least two different ones, unless `several` is False."""
+        """Read indices, `(N,)` int64.
+
+        Raise `UserError` if they are not integers in `[0, below)`, or all the same although `several` is set.
+
+        **Arguments:**
+
+        - `kinds`: the things that are numbered, in the plural, for error messages.
+        - `below`: number of things; None if it is unknown.
+        - `several`: whether at least two different indices must occur.
+        """
         if self.dtypes[name].kind not in "iu":
             raise self.error(f"{name} is {self.dtypes[name]}", "an integer for each sample, the index of its name")
         array = self.read(name)

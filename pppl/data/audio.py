@@ -1,4 +1,4 @@
-"""Reading recordings: one file as a waveform, many files as log-mel spectrograms."""
+"""Readers of recordings: one file as a waveform, many files as log-mel spectrograms."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,30 +14,33 @@ from ..system.errors import UserError
 from .features import LogMel, fit_length, resample
 
 _BATCH = 256  # clips transformed at once: 16 MB of waveforms
-# What recorders do, in Hz; a rate beyond that is a damaged header, which resampling would believe at any cost.
+# Lowest and highest sample rate of recorders, in Hz. Another rate means a damaged header, and resampling from it could
+# take any amount of time and memory.
 _RATES = 2000, 768_000
-# Longest recording, in seconds and in values of all channels (128 MB): nobody says one word for so long.
+# Longest recording, in seconds and in values of all channels (128 MB); a sample is never this long.
 _LONGEST, _MOST_VALUES = 600, 1 << 25
-# How loud the mean of channels is, to the loudest, where they cancel each other or are nearly all silent.
+# If the mean of the channels is below this share of the loudest channel's level, the channels cancel each other or
+# nearly all of them are silent.
 _CANCELLED = 0.52
-# Times full scale from which on floats are no recording in [-1, 1] but integers that nobody divided.
+# Floats beyond this multiple of full scale are not a recording in [-1, 1] but integers that were never divided.
 _UNSCALED = 10.0
-# Highest level of encodings that do not reach full scale.
+# Clipping level of encodings whose highest level is below full scale, and of all others.
 _TOP = {"PCM_U8": 0.99, "PCM_S8": 0.99, "ULAW": 0.98, "ALAW": 0.98}
 _FULL = 0.999
-# Parts of the loudest window's sound that the middle must have to be kept, and that others have which are as loud.
+# Shares of the loudest window's sound: the middle window is kept from the first on, and windows from the second on
+# count as equally loud.
 _NEARLY_ALL, _AS_LOUD = 0.9, 0.999
-_STREAMED = 0x7FFF0000  # bytes that a writer claims who could not go back to the header
+_STREAMED = 0x7FFF0000  # a writer to a stream cannot go back to the header and claims at least this many bytes
 _CUT_OFF = re.compile(r"^ *(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
 class Recording(NamedTuple):
-    """A recording as it is heard.
+    """A recording of one channel.
 
     - `waveform`: float32 `(samples,)`, full scale is 1.
-    - `rate`: in Hz.
-    - `top`: the level from which on a sample counts as clipped.
-    - `notes`: what is odd about it, a part of a sentence each.
+    - `rate`: sample rate in Hz.
+    - `top`: the level from which a sample counts as clipped.
+    - `notes`: warnings, a part of a sentence each.
     """
 
     waveform: np.ndarray
@@ -47,12 +50,13 @@ class Recording(NamedTuple):
 
 
 def read_recording(path: Path) -> Recording:
-    """Read a recording as one channel: the mean of all, or the loudest where they cancel or the others are silent.
+    """Read a recording as one channel: the mean of all channels.
 
-    Memory is bounded, whatever the file's header says.
+    If the channels cancel each other, or nearly all are silent, it is the loudest channel. Memory is bounded, whatever
+    the file's header says.
 
-    Raises `UserError` where there is no file, or none with finite samples in a format that libsndfile reads, and for
-    a rate that no recorder has, a length in which nobody says one word, and floats that are far beyond full scale.
+    Raise `UserError` if the file does not exist, is empty, cannot be read by libsndfile or holds values that are not
+    finite; and if its rate is none of a recorder, it is longer than 10 minutes, or floats are far beyond full scale.
     """
     import soundfile
 
@@ -68,17 +72,17 @@ def read_recording(path: Path) -> Recording:
             notes = _cut_off(file.extra_info)
     except (soundfile.SoundFileError, OSError) as error:
         reason = str(getattr(error, "error_string", error)).partition("\n")[0].strip().rstrip(".")
-        if "fseek" in reason:  # of flac, which is read by places
+        if "fseek" in reason:  # a flac file is read by seeking, and this one is too short
             reason = "it ends before its header says"
         raise UserError(f"{path} is no recording that can be read ({reason}): give a wav file") from error
     if len(channels) == 0:
         raise UserError(f"{path} has no samples: record it again, or remove it")
     if not np.isfinite(channels).all():
-        raise UserError(f"{path} has samples that are no finite numbers: record it again, or remove it")
+        raise UserError(f"{path} holds NaN or infinite values: record it again, or remove it")
     if (most := float(np.abs(channels).max())) > _UNSCALED:
         raise UserError(
-            f"{path} reaches {most:.4g} times full scale: a recording of floats lies between -1 and 1, divide by the "
-            f"largest whole number of its original, such as 32768"
+            f"{path} reaches {most:.4g} times full scale: floats must lie between -1 and 1, so divide them by the "
+            f"full scale of the original integers, such as 32768"
         )
     waveform, told = _one_channel(channels)
     return Recording(waveform, rate, _TOP.get(encoding, _FULL), (*notes, *told))
@@ -94,13 +98,13 @@ def _check_header(path: Path, rate: int, frames: int, channels: int) -> None:
     if frames > min(_LONGEST * rate, _MOST_VALUES // channels):
         seconds = min(_LONGEST, _MOST_VALUES / channels / rate)
         raise UserError(
-            f"{path} is {frames / rate:,.0f} s long by its header: cut it into one file for each sample, of at most "
-            f"{seconds:.0f} s"
+            f"{path} is {frames / rate:,.0f} s long according to its header: cut it into one file for each sample, of "
+            f"at most {seconds:.0f} s"
         )
 
 
 def _cut_off(log: str) -> tuple[str, ...]:
-    """Whether the file holds less than its header claims, by the log of libsndfile."""
+    """Return a note if the file holds less sound than its header claims, according to libsndfile's log."""
     found = _CUT_OFF.search(log)
     claimed, there = map(int, found.groups()) if found else (0, 0)
     if there >= 0.99 * claimed or claimed >= _STREAMED:
@@ -109,7 +113,7 @@ def _cut_off(log: str) -> tuple[str, ...]:
 
 
 def _one_channel(channels: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The mean of channels `(samples, channels)`, or the loudest where that is lost in the mean, with a note."""
+    """Return the mean of channels `(samples, channels)`, or the loudest one, with a note, if the mean loses it."""
     waveform = channels.mean(axis=1, dtype=np.float32)
     if (count := channels.shape[1]) == 1:
         return waveform, ()
@@ -122,22 +126,25 @@ def _one_channel(channels: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def read_wav(path: Path) -> tuple[np.ndarray, int]:
-    """Read a recording: float32 `(samples,)` in [-1, 1], and its sample rate in Hz.
+    """Read a recording as float32 `(samples,)`, full scale is 1, and its sample rate in Hz.
 
-    Raises `UserError` as `read_recording` does.
+    Raise `UserError` as `read_recording` does.
     """
     recording = read_recording(path)
     return recording.waveform, recording.rate
 
 
 def loudest_window(waveform: np.ndarray, samples: int) -> tuple[int, float]:
-    """Find where the sound is in a waveform `(T,)` that is longer than a clip of `samples` samples.
+    """Find the window of `samples` samples that holds the sound of a longer waveform `(T,)`.
 
-    Loudness is the mean of absolute values, which a click does not decide as it would the energy. The middle is kept
-    wherever it has nearly all of what the loudest window has, as in training; of windows that are equally loud, as
-    around a short word, the middle one is taken.
+    Loudness is the mean absolute value, since a click would dominate the energy. The window in the middle, which
+    training takes, is kept if it has nearly as much sound as the loudest one. Around a short word several windows are
+    equally loud: then the middle one of them is taken.
 
-    **Returns:** the first sample of the window, and which part of all the sound it has.
+    **Returns:** the first sample of the window, and its share of the waveform's sound.
+
+    >>> loudest_window(np.array([0, 0, 0, 0, 0, 0, 0, 1, -1, 1, -1, 0], np.float32), 4)
+    (7, 1.0)
     """
     sound = np.cumsum(np.abs(waveform - waveform.mean(dtype=np.float64)), dtype=np.float64)
     sound = np.concatenate([np.zeros(1), sound])
@@ -154,13 +161,13 @@ def loudest_window(waveform: np.ndarray, samples: int) -> tuple[int, float]:
 
 
 def read_clip(path: Path, features: LogMel) -> np.ndarray:
-    """Reads a recording at the rate and length that `features` takes, float32 `(samples,)`."""
+    """Read a recording at the rate and length that `features` takes, as float32 `(samples,)`."""
     waveform, rate = read_wav(path)
     return fit_length(resample(waveform, rate, features.sample_rate), features.samples)
 
 
 def log_mels(paths: Sequence[Path], features: LogMel) -> Iterator[Tensor]:
-    """The log-mels of recordings in batches of `(B, 1, frames, bands)`, in order, with a progress bar in a terminal."""
+    """Yield the log-mels of recordings in order, in batches `(B, 1, frames, bands)`, and show a progress bar."""
     with progress.bar(total=len(paths), desc="recordings", unit="file") as shown:
         for start in range(0, len(paths), _BATCH):
             batch = paths[start : start + _BATCH]

@@ -1,7 +1,7 @@
-"""Random changes of training batches, without per-sample Python.
+"""Random augmentation of training batches, vectorized over the batch.
 
-Each function takes a batch and a generator on the CPU, whatever device the batch is on, so that the same seed gives the
-same changes everywhere. Shape and dtype stay.
+Each function takes a batch on any device and a generator on the CPU. So the same seed gives the same changes on every
+device. Shape and dtype do not change.
 """
 
 from collections.abc import Callable
@@ -14,9 +14,13 @@ from ..system.errors import UserError
 
 
 def crop(x: Tensor, generator: torch.Generator, *, padding: int = 4) -> Tensor:
-    """Random crops of images `(B, C, H, W)` padded with zeros, each of the images' own size.
+    """Pad images `(B, C, H, W)` with zeros and cut out a random crop of the original size.
 
-    The recipe of He et al., Deep Residual Learning, CVPR 2016, section 4.2. Any dtype; on uint8 the padding is black.
+    This is the recipe of He et al., Deep Residual Learning, CVPR 2016, section 4.2. Any dtype is allowed; on uint8 the
+    padding is black.
+
+    >>> crop(torch.ones(8, 3, 32, 32), torch.Generator().manual_seed(0)).shape
+    torch.Size([8, 3, 32, 32])
     """
     height, width = _images(x, "crop").shape[-2:]
     top, left = _draw(x, generator, 2 * padding + 1), _draw(x, generator, 2 * padding + 1)
@@ -25,16 +29,16 @@ def crop(x: Tensor, generator: torch.Generator, *, padding: int = 4) -> Tensor:
 
 
 def flip(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Images `(B, C, H, W)`, each mirrored left to right with probability 1/2. Any dtype."""
+    """Mirror each of the images `(B, C, H, W)` left to right with probability 1/2. Any dtype is allowed."""
     mirrored = _draw(_images(x, "flip"), generator, 2).bool()
     return torch.where(mirrored[:, None, None, None], x.flip(-1), x)
 
 
 def time_shift(x: Tensor, generator: torch.Generator, *, most: int = 5) -> Tensor:
-    """Each sample moved by up to `most` steps to earlier or later; zeros fill the gap.
+    """Shift each sample in time by up to `most` steps, earlier or later; zeros fill the gap.
 
-    Time is the third axis: of spectrograms `(B, C, T, F)` and of series `(B, C, T)`. Any dtype; on uint8 the gap has
-    the raw value 0, the lowest of a spectrogram. The default is 100 ms of a spectrogram with a hop of 20 ms.
+    Time is the third axis of spectrograms `(B, C, T, F)` and of series `(B, C, T)`. Any dtype is allowed. On uint8 the
+    gap has the stored value 0, the lowest of a spectrogram. The default is 100 ms if the hop is 20 ms.
     """
     start = _draw(x, generator, 2 * most + 1)
     after_time = [0, 0] * (x.ndim - 3)
@@ -43,10 +47,17 @@ def time_shift(x: Tensor, generator: torch.Generator, *, most: int = 5) -> Tenso
 
 
 def spec_augment(x: Tensor, generator: torch.Generator, *, masks: int = 2, frames: int = 10, bands: int = 8) -> Tensor:
-    """Hides `masks` runs of up to `frames` frames, and as many of up to `bands` bands, of spectrograms `(B, C, T, F)`.
+    """Mask random runs of frames and of bands in spectrograms `(B, C, T, F)`.
 
-    Hidden values are 0, the mean of standardized data. SpecAugment (Park et al., Interspeech 2019) without its time
-    warping, which gave the least there.
+    Masked values are 0, the mean of standardized data. This is SpecAugment (Park et al., Interspeech 2019) without time
+    warping, which helped the least in that paper.
+
+    **Arguments:**
+
+    - `masks`: number of runs of frames, and number of runs of bands.
+    - `frames`, `bands`: greatest length of a run.
+
+    Raise `UserError` if `x` is not four-dimensional or not floating point.
     """
     if not _images(x, "specaugment").is_floating_point():
         raise UserError(f"specaugment needs standardized data, whose mean is 0, not {x.dtype}")
@@ -64,9 +75,9 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 
 
 def _runs(x: Tensor, generator: torch.Generator, masks: int, longest: int, length: int) -> Tensor:
-    """Where each sample is hidden along an axis of `length`, `(B, length)` bool.
+    """Draw the masked places along an axis of `length` for each sample, `(B, length)` bool.
 
-    A run's length is uniform on 0 to `longest`, and so is its place among those where it fits.
+    The length of a run is uniform on 0 to `longest`. Its place is uniform among the places where it fits.
     """
     size = (len(x), masks, 1)
     lengths = torch.randint(min(longest, length) + 1, size, generator=generator)
@@ -76,7 +87,7 @@ def _runs(x: Tensor, generator: torch.Generator, masks: int, longest: int, lengt
 
 
 def _draw(x: Tensor, generator: torch.Generator, values: int) -> Tensor:
-    """A whole number below `values` for each sample, `(B,)`."""
+    """Draw an integer below `values` for each sample, `(B,)`."""
     return torch.randint(values, (len(x),), generator=generator).to(x.device)
 
 

@@ -1,4 +1,4 @@
-"""Batches of a data set that lies in memory: whole batches by index, no per-sample Python."""
+"""Batches of a data set in memory. A batch is indexed as a whole, without Python code per sample."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,41 +11,57 @@ from ..system.errors import unknown
 from .augment import AUGMENTATIONS
 from .identities import TRAIN, VALIDATION, IdentityDataset
 
-# This one fills with the mean, which is 0 after standardization only. The others fill with what is stored as 0: black,
-# or silence.
+# Augmentations of the standardized inputs: SpecAugment fills with 0, which is the mean only there. The others change
+# the stored samples, where 0 is black or silence.
 _OF_INPUTS = ("specaugment",)
 
 
 def check_augmentations(names: Sequence[str]) -> None:
-    """Raises `UserError` for a name that is no augmentation."""
+    """Check names of augmentations. Raise `UserError` for an unknown one.
+
+    >>> check_augmentations(["crop", "flip"])
+    """
     for name in names:
         if name not in AUGMENTATIONS:
             raise unknown("augmentation", name, AUGMENTATIONS)
 
 
 def seen_in_a_pass(count: int, batch_size: int) -> int:
-    """Return how many of `count` training samples one shuffled pass sees, as `Batches` leaves some out."""
+    """Return how many of `count` training samples one shuffled pass sees: `Batches` drops a small last batch.
+
+    >>> seen_in_a_pass(100, batch_size=32)
+    96
+    """
     whole, rest = divmod(count, batch_size)
     return count if whole == 0 or rest >= batch_size / 2 else whole * batch_size
 
 
 def batches_in_a_pass(count: int, batch_size: int) -> int:
-    """Return how many batches one shuffled pass has, of `count` training samples."""
+    """Return the number of batches in one shuffled pass over `count` training samples.
+
+    >>> batches_in_a_pass(100, batch_size=32)
+    3
+    """
     return -(-seen_in_a_pass(count, batch_size) // batch_size)
 
 
 class Batches:
-    """Iterates over `(x, y)` batches of some rows: x `(B, C, ...)` float32, y `(B,)`, on the data set's device.
+    """An iterable of batches `(x, y)` of some rows: x `(B, C, ...)` float32, y `(B,)`, on the data set's device.
 
     **Arguments:**
 
-    - `dataset`: on the device that batches are wanted on.
+    - `dataset`: the data set, on the device of the batches.
     - `rows`: `(n,)`, the samples to iterate over.
-    - `batch_size`: over all processes together.
-    - `seed`: each pass is shuffled and augmented anew, and a last batch smaller than half a batch is left out, since
-      batch normalization needs company. Without a seed rows come in order, unaugmented, all of them.
+    - `batch_size`: size of a batch over all processes together.
+    - `seed`: seed of shuffling and augmentation. Each pass is shuffled anew, and a last batch smaller than half a batch
+      is dropped, since batch normalization needs several samples. With None all rows come in order.
     - `augment`: names of augmentations.
-    - `rank`, `world_size`: which part of each batch this process gets; all parts are equally large.
+    - `rank`, `world_size`: index of this process, and number of processes. Each gets an equal part of every batch.
+
+    >>> from pppl.data import load_dataset
+    >>> x, y = next(iter(Batches(load_dataset("digits"), torch.arange(100), 32, seed=0, augment=("crop",))))
+    >>> x.shape, y.shape
+    (torch.Size([32, 1, 8, 8]), torch.Size([32]))
     """
 
     def __init__(
@@ -80,7 +96,7 @@ class Batches:
             yield self.of(own)
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The batch of some rows, `(B,)`, augmented by the next random numbers."""
+        """Return the batch of some rows, `(B,)`, augmented with the next random numbers."""
         return self._prepare(self.dataset.x[rows]), self.dataset.y[rows]
 
     def _prepare(self, stored: Tensor) -> Tensor:
@@ -95,9 +111,14 @@ class Batches:
 
 
 class InMemoryData(pl.LightningDataModule):
-    """A data set's training and validation rows as batches; shuffling and augmentation depend on `seed` only.
+    """A Lightning data module for a data set in memory. Shuffling and augmentation depend on `seed` only.
 
-    The whole data set, as it is stored, moves to the trainer's device once.
+    The whole data set moves to the trainer's device once, in its stored data type.
+
+    ```python
+    data = InMemoryData(split_for(load_dataset("digits"), PersonSettings(), seed=0), batch_size=64, seed=0)
+    pl.Trainer(max_epochs=10).fit(module, data)
+    ```
     """
 
     def __init__(self, dataset: IdentityDataset, batch_size: int, seed: int, augment: Sequence[str] = ()):
@@ -105,7 +126,7 @@ class InMemoryData(pl.LightningDataModule):
         self.dataset, self.batch_size, self.seed, self.augment = dataset, batch_size, seed, augment
 
     def setup(self, stage: str) -> None:
-        """Moves the data to the trainer's device."""
+        """Move the data to the trainer's device."""
         assert self.trainer is not None
         self.on_device = self.dataset.to(self.trainer.strategy.root_device)
 
@@ -115,10 +136,12 @@ class InMemoryData(pl.LightningDataModule):
         return Batches(self.on_device, rows, self.batch_size, seed=seed, augment=augment, **place)
 
     def train_dataloader(self) -> Batches:
+        """Return the training batches, shuffled and augmented."""
         return self._batches(torch.from_numpy(self.dataset.rows(TRAIN)), self.seed, self.augment)
 
     def val_dataloader(self) -> Batches:
-        # In the same order always, but mixed as in training: losses of gates look at whole batches, and data sets are
-        # stored class by class.
+        """Return the validation batches, without augmentation, always in the same random order."""
+        # Data sets are stored class by class, and the losses of gates depend on whole batches. So the rows are mixed as
+        # in training.
         rows = torch.from_numpy(np.random.default_rng(0).permutation(self.dataset.rows(VALIDATION)))
         return self._batches(rows, None)

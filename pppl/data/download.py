@@ -1,4 +1,4 @@
-"""Downloads of published archives: continued where they stopped, and refused where their hash is another."""
+"""Downloads of published archives. They continue after an interruption, and files with a wrong hash are rejected."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from requests import Response
 
 _CHUNK = 1 << 20
-_PART = ".pppl-part"  # `.part` is what browsers leave, whose files stay
+_PART = ".pppl-part"  # not `.part`, which browsers use: their files are not touched
 _TIMEOUT = (10, 60)  # seconds to connect, and between two chunks
 
 
@@ -19,8 +19,11 @@ _TIMEOUT = (10, 60)  # seconds to connect, and between two chunks
 class Archive:
     """A published file.
 
-    - `url`: where it is; ends in the file's name.
-    - `hash`: of the whole file, `md5:...` or `sha256:...`.
+    - `url`: address, which ends in the file's name.
+    - `hash`: hash of the whole file, `md5:...` or `sha256:...`.
+
+    >>> Archive(url="https://example.org/omniglot.zip", hash="md5:68d2efa1b9178cc56df9314c21c6e718").name
+    'omniglot.zip'
     """
 
     url: str
@@ -28,52 +31,55 @@ class Archive:
 
     @property
     def name(self) -> str:
+        """Name of the file."""
         return self.url.rsplit("/", 1)[1]
 
 
 def fetch(archive: Archive, folder: Path) -> Path:
-    """Path of the archive in `folder`, where a file that somebody put there by hand is as good as a download.
+    """Download an archive into `folder` unless it is there already. Return its path.
 
-    What an interrupted download left, `<name>.pppl-part`, is continued. Raises `UserError` where the file cannot be
-    downloaded, or does not have the hash; such a download is deleted, a file put there by hand is not.
+    A file that was put there by hand is accepted like a download. A partial download, `<name>.pppl-part`, is continued.
+
+    Raise `UserError` if the file cannot be downloaded or has the wrong hash. In the second case a download is deleted,
+    but a file that was there before is kept.
     """
     import pooch
     import requests
     import urllib3
 
     path = folder / archive.name
-    pooch.get_logger().setLevel("WARNING")  # the progress bar says as much
+    pooch.get_logger().setLevel("WARNING")  # the progress bar is enough
     if path.exists():
         algorithm, expected = archive.hash.split(":")
         found = pooch.file_hash(str(path), alg=algorithm)
         if found != expected:
             raise UserError(
                 f"{path} is not the published file (expected {archive.hash}, found {found}): remove it and run the "
-                f"same command again, or put the right one there"
+                f"same command again, or replace it by the published file"
             )
         return path
-    # Pooch's type for downloaders has other names than its documentation and its calls.
+    # Pooch's type of a downloader has other parameter names than its documentation and its calls.
     downloader: Any = _Resuming(path)
     try:
         pooch.retrieve(archive.url, archive.hash, fname=archive.name, path=folder, downloader=downloader)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise UserError(
-            f"cannot download {archive.url} ({_reason(error)}): run the same command again, which goes on from what "
-            f"has arrived, or put the file at {path}"
+            f"cannot download {archive.url} ({_reason(error)}): run the same command again to continue the download, "
+            f"or put the file at {path}"
         ) from error
-    except ValueError as error:  # pooch's, on a wrong hash: names file, expected and found hash
+    except ValueError as error:  # wrong hash: pooch's message names the file, the expected and the found hash
         raise UserError(f"{error} Run the same command again, or put the right file at {path}") from error
     return path
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong in a few words: the status, or the kind of error, whose own text is many lines of causes."""
+    """Return the cause in a few words: the HTTP status, or the type of the error, since its text has many lines."""
     response = getattr(error, "response", None)
     return type(error).__name__ if response is None else f"{response.status_code} {response.reason}"
 
 
 class _Resuming:
-    """Downloads for pooch by way of `<name>.pppl-part`, which outlives an interruption and is continued."""
+    """A downloader for pooch. It writes to `<name>.pppl-part`, which a later download continues."""
 
     def __init__(self, path: Path):
         self.part = path.with_name(f"{path.name}{_PART}")
@@ -84,15 +90,15 @@ class _Resuming:
         self.part.replace(output_file)
 
     def _complete(self, url: str) -> bool:
-        """Asks for what is missing, and writes it. False where the server cannot continue this part."""
+        """Request the missing bytes and write them. Return False if the server cannot continue this part."""
         import requests
 
         have = self.part.stat().st_size if self.part.exists() else 0
-        # Some servers call a .tar.gz a gzip-encoded .tar; what is hashed is the file as it is, so nothing is decoded.
+        # Some servers label a .tar.gz as a gzip-encoded .tar. Nothing is decoded, since the hash is of the .tar.gz.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
             span = response.headers.get("Content-Range", "")
-            if have and response.status_code == 416:  # nothing is left to send, or the part is of another file
+            if have and response.status_code == 416:  # nothing is left to send, or the part belongs to another file
                 return span == f"bytes */{have}"
             response.raise_for_status()
             if response.status_code == 206 and not span.startswith(f"bytes {have}-"):

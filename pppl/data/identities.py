@@ -1,4 +1,4 @@
-"""The data set that everything starts from: labelled samples, and whose they are."""
+"""The data set type of the package: samples with class and person labels, and support sets drawn from them."""
 
 import dataclasses
 import hashlib
@@ -15,7 +15,8 @@ from torch import Tensor
 from ..system.errors import UserError
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
-# Values whose mean is so many standard deviations from 0 lose 1e-5 of one in float32, if they are scaled first.
+# If the mean is this many standard deviations from 0, scaling in float32 before centring costs up to 1e-5 of a standard
+# deviation.
 FAR = 100
 Value = TypeVar("Value")
 
@@ -30,22 +31,29 @@ def _zero() -> Tensor:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IdentityDataset:
-    """A labelled data set, held in memory as it is stored.
+    """A data set with class labels and, if known, person labels. It is in memory, in the stored data type.
 
     **Arguments:**
 
+    - `name`: name of the source, or of the file without its suffix.
     - `x`: `(N, C, H, W)` or `(N, C, T)`, uint8, float16 or float32.
     - `y`: `(N,)` class indices, int64.
-    - `classes`: the class names.
-    - `split`: `(N,)`, 0 train, 1 validation, 2 test; None where the source has no split.
-    - `identity`: `(N,)`, the index of the speaker, writer or subject; None where nobody is known.
-    - `identities`: their names.
-    - `recording`: `(N,)`, which recording each sample was cut from; samples of one are never split. None where each
-      sample is its own.
+    - `classes`: class names.
+    - `split`: `(N,)`, 0 train, 1 validation, 2 test; None if the source has no split.
+    - `identity`: `(N,)`, index of the speaker, writer or subject; None if there are no person labels.
+    - `identities`: names of the people.
+    - `recording`: `(N,)`, index of the recording that each sample was cut from. Samples of one recording stay in one
+      split. None if each sample is its own recording.
     - `scale`, `offset`: `(1,)` or `(C,)`; a value is `x * scale + offset`.
-    - `center`: `(1,)` or `(C,)`, taken from `x` before that, exactly: where values are far from 0 and near each other,
-      `x * scale` would round their differences away. None where nothing is.
-    - `standardized`: whether these values are what a network is given; if not, `split_for` makes them so.
+    - `center`: `(1,)` or `(C,)`, subtracted from `x` before scaling: a value is `(x - center) * scale + offset`. Values
+      that are far from 0 and close together need it, since `x * scale` would round their differences away. None if
+      nothing is subtracted.
+    - `standardized`: whether these values are the network's inputs; if not, `split_for` standardizes them.
+
+    >>> x, y = torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
+    >>> dataset = IdentityDataset(name="toy", x=x, y=y, classes=("cat", "dog"), scale=torch.tensor([1 / 255]))
+    >>> dataset.inputs(torch.tensor([0, 2])).shape
+    torch.Size([2, 1, 8, 8])
     """
 
     name: str
@@ -62,23 +70,23 @@ class IdentityDataset:
     standardized: bool = False
 
     def rows(self, split: int) -> np.ndarray:
-        """Indices of the samples of a split. Raises `ValueError` where the data set has none yet (see `split_for`)."""
+        """Return the row indices of a split. Raise `ValueError` if the data set has no split (see `split_for`)."""
         if self.split is None:
             raise ValueError(f"{self.name} has no split: make one with split_for")
         return np.flatnonzero(self.split == split)
 
     def inputs(self, rows: np.ndarray | Tensor) -> Tensor:
-        """What a network is given, `(B, C, ...)` float32."""
+        """Return the network's inputs of some rows, `(B, C, ...)` float32."""
         return self.to_inputs(self.x[torch.as_tensor(rows, device=self.x.device)])
 
     def to_inputs(self, x: Tensor) -> Tensor:
-        """Stored samples, `(B, C, ...)`, as float32 values `(x - center) * scale + offset`."""
+        """Convert stored samples `(B, C, ...)` to float32 values `(x - center) * scale + offset`."""
         shape = (-1, *(1,) * (x.ndim - 2))
         stored = x.float() if self.center is None else x.float() - self.center.view(shape)
         return torch.addcmul(self.offset.view(shape), stored, self.scale.view(shape))
 
     def to(self, device: torch.device | str) -> "IdentityDataset":
-        """The same data set on `device`, as it is stored."""
+        """Return the same data set on `device`, in the stored data type."""
         tensors = {name: getattr(self, name) for name in ("x", "y", "scale", "offset", "center")}
         return dataclasses.replace(self, **{k: None if v is None else v.to(device) for k, v in tensors.items()})
 
@@ -89,7 +97,7 @@ class IdentityDataset:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of all that a result can depend on: the data's identity in caches and in `run.json`."""
+        """Hash of everything that a result can depend on. It identifies the data in caches and in `run.json`."""
         digest = hashlib.sha256(_sha256(self.x))
         named = {"y": self.y.numpy(), "split": self.split, "identity": self.identity}
         named |= {} if self.recording is None else {"recording": self.recording}
@@ -105,7 +113,7 @@ class IdentityDataset:
 
 @lru_cache(maxsize=2)
 def _sha256(x: Tensor) -> bytes:
-    """Hash of the samples; remembered, since all splits of a data set share them."""
+    """Hash the samples. Cached, since all splits of a data set share them."""
     array = np.ascontiguousarray(x.numpy())
     digest = hashlib.sha256(f"{array.shape} {array.dtype}".encode())
     digest.update(array.data)
@@ -113,9 +121,13 @@ def _sha256(x: Tensor) -> bytes:
 
 
 class TimedCache:
-    """What several methods and budgets need of the same samples, computed once.
+    """A cache of values that several methods and budgets compute from the same samples.
 
-    - `spared`: seconds that were not spent again. Who reports what a method costs adds them.
+    - `spared`: seconds that reuse has saved. Add them to the measured time to report what a method costs.
+
+    >>> cache = TimedCache()
+    >>> cache("mean", lambda: 3), cache("mean", lambda: 4)
+    (3, 3)
     """
 
     def __init__(self) -> None:
@@ -123,7 +135,7 @@ class TimedCache:
         self._kept: dict[Hashable, tuple[Any, float]] = {}
 
     def __call__(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """What `make` gives, or gave when it was asked for under this key before."""
+        """Return the value cached under `key`. The first call computes it with `make`."""
         if key in self._kept:
             value, seconds = self._kept[key]
             self.spared += seconds
@@ -134,12 +146,17 @@ class TimedCache:
         return value
 
     def clear(self) -> None:
-        """Forgets all of it."""
+        """Remove all values; `spared` stays."""
         self._kept.clear()
 
 
 def synchronized_time() -> float:
-    """Return the time of the clock once a GPU has done all that it was given, before or after what is timed."""
+    """Return the clock time in seconds after all queued GPU work has finished. Call it before and after what you time.
+
+    >>> start = synchronized_time()
+    >>> synchronized_time() - start >= 0
+    True
+    """
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -147,13 +164,18 @@ def synchronized_time() -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Support:
-    """The samples that a personalizer sees.
+    """A support set: the samples from which a personalizer adapts the network.
 
     - `x`: `(N, C, ...)` inputs, float32.
     - `y`: `(N,)` labels; PPP and OCAP never read them.
-    - `seed`: for the personalizer's own random choices.
-    - `own`: the person's own samples, where a control gives another's in their place; else None.
-    - `once`: keeps what methods compute of these samples.
+    - `seed`: seed of the personalizer's random choices.
+    - `own`: the person's own samples, if a control passes somebody else's samples as `x`; else None.
+    - `once`: cache of what methods compute from these samples.
+
+    Raise `UserError` if there are no samples, or not one label for each.
+
+    >>> len(Support(x=torch.rand(5, 1, 8, 8), y=torch.tensor([0, 0, 1, 1, 1]), seed=3).x)
+    5
     """
 
     x: Tensor
@@ -169,7 +191,7 @@ class Support:
             raise UserError(f"the support set has {len(self.x)} samples but {len(self.y)} labels")
 
     def to(self, device: torch.device | str) -> "Support":
-        """The same support set on `device`; itself where it is there already."""
+        """Return the same support set on `device`: itself if it is there already, else a copy with an empty cache."""
         wanted = torch.device(device)
         if self.x.device.type == wanted.type and wanted.index in (None, self.x.device.index):
             return self
@@ -178,12 +200,16 @@ class Support:
 
 
 class NoSamples(Support):
-    """Stands where samples would be of which there are none at hand; nothing can be read of them."""
+    """An empty support set, for a model whose training samples are not at hand.
+
+    >>> NoSamples.of_shape((1, 8, 8)).x.shape
+    torch.Size([0, 1, 8, 8])
+    """
 
     def __post_init__(self) -> None:
-        """Unlike a support set it may be empty."""
+        """Accept an empty set, unlike `Support`."""
 
     @classmethod
     def of_shape(cls, shape: tuple[int, ...]) -> "NoSamples":
-        """No samples of shape `(C, ...)`."""
+        """Return an empty set of samples of shape `(C, ...)`."""
         return cls(x=torch.empty(0, *shape), y=torch.empty(0, dtype=torch.int64))

@@ -1,4 +1,4 @@
-"""Reading images: a file as every viewer shows it, whatever depth, orientation, palette or profile it carries."""
+"""Reader of image files: pixels as a viewer shows them, for any depth, orientation, palette or colour profile."""
 
 import io
 import warnings
@@ -9,38 +9,41 @@ import numpy as np
 
 from ..system.errors import UserError
 
-# Read by Pillow itself; some of its other formats start programs.
+# Formats that Pillow decodes itself; for some others it starts external programs.
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF")
-_MOST_PIXELS = 50_000_000  # with transparency they take half a GB on the way
+_MOST_PIXELS = 50_000_000  # with transparency they need half a GB of memory
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT, _ORIENTATION = 258, 262, 339, 274  # TIFF tags
 _WHITE_IS_ZERO, _SIGNED = 0, 2
 _VIEWERS_GAMMA = 2.2
-_DARK = 1 / 8  # of full scale: what few bits in a deeper file come to
-_SQUEEZED = 1.1  # ratio of aspect ratios
+_DARK = 1 / 8  # fraction of full scale; a file that stays below it holds fewer bits than its depth allows
+_SQUEEZED = 1.1  # ratio of two aspect ratios from which there is a note
 
 
 def read_image(path: Path, channels: int, size: tuple[int, int]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read an image as a viewer shows it: turned, opaque, in sRGB, of any depth.
+    """Read an image of any depth as a viewer shows it: upright, opaque and in sRGB.
 
-    Transparent parts are white, as on a page. A file of several images gives the first.
+    Transparent parts become white. If the file holds several images, the first is taken.
 
     **Arguments:**
 
     - `channels`: 1 for grey, 3 for red, green and blue.
     - `size`: width and height; an image of another size is scaled.
 
-    **Returns:** float32 `(height, width, channels)`, black is 0 and white 255; and what is odd about it, a part of a
-    sentence each.
+    **Returns:** float32 `(height, width, channels)`, black is 0 and white 255; and notes, a part of a sentence each.
 
-    Raises `UserError` for a file that cannot be read, has too many pixels, which its header tells, or has numbers
-    whose black and white nobody knows.
+    Raise `UserError` if the file cannot be read, if its header says that it has too many pixels, or if the values of
+    black and white are unknown.
+
+    ```python
+    pixels, notes = read_image(Path("cat.png"), 3, (32, 32))  # (32, 32, 3)
+    ```
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow, about what it reads nevertheless
-            # By a stream, since Pillow maps a file by its name into memory, and a turned TIFF with wrong rows then.
+            warnings.simplefilter("ignore")  # Pillow warns about unusual files but reads them
+            # Given a name, Pillow maps the file into memory, and then reads the rows of a rotated TIFF wrongly.
             with path.open("rb") as stream, Image.open(stream, formats=_FORMATS) as image:
                 if image.width * image.height > _MOST_PIXELS:
                     raise _too_large(path)
@@ -49,8 +52,8 @@ def read_image(path: Path, channels: int, size: tuple[int, int]) -> tuple[np.nda
         raise
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
-    except Exception as error:  # each format's decoder has its own
-        unknown = isinstance(error, UnidentifiedImageError)  # whose text is the path again
+    except Exception as error:  # each format's decoder raises errors of its own
+        unknown = isinstance(error, UnidentifiedImageError)  # its text says no more than the path
         reason = "of no known format" if unknown else str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"{path} is no image that can be read ({reason}): give a png or jpeg file") from error
 
@@ -61,10 +64,10 @@ def _too_large(path: Path) -> UserError:
 
 def _shown(path: Path, image: Any, channels: int, size: tuple[int, int]) -> tuple[np.ndarray, tuple[str, ...]]:
     notes: list[str] = []
-    if image.format != "MPO" and getattr(image, "is_animated", False):  # the others of a camera's are previews
+    if image.format != "MPO" and getattr(image, "is_animated", False):  # a camera's MPO file holds previews, too
         notes.append("has several images, the first is taken")
     if image.mode == "L" and _SIGNED in getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, ()):
-        raise UserError(f"{path} holds whole numbers with a sign, of which nobody knows the black: save it without")
+        raise UserError(f"{path} holds signed integers, whose value of black is unknown: save it with unsigned ones")
     image.load()
     exponent = _exponent(image, notes)
     if image.mode.startswith(("I", "F")):
@@ -94,7 +97,7 @@ def _scaled(given: tuple[int, int], taken: tuple[int, int]) -> str:
 
 
 def _turned(image: Any, picture: Any) -> Any:
-    """The picture as the orientation of the image says, if it has one."""
+    """Return the picture turned upright by the orientation tag of the image, if it has one."""
     from PIL.Image import Transpose
 
     turns = {
@@ -108,13 +111,13 @@ def _turned(image: Any, picture: Any) -> Any:
     }
     try:
         orientation = image.getexif().get(_ORIENTATION)
-    except Exception:  # of a damaged description, which viewers leave aside
+    except Exception:  # damaged metadata, which viewers ignore
         return picture
     return picture.transpose(turns[orientation]) if orientation in turns else picture
 
 
 def _exponent(image: Any, notes: list[str]) -> float:
-    """What a value in [0, 1] is raised to, by the gamma that the file tells where it tells no profile."""
+    """Return the exponent for values in [0, 1] that applies the file's gamma; 1 if it has a profile or no gamma."""
     gamma = image.info.get("gamma", 0.0)
     if not 0.05 < gamma < 20 or {"srgb", "icc_profile"} & set(image.info):
         return 1.0
@@ -126,7 +129,10 @@ def _exponent(image: Any, notes: list[str]) -> float:
 
 
 def _deep(path: Path, image: Any, notes: list[str]) -> Any:
-    """A grey image of more than 8 bits as floats in [0, 1], mode `F`."""
+    """Convert a grey image of more than 8 bits to floats in [0, 1], mode `F`.
+
+    Raise `UserError` if its values of black and white are unknown.
+    """
     from PIL import Image
 
     tags = getattr(image, "tag_v2", {})
@@ -136,7 +142,7 @@ def _deep(path: Path, image: Any, notes: list[str]) -> Any:
     if not whole and not (image.mode == "F" and low >= 0 and high <= 1):
         kind = "floats" if image.mode == "F" else "whole numbers of 32 bits or with a sign"
         raise UserError(
-            f"{path} holds {kind} from {low:.4g} to {high:.4g}, and nobody knows which is black and which is white: "
+            f"{path} holds {kind} from {low:.4g} to {high:.4g}, and the values of black and white are unknown: "
             "save it with 8 or 16 bits, or as floats from 0 to 1"
         )
     full = float((1 << min(tags.get(_BITS, (16,))[0], 16)) - 1) if whole else 1.0
@@ -150,7 +156,7 @@ def _deep(path: Path, image: Any, notes: list[str]) -> Any:
 
 
 def _opaque(image: Any, notes: list[str]) -> Any:
-    """The image on white where parts of it are transparent."""
+    """Put the image on a white page if parts of it are transparent."""
     from PIL import Image
 
     if not image.has_transparency_data:
@@ -166,7 +172,7 @@ def _opaque(image: Any, notes: list[str]) -> Any:
 
 
 def _colours(picture: Any, image: Any, notes: list[str]) -> Any:
-    """The picture in sRGB, by the profile of the image, if it has one."""
+    """Convert the picture to sRGB by the colour profile of the image, if it has one."""
     if not (profile := image.info.get("icc_profile")):
         return picture
     from PIL import ImageCms

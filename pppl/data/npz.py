@@ -1,4 +1,4 @@
-"""The identity-dataset format: one `.npz` file of plain arrays, which is also how users bring their own data."""
+"""The identity-dataset format: one `.npz` file of plain arrays. Users bring their own data in it, too."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,27 +14,34 @@ from .identities import FAR, TEST, TRAIN, IdentityDataset
 
 _REQUIRED, _PER_SAMPLE = ("x", "y", "classes"), ("x", "y", "identity", "split", "recording")
 _STORED = ("u1", "f2", "f4", "f8")
-_EXACT = float(np.finfo(np.float64).eps) * 1e4  # a spread that is less of the mean is rounding noise, in float64 too
-_MOST_OF_SOMEBODY = 1 << 20  # samples, each of which has a name
-_PART = 1024  # samples looked at at a time, for no copy of the size of x
+_EXACT = float(np.finfo(np.float64).eps) * 1e4  # a smaller ratio of spread to mean is rounding noise, even in float64
+_MOST_OF_SOMEBODY = 1 << 20  # samples of a person; each of them gets a name
+_PART = 1024  # samples processed at a time, to avoid a copy as large as x
 
 
 def load_npz(path: str | Path) -> IdentityDataset:
-    """Reads an `.npz` file, named by the file's stem. Nothing is unpickled, and other arrays are not read.
+    """Read an `.npz` file as a data set named like the file, without its suffix.
+
+    Nothing is unpickled, and arrays that are not in this table are not read.
 
     | array | shape | meaning |
     |---|---|---|
     | `x` | `(N, C, H, W)` or `(N, C, T)` | uint8, float16, float32, or float64, which becomes float32 |
-    | `y` | `(N,)` | class index; without `classes` any number from 0, which names the class |
+    | `y` | `(N,)` | class index; without `classes` any number from 0, which becomes the class name |
     | `classes` | `(K,)`, optional | class names |
-    | `identity` | `(N,)`, optional | person index; without `identities` any number from 0, which names the person |
+    | `identity` | `(N,)`, optional | person index; without `identities` any number from 0, such as 7 for `person0007` |
     | `identities` | `(P,)`, optional | person names |
     | `split` | `(N,)`, optional | 0 train, 1 validation, 2 test |
-    | `recording` | `(N,)`, optional | number of the recording that a sample was cut from; none is split |
+    | `recording` | `(N,)`, optional | number of the recording that a sample was cut from; a split never divides one |
     | `scale`, `offset` | `(1,)` or `(C,)`, optional | physical value = x * scale + offset |
 
-    Raises `UserError` where the file is not there, cannot be read or is not of this format, and where an array's name
-    is nearly one of these.
+    Raise `UserError` if the file does not exist, cannot be read or is not in this format, or if the name of an array
+    looks like a misspelling of one of these.
+
+    ```python
+    np.savez("pets.npz", x=images, y=labels, classes=["cat", "dog"], identity=owners)
+    dataset = load_npz("pets.npz")
+    ```
     """
     path = expand(path)
     with open_arrays(path) as file:
@@ -44,23 +51,26 @@ def load_npz(path: str | Path) -> IdentityDataset:
 def read_samples_npz(
     path: Path, classes: Sequence[str], dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, Tensor | None, tuple[str, ...]]:
-    """Samples of somebody: physical values `(N, C, ...)`, class indices where the file has `y`, and what is odd.
+    """Read a person's samples from an `.npz` file that needs no array but `x`.
 
-    The array `x` suffices. `y` counts in the file's own `classes`, where it has them. Else a number is the name of a
-    class where all are, and an index where not.
+    If the file has `classes`, `y` holds indices into them. If it has not, the numbers in `y` are class names if all of
+    them are names in `classes`, else indices into `classes`.
 
     **Arguments:**
 
-    - `classes`: names of the classes that labels are given in.
-    - `dtype`: of the values; float64 keeps all digits that the file has.
+    - `classes`: class names of the network; the returned labels are indices into them.
+    - `dtype`: of the returned values; float64 keeps all digits of the file.
 
-    Raises `UserError` as `load_npz` does, and where a label is of none of the classes.
+    **Returns:** physical values `(N, C, ...)`; class indices `(N,)`, or None if the file has no `y`; and notes about
+    the file, a line each.
+
+    Raise `UserError` as `load_npz` does, and if a label is none of the classes.
     """
     with open_arrays(path) as file:
         arrays = Arrays(path, file)
         _check_shapes(arrays, ("x",))
         if (count := arrays.shapes["x"][0]) > _MOST_OF_SOMEBODY:
-            raise arrays.error(f"{count:,} samples of somebody", f"at most {_MOST_OF_SOMEBODY:,} into a file")
+            raise arrays.error(f"x holds {count:,} samples", f"at most {_MOST_OF_SOMEBODY:,} samples into one file")
         x, per_channel = _as_stored(arrays, dtype).to(dtype), (-1, *(1,) * (len(arrays.shapes["x"]) - 2))
         scale, offset = (
             _per_channel(arrays, *each).to(dtype).view(per_channel) for each in (("scale", 1.0), ("offset", 0.0))
@@ -73,7 +83,7 @@ def _labels(arrays: Arrays, classes: Sequence[str]) -> tuple[Tensor, tuple[str, 
     if "classes" not in arrays and arrays.dtypes["y"].kind in "iu":
         y = arrays.read("y").tolist()
         numbers = sorted(set(y))
-        if {str(number) for number in numbers} <= set(classes):  # a number that is a name keeps its number
+        if {str(number) for number in numbers} <= set(classes):  # every number is a class name
             same = all(number < len(classes) and classes[number] == str(number) for number in numbers)
             note = f"{arrays.path}: y is read as names of classes, {numbers[0]} to {numbers[-1]}, not as their indices"
             return torch.tensor([classes.index(str(number)) for number in y]), () if same else (note,)
@@ -109,7 +119,7 @@ def _dataset(arrays: Arrays) -> IdentityDataset:
 
 
 def _classes(arrays: Arrays) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Class indices, `(N,)` int64, and their names; without names the numbers themselves."""
+    """Return class indices, `(N,)` int64, and class names. Without `classes` the numbers in `y` become the names."""
     if "classes" in arrays:
         classes = arrays.names("classes")
         return arrays.indices("y", "classes", len(classes)), classes
@@ -119,11 +129,11 @@ def _classes(arrays: Arrays) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def _check_shapes(arrays: Arrays, required: Sequence[str] = _REQUIRED) -> None:
     missing = [name for name in required if name not in arrays]
-    if missing and missing != ["classes"]:  # whose names can be numbers
+    if missing and missing != ["classes"]:  # without `classes` the numbers in y become the names
         raise arrays.error(f"{' and '.join(missing)} missing", f"them with np.savez: {', '.join(required)}")
     shape, dtype = arrays.shapes["x"], arrays.dtypes["x"]
     if len(shape) not in (3, 4):
-        raise arrays.error(f"x has shape {shape}", "(N, C, H, W) for images or (N, C, T) for series, C 1 if need be")
+        raise arrays.error(f"x has shape {shape}", "(N, C, H, W) for images or (N, C, T) for series; C may be 1")
     if 0 in shape:
         raise arrays.error(f"x is empty, its shape is {shape}", "at least one sample")
     if f"{dtype.kind}{dtype.itemsize}" not in _STORED:
@@ -140,7 +150,7 @@ def _check_shapes(arrays: Arrays, required: Sequence[str] = _REQUIRED) -> None:
 def _people(arrays: Arrays) -> tuple[np.ndarray | None, tuple[str, ...]]:
     if "identity" not in arrays:
         if "identities" in arrays:
-            raise arrays.error("identities without identity", "identity, (N,): whose each sample is")
+            raise arrays.error("identities without identity", "identity, (N,): the person index of each sample")
         return None, ()
     if "identities" in arrays:
         names = arrays.names("identities")
@@ -157,7 +167,7 @@ def _split(arrays: Arrays) -> np.ndarray | None:
     if split.dtype.kind not in "iu" or values[0] < TRAIN or values[-1] > TEST:
         raise arrays.error(f"split holds {', '.join(map(str, values[:5]))}", "0 train, 1 validation, 2 test")
     if TRAIN not in values:
-        raise arrays.error("split has no training sample", "0 for those to train on, or leave split out")
+        raise arrays.error("split has no training sample", "0 for training samples, or leave split out")
     return split.astype(np.uint8, copy=False)
 
 
@@ -176,7 +186,11 @@ def _per_channel(arrays: Arrays, name: str, default: float) -> Tensor:
 
 
 def _samples(arrays: Arrays) -> tuple[Tensor, Tensor | None]:
-    """What is kept of `x`, and what is to be subtracted from that: less than 0 where digits of float64 are kept so."""
+    """Return `x` as it is kept in memory, and the `center` of the data set, `(C,)` or None.
+
+    float64 becomes float32. If that would lose digits, the channel means are subtracted from `x` first. The center is
+    then minus these means: subtracting it gives the values of the file.
+    """
     x = _as_stored(arrays, torch.float32)
     if x.dtype != torch.float64:
         return x, None
@@ -188,9 +202,12 @@ def _samples(arrays: Arrays) -> tuple[Tensor, Tensor | None]:
 
 
 def _as_stored(arrays: Arrays, dtype: torch.dtype) -> Tensor:
-    """`x` in the type that it has, in the machine's order. Raises `UserError` where `dtype` cannot hold it."""
+    """Return `x` in its stored data type and in native byte order.
+
+    Raise `UserError` if `x` has values that are not finite in `dtype`.
+    """
     kind = arrays.dtypes["x"]
-    x = np.ascontiguousarray(arrays.read("x"), kind.newbyteorder("="))  # copies only what is not so already
+    x = np.ascontiguousarray(arrays.read("x"), kind.newbyteorder("="))  # copies only if needed
     if kind.kind == "f":
         most = np.finfo(np.float64 if dtype == torch.float64 else np.float32).max
         for start in range(0, len(x), _PART):
@@ -203,7 +220,10 @@ def _as_stored(arrays: Arrays, dtype: torch.dtype) -> Tensor:
 
 
 def _center(x: np.ndarray) -> Tensor | None:
-    """What to subtract from float64, `(C,)`, so that float32 keeps the digits in which it differs; None if nothing."""
+    """Return what to subtract from float64 samples, `(C,)` float32, before float32 rounds away their differences.
+
+    The entry is 0 for a channel that loses nothing. Return None if no channel does.
+    """
     over = (0, *range(2, x.ndim))
     mean, squares, rounded = x.mean(over), np.zeros(x.shape[1]), np.zeros(x.shape[1], bool)
     for start in range(0, len(x), _PART):

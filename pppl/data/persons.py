@@ -1,4 +1,4 @@
-"""Who a person is: which samples support the personalization, and which ones query it."""
+"""Persons: which samples personalize the network (support) and which ones test it (query)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,16 +19,17 @@ def _nobody() -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """One person: rows of the data set for support and for query, which share no sample.
+    """A person: rows of the data set for support and for query. No row is in both.
 
-    - `identity`: names the person in the table: a speaker, classes, or a speaker and classes.
-    - `whose`: the speaker alone; where persons are classes, the same as `identity`.
-    - `persons`: the protocol, as in the table: `2 classes`, `person`, `person+3 classes`.
+    - `identity`: the person's name in tables: a speaker, a class subset, or a speaker with a class subset.
+    - `whose`: the speaker alone; the same as `identity` if persons are class subsets.
+    - `persons`: the protocol as in tables: `2 classes`, `person`, `person+3 classes`.
     - `seen`: whether samples of this person were in training.
-    - `seed`: for random choices made for this person.
-    - `twin`: rows of somebody else with the same classes, as many of each as in `support`; where persons are classes,
-      other samples of these. Empty where there is nobody.
-    - `swap`: rows of the same person with as many other classes; empty where there are not so many.
+    - `support`, `query`: row indices, int64.
+    - `seed`: seed of all random choices made for this person.
+    - `twin`: rows of somebody else with the same classes and as many samples of each as in `support`. If persons are
+      class subsets: other samples of the same classes. Empty if nobody has enough samples.
+    - `swap`: rows of the same person with as many other classes; empty if the person has too few other classes.
     """
 
     identity: str
@@ -42,13 +43,20 @@ class Person:
     swap: np.ndarray = field(default_factory=_nobody)
 
     def support_of(self, dataset: IdentityDataset, rows: np.ndarray | None = None) -> Support:
-        """Return the samples of the support set, or of the rows of a control."""
+        """Return the samples of the support set. A control passes its own `rows` instead."""
         rows = self.support if rows is None else rows
         return Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=self.seed)
 
 
 def person_groups(persons: PersonSettings) -> list[tuple[int, bool]]:
-    """Size (classes per person, 0 for all) and seen of every group of persons that a protocol asks for."""
+    """List the groups of persons that a protocol requests, as pairs of size and `seen`.
+
+    The size is the number of classes per person; 0 means all classes.
+
+    >>> from pppl.config import PersonSettings
+    >>> person_groups(PersonSettings(protocol="person+classes", classes=(2, 3)))
+    [(2, True), (3, True), (2, False), (3, False)]
+    """
     if persons.protocol == "classes":
         return [(size, True) for size in persons.classes]
     sizes = (0,) if persons.protocol == "person" else persons.classes
@@ -58,23 +66,32 @@ def person_groups(persons: PersonSettings) -> list[tuple[int, bool]]:
 def draw_persons(
     dataset: IdentityDataset, persons: PersonSettings, *, size: int, seed: int, seen: bool = True
 ) -> list[Person]:
-    """Draws persons, at most `persons.count`, all different; they depend on `seed`, `size` and `seen` only.
+    """Draw at most `persons.count` different persons. For given data they depend on `seed`, `size` and `seen` only.
 
-    - `classes`: a person is a subset of `size` classes. Support comes from the training rows, query is every row of
-      these classes in the query split.
-    - `person`: one speaker, writer or subject, with all classes that they have enough samples of.
-    - `person+classes`: `size` of those classes.
+    The protocol (`persons.protocol`) defines a person:
 
-    A seen person's support is drawn from their training rows, which the networks were trained on, their query from
-    their rows of the query split. An unseen person has no training rows: both are drawn from the query split, and what
-    is no support is query. `persons.queries` bounds the query per class.
+    - `classes`: a subset of `size` classes. Support comes from the training rows. Query is every row of these classes
+      in the query split.
+    - `person`: one speaker, writer or subject, with all classes of which they have enough samples.
+    - `person+classes`: one speaker, writer or subject, with `size` of these classes.
+
+    The support of a seen person is drawn from their training rows, on which the networks were trained. The query is
+    drawn from their rows of the query split. An unseen person has no training rows: the support is drawn from the query
+    split, and the rest is the query. No recording is in both. `persons.queries` limits the query rows per class.
 
     **Arguments:**
 
-    - `dataset`: with its split, see `split_for`.
-    - `size`: classes of a person; 0 for `person`.
+    - `dataset`: a data set with a split, see `split_for`.
+    - `size`: classes per person; 0 for the protocol `person`.
 
-    Raises `TooFewPersons` where there are not two different people (or subsets) among them.
+    Raise `TooFewPersons` if fewer than two different people (or subsets) can be drawn.
+
+    >>> from pppl.config import PersonSettings
+    >>> from pppl.data import draw_persons, load_dataset, split_for
+    >>> settings = PersonSettings(protocol="classes", count=3, shots=5)
+    >>> dataset = split_for(load_dataset("digits"), settings, seed=0)
+    >>> [(person.persons, len(person.support)) for person in draw_persons(dataset, settings, size=2, seed=0)]
+    [('2 classes', 10), ('2 classes', 10), ('2 classes', 10)]
     """
     persons = resolve_protocol(persons, dataset)
     pool = _Pool(dataset, persons, seen)
@@ -85,8 +102,9 @@ def draw_persons(
 
 
 def people_left_out(dataset: IdentityDataset, persons: PersonSettings, *, size: int, seen: bool) -> list[str]:
-    """Return the names of people who are drawn for nothing, since they have too few samples of `size` classes; of two
-    where `size` is 0. None where persons are classes.
+    """Return the names of people who cannot be drawn, because they have enough samples of too few classes.
+
+    A person needs `size` classes, or two if `size` is 0. The list is empty if persons are class subsets.
     """
     persons = resolve_protocol(persons, dataset)
     if persons.protocol == "classes":
@@ -98,7 +116,15 @@ def people_left_out(dataset: IdentityDataset, persons: PersonSettings, *, size: 
 
 
 class _Pool:
-    """The rows that persons of one kind are made of. Where persons are classes, all rows are one person's."""
+    """The rows from which persons of one kind (seen or unseen) are drawn.
+
+    If persons are class subsets, all rows count as one person's.
+
+    - `who`, `recording`: `(N,)`, the person and the recording of each sample.
+    - `support`, `query`: rows from which support and query are drawn.
+    - `supports`: `(people, classes)`, number of support rows.
+    - `usable`: `(people, classes)`, whether there are enough samples for support and query.
+    """
 
     def __init__(self, dataset: IdentityDataset, persons: PersonSettings, seen: bool):
         self.dataset, self.persons, self.seen = dataset, persons, seen
@@ -111,18 +137,21 @@ class _Pool:
         self.support = training if seen else self.query
         self.recording = np.arange(len(self.labels)) if dataset.recording is None else dataset.recording
         self.supports, queries = self._counts(self.support), self._counts(self.query)  # (people, classes)
-        # Where query is what remains, a recording at least must remain.
+        # An unseen person's query is what the support leaves over, so at least one recording must be left.
         spare = 0 if seen else self._largest_recordings(self.support)
         self.usable = (self.supports - spare >= persons.shots) & (queries > 0)
 
     def _counts(self, rows: np.ndarray) -> np.ndarray:
-        """Samples of each of the people and classes, `(people, classes)`."""
+        """Count the samples of each person and class, `(people, classes)`."""
         counts = np.zeros((max(len(self.dataset.identities), 1), len(self.dataset.classes)), np.int64)
         np.add.at(counts, (self.who[rows], self.labels[rows]), 1)
         return counts
 
     def _largest_recordings(self, rows: np.ndarray) -> np.ndarray:
-        """Samples in the largest recording of each of the people and classes; 1 where nothing is cut."""
+        """Count the samples in the largest recording of each person and class, `(people, classes)`.
+
+        The count is 1 if every sample is its own recording.
+        """
         cells = np.stack([self.who[rows], self.labels[rows], self.recording[rows]])
         (who, labels, _), counts = np.unique(cells, axis=1, return_counts=True)
         largest = np.zeros_like(self.supports)
@@ -130,7 +159,7 @@ class _Pool:
         return largest
 
     def draw(self, size: int, seed: int) -> list[tuple[int, tuple[int, ...]]]:
-        """Who, and which of their classes."""
+        """Draw persons, each as the index of one of the people and some of their classes."""
         classes = [np.flatnonzero(row) for row in self.usable]
         rng = np.random.default_rng([seed, size] if not self.by_people else [seed, size, int(self.seen)])
         if size == 0:
@@ -156,12 +185,12 @@ class _Pool:
 
     @staticmethod
     def _turns(people: list[int], rng: np.random.Generator) -> Iterator[int]:
-        """Everybody once, in random order, then everybody again."""
+        """Yield all people in random order, then all again in a new order, without end."""
         while people:
             yield from (people if len(people) == 1 else rng.permutation(people).tolist())
 
     def person(self, who: int, subset: tuple[int, ...], size: int, seed: int) -> Person:
-        """The person, with rows drawn independently of how many others are drawn."""
+        """Return the person. Their rows do not depend on which other persons are drawn."""
         entropy = [seed, size, *([who, int(self.seen)] if self.by_people else []), *subset]
         person_seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         rng = np.random.default_rng(person_seed)
@@ -188,11 +217,11 @@ class _Pool:
     def _some(
         self, who: int, subset: Sequence[int], rng: np.random.Generator, without: np.ndarray | None = None
     ) -> np.ndarray:
-        """Rows of a person to support by, `persons.shots` of each class, of as few recordings as that takes.
+        """Draw support rows of a person: `persons.shots` of each class, from as few recordings as possible.
 
         **Arguments:**
 
-        - `without`: rows that are not to be drawn.
+        - `without`: rows to leave out.
         """
         own = self.support[self.who[self.support] == who]
         own = own if without is None else own[~np.isin(own, without)]
@@ -211,9 +240,9 @@ class _Pool:
     def _controls(
         self, who: int, subset: tuple[int, ...], size: int, support: np.ndarray, rng: np.random.Generator
     ) -> dict[str, np.ndarray]:
-        """Rows of a twin and of a swap, as far as there are any."""
+        """Draw the rows of `twin` and `swap` (see `Person`); a control without enough rows is left out."""
         shots, controls = self.persons.shots, {}
-        needed = shots if self.by_people else 2 * shots  # where nobody else is there, of the same rows
+        needed = shots if self.by_people else 2 * shots  # class subsets: support and twin come from the same rows
         others = [each for each in range(len(self.supports)) if each != who or not self.by_people]
         twins = [each for each in others if (self.supports[each, list(subset)] >= needed).all()]
         if twins:
@@ -225,7 +254,7 @@ class _Pool:
         return controls
 
     def too_few(self, size: int, found: int) -> str:
-        """Why there are fewer than two persons, and what to do."""
+        """Explain why there are fewer than two persons, and what to change."""
         kind = f"{'seen' if self.seen else 'unseen'} people" if self.by_people else "persons"
         wanted = f"{kind} {'with' if self.by_people else 'of'} {size} classes" if size else kind
         dataset, query = self.dataset, self.persons.query

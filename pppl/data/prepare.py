@@ -1,29 +1,29 @@
-"""Brings a source into the data folder: download, check, unpack, convert, and only then its name."""
+"""Preparation of a source: download, check, unpack, convert, and only then move to its place in the data folder."""
 
 import importlib.util
 import tempfile
 from pathlib import Path
 
-from ..system.errors import UserError, unknown
+from ..system.errors import UserError
 from ..system.files import output_folder
-from .catalogue import SOURCES, Source, data_folder
+from .catalogue import Source, data_folder, find_source
 from .download import fetch
 from .unpack import unpack
 
 
 def prepare(name: str) -> str:
-    """Makes a registered source present, and says in one line where it is.
+    """Download and convert a registered source if it is missing. Return one line that says where it is.
 
-    Archives are kept in `<data folder>/archives`, where they may be deleted, and where those that somebody put there by
-    hand are found. An interrupted call leaves nothing half-written under the source's name, and the next one continues
-    the download.
+    Archives are kept in `<data folder>/archives`. You may delete them, or put archives there by hand. If a call is
+    interrupted, nothing incomplete is left under the source's name, and the next call continues the download.
 
-    Raises `UserError` for an unknown source, for one that is not downloaded and is not there, and where a download, its
-    hash or its content is not as it should be.
+    Raise `UserError` if the source is unknown, if it is missing and cannot be downloaded, or if a download fails or its
+    hash or content is wrong.
+
+    >>> prepare("digits")
+    'digits is there: bundled with scikit-learn'
     """
-    if name not in SOURCES:
-        raise unknown("data set", name, SOURCES)
-    source = SOURCES[name]
+    source = find_source(name)
     path = source.path
     if path is None or source.present():
         return f"{name} is there: {path or source.size}"
@@ -31,7 +31,7 @@ def prepare(name: str) -> str:
     if not source.archives and package is None:
         raise source.missing(name)
     if path.is_symlink():
-        raise UserError(f"{path} is a link to what is not there: mend or remove it")
+        raise UserError(f"{path} is a broken link: repair or remove it")
     folder = output_folder(data_folder())
     archives = [fetch(archive, output_folder(folder / "archives")) for archive in source.archives]
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as work:
@@ -39,13 +39,13 @@ def prepare(name: str) -> str:
         for archive in archives:
             unpack(archive, unpacked)
         source.convert(package or unpacked, made)
-        if not source.present():  # another process may have been faster
+        if not source.present():  # another process may have finished first
             made.replace(path)
-    kept = f" (what lies in {folder / 'archives'} may be deleted)" if archives else ""
+    kept = f" (you may delete the files in {folder / 'archives'})" if archives else ""
     return f"{name} is ready: {path}{kept}"
 
 
 def _package(source: Source) -> Path | None:
-    """The folder of the installed package that has the data; None where there is none. Nothing is imported."""
+    """Return the folder of the package that contains the data; None if it is not installed. Nothing is imported."""
     found = importlib.util.find_spec(source.package) if source.package else None
     return Path(found.origin).parent if found and found.origin else None

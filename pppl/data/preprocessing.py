@@ -1,4 +1,4 @@
-"""From what a sensor or a file gives to what a network is given: all of it that a device must know."""
+"""Preprocessing of a network's inputs, as far as a device must know it: from physical values to inputs."""
 
 import dataclasses
 import json
@@ -13,29 +13,33 @@ from ..system.errors import UserError
 from .features import LogMel
 from .identities import FAR, TRAIN, IdentityDataset
 
-# Of a description that comes from outside, so that a hostile one asks for no memory.
+# Limits for a description from outside: a hostile one must not make this process fill its memory.
 _MOST_VALUES, _MOST_CLASSES, _MOST_FFT, _MOST_BANDS, _MOST_RATE = 1 << 24, 1 << 16, 1 << 16, 1 << 10, 1 << 20
-_OPTIONAL = ("shift", "inputs")  # not written where they are empty, as in files of before
-# How black and white are written, and the part of that range which data reach if it is theirs.
+_OPTIONAL = ("shift", "inputs")  # not written if they are empty, like in files of earlier versions
+# Usual values of black and white. Data have such a scale if they lie in it and span more than `_REACHED` of it.
 _SCALES, _REACHED = ((0, 1), (-1, 1), (0, 255), (0, 65535)), 0.3
-_CHUNK = 2048  # samples looked at at a time
+_CHUNK = 2048  # samples processed at a time
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """How a network's inputs are made of physical values: `gain * (value - shift) + bias`, channel by channel.
+    """The map from physical values to a network's inputs: `gain * (value - shift) + bias`, channel by channel.
 
     **Arguments:**
 
-    - `classes`: names, in the order of the network's outputs.
-    - `shape`: of one sample, `(C, H, W)` or `(C, T)`.
+    - `classes`: class names, in the order of the network's outputs.
+    - `shape`: shape of one sample, `(C, H, W)` or `(C, T)`.
     - `gain`, `bias`: one number, or one for each channel.
-    - `shift`: likewise, of single precision; empty where nothing is taken away, as values are not far from 0.
-    - `inputs`: lowest, highest, mean and standard deviation of the inputs in training; empty where they are not known.
-    - `log_mel`: what makes values of recordings, where the network hears.
-    - `pixels`: the values of a black and of a white pixel, where image files can be samples.
+    - `log_mel`: the transform of recordings to values, if the network takes audio; else None.
+    - `pixels`: the values of a black and of a white pixel, if image files can be samples; else None.
+    - `shift`: one number, or one for each channel, in single precision; empty if values are not far from 0.
+    - `inputs`: lowest, highest, mean and standard deviation of the inputs in training; empty if unknown.
 
-    Raises `UserError` where these do not fit each other.
+    Raise `UserError` if these do not fit together.
+
+    >>> preprocessing = Preprocessing(classes=("cat", "dog"), shape=(1, 8, 8), gain=(2.0,), bias=(-1.0,))
+    >>> preprocessing(torch.ones(4, 1, 8, 8)).mean().item()
+    1.0
     """
 
     classes: tuple[str, ...]
@@ -51,22 +55,30 @@ class Preprocessing:
         channels = self.shape[0] if self.shape else 0
         lengths = {len(self.gain), len(self.bias), len(self.shift) or 1}
         if len(self.shape) not in (2, 3) or min(self.shape) < 1 or math.prod(self.shape) > _MOST_VALUES:
-            raise UserError(f"samples of shape {self.shape}: it is (C, H, W) or (C, T)")
+            raise UserError(f"samples have shape {self.shape}, which must be (C, H, W) or (C, T) and not too large")
         if not lengths <= {1, channels} or not all(map(math.isfinite, (*self.gain, *self.bias, *self.shift))):
-            raise UserError(f"gain, bias and shift are {lengths} numbers for {channels} channels: one, or one each")
+            raise UserError(
+                f"gain, bias and shift hold {lengths} numbers for {channels} channels: give one finite number, or one "
+                "for each channel"
+            )
         if len(self.inputs) not in (0, 4) or not all(map(math.isfinite, self.inputs)):
-            raise UserError(f"inputs are {self.inputs}: lowest, highest, mean and standard deviation")
+            raise UserError(f"inputs are {self.inputs}: give lowest, highest, mean and standard deviation, or nothing")
         if not 2 <= len(self.classes) <= _MOST_CLASSES:
-            raise UserError(f"{len(self.classes)} classes: at least 2")
+            raise UserError(f"{len(self.classes)} classes: give 2 to {_MOST_CLASSES:,}")
         if self.log_mel and self.shape != (1, self.log_mel.frames, self.log_mel.bands):
-            raise UserError(f"samples of shape {self.shape} are not what {self.log_mel} makes")
+            raise UserError(f"samples of shape {self.shape} do not come from {self.log_mel}: change one of the two")
 
     @staticmethod
     def of(source: IdentityDataset, split: IdentityDataset, log_mel: LogMel | None = None) -> "Preprocessing":
-        """That of networks trained on `split`, which `split_for` made of `source`, as it was read.
+        """Return the preprocessing of networks trained on `split`, the result of `split_for` for `source`.
 
-        A physical value is what `source` says, `x * scale + offset`; of a source that is standardized already, such as
-        images with constants of their own, what it stores.
+        The physical values of `source` are `x * scale + offset`. If it is standardized already, such as images with
+        their own constants, they are the stored values.
+
+        ```python
+        source = load_dataset("digits")
+        preprocessing = Preprocessing.of(source, split_for(source, PersonSettings(), seed=0))
+        ```
         """
         gain, bias, shift = split.scale, split.offset, None
         if not source.standardized:
@@ -86,7 +98,7 @@ class Preprocessing:
         )
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Physical values, `(B, C, ...)`, to inputs of the same shape, float32."""
+        """Convert physical values `(B, C, ...)` to inputs of the same shape, float32."""
         each = (-1, *(1,) * (values.ndim - 2))
         if self.shift:
             values = values.double() - values.new_tensor(self.shift, dtype=torch.float64).view(each)
@@ -95,15 +107,15 @@ class Preprocessing:
         return torch.addcmul(bias, values, gain)
 
     def to_json(self) -> str:
-        """One line of JSON; `from_json` reads it back."""
+        """Return one line of JSON, which `from_json` reads."""
         tree = dataclasses.asdict(self)
         return json.dumps({key: value for key, value in tree.items() if value or key not in _OPTIONAL})
 
     @staticmethod
     def from_json(text: str) -> "Preprocessing":
-        """Reads what `to_json` wrote, from anywhere.
+        """Read the JSON of `to_json`. The text may come from an untrusted source.
 
-        Raises `UserError` where it is something else.
+        Raise `UserError` if it is anything else.
         """
         try:
             return _checked(json.loads(text))
@@ -112,7 +124,10 @@ class Preprocessing:
 
 
 def _shifted(source: IdentityDataset, split: IdentityDataset, bias: Tensor) -> tuple[Tensor, Tensor | None]:
-    """The bias, and what is subtracted before where values are far from 0, so that no digits of them are lost."""
+    """Return the bias, and the shift of channels whose values are far from 0; None if there are no such channels.
+
+    Subtracting the shift first keeps the digits that float32 would lose.
+    """
     gain = split.scale.double() / source.scale
     stored_from = torch.zeros(1) if source.center is None else source.center
     centered = torch.zeros(1) if split.center is None else split.center
@@ -125,7 +140,7 @@ def _shifted(source: IdentityDataset, split: IdentityDataset, bias: Tensor) -> t
 
 
 def _pixels(source: IdentityDataset) -> tuple[float, float] | None:
-    """The physical values of black and white: those of the first usual scale that the data fill; None without one."""
+    """Return the physical values of black and white, by the first usual scale that fits the data; None if none does."""
     low, high = source.x.min().item(), source.x.max().item()
     for black, white in _SCALES:
         margin = 1e-3 * (white - black)
@@ -140,7 +155,7 @@ def _pixels(source: IdentityDataset) -> tuple[float, float] | None:
 
 
 def _inputs(split: IdentityDataset) -> tuple[float, ...]:
-    """Lowest, highest, mean and standard deviation of a network's inputs in training, with four digits."""
+    """Compute lowest, highest, mean and standard deviation of the inputs in training, rounded to four digits."""
     low, high, count, total, squares = math.inf, -math.inf, 0, 0.0, 0.0
     for rows in torch.from_numpy(split.rows(TRAIN)).split(_CHUNK):
         inputs = split.inputs(rows)
@@ -175,17 +190,17 @@ def _checked(tree: Any) -> Preprocessing:
 
 def _listed(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list")
+        raise TypeError(f"{value!r} is not a list")
     return value
 
 
 def _whole(value: Any) -> int:
-    if type(value) is not int:  # True is an int, too
-        raise TypeError(f"{value!r} is no whole number")
+    if type(value) is not int:  # isinstance would accept True
+        raise TypeError(f"{value!r} is not an integer")
     return value
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a text")
     return value

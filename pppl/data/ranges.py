@@ -1,4 +1,4 @@
-"""Whether somebody's values lie where those of training lay: the same range, unit and scale."""
+"""Checks that a person's values have the range, unit and scale of the training data."""
 
 import math
 
@@ -8,22 +8,29 @@ from torch import Tensor
 from ..system.errors import UserError
 from .preprocessing import Preprocessing
 
-# How far beyond the whole range of training values may reach, in such ranges: without a word, and at all.
+# Distances outside the range of training, in widths of this range, from which values give a note or are rejected.
 _TOLD, _REFUSED = 0.25, 4.0
-# How the spread of somebody's values may differ from training's without a word: people differ, units do so by more.
+# Ratios of the spread of a person's values to that of training: there is a note outside of them. People differ by less
+# and units by more.
 _NARROW, _WIDE = 1 / 30, 5.0
-# What inputs are taken to be where nobody wrote down what they were: nothing is refused by that.
+# Assumed lowest, highest, mean and standard deviation of inputs if they are unknown. Nothing is rejected by them.
 _STANDARDIZED = (-30.0, 30.0, 0.0, 1.0)
-# Of a spread, which an exported network's inputs in single precision may be off by without a word.
+# Rounding error of an exported network's inputs in single precision, in standard deviations, that gives a note.
 _EXACT = 1e-3
 
 
 def check_range(where: str, values: Tensor, preprocessing: Preprocessing) -> tuple[str, ...]:
-    """Compare physical values `(N, C, ...)` with those of training, by what a network is given of both.
+    """Compare physical values `(N, C, ...)` with those of training, after preprocessing of both.
 
-    **Returns:** what is odd about them, a sentence each that begins with `where`.
+    **Returns:** notes, a sentence each that begins with `where`.
 
-    Raises `UserError` for values so far away that they are of another range or unit.
+    Raise `UserError` if the values are so far outside that they must have another range or unit.
+
+    >>> preprocessing = Preprocessing(
+    ...     classes=("a", "b"), shape=(1, 8, 8), gain=(1.0,), bias=(0.0,), inputs=(-3.0, 3.0, 0.0, 1.0)
+    ... )
+    >>> check_range("a.npy", torch.randn(4, 1, 8, 8).clamp(-3, 3), preprocessing)
+    ()
     """
     known = _known(preprocessing)
     low, high, _, deviation = known or _STANDARDIZED
@@ -35,7 +42,9 @@ def check_range(where: str, values: Tensor, preprocessing: Preprocessing) -> tup
     if not math.isfinite(beyond) or beyond > _TOLD:
         told = _outside(values, preprocessing, channel, (low, high), beyond)
         if known and not beyond <= _REFUSED:
-            raise UserError(f"{where} {told}: give values in the range and unit of training (arrays scale and offset)")
+            raise UserError(
+                f"{where} {told}: give values in the range and unit of training (an .npz file may set scale and offset)"
+            )
         notes.append(f"{where} {told}: is that the range, unit and scale of training?")
     spread = float(inputs.double().std(correction=0)) / max(deviation, 1e-12)
     if not notes and spread > _WIDE:
@@ -49,7 +58,10 @@ def check_range(where: str, values: Tensor, preprocessing: Preprocessing) -> tup
 
 
 def _known(preprocessing: Preprocessing) -> tuple[float, ...]:
-    """Lowest, highest, mean and deviation of inputs in training, or what they can have been; empty if unknown."""
+    """Return lowest, highest, mean and standard deviation of the inputs in training; empty if unknown.
+
+    If they were not recorded, they are derived from the limits of log-mels or pixels.
+    """
     if preprocessing.inputs:
         return preprocessing.inputs
     limits = preprocessing.log_mel.limits if preprocessing.log_mel else preprocessing.pixels
@@ -64,7 +76,7 @@ def _known(preprocessing: Preprocessing) -> tuple[float, ...]:
 def _outside(
     values: Tensor, preprocessing: Preprocessing, channel: int, limits: tuple[float, float], beyond: float
 ) -> str:
-    """Say where a channel's values lie, and where those of training lay."""
+    """Describe the range of a channel's values and that of training."""
     gain, bias, shift = (
         numbers[channel if len(numbers) > 1 else 0] if numbers else 0.0
         for numbers in (preprocessing.gain, preprocessing.bias, preprocessing.shift)
@@ -78,7 +90,10 @@ def _outside(
 
 
 def _inexact(where: str, preprocessing: Preprocessing) -> tuple[str, ...]:
-    """Say which channel has values that single precision, which exported networks take, cannot tell apart."""
+    """Return a note about the channel whose values lose most in single precision, the input of exported networks.
+
+    There is none if the rounding error is small.
+    """
     if not preprocessing.shift:
         return ()
     shift, gain = torch.tensor(preprocessing.shift), torch.tensor(preprocessing.gain)

@@ -1,4 +1,4 @@
-"""A person's samples as they lie about: recordings, images or arrays, in files, folders or lists of files."""
+"""A person's samples from recordings, images or arrays: in files, folders or lists of files."""
 
 import math
 import sys
@@ -23,23 +23,27 @@ from .shapes import describe
 
 AUDIO = (".wav", ".flac", ".ogg", ".aiff", ".mp3")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-# Which part of a recording at full scale counts as clipping; and parts of full scale that are silent, hardly heard, an
-# offset and beyond what a player plays. All are judged on what the network hears.
+# `_CLIPPED` is the share of samples at full scale that counts as clipping. The others are levels as fractions of full
+# scale: silent, very quiet, an offset, and louder than players can play. Only the offset is measured on the whole
+# recording; the others are measured on the part that the network hears.
 _CLIPPED, _SILENT, _QUIET, _OFFSET, _BEYOND = 0.01, 1e-4, 0.01, 0.01, 1.01
-# Which part of all the sound of a recording the network hears without a word about the rest.
+# There is a note if the network hears less than this share of a recording's sound.
 _MOST_OF_IT = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """Samples as a device has them.
+    """Samples before preprocessing, as a device has them.
 
-    - `values`: physical values, `(N, C, ...)` float32, as `Preprocessing` takes them; float64 where float32 would lose
-      digits, so far from 0 they are.
-    - `names`: of the samples, for people.
-    - `labels`: `(N,)` class indices, where they are known.
-    - `waveforms`: `(N, samples)` at the rate of the preprocessing, where samples are recordings.
-    - `notes`: what is odd about them, a line each.
+    - `values`: physical values, `(N, C, ...)` float32, the input of `Preprocessing`; float64 if they are so far from 0
+      that float32 would lose digits.
+    - `names`: names of the samples to show to people.
+    - `labels`: `(N,)` class indices; None if unknown.
+    - `waveforms`: `(N, samples)` at the rate of the preprocessing, if samples are recordings; else None.
+    - `notes`: warnings about the samples, a line each.
+
+    >>> print(Samples(values=torch.zeros(2, 1, 8, 8), names=("a", "b"), labels=torch.tensor([0, 1])))
+    2 samples, 1 channel x 8 x 8 pixels, 2 classes
     """
 
     values: Tensor
@@ -49,25 +53,34 @@ class Samples:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """What was read, in a line."""
+        """Describe the samples in one line."""
         classes = 0 if self.labels is None else len(self.labels.unique())
         return describe(self.values.shape[1:], len(self.values), classes=classes)
 
     def given(self, *, raw_audio: bool) -> Tensor:
-        """What an exported network takes: waveforms or values. Raises `UserError` where samples are no recordings."""
+        """Return the input of an exported network: waveforms if it takes `raw_audio`, else values.
+
+        Raise `UserError` if it takes raw audio but the samples are not recordings.
+        """
         if not raw_audio:
             return self.values.float()
         if self.waveforms is None:
-            raise UserError(f"{self.names[0]} is no recording, which this network takes: give a wav file")
+            raise UserError(f"{self.names[0]} is not a recording, but this network takes raw audio: give a wav file")
         return self.waveforms
 
 
 def read_samples(source: str, preprocessing: Preprocessing) -> Samples:
-    """Reads an `.npz` file, a folder, one file, or (`-`) a list of files, a line each, from standard input.
+    """Read samples from a file, a folder, or (`-`) a list of files on standard input, one per line.
 
-    In a folder, sub-folders that are named as classes give labels; without sub-folders there are none.
+    If a folder has sub-folders, their names are the labels and must be class names. Otherwise there are no labels,
+    unless the file is an `.npz` file with `y`.
 
-    Raises `UserError` that names the file that cannot be read or is of no use, or where there is none.
+    Raise `UserError` if there is no file, or if one cannot be read or used; the message names the file.
+
+    ```python
+    samples = read_samples("recordings/anna", preprocessing)
+    inputs = preprocessing(samples.values)  # (N, C, ...)
+    ```
     """
     if source == "-":
         return read_files([expand(line.strip()) for line in sys.stdin if line.strip()], preprocessing)
@@ -94,14 +107,18 @@ def _read_folder(folder: Path, preprocessing: Preprocessing) -> Samples:
         labels += [preprocessing.classes.index(label.name)] * len(files)
     samples = read_files(paths, preprocessing, where=str(folder))
     if len(samples.names) != len(labels):
-        raise UserError(f"{folder} holds files of many samples: one sample each in sub-folders, or one .npz file")
+        raise UserError(f"{folder} holds files of several samples: put one sample into each file, or give an .npz file")
     return Samples(**{**vars(samples), "labels": torch.tensor(labels)})
 
 
 def read_files(paths: Sequence[Path], preprocessing: Preprocessing, *, where: str = "the list") -> Samples:
-    """Reads files, all of one kind.
+    """Read files of one kind: recordings, images, `.npy` files, or one `.npz` file.
 
-    Raises `UserError` as `read_samples` does; `where` says where the files were looked for.
+    **Arguments:**
+
+    - `where`: the origin of the paths, named in error messages.
+
+    Raise `UserError` as `read_samples` does.
     """
     if not paths:
         raise UserError(f"{where} names no file: give at least one sample")
@@ -118,7 +135,7 @@ def _kind(path: Path) -> str:
     suffix = path.suffix.lower()
     known = {".npz": "npz", ".npy": "npy"} | dict.fromkeys(AUDIO, "audio") | dict.fromkeys(IMAGES, "image")
     if suffix not in known:
-        raise UserError(f"{path} is of no kind that is read: {', '.join(known)}")
+        raise UserError(f"{path} is of no known kind: give one of {', '.join(known)}")
     return known[suffix]
 
 
@@ -136,7 +153,12 @@ def _recordings(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
 
 
 def _clip(path: Path, log_mel: LogMel) -> tuple[np.ndarray, list[str]]:
-    """The part of a recording that the network hears, at its rate, and what is odd about that part."""
+    """Read the part of a recording that the network hears.
+
+    **Returns:** the waveform, `(samples,)`, at the network's sample rate; and notes, a part of a sentence each.
+
+    Raise `UserError` if the recording is too short or silent, or as `read_recording` does.
+    """
     waveform, rate, top, told = read_recording(path)
     notes, seconds = list(told), len(waveform) / rate
     if len(waveform) < log_mel.window * rate / log_mel.sample_rate:
@@ -205,16 +227,20 @@ def _arrays(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
 
 
 def _npy(path: Path, dims: int, dtype: torch.dtype) -> Tensor:
-    """`(N, C, ...)` of a file that holds `(C, ...)` or that. A file too short for its shape is refused unread."""
+    """Read an `.npy` file that holds one sample, `(C, ...)`, or several, `(N, C, ...)`; return `(N, C, ...)`.
+
+    The file is memory-mapped first, so one that is too short for its shape is rejected before memory is allocated.
+    Raise `UserError` if it cannot be read or holds no numbers.
+    """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of numpy, about headers that it reads nevertheless
+            warnings.simplefilter("ignore")  # numpy warns about unusual headers but reads them
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "uif":
             raise ValueError(f"it holds {getattr(array, 'dtype', 'several arrays')}, not numbers")
         with np.errstate(over="ignore"):
             values = torch.from_numpy(np.array(array, np.float64 if dtype == torch.float64 else np.float32))
-    except Exception as error:  # numpy raises whatever its parser of headers does
+    except Exception as error:  # numpy passes on all kinds of errors of its header parser
         raise UserError(f"{path} is no array that can be read ({_reason(error)}): write it with np.save") from error
     return values if values.ndim != dims else values[None]
 

@@ -1,22 +1,27 @@
-"""What was read of a file, in a line, and what about it looks like a slip."""
+"""Descriptions of data in one line, and warnings about likely mistakes: swapped axes, names that hardly differ."""
 
 import unicodedata
 from collections.abc import Sequence
 
 from .identities import IdentityDataset
 
-# An axis of so few values at the end is no time and no width, where the one before is so many times as long.
+# The last axis of an image is likely to be its channels if it has at most `_FEW` values. The last axis of a series is
+# likely to be its channels if the axis before is at least `_TIMES` as long.
 _FEW, _TIMES = 4, 4
-_SQUARE = 8  # from which on a series as long as it has channels is taken for an image
+_SQUARE = 8  # a uint8 series with as many steps as channels is likely to be an image from this size
 
 
 def describe(shape: Sequence[int], count: int, **others: int) -> str:
-    """Say in a line what was read: `2,500 samples, 128 channels x 3 steps, 20 people, 6 classes`.
+    """Describe data in one line.
 
     **Arguments:**
 
-    - `shape`: of one sample, `(C, T)` or `(C, H, W)`.
-    - `others`: how many people and classes there are; 0 is left out.
+    - `shape`: shape of one sample, `(C, T)` or `(C, H, W)`.
+    - `count`: number of samples.
+    - `others`: numbers of `people` and `classes`; 0 is left out.
+
+    >>> describe((3, 128), 2500, people=20, classes=6)
+    '2,500 samples, 3 channels x 128 steps, 20 people, 6 classes'
     """
     channels, *rest = shape
     extent = f"{rest[0]:,} {_plural('step', rest[0])}" if len(rest) == 1 else f"{rest[0]:,} x {rest[1]:,} pixels"
@@ -31,11 +36,15 @@ def _plural(word: str, count: int) -> str:
 
 
 def find_odd_shape(shape: Sequence[int], *, bytes_: bool = False) -> str:
-    """Say why the axes of a sample, `(C, T)` or `(C, H, W)`, look swapped; empty where they do not.
+    """Explain why the axes of a sample look swapped; return an empty text if they do not.
 
     **Arguments:**
 
-    - `bytes_`: whether values are uint8, as of images.
+    - `shape`: shape of one sample, `(C, T)` or `(C, H, W)`.
+    - `bytes_`: whether the values are uint8, as in images.
+
+    >>> find_odd_shape((128, 3))
+    '128 channels of 3 steps: if it is steps x channels, write x.transpose(0, 2, 1)'
     """
     if len(shape) == 2:
         channels, steps = shape
@@ -54,7 +63,11 @@ def find_odd_shape(shape: Sequence[int], *, bytes_: bool = False) -> str:
 
 
 def are_alike(names: Sequence[str]) -> tuple[str, str] | None:
-    """Find two names that differ by spaces, case or the way that a letter is encoded only."""
+    """Return the first two names that differ only in spaces, case or the encoding of a letter; None if there are none.
+
+    >>> are_alike(["left", "right", "Left "])
+    ('left', 'Left ')
+    """
     seen: dict[str, str] = {}
     for name in names:
         folded = "".join(unicodedata.normalize("NFKC", name).casefold().split())
@@ -65,7 +78,7 @@ def are_alike(names: Sequence[str]) -> tuple[str, str] | None:
 
 
 def find_oddities(dataset: IdentityDataset) -> list[str]:
-    """List what about a data set looks like a slip: swapped axes, names that hardly differ."""
+    """List likely mistakes in a data set, a line each: swapped axes, names that hardly differ."""
     odd = [] if not (axes := find_odd_shape(dataset.input_shape, bytes_=dataset.x.element_size() == 1)) else [axes]
     for names, kind in ((dataset.classes, "classes"), (dataset.identities, "people")):
         if (pair := are_alike(names)) is not None:

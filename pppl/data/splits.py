@@ -1,4 +1,4 @@
-"""Which samples train, validate and test: the source's own split, or one drawn by seed."""
+"""Splits into training, validation and test samples: the source's own split, or one drawn by seed."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -11,43 +11,60 @@ from ..config import DataSettings, PersonSettings
 from ..system.errors import UserError
 from .identities import FAR, TEST, TRAIN, VALIDATION, IdentityDataset
 
-# Shares of what is held out, for validation and for testing; of a person's, the validation's is of what is left.
-_OF_ROWS = (0.15, 0.25)  # of a class, where persons are classes
-_OF_PEOPLE = (0.15, 0.2)  # of the people: unseen persons
-_OF_A_PERSON = (0.1, 0.2)  # of a seen person's samples of a class
-# Of the training rows of a source without validation rows. With 2,000 an accuracy has a standard error below 1 point.
+# Shares held out for validation and for testing.
+_OF_ROWS = (0.15, 0.25)  # of the samples of a class, if persons are class subsets
+_OF_PEOPLE = (0.15, 0.2)  # of the people, who are then unseen
+_OF_A_PERSON = (0.1, 0.2)  # of a seen person's samples of a class; validation rows come from what testing leaves
+# Validation rows taken from the training rows if a source has none: this share, at most this many. With 2,000 rows the
+# standard error of an accuracy is below 1.2 points.
 _OF_TRAINING, _MOST_VALIDATION = 0.1, 2000
 _ROUNDING = float(np.finfo(np.float32).eps)
 
 
 class TooFewPersons(UserError):
-    """The data set has not enough people, or samples of them, for the persons that are asked for."""
+    """The data set has too few people, or too few samples per person, for the requested persons."""
 
 
 def resolve_protocol(persons: PersonSettings, dataset: IdentityDataset) -> PersonSettings:
-    """With `auto` replaced: people with some classes where the data set knows whose its samples are, else classes."""
+    """Replace the protocol `auto`: `person+classes` for data with person labels, else `classes`.
+
+    >>> from pppl.config import PersonSettings
+    >>> from pppl.data import load_dataset, resolve_protocol
+    >>> resolve_protocol(PersonSettings(protocol="auto"), load_dataset("digits")).protocol
+    'classes'
+    """
     if persons.protocol != "auto":
         return persons
     return dataclasses.replace(persons, protocol="classes" if dataset.identity is None else "person+classes")
 
 
 def split_for(dataset: IdentityDataset, persons: PersonSettings, seed: int) -> IdentityDataset:
-    """The data set as one seed sees it: split, and standardized by the training rows of that split.
+    """Return the data set with the split of one seed, standardized by the training rows of that split.
 
-    With `persons.folds` people are held out by turns: in the seeds from 0 to `folds - 1` everybody is unseen once, and
-    again in the next so many. Samples of one recording stay together.
+    Samples of one recording stay together. A data set that is `standardized` keeps its scale and offset.
 
-    Where persons are people, those without training rows are *unseen*. The others are *seen*, and where the source
-    holds back nothing of theirs, a part of their samples of each class is held back here: for validation by `seed`, for
-    testing always the same where the source has a split, so that what one seed tunes on no other seed tests on. Without
-    validation rows a tenth of each class's training rows become that, or as many as make 2,000 where that is less.
+    If persons are people, those without training rows are *unseen* and the others are *seen*. If the source holds back
+    no samples of the seen people, this function holds back some of each of their classes. Validation rows are drawn by
+    `seed`. Test rows of a source with a split are the same for all seeds: no seed tests on rows that another seed tunes
+    on.
+
+    If there are no validation rows, a tenth of each class's training rows is used, about 2,000 rows in total at most.
+
+    With `persons.folds`, people are held out in turn. Over the seeds 0 to `folds - 1` everybody is unseen once, and
+    over the next `folds` seeds once again, in other folds.
 
     **Arguments:**
 
-    - `persons`: its `split` says whether the source's own split is respected or another one drawn by `seed`; a source
-      without a split always has one drawn. What is tuned on one drawn split may be tested on in another.
+    - `persons`: its `split` selects the source's own split (`official`) or one drawn by `seed` (`random`). A source
+      without a split always gets one drawn. Rows that one drawn split tunes on may be test rows of another.
 
-    Raises `TooFewPersons` where there are too few people to hold some back, `UserError` where no row can be held back.
+    Raise `TooFewPersons` if there are too few people to hold some back, and `UserError` if no row can be held back.
+
+    >>> from pppl.config import PersonSettings
+    >>> from pppl.data import load_dataset, split_for
+    >>> dataset = split_for(load_dataset("digits"), PersonSettings(split="random"), seed=0)
+    >>> [len(dataset.rows(split)) for split in (TRAIN, VALIDATION, TEST)]
+    [1078, 269, 450]
     """
     persons = resolve_protocol(persons, dataset)
     by_people = persons.protocol != "classes"
@@ -73,7 +90,10 @@ def split_for(dataset: IdentityDataset, persons: PersonSettings, seed: int) -> I
 
 
 def _people_split(dataset: IdentityDataset, seed: int) -> np.ndarray:
-    """A split in which some people are in the test or the validation rows only; two at least are in the test rows."""
+    """Split by people, `(N,)` uint8: each is in one part only, at least two in the test rows.
+
+    Raise `TooFewPersons` if there are fewer than 5 people.
+    """
     identity = identity_of(dataset)
     people = np.unique(identity)
     if len(people) < 5:
@@ -87,14 +107,16 @@ def _people_split(dataset: IdentityDataset, seed: int) -> np.ndarray:
 
 
 def _fold_split(dataset: IdentityDataset, folds: int, seed: int) -> np.ndarray:
-    """A split in which one fold of the people is in the test rows, and some of the next in the validation rows.
+    """Split by folds of people, `(N,)` uint8: one fold is for testing, a part of the next one for validation.
 
-    Raises `TooFewPersons` where there are fewer people than folds, or nobody is left to train on.
+    Raise `TooFewPersons` if there are fewer people than folds, or nobody is left to train on.
     """
     identity = identity_of(dataset)
     people = np.unique(identity)
     if len(people) < folds:
-        raise TooFewPersons(f"persons.folds is {folds}, but {dataset.name} has {len(people)} people: at most that")
+        raise TooFewPersons(
+            f"persons.folds is {folds}, but {dataset.name} has {len(people)} people: lower it to {len(people)} or less"
+        )
     parts = np.array_split(np.random.default_rng([seed // folds, 2]).permutation(people), folds)
     test, following = parts[seed % folds], parts[(seed + 1) % folds]
     validation = following[: max(1, round(_OF_PEOPLE[0] * len(people)))]
@@ -109,7 +131,7 @@ def _fold_split(dataset: IdentityDataset, folds: int, seed: int) -> np.ndarray:
 
 
 def _hold_back(dataset: IdentityDataset, split: np.ndarray, part: int, *, seed: int) -> None:
-    """Gives the people of the training rows validation or test rows of their own, where they have none."""
+    """Move training rows of seen people to `part` of `split`, in place, if seen people have no rows there yet."""
     identity = identity_of(dataset)
     seen = np.isin(identity, np.unique(identity[split == TRAIN]))
     if (seen & (split == part)).any():
@@ -123,9 +145,15 @@ def _hold_back(dataset: IdentityDataset, split: np.ndarray, part: int, *, seed: 
 def _cell_split(
     dataset: IdentityDataset, rows: np.ndarray, cells: np.ndarray, shares: tuple[float, float], seed: int
 ) -> np.ndarray:
-    """Splits rows, cell by cell, `(n,)`; a share above 0 is at least one recording, but one always stays for training.
+    """Split rows at random within each cell and return their parts, `(n,)` uint8.
 
-    A sample that was not cut from any is a recording of its own.
+    A share above 0 gets at least one recording, but one recording of each cell always stays in training. If the data
+    set has no recordings, each sample counts as one.
+
+    **Arguments:**
+
+    - `cells`: `(n,)`, the cell of each row, such as its class.
+    - `shares`: shares of each cell for validation and for testing.
     """
     alone = np.arange(len(rows)) if dataset.recording is None else dataset.recording[rows]
     _, first, whole = np.unique(alone, return_index=True, return_inverse=True)
@@ -140,21 +168,21 @@ def _cell_split(
 
 
 def _shuffled_cells(cells: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """The members of each cell, as indices in random order."""
+    """Return the members of each cell, as indices in random order."""
     order = rng.permutation(len(cells))
     order = order[np.argsort(cells[order], kind="stable")]
     return np.split(order, np.flatnonzero(np.diff(cells[order])) + 1)
 
 
 def identity_of(dataset: IdentityDataset) -> np.ndarray:
-    """`(N,)`, whose sample each is. Raises `UserError` where the data set does not know."""
+    """Return the person index of each sample, `(N,)`. Raise `UserError` if the data set has no person labels."""
     if dataset.identity is None:
-        raise UserError(f"{dataset.name} does not say whose its samples are: use --persons.protocol classes")
+        raise UserError(f"{dataset.name} has no person labels: use --persons.protocol classes")
     return dataset.identity
 
 
 def _standardized(dataset: IdentityDataset) -> IdentityDataset:
-    """With scale and offset that give each channel mean 0 and variance 1 over the training rows."""
+    """Set scale and offset such that each channel has mean 0 and variance 1 over the training rows."""
     channels = dataset.x.shape[1]
     count, total, squares = 0, torch.zeros(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
     for values in _chunks(dataset.x, dataset.rows(TRAIN)):
@@ -163,12 +191,12 @@ def _standardized(dataset: IdentityDataset) -> IdentityDataset:
         squares += values.square().sum(1)
     mean = total / count
     deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
-    if (far := mean.abs() > FAR * deviation).any():  # the difference of two large squares has lost digits
+    if (far := mean.abs() > FAR * deviation).any():  # the difference of two large numbers above has lost digits
         squares.zero_()
         for values in _chunks(dataset.x, dataset.rows(TRAIN)):
             squares += (values - mean[:, None]).square().sum(1)
         deviation = torch.where(far, (squares / count).sqrt(), deviation)
-    # A constant channel, such as a dead sensor's, leaves only rounding noise, which must not be blown up.
+    # A constant channel, such as that of a dead sensor, has only rounding noise, which must not be amplified.
     alive = deviation > _ROUNDING * mean.abs()
     scale = torch.where(alive, 1 / deviation, 1.0)
     center = torch.where(far & alive, mean.float().double(), 0.0)
@@ -182,15 +210,24 @@ def _standardized(dataset: IdentityDataset) -> IdentityDataset:
 
 
 def _chunks(x: Tensor, rows: np.ndarray, size: int = 2048) -> Iterator[Tensor]:
-    """Stored values of some samples at a time, `(C, n)` float64."""
+    """Yield the stored values of `size` samples at a time, `(C, n)` float64."""
     for chunk in torch.from_numpy(rows).split(size):
         yield x[chunk].double().transpose(0, 1).flatten(1)
 
 
 def limit(dataset: IdentityDataset, data: DataSettings) -> IdentityDataset:
-    """A part of the data set, for a quick look: its first classes, the people with the most samples, some of each.
+    """Return a part of the data set for a quick look.
 
-    Raises `UserError` where the data set has fewer classes or people than are asked for.
+    It has the first `data.classes` classes, the `data.people` people with the most samples, and at most `data.samples`
+    random samples of each combination of class, split and person. A setting of 0 sets no limit.
+
+    Raise `UserError` if the data set has fewer classes or people than requested.
+
+    >>> from pppl.config import DataSettings
+    >>> from pppl.data import limit, load_dataset
+    >>> small = limit(load_dataset("digits"), DataSettings(classes=3, samples=20))
+    >>> small.classes, len(small.y)
+    (('0', '1', '2'), 180)
     """
     rows, rng = np.arange(len(dataset.y)), np.random.default_rng(0)
     labels = dataset.y.numpy()

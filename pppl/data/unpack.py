@@ -1,4 +1,4 @@
-"""Unpacking archives of others: regular files only, inside one folder, up to a size."""
+"""Safe unpacking of downloaded archives: regular files only, inside one folder, up to a total size."""
 
 import shutil
 import stat
@@ -13,7 +13,7 @@ from typing import IO, NamedTuple
 from ..system import progress
 from ..system.errors import UserError
 
-# Several times what the largest source, Speech Commands, holds.
+# Several times the size of the largest source, Speech Commands.
 _MAX_BYTES, _MAX_MEMBERS = 20 * 10**9, 1_000_000
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
@@ -26,15 +26,18 @@ class _Member(NamedTuple):
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Writes the files of a `.zip` or `.tar.*` below `folder`, which may hold part of a refused archive afterwards.
+    """Unpack a `.zip` or `.tar.*` archive into `folder`.
 
-    Members are copied one by one, as files, for the same rules to hold for tar, zip and every Python 3.11 (tarfile's
-    filters came with 3.11.4).
+    Members are copied one by one. So the same rules hold for tar, zip and every Python 3.11; tarfile's filters came
+    only with 3.11.4. If the archive is rejected, the folder may hold a part of it.
 
-    Raises `UserError` for a damaged archive, and for members that are links or devices, that lie outside of the folder,
-    or that are too large in sum.
+    Raise `UserError` if the archive is damaged, if a member is a link or device or lies outside the folder, or if the
+    members are too many or too large in total.
+
+    ```python
+    unpack(Path("images_background.zip"), Path("omniglot"))
+    ```
     """
-
     total = 0
     try:
         with closing(_members(archive)) as members:
@@ -44,11 +47,11 @@ def unpack(archive: Path, folder: Path) -> None:
                 if total > _MAX_BYTES or count > _MAX_MEMBERS:
                     raise UserError(
                         f"{archive} is not unpacked: it holds more than {_MAX_BYTES:,} bytes or {_MAX_MEMBERS:,} "
-                        f"files; remove it, it is not the published one"
+                        f"files, so it is not the published one: remove it"
                     )
                 _copy(member, archive, folder)
     except _DAMAGED as error:
-        reason = str(error).partition("\n")[0]  # tarfile lists all formats that it has tried
+        reason = str(error).partition("\n")[0]  # on the next lines tarfile lists all formats that it has tried
         raise UserError(f"{archive} is damaged ({reason}): remove it and run the same command again") from error
 
 
@@ -56,7 +59,7 @@ def _members(archive: Path) -> Generator[_Member, None, None]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
             for info in file.infolist():
-                mode = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not made on Unix
+                mode = stat.S_IFMT(info.external_attr >> 16)  # 0 if the archive was not made on Unix
                 kind = "folder" if info.is_dir() else "file" if mode in (0, stat.S_IFREG) else "other"
                 yield _Member(info.filename, info.file_size, kind, lambda info=info: file.open(info))
     else:
@@ -67,11 +70,11 @@ def _members(archive: Path) -> Generator[_Member, None, None]:
 
 
 def _copy(member: _Member, archive: Path, folder: Path) -> None:
-    name = PureWindowsPath(member.name)  # knows the separators and roots of both systems
+    name = PureWindowsPath(member.name)  # understands the separators and roots of both Unix and Windows
     if name.anchor or ".." in name.parts or member.kind == "other":
         raise UserError(
-            f"{archive} is not unpacked: its member {member.name!r} is a link or lies outside of the folder; remove "
-            f"it, it is not the published one"
+            f"{archive} is not unpacked: its member {member.name!r} is a link or lies outside of the folder, so the "
+            f"archive is not the published one: remove it"
         )
     target = folder / member.name
     if member.kind == "folder":

@@ -1,4 +1,4 @@
-"""What becomes of a personal network: files, thin forms, exports, and many people at once."""
+"""Deployment of personal networks: files, thin forms, exports, and many people on one network."""
 
 from .formats import FORMATS
 from .graph import Deployed

@@ -1,4 +1,4 @@
-"""What personalizing and timing have found, as text that a person can read in ten seconds."""
+"""Short texts about the results of personalizing and timing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ _MOST_GROUPS = 8
 
 
 def deployment_as_text(report: Mapping[str, Any]) -> str:
-    """The report of `personalize`: what is kept, what it costs, accuracies, files."""
+    """Write the report of `personalize` as text: costs, channels kept, class prior, accuracies and files."""
     lines = [f"{report['method']} within {report['limit']}; {report['rounding']['reason']}"]
     for name, label in (("macs", "MACs"), ("params", "parameters")):
         own, full = report[name]["personal"], report[name]["full"]
@@ -31,7 +31,7 @@ def deployment_as_text(report: Mapping[str, Any]) -> str:
 
 
 def latency_as_text(table: pd.DataFrame, threads: int) -> str:
-    """The table of `latency`, a line per file and engine."""
+    """Write the table of `latency` as text, with a line per file and engine."""
     shown = pd.DataFrame(
         {
             "file": table["file"],

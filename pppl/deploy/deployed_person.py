@@ -1,4 +1,4 @@
-"""One person: what can be made of their samples and a global model."""
+"""A person's samples with a global model, and the personal networks and files made from them."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -32,12 +32,21 @@ _TIMINGS = 5
 
 
 class DeployedPerson:
-    """A person's samples, a method and a limit on a run's global model.
+    """A person's samples, a method and a limit, on a run's global model.
 
-    - `settings`: of the experiment, replaced.
+    ```python
+    run = TrainedRun.open("results/base")
+    samples = read_samples("person.npz", run.preprocessing)
+    person = DeployedPerson(run, samples, "ppp", Limit.parse("40kB"))
+    person.file(person.model(round_to=1).module).write(Path("personal.safetensors"))
+    ```
+
+    **Arguments:**
+
+    - `settings`: settings of the experiment to replace, by dotted key.
     - `raw_audio`: whether exports take waveforms.
 
-    Raises `UserError` where the method reads labels and there are none, or the run has no network for it.
+    Raise `UserError` if the method reads labels and there are none, or if the run lacks a network that it needs.
     """
 
     def __init__(
@@ -55,32 +64,42 @@ class DeployedPerson:
         self.global_model: GlobalModel = run.model(run.personalizer(method))
         labels = torch.zeros(len(samples.values), dtype=torch.int64) if samples.labels is None else samples.labels
         if samples.labels is None and run.personalizer(method).reads_labels:
-            raise UserError(f"method {method} reads labels: put samples into sub-folders that are named as classes")
+            raise UserError(
+                f"method {method} reads labels: put samples into sub-folders that are named after their classes"
+            )
         self.support = Support(x=run.preprocessing(samples.values), y=labels, seed=run.seed)
 
     def base(self) -> Backbone:
-        """The network that masks cut."""
-        gates = self._own(1).gates
+        """Return the network that masks apply to: the full one, or the gated one that the method uses."""
+        gates = self._make_personalizer(1).gates
         return self.global_model.full if gates is None else self.global_model.gated[gates].backbone
 
-    def _own(self, round_to: int) -> Personalizer:
+    def _make_personalizer(self, round_to: int) -> Personalizer:
         unit = "params" if self.limit.unit in ("params", "bytes") else "macs"
         how = {"pruning.unit": unit, "pruning.round_to": round_to, **self.settings}
         return self.run.personalizer(self.method, **how)
 
     def with_classes(self) -> Backbone:
-        """The full network with the person's class prior: what a personal network is held against, since it is free."""
+        """Return the full network, corrected for the person's class prior.
+
+        It costs nothing extra, so personal networks are compared with it.
+        """
         own = self.run.personalizer("full+classes", **self.settings)
         return own.personalize(self.global_model, self.support, 1.0).module
 
     def model(self, round_to: int) -> PersonalModel:
-        """The personal model within the limit."""
-        own, limit = self._own(round_to), self.limit
+        """Return the personal model within the limit. Its layers keep multiples of `round_to` channels.
+
+        Raise `UserError` if the limit cannot be met, or if the method does not prune or chooses channels per sample.
+        """
+        own, limit = self._make_personalizer(round_to), self.limit
 
         def make(budget: float) -> PersonalModel:
             model = own.personalize(self.global_model, self.support, budget)
             if model.cost_of is not None:
-                raise UserError(f"method {self.method} chooses channels for each sample: it leaves no smaller network")
+                raise UserError(
+                    f"method {self.method} chooses channels for each sample: it gives no smaller network to deploy"
+                )
             return model
 
         if not own.prunes and limit != Limit(value=1.0, unit="macs"):
@@ -92,21 +111,24 @@ class DeployedPerson:
         return fit_latency(make, lambda model: self.share(model) * self.full_ms, limit.value, self.full_ms)
 
     def share(self, model: PersonalModel) -> float:
-        """A model's milliseconds as a part of the full network's, timed in turns, since a machine's speed drifts."""
+        """Measure a model's latency as a fraction of the full network's.
+
+        Both are timed in turns, since a machine's speed drifts.
+        """
         took = self.milliseconds({"full": self.full_session, "own": self.timed(model.module)})
         return took["own"] / took["full"]
 
     def rounding(self) -> Rounding:
-        """The multiple of channels that this machine likes."""
-        if not self._own(1).prunes:
+        """Choose the smallest multiple of channels that has nearly the best speed per MAC on this machine."""
+        if not self._make_personalizer(1).prunes:
             return Rounding(round_to=1, reason="nothing is pruned")
         limit = self.limit
         sessions, macs = {0: self.full_session}, {0: self.global_model.cost.full.macs}
-        budget = limit.value if limit.unit in ("macs", "params") else self._guess()
+        budget = limit.value if limit.unit in ("macs", "params") else self._estimate_budget()
         for multiple in ROUNDINGS:
             try:
-                model = self._own(multiple).personalize(self.global_model, self.support, budget)
-            except UserError:  # so many channels of every layer are over the budget
+                model = self._make_personalizer(multiple).personalize(self.global_model, self.support, budget)
+            except UserError:  # this many channels in every layer exceed the budget
                 break
             sessions[multiple], macs[multiple] = self.timed(model.module), model.cost.macs
         if len(sessions) == 1:
@@ -114,33 +136,36 @@ class DeployedPerson:
         faster = speed_ups(self._calls(sessions), 0)
         return choose_rounding([(multiple, faster[multiple] * macs[multiple] / macs[0]) for multiple in faster])
 
-    def _guess(self) -> float:
-        """About the fraction of the MACs that a limit in bytes or ms allows."""
+    def _estimate_budget(self) -> float:
+        """Estimate which fraction of the MACs a limit in bytes or ms allows."""
         if self.limit.unit == "bytes":
             return min(1.0, self.limit.value / len(self.file(self.global_model.full).to_bytes()))
         return min(1.0, self.limit.value / self.full_ms)
 
     def deployed(self, network: Backbone) -> Deployed:
-        """What is exported of a network."""
+        """Return the module to export for a network: its preprocessing and the network."""
         return Deployed(network, self.run.preprocessing, raw_audio=self.raw_audio)
 
     def session(self, network: Backbone) -> Session:
-        """A network in ONNX Runtime."""
+        """Export a network and open it in ONNX Runtime."""
         return open_onnx_bytes(to_onnx(self.deployed(network), {}))
 
     def timed(self, network: Backbone) -> Session:
-        """As `session`, but only as fast: out of the full network's export where that can be, not by an own one."""
+        """Return a session that is as fast as `session(network)`, for timing only.
+
+        It is cut out of the full network's export if possible, which saves an export. Its outputs are then meaningless.
+        """
         full = self.global_model.full
         same = network.spec == full.spec.with_widths(network.widths)
         content = narrow(self._full_onnx, self.deployed(network)) if same else None
         return self.session(network) if content is None else open_onnx_bytes(content)
 
     def milliseconds(self, sessions: dict[Any, Session]) -> dict[Any, float]:
-        """Median of one sample through each, in turns."""
+        """Time one sample through each session, in turns, and return the median milliseconds by name."""
         return {name: latency.median for name, latency in time_in_turns(self._calls(sessions)).items()}
 
     def _calls(self, sessions: dict[Any, Session]) -> dict[Any, Callable[[], object]]:
-        return {name: lambda session=session: session(self._one) for name, session in sessions.items()}
+        return {name: lambda session=session: session(self._example) for name, session in sessions.items()}
 
     @cached_property
     def _full_onnx(self) -> bytes:
@@ -153,16 +178,16 @@ class DeployedPerson:
 
     @cached_property
     def full_ms(self) -> float:
-        """Milliseconds of one sample through the exported full network: median of a few timings."""
+        """Milliseconds of one sample through the exported full network: the median of several timings."""
         return median(self.milliseconds({"full": self.full_session})["full"] for _ in range(_TIMINGS))
 
     @cached_property
-    def _one(self) -> np.ndarray:
-        """A sample for timing, `(1, ...)`."""
+    def _example(self) -> np.ndarray:
+        """A batch of one sample for timing, `(1, ...)`."""
         return torch.zeros(1, *self.deployed(self.global_model.full).input_shape).numpy()
 
     def file(self, network: Backbone) -> PersonalFile:
-        """The file of a person's network."""
+        """Return the personal model file of a network."""
         return PersonalFile(
             network=network,
             full=self.global_model.full.spec,
@@ -179,7 +204,7 @@ class DeployedPerson:
         )
 
     def meta(self, model: PersonalModel) -> dict[str, Any]:
-        """What an export says of itself."""
+        """Return the metadata of a model's exports."""
         file = self.file(model.module)
         return {
             "preprocessing": json.loads(file.preprocessing.to_json()),
@@ -192,7 +217,10 @@ class DeployedPerson:
         }
 
     def thin(self, model: PersonalModel) -> Thin | None:
-        """The thin form; None where the personal network is more than a mask, a class prior and a delta."""
+        """Return the thin form of a model.
+
+        Return None if masks, a class prior and a delta do not describe the whole personal network.
+        """
         if model.masks is None and model.classes is None:
             return None
         base, classes = self.base(), model.classes
@@ -201,7 +229,7 @@ class DeployedPerson:
         thin = Thin.of(base, masks, model.delta, **prior)
         try:
             made = thin.network(self.base()).state_dict()
-        except UserError:  # a delta to another network
+        except UserError:  # the delta belongs to another network
             return None
         own = model.module.state_dict()
         same = own.keys() == made.keys() and all(torch.equal(value, made[key]) for key, value in own.items())

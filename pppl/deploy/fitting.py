@@ -1,4 +1,4 @@
-"""From a limit to the budget that meets it, and from a machine to the multiple of channels that it likes."""
+"""A search for the budget that meets a limit, and the choice of the multiple of channels that suits a machine."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,21 +6,30 @@ from dataclasses import dataclass
 from ..personalizers import PersonalModel
 from ..system.errors import UserError
 
-# Multiples of channels that are tried, and how far behind the best per MAC a smaller one may be to be taken.
+# Multiples of channels to try, and the fraction of the best speed per MAC at which a smaller multiple is preferred.
 ROUNDINGS = (1, 4, 8, 16, 32)
-_AS_GOOD = 0.99
-# Of a limit in ms: how much of it is used at least, where the search may stop, and how often it measures at most.
-_USED, _TRIES = 0.95, 8
-_STEPS = 16  # of a bisection over fractions of the parameters
+_NEARLY_BEST = 0.99
+# The search for a limit in ms stops when this fraction of the limit is used, or after this many trials.
+_LEAST_USE, _TRIES = 0.95, 8
+_STEPS = 16  # of the bisection over fractions of the parameters
 
-# Makes the personal model of a budget. Raises `UserError` where a layer cannot keep a channel.
+# A function that makes the personal model of a budget. It raises `UserError` if a layer cannot keep a channel.
 Make = Callable[[float], PersonalModel]
 
 
 def fit_bytes(make: Make, size: Callable[[PersonalModel], int], limit: float) -> PersonalModel:
-    """The largest model whose file has at most `limit` bytes, by bisection over the fraction of parameters.
+    """Return the largest model whose file has at most `limit` bytes, by bisection over the fraction of parameters.
 
-    Raises `UserError` where no file is so small.
+    ```python
+    fit_bytes(make, lambda model: len(person.file(model.module).to_bytes()), limit=40_000)
+    ```
+
+    **Arguments:**
+
+    - `make`: a function from a fraction of the parameters to a model.
+    - `size`: a function that returns the bytes of a model's file.
+
+    Raise `UserError` if no file is small enough.
     """
     whole = make(1.0)
     if (least := size(whole)) <= limit:
@@ -30,7 +39,7 @@ def fit_bytes(make: Make, size: Callable[[PersonalModel], int], limit: float) ->
         middle = (low + high) / 2
         try:
             model = make(middle)
-        except UserError:  # less than one channel per layer
+        except UserError:  # less than one channel in some layer
             low = middle
             continue
         if size(model) <= limit:
@@ -38,28 +47,34 @@ def fit_bytes(make: Make, size: Callable[[PersonalModel], int], limit: float) ->
         else:
             high, least = middle, size(model)
     if best is None:
-        raise UserError(f"budget of {limit:g} bytes is too small: the smallest that was found takes {least:,} bytes")
+        raise UserError(f"budget of {limit:g} bytes is too small: the smallest file found takes {least:,} bytes")
     return best
 
 
 def fit_latency(make: Make, milliseconds: Callable[[PersonalModel], float], limit: float, full: float) -> PersonalModel:
-    """The model of most MACs that was found to take at most `limit` ms, and at least 0.95 of that where there is one.
+    """Return the largest model found that takes at most `limit` ms.
 
-    Interpolates between what was measured: milliseconds are nearly a line in MACs.
+    The search interpolates between measurements, since latency is nearly linear in MACs. It stops at a model that takes
+    at least 0.95 of the limit, or after 8 trials.
+
+    ```python
+    fit_latency(make, measure, limit=2.5, full=measure(make(1.0)))
+    ```
 
     **Arguments:**
 
-    - `milliseconds`: measures a model.
+    - `make`: a function from a fraction of the MACs to a model.
+    - `milliseconds`: a function that measures a model.
     - `full`: milliseconds of the full network.
 
-    Raises `UserError` where even the smallest network takes longer.
+    Raise `UserError` if even the smallest network tried takes longer.
     """
     if full <= limit:
         return make(1.0)
     slower, faster, best = (1.0, full), (0.0, 0.0), None
     for _ in range(_TRIES):
         (low, fast), (high, slow) = faster, slower
-        target = limit * (1 + _USED) / 2
+        target = limit * (1 + _LEAST_USE) / 2
         budget = low + (high - low) * min(max((target - fast) / (slow - fast), 0.02), 0.98)
         try:
             model = make(budget)
@@ -73,30 +88,33 @@ def fit_latency(make: Make, milliseconds: Callable[[PersonalModel], float], limi
             slower = (budget, max(took, fast + 1e-6))
             continue
         faster, best = (budget, min(took, slow - 1e-6)), model
-        if took >= _USED * limit:
+        if took >= _LEAST_USE * limit:
             break
     if best is None:
-        raise UserError(f"budget of {limit:g} ms cannot be met: the smallest that was tried takes {slower[1]:.3g} ms")
+        raise UserError(f"budget of {limit:g} ms cannot be met: the smallest network tried takes {slower[1]:.3g} ms")
     return best
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rounding:
-    """The multiple of channels to keep, and why."""
+    """The multiple of channels that layers keep, and the reason for it."""
 
     round_to: int
     reason: str
 
 
 def choose_rounding(made: Sequence[tuple[int, float]]) -> Rounding:
-    """The smallest multiple whose speed per MAC is at most 1 % behind that of the best.
+    """Choose the smallest multiple whose speed per MAC is at most 1 % below the best.
+
+    >>> choose_rounding([(1, 0.6), (4, 0.795), (8, 0.8)]).round_to
+    4
 
     **Arguments:**
 
-    - `made`: of each multiple that was tried the speed-up as a part of what its MACs promise.
+    - `made`: each multiple tried, ascending, with its speed-up divided by the speed-up that its MACs promise.
     """
     best = max(share for _, share in made)
-    chosen, own = next((multiple, share) for multiple, share in made if share >= _AS_GOOD * best)
+    chosen, own = next((multiple, share) for multiple, share in made if share >= _NEARLY_BEST * best)
     others = ", ".join(f"{multiple}: {share:.0%}" for multiple, share in made)
     reason = f"layers keep multiples of {chosen} channels, {own:.0%} of the speed-up that the MACs promise ({others})"
     return Rounding(round_to=chosen, reason=reason)

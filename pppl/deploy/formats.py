@@ -1,4 +1,4 @@
-"""Exports of a network: ONNX, also with weights of 8 bits, `torch.export` and ExecuTorch."""
+"""Exports of a network: ONNX (with weights of 32 or 8 bits), `torch.export` and ExecuTorch."""
 
 import importlib
 import importlib.util
@@ -20,7 +20,7 @@ from .onnx_file import seal
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what exporters say about packages that are not there and about their own code."""
+    """Silence the exporters' warnings about missing packages and their own code."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -40,7 +40,14 @@ def _program(deployed: Deployed, *, batches: bool = True) -> torch.export.Export
 
 
 def to_onnx(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
-    """A sealed ONNX file: input `values` or `audio`, any batch size, output `logits`; `meta` as its metadata."""
+    """Export to a sealed ONNX file for any batch size.
+
+    The input is named `values` or `audio`, the output `logits`. The file's metadata hold `meta`.
+
+    ```python
+    Path("network.onnx").write_bytes(to_onnx(Deployed(network, preprocessing), {}))
+    ```
+    """
     return seal(_model(deployed), meta)
 
 
@@ -54,18 +61,21 @@ def _model(deployed: Deployed) -> Any:
             verbose=False,
         )
     assert program is not None
-    model = program.model_proto  # made anew at each reading
-    _pool(model.graph)
+    model = program.model_proto  # a property that builds a new model on each access
+    _use_pooling(model.graph)
     return model
 
 
-def _pool(graph: Any) -> None:
-    """Means over the pixels of images become the pooling that engines have for images in blocks of channels."""
+def _use_pooling(graph: Any) -> None:
+    """Replace means over an image's pixels by global average pooling.
+
+    Engines that store images in blocks of channels have a fast kernel for it.
+    """
     from onnx import helper, numpy_helper
 
     axes = {value.name: numpy_helper.to_array(value).tolist() for value in graph.initializer if value.dims == [2]}
-    told = (*graph.value_info, *graph.input)
-    images = {value.name for value in told if len(value.type.tensor_type.shape.dim) == 4}
+    typed_values = (*graph.value_info, *graph.input)
+    images = {value.name for value in typed_values if len(value.type.tensor_type.shape.dim) == 4}
     for index, node in reversed(list(enumerate(graph.node))):
         if node.op_type != "ReduceMean" or node.input[0] not in images or len(node.input) < 2:
             continue
@@ -80,8 +90,9 @@ def _pool(graph: Any) -> None:
 
 
 def to_int8_onnx(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
-    """As `to_onnx`, with weights of 8 bits and activations that are quantized as they come (ONNX Runtime's dynamic
-    quantization).
+    """Export as `to_onnx` does, with weights of 8 bits.
+
+    Activations are quantized at run time (ONNX Runtime's dynamic quantization).
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -89,11 +100,11 @@ def to_int8_onnx(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
     with tempfile.TemporaryDirectory() as folder, _quiet():
         plain, small = Path(folder) / "plain.onnx", Path(folder) / "small.onnx"
         model = _model(deployed)
-        del model.graph.value_info[:]  # inferred again, with what is added
+        del model.graph.value_info[:]  # shapes are inferred again, with the added nodes
         onnx.save(model, plain)
         root = logging.getLogger()
         level = root.level
-        root.setLevel(logging.ERROR)  # its advice on preprocessing
+        root.setLevel(logging.ERROR)  # hides its advice on preprocessing
         try:
             quantize_dynamic(plain, small, weight_type=QuantType.QUInt8)
         finally:
@@ -102,19 +113,22 @@ def to_int8_onnx(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
 
 
 def to_torch(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
-    """A `torch.export` program (`.pt2`); `meta` is its extra file `pppl.json`."""
+    """Export to a `torch.export` program (`.pt2`) with `meta` as its extra file `pppl.json`."""
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path, program = Path(folder) / "program.pt2", _program(deployed)
         for node in program.graph.nodes:
-            node.meta.pop("stack_trace", None)  # names files of this machine
+            node.meta.pop("stack_trace", None)  # it names files of this machine
         torch.export.save(program, path, extra_files={"pppl.json": json.dumps(dict(meta))})
         return path.read_bytes()
 
 
 def to_executorch(deployed: Deployed, _: Mapping[str, Any]) -> bytes:
-    """An ExecuTorch program (`.pte`) for one sample at a time, by XNNPACK. Raises `UserError` without the package."""
+    """Export to an ExecuTorch program (`.pte`) that takes one sample at a time and runs on XNNPACK.
+
+    Raise `UserError` if ExecuTorch is not installed.
+    """
     if importlib.util.find_spec("executorch") is None:
-        raise UserError("no ExecuTorch here: pip install 'pppl[executorch]'")
+        raise UserError("ExecuTorch is not installed: pip install 'pppl[executorch]'")
     lower = importlib.import_module("executorch.exir").to_edge_transform_and_lower
     xnnpack = importlib.import_module("executorch.backends.xnnpack.partition.xnnpack_partitioner")
 
@@ -124,7 +138,7 @@ def to_executorch(deployed: Deployed, _: Mapping[str, Any]) -> bytes:
 
 
 Export = Callable[[Deployed, Mapping[str, Any]], bytes]
-# By name: what makes a file, and how that ends.
+# The function that makes a file, and the file's suffix, by the name of the format.
 FORMATS: dict[str, tuple[Export, str]] = {
     "onnx": (to_onnx, ".onnx"),
     "onnx-int8": (to_int8_onnx, ".int8.onnx"),

@@ -1,4 +1,4 @@
-"""What is exported: preprocessing and network as one module."""
+"""The module that is exported: preprocessing and network in one."""
 
 import copy
 
@@ -11,7 +11,7 @@ from ..system.errors import UserError
 
 
 def _for_engines(network: Backbone) -> Backbone:
-    """A copy in evaluation mode, without gradients, in which shortcuts are what engines are fast at."""
+    """Copy a network in evaluation mode, without gradients, and with shortcuts in a form that engines run fast."""
     copied = copy.deepcopy(network).eval().requires_grad_(False)
     for path, module in network.named_modules():
         if isinstance(module, PaddedSubsample):
@@ -20,14 +20,22 @@ def _for_engines(network: Backbone) -> Backbone:
 
 
 class Deployed(nn.Module):
-    """A network that takes what a device has, in evaluation mode, without gradients.
+    """A network with its preprocessing, which takes the values that a device has.
+
+    It is in evaluation mode, without gradients.
+
+    >>> from pppl.backbones import build, spec_for
+    >>> network = build(spec_for("convnet", {}, (1, 8, 8), 2))
+    >>> digits = Preprocessing(classes=("3", "8"), shape=(1, 8, 8), gain=(1.0,), bias=(0.0,))
+    >>> Deployed(network, digits)(torch.zeros(5, 1, 8, 8)).shape
+    torch.Size([5, 2])
 
     **Arguments:**
 
-    - `raw_audio`: whether it takes waveforms `(B, samples)` in [-1, 1] at the rate of the preprocessing; else physical
-      values, `(B, C, ...)`.
+    - `raw_audio`: whether inputs are waveforms `(B, samples)` in [-1, 1] at the sampling rate of the preprocessing. If
+      not, inputs are physical values, `(B, C, ...)`.
 
-    Raises `UserError` where raw audio is asked of a network that does not hear.
+    Raise `UserError` for raw audio if the network does not take recordings.
     """
 
     gain: Tensor
@@ -41,7 +49,7 @@ class Deployed(nn.Module):
         self.network, self.preprocessing = _for_engines(network), preprocessing
         self.log_mel = preprocessing.log_mel if raw_audio else None
         if self.log_mel is not None:
-            self.log_mel(torch.zeros(1, self.log_mel.samples))  # makes its tables now, not while it is traced
+            self.log_mel(torch.zeros(1, self.log_mel.samples))  # makes its tables before tracing
         each = (-1, *(1,) * (len(preprocessing.shape) - 1))
         self.register_buffer("gain", torch.tensor(preprocessing.gain).view(each))
         self.register_buffer("bias", torch.tensor(preprocessing.bias).view(each))
@@ -49,16 +57,17 @@ class Deployed(nn.Module):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one sample."""
+        """Shape of one input sample."""
         return self.preprocessing.shape if self.log_mel is None else (self.log_mel.samples,)
 
     @property
     def input_name(self) -> str:
+        """Name of the input in exported files: `values` or `audio`."""
         return "values" if self.log_mel is None else "audio"
 
     def forward(self, x: Tensor) -> Tensor:
-        """Waveforms `(B, samples)` or values `(B, C, ...)` to logits, `(B, K)`."""
-        # In double, since near silence a logarithm blows up what engines round differently.
+        """Return logits, `(B, K)`, of waveforms `(B, samples)` or values `(B, C, ...)`."""
+        # Double precision: near silence the logarithm magnifies differences in how engines round.
         values = x if self.log_mel is None else self.log_mel(x.double()).to(x.dtype)
         if self.shift is not None:
             values = values - self.shift

@@ -1,4 +1,4 @@
-"""How long one sample takes through files of `pppl personalize`, beside the full networks that they come from."""
+"""The latency of one sample through files of `pppl personalize` and through the full networks they come from."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -28,10 +28,10 @@ ENGINES = ("torch", "onnxruntime")
 
 @dataclass(frozen=True, kw_only=True)
 class _Subject:
-    """A network to be timed.
+    """A network to time.
 
-    - `onnx`: of a file that holds one; made of the network where it is None.
-    - `size`: of its file in bytes; None of a full network, which has none here.
+    - `onnx`: content of the network's ONNX file. If None, the network is exported.
+    - `size`: size of the network's file in bytes; None for a full network, which has no file here.
     """
 
     network: Backbone
@@ -41,7 +41,7 @@ class _Subject:
     size: int | None
 
     def call(self, engine: str, threads: int) -> Callable[[], object]:
-        """One sample, by an engine, ready to be called."""
+        """Return a function that runs one sample through an engine."""
         deployed = Deployed(self.network, self.preprocessing, raw_audio=self.raw_audio)
         one = np.random.default_rng(0).normal(size=(1, *deployed.input_shape)).astype(np.float32)
         if engine == "torch":
@@ -61,24 +61,30 @@ def _torch_forward(deployed: Deployed, x: torch.Tensor) -> torch.Tensor:
 
 
 def latency(paths: Sequence[Path], *, threads: int = 1, runs: int = 100) -> pd.DataFrame:
-    """Times one sample through each file and each full network, by torch and by ONNX Runtime, all in turns.
+    """Time one sample through each file and each full network, in PyTorch and ONNX Runtime, all in turns.
+
+    ```python
+    table = latency([Path("personal.onnx"), Path("personal.safetensors")])
+    ```
 
     **Arguments:**
 
     - `paths`: personal model files, or `.onnx` files of `pppl personalize`.
+    - `threads`: threads of each engine.
+    - `runs`: how often each network runs at least.
 
-    **Returns:** one row per file and engine: `median_ms`, `low_ms` and `high_ms` (quartiles), `speed_up` (the full
-    network's median to the file's), `macs`, `params`, `bytes` of the file, `peak_mib` of memory that loading it and
-    one pass take. Full networks, and what torch runs of an `.onnx` file, have random weights,
-    which speed does not depend on.
+    **Returns:** one row per file and engine. Its columns are `median_ms`, `low_ms` and `high_ms` (quartiles),
+    `speed_up` (the full network's median divided by the file's), `macs`, `params`, `bytes` of the file, and `peak_mib`
+    (memory for loading it and one pass). Full networks have random weights, and so does the network that PyTorch builds
+    from an `.onnx` file. Speed does not depend on weights.
 
-    Raises `UserError` where a file cannot be read.
+    Raise `UserError` if a file cannot be read.
     """
     subjects: dict[str, _Subject] = {}
     full_of: dict[str, str] = {}
     fulls: dict[tuple[str, bool], str] = {}
     for path in paths:
-        subject, full = _opened(path)
+        subject, full = _open_subject(path)
         key = full.to_json(), subject.raw_audio
         if key not in fulls:
             name = f"full {full.backbone}" + " with log-mel" * subject.raw_audio
@@ -86,14 +92,14 @@ def latency(paths: Sequence[Path], *, threads: int = 1, runs: int = 100) -> pd.D
             subjects[fulls[key]] = replace(subject, network=build(full).eval(), onnx=None, size=None)
         subjects[str(path)], full_of[str(path)] = subject, fulls[key]
     with torch_threads(threads):
-        return _measured(subjects, full_of, threads, runs)
+        return _measure(subjects, full_of, threads, runs)
 
 
-def _measured(subjects: dict[str, _Subject], full_of: dict[str, str], threads: int, runs: int) -> pd.DataFrame:
+def _measure(subjects: dict[str, _Subject], full_of: dict[str, str], threads: int, runs: int) -> pd.DataFrame:
     calls, peaks = {}, {}
     for name, subject in subjects.items():
         for engine in ENGINES:
-            subject.call(engine, threads)()  # exports, and whatever an engine sets up once
+            subject.call(engine, threads)()  # exports the network, and lets the engine do its one-time setup
             with PeakMemory() as memory:
                 calls[name, engine] = subject.call(engine, threads)
                 calls[name, engine]()
@@ -120,8 +126,8 @@ def _measured(subjects: dict[str, _Subject], full_of: dict[str, str], threads: i
     return pd.DataFrame(rows).astype({"bytes": "Int64"})
 
 
-def _opened(path: Path) -> tuple[_Subject, ShapeSpec]:
-    """What a file holds, and the shape of the full network."""
+def _open_subject(path: Path) -> tuple[_Subject, ShapeSpec]:
+    """Open a file and return its network with the spec of the full network."""
     if path.suffix != ".onnx":
         file = read_personal(path)
         subject = _Subject(
@@ -138,7 +144,7 @@ def _opened(path: Path) -> tuple[_Subject, ShapeSpec]:
         spec, full = (ShapeSpec.from_json(json.dumps(meta[key])) for key in ("spec", "full"))
         raw_audio = bool(meta["raw_audio"])
     except (KeyError, TypeError) as error:
-        raise UserError(f"{path} does not say what it holds: export it again") from error
+        raise UserError(f"{path} has no description of its network: export it again with `pppl personalize`") from error
     network = build(spec).eval()
     size = len(content)
     return _Subject(network=network, preprocessing=preprocessing, raw_audio=raw_audio, onnx=content, size=size), full

@@ -1,4 +1,4 @@
-"""What a person's network may cost: a fraction of MACs or parameters, bytes, or milliseconds."""
+"""Limits on the cost of a person's network: a fraction of MACs or parameters, bytes, or milliseconds."""
 
 import re
 from dataclasses import dataclass
@@ -20,10 +20,13 @@ _UNITS: dict[str, tuple[Unit, int]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """A number and what it counts.
+    """A limit on the cost of a personal network: a number and its unit.
 
-    - `unit`: `macs` and `params`, fractions of the full network's; `bytes` of the personal model file; `ms` of one
-      sample through the exported ONNX file, by ONNX Runtime on one thread of this machine.
+    >>> str(Limit(value=0.25, unit="macs"))
+    '0.25 of the MACs'
+
+    - `unit`: `macs` and `params` are fractions of the full network's. `bytes` is the size of the personal model file.
+      `ms` is the time of one sample through the exported ONNX file in ONNX Runtime, on one thread of this machine.
     """
 
     value: float
@@ -31,15 +34,18 @@ class Limit:
 
     @staticmethod
     def parse(text: str) -> "Limit":
-        """Reads `0.25`, `0.25params`, `40kB` or `2.5ms`.
+        """Parse a limit such as `0.25`, `0.25params`, `40kB` or `2.5ms`.
 
-        Raises `UserError` for anything else, and for fractions outside (0, 1].
+        >>> Limit.parse("40kB")
+        Limit(value=40000.0, unit='bytes')
+
+        Raise `UserError` for anything else, and for fractions outside (0, 1].
         """
         found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:[eE]-?[0-9]+)?)\s*([A-Za-z]*)\s*", text)
         if found is None or found[2] not in _UNITS:
             raise UserError(f"budget {text!r}: give 0.25 (of the MACs), 0.25params, 40kB (or B, MB) or 2.5ms")
         unit, factor = _UNITS[found[2]]
-        value = float(Decimal(found[1]) * factor)  # 1.001MB are 1,001,000 bytes, and not one less
+        value = float(Decimal(found[1]) * factor)  # exact: 1.001MB is 1,001,000 bytes, not one less
         if value <= 0 or (unit in ("macs", "params") and value > 1):
             raise UserError(f"budget {text!r}: a fraction is in (0, 1], other budgets are above 0")
         return Limit(value=value, unit=unit)

@@ -1,4 +1,4 @@
-"""The export of a network of fewer channels, cut out of a wider one's without exporting again, which takes seconds."""
+"""Exports of narrower networks for timing, cut out of a wider network's export. Each export would take seconds."""
 
 from typing import Any
 
@@ -6,25 +6,30 @@ from .graph import Deployed
 from .onnx_file import seal
 
 _LAYERS = {"Conv", "BatchNormalization", "Gemm"}
-# Operations that are the same for any number of channels, where they read no weights.
+# Operations that do not depend on the number of channels if they read no weights.
 _WITHOUT_WIDTHS = {"Add", "AveragePool", "Concat", "Flatten", "GlobalAveragePool", "MaxPool", "ReduceMean", "Relu"}
 
 
 def narrow(content: bytes, deployed: Deployed) -> bytes | None:
-    """What `to_onnx` makes of `deployed`, but for the values of weights, which are some of the wider network's: it is
-    as fast, and computes something else.
+    """Build an ONNX file with the graph of `deployed` and arbitrary weights, for timing only.
+
+    It is as fast as `to_onnx(deployed)`. Its outputs are meaningless, since its weights come from the wider network.
+
+    ```python
+    session = open_onnx_bytes(narrow(to_onnx(full, {}), personal) or to_onnx(personal, {}))
+    ```
 
     **Arguments:**
 
     - `content`: the export of a network that differs from `deployed` only in the widths of its spec.
 
-    **Returns:** None where the graph tells widths elsewhere than in the weights of its layers.
+    **Returns:** the file's content, or None if the graph holds widths outside the weights of its layers.
     """
     import onnx
 
     model, state = onnx.load_from_string(content), deployed.state_dict()
     weights = {value.name: value for value in model.graph.initializer if value.data_type != onnx.TensorProto.INT64}
-    channels: dict[str, int] = {}  # of what flows through the graph, by name
+    channels: dict[str, int] = {}  # number of channels of each activation, by name
     first = next(index for index, node in enumerate(model.graph.node) if node.op_type in _LAYERS)
     for node in model.graph.node[first:]:
         vectors = [name for name in node.input if name in weights]
@@ -41,12 +46,12 @@ def narrow(content: bytes, deployed: Deployed) -> bytes | None:
         for name in vectors:
             _make_own(model.graph, node, weights[name], out)
         channels[node.output[0]] = out
-    del model.graph.value_info[:]  # told of the wider network
+    del model.graph.value_info[:]  # these are the shapes in the wider network
     return seal(model, {})
 
 
 def _narrow(weight: Any, node: Any, deployed: Deployed) -> int:
-    """Makes the weight of a convolution or linear layer as small as that of `deployed`; its outputs."""
+    """Cut the weight of a convolution or linear layer to its size in `deployed`, and return its number of outputs."""
     layer: Any = deployed.get_submodule(weight.name.removesuffix(".weight"))
     _cut(weight, layer.weight.shape)
     for attribute in node.attribute:
@@ -56,7 +61,7 @@ def _narrow(weight: Any, node: Any, deployed: Deployed) -> int:
 
 
 def _make_own(graph: Any, node: Any, vector: Any, size: int) -> None:
-    """Gives a layer a bias, scale or statistic of its own, as layers share those that are equal."""
+    """Give a node its own bias, scale or statistic, cut to `size`. In an export, nodes share equal ones."""
     own = graph.initializer.add()
     own.CopyFrom(vector)
     own.name = f"{node.output[0]}_{vector.name}"

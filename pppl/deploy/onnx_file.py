@@ -1,4 +1,4 @@
-"""ONNX files that carry what belongs to a network, and a seal: a hash of all of the file before it."""
+"""ONNX files with a description of their network as metadata, and a seal: a hash of everything before it."""
 
 import hashlib
 import json
@@ -12,8 +12,8 @@ from ..system.errors import UserError
 from ..system.files import expand
 
 _META, _SEAL = "pppl", b"pppl.sha256"
-# `ModelProto.metadata_props` is field 14, its entries have a key (1) and a value (2), each with its length before it.
-# Fields of a message may come in any order, so that an entry at the end belongs to the message, and ends the file.
+# `ModelProto.metadata_props` is field 14. Its entries have a key (field 1) and a value (2), each after its length.
+# Protobuf fields may come in any order, so an entry appended at the end of the file still belongs to the message.
 _ENTRY = b"\x0a" + bytes([len(_SEAL)]) + _SEAL + b"\x12\x40"
 _HEAD = b"\x72" + bytes([len(_ENTRY) + 64]) + _ENTRY
 
@@ -21,8 +21,9 @@ _HEAD = b"\x72" + bytes([len(_ENTRY) + 64]) + _ENTRY
 class Session(NamedTuple):
     """An ONNX file that is ready to run.
 
-    - `input`: name of its input.
-    - `meta`: what the file says of itself: preprocessing, spec, provenance.
+    - `run`: the session of ONNX Runtime.
+    - `input`: name of the input.
+    - `meta`: the file's metadata: preprocessing, spec, provenance.
     """
 
     run: Any
@@ -30,14 +31,14 @@ class Session(NamedTuple):
     meta: Mapping[str, Any]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Logits `(B, K)` of `(B, ...)` float32."""
+        """Return logits, `(B, K)`, of float32 inputs, `(B, ...)`."""
         return self.run.run(None, {self.input: x})[0]
 
 
 def seal(model: Any, meta: Mapping[str, Any]) -> bytes:
-    """The bytes of a `ModelProto` with `meta` (JSON, under the key `pppl`) and a seal.
+    """Serialize a `ModelProto` with `meta` (JSON, under the key `pppl`) and a seal.
 
-    Traces of the code that made it, which an exporter leaves in every node, are dropped.
+    The traces of source code that an exporter leaves in every node are removed.
     """
     for node in model.graph.node:
         del node.metadata_props[:]
@@ -51,9 +52,14 @@ def seal(model: Any, meta: Mapping[str, Any]) -> bytes:
 
 
 def open_onnx(path: str | Path, *, threads: int = 1) -> Session:
-    """Opens a sealed ONNX file in ONNX Runtime, on the CPU.
+    """Open a sealed ONNX file in ONNX Runtime, on the CPU.
 
-    Raises `UserError` where there is none, or it is truncated, altered or not made here.
+    ```python
+    session = open_onnx("personal.onnx")
+    logits = session(np.zeros((1, 1, 8, 8), np.float32))
+    ```
+
+    Raise `UserError` if the file is missing, truncated or altered, or was not exported by `pppl`.
     """
     try:
         content = expand(path).read_bytes()
@@ -63,7 +69,12 @@ def open_onnx(path: str | Path, *, threads: int = 1) -> Session:
 
 
 def open_onnx_bytes(content: bytes, *, threads: int = 1, where: str = "the export") -> Session:
-    """As `open_onnx`, of what such a file holds."""
+    """Open the content of a sealed ONNX file, as `open_onnx` does.
+
+    **Arguments:**
+
+    - `where`: the name of the file in error messages.
+    """
     import onnxruntime
 
     end = len(content) - len(_HEAD) - 64
@@ -77,7 +88,7 @@ def open_onnx_bytes(content: bytes, *, threads: int = 1, where: str = "the expor
     try:
         run = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         meta = json.loads(run.get_modelmeta().custom_metadata_map[_META])
-    except Exception as error:  # ONNX Runtime has a dozen kinds of its own
+    except Exception as error:  # ONNX Runtime raises a dozen types of its own
         reason = str(error).partition("\n")[0]
         raise UserError(f"{where} cannot be run by ONNX Runtime ({reason}): export it again") from error
     return Session(run=run, input=run.get_inputs()[0].name, meta=meta)

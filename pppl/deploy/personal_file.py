@@ -1,7 +1,8 @@
-"""The personal model file: safetensors whose header holds all that is needed to rebuild the network and to feed it.
+"""The personal model file: a safetensors file whose header describes the network and its preprocessing.
 
-A file from anywhere is refused, or read as it was written: its header is bounded and checked, the network is built
-without memory and compared with the tensors, and only then are these read. No code, no pickles.
+Files from untrusted sources are safe to open: a file is rejected, or read exactly as it was written. The size of its
+header is limited, and its entries are checked. The network is built without memory and compared with the tensors before
+these are read. The file holds no code and no pickles.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ from ..system.errors import UserError
 from ..system.files import expand, write_bytes
 
 _FORMAT = "pppl-personal 1"
-# Of a header, in bytes: those of the largest networks here take less than a tenth.
+# Limit of a header in bytes. The largest backbones of this package take less than a tenth of it.
 _MOST_HEADER = 1 << 20
 _TYPES = {"F32": torch.float32, "I64": torch.int64}
 _KEYS = {"format", "spec", "full", "preprocessing", "base_sha256", "provenance", "sha256"}
@@ -31,12 +32,17 @@ _KEYS = {"format", "spec", "full", "preprocessing", "base_sha256", "provenance",
 
 @dataclass(frozen=True, kw_only=True)
 class PersonalFile:
-    """A person's network with what belongs to it.
+    """A person's network with its preprocessing and provenance.
 
-    - `network`: plain modules, in evaluation mode.
-    - `full`: what it was cut out of.
-    - `base_sha256`: of the weights of that.
-    - `provenance`: where it comes from: method, budget, versions, hash of the data.
+    ```python
+    file = PersonalFile(network=network, full=full.spec, preprocessing=preprocessing, base_sha256=base_sha256(full))
+    file.write(Path("personal.safetensors"))
+    ```
+
+    - `network`: the personal network, of plain modules, in evaluation mode.
+    - `full`: the spec of the network that it was cut out of.
+    - `base_sha256`: hash of that network's weights.
+    - `provenance`: the origin of the network: method, budget, versions, hash of the data.
     """
 
     network: Backbone
@@ -47,15 +53,15 @@ class PersonalFile:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes that the network's outputs stand for."""
+        """Class names of the network's outputs."""
         return tuple(self.preprocessing.classes[index] for index in outputs_of(self.network))
 
     def write(self, path: Path) -> None:
-        """Writes the file; what was there before stays until it is whole."""
+        """Write the file atomically: an existing file stays until the new one is complete."""
         write_bytes(path, self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """What `write` writes."""
+        """Return the content of the file that `write` writes."""
         state = {key: value.detach().cpu().contiguous() for key, value in self.network.state_dict().items()}
         header = {
             "format": _FORMAT,
@@ -69,9 +75,13 @@ class PersonalFile:
 
 
 def read_personal(path: str | Path) -> PersonalFile:
-    """Reads a personal model file.
+    """Read a personal model file.
 
-    Raises `UserError` where it is truncated, altered, of another version or holds what no network has.
+    ```python
+    read_personal("personal.safetensors").classes
+    ```
+
+    Raise `UserError` if the file is missing, truncated, altered or of another version, or if no such network can exist.
     """
     try:
         return _read(expand(path))
@@ -84,24 +94,24 @@ def read_personal(path: str | Path) -> PersonalFile:
 
 
 class _Damaged(Exception):
-    """What is wrong with the file."""
+    """A fault in the content of a personal model file."""
 
 
 def _read(path: Path) -> PersonalFile:
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
     if size > _MOST_HEADER:
-        raise _Damaged(f"a header of {size} bytes")
+        raise _Damaged(f"its header takes {size:,} bytes")
     with safetensors.safe_open(path, "pt") as file:
         header = file.metadata() or {}
         if header.get("format") != _FORMAT or set(header) != _KEYS:
-            raise _Damaged(f"no file of this version, {_FORMAT}")
+            raise _Damaged(f"not a file of this version, {_FORMAT}")
         try:
             spec, full = ShapeSpec.from_json(header["spec"]), ShapeSpec.from_json(header["full"])
             preprocessing = Preprocessing.from_json(header["preprocessing"])
             provenance = dict(json.loads(header["provenance"]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise _Damaged(f"its header: {error}") from error
+            raise _Damaged(f"its header is invalid: {error}") from error
         _check_fit(spec, full, preprocessing)
         parts = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         shapes = {key: (tuple(part.get_shape()), _TYPES.get(part.get_dtype())) for key, part in parts.items()}
@@ -125,19 +135,19 @@ def _check_fit(spec: ShapeSpec, full: ShapeSpec, preprocessing: Preprocessing) -
     given = {"in_channels": preprocessing.shape[0], "num_classes": len(preprocessing.classes)}
     for option, value in given.items():
         if spec.options.get(option, value) != value:
-            raise _Damaged(f"{option} is {spec.options[option]}, but {value} by its preprocessing")
+            raise _Damaged(f"{option} is {spec.options[option]}, but its preprocessing needs {value}")
     if full.with_widths(()) != _as_constructed(spec).with_widths(()):
-        raise _Damaged("its network is not cut out of the one that it names")
+        raise _Damaged("its network cannot be cut out of the full network that it names")
 
 
 def _as_constructed(spec: ShapeSpec) -> ShapeSpec:
-    """Without what was put in place of its layers."""
+    """Return the spec without the options for layers that were replaced after construction."""
     options = {key: value for key, value in spec.options.items() if key not in (RANKS, OUTPUTS)}
     return ShapeSpec(backbone=spec.backbone, options=options)
 
 
 def _check_shapes(spec: ShapeSpec, shapes: Mapping[str, tuple[tuple[int, ...], torch.dtype | None]]) -> None:
-    """Compares the tensors of a file with the network that it describes, which takes no memory for that."""
+    """Compare the tensors of a file with the network that it describes, which is built on the meta device."""
     widths = spec.options.get("widths", ())
     if not isinstance(widths, tuple) or len(widths) > len(shapes):
         raise _Damaged(f"widths are {widths}"[:80])
@@ -148,7 +158,7 @@ def _check_shapes(spec: ShapeSpec, shapes: Mapping[str, tuple[tuple[int, ...], t
         raise _Damaged(f"no network can be built: {str(error)[:200]}") from error
     if expected != dict(shapes):
         wrong = sorted(key for key in {*expected, *shapes} if expected.get(key) != shapes.get(key))
-        raise _Damaged(f"{wrong[0]} is not as the network has it")
+        raise _Damaged(f"tensor {wrong[0]} does not match the network")
 
 
 def _check_values(network: Backbone, state: Mapping[str, Tensor]) -> None:
@@ -159,7 +169,7 @@ def _check_values(network: Backbone, state: Mapping[str, Tensor]) -> None:
             raise _Damaged(f"{key} holds variances below 0")
     for path, module in network.named_modules():
         if isinstance(module, ChannelIndex) and not module.is_possible():
-            raise _Damaged(f"{path} names channels that are not there")
+            raise _Damaged(f"{path} names channels that do not exist")
 
 
 def _digest(header: Mapping[str, str], state: Mapping[str, Tensor]) -> str:

@@ -1,4 +1,4 @@
-"""From a few samples of a person to a small network in a file that runs on the device."""
+"""The command `pppl personalize`: from a few samples of a person to a small network in files for their device."""
 
 import hashlib
 import json
@@ -27,21 +27,25 @@ from .onnx_file import open_onnx_bytes
 from .told_classes import read_classes
 from .trained_run import TrainedRun
 
-# The outputs of an exported file may differ from torch's by this much, and by this part of the largest output.
+# Largest difference between outputs of an export and PyTorch's, relative to the largest output if that is above 1.
 _TOLERANCE = 1e-4
 _THIN = ".thin"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeployRequest:
-    """What is asked for.
+    """The options of `personalize`.
 
-    - `method`: a personalizer's name.
-    - `formats`: of the exports, by name.
+    >>> DeployRequest(limit=Limit.parse("40kB"), classes="votes").settings
+    {'classes.rule': 'votes', 'classes.cut': False}
+
+    - `limit`: limit on the personal network's cost.
+    - `method`: name of the method.
+    - `formats`: names of the export formats.
     - `raw_audio`: whether exports take waveforms.
-    - `round_to`: layers keep multiples of so many channels; 0 to choose by measuring.
-    - `classes`: the rule by which the person's class prior is estimated and taken into the network; empty: it is not.
-    - `cut`: whether classes that the person does not use have no output then.
+    - `round_to`: layers keep multiples of this many channels. With 0 the multiple is chosen by measuring.
+    - `classes`: rule that estimates the person's class prior, to correct the classifier; empty for no correction.
+    - `cut`: whether that correction removes the outputs of classes that the person does not use.
     """
 
     limit: Limit
@@ -54,66 +58,74 @@ class DeployRequest:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Of the experiment, replaced."""
+        """Settings of the experiment to replace, by dotted key."""
         return {"classes.rule": self.classes, "classes.cut": self.cut} if self.classes else {}
 
 
 def personalize(
     folder: str | Path, data: str, wish: DeployRequest, out: str | Path, *, seed: int | None = None, queries: str = ""
 ) -> dict[str, Any]:
-    """Makes a person's network of a run of `pppl train` and writes it, its thin form, exports and `report.json`.
+    """Make a person's network from a run of `pppl train`. Write it with its thin form, exports and `report.json`.
+
+    ```python
+    personalize("results/base", "person.npz", DeployRequest(limit=Limit.parse("0.25")), "results/person")
+    ```
 
     **Arguments:**
 
-    - `data`: the person's samples, as `read_samples` takes them; labelled or not.
-    - `queries`: other samples, with labels, that accuracies are told for; by default those of `data`.
+    - `folder`: the output folder of `pppl train`.
+    - `data`: the person's samples, labelled or not, as a source for `read_samples`.
+    - `wish`: the options.
+    - `out`: the folder for the person's files.
+    - `seed`: the seed whose networks are used; by default the run's first.
+    - `queries`: other, labelled samples for which accuracies are reported; by default those of `data`.
 
-    **Returns:** the report: what is kept, what it costs, accuracies where there are labels, and the files.
+    **Returns:** the report: channels kept, costs, accuracies if there are labels, and files.
 
-    Raises `UserError` where something is missing or cannot be read, or the limit cannot be met.
+    Raise `UserError` if something is missing or cannot be read, or if the limit cannot be met.
     """
     for name in wish.formats:
         if name not in FORMATS:
             raise unknown("export format", name, FORMATS)
     run = TrainedRun.open(folder, seed)
     samples = read_samples(data, run.preprocessing)
-    asked = read_samples(queries, run.preprocessing) if queries else samples
+    queried = read_samples(queries, run.preprocessing) if queries else samples
     notice(f"{data}: {samples}")
-    for note in (*samples.notes, *(asked.notes if queries else ())):
+    for note in (*samples.notes, *(queried.notes if queries else ())):
         notice(note)
     folder = output_folder(out)
     origin = _origin(data, samples)
     _refuse_another_person(folder, origin)
-    ends = [end for end in _suffixes(wish.formats) if end != _THIN]  # which not all methods give
+    ends = [end for end in _suffixes(wish.formats) if end != _THIN]  # not every method has a thin form
     claim([folder / "report.json", *(folder / f"personal{end}" for end in ends)])
     method = f"{wish.method}+classes" if wish.classes else wish.method
     person = DeployedPerson(run, samples, method, wish.limit, settings=wish.settings, raw_audio=wish.raw_audio)
-    asked_for = Rounding(round_to=wish.round_to, reason="as asked for")
-    rounding = asked_for if wish.round_to else person.rounding()
+    fixed = Rounding(round_to=wish.round_to, reason="as asked for")
+    rounding = fixed if wish.round_to else person.rounding()
     model = person.model(rounding.round_to)
     deployed = person.deployed(model.module)
-    inputs = _Inputs(deployed, asked)
+    inputs = _Inputs(deployed, queried)
     report = {"samples": origin} | _costs(person, model, rounding)
     if model.classes is not None:
         report |= {"classes": read_classes(model.classes, run.preprocessing.classes, len(person.support.x))}
     report |= {"accuracy": _accuracies(person, model, inputs)}
-    return _written(folder, person, model, deployed, inputs, wish.formats, report)
+    return _write_files(folder, person, model, deployed, inputs, wish.formats, report)
 
 
 def _suffixes(formats: Iterable[str]) -> list[str]:
-    """How the names of a person's files end, with exports in these formats."""
+    """List the suffixes of a person's files, with exports in these formats."""
     return [".safetensors", _THIN, *(FORMATS[name][1] for name in formats)]
 
 
 def _origin(data: str, samples: Samples) -> dict[str, str]:
-    """What stands for a person: where the samples lie, and their hash."""
+    """Return the identity of a person: the path of their samples, and the hash of these."""
     values = np.ascontiguousarray(samples.values.numpy())
     where = "" if data == "-" else str(expand(data).absolute())
     return {"path": where, "sha256": hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).hexdigest()}
 
 
 def _refuse_another_person(folder: Path, origin: dict[str, str]) -> None:
-    """Raises `UserError` where a folder has the files of somebody else: of other samples that lie elsewhere."""
+    """Raise `UserError` if a folder holds files made from samples with another path and another hash."""
     before = read_run(folder, "report.json").get("samples")
     if isinstance(before, dict) and not any(origin[key] and origin[key] == before.get(key) for key in origin):
         where = f" ({before['path']})" if before.get("path") else ""
@@ -121,7 +133,7 @@ def _refuse_another_person(folder: Path, origin: dict[str, str]) -> None:
 
 
 class _Inputs:
-    """Samples that networks are measured on, as exports take them and as networks do."""
+    """The samples for measuring accuracy: as inputs of exports (`given`) and of networks (`inputs`)."""
 
     def __init__(self, deployed: Deployed, samples: Samples):
         self.labels = samples.labels
@@ -129,7 +141,7 @@ class _Inputs:
         self.inputs = deployed.preprocessing(samples.values)
 
     def accuracy(self, network: Backbone, logits: torch.Tensor) -> dict[str, float] | None:
-        """Accuracy of a network's outputs with its 95 % interval (Wilson's); None without labels."""
+        """Return the accuracy of a network's outputs with its 95 % Wilson interval; None without labels."""
         if self.labels is None:
             return None
         right = int((predict_classes(network, logits) == self.labels).sum())
@@ -160,7 +172,7 @@ def _costs(person: DeployedPerson, model: PersonalModel, rounding: Rounding) -> 
     }
 
 
-def _written(
+def _write_files(
     folder: Path,
     person: DeployedPerson,
     model: PersonalModel,
@@ -169,7 +181,7 @@ def _written(
     formats: tuple[str, ...],
     report: dict[str, Any],
 ) -> dict[str, Any]:
-    """Writes all files and the report, `files` of which has their sizes."""
+    """Write all files, and the report with their sizes."""
     files: dict[str, bytes] = {"personal.safetensors": person.file(model.module).to_bytes()}
     if (thin := person.thin(model)) is not None:
         files["personal.thin"] = thin.to_bytes()
@@ -185,10 +197,10 @@ def _written(
                 report["accuracy"] |= (
                     {"personal, int8": inputs.accuracy(model.module, logits)} if inputs.labels is not None else {}
                 )
-    claim(map(folder.joinpath, files))  # all are written, or none
+    claim(map(folder.joinpath, files))  # checked for all files before the first is written
     for name, content in files.items():
         write_bytes(folder / name, content)
-    # Of an earlier call that was asked for other forms.
+    # Files of an earlier call with other formats.
     remove_if_ours(path for end in _suffixes(FORMATS) if (path := folder / f"personal{end}").name not in files)
     report |= {"files": {name: len(content) for name, content in files.items()}, "off_by": differences}
     with replacing(folder / "report.json") as path:
@@ -198,18 +210,21 @@ def _written(
 
 @torch.inference_mode()
 def _difference(deployed: Deployed, inputs: _Inputs, logits: torch.Tensor, *, exact: bool) -> float:
-    """How far the outputs of an export are from torch's.
+    """Return the largest difference between the outputs of an export and those of PyTorch.
 
     **Arguments:**
 
-    - `exact`: whether they are to be the same but for rounding, which is relative to their size.
+    - `exact`: whether only rounding may make them differ. Its tolerance is relative to the size of the outputs.
 
-    Raises `UserError` where they are not, and where torch's are not finite, which is no fault of the export.
+    Raise `UserError` if they differ by more, or if PyTorch's outputs are not finite. The latter is no fault of the
+    export.
     """
     expected = deployed(inputs.given)
     if not expected.isfinite().all():
-        raise UserError("the personal network's outputs of these samples are not finite: check their range and unit")
+        raise UserError("the personal network's outputs for these samples are not finite: check their range and unit")
     off = (expected - logits).abs().max().item()
     if exact and not off <= _TOLERANCE * max(1.0, expected.abs().max().item()):
-        raise UserError(f"the exported ONNX file is off by {off:.2g}: please report this network")
+        raise UserError(
+            f"outputs of the exported ONNX file differ from PyTorch's by {off:.2g}: please report this network"
+        )
     return off

@@ -1,4 +1,4 @@
-"""Classes of recordings, images or arrays, by an exported file or a personal model file."""
+"""Classification of recordings, images or arrays by an exported file or a personal model file."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ _BATCH = 256
 
 
 class Prediction(NamedTuple):
-    """A sample's name, its class, and the probability of that."""
+    """A sample's name, its predicted class, and the probability of that class."""
 
     name: str
     label: str
@@ -29,16 +29,20 @@ class Prediction(NamedTuple):
 
 
 def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
-    """Classifies samples, in order.
+    """Classify samples, in order.
+
+    ```python
+    predict(Path("personal.onnx"), ["one.png", "two.png"])
+    ```
 
     **Arguments:**
 
     - `model`: a `.onnx` file of `pppl personalize`, or a personal model file.
-    - `sources`: files of one kind; or one folder, `.npz` file or `-`, as `read_samples` takes them.
+    - `sources`: files of one kind, or a single source for `read_samples`: a folder, an `.npz` file or `-`.
 
-    Raises `UserError` that names the file that cannot be used.
+    Raise `UserError`, with the name of the file, if a file cannot be used.
     """
-    run, preprocessing, classes, raw_audio = _opened(model)
+    run, preprocessing, classes, raw_audio = _open_model(model)
     if len(sources) == 1:
         samples = read_samples(sources[0], preprocessing)
     else:
@@ -56,8 +60,8 @@ def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
     ]
 
 
-class _Opened(NamedTuple):
-    """What runs, what it takes, and the names of its outputs."""
+class _Model(NamedTuple):
+    """An open model: the function that runs it, its preprocessing, and the class names of its outputs."""
 
     run: Callable[[np.ndarray], np.ndarray]
     preprocessing: Preprocessing
@@ -65,15 +69,17 @@ class _Opened(NamedTuple):
     raw_audio: bool
 
 
-def _opened(model: Path) -> _Opened:
+def _open_model(model: Path) -> _Model:
     if model.suffix == ".onnx":
         session = open_onnx(model)
         try:
             preprocessing = Preprocessing.from_json(json.dumps(session.meta["preprocessing"]))
             classes = [str(name) for name in session.meta.get("classes", preprocessing.classes)]
-            return _Opened(session, preprocessing, classes, bool(session.meta["raw_audio"]))
+            return _Model(session, preprocessing, classes, bool(session.meta["raw_audio"]))
         except (KeyError, TypeError) as error:
-            raise UserError(f"{model} does not say what it takes: export it again") from error
+            raise UserError(
+                f"{model} has no description of its inputs: export it again with `pppl personalize`"
+            ) from error
     file = read_personal(model)
     deployed = Deployed(file.network, file.preprocessing)
 
@@ -81,4 +87,4 @@ def _opened(model: Path) -> _Opened:
         with torch.inference_mode():
             return deployed(torch.from_numpy(values)).numpy()
 
-    return _Opened(run, file.preprocessing, file.classes, False)
+    return _Model(run, file.preprocessing, file.classes, False)

@@ -1,11 +1,13 @@
-"""The thin form of a personal model: which channels of the global network are kept, a bit each, the person's class
-prior and a delta, if any.
+"""The thin form of a personal model: a bit per channel of the global network, a class prior and a delta, if any.
 
-Whoever holds the global network, a device or a server, makes the personal network of it. The file: 8 bytes of magic,
-the SHA-256 of all that follows, that of the global network's weights (32 bytes each), how many channels are gated (4
-bytes), their bits; where the classifier is corrected for the person's classes, 8 bytes that say so, a byte that is 1
-where classes are cut, how many classes there are (4 bytes) and what is added to their logits (4 bytes each); and a
-delta file (`pppl.diff`) where the person's weights differ.
+A device or server that holds the global network can make the personal network from it. The file has these parts:
+
+- 8 bytes of magic, then the SHA-256 of everything after it (32 bytes);
+- the SHA-256 of the global network's weights (32 bytes);
+- the number of gated channels (4 bytes) and a bit for each: 1 if it is kept;
+- if the classifier is corrected for the person's classes: a marker (8 bytes), a byte that is 1 if classes are cut, the
+  number of classes (4 bytes), and the number to add to each logit (4 bytes per class);
+- if the person's weights differ: a delta file (`pppl.diff`).
 """
 
 import hashlib
@@ -27,22 +29,28 @@ from ..system.files import expand, write_bytes
 
 _MAGIC = b"PPPLthin"
 _HEAD = len(_MAGIC) + 2 * 32 + 4
-# No delta file begins so: it would have a header of 10^18 bytes.
+# The marker of a class prior. No delta file begins with it: its header would have 10^18 bytes.
 _PRIOR = b"PPPLprio"
 _MOST_CLASSES = 1 << 16
-# Channels of one network, and bytes of a file, beyond which it is refused unread.
+# A file with more channels or bytes is rejected.
 _MOST_CHANNELS, _MOST_BYTES = 1 << 20, 1 << 28
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thin:
-    """A person's masks, and a delta file's bytes.
+    """A person's masks, class prior and delta.
 
-    - `kept`: `(D,)` boolean, the groups of channels side by side.
-    - `base_sha256`: of the global network's weights.
-    - `added`: `(K,)` float32, to the logits of the classes; None where nothing is.
-    - `cut`: whether classes that are never answered have no output.
-    - `delta`: of the network that the masks leave; empty without one.
+    >>> from pppl.backbones import build, spec_for
+    >>> base = build(spec_for("convnet", {}, (1, 8, 8), 2))
+    >>> thin = Thin.of(base, [torch.arange(width) < 2 for width in base.widths])
+    >>> thin.network(base).widths
+    (2, 2, 2, 2)
+
+    - `kept`: whether each channel is kept, over the channels of all groups, `(D,)` boolean.
+    - `base_sha256`: hash of the global network's weights.
+    - `added`: numbers to add to the logits of the classes, `(K,)` float32; None without a class prior.
+    - `cut`: whether the outputs of classes that are never predicted are removed.
+    - `delta`: content of a delta file for the sliced network; empty without a delta.
     """
 
     kept: np.ndarray
@@ -61,8 +69,13 @@ class Thin:
         added: Tensor | None = None,
         cut: bool = False,
     ) -> Self:
-        """That of a network which `masks`, per group `(C_l,)`, leave of `base`, a delta to that, and what the person's
-        class prior adds to the logits, `(K,)`.
+        """Return the thin form of `base` sliced by `masks` (per group, `(C_l,)`).
+
+        **Arguments:**
+
+        - `delta`: a delta to the sliced network.
+        - `added`: the class prior's numbers to add to the logits, `(K,)`.
+        - `cut`: whether the outputs of classes that are never predicted are removed.
         """
         return cls(
             kept=torch.cat([mask.bool() for mask in masks]).cpu().numpy(),
@@ -73,7 +86,10 @@ class Thin:
         )
 
     def to_bytes(self) -> bytes:
-        """What the file holds: `76 + D / 8` bytes, `13 + 4 K` of a prior over K classes, and the delta."""
+        """Return the content of the file.
+
+        It has `76 + D / 8` bytes for D channels, `13 + 4 K` more for a prior over K classes, and those of the delta.
+        """
         body = bytes.fromhex(self.base_sha256) + len(self.kept).to_bytes(4, "little")
         body += np.packbits(self.kept).tobytes()
         if self.added is not None:
@@ -82,12 +98,15 @@ class Thin:
         return _MAGIC + hashlib.sha256(body).digest() + body
 
     def write(self, path: Path) -> None:
-        """Writes the file; what was there before stays until it is whole."""
+        """Write the file atomically: an existing file stays until the new one is complete."""
         write_bytes(path, self.to_bytes())
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Reads what `write` wrote. Raises `UserError` where the file is truncated, altered or something else."""
+        """Read a file that `write` wrote.
+
+        Raise `UserError` if the file is missing, truncated, altered or of another kind.
+        """
         try:
             with expand(path).open("rb") as file:
                 content = file.read(_MOST_BYTES + 1)
@@ -104,20 +123,20 @@ class Thin:
             raise UserError(f"{path} is damaged ({channels} channels): fetch or make it again")
         bits = np.unpackbits(np.frombuffer(rest[:packed], np.uint8))
         if bits[channels:].any():
-            raise UserError(f"{path} is damaged (bits of channels that are not there): fetch or make it again")
+            raise UserError(f"{path} is damaged (bits for channels that do not exist): fetch or make it again")
         added, cut, delta = _read_prior(rest[packed:], str(path))
         kept = bits[:channels].astype(bool)
         return cls(kept=kept, base_sha256=body[:32].hex(), added=added, cut=cut, delta=delta)
 
     def network(self, base: Backbone) -> Backbone:
-        """The personal network, of the global one.
+        """Make the personal network from the global network `base`.
 
-        Raises `UserError` where it is of another global network, or its masks or delta are impossible.
+        Raise `UserError` if this is the thin form of another global network, or if its masks or delta are impossible.
         """
         if self.base_sha256 != (own := base_sha256(base)):
             raise UserError(
                 f"this thin model belongs to another network ({self.base_sha256[:12]}, this one is {own[:12]}): load "
-                "the global network that it was made of"
+                "the global network that it was made from"
             )
         if len(self.kept) != sum(base.widths):
             raise UserError(f"this thin model has {len(self.kept)} channels, its network {sum(base.widths)}")
@@ -136,7 +155,7 @@ class Thin:
 
 
 def _read_prior(content: bytes, where: str) -> tuple[np.ndarray | None, bool, bytes]:
-    """What is added to logits, whether classes are cut, and the rest, which is a delta file."""
+    """Split the end of a file into the numbers to add to logits, whether classes are cut, and the delta file."""
     if not content.startswith(_PRIOR):
         return None, False, content
     cut, rest = content[len(_PRIOR) : len(_PRIOR) + 1], content[len(_PRIOR) + 1 :]
@@ -157,7 +176,7 @@ def _delta_bytes(delta: Delta) -> bytes:
 
 def _apply(network: Backbone, delta: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "delta.safetensors"  # safetensors opens files
+        path = Path(folder) / "delta.safetensors"  # safetensors slices can only be read from a file
         path.write_bytes(delta)
         store = DeltaStore(network)
         try:

@@ -1,4 +1,4 @@
-"""What `pppl train` left: the networks of one seed, and what they take."""
+"""The output folder of `pppl train`: the networks of one seed, with their preprocessing."""
 
 import json
 from dataclasses import dataclass
@@ -22,10 +22,11 @@ from ..tables.provenance import read_run
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedRun:
-    """A folder of `pppl train`, opened.
+    """An open output folder of `pppl train`.
 
-    - `experiment`: with its seeds cut down to `seed`.
-    - `unseen`: names of the people that training never saw.
+    - `experiment`: the run's experiment with `seed` as its only seed.
+    - `unseen`: names of the people who were not in the training data.
+    - `dataset_sha256`: hash of the run's data set; empty if the run has none.
     """
 
     folder: Path
@@ -37,11 +38,20 @@ class TrainedRun:
 
     @staticmethod
     def open(folder: str | Path, seed: int | None = None) -> "TrainedRun":
-        """Raises `UserError` where `folder` is none of `pppl train`, or has no such seed."""
+        """Open a folder with the networks of `seed`, by default the run's first.
+
+        ```python
+        run = TrainedRun.open("results/base")
+        ```
+
+        Raise `UserError` if `pppl train` did not write the folder, or if it has no such seed.
+        """
         folder = expand(folder)
         run = read_run(folder)
         if "config" not in run or not (folder / "models").is_dir():
-            raise UserError(f"{folder} holds no trained networks: `pppl train EXPERIMENT.yaml --out {folder}` makes it")
+            raise UserError(
+                f"{folder} holds no trained networks: `pppl train EXPERIMENT.yaml --out {folder}` trains some"
+            )
         experiment = from_dict(run["config"], Experiment)
         seed = experiment.seeds[0] if seed is None else seed
         if seed not in experiment.seeds:
@@ -51,7 +61,7 @@ class TrainedRun:
             tree = json.loads(path.read_text(encoding="utf-8"))
             preprocessing = Preprocessing.from_json(json.dumps(tree["preprocessing"]))
         except (OSError, ValueError, KeyError) as error:
-            remedy = "`pppl train` with the same settings and --out writes it, and trains nothing again"
+            remedy = "run `pppl train` with the same settings and --out, which writes it without training again"
             raise UserError(f"{path} cannot be read ({error}): {remedy}") from error
         return TrainedRun(
             folder=folder,
@@ -63,20 +73,22 @@ class TrainedRun:
         )
 
     def personalizer(self, method: str, **settings: Any) -> Personalizer:
-        """The method by name, with settings of the experiment replaced; of those with controls the person's own.
+        """Return a method by name, with some settings of the experiment replaced.
 
-        Raises `UserError` where the run has no network for it.
+        If the method has controls, this is the variant with the person's own samples.
+
+        Raise `UserError` if the run has no network for it.
         """
         own = make_own_personalizer(self.experiment.replace(**settings), method)
         if own.gates is not None and not self._path(own.gates).exists():
-            there = [
+            present = [
                 path.name.rpartition("-seed")[0] for path in (self.folder / "models").glob("[!.]*-seed*.safetensors")
             ]
-            raise unknown(f"network of {self.folder} for method {method}", own.gates, {*there} - {"full"})
+            raise unknown(f"network of {self.folder} for method {method}", own.gates, {*present} - {"full"})
         return own
 
     def model(self, personalizer: Personalizer) -> GlobalModel:
-        """The global model, as far as a personalizer needs it."""
+        """Load the networks of the global model that a personalizer needs."""
         full = cast(Backbone, load_network(self._path("full"))[0])
         gates = personalizer.gates
         gated = {} if gates is None else {gates: load_network(self._path(gates))[0]}

@@ -1,4 +1,4 @@
-"""Diff pruning: a sparse, learnt difference per task on one shared network (Guo, Rush, Kim, ACL 2021)."""
+"""Diff pruning: a sparse, learned difference per task on one shared network (Guo, Rush, Kim, ACL 2021)."""
 
 from .delta import Delta, base_sha256, batch_statistics, delta_of
 from .file import DeltaFile, delta_bytes, write_delta

@@ -1,7 +1,7 @@
-"""Increasing positions as Golomb-Rice coded gaps (Golomb 1966; Rice and Plaunt 1971).
+"""A Golomb-Rice code for the gaps between increasing positions (Golomb 1966; Rice and Plaunt 1971).
 
-A gap g is a quotient g >> b in unary and a remainder of b bits. The unary codes of all gaps lie in one bitmap, a 1 at
-the end of each, and the remainders in another, so that both are coded and decoded in array operations.
+A gap g is coded as its quotient g >> b in unary and its remainder in b bits. One bitmap holds the unary codes of all
+gaps, each ended by a 1. A second bitmap holds the remainders. Array operations can encode and decode both.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,18 +10,18 @@ from math import lgamma, log
 
 import numpy as np
 
-# What a decoder holds at a time, bits of the unary bitmap.
+# Bits of the unary bitmap that the decoder holds at a time.
 _WINDOW = 1 << 16
-# Sizes below this keep all sums of a hostile code inside of 64 bits.
+# Sizes below this keep every sum within 64 bits, even for a malicious code.
 _MOST = 1 << 31
 
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
-    """How `count` positions below `size` are coded.
+    """The layout of the code of `count` positions below `size`.
 
-    - `rice`: b, the bits of a remainder.
-    - `unary_bytes`: of the unary bitmap; the remainders follow.
+    - `rice`: b, the number of bits of a remainder.
+    - `unary_bytes`: size of the unary bitmap. The bitmap of remainders follows it.
     """
 
     size: int
@@ -31,16 +31,16 @@ class Code:
 
     @property
     def bytes(self) -> int:
-        """Of both bitmaps."""
+        """Size of both bitmaps together."""
         return self.unary_bytes + (self.count * self.rice + 7) // 8
 
     def fault(self) -> str | None:
-        """What makes this impossible, before a byte is read."""
+        """Return why no such code can exist, or None. This reads none of the coded bytes."""
         if not 0 <= self.count <= self.size < _MOST:
             return f"{self.count} positions among {self.size}"
         if not 0 <= self.rice <= self.size.bit_length():
             return f"{self.rice} bits of a remainder"
-        # The quotients cannot add up to more than what the last position allows.
+        # The last position is below `size`, which bounds the sum of the quotients.
         most = self.count + (self.size >> self.rice)
         if not (self.count + 7) // 8 <= self.unary_bytes <= (most + 7) // 8:
             return f"{self.unary_bytes} bytes for {self.count} quotients"
@@ -48,7 +48,12 @@ class Code:
 
 
 def encode(positions: np.ndarray, size: int) -> tuple[Code, bytes]:
-    """Codes `(K,)` ascending int64 positions below `size` with the best number of remainder bits."""
+    """Encode ascending int64 positions `(K,)` below `size`, with the number of remainder bits that is shortest.
+
+    >>> code, coded = encode(np.array([2, 3, 90]), 100)
+    >>> code
+    Code(size=100, count=3, rice=4, unary_bytes=1)
+    """
     gaps = np.diff(positions, prepend=-1) - 1
     rice = min(range(size.bit_length()), key=lambda bits: int((gaps >> bits).sum()) + bits * len(gaps), default=0)
     unary = np.zeros(int((gaps >> rice).sum()) + len(gaps), np.uint8)
@@ -60,20 +65,25 @@ def encode(positions: np.ndarray, size: int) -> tuple[Code, bytes]:
 
 
 def decode(code: Code, read: Callable[[int, int], np.ndarray]) -> Iterator[np.ndarray]:
-    """The positions, ascending, in windows of bounded size.
+    """Decode the positions, ascending, in windows of bounded size.
+
+    >>> code, coded = encode(np.array([2, 3, 90]), 100)
+    >>> content = np.frombuffer(coded, np.uint8)
+    >>> [positions.tolist() for positions in decode(code, lambda start, stop: content[start:stop])]
+    [[2, 3, 90]]
 
     **Arguments:**
 
-    - `read`: gives bytes from one offset to another, uint8.
+    - `read`: a function that returns the bytes from one offset to another, as uint8.
 
-    Raises `ValueError` where the bytes are no code of `code.count` positions below `code.size`.
+    Raise `ValueError` if the bytes are not a code of `code.count` positions below `code.size`.
     """
     done, zeros, last = 0, 0, -1
     for start in range(0, code.unary_bytes, _WINDOW // 8):
         bits = np.unpackbits(read(start, min(start + _WINDOW // 8, code.unary_bytes)))
         ends = np.flatnonzero(bits)
         if done + len(ends) > code.count:
-            raise ValueError("more positions than it says")
+            raise ValueError(f"more than {code.count} positions")
         if len(ends) == 0:
             zeros += len(bits)
             continue
@@ -87,11 +97,11 @@ def decode(code: Code, read: Callable[[int, int], np.ndarray]) -> Iterator[np.nd
         done, last = done + len(ends), int(positions[-1])
         yield positions
     if done != code.count:
-        raise ValueError("fewer positions than it says")
+        raise ValueError(f"{done} positions instead of {code.count}")
 
 
 def _remainders(code: Code, first: int, end: int, read: Callable[[int, int], np.ndarray]) -> np.ndarray:
-    """Of the gaps from `first` to `end`, `(end - first,)`."""
+    """Read the remainders of the gaps from `first` to `end`, `(end - first,)`."""
     start, stop = first * code.rice, end * code.rice
     offset = code.unary_bytes
     bits = np.unpackbits(read(offset + start // 8, offset + (stop + 7) // 8))
@@ -100,5 +110,11 @@ def _remainders(code: Code, first: int, end: int, read: Callable[[int, int], np.
 
 
 def entropy_bits(size: int, count: int) -> float:
-    """log2 of the number of ways to choose `count` positions of `size`, which no code undercuts on average."""
+    """Return log2 of the number of ways to choose `count` positions out of `size`.
+
+    This is a lower bound for the mean length of any code, in bits.
+
+    >>> round(entropy_bits(100, 3), 2)
+    17.3
+    """
     return (lgamma(size + 1) - lgamma(count + 1) - lgamma(size - count + 1)) / log(2)

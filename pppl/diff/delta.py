@@ -1,4 +1,4 @@
-"""A task's difference to a shared base, and the hash that tells which base."""
+"""A task's difference to a shared base network, and the hash that identifies the base."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -13,14 +13,15 @@ from .flat import Flat
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Delta:
-    """What makes a task's network of the base.
+    """The difference that turns the base network into a task's network.
 
-    - `shapes`: of the base's parameters that may differ, by name.
-    - `positions`: per parameter, ascending, `(K_t,)` int64; those without a difference may be left out.
-    - `values`: what is added there, `(K_t,)`.
-    - `state`: dense parameters and buffers (batch statistics) that the task has for its own.
-    - `base_sha256`: `base_sha256` of the network that it belongs to, without what `state` holds.
-    - `metadata`: of the task, such as its name and labels.
+    - `shapes`: shapes of the base's parameters that may differ, by name.
+    - `positions`: per parameter, the ascending positions of its differences, `(K_t,)` int64. A parameter without
+      differences may be missing.
+    - `values`: the differences to add at these positions, `(K_t,)`.
+    - `state`: dense parameters and buffers (batch statistics) that belong to this task alone.
+    - `base_sha256`: `base_sha256` of the base network, without the tensors in `state`.
+    - `metadata`: further facts about the task, such as its name and labels.
     """
 
     shapes: Mapping[str, torch.Size]
@@ -32,16 +33,16 @@ class Delta:
 
     @property
     def count(self) -> int:
-        """How many values differ."""
+        """Number of values that differ."""
         return sum(len(positions) for positions in self.positions.values())
 
     @property
     def rate(self) -> float:
-        """Their fraction."""
+        """Fraction of the values that differ."""
         return self.count / max(1, sum(shape.numel() for shape in self.shapes.values()))
 
     def to(self, dtype: torch.dtype) -> Self:
-        """With values rounded to `dtype`, as a file of that dtype holds them."""
+        """Return this delta with values rounded to `dtype`, as a file of that dtype stores them."""
         values = {name: value.to(dtype) for name, value in self.values.items()}
         return type(self)(**{**self.__dict__, "values": values})
 
@@ -55,7 +56,14 @@ def delta_of(
     base_sha256: str,
     metadata: Mapping[str, str] | None = None,
 ) -> Delta:
-    """A `Delta` of positions in flat storage, `(K,)` ascending, and what is added there."""
+    """Make a `Delta` from ascending positions in flat storage, `(K,)`, and the values to add there, `(K,)`.
+
+    >>> module = nn.Linear(2, 2)
+    >>> sha256 = base_sha256(module)
+    >>> delta = delta_of(Flat(module, ["weight"]), torch.tensor([0, 3]), torch.ones(2), state={}, base_sha256=sha256)
+    >>> delta.count, delta.rate
+    (2, 0.5)
+    """
     parts: dict[str, Tensor] = {}
     added: dict[str, Tensor] = {}
     for slot, rows in flat.spans(positions):
@@ -73,7 +81,11 @@ def delta_of(
 
 
 def batch_statistics(module: nn.Module) -> list[str]:
-    """Names of the buffers that training moves: those of batch normalization."""
+    """Return the names of the buffers of batch normalization, which change during training.
+
+    >>> batch_statistics(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+    ['1.running_mean', '1.running_var', '1.num_batches_tracked']
+    """
     return [
         f"{path}.{name}" if path else name
         for path, layer in module.named_modules()
@@ -84,11 +96,15 @@ def batch_statistics(module: nn.Module) -> list[str]:
 
 
 def base_sha256(module: nn.Module, *, own: Iterable[str] = ()) -> str:
-    """Hash of the parameters and buffers: names, dtypes, shapes and bytes.
+    """Hash the module's parameters and buffers: their names, dtypes, shapes and bytes.
+
+    >>> len(base_sha256(nn.Linear(2, 2)))
+    64
 
     **Arguments:**
 
-    - `own`: those that a task has for its own, such as a head, and that may be anything, under any of their names.
+    - `own`: names of tensors to leave out because each task has its own, such as those of a head. A tied parameter is
+      left out under all of its names.
     """
     digest, state, left_out = hashlib.sha256(), module.state_dict(), set(own)
     named = dict(module.named_parameters(remove_duplicate=False))

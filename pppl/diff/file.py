@@ -1,7 +1,8 @@
-"""The delta file: safetensors whose header holds a table of parameters; positions Golomb-Rice coded, then values.
+"""The delta file: a safetensors file whose header holds a table of parameters.
 
-Tensors of the file: `positions`, all codes one after another in the order of the table; `values`, in the same order;
-`state.NAME`, dense parameters and buffers. Nothing is decoded or allocated before the header is found to be possible.
+The file has these tensors: `positions`, the Golomb-Rice codes of all parameters in the order of the table; `values`, in
+the same order; and `state.NAME`, a dense parameter or buffer. The header is checked before anything is decoded or
+allocated.
 """
 
 import json
@@ -24,14 +25,19 @@ from .delta import Delta
 _FORMAT = "pppl-delta 1"
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
 _STATE_DTYPES = _DTYPES | {"I64": torch.int64, "I32": torch.int32, "U8": torch.uint8, "BOOL": torch.bool}
-# Of a header, so that a hostile one is refused before it is taken apart, which needs many times its size.
+# Limits of a header. A malicious one is rejected before it is parsed, which takes many times its size in memory.
 _MOST_PARAMETERS, _MOST_TEXT = 10_000, 2 << 20
 
 
 def write_delta(path: Path, delta: Delta, dtype: torch.dtype = torch.float32) -> None:
-    """Writes a delta, its values as `dtype`: float32, float16 or bfloat16 (or float64).
+    """Write a delta to a file, its values as `dtype`: float32, float16, bfloat16 or float64.
 
-    Raises `UserError` for another dtype, and where the folder cannot be made or written to.
+    ```python
+    write_delta(Path("task.safetensors"), delta, torch.float16)
+    DeltaFile("task.safetensors").read()
+    ```
+
+    Raise `UserError` for another dtype, or if the folder cannot be made or written to.
     """
     tensors, header = _packed(delta, dtype)
     output_folder(path.parent)
@@ -40,7 +46,7 @@ def write_delta(path: Path, delta: Delta, dtype: torch.dtype = torch.float32) ->
 
 
 def delta_bytes(delta: Delta, dtype: torch.dtype = torch.float32) -> int:
-    """Size of the file that `write_delta` would write."""
+    """Return the size in bytes of the file that `write_delta` would write."""
     tensors, header = _packed(delta, dtype)
     return len(safetensors.torch.save(tensors, metadata=header))
 
@@ -68,15 +74,19 @@ def _packed(delta: Delta, dtype: torch.dtype) -> tuple[dict[str, Tensor], dict[s
 
 
 class DeltaFile:
-    """A delta file, opened: its header is checked, the rest is read when it is asked for.
+    """An open delta file. Opening checks the header; the tensors are read on demand.
+
+    ```python
+    delta = DeltaFile("task.safetensors").read()
+    ```
 
     **Attributes:**
 
-    - `codes`, `shapes`: per parameter.
-    - `base_sha256`, `metadata`: as in `Delta`.
-    - `dtype`: of the values.
+    - `codes`, `shapes`: code and shape of each parameter, by name.
+    - `base_sha256`, `metadata`: the same as in `Delta`.
+    - `dtype`: dtype of the values.
 
-    Raises `UserError` where the file is truncated, is no delta file, or holds counts, sizes or shapes that do not fit
+    Raise `UserError` if the file is truncated, is not a delta file, or holds counts, sizes or shapes that do not match
     each other.
     """
 
@@ -93,7 +103,7 @@ class DeltaFile:
             raise UserError(f"{path} is no delta file of this version ({_FORMAT})")
         names = set(self._file.keys())
         if not {"positions", "values"} <= names or any(not name.startswith("state.") for name in names - _OWN):
-            raise self._damaged("its tensors are not those of a delta file")
+            raise self._damaged("it must hold the tensors `positions`, `values` and `state.NAME` only")
         self.base_sha256 = header.get("base_sha256", "")
         self.metadata = self._json(header, "task", _is_text)
         table = self._json(header, "parameters", _is_table)
@@ -109,17 +119,17 @@ class DeltaFile:
                 raise self._damaged(f"{name}: {fault}")
         self._positions, self._values = self._file.get_slice("positions"), self._file.get_slice("values")
         if self._positions.get_dtype() != "U8" or self._values.get_dtype() not in _DTYPES:
-            raise self._damaged("its positions or values are of another type")
+            raise self._damaged("its positions or values have the wrong dtype")
         self.dtype = _DTYPES[self._values.get_dtype()]
         sizes = [sum(getattr(code, key) for code in self.codes.values()) for key in ("bytes", "count")]
         for part, size in zip((self._positions, self._values), sizes, strict=True):
             if part.get_shape() != [size]:
-                raise self._damaged("the sizes of its parts do not fit each other")
+                raise self._damaged("the sizes of its positions and values do not match its header")
 
     def windows(self) -> Iterator[tuple[str, np.ndarray, Tensor]]:
-        """Parameter, ascending positions and values, in windows of bounded size.
+        """Yield parameter names with ascending positions and their values, in windows of bounded size.
 
-        Raises `UserError` where the positions are damaged.
+        Raise `UserError` if the positions are damaged.
         """
         byte = value = 0
         for name, code in self.codes.items():
@@ -132,7 +142,7 @@ class DeltaFile:
             byte += code.bytes
 
     def check(self, base_sha256: str) -> None:
-        """Raises `UserError` where the file is of another base, or any of its positions is impossible."""
+        """Raise `UserError` if the file belongs to another base, or if any of its positions is impossible."""
         if self.base_sha256 != base_sha256:
             raise UserError(
                 f"{self.path} belongs to another base ({self.base_sha256[:12]}, this one is {base_sha256[:12]}): "
@@ -143,7 +153,7 @@ class DeltaFile:
 
     @property
     def own(self) -> dict[str, tuple[torch.Size, torch.dtype | None]]:
-        """Shapes and dtypes of the dense parameters and buffers that it brings, by name; None is no common dtype."""
+        """Shapes and dtypes of the file's dense parameters and buffers, by name. An unsupported dtype is None."""
         slices = {name: self._file.get_slice(name) for name in sorted(set(self._file.keys()) - _OWN)}
         return {
             name.removeprefix("state."): (torch.Size(part.get_shape()), _STATE_DTYPES.get(part.get_dtype()))
@@ -151,11 +161,11 @@ class DeltaFile:
         }
 
     def state(self) -> dict[str, Tensor]:
-        """Dense parameters and buffers, by name; copies, whatever becomes of the file."""
+        """Return copies of the dense parameters and buffers, by name. Later changes of the file do not affect them."""
         return {name: self._file.get_tensor(f"state.{name}").clone() for name in self.own}
 
     def read(self) -> Delta:
-        """All of it."""
+        """Read the whole file."""
         positions: dict[str, list[Tensor]] = {}
         values: dict[str, list[Tensor]] = {}
         for name, where, what in self.windows():
@@ -176,13 +186,13 @@ class DeltaFile:
     def _json(self, header: Mapping[str, str], key: str, right: Callable[[Any], bool]) -> Any:
         text = header.get(key, "")
         if len(text) > _MOST_TEXT:
-            raise self._damaged(f"the {key} of its header take {len(text)} characters")
+            raise self._damaged(f"entry {key!r} of its header is too long: {len(text):,} characters")
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise self._damaged(f"its header has no {key}") from error
+            raise self._damaged(f"entry {key!r} of its header is missing or is not JSON") from error
         if not right(value):
-            raise self._damaged(f"the {key} of its header are not what they should be")
+            raise self._damaged(f"entry {key!r} of its header is invalid")
         return value
 
     def _damaged(self, reason: str) -> UserError:
@@ -201,7 +211,7 @@ def _is_table(value: Any) -> bool:
 
 
 def _is_row(row: Any) -> bool:
-    """A name, a shape, and three natural numbers; booleans are none."""
+    """Check for a name, a shape and three integers of at least 0. Booleans do not count as integers."""
     if not isinstance(row, list) or len(row) != 5 or not isinstance(row[0], str) or not isinstance(row[1], list):
         return False
     return len(row[1]) <= 8 and all(type(number) is int and 0 <= number < 2**31 for number in [*row[1], *row[2:]])

@@ -1,4 +1,4 @@
-"""Chosen parameters of any module as views of flat storage, so that one pass goes over all of them."""
+"""Flat storage for chosen parameters of a module, which lets one pass go over all of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from torch import Tensor, nn
 
 from ..system.errors import UserError, unknown
 
-# Every parameter starts at a multiple of this, so that what belongs to a parameter is stored once per block.
+# Values per block. Each parameter starts a new block, so a value that belongs to a parameter is stored once per block.
 BLOCK = 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class Roles:
-    """Names of a module's parameters by what a task may do with them; tied parameters have one name.
+    """Names of a module's parameters, grouped by what a task may change. Tied parameters have one name.
 
-    - `diff`: shared, with a sparse difference per task.
-    - `dense`: each task has its own, such as a head.
-    - `frozen`: shared and never changed.
+    - `diff`: shared parameters with a sparse difference per task.
+    - `dense`: parameters that each task has for itself, such as those of a head.
+    - `frozen`: shared parameters that never change.
     """
 
     diff: tuple[str, ...]
@@ -30,9 +30,14 @@ class Roles:
 
 
 def roles(module: nn.Module, *, dense: Sequence[str] = (), frozen: Sequence[str] = ()) -> Roles:
-    """Sorts the parameters by patterns such as `classifier.*`; all others, and none of integers, get a difference.
+    """Sort the parameters into roles by patterns such as `classifier.*`.
 
-    Raises `UserError` for a pattern that matches no parameter.
+    >>> roles(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 3)), dense=["1.*"])
+    Roles(diff=('0.weight', '0.bias'), dense=('1.weight', '1.bias'), frozen=())
+
+    Parameters that match no pattern get a difference. Integer parameters are always frozen.
+
+    Raise `UserError` for a pattern that matches no parameter.
     """
     names: dict[nn.Parameter, list[str]] = {}
     for name, parameter in module.named_parameters(remove_duplicate=False):
@@ -56,7 +61,7 @@ def _matches(names: Sequence[str], patterns: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """Where a parameter lies: in which part, from which block on."""
+    """The place of a parameter in the storage: its part and its first block."""
 
     name: str
     shape: torch.Size
@@ -70,31 +75,37 @@ class Slot:
 
     @property
     def blocks(self) -> int:
-        """Number of blocks; the last is filled up with zeros."""
+        """Number of blocks. The last one is padded with zeros."""
         return -(-self.size // BLOCK)
 
     @property
     def start(self) -> int:
-        """Position of its first value in the whole storage."""
+        """Position of the first value in the whole storage."""
         return self.block * BLOCK
 
 
 def _empty(blocks: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Unset storage, `(blocks, BLOCK)`."""
-    if device.type == "cpu" and blocks:  # NumPy asks Linux for huge pages: scattered writes wait less for them
+    """Allocate storage without setting it, `(blocks, BLOCK)`."""
+    if device.type == "cpu" and blocks:  # NumPy asks Linux for huge pages, which makes scattered writes faster
         return torch.from_numpy(np.empty((blocks, BLOCK * dtype.itemsize), np.uint8)).view(dtype)
     return torch.empty(blocks, BLOCK, dtype=dtype, device=device)
 
 
 class Flat:
-    """Parameters of a module, stored in blocks; one part of the storage for each dtype.
+    """Parameters of a module, stored in blocks, with one part of the storage for each dtype.
 
-    The module's parameters become views of `parts`, and stay the same objects: optimizers and hooks go on to work.
-    Blocks are numbered through all parts, and parameters lie in the order of `slots`.
+    >>> flat = Flat(nn.Linear(20, 20), ["weight", "bias"])
+    >>> flat.size, [part.shape for part in flat.parts]
+    (420, [torch.Size([3, 256])])
+
+    The module's parameters become views of `parts` but stay the same objects, so optimizers and hooks keep working.
+    Blocks are numbered through all parts. Parameters lie in the order of `slots`.
 
     **Arguments:**
 
-    - `names`: of the parameters, floating-point and on one device. Raises `UserError` where they are not.
+    - `names`: names of floating-point parameters that are all on one device.
+
+    Raise `UserError` if a parameter is not floating-point, or if they are not on exactly one device.
     """
 
     def __init__(self, module: nn.Module, names: Sequence[str]):
@@ -124,11 +135,11 @@ class Flat:
 
     @property
     def state_dtype(self) -> torch.dtype:
-        """What differences are computed in: single precision, or double where a parameter is."""
+        """The dtype of differences: float64 if a parameter is float64, else float32."""
         return torch.float64 if torch.float64 in self.dtypes else torch.float32
 
     def empty(self) -> list[Tensor]:
-        """Storage like `parts`, zero where no parameter lies and unset elsewhere."""
+        """Allocate storage like `parts`: the padding is zero, the rest is not set."""
         sizes = [end - start for start, end in zip(self.edges, self.edges[1:], strict=False)]
         parts = [_empty(blocks, dtype, self.device) for blocks, dtype in zip(sizes, self.dtypes, strict=True)]
         for slot in self.slots.values():
@@ -138,22 +149,22 @@ class Flat:
         return parts
 
     def views(self, parts: Sequence[Tensor]) -> Iterator[tuple[str, Tensor]]:
-        """Each parameter's name and its view of `parts`, in the parameter's shape."""
+        """Yield each parameter's name and its view of `parts`, in the parameter's shape."""
         for slot in self.slots.values():
             first = (slot.block - self.edges[slot.part]) * BLOCK
             yield slot.name, parts[slot.part].view(-1)[first : first + slot.size].view(slot.shape)
 
     def point(self, parts: Sequence[Tensor]) -> None:
-        """Makes the module compute with `parts`."""
+        """Make the module compute with the values in `parts`."""
         for name, view in self.views(parts):
             self.parameters[name].data = view
 
     def rows(self, part: int) -> slice:
-        """The blocks of a part."""
+        """Return the blocks of a part, as a slice of all blocks."""
         return slice(self.edges[part], self.edges[part + 1])
 
     def spans(self, positions: Tensor) -> Iterator[tuple[Slot, slice]]:
-        """Which of ascending `positions`, `(K,)`, lie in each parameter; parameters without any are left out."""
+        """Yield each parameter that holds some of the ascending `positions`, `(K,)`, and their slice of these."""
         for slot in self.slots.values():
             limits = torch.tensor([slot.start, slot.start + slot.size], device=positions.device)
             first, end = torch.searchsorted(positions, limits).tolist()
@@ -161,10 +172,10 @@ class Flat:
                 yield slot, slice(first, end)
 
     def lengths(self) -> Tensor:
-        """`(parameters,)`, the number of blocks of each, in the order of `slots`."""
+        """Return the number of blocks of each parameter, `(parameters,)`, in the order of `slots`."""
         return torch.tensor([slot.blocks for slot in self.slots.values()], device=self.device)
 
     def padding(self) -> Tensor:
-        """Positions of the storage where no parameter lies."""
+        """Return the positions of the padding, which belong to no parameter."""
         ends = [(slot.start + slot.size, (slot.block + slot.blocks) * BLOCK) for slot in self.slots.values()]
         return torch.cat([torch.arange(start, end, device=self.device) for start, end in ends])

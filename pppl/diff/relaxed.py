@@ -1,4 +1,4 @@
-"""The first stage of diff pruning: a dense difference behind gates that learn which of it is worth keeping."""
+"""The first stage of diff pruning: a dense difference behind gates that learn which values are worth keeping."""
 
 import importlib
 import warnings
@@ -17,37 +17,40 @@ from . import passes
 from .flat import BLOCK, Flat
 from .hard_concrete import evaluation_gate, gate, open_probability, slope, stretched
 
-# Blocks that a pass takes at a time where it is not compiled, so that what it needs in between stays in the cache.
+# Blocks that a pass takes at a time if it is not compiled. Its intermediate results then fit the processor's cache.
 _CHUNK = 256
 _INITIAL_LOG_ALPHA = 5.0
-# Closed for good: P(z > 0) and its slope are exactly 0.
+# The log_alpha of padding. Its gate stays closed: P(z > 0) and its slope are exactly 0.
 _NEVER = -1e4
 
 
 class RelaxedDiff:
-    """Trains w and log_alpha of `theta = base + z * w` (Guo et al. 2021, section 3) on a module's parameters.
+    """A trainer of w and log_alpha in `theta = base + z * w` (Guo et al. 2021, section 3) for a module's parameters.
 
-    In a step the module computes with one sample of z, whatever the number of micro-batches:
+    The module computes with one sample of z per step, for any number of micro-batches:
 
-        relaxed.sample()
-        for batch in micro_batches:
-            loss(module(batch)).backward()
-        relaxed.step(learning_rate=5e-4, gate_rate=0.1)
+    >>> module = torch.nn.Linear(4, 2)
+    >>> relaxed = RelaxedDiff(Flat(module, ["weight"]))
+    >>> relaxed.sample()
+    >>> for batch in torch.randn(2, 3, 4):
+    ...     module(batch).square().mean().backward()
+    >>> relaxed.step(learning_rate=5e-4, gate_rate=0.1)
 
-    Between steps the module holds the base, bit for bit, and 7 copies of the parameters stay: base, w, log_alpha and
-    two moments of each. Within a step the sampled weights and their gradient come to them.
+    Between steps the module holds the base, bit for bit. Memory then holds 7 copies of the parameters: base, w,
+    log_alpha and two moments each of w and log_alpha. A step adds the sampled weights and their gradient.
 
     **Arguments:**
 
     - `flat`: the parameters that get a difference.
-    - `structured`: whether each parameter has a gate too, z = z_i z_g.
-    - `penalty`: lambda, the price of one difference.
-    - `groups`: what is priced where there are such gates: the `product` P(z_i > 0) P(z_g > 0), summed over values (the
-      paper's), or the `sum` of both kinds of gates (its code's). By the product a gate costs what its whole parameter
-      does, so that in short training the largest close, whatever they are worth.
-    - `clip`: the largest norm of the gradients of w, and of those of log_alpha.
-    - `seed`: of the gates' noise.
-    - `compiled`: whether `torch.compile` fuses the passes; their numbers are the same up to rounding.
+    - `structured`: whether each parameter also has a group gate z_g, with z = z_i z_g.
+    - `penalty`: lambda, the penalty per expected difference.
+    - `groups`: what the penalty counts if there are group gates. `product` sums P(z_i > 0) P(z_g > 0) over values, as
+      the paper does. `sum` adds up P(z > 0) of both kinds of gates, as the paper's code does. With `product` a group
+      gate costs as much as its whole parameter. In short training, the largest parameters then lose all differences,
+      whatever these are worth.
+    - `clip`: the largest norm of the gradient of w, and separately of the gradient of log_alpha.
+    - `seed`: seed of the gates' noise.
+    - `compiled`: whether `torch.compile` fuses the passes. The results are the same up to rounding.
     """
 
     def __init__(
@@ -75,11 +78,14 @@ class RelaxedDiff:
         self.group_log_alpha = torch.full((len(flat.slots),), _INITIAL_LOG_ALPHA, **self._options)
         self._group_moments = torch.zeros(2, len(flat.slots), **self._options)
         self._lengths = flat.lengths()
-        self._weights: list[Tensor] = []  # of the sample; none between steps
+        self._weights: list[Tensor] = []  # weights of the current sample; empty between steps
         self._gradients: list[Tensor] = []
 
     def sample(self) -> None:
-        """Makes the module compute with a new sample of the gates, and its gradients add up, until `step`."""
+        """Make the module compute with a new sample of the gates, and accumulate gradients until `step`.
+
+        Do nothing if there already is a sample.
+        """
         if self._weights:
             return
         self._key = torch.from_numpy(self._random.integers(-(2**31), 2**31, 2, dtype=np.int32)).to(self.flat.device)
@@ -94,9 +100,12 @@ class RelaxedDiff:
             self.flat.parameters[name].grad = view
 
     def step(self, *, learning_rate: float, gate_rate: float) -> None:
-        """Moves w and log_alpha by Adam along the gradients since `sample`; the module then holds the base again."""
+        """Update w and log_alpha by Adam with the gradients since `sample`, and restore the base.
+
+        Raise `RuntimeError` without a sample, and `Diverged` if gradients are not finite.
+        """
         if not self._weights:
-            raise RuntimeError("step without sample: there are no gradients of sampled gates")
+            raise RuntimeError("step without sample: call sample() and backward() before step()")
         self.restore()
         arguments = list(self._arguments())
         sums = torch.cat([self._run(passes.norms, *values) for _, values in arguments])  # (blocks, 4)
@@ -117,7 +126,7 @@ class RelaxedDiff:
         self._gradients = []
 
     def restore(self) -> None:
-        """Makes the module hold the base; sampled weights and their gradients are dropped."""
+        """Make the module hold the base, and drop the sampled weights and the parameters' gradients."""
         self._weights = []
         self.flat.point(self.flat.parts)
         for parameter in self.flat.parameters.values():
@@ -125,7 +134,7 @@ class RelaxedDiff:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Inside, the module computes with the gates without noise."""
+        """Make the module compute with noise-free gates inside the context."""
         weights, group = self.flat.empty(), self._of_blocks(evaluation_gate(self.group_log_alpha))
         for rows, (out, base) in self._stripes(weights, self.flat.parts):
             out.copy_(base + self._difference(rows, group))
@@ -136,21 +145,24 @@ class RelaxedDiff:
             self.flat.point(self._weights or self.flat.parts)
 
     def difference(self) -> Tensor:
-        """z * w with the gates without noise, `(blocks, BLOCK)`."""
+        """Return z * w for noise-free gates, `(blocks, BLOCK)`."""
         group, out = self._of_blocks(evaluation_gate(self.group_log_alpha)), torch.empty_like(self.w)
         for rows, _ in self._stripes():
             out[rows] = self._difference(rows, group)
         return out
 
     def importance(self) -> Tensor:
-        """P(z > 0) |w|, `(blocks, BLOCK)`: what a projection ranks by. It still tells apart what gates have closed."""
+        """Return the scores by which a projection ranks values: P(z > 0) |w|, `(blocks, BLOCK)`.
+
+        These still rank values whose noise-free gates are closed.
+        """
         group, out = self._of_blocks(open_probability(self.group_log_alpha)), torch.empty_like(self.w)
         for rows, _ in self._stripes():
             out[rows] = open_probability(self.log_alpha[rows]) * group[rows] * self.w[rows].abs()
         return out
 
     def expected_count(self) -> float:
-        """E[L0]: the number of differences that a sample keeps, on average."""
+        """Return E[L0], the expected number of differences that a sample keeps."""
         group = self._of_blocks(open_probability(self.group_log_alpha))
         counts = [(open_probability(self.log_alpha[rows]) * group[rows]).double().sum() for rows, _ in self._stripes()]
         return float(torch.stack(counts).sum())
@@ -159,14 +171,14 @@ class RelaxedDiff:
         return evaluation_gate(self.log_alpha[rows]) * group[rows] * self.w[rows]
 
     def _stripes(self, *storage: list[Tensor], whole: bool = False) -> Iterator[tuple[slice, list[Tensor]]]:
-        """Blocks that are taken at once, all of one part or the `whole` of it, and what each `storage` holds there."""
+        """Yield ranges of blocks within one part, or `whole` parts, with the slice of each `storage` there."""
         for part, (first, end) in enumerate(pairwise(self.flat.edges)):
             for start in range(first, end, end - first if whole else _CHUNK):
                 rows = slice(start, end if whole else min(start + _CHUNK, end))
                 yield rows, [parts[part][rows.start - first : rows.stop - first] for parts in storage]
 
     def _arguments(self) -> Iterator[tuple[slice, tuple[Any, ...]]]:
-        """What `passes.gradients` takes, for each stripe."""
+        """Yield each range of blocks with the arguments of `passes.gradients` for it."""
         group = self._of_blocks(gate(self.group_log_alpha, self._group_noise))
         opened = open_probability(self.group_log_alpha)
         group_open = self._of_blocks(opened if self.groups == "product" else torch.ones_like(opened))
@@ -175,7 +187,7 @@ class RelaxedDiff:
             yield rows, (*of_rows, self._penalty, rows.start, self._key)
 
     def _group_gradient(self, sums: Tensor) -> Tensor:
-        """Of the group gates' log_alpha, `(parameters,)`, from the sums over blocks."""
+        """Return the gradient of the group gates' log_alpha, `(parameters,)`, from `passes.norms`, `(blocks, 4)`."""
         if not self.structured:
             return torch.zeros_like(self.group_log_alpha)
         along, count = torch.segment_reduce(sums[:, 2:], "sum", lengths=self._lengths).T
@@ -184,7 +196,7 @@ class RelaxedDiff:
         return along * of_gate + self._penalty * opened * (1 - opened) * (count if self.groups == "product" else 1)
 
     def _of_blocks(self, of_parameters: Tensor) -> Tensor:
-        """`(parameters,)` to `(blocks, 1)`; 1 without group gates."""
+        """Expand values per parameter, `(parameters,)`, to blocks, `(blocks, 1)`. Return ones without group gates."""
         values = of_parameters if self.structured else torch.ones_like(of_parameters)
         return values.repeat_interleave(self._lengths)[:, None]
 
@@ -194,11 +206,11 @@ class RelaxedDiff:
 
 @cache
 def compile_passes(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A pass as `torch.compile` makes it: one loop over its tensors. Its first call takes half a minute or so."""
+    """Compile a pass to one loop over its tensors. Its first call takes about half a minute."""
     with warnings.catch_warnings():
-        # Torch itself uses what it deprecates.
+        # PyTorch itself uses a function that it deprecates.
         warnings.filterwarnings("ignore", ".*script_method.* is deprecated", DeprecationWarning)
         importlib.import_module("torch._inductor.compile_fx")
-    # Both thresholds keep a pass from being split into several with whole tensors in between.
+    # Both thresholds keep a pass in one loop. Otherwise it is split, with whole tensors in between.
     options: dict[str, Any] = {"realize_opcount_threshold": 1000, "realize_reads_threshold": 1000}
     return torch.compile(function, dynamic=False, options=options)

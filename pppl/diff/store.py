@@ -1,4 +1,4 @@
-"""Several deltas beside each other on one base: a device holds the network once and changes tasks in place."""
+"""A store of several deltas on one base. A device holds the network once and swaps tasks in place."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,11 @@ from .flat import BLOCK, Flat, roles
 
 @dataclass(frozen=True, kw_only=True)
 class _Task:
-    """What one task changes: per part of the storage positions, the task's values and the base's; and own tensors."""
+    """The changes of one task.
+
+    - `positions`, `values`, `base`: per part of the storage, the positions with the task's and the base's values there.
+    - `state`: the task's own dense parameters and buffers.
+    """
 
     positions: list[Tensor]
     values: list[Tensor]
@@ -24,15 +28,21 @@ class _Task:
 
 
 class DeltaStore:
-    """Deltas on a module, at most one of which is applied at a time.
+    """Deltas on a module. At most one of them is applied at a time.
 
-    A task is written over the base at its positions, and the base's own values there are kept: a swap brings them back
-    bit for bit, in any dtype, and costs what the two tasks' positions cost, not what the network does.
+    ```python
+    store = DeltaStore(network, dense=["classifier.*"])
+    store.add("anna", DeltaFile("anna.safetensors"))
+    store.apply("anna")  # network is Anna's now
+    ```
+
+    Applying a task overwrites the base at the task's positions and keeps the base's values there. A swap restores these
+    bit for bit, in any dtype. It takes time in proportion to the positions of the two tasks, not to the network's size.
 
     **Arguments:**
 
     - `module`: holds the base. Its parameters become views of flat storage: do not move or cast it later.
-    - `dense`, `frozen`: patterns of parameter names, as when the deltas were trained.
+    - `dense`, `frozen`: the patterns of parameter names with which the deltas were trained.
     """
 
     def __init__(self, module: nn.Module, *, dense: Sequence[str] = (), frozen: Sequence[str] = ()):
@@ -47,11 +57,14 @@ class DeltaStore:
 
     @property
     def names(self) -> list[str]:
-        """Of the tasks that were added."""
+        """Names of the tasks in the order in which they were added."""
         return list(self._tasks)
 
     def add(self, name: str, file: DeltaFile) -> None:
-        """Reads a task's delta. Raises `UserError`, and changes nothing, where it does not fit the base."""
+        """Read a task's delta and add it under a name.
+
+        Raise `UserError` if it does not fit the base. Nothing is changed then.
+        """
         applied = self.applied
         self.revert()
         try:
@@ -78,7 +91,10 @@ class DeltaStore:
         return self._sha256[own]
 
     def apply(self, name: str) -> None:
-        """Makes the module the task's; from one task to another is a swap."""
+        """Make the module the task's network. If another task is applied, swap it.
+
+        Raise `UserError` for an unknown task.
+        """
         if name not in self._tasks:
             raise unknown("task", name, self._tasks)
         self.revert()
@@ -89,18 +105,18 @@ class DeltaStore:
         self.applied = name
 
     def revert(self) -> None:
-        """Makes the module the base again."""
+        """Make the module the base again."""
         if self.applied is None:
             return
         task = self._tasks[self.applied]
         for part, positions, values in zip(self.flat.parts, task.positions, task.base, strict=True):
             part.view(-1).scatter_(0, positions, values)
-        # Batch statistics move where a network is used in training mode, whether a task brings its own or not.
+        # Training mode changes batch statistics even if the task has none of its own. So they are always restored.
         self._set({name: self._own_base[name] for name in {*task.state, *self._statistics}})
         self.applied = None
 
     def merged(self, name: str) -> dict[str, Tensor]:
-        """A task's plain weights, as a state dict of their own."""
+        """Return a copy of a task's full weights, as a state dict."""
         applied = self.applied
         self.apply(name)
         state = {key: value.detach().clone() for key, value in self.module.state_dict().items()}
@@ -114,7 +130,7 @@ class DeltaStore:
             owner = self._owner(name)
             if owner.shape == tensor.shape:
                 owner.data.copy_(tensor)
-            else:  # not the tensor itself: what trains the module would train the store's
+            else:  # a copy, since training the module must not change the store
                 owner.data = tensor.clone()
 
     def _owner(self, name: str) -> Tensor:
@@ -124,13 +140,13 @@ class DeltaStore:
         own, (shape, dtype) = self._own.get(name), file.own[name]
         if own is None:
             raise unknown(f"tensor of {file.path}", name, self._own)
-        # A head may have another number of classes, its first dimension; a buffer means nothing in another shape.
+        # A head may have another number of classes (its first dimension). The shape of a buffer is fixed.
         fits = len(shape) == own.dim() > 0 and shape[1:] == own.shape[1:] and name in self._dense
         if dtype != own.dtype or not (fits or shape == own.shape):
             raise UserError(f"{file.path}: {name} is {dtype} {tuple(shape)}, which the base cannot take")
 
     def _check_heads(self, file: DeltaFile) -> None:
-        """All parameters of a dense module have one number of classes."""
+        """Check that all parameters of a dense module have the same number of classes."""
         shapes = {name: file.own[name][0] if name in file.own else self._own_base[name].shape for name in self._dense}
         changed = {name for name, shape in shapes.items() if shape != self._own_base[name].shape}
         for name, other in product(changed, shapes):

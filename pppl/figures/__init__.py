@@ -1,7 +1,7 @@
-"""Figures from tables alone: one function per figure, a tidy frame in, axes out.
+"""Figures drawn from tables alone: each function takes a tidy frame and returns axes.
 
-`with style("neurips"):` sizes and writes them for a venue. `*_figure` functions put panels side by side, `render` draws
-all that a results folder has.
+`with style("neurips"):` sizes figures for a venue. `*_figure` functions return a whole figure with its panels.
+`render` draws all figures of a results folder.
 """
 
 from .accuracy_vs_bytes import accuracy_vs_bytes

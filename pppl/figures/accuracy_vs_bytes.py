@@ -1,4 +1,4 @@
-"""Accuracy against what a person's own file takes: differences to one network at several rates."""
+"""Accuracy against the size of a person's file, for diff pruning at several rates."""
 
 from dataclasses import replace
 
@@ -10,18 +10,22 @@ from ..tables.schema import with_names
 from .layout import log_ticks, percents
 from .looks import draw_series, look
 
-# With marker and dash: where they are a level to compare with, they have a dash of their own and no marker.
+# Marker and dash of each method. Other figures draw these methods as levels, with another dash and no marker.
 _METHODS = {"diff": ("o", "-"), "diff_elementwise": ("^", "--")}
 _LEVELS = ("full", "finetune")
 
 
 def has_rates(summary: pd.DataFrame) -> bool:
-    """Whether diff pruning was run at several rates."""
+    """Return whether a summary has diff pruning at a rate other than the default (`diff@...`)."""
     return any(method.startswith("diff@") for method in summary["method"])
 
 
 def accuracy_vs_bytes(summary: pd.DataFrame, ax: Axes) -> Axes:
-    """Draws the accuracy of diff pruning over the size of a delta file, with 95 % intervals.
+    """Draw the accuracy of diff pruning over the size of a delta file, with 95 % intervals.
+
+    ```python
+    accuracy_vs_bytes(pd.read_csv("results/mine/summary.csv"), plt.subplots()[1])
+    ```
 
     **Arguments:**
 

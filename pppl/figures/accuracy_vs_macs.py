@@ -1,4 +1,4 @@
-"""Accuracy against cost: what each way of making the network smaller keeps."""
+"""Accuracy of each method against its MACs."""
 
 import re
 from collections.abc import Sequence
@@ -12,18 +12,23 @@ from ..tables.schema import with_names
 from .layout import log_ticks, percents
 from .looks import LOOKS, draw_series, look, rank
 
-# In the table only, as are further rates of diff pruning: controls of ablations, and the lesser form of diff pruning.
+# Series in tables only: controls of ablations, and diff pruning without groups.
 _LEFT_OUT = {("gated", "population"), ("gated", "other"), ("gated", "random"), ("diff_elementwise", "")}
-_RATE = re.compile(r"@\d")
+_RATE = re.compile(r"@\d")  # a further rate of diff pruning, in tables only, too
 
 
-# Where there is room for a few budgets, they are the nearest to these.
+# Figures with room for few budgets show those nearest to these.
 _SHOWN_BUDGETS = (0.1, 0.35)
 
 
 def shown_budgets(frame: pd.DataFrame) -> list[float]:
-    """The budgets, one or two, of figures that have no room for all, of those that most methods have; 1 where nothing
-    is pruned. Tables that have room for one show the first.
+    """Return the one or two budgets of figures that have no room for all; `[1.0]` if nothing is pruned.
+
+    Only the budgets with the most methods qualify. Among them, those nearest to 0.1 and 0.35 are chosen. Tables with
+    room for one budget show the first.
+
+    >>> shown_budgets(pd.DataFrame({"budget": [0.1, 0.25, 0.5], "method": "l1"}))
+    [0.1, 0.25]
     """
     methods: dict[float, set[str]] = {}
     for budget, method in zip(frame["budget"].tolist(), frame["method"], strict=True):
@@ -36,7 +41,11 @@ def shown_budgets(frame: pd.DataFrame) -> list[float]:
 
 
 def shown_series(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    """Methods and controls that figures show, in the order of legends."""
+    """Return the methods and controls that figures show, in the order of legends.
+
+    >>> shown_series(pd.DataFrame({"method": ["l1", "ppp", "full"], "control": ["", "own", ""]}))
+    [('full', ''), ('ppp', 'own'), ('l1', '')]
+    """
     pairs = {(method, control) for method, control in zip(frame["method"], frame["control"], strict=True)}
     return sorted(filter(_is_shown, pairs - _LEFT_OUT), key=lambda pair: rank(*pair))
 
@@ -48,7 +57,7 @@ def _is_shown(pair: tuple[str, str]) -> bool:
 
 
 def lower_limit(rows: pd.DataFrame) -> float:
-    """Where an axis of accuracies can begin, in fifths."""
+    """Return a lower end for an axis of accuracies: a multiple of 0.2, at most 0.8."""
     ends = rows["accuracy_low"].to_numpy(float)
     ends = ends[np.isfinite(ends)]
     return min(0.8, float(np.floor(5 * ends.min() + 1e-9)) / 5) if len(ends) else 0.0
@@ -57,24 +66,28 @@ def lower_limit(rows: pd.DataFrame) -> float:
 def accuracy_vs_macs(
     summary: pd.DataFrame, ax: Axes, series: Sequence[tuple[str, str]] | None = None, *, bottom: float = 0.0
 ) -> Axes:
-    """Draws the accuracy of each method over its MACs, with 95 % intervals.
+    """Draw the accuracy of each method over its MACs, with 95 % intervals.
+
+    ```python
+    accuracy_vs_macs(summary.query("persons == 'person'"), plt.subplots()[1])
+    ```
 
     **Arguments:**
 
     - `summary`: rows of `summary.csv` for one protocol; the columns `method`, `control`, `budget`, `macs_fraction`,
       `accuracy`, `accuracy_low` and `accuracy_high` are read.
-    - `series`: methods and controls, in the order of the legend; by default all that figures show.
-    - `bottom`: where the axis of accuracies begins.
+    - `series`: methods and controls, in the order of the legend; by default those of `shown_series`.
+    - `bottom`: the lower end of the accuracy axis.
     """
     summary = with_names(summary)
     looks = [look(method, control) for method, control in zip(summary["method"], summary["control"], strict=True)]
-    points = np.array([not each.dash for each in looks])  # that have MACs of their own without any budget
+    points = np.array([not each.dash for each in looks])  # methods with MACs of their own but no budget
     left, right = macs_range(summary.loc[(summary["budget"] < 1) | points])
     for method, control in shown_series(summary) if series is None else series:
         style = look(method, control)
         rows = summary.query("method == @method and control == @control").sort_values("macs_fraction")
         if rows["macs_fraction"].to_numpy(float).min() > right:
-            # Not pruned: a level to compare with, whatever the budget.
+            # A method that does not prune is a reference level at every budget.
             row = rows.iloc[0]
             ax.axhspan(row["accuracy_low"], row["accuracy_high"], color=style.colour, alpha=0.12, lw=0)
             ax.axhline(row["accuracy"], color=style.colour, ls=style.dash, lw=1, label=style.label)
@@ -89,13 +102,13 @@ def accuracy_vs_macs(
 
 
 def macs_range(pruned: pd.DataFrame) -> tuple[float, float]:
-    """Return the ends of an axis that has room for all rows of what is pruned."""
+    """Return the ends of a MACs axis that has room for all pruned rows."""
     fractions = pruned["macs_fraction"].to_numpy(float)
     return (float(fractions.min()) / 1.15, float(fractions.max()) * 1.15) if len(fractions) else (0.05, 1.0)
 
 
 def macs_axis(left: float, right: float, ax: Axes) -> None:
-    """Make the horizontal axis one of fractions of the full MACs, on a logarithmic scale."""
+    """Format the horizontal axis as fractions of the full MACs, on a logarithmic scale."""
     ax.set_xscale("log")
     ax.set_xlim(left, right)
     ax.set_xticks(log_ticks(left, right, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)))

@@ -1,4 +1,4 @@
-"""What stands beside each figure and table: what is shown, of whom, and what the intervals are."""
+"""Captions of figures and tables: what is shown, for which persons, and what the intervals are."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -14,11 +14,11 @@ _BOOTSTRAP = "95 % intervals are percentiles of a bootstrap over"
 
 
 def caption_comparison(name: str, summary: pd.DataFrame, table: pd.DataFrame) -> str:
-    """The caption of a figure of a comparison of persons.
+    """Return the caption of a figure of a comparison on persons.
 
     **Arguments:**
 
-    - `name`: of the figure's file.
+    - `name`: of the figure's file, without extension.
     - `summary`, `table`: `summary.csv` and `table.csv`.
     """
     summary = with_names(summary)
@@ -29,22 +29,29 @@ def caption_comparison(name: str, summary: pd.DataFrame, table: pd.DataFrame) ->
 
 
 def caption_gates(gates: pd.DataFrame, summary: pd.DataFrame) -> str:
-    """The caption of the gates, whose table has persons of its own; arguments: `gates.csv` and `summary.csv`."""
+    """Return the caption of the gates figure.
+
+    **Arguments:**
+
+    - `gates`, `summary`: `gates.csv`, which may have fewer persons, and `summary.csv`.
+    """
     gates = with_names(gates)
     summary = with_names(summary)
-    told = "Probability that a channel is open, for each person (columns); channels (rows) of a layer are sorted by it."
+    shown = (
+        "Probability that a channel is open, for each person (columns); channels (rows) of a layer are sorted by it."
+    )
     whom = [f"{name}: n = {rows['identity'].nunique()} persons" for name, rows in by_protocol(gates)]
     seeds = [f"Seed {_listed(sorted(set(gates['seed'])))}." if "seed" in gates.columns else ""]
-    return _joined([told, _data(summary, []), _sentence(whom), *seeds])
+    return _joined([shown, _data(summary, []), _sentence(whom), *seeds])
 
 
 def caption_accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) -> str:
-    """The caption of the table of accuracies at a budget."""
+    """Return the caption of the LaTeX table of accuracies at a budget."""
     summary = with_names(summary)
     table = with_names(table)
-    told = "Accuracy on a person's queries in %, mean and [95 % interval]"
+    shown = "Accuracy on a person's queries in %, mean and [95 % interval]"
     if budget < 1:
-        told += f", at a budget of {budget * 100:g} % of the full network; what has no budget stands above the line"
+        shown += f", at a budget of {budget * 100:g} % of the full network; what has no budget stands above the line"
     bold = (
         "Bold: the best at this budget, where it differs from the next (Wilcoxon signed-rank test paired over people, "
         "p < 0.05 with Holm's correction for all methods that the best is compared with)."
@@ -54,15 +61,21 @@ def caption_accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: f
         "full network."
     )
     whom = [_data(summary, []), *_whom(summary, table), _intervals(table)]
-    return _joined([f"{told}.", bold * (budget < 1), samples, *whom])
+    return _joined([f"{shown}.", bold * (budget < 1), samples, *whom])
 
 
 def caption_tasks(summary: pd.DataFrame, *, as_table: bool = False) -> str:
-    """The caption of scores on text tasks; argument: `summary.csv`."""
+    """Return the caption of scores on text tasks.
+
+    **Arguments:**
+
+    - `summary`: `summary.csv`.
+    - `as_table`: whether the caption is that of the LaTeX table, not of the figure.
+    """
     summary = with_names(summary)
     tasks = [task for task in dict.fromkeys(summary["task"]) if task != "average"]
     shown = "in brackets" if as_table else "bars; dotted: full fine-tuning"
-    told = f"Scores on test examples times 100, mean and 95 % interval ({shown}), and what is stored of a task."
+    scores = f"Scores on test examples times 100, mean and 95 % interval ({shown}), and what is stored of a task."
     none = ""
     metrics = {row["task"]: row["metric"] for row in summary.to_dict("records") if row["metric"]}
     named = f"{len(tasks)} tasks: {'; '.join(f'{printable(task)} ({metrics.get(task, none)})' for task in tasks)}."
@@ -70,24 +83,31 @@ def caption_tasks(summary: pd.DataFrame, *, as_table: bool = False) -> str:
     rates = _listed(_distinct(summary["rate"]))
     count = f"n = {_listed(seeds)} {'seed' if seeds == [1] else 'seeds'} a task, rate {rates}."
     over = "test examples" if seeds == [1] else "seeds and test examples"
-    return _joined([told, f"Encoder {_listed(_distinct(summary['encoder']))}, {named}", count, f"{_BOOTSTRAP} {over}."])
+    return _joined(
+        [scores, f"Encoder {_listed(_distinct(summary['encoder']))}, {named}", count, f"{_BOOTSTRAP} {over}."]
+    )
 
 
 def caption_stream(stream: pd.DataFrame, summary: pd.DataFrame) -> str:
-    """The caption of what is stored as tasks come; arguments: `stream.csv` and `summary.csv`."""
-    told = "Bytes stored after each task: one base with a delta for each task, beside a whole network for each."
-    method = f"Encoder {_listed(_distinct(summary['encoder']))}"
-    if {"method", "seed"} <= set(stream.columns):
-        method += f", deltas of {_listed(_distinct(stream['method']))}, seed {_listed(_distinct(stream['seed']))}"
-    return _joined([told, f"{method}, n = {len(stream)} tasks."])
-
-
-def caption_sweep(name: str, trials: pd.DataFrame, shares: pd.DataFrame) -> str:
-    """The caption of a figure of a sweep.
+    """Return the caption of the bytes stored as tasks arrive.
 
     **Arguments:**
 
-    - `name`: of the figure's file.
+    - `stream`, `summary`: `stream.csv` and `summary.csv`.
+    """
+    shown = "Bytes stored after each task: one base with a delta for each task, beside a whole network for each."
+    method = f"Encoder {_listed(_distinct(summary['encoder']))}"
+    if {"method", "seed"} <= set(stream.columns):
+        method += f", deltas of {_listed(_distinct(stream['method']))}, seed {_listed(_distinct(stream['seed']))}"
+    return _joined([shown, f"{method}, n = {len(stream)} tasks."])
+
+
+def caption_sweep(name: str, trials: pd.DataFrame, shares: pd.DataFrame) -> str:
+    """Return the caption of a figure of a sweep.
+
+    **Arguments:**
+
+    - `name`: of the figure's file, without extension.
     - `trials`, `shares`: `trials.csv` and `importances.csv`; the latter may be empty.
     """
     done = completed_trials(trials)
@@ -95,8 +115,8 @@ def caption_sweep(name: str, trials: pd.DataFrame, shares: pd.DataFrame) -> str:
     fail = len(done) - int(done["feasible"].to_numpy(bool).sum())
     counts = f"{count}, {fail} of these fail a constraint." if fail else f"{count}."
     settings = f"Settings: {_listed([short_name(key) for key in settings_of(trials.columns)])}."
-    told = _SWEEP[name] + (f" {_BOOTSTRAP} trials." if name == "importances" and len(shares) else "")
-    return _joined([told, settings, counts, "Accuracy is on validation persons."])
+    shown = _SWEEP[name] + (f" {_BOOTSTRAP} trials." if name == "importances" and len(shares) else "")
+    return _joined([shown, settings, counts, "Accuracy is on validation persons."])
 
 
 _COMPARISON = {
@@ -127,29 +147,29 @@ _SWEEP = {
 
 
 def _data(summary: pd.DataFrame, budgets: Sequence[float]) -> str:
-    told = f"Data set {_listed(_distinct(summary['dataset']))}, backbone {_listed(_distinct(summary['backbone']))}"
+    data = f"Data set {_listed(_distinct(summary['dataset']))}, backbone {_listed(_distinct(summary['backbone']))}"
     if not budgets:
-        return f"{told}."
-    return f"{told}, {'budget' if len(budgets) == 1 else 'budgets'} {_listed([f'{b * 100:g}' for b in budgets])} %."
+        return f"{data}."
+    return f"{data}, {'budget' if len(budgets) == 1 else 'budgets'} {_listed([f'{b * 100:g}' for b in budgets])} %."
 
 
 def _whom(summary: pd.DataFrame, table: pd.DataFrame) -> list[str]:
-    """`n`, people, seeds and support samples."""
-    told = []
+    """Return sentences on `n`, people, seeds and support samples."""
+    protocols = []
     for name, rows in by_protocol(summary):
         counts, people = rows["n"].to_numpy(int), int(rows["people"].to_numpy().max())
         least, count = counts.min(), counts.max()
         n = f"{count}" if least == count else f"{least} to {count}"
-        told.append(f"{name}: n = {n} person-seed pairs of {people} {_kind(rows)}{_queries(rows, table)}")
+        protocols.append(f"{name}: n = {n} person-seed pairs of {people} {_kind(rows)}{_queries(rows, table)}")
     seeds, shots = sorted(set(table["seed"])), _distinct(table["shots"])
     return [
-        _sentence(told),
+        _sentence(protocols),
         f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'}, {_listed(shots)} support samples of each class.",
     ]
 
 
 def _queries(rows: pd.DataFrame, table: pd.DataFrame) -> str:
-    """How many queries the fewest and the most that a person has; nothing of tables of earlier versions."""
+    """Return the least and the most queries of a person; empty for tables of earlier versions, which lack them."""
     if "queries" not in table.columns:
         return ""
     row = rows.iloc[0]
@@ -163,7 +183,7 @@ def _kind(rows: pd.DataFrame) -> str:
 
 
 def _intervals(table: pd.DataFrame) -> str:
-    """As the README has it: over seeds, too, where there are several."""
+    """Return the sentence on the intervals; they are over seeds, too, if there are several."""
     whom = "people, each with all their rows" if are_people(table) else "persons"
     return f"95 % t intervals over {'seeds and ' * (table['seed'].nunique() > 1)}{whom}."
 
@@ -178,8 +198,8 @@ def _listed(values: Collection[object]) -> str:
 
 
 def _sentence(parts: Sequence[str]) -> str:
-    told = "; ".join(parts)
-    return f"{told[:1].upper()}{told[1:]}."
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _joined(parts: Iterable[str]) -> str:

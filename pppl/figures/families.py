@@ -1,4 +1,4 @@
-"""Which series stand together where one panel cannot hold all of them."""
+"""Families of series: rows of panels for a figure whose series do not fit one panel."""
 
 import pandas as pd
 
@@ -7,8 +7,8 @@ from .retraining import training_label
 
 # More series than this in one panel hide each other.
 _MOST_IN_A_PANEL = 13
-# What the others are compared with stands in every panel.
-_IN_ALL = (("full", ""), ("ppp", "own"), ("ppp@persons", "own"))
+# These references stand in every panel.
+_REFERENCES = (("full", ""), ("ppp", "own"), ("ppp@persons", "own"))
 _CHOSEN = {
     "gates": "channels chosen by gates",
     "support": "by the person's samples, nothing is trained",
@@ -19,22 +19,25 @@ _WHOLE = "all MACs, adapted without training"
 
 
 def families(summary: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
-    """The series of each row of panels, by its title; one row without title where they are few."""
+    """Return the series of each row of panels, by title.
+
+    Up to 13 series share one row, whose title is empty.
+    """
     series = shown_series(summary)
     if len(series) <= _MOST_IN_A_PANEL:
         return {"": series}
     trained = {(row["method"], row["control"]) for row in summary.to_dict("records") if training_label(row) > 0}
     of: dict[str, list[tuple[str, str]]] = {name: [] for name in (_WHOLE, *_CHOSEN.values(), _TRAINED)}
     for key in series:
-        if key not in _IN_ALL:
+        if key not in _REFERENCES:
             of[_TRAINED if key in trained else _family_of(key[0])].append(key)
-    always = [key for key in _IN_ALL if key in series]
+    always = [key for key in _REFERENCES if key in series]
     parts: dict[str, list[tuple[str, str]]] = {}
     for name, keys in of.items():
         if not keys:
             continue
         count = -(-len(keys) // (_MOST_IN_A_PANEL - len(always)))
-        step = -(-len(keys) // count)  # about as many in each
+        step = -(-len(keys) // count)  # pieces of about equal size
         pieces = [keys[at : at + step] for at in range(0, len(keys), step)]
         for number, piece in enumerate(pieces, 1):
             title = f"{name} ({number} of {len(pieces)})" if len(pieces) > 1 else name
@@ -43,7 +46,11 @@ def families(summary: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
 
 
 def chosen_by(method: str) -> str:
-    """Return what chooses the channels of a method without training after that: `gates`, `support` or `everybody`."""
+    """Return what chooses a method's channels: `gates`, `support` or `everybody`.
+
+    >>> chosen_by("ppp@persons"), chosen_by("taylor_support"), chosen_by("l1_local")
+    ('gates', 'support', 'everybody')
+    """
     base = method.split("+")[0]
     if base.startswith(("ppp", "gated")):
         return "gates"

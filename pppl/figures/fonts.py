@@ -11,13 +11,13 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 from ..system.printable import printable
 from ..system.progress import notice
 
-_FIRST = "DejaVu Sans"  # comes with matplotlib, and has most of the scripts that are no Chinese, Japanese or Korean
-_NO_FONT = "Last Resort"  # comes with matplotlib, too: a box for each script
-_told: set[str] = set()  # characters that the user knows of
+_FIRST = "DejaVu Sans"  # comes with matplotlib; covers most scripts except Chinese, Japanese and Korean
+_NO_FONT = "Last Resort"  # comes with matplotlib, too; draws a box for each script
+_reported: set[str] = set()  # missing characters that a notice has named
 
 
 def characters_of(folder: Path) -> set[str]:
-    """Return the characters of all tables of a folder."""
+    """Return all characters in the tables of a folder."""
     found: set[str] = set()
     for path in folder.glob("*.csv"):
         if path.is_file():
@@ -27,9 +27,14 @@ def characters_of(folder: Path) -> set[str]:
 
 @contextmanager
 def fonts_for(characters: Iterable[str]) -> Iterator[None]:
-    """Inside, text is written in fonts of this machine that have these characters; told once which none has.
+    """Write text inside the block in fonts of this machine that have these characters.
 
-    The usual font stays that of all characters that it has.
+    The usual font is still used for all characters it has. A notice names characters that no font has, once each.
+
+    ```python
+    with fonts_for("語"):
+        figure.savefig("names.pdf")
+    ```
     """
     wanted = {each for each in printable("".join(sorted(characters))) if each.isprintable() and not each.isascii()}
     usual = mpl.rcParams["font.family"]
@@ -38,11 +43,11 @@ def fonts_for(characters: Iterable[str]) -> Iterator[None]:
         yield
         return
     families, lacking = _families(lacking)
-    unknown = sorted(lacking - _told)
+    unknown = sorted(lacking - _reported)
     if unknown:
-        _told.update(unknown)
+        _reported.update(unknown)
         shown = "".join(unknown[:12]) + "…" * (len(unknown) > 12)
-        notice(f"no font here has {shown}: figures show boxes; a font that has them, such as Noto Sans, mends it")
+        notice(f"no installed font has {shown}: figures show boxes instead; install one that has, such as Noto Sans")
     with mpl.rc_context({"font.family": [*usual, *families]}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from")
         warnings.filterwarnings("ignore", "Matplotlib currently does not support .* natively")
@@ -50,7 +55,7 @@ def fonts_for(characters: Iterable[str]) -> Iterator[None]:
 
 
 def _families(lacking: set[str]) -> tuple[list[str], set[str]]:
-    """Return families that have some of the characters, and what none has."""
+    """Return the font families that have some of the characters, and the characters that none has."""
     families: list[str] = []
     every = sorted(fontManager.ttflist, key=lambda font: font.fname, reverse=True)
     fonts = {font.name: font.fname for font in every if not font.name.startswith(_NO_FONT)}
@@ -66,6 +71,6 @@ def _families(lacking: set[str]) -> tuple[list[str], set[str]]:
 def _covered(path: str, characters: set[str]) -> set[str]:
     try:
         known = get_font(path).get_charmap()
-    except (OSError, RuntimeError, ValueError):  # no longer there, or of pictures alone
+    except (OSError, RuntimeError, ValueError):  # the file is gone, or the font has bitmaps only
         return set()
     return {each for each in characters if ord(each) in known}

@@ -1,4 +1,4 @@
-"""Tables of a results folder, checked for what figures need of them."""
+"""Tables of a results folder, checked for the columns that figures need."""
 
 from pathlib import Path
 
@@ -15,12 +15,14 @@ GAINS_NUMBERS = ["budget", "gain", "gain_low", "gain_high"]
 
 
 def read_columns(path: Path, names: list[str], numbers: list[str], *, rows: bool = True) -> pd.DataFrame:
-    """A table. Raises `UserError` where it is missing or corrupted.
+    """Return a table of a results folder after checking its columns.
+
+    Raise `UserError` if the table is missing or corrupted.
 
     **Arguments:**
 
-    - `names`, `numbers`: columns that must be there; what stands in the latter must be numbers.
-    - `rows`: whether it must have any.
+    - `names`, `numbers`: columns that must exist; those in `numbers` must hold finite numbers.
+    - `rows`: whether the table must have rows.
     """
     try:
         frame = read_frame(path)
@@ -37,7 +39,7 @@ def read_columns(path: Path, names: list[str], numbers: list[str], *, rows: bool
 
 
 def check_columns(path: Path, frame: pd.DataFrame, names: list[str], numbers: list[str]) -> None:
-    """Raises `UserError` where a table lacks a column, or one of `numbers` holds something else."""
+    """Raise `UserError` if a table lacks a column, or one of `numbers` holds anything but finite numbers."""
     remedy = _remedy(path)
     for column in [*names, *numbers]:
         if column not in frame.columns:

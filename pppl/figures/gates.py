@@ -1,4 +1,4 @@
-"""Which channels are open for whom."""
+"""Heat maps of gates: which channels are open for which person."""
 
 from typing import Any
 
@@ -13,18 +13,28 @@ from ..tables.schema import with_names
 
 
 def channel_order(frame: pd.DataFrame) -> pd.DataFrame:
-    """`layer` and `channel`, sorted inside a layer by how often a channel is open for everybody in `frame`."""
+    """Return `layer`, `channel` and the mean open probability in `frame`, the most open channels of a layer first.
+
+    >>> frame = pd.DataFrame({"layer": 0, "channel": [0, 1], "probability": [0.2, 0.9]})
+    >>> channel_order(frame)["channel"].tolist()
+    [1, 0]
+    """
     means: Any = frame.groupby(["layer", "channel"], as_index=False)["probability"].mean()
     return means.sort_values(["layer", "probability"], ascending=[True, False], kind="stable")
 
 
 def gates(frame: pd.DataFrame, order: pd.DataFrame, ax: Axes, *, colour_bar: bool = True) -> Axes:
-    """Draws a heat map of open probabilities, channels by persons.
+    """Draw a heat map of open probabilities, channels by persons.
+
+    ```python
+    gates(frame, channel_order(frame), plt.subplots()[1])
+    ```
 
     **Arguments:**
 
     - `frame`: rows of `gates.csv` for one protocol: `identity`, `layer`, `channel`, `probability`.
-    - `order`: of channels, from top to bottom, as `channel_order` gives it; the same in panels side by side.
+    - `order`: of channels, from top to bottom, from `channel_order`; the same for panels side by side.
+    - `colour_bar`: whether a colour bar is drawn.
     """
     frame = with_names(frame)
     once = frame.drop_duplicates(["layer", "channel", "identity"])
@@ -61,16 +71,16 @@ def gates(frame: pd.DataFrame, order: pd.DataFrame, ax: Axes, *, colour_bar: boo
     return ax
 
 
-# What fits under and beside a map of half a column.
+# The longest name below, and the most labels beside, a map half a column wide.
 _LONGEST_NAME, _LAYER_LABELS = 14, 8
-_SPACING = 1.15  # of upright lines of text, in their size
-_POINTS = 72.0  # in an inch
+_SPACING = 1.15  # distance between rotated labels, in font sizes
+_POINTS = 72.0  # per inch
 
 
 def _in_order(name: object) -> tuple[int, str]:
-    """Sorting key: numbers by their size, before other names by the alphabet."""
-    told = str(name)
-    return (int(told), told) if told.isdecimal() and len(told) < _LONGEST_NAME else (10**_LONGEST_NAME, told)
+    """Return a sorting key: numbers by value, then other names alphabetically."""
+    text = str(name)
+    return (int(text), text) if text.isdecimal() and len(text) < _LONGEST_NAME else (10**_LONGEST_NAME, text)
 
 
 def _fit_side_by_side(names: int, ax: Axes) -> bool:

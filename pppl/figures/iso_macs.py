@@ -1,4 +1,4 @@
-"""How small a network can be and still be nearly as accurate as the full one."""
+"""MACs at iso-accuracy: how small a network can be and still be nearly as accurate as the full one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from ..tables.schema import with_names
 from .layout import percents
 from .looks import look
 
-# Points below the full network, with the look of its bars.
+# Appearance of bars, by points below the full network.
 _BARS: dict[str, dict[str, Any]] = {
     "1": {"facecolor": "#0072B2"},
     "3": {"facecolor": "#56B4E9", "edgecolor": "#ffffff", "hatch": "/////", "lw": 0},
@@ -20,10 +20,14 @@ _NONE: dict[str, Any] = {"facecolor": "none", "edgecolor": "#999999", "lw": 0.6}
 
 
 def iso_macs(curves: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:
-    """Draws the least MACs within 1 and 3 points of the full network's accuracy as bars, with 95 % intervals.
+    """Draw the least MACs within 1 and 3 points of the full network's accuracy as bars, with 95 % intervals.
 
-    Where no budget sufficed, only the full network itself, a bar without colour reaches to the end, as does an interval
-    with an arrow.
+    A bar without colour reaches to 1: no budget suffices, only the full network itself. An interval that reaches to 1
+    ends in an arrow.
+
+    ```python
+    iso_macs(pd.read_csv("results/mine/curves.csv"), [("ppp", "own"), ("l1", "")], plt.subplots()[1])
+    ```
 
     **Arguments:**
 
@@ -44,7 +48,7 @@ def iso_macs(curves: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
     ax.set_yticks(range(len(series)), [look(*key).label for key in series])
     ax.set_ylim(len(series) - 0.5, -0.5)
     ax.set_xlim(0, 1.02)
-    ax.set_xticks([0, 0.25, 0.5, 0.75])  # none at 1, where the next panel's 0 is near
+    ax.set_xticks([0, 0.25, 0.5, 0.75])  # no tick at 1, which is close to the next panel's 0
     percents(ax.xaxis)
     ax.set_xlabel("fraction of the full MACs")
     ax.grid(axis="x", lw=0.4, alpha=0.5)
@@ -52,9 +56,9 @@ def iso_macs(curves: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
 
 
 def iso_legend() -> list[Patch]:
-    """What the bars mean."""
-    told = [Patch(**bar, label=f"within {points} {_unit(points)} of full") for points, bar in _BARS.items()]
-    return [*told, Patch(**_NONE, label="no budget suffices")]
+    """Return the handles of the legend, whose labels say what the bars mean."""
+    bars = [Patch(**bar, label=f"within {points} {_unit(points)} of full") for points, bar in _BARS.items()]
+    return [*bars, Patch(**_NONE, label="no budget suffices")]
 
 
 def _unit(points: str) -> str:

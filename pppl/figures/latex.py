@@ -1,4 +1,4 @@
-"""Tables for papers: booktabs, the content of a `tabular` and no more."""
+"""LaTeX tables for papers: one booktabs `tabular` each, without `table` or caption."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,27 +16,35 @@ from .significance import clear_best
 _SPECIAL = {letter: f"\\{letter}" for letter in "&%$#_{}"}
 _SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
 _SPECIAL |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}"}
-_SPECIAL |= {'"': r"\symbol{34}"}  # a shorthand of babel's
-_SPECIAL |= {"[": "{[}", "]": "{]}", "*": "{*}"}  # arguments of the line end before
+_SPECIAL |= {'"': r"\symbol{34}"}  # otherwise a shorthand of the babel package
+_SPECIAL |= {"[": "{[}", "]": "{]}", "*": "{*}"}  # otherwise arguments of the line end before
 
 
 def escape(text: str) -> str:
-    """Text with what LaTeX would take for commands written out."""
+    r"""Return text with the special characters of LaTeX escaped.
+
+    >>> print(escape("a & b_1"))
+    a \& b\_1
+    """
     return (
         "".join(_SPECIAL.get(letter, letter) for letter in printable(text)).replace("--", "-{}-").replace("--", "-{}-")
     )
 
 
 def accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) -> str:
-    """Accuracy in % with 95 % intervals: a row for each method that figures show, a column for each protocol.
+    """Return accuracies in % as LaTeX: a row for each method that figures show, a column for each protocol.
 
-    Methods that do not prune stand apart, above those at the budget. The best of the latter is bold where it is
-    significantly better than the next (`clear_best`).
+    Cells hold the mean with its 95 % interval. Methods that do not prune stand apart, above those at the budget. The
+    best at the budget is bold if it is significantly better than the next (`clear_best`).
+
+    ```python
+    print(accuracy_table(pd.read_csv("summary.csv"), pd.read_csv("table.csv"), 0.1))
+    ```
 
     **Arguments:**
 
-    - `summary`, `table`: `summary.csv` and `table.csv` of a comparison of persons.
-    - `budget`: of the full network, in (0, 1].
+    - `summary`, `table`: `summary.csv` and `table.csv` of a comparison on persons.
+    - `budget`: a fraction of the full network, in (0, 1].
     """
     summary = with_names(summary)
     table = with_names(table)
@@ -53,7 +61,9 @@ def accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) ->
 
 
 def scores_table(summary: pd.DataFrame) -> str:
-    """Scores times 100 with 95 % intervals: a row for each way to adapt an encoder, a column for each task.
+    """Return scores times 100 as LaTeX: a row for each way to adapt an encoder, a column for each task.
+
+    Cells hold the mean with its 95 % interval. The last column is the mean size of a task in kB.
 
     **Arguments:**
 
@@ -71,7 +81,12 @@ def scores_table(summary: pd.DataFrame) -> str:
 
 
 def tabular(header: Sequence[str], blocks: Iterable[Sequence[Sequence[str]]]) -> str:
-    """A `tabular` of booktabs with lines between blocks; cells are LaTeX."""
+    """Return a booktabs `tabular` with a rule above each block of rows.
+
+    **Arguments:**
+
+    - `header`, `blocks`: cells, which are LaTeX already.
+    """
     lines = [f"\\begin{{tabular}}{{l{'c' * (len(header) - 2)}r}}", "\\toprule", _line(header)]
     for block in blocks:
         lines += ["\\midrule", *map(_line, block)] if block else []
@@ -87,7 +102,7 @@ def _series(frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _best(rows: pd.DataFrame) -> tuple[str, str] | None:
-    """Of what is shown of one protocol and budget of `table.csv`."""
+    """Return the clear best of the shown series; `rows` are of `table.csv` for one protocol and budget."""
     keys, shown = _series(rows), {" ".join(key): key for key in shown_series(rows)}
     best = (
         clear_best({name: rows.loc[[each == key for each in keys]] for name, key in shown.items()}) if shown else None
@@ -111,5 +126,5 @@ def _row(key: tuple[str, str], budget: float, of_protocol: dict[str, pd.DataFram
 def _cell(row: Any, name: str, *, bold: bool = False) -> str:
     value = f"{row[name] * 100:.1f}"
     interval = f"[{row[f'{name}_low'] * 100:.1f}, {row[f'{name}_high'] * 100:.1f}]"
-    told = f"\\textbf{{{value}}}" if bold else value
-    return f"{told} {interval}"
+    mean = f"\\textbf{{{value}}}" if bold else value
+    return f"{mean} {interval}"

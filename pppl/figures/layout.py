@@ -1,4 +1,4 @@
-"""How panels, their titles and a legend share the width of a page."""
+"""Layout of panels, their titles and a legend on the width of a page."""
 
 import textwrap
 from collections.abc import Sequence
@@ -15,23 +15,27 @@ from matplotlib.ticker import FuncFormatter
 
 from .venues import active_venue
 
-ROW_HEIGHT = 2.1  # inches of a row of panels with titles and labels, legend apart
+ROW_HEIGHT = 2.1  # inches of a row of panels with titles and labels, without the legend
 _MOST_IN_A_ROW = 3
-_POINTS = 72.0  # in an inch
-_GAP = 0.12  # inches between texts of neighbours
+_POINTS = 72.0  # per inch
+_GAP = 0.12  # inches between the texts of neighbouring panels
 _PAD = 0.1  # inches around a legend
-_FILLED = 0.95  # of the width, by a legend at most: text is wider by some percent in a file than on the screen
-_SPACING = 1.0  # of lines; those of STIX are far apart
-_LABEL = 0.55  # inches that numbers and the label of a vertical axis take
+_FILLED = 0.95  # most of the width that a legend takes: text is some percent wider in a file than on screen
+_SPACING = 1.0  # between lines; the default is too wide for STIX
+_LABEL = 0.55  # inches of the numbers and the label of a vertical axis
 
 
 def percents(axis: Any) -> None:
-    """Tells the fractions along an axis in %, no tick rounded."""
+    """Format the fractions along an axis in %, with up to four digits."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
 
 
 def log_ticks(low: float, high: float, usual: Sequence[float]) -> list[float]:
-    """Return the usual ticks between the ends of a logarithmic axis; where there are none, others, at least one."""
+    """Return the usual ticks between the ends of a logarithmic axis, or finer ones if there are none.
+
+    >>> log_ticks(0.04, 0.6, (0.01, 0.05, 0.1, 0.5)), log_ticks(0.21, 0.34, (0.1, 1.0))
+    ([0.05, 0.1, 0.5], [0.25, 0.3])
+    """
     ticks = [tick for tick in usual if low <= tick <= high]
     if ticks or not 0 < low <= high:
         return ticks
@@ -43,18 +47,18 @@ def log_ticks(low: float, high: float, usual: Sequence[float]) -> list[float]:
 
 
 def rows_of(panels: int) -> int:
-    """How many rows so many panels have."""
+    """Return the number of rows of this many panels, three in a row."""
     return -(-panels // _MOST_IN_A_ROW)
 
 
 def panel_grid(panels: int, height: float) -> tuple[Figure, list[list[Axes]]]:
-    """A figure as wide as the text, whose rows of panels are `height` inches high."""
+    """Return a figure as wide as the text, and its axes by row; each row is `height` inches high."""
     figure = Figure(figsize=(active_venue().text, rows_of(panels) * height), layout="constrained")
     return figure, axes_of(figure, panels)
 
 
 def axes_of(figure: Figure | SubFigure, panels: int) -> list[list[Axes]]:
-    """At most three axes in a row, what is left over removed."""
+    """Add axes for `panels` panels to a figure and return them by row, at most three in a row."""
     rows = rows_of(panels)
     columns = -(-panels // rows)
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False).tolist()
@@ -66,13 +70,13 @@ def axes_of(figure: Figure | SubFigure, panels: int) -> list[list[Axes]]:
 def write_titles(
     axes: list[list[Axes]], titles: Sequence[Sequence[str]], *, beside: float = _LABEL, apart: bool = False
 ) -> None:
-    """Writes titles, and labels of horizontal axes, in as many lines as the width of a panel asks for.
+    """Write titles of panels, and wrap them and the labels of horizontal axes to the width of a panel.
 
     **Arguments:**
 
-    - `titles`: the parts of each panel's, between which lines break first, in all panels alike.
+    - `titles`: the parts of each panel's title. If one title is too wide, all titles break between their parts.
     - `beside`: inches to the left of all panels.
-    - `apart`: whether parts have lines of their own in any case.
+    - `apart`: whether titles break between their parts in any case.
     """
     width = (active_venue().text - beside) / len(axes[0]) - _GAP
     size = FontProperties(size=mpl.rcParams["axes.titlesize"]).get_size_in_points()
@@ -84,7 +88,7 @@ def write_titles(
 
 
 def wrap_label(ax: Axes, width: float) -> None:
-    """Writes the label of the horizontal axis in lines no wider than `width` inches."""
+    """Wrap the label of the horizontal axis to `width` inches."""
     label = ax.xaxis.label
     lines = wrap(label.get_text(), width, float(label.get_fontsize()))
     ax.set_xlabel("\n".join(lines), linespacing=_SPACING)
@@ -93,12 +97,12 @@ def wrap_label(ax: Axes, width: float) -> None:
 def write_legend(
     part: Figure | SubFigure, handles: Sequence[Any], labels: Sequence[str], *, most: int, **settings: Any
 ) -> float:
-    """Writes a legend below the panels, of as many columns, up to `most`, as its width has room for.
+    """Write a legend below the panels, in as many columns as fit its width, up to `most`.
 
-    **Returns:** inches that it takes.
+    **Returns:** the height of the legend in inches.
     """
     for upper in range(min(most, len(labels)), 0, -1):
-        columns = -(-len(labels) // -(-len(labels) // upper))  # as few as have no more rows
+        columns = -(-len(labels) // -(-len(labels) // upper))  # the fewest columns for this number of rows
         legend = part.legend(
             handles, labels, loc="outside lower center", frameon=False, ncols=columns, columnspacing=1.2, **settings
         )
@@ -110,7 +114,10 @@ def write_legend(
 
 
 def label(part: Figure | SubFigure, axes: list[list[Axes]], text: str, *, most: int) -> float:
-    """Writes the label of the vertical axes, and one legend for all of them below; returns inches that it takes."""
+    """Label the vertical axes, and write one legend for all panels below.
+
+    **Returns:** the height of the legend in inches.
+    """
     for first, *_ in axes:
         first.set_ylabel(text)
     handles = {
@@ -120,17 +127,21 @@ def label(part: Figure | SubFigure, axes: list[list[Axes]], text: str, *, most: 
 
 
 def make_room(figure: Figure, below: float) -> None:
-    """Makes a figure `below` inches higher, for what stands below its panels."""
+    """Make a figure `below` inches higher, for what stands below its panels."""
     figure.set_figheight(figure.get_figheight() + below)
 
 
 def inches(text: str, size: float) -> float:
-    """How wide a line of `text` is in letters of `size` points."""
+    """Return the width in inches of a line of `text` in letters of `size` points."""
     return text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0] / _POINTS
 
 
 def wrap(text: str, width: float, size: float) -> list[str]:
-    """Lines of `text` no wider than `width` inches, unless a word is."""
+    """Return lines of `text` no wider than `width` inches, unless a single word is wider.
+
+    >>> wrap("accuracy on queries", 1.0, 9.0)
+    ['accuracy on', 'queries']
+    """
     characters = len(text)
     while characters > 1:
         lines = textwrap.wrap(text, characters, break_long_words=False)
@@ -141,4 +152,4 @@ def wrap(text: str, width: float, size: float) -> list[str]:
 
 
 def _dpi(part: Figure | SubFigure) -> float:
-    return part.get_figure(root=True).dpi  # pyright: ignore[reportOptionalMemberAccess] (of a figure it is itself)
+    return part.get_figure(root=True).dpi  # pyright: ignore[reportOptionalMemberAccess] (a figure is its own root)

@@ -1,4 +1,7 @@
-"""How every method looks in every figure: colours of Okabe and Ito, told apart in grey by marker and dash."""
+"""The look of every method in all figures: colours mostly of Okabe and Ito, and a marker and a dash.
+
+Marker and dash tell methods apart in greyscale, too.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +15,7 @@ from ..system.printable import printable
 
 @dataclass(frozen=True)
 class Look:
-    """A series' label, colour, marker and dash."""
+    """The label, colour, marker and dash of a series."""
 
     label: str
     colour: str
@@ -21,7 +24,7 @@ class Look:
 
     @property
     def face(self) -> dict[str, Any]:
-        """How the marker is filled, so that it tells what the dash does where there is no line."""
+        """Fill of the marker; it tells series apart as the dash does, where no line is drawn."""
         return _FACES.get(self.dash, {})
 
 
@@ -31,7 +34,7 @@ _FACES: dict[str, dict[str, Any]] = {
     "-.": {"fillstyle": "bottom", "markerfacecoloralt": "white"},
 }
 
-# The order is that of legends.
+# In the order of legends.
 LOOKS: dict[tuple[str, str], Look] = {
     ("full", ""): Look("full network", "#000000", "", "-"),
     ("full+classes", ""): Look("full, person's classes", "#000000", "", ":"),
@@ -83,7 +86,7 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("basis", ""): Look("basis pruning", "#777777", "1", "--"),
     ("basis_support", ""): Look("basis pruning on the person", "#777777", "2", "-"),
 }
-# Of ways to adapt a text encoder, which stand one below the other and need no marker or dash to be told apart.
+# Label and colour of ways to adapt a text encoder. Each has a row of its own, so none needs a marker or a dash.
 TASK_LOOKS: dict[str, tuple[str, str]] = {
     "full": ("full fine-tuning", "#000000"),
     "diff": ("diff pruning", "#0072B2"),
@@ -96,7 +99,8 @@ TASK_LOOKS: dict[str, tuple[str, str]] = {
     "bias_norm": ("biases and norms", "#999933"),
     "last_layer": ("last layer", "#7f7f7f"),
 }
-# Of static pruning: label, colour and marker of a criterion, label and dash of how layers are compared; then steps.
+# Parts of the look of static pruning: a criterion gives label, colour and marker; a scope (how layers are compared)
+# gives label and dash; a step after pruning gives a label.
 _CRITERIA = {
     "l1": ("L1", "#CC79A7", "P"),
     "l2": ("L2", "#882255", "h"),
@@ -126,7 +130,13 @@ _SPARE = ("#882255", "#44AA99", "#AA4499", "#117733", "#661100")
 
 
 def look(method: str, control: str) -> Look:
-    """Return how a series looks: its own look, or its criterion's, or a spare colour and dash, always the same."""
+    """Return the look of a series: its entry in `LOOKS`, else that of its criterion, else a spare colour and dash.
+
+    A name always has the same look.
+
+    >>> look("l1_local+bn", "").label, look("mine", "own").label
+    ('L1, per layer, recalibrated', 'mine, own')
+    """
     if (method, control) in LOOKS:
         return LOOKS[method, control]
     first, *steps = method.split("+")
@@ -140,7 +150,7 @@ def look(method: str, control: str) -> Look:
 
 
 def _first(method: str, control: str) -> str:
-    """The label of what steps stand behind; of a variant its name, too."""
+    """Return the label of a method without its steps, with the name of its variant, if any."""
     kind, _, variant = method.partition("@")
     for known, more in ((method, ""), (kind, f" ({variant})")):
         for each in (control,) if control else ("", "own"):
@@ -150,24 +160,28 @@ def _first(method: str, control: str) -> str:
 
 
 def _step(name: str) -> str:
-    """What a step adds to a label; of a variant its name, too."""
+    """Return what a step adds to a label, with the name of its variant, if any."""
     kind, at, variant = name.partition("@")
     return _STEPS.get(kind, f" + {kind}") + f" ({variant})" * bool(at)
 
 
 def task_look(method: str) -> tuple[str, str]:
-    """The label and colour of a way to adapt an encoder."""
+    """Return the label and colour of a way to adapt an encoder.
+
+    >>> task_look("lora")
+    ('LoRA', '#882255')
+    """
     return TASK_LOOKS.get(method, (printable(method), _SPARE[sum(map(ord, method)) % len(_SPARE)]))
 
 
 def task_rank(method: str) -> tuple[int, str]:
-    """Sorting key: the order of `TASK_LOOKS`, then by name."""
+    """Return a sorting key: the order of `TASK_LOOKS`, then by name."""
     keys = list(TASK_LOOKS)
     return (keys.index(method) if method in TASK_LOOKS else len(keys), method)
 
 
 def draw_series(rows: pd.DataFrame, x: np.ndarray, style: Look, ax: Axes) -> None:
-    """Draws the accuracies of `rows` over `x`, with 95 % intervals."""
+    """Draw the accuracies of `rows` over `x`, with 95 % intervals."""
     spread = [rows["accuracy"] - rows["accuracy_low"], rows["accuracy_high"] - rows["accuracy"]]
     ax.errorbar(
         x,
@@ -184,6 +198,6 @@ def draw_series(rows: pd.DataFrame, x: np.ndarray, style: Look, ax: Axes) -> Non
 
 
 def rank(method: str, control: str) -> tuple[int, str]:
-    """Sorting key: the order of `LOOKS`, then by name."""
+    """Return a sorting key: the order of `LOOKS`, then by name."""
     keys = list(LOOKS)
     return (keys.index((method, control)) if (method, control) in LOOKS else len(keys), f"{method} {control}")

@@ -1,4 +1,4 @@
-"""Several data sets side by side: error against cost of a few ways, for whoever looks at one figure only."""
+"""Overview of several data sets side by side: error against MACs for a few methods."""
 
 from collections.abc import Mapping, Sequence, Set
 from itertools import chain
@@ -15,7 +15,8 @@ from .layout import ROW_HEIGHT, label, make_room, panel_grid, percents, write_ti
 from .looks import look
 from .protocols import count_protocols
 
-# The full network without and with what is free, the simplest small one, that of PPP, and one that labels have tuned.
+# The full network without and with its classes corrected, which is free; the simplest small network; PPP's; and one
+# fine-tuned on labels of the person.
 SERIES = (
     ("full", ""),
     ("full+classes", ""),
@@ -23,18 +24,22 @@ SERIES = (
     ("ppp@persons+classes", "own"),
     ("l1_local+retrain+finetune", ""),
 )
-# Errors below this are drawn there: a few hundred queries cannot tell them apart.
+# Smaller errors are drawn at this one: a few hundred queries cannot tell them apart.
 _LEAST = 1e-3
 
 
 def overview_figure(panels: Mapping[str, pd.DataFrame], series: Sequence[tuple[str, str]] = SERIES) -> Figure:
-    """Draw a panel for each kind of persons.
+    """Draw error against MACs, a panel for each kind of persons.
+
+    ```python
+    overview_figure({"keywords": pd.read_csv("results/keywords/summary.csv").query("persons == 'person'")})
+    ```
 
     **Arguments:**
 
-    - `panels`: by title, the rows of a `summary.csv` for one protocol.
-    - `series`: methods and controls, in the order of the legend; a panel shows those that it has, and in place of a
-      method behind which classes are corrected the method alone, where that is all it has.
+    - `panels`: the rows of a `summary.csv` for one protocol, by title.
+    - `series`: methods and controls, in the order of the legend. A panel shows those that it has. If it lacks a method
+      with `+classes`, it shows the method without.
     """
     panels = {title: with_names(rows) for title, rows in panels.items()}
     figure, axes = panel_grid(len(panels), ROW_HEIGHT)
@@ -52,7 +57,7 @@ def _shown(series: Sequence[tuple[str, str]], there: Set[tuple[str, str]]) -> li
 
 
 def error_vs_macs(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:
-    """Draw error, with 95 % intervals, over the fraction of the full MACs, both on logarithmic axes.
+    """Draw the error, with 95 % intervals, over the fraction of the full MACs; both axes are logarithmic.
 
     **Arguments:**
 

@@ -1,4 +1,4 @@
-"""How panels, one for each protocol, make a figure."""
+"""Figures of a comparison on persons, with a panel for each protocol."""
 
 from itertools import chain
 
@@ -22,9 +22,14 @@ _NOTE_SIZE = 7.0
 
 
 def accuracy_figure(summary: pd.DataFrame) -> Figure:
-    """Accuracy against MACs; of many series, each family of methods has a row of its own.
+    """Draw accuracy against MACs, a panel for each protocol.
 
-    Four families and more are higher than a page: pass the rows of some methods for a figure that is not.
+    If there are many series, each family of methods has a row of panels. Four families or more are higher than a page:
+    pass the rows of fewer methods for a figure that fits.
+
+    ```python
+    accuracy_figure(pd.read_csv("results/mine/summary.csv")).savefig("accuracy.pdf")
+    ```
     """
     summary = with_names(summary)
     panels, series_of = by_protocol(summary), families(summary)
@@ -51,7 +56,12 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
 
 
 def bytes_figure(summary: pd.DataFrame) -> Figure:
-    """Accuracy against the bytes of a person's file."""
+    """Draw accuracy against the bytes of a person's file, a panel for each protocol.
+
+    ```python
+    bytes_figure(pd.read_csv("results/mine/summary.csv")).savefig("bytes.pdf")
+    ```
+    """
     summary = with_names(summary)
     panels = by_protocol(summary)
     figure, axes = panel_grid(len(panels), ROW_HEIGHT)
@@ -63,18 +73,23 @@ def bytes_figure(summary: pd.DataFrame) -> Figure:
 
 
 def iso_figure(curves: pd.DataFrame) -> Figure:
-    """MACs at iso-accuracy; whom no budget suffices for is named below."""
+    """Draw MACs at iso-accuracy; methods that are never within 3 points are named below.
+
+    ```python
+    iso_figure(pd.read_csv("results/mine/curves.csv")).savefig("iso_macs.pdf")
+    ```
+    """
     curves = with_names(curves)
     panels, every = by_protocol(curves), shown_series(curves)
     series = shown_series(curves.loc[curves["macs_within_3_low"] < 1]) or every
     names = {key: look(*key).label for key in every}
     never = [name for key, name in names.items() if key not in series]
-    told = f"No budget suffices: {'; '.join(never)}." if never else ""
+    note = f"No budget suffices: {'; '.join(never)}." if never else ""
     figure, axes = panel_grid(len(panels), 0.75 + 0.2 * len(series))
     for ax, (_, of_panel) in zip(chain(*axes), panels, strict=True):
         iso_macs(of_panel, series, ax)
     write_titles(axes, [(name,) for name, _ in panels], beside=max(inches(names[key], 7.0) for key in series) + 0.1)
-    bars, note = iso_legend(), "\n".join(wrap(told, active_venue().text - 0.2, _NOTE_SIZE))
+    bars, note = iso_legend(), "\n".join(wrap(note, active_venue().text - 0.2, _NOTE_SIZE))
     below = write_legend(
         figure, bars, [str(bar.get_label()) for bar in bars], most=3, title=note or None, title_fontsize=_NOTE_SIZE
     )
@@ -83,8 +98,18 @@ def iso_figure(curves: pd.DataFrame) -> Figure:
 
 
 def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
-    """Personal gain, a dot for each person where there is room: over a twin (who it is) and over a swap (which
-    classes), where there are such, else over another person.
+    """Draw the personal gain, with a dot for each person where there is room.
+
+    Panels show the gain over a twin (the effect of who it is) and over a swap (the effect of which classes). A protocol
+    with neither has the gain over another person.
+
+    ```python
+    gain_figure(pd.read_csv("table.csv"), pd.read_csv("gains.csv")).savefig("gain.pdf")
+    ```
+
+    **Arguments:**
+
+    - `table`, `gains`: `table.csv` and `gains.csv`.
     """
     table = with_names(table)
     gains = with_names(gains)
@@ -108,7 +133,14 @@ def _controls(gains: pd.DataFrame) -> list[str]:
 
 
 def retraining_figure(summary: pd.DataFrame) -> Figure:
-    """Retraining cost against accuracy, budget by budget; what is not pruned stands at each."""
+    """Draw accuracy against training samples, a panel for each budget and protocol.
+
+    Methods that do not prune are in all panels of their protocol.
+
+    ```python
+    retraining_figure(pd.read_csv("results/mine/summary.csv")).savefig("retraining.pdf")
+    ```
+    """
     summary = with_names(summary)
     least = summary.groupby(["method", "control"])["budget"].transform("min")
     panels = [
@@ -118,29 +150,34 @@ def retraining_figure(summary: pd.DataFrame) -> Figure:
     ]
     figure, axes = panel_grid(len(panels), ROW_HEIGHT + 0.1)
     for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
-        retraining(rows, _told_with_training(rows), ax)
+        retraining(rows, _retraining_series(rows), ax)
     write_titles(axes, [parts for parts, _ in panels], apart=True)
     make_room(figure, label(figure, axes, "accuracy on queries", most=4))
     return figure
 
 
-def _told_with_training(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """What trains a network, and of what does not the methods that have a look of their own."""
+def _retraining_series(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """Select series that retrain, plus untrained methods that have an entry in `LOOKS`."""
     trained = {(str(row["method"]), str(row["control"])) for row in rows.to_dict("records") if samples_of(row) > 0}
     return [key for key in shown_series(rows) if key in trained or key in LOOKS]
 
 
 def gates_figure(frame: pd.DataFrame) -> Figure:
-    """Gates, channels by persons."""
+    """Draw the probability that gates are open, channels by persons, a panel for each protocol.
+
+    ```python
+    gates_figure(pd.read_csv("results/mine/gates.csv")).savefig("gates.pdf")
+    ```
+    """
     frame = with_names(frame)
     panels = by_protocol(frame)
     figure, axes = panel_grid(len(panels), 4.2 if rows_of(len(panels)) == 1 else 3.6)
     lasts, order = [row[-1] for row in axes], channel_order(frame)
     for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
         gates(rows, order, ax, colour_bar=ax in lasts)
-        ax.label_outer()  # rows of panels share what their layers are called
+        ax.label_outer()  # panels in a row share the names of layers
     write_titles(axes, [(name,) for name, _ in panels], beside=2 * _BESIDE_GATES)
     return figure
 
 
-_BESIDE_GATES = 0.5  # inches of the colour bar, and as many of names of layers
+_BESIDE_GATES = 0.5  # inches of the colour bar, and the same for names of layers

@@ -1,4 +1,4 @@
-"""Whether what is made for a person serves that person better than it would serve somebody else."""
+"""The personal gain: accuracy with a person's own samples less that with a control's."""
 
 import numpy as np
 import pandas as pd
@@ -8,20 +8,24 @@ from ..tables.schema import with_names
 from .looks import look
 
 _PERSON = ["method", "budget", "seed", "identity"]
-_SIDE = 0.36  # of a budget's place on the axis that the dots of all methods take
-_CROWD = 24  # more clouds of dots than this cover each other
+_SIDE = 0.36  # half the width of a budget's place on the axis, shared by all methods
+_CROWD = 24  # more clouds of dots than this hide each other
 
 
 def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes, against: str = "other") -> Axes:
-    """Draws, for each person, accuracy with the own samples less that with a control's, in points, at each budget.
+    """Draw each person's accuracy with the own samples less that with a control's, in points, at each budget.
 
-    Beside the dots stand means with 95 % intervals; of many methods and budgets there are no dots.
+    Beside the dots of persons stand means with 95 % intervals. The dots are left out if methods and budgets are many.
+
+    ```python
+    personal_gain(pd.read_csv("table.csv"), pd.read_csv("gains.csv"), plt.subplots()[1], "twin")
+    ```
 
     **Arguments:**
 
     - `table`: rows of `table.csv` for one protocol.
     - `gains`: rows of `gains.csv` for it.
-    - `against`: the control.
+    - `against`: the control: `other`, `twin`, `swap` or `population`.
     """
     table = with_names(table)
     gains = with_names(gains)
@@ -45,7 +49,7 @@ def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes, against: s
             elinewidth=0.9, mec="#000000", mew=0.5, label=style.label,
         )  # fmt: skip
     ax.axhline(0, color="#000000", lw=0.6)
-    ax.plot([0, 0], [-1, 1], ls="")  # so that, where nobody gains anything, the axis shows no last bits of fractions
+    ax.plot([0, 0], [-1, 1], ls="")  # if all gains are 0, the axis would show rounding errors
     ax.set_xticks(range(len(budgets)), [f"{budget * 100:g}" for budget in budgets])
     ax.set_xlabel("budget (% of full network)")
     ax.grid(axis="y", lw=0.4, alpha=0.5)

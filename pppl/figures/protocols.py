@@ -1,32 +1,42 @@
-"""Who the persons of a comparison are: a table by protocol, in words and numbers."""
+"""Protocols of a comparison: its rows by kind of persons, with a name and counts for each kind."""
 
 import pandas as pd
 
 
 def by_protocol(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The frame by protocol, in the order of the table; seen and unseen people apart where there are both."""
-    told = len(frame["seen"].unique()) > 1
+    """Return the rows of each protocol with its name, in the order of the table.
+
+    Seen and unseen people are different protocols; the name says which if there are both.
+
+    >>> [name for name, _ in by_protocol(pd.DataFrame({"persons": ["person", "2 classes"], "seen": False}))]
+    ['all classes of a person', 'persons of 2 classes']
+    """
+    both = len(frame["seen"].unique()) > 1
     panels = []
     for persons, of_protocol in frame.groupby("persons", sort=False):
         for seen, rows in of_protocol.groupby("seen", sort=False):
-            whom = {"True": ", seen", "False": ", unseen"}[str(seen)] * told
+            whom = {"True": ", seen", "False": ", unseen"}[str(seen)] * both
             panels.append((_protocol(str(persons)) + whom, rows))
     return panels
 
 
 def are_people(rows: pd.DataFrame) -> bool:
-    """Whether persons are people, and not subsets of classes."""
+    """Return whether persons are people, not subsets of classes."""
     return str(rows["persons"].iloc[0]).startswith("person")
 
 
 def count_protocols(rows: pd.DataFrame) -> str:
-    """`n = 60`, of people with their number."""
+    """Return the number of person-seed pairs, and of different people if persons are people.
+
+    >>> count_protocols(pd.DataFrame({"persons": ["person"], "n": [60], "people": [20]}))
+    'n = 60, 20 people'
+    """
     count, people = (int(rows[name].to_numpy().max()) for name in ("n", "people"))
     return f"n = {count}, {people} people" if are_people(rows) else f"n = {count}"
 
 
 def _protocol(persons: str) -> str:
-    """`2 classes` as `persons of 2 classes`, `person+2 classes` as `2 classes of a person`."""
+    """Return a name: `persons of 2 classes` for `2 classes`, `2 classes of a person` for `person+2 classes`."""
     if persons == "person":
         return "all classes of a person"
     own = persons.removeprefix("person+")

@@ -1,4 +1,4 @@
-"""Every figure and table of a results folder, with captions, as files."""
+"""Files of all figures and LaTeX tables of a results folder, with captions."""
 
 import re
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from .sweeps import completed_trials
 from .task_panels import scores_figure, storage_figure
 from .venues import DEFAULT, style
 
-# How the files of a figure and of a table end, and what they may be called.
+# Extensions and possible names of the files of a figure and of a table.
 _FIGURE, _TABLE = (".pdf", ".png", ".txt"), (".tex", ".txt")
 _FIGURES = re.compile(
     "accuracy_vs_macs|accuracy_vs_bytes|iso_macs|personal_gain|gates|retraining|task_scores|storage"
@@ -31,7 +31,10 @@ _TABLES = re.compile(r"scores|accuracy(_\d+){0,2}")
 
 
 def rendered(folder: Path) -> list[Path]:
-    """Files of a folder with names that `render` gives, whoever wrote them: to be looked at before long work."""
+    """Return the files of a folder that have names of `render`, whoever wrote them.
+
+    Check them with `claim` before long work: `render` does not replace files of somebody else.
+    """
     kinds = (("figures", _FIGURES, _FIGURE), ("tables", _TABLES, _TABLE))
     return [
         path
@@ -42,24 +45,33 @@ def rendered(folder: Path) -> list[Path]:
 
 
 def render(folder: Path, *, venue: str = DEFAULT, out: Path | None = None, of: str = "") -> list[Path]:
-    """Draws what the tables of a folder tell: `figures/NAME.png`, `.pdf` and the caption, `.txt`.
+    """Draw the figures of a results folder: `figures/NAME.png`, `.pdf`, and the caption as `.txt`.
 
-    `accuracy_vs_macs` and, where something is trained for a person, `retraining` from `summary.csv`;
-    `accuracy_vs_bytes` where diff pruning has several rates; `iso_macs` from `curves.csv`, `personal_gain` from
-    `gains.csv` and `table.csv`, `gates` from `gates.csv`, where these are there. Of a comparison on tasks,
-    `task_scores` from `summary.csv` and `storage` from `stream.csv`. Of a sweep, `history`, `contour`, `parallel` and,
-    with several objectives, `pareto` from `trials.csv`, and `importances` from `importances.csv`.
+    Each figure needs its tables, and is left out if an optional one is missing:
 
-    For papers, `tables/accuracy_10.tex` at a budget of 10 % (each that `retraining` shows), or `tables/scores.tex` of
-    tasks, with captions.
+    - Comparison on persons: `accuracy_vs_macs` from `summary.csv`; `retraining` if a method trains beyond the full
+      network; `accuracy_vs_bytes` if diff pruning has several rates; `iso_macs` from `curves.csv`; `personal_gain` from
+      `gains.csv` and `table.csv`; `gates` from `gates.csv`.
+    - Comparison on tasks: `task_scores` from `summary.csv`, `storage` from `stream.csv`.
+    - Sweep: `history`, `contour`, `parallel` and, with several objectives, `pareto` from `trials.csv`; `importances`
+      from `importances.csv`.
+
+    LaTeX tables with captions are written, too: `tables/accuracy_10.tex` at a budget of 10 % (one for each budget of
+    `retraining`), or `tables/scores.tex` of tasks.
+
+    ```python
+    render(Path("results/mine"), venue="ieee", out=Path("results/paper"))
+    ```
 
     **Arguments:**
 
-    - `venue`: as of `style`.
+    - `venue`: one of `style`'s.
     - `out`: where `figures` and `tables` are written; the folder itself by default.
-    - `of`: what stands for the data; files in `out` that were made of others are not replaced.
+    - `of`: a mark of the data; files in `out` with another mark are not replaced.
 
-    **Returns:** the PNG files. Raises `UserError` where a table is missing or corrupted, or for an unknown venue.
+    **Returns:** the PNG files.
+
+    Raise `UserError` if a table is missing or corrupted, the venue is unknown, or a foreign file is in the way.
     """
     with style(venue), fonts_for(characters_of(folder)):
         drawn = _of_sweep(folder) if (folder / "trials.csv").exists() else _of_comparison(folder)
@@ -75,13 +87,15 @@ class _Drawn:
     captions: dict[str, str] = field(default_factory=dict)
 
     def figure(self, name: str, figure: Figure, caption: str) -> None:
+        """Add a figure."""
         self.figures[name], self.captions[name] = figure, caption
 
     def table(self, name: str, latex: str, caption: str) -> None:
+        """Add a LaTeX table."""
         self.tables[name], self.captions[name] = latex, caption
 
     def save(self, out: Path, of: str) -> list[Path]:
-        """Writes all, or nothing where a file of somebody else is in the way; returns the PNG files."""
+        """Write all files, or none if a file of somebody else is in the way, and return the PNG files."""
         claim(self.paths(out), of=of)
         paths = [_save(figure, out, name, self.captions[name], of) for name, figure in self.figures.items()]
         for name, latex in self.tables.items():
@@ -91,7 +105,7 @@ class _Drawn:
         return paths
 
     def paths(self, out: Path) -> list[Path]:
-        """What `save` writes."""
+        """Return the files that `save` writes."""
         figures = [out / "figures" / f"{name}{end}" for name in self.figures for end in _FIGURE]
         return figures + [out / "tables" / f"{name}{end}" for name in self.tables for end in _TABLE]
 

@@ -1,4 +1,4 @@
-"""What training buys, beyond that of the full network."""
+"""Accuracy against the samples that a method is trained on, beyond those of the full network."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,42 +12,55 @@ from ..tables.schema import with_names
 from .layout import percents
 from .looks import look
 
-_LINEAR = 10.0  # samples up to which the axis is linear, so that none has a place on it
+_LINEAR = 10.0  # samples up to which the axis is linear; a logarithmic one has no place for 0
 
 
 def training_label(row: Mapping[Any, Any]) -> float:
-    """Return how many samples a row's network was trained on for the person, or for all after it was pruned.
+    """Return how many samples a row's network was trained on after pruning, for the person or for everybody.
 
-    `train_samples` counts training of gates, too, which comes before; a method with `+retrain` has none.
+    `train_samples` also counts the training of gates, which precedes pruning. It is added for methods with `+retrain`
+    only, which have no gates.
+
+    >>> training_label({"method": "ppp", "retrain_samples": 0, "train_samples": 500})
+    0
     """
     retrained = "retrain" in str(row["method"]).split("+")[1:]
     return row["retrain_samples"] + (_for_all(row) if retrained else 0)
 
 
 def samples_of(row: Mapping[Any, Any]) -> float:
-    """Return how many samples went through training, for the person and for everybody, beyond the full network's."""
+    """Return how many samples went through training, for the person and for everybody, beyond the full network's.
+
+    >>> samples_of({"method": "ppp", "retrain_samples": 0, "train_samples": 500})
+    500
+    """
     return row["retrain_samples"] + _for_all(row)
 
 
 def _for_all(row: Mapping[Any, Any]) -> float:
-    """Return `train_samples`, which tables of earlier versions lack."""
+    """Return `train_samples`, or 0 for tables of earlier versions, which lack them."""
     count = row.get("train_samples", 0)
     return 0 if count != count else count
 
 
 def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:
-    """Draws accuracy, with 95 % intervals, over the samples that go through a training step beyond those of the full
-    network, for the person and for everybody.
+    """Draw accuracy, with 95 % intervals, over the samples trained on.
+
+    Samples that go through a training step count, for the person and for everybody, beyond those of the full network.
+
+    ```python
+    retraining(rows, shown_series(rows), plt.subplots()[1])
+    ```
 
     **Arguments:**
 
-    - `rows`: of `summary.csv` for one protocol and one budget, and of the methods that do not prune.
+    - `rows`: of `summary.csv` for one protocol and one budget, with those of methods that do not prune.
     - `series`: methods and controls, in the order of the legend.
     """
     rows = with_names(rows)
     by_series = {(str(row["method"]), str(row["control"])): row for row in rows.to_dict("records")}
     untrained = [key for key in series if samples_of(by_series[key]) == 0]
-    # Side by side, since many of them are alike.
+    # Side by side, since many of them have about the same accuracy.
     places = dict(zip(untrained, np.linspace(-_LINEAR, _LINEAR, len(untrained) + 2)[1:-1], strict=True))
     for key in series:
         row, style = by_series[key], look(*key)

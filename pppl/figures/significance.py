@@ -1,4 +1,4 @@
-"""Whether the best of several methods is better than the next by more than chance."""
+"""Significance: the best of several methods, if it is better than the next by more than chance."""
 
 from collections.abc import Mapping
 
@@ -11,16 +11,20 @@ _PAIR = ["seed", "identity"]
 
 
 def clear_best(rows: Mapping[str, pd.DataFrame]) -> str | None:
-    """The name of the rows with the highest mean accuracy, if they are significantly better than those that are next.
+    """Return the name of the rows with the highest mean accuracy, if they are significantly better than the next.
 
-    The best is tested against each of the others on the same persons and seeds (`p_value`); the p-values are corrected
-    for their number (Holm 1979), and that against the next one must be below 0.05.
+    The best is tested against each of the others on the same persons and seeds (`p_value`). The p-values are corrected
+    for their number (Holm 1979). The one against the next best must be below 0.05.
+
+    >>> persons = {"seed": 0, "identity": [*"abcdefgh"]}
+    >>> clear_best({name: pd.DataFrame(persons | {"accuracy": value}) for name, value in (("l1", 0.8), ("ppp", 0.9))})
+    'ppp'
 
     **Arguments:**
 
-    - `rows`: by name, of `table.csv` for one protocol and budget: the columns `seed`, `identity` and `accuracy`.
+    - `rows`: of `table.csv` for one protocol and budget, by name: the columns `seed`, `identity` and `accuracy`.
 
-    **Returns:** nothing where there is only one, or the first two are not told apart.
+    **Returns:** None if there is only one name, or the best two do not differ significantly.
     """
     means = {name: float(each["accuracy"].to_numpy(float).mean()) for name, each in rows.items()}
     best, *others = sorted(means, key=lambda name: -means[name])
@@ -31,6 +35,6 @@ def clear_best(rows: Mapping[str, pd.DataFrame]) -> str | None:
 
 
 def p_value(one: pd.DataFrame, other: pd.DataFrame) -> float:
-    """Return the p-value of differences in accuracy on the same persons and seeds, one difference for each person."""
+    """Return the p-value of paired differences in accuracy; each person counts once, over all seeds."""
     both: pd.DataFrame = one[[*_PAIR, "accuracy"]].merge(other[[*_PAIR, "accuracy"]], on=_PAIR, suffixes=("", "_other"))
     return wilcoxon_p_of_people(both.assign(less=both["accuracy"] - both["accuracy_other"]), "less")

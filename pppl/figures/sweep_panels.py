@@ -12,7 +12,11 @@ from .venues import active_venue
 
 
 def sweep_figures(trials: pd.DataFrame, shares: pd.DataFrame) -> dict[str, Figure]:
-    """Figures by name, those that the tables suffice for.
+    """Return the figures that the tables suffice for, by name; none if no trial is finished.
+
+    ```python
+    sweep_figures(pd.read_csv("trials.csv"), pd.read_csv("importances.csv"))["history"].savefig("history.pdf")
+    ```
 
     **Arguments:**
 
@@ -44,7 +48,7 @@ def sweep_figures(trials: pd.DataFrame, shares: pd.DataFrame) -> dict[str, Figur
 
 
 def _figure(height: float) -> Figure:
-    """As wide as a column."""
+    """Return an empty figure as wide as a column."""
     return Figure(figsize=(active_venue().column, height), layout="constrained")
 
 

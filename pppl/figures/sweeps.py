@@ -1,4 +1,4 @@
-"""What a sweep has tried, and what came of it."""
+"""Panels of a sweep: its trials, the importance of settings, and the best trials."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -12,14 +12,14 @@ from ..tables.schema import settings_of
 from .layout import percents
 
 GOOD, PLAIN, BAD = "#0072B2", "#7f7f7f", "#D55E00"
-SHADES = "cividis"  # even in grey
-# Ends of a range further apart than this are shown by orders of magnitude.
+SHADES = "cividis"  # lightness rises evenly, also in greyscale
+# A range is logarithmic if its ends differ by more than this factor.
 _WIDE = 20.0
-_LONGEST = 24  # characters of a setting or a value that there is room for
+_LONGEST = 24  # characters that fit of a setting or a value
 
 
 def history(trials: pd.DataFrame, ax: Axes) -> Axes:
-    """Draws each trial's accuracy in the order of trials, and the best so far among those that keep to constraints."""
+    """Draw the accuracy of each trial in order, and the best so far of those that meet the constraints."""
     done = completed_trials(trials)
     for kept, marker, colour, label in ((True, "o", PLAIN, "a trial"), (False, "x", BAD, "constraints fail")):
         rows = done[done["feasible"] == kept]
@@ -27,7 +27,7 @@ def history(trials: pd.DataFrame, ax: Axes) -> Axes:
             ax.plot(rows["trial"], rows["accuracy"], marker, ms=3, color=colour, label=label)
     ended = trials[trials["state"] == "pruned"]
     if len(ended):
-        ax.plot(  # on the axis, since they have no accuracy
+        ax.plot(  # on the axis: these trials have no accuracy
             ended["trial"], np.zeros(len(ended)), "^", ms=3, color=PLAIN, mfc="white", label="ended early",
             transform=ax.get_xaxis_transform(), clip_on=False,
         )  # fmt: skip
@@ -42,7 +42,7 @@ def history(trials: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def importance_bars(shares: pd.DataFrame, ax: Axes) -> Axes:
-    """Draws how much settings matter, with 95 % intervals over trials."""
+    """Draw the importance of settings, with 95 % intervals over trials."""
     rows = shares.iloc[::-1]
     spread = [rows["importance"] - rows["importance_low"], rows["importance_high"] - rows["importance"]]
     ax.barh(
@@ -55,11 +55,11 @@ def importance_bars(shares: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def contour(trials: pd.DataFrame, keys: Sequence[str], ax: Axes) -> Axes:
-    """Draws accuracy over two settings: trials as points, and between them what lies on a straight line."""
+    """Draw accuracy over two settings: trials as points, with linear interpolation between them."""
     done = completed_trials(trials).dropna(subset=list(keys))
     x, y = (_scaled(done[key]) for key in keys)
     levels = np.linspace(done["accuracy"].min(), done["accuracy"].max(), 12)
-    between = levels[0] < levels[-1] and all(_is_number(done[key]) for key in keys)  # names have nothing between them
+    between = levels[0] < levels[-1] and all(_is_number(done[key]) for key in keys)  # names cannot be interpolated
     if between and np.linalg.matrix_rank(np.stack([x - x.mean(), y - y.mean()])) == 2:
         ax.tricontourf(x, y, done["accuracy"], levels=levels, cmap=SHADES)
     shades = ax.scatter(x, y, c=done["accuracy"], cmap=SHADES, s=12, edgecolor="white", lw=0.5, zorder=2)
@@ -75,7 +75,7 @@ def contour(trials: pd.DataFrame, keys: Sequence[str], ax: Axes) -> Axes:
 
 
 def parallel(trials: pd.DataFrame, ax: Axes) -> Axes:
-    """Draws every trial as a line through its settings; the better, the darker and the further in front."""
+    """Draw each trial as a line through its settings; better trials are in front, the best tenth in colour."""
     done = completed_trials(trials).sort_values("accuracy")
     keys = settings_of(trials.columns)
     heights = np.stack([_unit(done[key]) for key in keys], axis=1)  # (trials, settings)
@@ -83,10 +83,10 @@ def parallel(trials: pd.DataFrame, ax: Axes) -> Axes:
     for row, rank in zip(heights, order, strict=True):
         ax.plot(row, color=GOOD if rank > 0.9 else PLAIN, alpha=0.9 if rank > 0.9 else 0.25, lw=0.8, zorder=1 + rank)
     best = done["best"].to_numpy()
-    ax.plot(heights[best].T, color=BAD, lw=1.6, marker="o", zorder=3)  # the marker tells it in grey
+    ax.plot(heights[best].T, color=BAD, lw=1.6, marker="o", zorder=3)  # the marker distinguishes it in greyscale
     for at, key in enumerate(keys):
         values = done[key].dropna()
-        ax.vlines(at, 0, 1, color="black", lw=0.5, zorder=0)  # no longer, since numbers stand at the ends
+        ax.vlines(at, 0, 1, color="black", lw=0.5, zorder=0)  # not beyond 0 and 1, where numbers stand
         for value, height in _marks(values):
             where = {"xytext": (0, 5 if height else -5), "va": "bottom" if height else "top"}
             ax.annotate(value, (at, height), textcoords="offset points", ha="center", fontsize=7, **where)
@@ -101,7 +101,7 @@ def parallel(trials: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def pareto(trials: pd.DataFrame, ax: Axes) -> Axes:
-    """Draws accuracy over MACs, and those trials that none beats in both."""
+    """Draw accuracy over MACs, and the Pareto front: trials that no other beats in both."""
     done = completed_trials(trials)
     ax.plot(done["macs_fraction"], done["accuracy"], "o", ms=3, color=PLAIN, label="a trial")
     front = done.loc[done["pareto"]].sort_values("macs_fraction")
@@ -114,12 +114,16 @@ def pareto(trials: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def completed_trials(trials: pd.DataFrame) -> pd.DataFrame:
-    """Those that were finished, and not ended early."""
+    """Return the trials that finished and were not ended early."""
     return cast(pd.DataFrame, trials[trials["state"] == "complete"])
 
 
 def short_name(key: str) -> str:
-    """A setting without its section."""
+    """Return a setting without its section, clipped to 24 characters.
+
+    >>> short_name("training.learning_rate")
+    'learning_rate'
+    """
     return clip(key.rsplit(".", 1)[-1], _LONGEST)
 
 
@@ -137,7 +141,7 @@ def _names(values: Any) -> list[str]:
 
 
 def _marks(values: Any) -> list[tuple[str, float]]:
-    """What is written on an axis from 0 to 1, and where: its ends, or every name."""
+    """Return the labels of an axis from 0 to 1 with their places: both ends, or every name."""
     if _is_number(values):
         return [(f"{values.min():.3g}", 0.0), (f"{values.max():.3g}", 1.0)]
     names = _names(values)
@@ -145,7 +149,7 @@ def _marks(values: Any) -> list[tuple[str, float]]:
 
 
 def _scaled(values: Any) -> pd.Series:
-    """By orders of magnitude where they span many; names by their place in the alphabet."""
+    """Return values as numbers: logarithms of a wide range, alphabetical places of names."""
     if not _is_number(values):
         places = {name: float(place) for place, name in enumerate(_names(values))}
         return pd.Series([places.get(str(value), np.nan) for value in values], index=values.index)
@@ -153,14 +157,14 @@ def _scaled(values: Any) -> pd.Series:
 
 
 def _unit(values: Any) -> np.ndarray:
-    """From 0 to 1; missing where a trial has none."""
+    """Return values scaled to 0 to 1; NaN for a trial without one."""
     scaled = _scaled(values)
     span = scaled.max() - scaled.min()
     return ((scaled - scaled.min()) / span if span > 0 else scaled * 0 + 0.5).to_numpy()
 
 
 def _ticks(axis: Any, values: Any) -> None:
-    """Writes values, not their logarithms, and leaves points at the ends room."""
+    """Label ticks with values, not their logarithms, and leave room for points at the ends."""
     low, high = _scaled(values).min(), _scaled(values).max()
     room = 0.05 * (high - low or 1)
     axis.axes.update({f"{axis.axis_name}lim": (low - room, high + room)})

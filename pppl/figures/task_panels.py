@@ -1,4 +1,4 @@
-"""The figures of a comparison on text tasks."""
+"""Figures of a comparison on text tasks."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -16,10 +16,15 @@ _TIMES_100 = " \N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}100"
 
 
 def scores_figure(summary: pd.DataFrame) -> Figure:
-    """Scores of ways to adapt an encoder, task by task."""
+    """Draw the scores of ways to adapt an encoder, a panel for each task.
+
+    ```python
+    scores_figure(pd.read_csv("results/minilm/summary.csv")).savefig("scores.pdf")
+    ```
+    """
     summary = with_names(summary)
     by_task = {str(task): rows for task, rows in summary.groupby("task", sort=False)}
-    # The average, which comes last in the table, first: the labels tell its bytes.
+    # The average is last in the table and first in the figure, since the labels state its bytes.
     names = [*list(by_task)[-1:], *list(by_task)[:-1]]
     left = max(inches(task_label(row), 7.0) for row in by_task[names[0]].to_dict("records")) + 0.1
     fit = max(1, min(_MOST_IN_A_ROW, int((active_venue().text - left) / _NARROWEST)))
@@ -46,7 +51,12 @@ def scores_figure(summary: pd.DataFrame) -> Figure:
 
 
 def storage_figure(stream: pd.DataFrame) -> Figure:
-    """What is stored as tasks come."""
+    """Draw the bytes stored as tasks arrive.
+
+    ```python
+    storage_figure(pd.read_csv("results/minilm/stream.csv")).savefig("storage.pdf")
+    ```
+    """
     figure = Figure(figsize=(active_venue().column, 2.2), layout="constrained")
     storage(stream, figure.subplots())
     return figure

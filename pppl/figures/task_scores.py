@@ -1,4 +1,4 @@
-"""Scores of ways to adapt an encoder, and what is stored as tasks come."""
+"""Panels of text tasks: scores of ways to adapt an encoder, and bytes stored as tasks arrive."""
 
 from collections.abc import Mapping
 from math import isnan
@@ -13,7 +13,11 @@ from .looks import task_look, task_rank
 
 
 def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
-    """Draws each method's score with its 95 % interval, one below the other; a line stands at full fine-tuning.
+    """Draw the score of each method with its 95 % interval, one below the other; a line marks full fine-tuning.
+
+    ```python
+    task_scores(summary.query("task == 'average'"), plt.subplots()[1])
+    ```
 
     **Arguments:**
 
@@ -39,19 +43,27 @@ def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def task_label(row: Mapping[Any, Any]) -> str:
-    """A method, and what is stored of a task."""
+    """Return the label of a method, with the bytes that it stores for a task.
+
+    >>> task_label({"method": "lora", "task_bytes": 250_000.0})
+    'LoRA (0.25 MB)'
+    """
     return f"{task_look(row['method'])[0]} ({_size(row['task_bytes'])})"
 
 
 def _size(count: float) -> str:
-    """Bytes in MB or kB, two digits; unknown where no training came to its end."""
+    """Return bytes in MB or kB with two digits; `diverged` if no training finished."""
     if isnan(count):
         return "diverged"
     return f"{count / 1e6:.2g} MB" if count >= 1e5 else f"{count / 1e3:.2g} kB"
 
 
 def storage(stream: pd.DataFrame, ax: Axes) -> Axes:
-    """Draws what is stored after each task: one base with deltas, beside a whole network for each.
+    """Draw the bytes stored after each task: one base with deltas, and a whole network for each task.
+
+    ```python
+    storage(pd.read_csv("results/minilm/stream.csv"), plt.subplots()[1])
+    ```
 
     **Arguments:**
 

@@ -1,4 +1,4 @@
-"""One gate: from a layer's input to a decision per output channel."""
+"""A gate, which reads the input of a layer and decides which of its output channels are open."""
 
 from math import prod
 from typing import Any, cast
@@ -11,16 +11,19 @@ from ..backbones import Backbone, channels_in
 
 
 class Gate(nn.Module):
-    """Global average pool, linear, batch normalization, ReLU, linear: one logit per gated channel.
+    """A gate with one logit per channel: global average pooling, linear, batch normalization, ReLU, linear.
 
-    Our choice (the paper's text could not be read): the last layer starts at N(0, 1e-3) weights and bias 2, so that
-    channels start open with probability 0.88.
+    The last layer starts with weights of standard deviation 1e-3 and with bias 2. Channels therefore start open with
+    probability 0.88. This start is our choice, since the paper's text could not be read.
 
     **Arguments:**
 
     - `in_channels`: channels of the layer's input.
-    - `channels`: channels that are gated.
-    - `width`: hidden units.
+    - `channels`: number of gated channels.
+    - `width`: number of hidden units.
+
+    >>> Gate(8, 4, width=16)(torch.zeros(2, 8, 5, 5)).shape
+    torch.Size([2, 4])
     """
 
     def __init__(self, in_channels: int, channels: int, *, width: int):
@@ -32,10 +35,10 @@ class Gate(nn.Module):
         nn.init.constant_(self.logits.bias, 2.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C_in, ...)` to logits, `(B, C)`."""
-        # A sum, scaled when it is small: its gradient is a view, that of a mean a division at every position.
+        """Return one logit per channel, `(B, C)`, for the layer's input, `(B, C_in, ...)`."""
+        # The sum is divided after it is small: its gradient is a view, while that of a mean divides at every position.
         pooled = x.sum(tuple(range(2, x.ndim))) / prod(x.shape[2:])  # (B, C_in)
-        # Functions, since calling a module costs as much as one of these small products.
+        # Functions are called, since calling a module costs as much as one of these small products.
         norm = self.norm
         statistics = norm.running_mean, norm.running_var, norm.weight, norm.bias
         hidden = F.batch_norm(F.linear(pooled, self.hidden.weight), *statistics, self.training)
@@ -43,7 +46,7 @@ class Gate(nn.Module):
 
 
 def gates_of(backbone: Backbone, *, width: int) -> nn.ModuleList:
-    """A gate for every channel group of a backbone, each on its producer's input."""
+    """Return a gate for every channel group of a backbone. Each reads the input of its group's producer."""
     producers = [backbone.get_submodule(group.producer) for group in backbone.groups]
     return nn.ModuleList(
         Gate(channels_in(producer), channels, width=width)
@@ -52,11 +55,11 @@ def gates_of(backbone: Backbone, *, width: int) -> nn.ModuleList:
 
 
 def straight_through(activations: Tensor, logits: Tensor, noise: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Multiplies activations by sampled gates, 0 or 1, that have the gradient of the binary concrete relaxation
-    (Maddison et al. 2017, appendix B).
+    """Multiply activations by sampled gates, 0 or 1, that have the gradient of the binary concrete relaxation.
 
-    With `p = sigmoid((logits + noise) / temperature)` a gate is `1[p > 0.5]` and its gradient that of `p`. With
-    standard logistic noise it opens with probability `sigmoid(logits)`, whatever the temperature.
+    The relaxation is that of Maddison et al. 2017, appendix B: with `p = sigmoid((logits + noise) / temperature)`, a
+    gate is `1[p > 0.5]` and its gradient is that of `p`. With standard logistic noise, a gate opens with probability
+    `sigmoid(logits)` at any temperature.
 
     **Arguments:**
 
@@ -65,12 +68,15 @@ def straight_through(activations: Tensor, logits: Tensor, noise: Tensor, tempera
     - `noise`: `(B, C)`, from `logistic_noise`.
 
     **Returns:** the gated activations, `(B, C, ...)`, and the gates, `(B, C)`.
+
+    >>> straight_through(torch.ones(1, 2, 3), torch.tensor([[4.0, -4.0]]), torch.zeros(1, 2), 2 / 3)[1]
+    tensor([[1., 0.]])
     """
     return cast(tuple[Tensor, Tensor], _StraightThrough.apply(activations, logits, noise, temperature))
 
 
 class _StraightThrough(torch.autograd.Function):
-    """Sampling and multiplying as one node of the graph, which a small network's training step notices."""
+    """Sampling and multiplication as one node of the graph, which speeds up the training of small networks."""
 
     @staticmethod
     def forward(ctx: Any, activations: Tensor, logits: Tensor, noise: Tensor, temperature: float) -> Any:
@@ -98,10 +104,10 @@ class _StraightThrough(torch.autograd.Function):
 
 
 def apply_gate(activations: Tensor, gate: Tensor) -> Tensor:
-    """Multiplies activations `(B, C, ...)` by a gate `(B, C)` or `(C,)`."""
+    """Multiply activations, `(B, C, ...)`, by a gate, `(B, C)` or `(C,)`."""
     return activations * gate.view(*gate.shape, *(1,) * (activations.ndim - 2))
 
 
 def logistic_noise(*shape: int, device: torch.device) -> Tensor:
-    """Standard logistic noise, `log u - log(1 - u)`."""
+    """Return standard logistic noise, `log u - log(1 - u)` with uniform u, of the given shape."""
     return torch.rand(*shape, device=device).logit_(eps=1e-7)

@@ -1,4 +1,4 @@
-"""Puts gates on a backbone, which stays as it is."""
+"""A network with gates on the channel groups of a backbone, which itself stays unchanged."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,11 +13,11 @@ from .gate import apply_gate, gates_of, logistic_noise, straight_through
 
 
 class GatedOutput(NamedTuple):
-    """What a gated forward pass gives; lists hold one tensor per group.
+    """The result of a gated forward pass. The lists hold one tensor per group.
 
-    - `logits`: `(B, num_classes)`.
-    - `gates`: what multiplied the channels, `(B, C_l)`.
-    - `gate_logits`: of the probability that each gate is open, `(B, C_l)`.
+    - `logits`: logits of the classes, `(B, num_classes)`.
+    - `gates`: factors by which the channels were multiplied, `(B, C_l)`.
+    - `gate_logits`: logits of the probability that each gate is open, `(B, C_l)`.
     """
 
     logits: Tensor
@@ -25,12 +25,12 @@ class GatedOutput(NamedTuple):
     gate_logits: list[Tensor]
 
     def embedding(self) -> Tensor:
-        """E(x), all open probabilities side by side, `(B, D)`."""
+        """Return the embedding E(x): the open probabilities of all channels side by side, `(B, D)`."""
         return torch.cat(self.gate_logits, dim=1).sigmoid()
 
 
 class _AllDecided(Exception):
-    """Ends a forward pass at the last gate."""
+    """The signal that ends a forward pass at the last gate."""
 
 
 def _out_of_order(backbone: Backbone, index: int) -> UserError:
@@ -44,13 +44,19 @@ def _out_of_order(backbone: Backbone, index: int) -> UserError:
 class GatedNetwork(nn.Module):
     """A backbone with a gate on every channel group.
 
-    In training each gate is sampled; in evaluation it is open where its logit is not negative, without noise.
+    In training mode, each gate is sampled. In evaluation mode, there is no noise: a gate is open if its logit is not
+    negative.
 
     **Arguments:**
 
     - `backbone`: any registered network; its own `forward` stays ungated.
-    - `width`: hidden units of each gate.
-    - `temperature`: of the relaxation.
+    - `width`: number of hidden units of each gate.
+    - `temperature`: temperature of the relaxation.
+
+    >>> from pppl.backbones import build, spec_for
+    >>> network = GatedNetwork(build(spec_for("convnet", {"widths": (4, 8)}, (1, 8, 8), 10)))
+    >>> [gates.shape for gates in network(torch.zeros(2, 1, 8, 8)).gates]
+    [torch.Size([2, 4]), torch.Size([2, 8])]
     """
 
     def __init__(self, backbone: Backbone, *, width: int = 16, temperature: float = 2 / 3):
@@ -60,11 +66,11 @@ class GatedNetwork(nn.Module):
         self.gates = gates_of(backbone, width=width)
 
     def forward(self, x: Tensor, masks: Sequence[Tensor | None] | None = None) -> GatedOutput:
-        """Classifies `x`, `(B, C, ...)`.
+        """Classify samples `x`, `(B, C, ...)`.
 
         **Arguments:**
 
-        - `masks`: per group `(C_l,)`, used in place of the gate's own decision; None where the gate decides.
+        - `masks`: per group, a mask `(C_l,)` that replaces the decision of the gate, or None to let the gate decide.
         """
         gates: list[Tensor] = []
         gate_logits: list[Tensor] = []
@@ -73,7 +79,7 @@ class GatedNetwork(nn.Module):
         return GatedOutput(logits, gates, gate_logits)
 
     def decide(self, x: Tensor, masks: Sequence[Tensor | None] | None = None) -> list[Tensor]:
-        """The `gate_logits` that `forward` gives; the pass ends at the last gate, what comes after it is not needed."""
+        """Return the `gate_logits` of `forward`. The pass ends at the last gate, since nothing after it is needed."""
         gate_logits: list[Tensor] = []
         self._run(x, masks, [], gate_logits, whole=False)
         return gate_logits
@@ -87,7 +93,7 @@ class GatedNetwork(nn.Module):
         *,
         whole: bool,
     ) -> Tensor | None:
-        """Fills `gates` and `gate_logits`; the logits, or None where the pass ends at the last gate."""
+        """Run a forward pass that fills `gates` and `gate_logits`. Return the logits if it is `whole`, else None."""
         noise = self._noise(x) if self.training else None
 
         def decide(index: int, inputs: Tensor) -> None:
@@ -113,6 +119,6 @@ class GatedNetwork(nn.Module):
         return None
 
     def _noise(self, x: Tensor) -> Sequence[Tensor]:
-        """Noise for all gates from one draw, per group `(B, C_l)`."""
+        """Return noise for all gates from one draw, per group `(B, C_l)`."""
         widths = self.backbone.widths
         return logistic_noise(len(x), sum(widths), device=x.device).split(widths, dim=1)

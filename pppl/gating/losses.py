@@ -1,4 +1,4 @@
-"""The losses that a gated network adds to its task's: how much is open, and for whom; and that of distillation."""
+"""Losses that are added to that of the task: for the rate of open gates, for prototypes, and for distillation."""
 
 from collections.abc import Sequence
 
@@ -6,17 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Of distillation: Hinton et al. 2015 use 1 to 20.
+# The temperature of distillation; Hinton et al. 2015 use 1 to 20.
 _SOFTNESS = 2.0
 
 
 def distillation_loss(logits: Tensor, teacher: Tensor) -> Tensor:
-    """Return the divergence of softened predictions from a teacher's, both of logits `(B, K)` (Hinton, Vinyals, Dean
-    2015).
+    """Return the divergence of softened predictions from a teacher's, both given as logits `(B, K)`.
 
-    ```python
-    distillation_loss(torch.zeros(1, 2), torch.zeros(1, 2))  # 0
-    ```
+    Hinton, Vinyals, Dean 2015.
+
+    >>> distillation_loss(torch.zeros(1, 2), torch.zeros(1, 2))
+    tensor(0.)
     """
     target = F.log_softmax(teacher.float() / _SOFTNESS, 1)
     own = F.log_softmax(logits.float() / _SOFTNESS, 1)
@@ -24,28 +24,31 @@ def distillation_loss(logits: Tensor, teacher: Tensor) -> Tensor:
 
 
 def target_rate_loss(gates: Sequence[Tensor], target_rate: float) -> Tensor:
-    """Sum over layers of (mean of the gates over batch and channels - target)^2.
+    """Return the sum over layers of (mean of the gates over batch and channels - target)^2.
 
     **Arguments:**
 
     - `gates`: per layer `(B, C_l)`, hard in the forward pass.
-    - `target_rate`: tau, the fraction of channels that should be open.
+    - `target_rate`: fraction of channels that should be open (tau).
+
+    >>> target_rate_loss([torch.ones(2, 3)], 0.5)
+    tensor(0.2500)
     """
     rates = torch.stack([gate.mean() for gate in gates])  # (L,)
     return (rates - target_rate).square().sum()
 
 
 def prototype_loss(embedding: Tensor, labels: Tensor, *, scale: float) -> Tensor:
-    """Pulls gate vectors of a class together and those of different classes apart (our choice of form; as in
-    prototypical networks, Snell et al. 2017, equation 2).
+    """Return a loss that pulls the gate vectors of one class together and those of different classes apart.
 
-    The first half of the batch is support and gives a prototype per class, its mean embedding; the other half is query
-    and is classified by `softmax(-scale * ||E(x) - u_c||^2 / D)`. So no sample enters its own prototype. Query samples
-    of a class without support are left out; without any left the loss is 0.
+    Its form is our choice, as in prototypical networks (Snell et al. 2017, equation 2). The first half of the batch is
+    the support: the mean embedding of each class there is its prototype, `u_c`. The second half is the query, which is
+    classified by `softmax(-scale * ||E(x) - u_c||^2 / D)`. Thus no sample enters its own prototype. Query samples whose
+    class has no support are left out. If none is left, the loss is 0.
 
     **Arguments:**
 
-    - `embedding`: E(x), `(B, D)` in [0, 1]; the batch is shuffled.
+    - `embedding`: E(x), `(B, D)` in [0, 1]. The batch must be shuffled.
     - `labels`: classes or persons, `(B,)`.
     """
     half = len(embedding) // 2

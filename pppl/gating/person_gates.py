@@ -1,4 +1,7 @@
-"""Gates for a person at a time: one decision per channel for a whole support set and a budget. Beyond the paper."""
+"""Gates for one person at a time: one decision per channel for a whole support set and a budget.
+
+They go beyond the paper.
+"""
 
 from typing import Literal, cast
 
@@ -13,18 +16,19 @@ Sees = Literal["predictions", "layers", "nothing"]
 
 
 class PersonGatedNetwork(nn.Module):
-    """A backbone and the gates that score its channels for a person.
+    """A backbone and gates that score its channels for a person.
 
-    The mean over the support set of what the gates see is the person's prototype; a linear layer, layer normalization,
-    ReLU and another linear layer make scores of it and of the budget's logarithm.
+    `view` is what the gates see of a sample, and its mean over the support set is the person's prototype. A linear
+    layer, layer normalization, ReLU and another linear layer turn the prototype and the logarithm of the budget into
+    scores.
 
     **Arguments:**
 
     - `backbone`: any registered network.
-    - `sees`: `predictions`, the full network's probabilities of all classes; `layers`, for comparison, a `Gate` on each
-      layer's input as for single samples, whose mean open probability is the score; `nothing`, the same scores for
-      everybody.
-    - `width`: hidden units.
+    - `sees`: input of the gates. `predictions`: the full network's probabilities of all classes. `layers`, for
+      comparison: a `Gate` on each layer's input, as for single samples; its mean open probability is the score.
+      `nothing`: no input, so everybody has the same scores.
+    - `width`: number of hidden units.
     """
 
     def __init__(self, backbone: Backbone, *, sees: Sees = "predictions", width: int = 64):
@@ -41,11 +45,11 @@ class PersonGatedNetwork(nn.Module):
             nn.init.zeros_(self.out.bias)
 
     def view(self, x: Tensor, full: nn.Module) -> Tensor:
-        """What the gates see of samples `(N, C, ...)`: `(N, K)`, or `(N, D)` with `layers`.
+        """Return what the gates see of samples `(N, C, ...)`: `(N, K)`, or `(N, D)` if `sees` is `layers`.
 
         **Arguments:**
 
-        - `full`: the network whose predictions are seen, `(N, C, ...)` to logits `(N, K)`.
+        - `full`: network whose predictions the gates see; it maps `(N, C, ...)` to logits `(N, K)`.
         """
         if self.sees == "nothing":
             return x.new_zeros(len(x), self.classes)
@@ -53,27 +57,27 @@ class PersonGatedNetwork(nn.Module):
             return full(x).float().softmax(1)
         logits: list[Tensor] = []
         see = hook_groups(self.backbone, before=lambda index, inputs: logits.append(self.gates[index](inputs)))
-        # Statistics are those of gated passes, whoever looks at samples in between.
+        # In evaluation mode this pass leaves the running statistics alone, which are those of masked passes.
         with evaluating(self.backbone), see:
             self.backbone(x)
         return torch.cat(logits, 1).float().sigmoid()
 
     def scores(self, prototypes: Tensor, budgets: Tensor) -> Tensor:
-        """How much each channel is worth to each person, `(P, D)`.
+        """Return the score of each channel for each person, `(P, D)`.
 
         **Arguments:**
 
-        - `prototypes`: `(P, K)` or `(P, D)`, means of `view`.
-        - `budgets`: `(P,)`, fractions of the full network's MACs.
+        - `prototypes`: means of `view`, `(P, K)` or `(P, D)`.
+        - `budgets`: fractions of the full network's MACs, `(P,)`.
         """
         if self.sees == "layers":
             return prototypes.logit(eps=1e-6)
-        with torch.autocast(prototypes.device.type, enabled=False):  # bf16 would rank many channels the same
+        with torch.autocast(prototypes.device.type, enabled=False):  # bf16 would give many channels equal scores
             inputs = torch.cat([prototypes.float() * self.classes**0.5, budgets.float().log()[:, None]], 1)
             return self.out(F.relu(self.norm(self.hidden(inputs))))
 
     def forward(self, x: Tensor, masks: Tensor) -> Tensor:
-        """Logits `(B, K)` of samples `(B, C, ...)`, each through a mask, `(B, D)`."""
+        """Return the logits, `(B, K)`, of samples `(B, C, ...)`, each with its own mask, a row of `masks`, `(B, D)`."""
         parts = masks.split(self.backbone.widths, 1)
 
         def mask(index: int, activations: Tensor) -> Tensor:
@@ -84,10 +88,23 @@ class PersonGatedNetwork(nn.Module):
 
 
 def relaxed_masks(scores: Tensor, cut: Tensor, temperature: float) -> Tensor:
-    """How open channels are, between 0 and 1, `(P, D)`: `sigmoid((score - cut) / temperature)`; `cut` is `(P,)`."""
+    """Return how open channels are, between 0 and 1: `sigmoid((score - cut) / temperature)`, `(P, D)`.
+
+    **Arguments:**
+
+    - `scores`: `(P, D)`.
+    - `cut`: `(P,)`, each person's threshold.
+
+    >>> relaxed_masks(torch.tensor([[0.0, 9.0]]), torch.tensor([0.0]), temperature=1.0)
+    tensor([[0.5000, 0.9999]])
+    """
     return torch.sigmoid((scores - cut[:, None]) / temperature)
 
 
 def with_gradient_of(masks: Tensor, relaxed: Tensor) -> Tensor:
-    """The values of `masks`, `(P, D)` boolean, with the gradient of `relaxed`: straight through."""
+    """Return the values of `masks`, `(P, D)` boolean, with the gradient of `relaxed` (straight through).
+
+    >>> with_gradient_of(torch.tensor([[True, False]]), torch.tensor([[0.5, 0.5]]))
+    tensor([[1., 0.]])
+    """
     return masks + (relaxed - relaxed.detach())

@@ -1,4 +1,4 @@
-"""From a person's samples to the prototype that prunes the network for them."""
+"""The prototype of a person's samples, by which the network is pruned for this person."""
 
 from collections.abc import Callable
 
@@ -8,22 +8,26 @@ from torch import Tensor
 from ..backbones import evaluating
 from .gated import GatedNetwork
 
-# What makes masks of a prototype, both per group `(C_l,)`.
+# A rule turns a prototype into masks, both per group `(C_l,)`.
 Rule = Callable[[list[Tensor]], list[Tensor]]
 
 
 @torch.inference_mode()
 def prototype(network: GatedNetwork, x: Tensor, *, sequential: Rule | None = None) -> list[Tensor]:
-    """Mean open probability of each channel over the support set, per group `(C_l,)`.
+    """Return the mean open probability of each channel over the support set, per group `(C_l,)`.
 
     **Arguments:**
 
     - `x`: unlabelled support samples, `(N, C, ...)`.
-    - `sequential`: the rule that makes masks of a prototype. Without it all gates come from one pass of the gated
-      network (`parallel`). With it the network is pruned layer by layer, so that each gate sees what it will see after
-      pruning; channels that an earlier step removed come back as `-inf`, kept ones as `inf`.
+    - `sequential`: rule that turns a prototype into masks. Without it, all gates come from one pass of the gated
+      network (`parallel`). With it, the network is pruned group by group, and each gate sees what it will see after
+      pruning. The result is then `inf` for channels that the rule kept and `-inf` for those that it removed.
 
-    The network decides in evaluation mode, and is then in the mode that it was in.
+    The network runs in evaluation mode, and its own mode is restored.
+
+    ```python
+    masks = threshold_masks(prototype(network, support))
+    ```
     """
     with evaluating(network):
         if sequential is None:

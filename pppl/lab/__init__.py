@@ -1,4 +1,4 @@
-"""What a notebook types: comparisons, sweeps and runs of before, in one line each, that show themselves."""
+"""Functions for notebooks: run or reopen a comparison or a sweep in one line, with a result that displays itself."""
 
 from ..report.results_frame import ResultsFrame
 from .commands import compare, compare_tasks, merge, sweep

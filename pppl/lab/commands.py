@@ -1,4 +1,4 @@
-"""Comparisons and sweeps with their figures, as notebooks and the command line call them."""
+"""Comparisons and sweeps with their figures, for notebooks and the command line."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,13 +24,17 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     **Arguments:**
 
     - `out`: the results folder, which receives tables, `run.json` and figures; `results/<name>` by default.
-    - `workers`: processes that networks and persons are spread over, with one thread each.
+    - `workers`: the number of worker processes that share networks and persons, with one thread each.
 
-    Raises `UserError` for an unknown data set, backbone or method, a budget that is too small, or a folder that cannot
-    be written.
+    Raise `UserError` for an unknown data set, backbone or method, a budget that is too small, or a folder that cannot
+    be written to.
+
+    ```python
+    summary = compare(Experiment.load("sweeps/compare/digits.yaml", fast=True), workers=2)
+    ```
     """
     folder = _ready(out, experiment.name)
-    with isolate_rng():  # random numbers of a notebook go on as if nothing was
+    with isolate_rng():  # the random numbers of a notebook do not depend on this call
         return ResultsFrame(compare_persons(experiment, folder, workers=workers, draw=render))
 
 
@@ -38,6 +42,10 @@ def compare_tasks(experiment: TextExperiment, out: str | Path | None = None, *, 
     """Run a comparison on text tasks and return its summary, a data frame that shows intervals.
 
     Arguments and errors are those of `compare`.
+
+    ```python
+    summary = compare_tasks(TextExperiment.load("sweeps/tasks/minilm.yaml", fast=True))
+    ```
     """
     folder = _ready(out, experiment.name)
     with isolate_rng():
@@ -45,22 +53,36 @@ def compare_tasks(experiment: TextExperiment, out: str | Path | None = None, *, 
 
 
 def merge(folders: Sequence[str | Path], out: str | Path) -> ResultsFrame:
-    """Join results folders of one experiment, draw their figures, and return the summary.
+    """Join results folders of one experiment, draw the figures, and return the summary.
 
-    Raises `UserError` as `pppl.comparison.merge.merge` does.
+    Raise `UserError` if the folders do not belong together, as `pppl.comparison.merge.merge` does.
+
+    ```python
+    summary = merge(["results/digits-a", "results/digits-b"], out="results/digits")
+    ```
     """
     return ResultsFrame(merging.merge(folders, _ready(out, ""), draw=render))
 
 
 def sweep(settings: Sweep, out: str | Path | None = None, **options: Any) -> pd.DataFrame:
-    """Run a sweep, draw its figures, and return `trials.csv`; `options` are those of `pppl.sweeping.sweep`."""
+    """Run a sweep, draw its figures, and return `trials.csv`.
+
+    **Arguments:**
+
+    - `out`: the results folder; `results/<name>` by default.
+    - `options`: those of `pppl.sweeping.sweep`.
+
+    ```python
+    trials = sweep(Sweep.load("sweeps/tune/digits_ppp.yaml"), workers=2, beside=Path("sweeps/tune"))
+    ```
+    """
     from ..sweeping import sweep as run_sweep
 
     return run_sweep(settings, _ready(out, settings.name), draw=render, **options)
 
 
 def _ready(out: str | Path | None, name: str) -> Path:
-    """Return the results folder. Raises `UserError` where a figure of somebody else is in the way."""
+    """Return the results folder. Raise `UserError` if somebody else's file is in the way of a figure."""
     folder = Path("results") / name if out is None else expand(out)
     claim(rendered(folder))
     return folder

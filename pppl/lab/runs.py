@@ -1,4 +1,4 @@
-"""A comparison or a training of before: its settings, tables, persons and networks."""
+"""A finished comparison or training, reopened: its settings, tables, persons and networks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,13 +25,18 @@ from ..tables.schema import read_frame
 
 
 def load_run(folder: str | Path, *, seed: int | None = None) -> "LoadedRun":
-    """What `compare`, `pppl compare`, `pppl tasks` or `pppl train` left in a folder, rebuilt.
+    """Reopen the results of `compare`, `pppl compare`, `pppl tasks` or `pppl train` in a folder.
 
     **Arguments:**
 
-    - `seed`: of persons and networks; the first of the experiment by default.
+    - `seed`: the seed of persons and networks; the first of the experiment by default.
 
-    Raises `UserError` where the folder holds no such run, or has not this seed.
+    Raise `UserError` if the folder holds no such run, or the run lacks this seed.
+
+    ```python
+    run = load_run("results/digits")
+    run.summary
+    ```
     """
     folder = expand(folder)
     about = read_run(folder)
@@ -49,11 +54,17 @@ def load_run(folder: str | Path, *, seed: int | None = None) -> "LoadedRun":
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LoadedRun:
-    """A run of before.
+    """A finished run.
 
     - `about`: its `run.json`: commit, hardware, package versions.
-    - `settings`: all of them; `experiment` where it compares persons.
-    - `seed`: of persons and networks.
+    - `settings`: its experiment, on persons or on text tasks.
+    - `seed`: the seed of persons and networks.
+
+    ```python
+    run = load_run("results/digits")
+    person = run.persons[0]
+    run.accuracy(run.personalize(person, method="ppp", budget=0.1), person)
+    ```
     """
 
     folder: Path
@@ -63,50 +74,55 @@ class LoadedRun:
 
     @property
     def experiment(self) -> Experiment:
-        """Raises `UserError` where the run is about text tasks, which have no persons."""
+        """The experiment of a run on persons. Raise `UserError` for a run on text tasks, which has no persons."""
         if not isinstance(self.settings, Experiment):
-            raise UserError(f"{self.folder} compares text tasks: it has tables, and neither persons nor gates")
+            raise UserError(f"{self.folder} compares text tasks: it has tables, but no persons and no gates")
         return self.settings
 
     def frame(self, name: str) -> ResultsFrame:
-        """A table of the folder, such as `effort.csv`. Raises `UserError` where it is not there or damaged."""
+        """Return a table of the folder, such as `effort.csv`. Raise `UserError` if it is missing or damaged."""
         path = self.folder / name
         if not path.exists():
-            there = ", ".join(sorted(each.name for each in self.folder.glob("[!.]*.csv"))) or "no table"
-            raise UserError(f"{self.folder} has no {name}: it has {there}")
+            present = ", ".join(sorted(each.name for each in self.folder.glob("[!.]*.csv"))) or "no table"
+            raise UserError(f"{self.folder} has no {name}: it has {present}")
         try:
             return ResultsFrame(read_frame(path))
         except ValueError as error:
             raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}): remake it") from error
 
     def changed(self, **settings: Any) -> "LoadedRun":
-        """The same persons with other settings, as `Experiment.replace` takes them: `changed(pruning__round_to=8)`."""
+        """Return the same run with other settings, in the form that `Experiment.replace` takes.
+
+        ```python
+        run.changed(pruning__round_to=8)
+        ```
+        """
         return replace(self, settings=self.experiment.replace(**settings))
 
     @cached_property
     def summary(self) -> ResultsFrame:
-        """Means with intervals."""
+        """The means with their intervals."""
         return self.frame("summary.csv")
 
     @cached_property
     def table(self) -> ResultsFrame:
-        """One row per person, method, control and budget; of text tasks one per task, method and seed."""
+        """One row per person, method, control and budget; for text tasks, one row per task, method and seed."""
         return self.frame("table.csv")
 
     @cached_property
     def dataset(self) -> IdentityDataset:
-        """The data as this seed splits them. Raises `UserError` where they are not at hand."""
+        """The data, split by this seed. Raise `UserError` if they are not present."""
         return load_split(self.experiment, self.seed)
 
     @cached_property
     def persons(self) -> list[Person]:
-        """Those of this seed: of all sizes, seen and unseen."""
+        """The persons of this seed: of all sizes, seen and unseen."""
         return [person for group in draw_groups(self.experiment, self.seed) for person in group.persons]
 
     def global_model(self, method: str = "ppp") -> GlobalModel:
-        """The networks that a method begins with: the folder's own, else the cache's, else trained now.
+        """Return the networks that a method starts from: those of the folder, else of the cache, else trained now.
 
-        Raises `UserError` for an unknown method, or where the folder's networks are damaged.
+        Raise `UserError` for an unknown method, or if the folder's networks are damaged.
         """
         if method not in self._models:
             self._models[method] = self._load(self._personalizer(method))
@@ -125,16 +141,16 @@ class LoadedRun:
         return make_own_personalizer(self.experiment.replace(seeds=[self.seed]), method)
 
     def personalize(self, person: Person, *, method: str = "ppp", budget: float = 0.1) -> PersonalModel:
-        """A person's own network, within a fraction of the full network's cost.
+        """Return a person's own network within a budget, a fraction of the full network's cost.
 
-        Raises `UserError` for an unknown method, or a budget that is too small.
+        Raise `UserError` for an unknown method, or a budget that is too small.
         """
         own = self._personalizer(method)
         support = person.support_of(self.dataset)
         return own.personalize(self.global_model(method), support, budget if own.prunes else 1.0)
 
     def accuracy(self, network: nn.Module | PersonalModel, person: Person) -> float:
-        """Of a network on a person's queries, among all classes of the data."""
+        """Return the accuracy of a network on a person's queries, among all classes of the data."""
         module = network.module if isinstance(network, PersonalModel) else network
         return accuracy(module, self.dataset.inputs(person.query), self.dataset.y[person.query])
 

@@ -1,4 +1,4 @@
-"""A sweep, run now or before: what was tried, what mattered, and the best."""
+"""The results of a sweep: its trials, the importance of each setting, and the best trial."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,15 +17,20 @@ from .commands import sweep
 
 
 def study(what: Sweep | str | Path, out: str | Path | None = None, *, workers: int = 1, fast: bool = False) -> "Study":
-    """A sweep's results: of a folder of before, or of a sweep that runs now, to its end, or goes on.
+    """Return the results of a sweep. Reopen a results folder, or run or continue a sweep to its end.
 
     **Arguments:**
 
     - `what`: a folder of `pppl sweep`, a YAML file of `sweeps/tune/`, or a `Sweep`.
-    - `out`: where a sweep that runs leaves its results; `results/<name>` by default.
-    - `fast`: whether a file's section `fast` is applied.
+    - `out`: the results folder of a sweep that is run; `results/<name>` by default.
+    - `workers`: the number of worker processes of a sweep that is run.
+    - `fast`: whether the section `fast` of a YAML file is applied.
 
-    Raises `UserError` where the folder holds no sweep, and as `pppl sweep` does.
+    Raise `UserError` if the folder holds no sweep, or as `pppl sweep` does.
+
+    ```python
+    study("results/digits_ppp").best  # the best trial as an `Experiment`
+    ```
     """
     if not isinstance(what, Sweep) and (what := expand(what)).is_dir():
         return Study(folder=what)
@@ -38,7 +43,12 @@ def study(what: Sweep | str | Path, out: str | Path | None = None, *, workers: i
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Study:
-    """The results of a sweep."""
+    """The results of a sweep in a folder.
+
+    ```python
+    Study(folder=Path("results/digits_ppp")).trials
+    ```
+    """
 
     folder: Path
 
@@ -48,27 +58,27 @@ class Study:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row per trial; what was tried comes last."""
+        """One row per trial. The settings that were tried are the last columns."""
         return self._frame("trials.csv")
 
     @cached_property
     def importances(self) -> ResultsFrame:
-        """How much each setting matters, with intervals; empty where trials were too few."""
-        there = (self.folder / "importances.csv").exists()
-        return ResultsFrame(self._frame("importances.csv")) if there else ResultsFrame()
+        """The importance of each setting, with intervals; empty if there were too few trials."""
+        exists = (self.folder / "importances.csv").exists()
+        return ResultsFrame(self._frame("importances.csv")) if exists else ResultsFrame()
 
     def _frame(self, name: str) -> pd.DataFrame:
         try:
             return read_frame(self.folder / name)
         except (OSError, ValueError) as error:
-            told = " ".join(str(error).split())
+            reason = " ".join(str(error).split())
             raise UserError(
-                f"{self.folder / name} is corrupted ({told}): run the sweep again, it is made anew"
+                f"{self.folder / name} is corrupted ({reason}): run the sweep again to write it anew"
             ) from error
 
     @property
     def best(self) -> Experiment:
-        """The best trial as an experiment on test persons, with seeds of its own. Raises `UserError` without any."""
+        """The best trial as an experiment on test persons, with its own seeds. Raise `UserError` if there is none."""
         return Experiment.load(self.folder / "best.yaml")
 
     def __repr__(self) -> str:
@@ -76,6 +86,6 @@ class Study:
 
     def _repr_html_(self) -> str:
         head, *rows = best_trials(self.trials)
-        head = [key.rpartition(".")[2].replace("_", " ") for key in head]  # without sections, so that all fit a screen
-        told = f"{self.folder}: the best of {len(self.trials)} trials, on validation persons"
-        return f"<div><p>{escape(told)}</p>{table_as_html(head, rows)}</div>"
+        head = [key.rpartition(".")[2].replace("_", " ") for key in head]  # without sections, to fit a screen
+        title = f"{self.folder}: the best of {len(self.trials)} trials, on validation persons"
+        return f"<div><p>{escape(title)}</p>{table_as_html(head, rows)}</div>"

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ..backbones import Backbone, full_rank
-from ..config import Experiment
 from ..data import Support
 from ..pruning import Basis, BasisCost, CostModel, basis_network, convolutions, decompose, mean_gradients
 from .global_model import GlobalModel
@@ -21,6 +20,7 @@ from .personalizer import Personalizer, register_method
 from .scores import relative
 
 
+@register_method("basis")
 class BasisPruned(Personalizer):
     """Basis filters kept by their scale relative to their layer's mean."""
 
@@ -33,27 +33,28 @@ class BasisPruned(Personalizer):
     def check(self, backbone: Backbone, cost: CostModel) -> None:
         """Raises `UserError` where one basis filter per convolution is over the least budget."""
         ranks = [torch.zeros(full_rank(conv)) for conv in convolutions(backbone).values()]
-        self._within(min(self.experiment.budgets), ranks, BasisCost(backbone, cost))
+        self.masks_within(min(self.experiment.budgets), ranks, BasisCost(backbone, cost))
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         bases = model.train.once(("bases", model.full), lambda: decompose(model.full))
-        scores, cost = self._scores(model.full, bases, support), BasisCost(model.full, model.cost)
-        masks = self._within(budget, scores, cost)
+        scores, cost = self.scores(model.full, bases, support), BasisCost(model.full, model.cost)
+        masks = self.masks_within(budget, scores, cost)
         kept = [int(mask.sum()) for mask in masks]
         return MethodOutput(module=basis_network(model.full, bases, masks), stated_cost=cost(kept))
 
-    def _scores(self, network: Backbone, bases: list[Basis], support: Support) -> list[Tensor]:
+    def scores(self, network: Backbone, bases: list[Basis], support: Support) -> list[Tensor]:
         """Per convolution `(R,)`."""
         return relative([basis.scale for basis in bases])
 
 
+@register_method("basis_support")
 class BasisPrunedOnSupport(BasisPruned):
     """Basis filters kept by abs(scale * gradient of the scale), relative to their layer's mean."""
 
     support_from = "own"
     reads_labels = True
 
-    def _scores(self, network: Backbone, bases: list[Basis], support: Support) -> list[Tensor]:
+    def scores(self, network: Backbone, bases: list[Basis], support: Support) -> list[Tensor]:
         return support.once(("basis", network), lambda: _taylor(network, bases, support))
 
 
@@ -66,13 +67,3 @@ def _taylor(network: Backbone, bases: list[Basis], support: Support) -> list[Ten
             of_scale = ((basis.left.T @ gradient.flatten(1)) * basis.right).sum(1)  # the diagonal of U'GV
             scores.append((of_scale * basis.scale).abs())
     return relative(scores)
-
-
-@register_method("basis")
-def _basis(experiment: Experiment) -> list[Personalizer]:
-    return [BasisPruned("basis", experiment)]
-
-
-@register_method("basis_support")
-def _basis_support(experiment: Experiment) -> list[Personalizer]:
-    return [BasisPrunedOnSupport("basis_support", experiment)]

@@ -8,36 +8,54 @@ usage is the share of the support set that the full network takes for a class; h
 mean probability on training samples of theirs; the budget rule, with layers alike.
 """
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..backbones import Backbone, hook_groups
-from ..config import Experiment
+from ..config import register_settings, require
 from ..data import Support
 from ..gating import Rule
 from .global_model import GlobalModel
-from .personalizer import Personalizer, ScorePruner, register_method
+from .personalizer import ScorePruner, register_method
 from .scores import uniform
+from .static import StaticSettings
 
 
+@register_settings("capnn")
+@dataclass(frozen=True, kw_only=True)
+class CAPNNSettings:
+    """`capnn`, channels kept by how often they fire for the person's classes (after Hemmat et al., DAC 2020).
+
+    - `confusing`: how much of the firing for classes that the person's are mistaken for is taken off.
+    """
+
+    confusing: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(self.confusing >= 0, f"capnn.confusing is {self.confusing}: 0 or more")
+
+
+@register_method("capnn")
 class CAPNNPruner(ScorePruner):
     """Scores a channel by its firing rate over the person's classes less that over classes they are mistaken for."""
 
-    def depends_on(self) -> dict[str, Any]:
-        """How much confusing classes count, and how many training samples are looked at, too."""
-        sections = {name: asdict(getattr(self.experiment, name)) for name in ("capnn", "static")}
-        return super().depends_on() | sections
+    reads = (CAPNNSettings, StaticSettings)
+    settings: CAPNNSettings
 
-    def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
-        count = self.experiment.static.samples
+    @property
+    def training_samples(self) -> int:
+        """As many as static pruning looks at."""
+        return self.experiment[StaticSettings].samples
+
+    def scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
+        count = self.training_samples
         seen = model.train.once(("firing", model.full, count), lambda: profile(model.full, model.samples, count))
         rates, confusion = seen
         usage = support.once(("usage", model.full), lambda: find_used_classes(model.full, support.x))
-        return uniform(class_scores(rates, confusion, usage, self.experiment.capnn.confusing))
+        return uniform(class_scores(rates, confusion, usage, self.settings.confusing))
 
 
 @torch.no_grad()
@@ -80,8 +98,3 @@ def class_scores(rates: list[Tensor], confusion: Tensor, usage: Tensor, confusin
     mistaken = torch.where(usage > 0, 0, usage @ confusion)  # (K,)
     mistaken = mistaken / mistaken.sum().clamp(min=1e-12)
     return [(usage - confusing * mistaken) @ each for each in rates]
-
-
-@register_method("capnn")
-def _capnn(experiment: Experiment) -> list[Personalizer]:
-    return [CAPNNPruner("capnn", experiment)]

@@ -10,19 +10,45 @@ does, by `votes`, to persons who have most of the classes, since a tenth of the 
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ..backbones import NEVER, Backbone, classifier_of, correct_logits, evaluating, outputs_of
+from ..config import register_settings, require
 from ..data import Support
 from ..pruning import Cost, CostModel
 from ..system.errors import UserError
 from .global_model import GlobalModel
 from .personal_model import ClassPrior, MethodOutput
 from .personalizer import Personalizer, Step, register_step
+
+
+@register_settings("classes")
+@dataclass(frozen=True, kw_only=True)
+class ClassSettings:
+    """The step `+classes`, the person's class prior in place of the training data's (label-shift correction).
+
+    - `rule`: how the prior is estimated on the support set, without labels. `votes`: uniform over the classes that a
+      tenth of the samples at least are taken for, which suits persons with few classes; `mean`: the mean prediction;
+      `em`: the maximum of the likelihood (Saerens, Latinne, Decaestecker 2002). `told`: uniform over the classes of the
+      support's labels, as if the person had ticked them in a list.
+    - `by`: whose predictions: those of the network that is `deployed`, or of the `full` one.
+    - `cut`: whether classes with prior 0 lose their row of the classifier. Nothing that reads labels can follow.
+    - `training_prior`: of the training data, a number for each class; empty: uniform.
+    """
+
+    rule: Literal["votes", "mean", "em", "told"] = "votes"
+    by: Literal["deployed", "full"] = "deployed"
+    cut: bool = False
+    training_prior: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for value in self.training_prior:
+            require(value > 0, f"classes.training_prior holds {value}: more than 0 for each class")
+
 
 # Classes that are taken for less of the support set get no vote [choice].
 LEAST_SHARE = 0.1
@@ -85,6 +111,7 @@ def told(labels: Tensor, classes: int) -> Tensor:
 RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"votes": votes, "mean": mean, "em": em}
 
 
+@register_step("classes")
 class ClassPriorStep(Step):
     """Whatever `first` gives, its classifier corrected for the classes of the person.
 
@@ -92,15 +119,13 @@ class ClassPriorStep(Step):
     """
 
     keeps_controls = True
+    reads = (ClassSettings,)
+    settings: ClassSettings
 
     def __init__(self, method: str, first: Personalizer):
         super().__init__(method, first)
-        self.reads_labels = first.reads_labels or self.experiment.classes.rule == "told"
-        self.answers_all = first.answers_all and not self.experiment.classes.cut
-
-    def depends_on(self) -> dict[str, Any]:
-        """How the prior is estimated, and what is cut."""
-        return super().depends_on() | {"classes": asdict(self.experiment.classes)}
+        self.reads_labels = first.reads_labels or self.settings.rule == "told"
+        self.answers_all = first.answers_all and not self.settings.cut
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
         """Raises `UserError` also where the network has no classes to correct for."""
@@ -111,11 +136,11 @@ class ClassPriorStep(Step):
             raise UserError(f"method {self.method} cannot be used: {error}") from error
         self._training_prior(len(outputs_of(backbone)))
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
-        first, own = self._first(model, support, budget), support.own or support
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        first, own = self.output_of_first(model, support, budget), support.own or support
         if not self.first.answers_all:
             raise UserError(f"method {self.method} corrects what classes.cut has cut: name +classes once")
-        found = self._estimated(first.module if self.experiment.classes.by == "deployed" else model.full, own)
+        found = self._estimated(first.module if self.settings.by == "deployed" else model.full, own)
         module = correct_logits(first.module, found.added, cut=found.cut)
         if not found.cut:
             return first.with_module(module, delta=first.delta, size=_size(first, model, found), classes=found)
@@ -124,7 +149,7 @@ class ClassPriorStep(Step):
         return first.with_module(module, delta=first.delta, size=size, classes=found, stated_cost=cost)
 
     def _training_prior(self, classes: int) -> Tensor:
-        told = self.experiment.classes.training_prior
+        told = self.settings.training_prior
         if told and len(told) != classes:
             raise UserError(f"classes.training_prior holds {len(told)} numbers for {classes} classes: one for each")
         prior = torch.tensor(told) if told else torch.ones(classes)
@@ -132,7 +157,7 @@ class ClassPriorStep(Step):
 
     @torch.no_grad()
     def _estimated(self, network: Backbone, own: Support) -> ClassPrior:
-        settings = self.experiment.classes
+        settings = self.settings
         with evaluating(network):
             probabilities = network(own.x).float().softmax(1)  # (N, K)
         training = self._training_prior(probabilities.shape[1]).to(probabilities)
@@ -166,8 +191,3 @@ def _cut_cost(first: MethodOutput, cost: CostModel, outputs: int) -> Cost:
     biases = outputs - (0 if layer.bias is None else layer.out_features)
     macs = whole.macs - cost.positions[path] * gone * features
     return Cost(macs=macs, params=whole.params - gone * features + biases)
-
-
-@register_step("classes")
-def _step(first: Personalizer) -> list[Personalizer]:
-    return [ClassPriorStep(f"{first.method}+classes", first)]

@@ -10,6 +10,7 @@ from typing import Any
 from ..config import Experiment
 from ..data import Support
 from ..training import learn_delta
+from ..training.delta_training import DiffSettings
 from .full import Full
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
@@ -20,6 +21,8 @@ class DiffPruned(Step):
     """Whatever `first` gives, with a difference that is learnt on the person's own labelled support set."""
 
     reads_labels = True
+    reads = (DiffSettings,)
+    settings: DiffSettings
 
     def __init__(self, method: str, first: Personalizer, *, rate: float, structured: bool = True):
         super().__init__(method, first)
@@ -28,20 +31,20 @@ class DiffPruned(Step):
     @property
     def steps(self) -> int:
         """Those of `first`, and full batches in both stages."""
-        return self.first.steps + self.experiment.diff.steps + self.experiment.diff.fixed_steps
+        return self.first.steps + self.settings.steps + self.settings.fixed_steps
 
     def depends_on(self) -> dict[str, Any]:
         """What differs, and how that is learnt; not the rates of other rows."""
-        return super().depends_on() | {"diff": asdict(self.experiment.diff) | {"rates": [self.rate]}}
+        return super().depends_on() | {"diff": asdict(self.settings) | {"rates": [self.rate]}}
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
-        first = self._first(model, support, budget)
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        first = self.output_of_first(model, support, budget)
         # Any other network is a person's own anyway: it is made anew for every rate.
         shared = first.module is model.full
         tuned, delta, samples = learn_delta(
             first.module,
             support,
-            self.experiment.diff,
+            self.settings,
             rate=self.rate,
             structured=self.structured,
             once=support.once if shared else None,
@@ -50,7 +53,7 @@ class DiffPruned(Step):
 
 
 def _of_every_rate(method: str, first: Personalizer, *, structured: bool = True) -> list[Personalizer]:
-    main, *others = first.experiment.diff.rates
+    main, *others = first.experiment[DiffSettings].rates
     names = {main: method} | {rate: f"{method}@{rate:g}" for rate in others}
     return [DiffPruned(name, first, rate=rate, structured=structured) for rate, name in names.items()]
 

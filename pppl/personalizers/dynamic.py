@@ -15,6 +15,7 @@ from ..data import Support
 from ..gating import GatedNetwork
 from ..pruning import Cost, CostModel
 from ..system.errors import UserError
+from ..training.gate_settings import PPPSettings
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
 from .personalizer import Personalizer, register_method
@@ -65,7 +66,7 @@ class Dynamic(Personalizer):
 
     def __init__(self, method: str, experiment: Experiment, gates: str):
         super().__init__(method, experiment)
-        if experiment.ppp.training == "persons":
+        if experiment[PPPSettings].training == "persons":
             raise UserError(f"method {method} has gates of each sample, ppp.training is persons: leave {method} out")
         self.gates = gates
 
@@ -79,7 +80,7 @@ class Dynamic(Personalizer):
         assert self.gates is not None
         return gate_samples(self.gates, self.experiment, rows)
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         assert self.gates is not None
         module = DynamicNetwork(cast(GatedNetwork, model.gated[self.gates]), model.cost)
         return MethodOutput(module=module, stated_cost=module.cost_on(support.x), cost_of=DynamicNetwork.cost_on)

@@ -1,10 +1,10 @@
 """`finetune` and the step `+finetune`: training on the support set's labels, of the full network or a pruned one."""
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 from ..backbones import Backbone, classifier_of
-from ..config import Experiment
+from ..config import Experiment, register_settings, require
 from ..data import Support
 from ..data.datamodule import check_augmentations
 from ..pruning import CostModel
@@ -15,31 +15,58 @@ from .personal_model import MethodOutput
 from .personalizer import Personalizer, Step, register_method, register_step
 
 
+@register_settings("finetune")
+@dataclass(frozen=True, kw_only=True)
+class FinetuneSettings:
+    """Fine-tuning on a support set with its labels (the baselines that retrain): Adam, full batches.
+
+    The defaults are the best of a grid on validation persons of the digits.
+
+    - `steps`, `learning_rate`: for the full network.
+    - `pruned_steps`, `pruned_learning_rate`: for a network that was pruned before.
+    - `layers`: `all`, or the `last` one alone, the classifier.
+    - `augment`: random changes of the support set in each step, by name, as of `training.augment`; where samples
+      are moved or masked, what is empty is filled with the mean of the training data.
+    """
+
+    steps: int = 10
+    learning_rate: float = 1e-4
+    pruned_steps: int = 80
+    pruned_learning_rate: float = 1e-3
+    layers: Literal["all", "last"] = "all"
+    augment: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "pruned_steps"):
+            require(getattr(self, name) >= 1, f"finetune.{name} is {getattr(self, name)}: at least 1")
+        for name in ("learning_rate", "pruned_learning_rate"):
+            require(getattr(self, name) > 0, f"finetune.{name} is {getattr(self, name)}: more than 0")
+
+
+@register_step("finetune")
 class FineTuned(Step):
     """Whatever `first` gives, fine-tuned on the person's own labelled support set."""
 
     reads_labels = True
+    reads = (FinetuneSettings,)
+    settings: FinetuneSettings
 
     @property
     def steps(self) -> int:
         """Those of `first`, and full batches of the support set."""
-        config = self.experiment.finetune
+        config = self.settings
         return self.first.steps + (config.pruned_steps if self.prunes else config.steps)
-
-    def depends_on(self) -> dict[str, Any]:
-        """What is fine-tuned, and how."""
-        return super().depends_on() | {"finetune": asdict(self.experiment.finetune)}
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
         """Raises `UserError` also for an unknown augmentation, or where the last layer is not to be found."""
         super().check(backbone, cost)
-        check_augmentations(self.experiment.finetune.augment)
-        if self.experiment.finetune.layers == "last":
+        check_augmentations(self.settings.augment)
+        if self.settings.layers == "last":
             classifier_of(backbone)
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
-        first = self._first(model, support, budget)
-        config = self.experiment.finetune
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        first = self.output_of_first(model, support, budget)
+        config = self.settings
         steps = config.pruned_steps if self.prunes else config.steps
         learning_rate = config.pruned_learning_rate if self.prunes else config.learning_rate
         how = {"layers": config.layers, "augment": config.augment}
@@ -50,8 +77,3 @@ class FineTuned(Step):
 @register_method("finetune")
 def _finetune(experiment: Experiment) -> list[Personalizer]:
     return [FineTuned("finetune", Full("full", experiment))]
-
-
-@register_step("finetune")
-def _step(first: Personalizer) -> list[Personalizer]:
-    return [FineTuned(f"{first.method}+finetune", first)]

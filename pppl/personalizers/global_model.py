@@ -8,12 +8,32 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import nn
 
-from .. import config
 from ..backbones import Backbone
+from ..config import register_settings, require
 from ..data import NoSamples, Support
 from ..gating import GatedNetwork, PersonGatedNetwork
 from ..pruning import CostModel
 from ..system.errors import UserError
+
+
+@register_settings("retrain")
+@dataclass(frozen=True, kw_only=True)
+class RetrainSettings:
+    """The step `+retrain`: the pruned network fine-tuned on the global training set, otherwise as `training` says.
+
+    - `epochs`, `learning_rate`: of this training.
+    - `distillation`: weight of the divergence from the full network's predictions (Hinton et al. 2015).
+    """
+
+    epochs: int = 10
+    learning_rate: float = 5e-3
+    distillation: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, f"retrain.epochs is {self.epochs}: at least 1")
+        require(self.learning_rate > 0, f"retrain.learning_rate is {self.learning_rate}: more than 0")
+        require(self.distillation >= 0, f"retrain.distillation is {self.distillation}: 0 or more")
+
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -25,10 +45,10 @@ class RetrainedNetwork(NamedTuple):
     seconds_before: float
 
 
-Retrain = Callable[[Backbone, config.RetrainSettings], RetrainedNetwork]
+Retrain = Callable[[Backbone, RetrainSettings], RetrainedNetwork]
 
 
-def _cannot_retrain(network: Backbone, settings: config.RetrainSettings) -> RetrainedNetwork:
+def _cannot_retrain(network: Backbone, settings: RetrainSettings) -> RetrainedNetwork:
     raise UserError("this global model came without its training data: leave methods with +retrain out")
 
 

@@ -5,16 +5,25 @@ from dataclasses import replace
 from typing import Any, cast
 
 from ..config import Experiment, stages
+from ..config.sections import all_sections
 from ..system.errors import UserError, unknown
 from .personalizer import METHODS, STEPS, Personalizer, Step
 
-# What a method may have settings of its own in: neither networks nor persons nor budgets depend on these.
-OWN_SECTIONS = (
-    *("finetune", "static", "ocap", "capnn", "bn", "classes", "tent", "onda", "quantize", "retrain", "diff"),
-)
-# What a variant of these methods, `ppp@NAME`, may have besides, since it has gates of its own.
-_VARIED, OF_VARIANTS = ("ppp", "gated"), ("ppp", "matched")
+# Methods whose variants, `ppp@NAME`, have gates of their own.
+_VARIED = ("ppp", "gated")
 _NAME = re.compile(r"[A-Za-z][\w-]*")  # part of names of files
+
+
+def own_sections(*, with_gates: bool = False) -> list[str]:
+    """Return the sections that a method may have settings of its own in, on which neither persons nor budgets depend.
+
+    **Arguments:**
+
+    - `with_gates`: whether it is a variant whose gates are its own, so that it may set how these are trained, too.
+    """
+    sections = all_sections()
+    first = [name for name, section in sections.items() if not section.trains_gates]
+    return first + [name for name in sections if name not in first and with_gates]
 
 
 def make_personalizers(experiment: Experiment) -> list[Personalizer]:
@@ -63,7 +72,7 @@ def _own_settings(method: str, experiment: Experiment) -> dict[str, Any]:
     own, first = experiment.own_settings(method), stages(method)[0]
     for stage in stages(method):  # what stands behind a variant has no gates of its own
         gated = stage == first and _varies(first) and first.partition("@")[0] in _VARIED
-        sections = (*OWN_SECTIONS, *OF_VARIANTS) if gated else OWN_SECTIONS
+        sections = own_sections(with_gates=gated)
         for key in experiment.settings.get(stage, {}):
             if key.split(".")[0] not in (*sections, "budgets"):
                 names = ", ".join(sections)

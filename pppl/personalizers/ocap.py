@@ -7,45 +7,59 @@ fine-tuning are left out (`+finetune` is a step). Activations are what a mask mu
 normalization that follows the ReLU, and before it did no better (validation speakers of Arabic keywords, all budgets).
 """
 
-from dataclasses import asdict
+from dataclasses import dataclass
 from math import ceil
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..backbones import Backbone, hook_groups
-from ..config import Experiment
+from ..config import register_settings, require
 from ..data import Support
 from ..gating import Rule
 from .global_model import GlobalModel
-from .personalizer import Personalizer, ScorePruner, register_method
+from .personalizer import ScorePruner, register_method
 from .scores import uniform
 
 
+@register_settings("ocap")
+@dataclass(frozen=True, kw_only=True)
+class OCAPSettings:
+    """`ocap_frequency`, votes of the support samples.
+
+    - `top`: fraction of a layer's channels that a sample votes for.
+    """
+
+    top: float = 0.25
+
+    def __post_init__(self) -> None:
+        require(0 < self.top <= 1, f"ocap.top is {self.top}: in (0, 1]")
+
+
+@register_method("ocap")
 class OCAPPruner(ScorePruner):
     """Scores a channel by the L2 norm of its activations over the support set, ranked inside its layer.
 
     On validation persons this did better than norms relative to their layer's mean.
     """
 
-    def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
+    def scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
         return uniform([norm.norm(dim=0) for norm in _norms(model.full, support)])
 
 
+@register_method("ocap_frequency")
 class OCAPFrequency(ScorePruner):
     """Scores a channel by the samples whose `ocap.top` strongest of the layer it is among; of equals, by its norm."""
 
-    def depends_on(self) -> dict[str, Any]:
-        """How many a sample votes for, too."""
-        return super().depends_on() | {"ocap": asdict(self.experiment.ocap)}
+    reads = (OCAPSettings,)
+    settings: OCAPSettings
 
-    def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
+    def scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
         return uniform([self._votes(norm) for norm in _norms(model.full, support)])
 
     def _votes(self, norm: Tensor) -> Tensor:
         """`(N, C)` to `(C,)`."""
-        strongest = norm.topk(ceil(self.experiment.ocap.top * norm.shape[1]), dim=1).indices
+        strongest = norm.topk(ceil(self.settings.top * norm.shape[1]), dim=1).indices
         votes = torch.zeros_like(norm).scatter_(1, strongest, 1).sum(0)
         (rank,) = uniform([norm.norm(dim=0)])
         return votes + rank / 2
@@ -66,13 +80,3 @@ def _measured(network: Backbone, x: Tensor) -> list[Tensor]:
     with hook_groups(network, after=record):
         network(x)
     return norms
-
-
-@register_method("ocap")
-def _ocap(experiment: Experiment) -> list[Personalizer]:
-    return [OCAPPruner("ocap", experiment)]
-
-
-@register_method("ocap_frequency")
-def _ocap_frequency(experiment: Experiment) -> list[Personalizer]:
-    return [OCAPFrequency("ocap_frequency", experiment)]

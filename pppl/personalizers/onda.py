@@ -11,7 +11,7 @@ those of the nearest class prototype (as in SHOT: Liang, Hu, Feng, ICML 2020, eq
 alike (`onda.scope`).
 """
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
 import torch
@@ -19,10 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..backbones import Backbone, split_classifier
-from ..config import Experiment
+from ..config import Experiment, register_settings
 from ..data import Support
 from ..pruning import filter_traces, filters, slice_network
 from ..training import finetune
+from .finetune import FinetuneSettings
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
 from .personalizer import Factory, Personalizer, register_method
@@ -30,8 +31,24 @@ from .scores import uniform
 from .static import CRITERIA
 
 
+@register_settings("onda")
+@dataclass(frozen=True, kw_only=True)
+class OnDASettings:
+    """`onda_*`, pruning and fine-tuning by pseudo-labels.
+
+    - `labels`: `model`, what the full network takes a sample for; `prototypes`, the class whose prototype is nearest.
+    - `scope`: `global` compares channels of all layers by their scores; `local` takes the same fraction of every layer.
+    """
+
+    labels: Literal["model", "prototypes"] = "model"
+    scope: Literal["global", "local"] = "global"
+
+
 class OnDAPruner(Personalizer):
     """Prunes and fine-tunes on pseudo-labels; the person's labels are never read."""
+
+    reads = (OnDASettings, FinetuneSettings)
+    settings: OnDASettings
 
     def __init__(self, method: str, experiment: Experiment, criterion: Literal["hap", "l1"], *, tune_first: bool):
         super().__init__(method, experiment)
@@ -40,33 +57,33 @@ class OnDAPruner(Personalizer):
     @property
     def steps(self) -> int:
         """Full batches of the support set, before pruning (`_tpt`) and after."""
-        config = self.experiment.finetune
+        config = self.experiment[FinetuneSettings]
         return config.pruned_steps + config.steps * self.tune_first
 
     def depends_on(self) -> dict[str, Any]:
         """What a budget counts, and how it labels, scores and tunes."""
-        return {name: asdict(getattr(self.experiment, name)) for name in ("pruning", "onda", "finetune")}
+        return {"pruning": asdict(self.experiment.pruning)} | super().depends_on()
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
-        config, seen = self.experiment.finetune, 0
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        config, seen = self.experiment[FinetuneSettings], 0
         support, network = self._labelled(model, support), model.full
         if self.tune_first:
-            key = ("tuned", self.experiment.onda.labels, config.steps, config.learning_rate, model.full)
+            key = ("tuned", self.settings.labels, config.steps, config.learning_rate, model.full)
             network, seen = support.once(key, lambda: self._tuned(model.full, support))
         scores = support.once(("scores", self.criterion, network), lambda: self._score(network, support))
-        if self.experiment.onda.scope == "local":
+        if self.settings.scope == "local":
             scores = uniform(scores)
-        masks = self._within(budget, scores, model.cost)
+        masks = self.masks_within(budget, scores, model.cost)
         pruned = slice_network(network, masks)
         tuned, samples = finetune(pruned, support, steps=config.pruned_steps, learning_rate=config.pruned_learning_rate)
         return MethodOutput(module=pruned, masks=masks).with_module(tuned, samples=seen + samples)
 
     def _labelled(self, model: GlobalModel, support: Support) -> Support:
-        label = {"model": _predicted, "prototypes": _of_nearest_prototype}[self.experiment.onda.labels]
+        label = {"model": _predicted, "prototypes": _of_nearest_prototype}[self.settings.labels]
         return replace(support, y=support.once((label, model.full), lambda: label(model.full, support.x)))
 
     def _tuned(self, network: Backbone, support: Support) -> tuple[Backbone, int]:
-        config = self.experiment.finetune
+        config = self.experiment[FinetuneSettings]
         tuned, seen = finetune(network, support, steps=config.steps, learning_rate=config.learning_rate)
         return cast(Backbone, tuned), seen
 

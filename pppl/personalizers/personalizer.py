@@ -1,19 +1,22 @@
 """The one protocol: a global model, a support set and a budget give a personal model."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..backbones import Backbone
-from ..config import Experiment
+from ..config import Experiment, register_settings
+from ..config.sections import name_of
 from ..data import Support, synchronized_time
 from ..gating import Rule
 from ..pruning import CostModel, Costs, budget_masks, slice_network
 from ..system.errors import UserError
+from ..system.registries import Registry
 from .global_model import GlobalModel
 from .personal_model import MethodOutput, PersonalModel
 
@@ -21,14 +24,17 @@ SupportFrom = Literal["own", "population", "other", "twin", "swap", "none"]
 
 
 class Personalizer(ABC):
-    """One way of personalizing.
+    """One method, or one of its controls.
 
-    - `method`, `control`: as in the table.
-    - `support_from`: whose samples it is given; `none` where it looks at nobody's.
-    - `gates`: which gated network it needs trained, if any.
+    A subclass overrides `make`.
+
+    - `method`, `control`: the columns of the table.
+    - `support_from`: whose samples it is given; `none` if it looks at nobody's.
+    - `gates`: the gated network that must be trained for it, if any.
     - `prunes`: whether it makes the network smaller; one that does not has a single row, at budget 1.
     - `reads_labels`: whether it needs the labels of the support set.
     - `answers_all`: whether the network has an output for every class.
+    - `reads`: the registered dataclasses of settings that it reads; `settings` is the first of them.
     """
 
     answers_all: bool = True
@@ -37,39 +43,47 @@ class Personalizer(ABC):
     gates: str | None = None
     prunes: bool = True
     reads_labels: bool = False
+    reads: ClassVar[tuple[type[Any], ...]] = ()
+    settings: Any = None
 
     def __init__(self, method: str, experiment: Experiment):
         self.method, self.experiment = method, experiment
+        if self.reads:
+            self.settings = experiment[self.reads[0]]
 
     def personalize(self, model: GlobalModel, support: Support, budget: float | None = None) -> PersonalModel:
-        """The personal model within `budget`, a fraction of the full network's cost; None for the method's own rule.
+        """Return the personal model within `budget`, a fraction of the full network's cost.
 
-        Raises `UserError` where the budget is too small for one channel per layer.
+        Without a budget, the method decides by a rule of its own.
+
+        Raise `UserError` if the budget is too small for one channel per layer.
         """
         if budget is not None and not 0 < budget <= 1:
             raise UserError(f"budget is {budget}: it is a fraction in (0, 1]")
         kept = (support.once, model.train.once)
         spared, start = sum(each.spared for each in kept), synchronized_time()
-        made = self._make(model, support, budget)
+        made = self.make(model, support, budget)
         seconds = synchronized_time() - start + sum(each.spared for each in kept) - spared + made.seconds_before
         cost = made.stated_cost or model.cost(made.module.widths)
         return PersonalModel(**vars(made), cost=cost, full=model.cost.full, seconds=seconds)
 
+    @abstractmethod
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        """Return what the method makes of a support set."""
+
     def depends_on(self) -> dict[str, Any]:
-        """The settings that it reads, by section of the experiment."""
-        return {}
+        """Return the settings that rows depend on, by section of the experiment: those that it `reads`."""
+        return {name_of(kind): asdict(self.experiment[kind]) for kind in self.reads}
 
     def called(self, method: str) -> "Personalizer":
-        """Itself under another name."""
+        """Return itself under another name."""
         self.method = method
         return self
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
-        """Raises `UserError` where the method cannot work on such a network, or to its least budget, whatever the
-        weights.
-        """
+        """Raise `UserError` if the method cannot work on such a network, or to its least budget."""
         if self.prunes:
-            self._within(min(self.experiment.budgets), [torch.zeros(width) for width in backbone.widths], cost)
+            self.masks_within(min(self.experiment.budgets), [torch.zeros(width) for width in backbone.widths], cost)
 
     @property
     def shared(self) -> bool:
@@ -78,12 +92,17 @@ class Personalizer(ABC):
 
     @property
     def budgets(self) -> tuple[float, ...]:
-        """At which it has rows; without pruning the budget is 1."""
+        """Budgets at which it has rows; 1 without pruning."""
         return self.experiment.budgets if self.prunes else (1.0,)
 
     @property
     def steps(self) -> int:
         """Training steps on the support set, on the device."""
+        return 0
+
+    @property
+    def training_samples(self) -> int:
+        """How many samples of `GlobalModel.train` it looks at."""
         return 0
 
     def train_samples(self, rows: int) -> int:
@@ -92,15 +111,14 @@ class Personalizer(ABC):
 
     @property
     def for_all(self) -> "Personalizer | None":
-        """The part of it, or itself, whose result takes long, is the same for everybody and is kept; None without."""
+        """The part of it whose result takes long, is the same for everybody and is kept; None without."""
         return None
 
-    @abstractmethod
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
-        """The method itself."""
+    def masks_within(self, budget: float | None, scores: list[Tensor], cost: Costs) -> list[Tensor]:
+        """Return the masks, per group `(C_l,)`, that keep what scores highest within a budget.
 
-    def _within(self, budget: float | None, scores: list[Tensor], cost: Costs) -> list[Tensor]:
-        """Masks of what scores highest. Raises `UserError` without a budget."""
+        Raise `UserError` without a budget.
+        """
         if budget is None:
             raise UserError(f"method {self.method} has no rule of its own: give a budget in (0, 1]")
         pruning = self.experiment.pruning
@@ -108,56 +126,44 @@ class Personalizer(ABC):
 
 
 class ScorePruner(Personalizer):
-    """Methods that score channels, keep the best that the budget allows, and slice."""
+    """A method that scores channels, keeps the best that the budget allows, and slices.
+
+    A subclass overrides `scores`.
+    """
 
     def depends_on(self) -> dict[str, Any]:
-        """What a budget counts."""
-        return {"pruning": asdict(self.experiment.pruning)}
+        """Return the settings that it reads, and what a budget counts."""
+        return {"pruning": asdict(self.experiment.pruning)} | super().depends_on()
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        """Return the network that is sliced by the scores."""
+
         def rule(scores: list[Tensor]) -> list[Tensor]:
-            return self._masks(model, scores, budget)
+            return self.masks(model, scores, budget)
 
-        masks = rule(self._scores(model, support, rule))
-        return MethodOutput(module=slice_network(self._network(model), masks), masks=masks)
-
-    def _masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
-        return self._within(budget, scores, model.cost)
-
-    def _network(self, model: GlobalModel) -> Backbone:
-        """The network that is sliced."""
-        return model.full
+        masks = rule(self.scores(model, support, rule))
+        return MethodOutput(module=slice_network(self.network(model), masks), masks=masks)
 
     @abstractmethod
-    def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
-        """Per group `(C_l,)`, comparable between groups; `rule` is what will make masks of them."""
+    def scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
+        """Return scores per group, `(C_l,)`, comparable between groups; `rule` is what will make masks of them."""
 
+    def masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
+        """Return the masks that are made of scores."""
+        return self.masks_within(budget, scores, model.cost)
 
-Factory = Callable[[Experiment], list[Personalizer]]
-METHODS: dict[str, Factory] = {}
-Entry = TypeVar("Entry")
-
-
-def _into(registry: dict[str, Entry], name: str) -> Callable[[Entry], Entry]:
-    def add(entry: Entry) -> Entry:
-        registry[name] = entry
-        return entry
-
-    return add
-
-
-def register_method(method: str) -> Callable[[Factory], Factory]:
-    """Registers a function that makes a method's personalizers, one for each control."""
-    return _into(METHODS, method)
+    def network(self, model: GlobalModel) -> Backbone:
+        """Return the network that is sliced."""
+        return model.full
 
 
 class Step(Personalizer):
-    """Something that is done on the person's support set to what `first` gives: `first.method` + a step's name.
+    """What is done on the person's support set to the output of `first`; its method is `first.method` + a step's name.
 
-    - `keeps_controls`: whether it has rows for the controls of `first`, too: then `first` is given the control's
+    - `keeps_controls`: whether it has rows for the controls of `first`, too. Then `first` is given the control's
       samples, and the step the person's own.
 
-    Raises `UserError` where it reads labels and `first` leaves classes out.
+    Raise `UserError` if it reads labels and `first` leaves classes out.
     """
 
     keeps_controls = False
@@ -171,48 +177,105 @@ class Step(Personalizer):
         self.answers_all = first.answers_all
         if self.keeps_controls:
             self.control = first.control
-            self.support_from = first.support_from if first.control else "own"
+            self.support_from = "own" if first.control in ("", "own") else first.support_from
 
     def depends_on(self) -> dict[str, Any]:
-        """What `first` depends on, and which it is."""
+        """Return what `first` depends on, which method it is, and the settings that the step reads."""
         before = self.first.depends_on()
-        return {**before, "first": [self.first.method, before]}
+        return {**before, "first": [self.first.method, before]} | super().depends_on()
 
     @property
     def steps(self) -> int:
-        """As of `first`."""
+        """Training steps of `first`."""
         return self.first.steps
 
+    @property
+    def training_samples(self) -> int:
+        """Training samples that `first` looks at."""
+        return self.first.training_samples
+
     def train_samples(self, rows: int) -> int:
-        """As of `first`."""
+        """Return how many samples the training of `first` saw."""
         return self.first.train_samples(rows)
 
     @property
     def shared(self) -> bool:
-        """Not where the step looks at the person's own samples beside those of a control."""
+        """Whether persons share the network; not if the step looks at their own samples beside those of a control."""
         return super().shared and not self.keeps_controls
 
     @property
     def for_all(self) -> Personalizer | None:
-        """As of `first`."""
+        """The part of `first` that is kept for everybody."""
         return self.first.for_all
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
-        """As of `first`."""
+        """Raise `UserError` if `first` cannot work on such a network."""
         self.first.check(backbone, cost)
 
-    def _first(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
-        """Return what `first` gives; made once where it looks at nobody's samples."""
+    def output_of_first(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        """Return what `first` makes; made once if it looks at nobody's samples."""
         if self.first.support_from != "none":
-            return self.first._make(model, support, budget)
+            return self.first.make(model, support, budget)
         key = ("made", self.first.method, repr(self.first.depends_on()), budget, model.full)
-        return model.train.once(key, lambda: self.first._make(model, support, budget))
+        return model.train.once(key, lambda: self.first.make(model, support, budget))
 
 
+Factory = Callable[[Experiment], list[Personalizer]]
 StepFactory = Callable[[Personalizer], list[Personalizer]]
-STEPS: dict[str, StepFactory] = {}
+METHODS: Registry[Factory] = Registry("method")
+STEPS: Registry[StepFactory] = Registry("step")
+Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 
-def register_step(name: str) -> Callable[[StepFactory], StepFactory]:
-    """Registers a function that makes personalizers of another one; a method's name calls for it by `+` and `name`."""
-    return _into(STEPS, name)
+def register_method(name: str, *, settings: type[Any] | None = None) -> Callable[[Maker], Maker]:
+    """Return a decorator that adds a method: a `Personalizer` class, or a function of an experiment that lists them.
+
+    ```python
+    @register_method("last_channels")
+    class LastChannels(ScorePruner):
+        def scores(self, model, support, rule):
+            return [torch.arange(float(width)) for width in model.full.widths]
+    ```
+
+    **Arguments:**
+
+    - `settings`: a frozen dataclass, which becomes the section `name` of experiments and `settings` of the class.
+
+    Raise `UserError` if the name is taken, or if a class lacks the method that it must have.
+    """
+
+    def add(maker: Maker) -> Maker:
+        _give_settings(name, maker, settings)
+        kind: Any = maker
+        factory: Any = (lambda experiment: [kind(name, experiment)]) if _is_class(maker) else maker
+        METHODS.add(name, factory, made_by=maker)
+        return maker
+
+    return add
+
+
+def register_step(name: str, *, settings: type[Any] | None = None) -> Callable[[Maker], Maker]:
+    """Return a decorator that adds a step, called for by `+name`: a `Step` class, or a function of a personalizer.
+
+    Arguments and errors are those of `register_method`.
+    """
+
+    def add(maker: Maker) -> Maker:
+        _give_settings(name, maker, settings)
+        kind: Any = maker
+        factory: Any = (lambda first: [kind(f"{first.method}+{name}", first)]) if _is_class(maker) else maker
+        STEPS.add(name, factory, made_by=maker)
+        return maker
+
+    return add
+
+
+def _is_class(value: object) -> bool:
+    return inspect.isclass(value)
+
+
+def _give_settings(name: str, maker: Any, settings: type[Any] | None) -> None:
+    if settings is not None:
+        register_settings(name)(settings)
+        if inspect.isclass(maker):
+            maker.reads = (settings, *maker.reads)  # pyright: ignore[reportAttributeAccessIssue]

@@ -15,25 +15,25 @@ import torch
 from torch import Tensor
 
 from ..backbones import Backbone
-from ..config import Experiment, PersonTraining
-from ..config import PPPSettings as Settings
+from ..config import Experiment
 from ..data import Support
 from ..data.datamodule import batches_in_a_pass, seen_in_a_pass
 from ..gating import GatedNetwork, PersonGatedNetwork, Rule, prototype
 from ..pruning import CostModel, slice_network, threshold_masks
+from ..training.gate_settings import PersonTraining, PPPSettings
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
 from .personalizer import Personalizer, ScorePruner, SupportFrom, register_method
 
 _CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other", "twin", "swap")
-GateSettings = Settings | PersonTraining
+GateSettings = PPPSettings | PersonTraining
 
 
 def gate_settings(gates: str, experiment: Experiment) -> GateSettings:
     """How the gates are trained that a personalizer of `experiment` calls `gates`; those of `gated` without a prototype
     loss, whose scale then says nothing.
     """
-    settings = experiment.matched if experiment.ppp.training == "persons" else experiment.ppp
+    settings = experiment[PersonTraining] if experiment[PPPSettings].training == "persons" else experiment[PPPSettings]
     if _with_prototype_loss(gates):
         return settings
     return replace(settings, prototype_weight=0.0, prototype_scale=type(settings)().prototype_scale)
@@ -42,9 +42,12 @@ def gate_settings(gates: str, experiment: Experiment) -> GateSettings:
 def gates_read(gates: str, experiment: Experiment) -> dict[str, Any]:
     """What is read of the experiment's settings to train gates, by section."""
     settings = asdict(gate_settings(gates, experiment))
-    if experiment.ppp.training == "persons":
+    if experiment[PPPSettings].training == "persons":
         by_classes = experiment.persons.protocol != "person"
-        return {"matched": settings, "sizes": experiment.matched.classes or experiment.persons.classes * by_classes}
+        return {
+            "matched": settings,
+            "sizes": experiment[PersonTraining].classes or experiment.persons.classes * by_classes,
+        }
     del settings["training"]
     with_loss = _with_prototype_loss(gates)
     return {"ppp": {k: v for k, v in settings.items() if with_loss or not k.startswith("prototype_")}}
@@ -53,7 +56,7 @@ def gates_read(gates: str, experiment: Experiment) -> dict[str, Any]:
 def gate_samples(gates: str, experiment: Experiment, rows: int) -> int:
     """Return how many samples the training of gates saw, of `rows` training samples."""
     settings = gate_settings(gates, experiment)
-    if isinstance(settings, Settings):
+    if isinstance(settings, PPPSettings):
         epochs = settings.epochs or experiment.training.epochs
         return epochs * seen_in_a_pass(rows, experiment.training.batch_size)
     batch = settings.persons_of(experiment.training.batch_size) * settings.queries
@@ -84,19 +87,19 @@ class _Gated(Personalizer):
         """Those of its gates."""
         return gate_samples(self.method, self.experiment, rows)
 
-    def _network(self, model: GlobalModel) -> Backbone:
+    def network(self, model: GlobalModel) -> Backbone:
         return model.gated[self.method].backbone
 
 
 class SamplePPP(_Gated, ScorePruner):
     """Prunes the gated network `method` by a prototype. Without a budget it keeps channels that are open on average."""
 
-    def _masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
-        return threshold_masks(scores) if budget is None else super()._masks(model, scores, budget)
+    def masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
+        return threshold_masks(scores) if budget is None else super().masks(model, scores, budget)
 
-    def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
+    def scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
         network = cast(GatedNetwork, model.gated[self.method])
-        if self.experiment.ppp.prototypes == "sequential":
+        if self.experiment[PPPSettings].prototypes == "sequential":
             return prototype(network, support.x, sequential=rule)
         return support.once(("prototype", network), lambda: prototype(network, support.x))
 
@@ -106,17 +109,17 @@ class PersonPPP(_Gated):
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
         """Raises `UserError` where the least budget that is used is too small for the network."""
-        least = self.experiment.matched.capped(min(self.experiment.budgets))
-        self._within(least, [torch.zeros(width) for width in backbone.widths], cost)
+        least = self.experiment[PersonTraining].capped(min(self.experiment.budgets))
+        self.masks_within(least, [torch.zeros(width) for width in backbone.widths], cost)
 
     @torch.inference_mode()
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
-        network, matched = cast(PersonGatedNetwork, model.gated[self.method]), self.experiment.matched
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        network, matched = cast(PersonGatedNetwork, model.gated[self.method]), self.experiment[PersonTraining]
         within = None if budget is None else matched.capped(budget)
         seen = support.once(("view", network), lambda: network.view(support.x, model.full).mean(0, keepdim=True))
         asked = seen.new_tensor([max(within or matched.most, matched.least)])
         scores = network.scores(seen, asked)[0]
-        masks = self._within(within, list(scores.split(model.full.widths)), model.cost)
+        masks = self.masks_within(within, list(scores.split(model.full.widths)), model.cost)
         with torch.inference_mode(False):
             return MethodOutput(module=slice_network(network.backbone, masks), masks=masks)
 
@@ -128,21 +131,22 @@ class RandomMask(_Gated, ScorePruner):
         super().__init__(method, experiment, "own")
         self.control = "random"
 
-    def _masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
-        if budget is not None and self.experiment.ppp.training == "persons":
-            budget = self.experiment.matched.capped(budget)
-        return super()._masks(model, scores, budget)
+    def masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
+        if budget is not None and self.experiment[PPPSettings].training == "persons":
+            budget = self.experiment[PersonTraining].capped(budget)
+        return super().masks(model, scores, budget)
 
-    def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
+    def scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
         generator = torch.Generator().manual_seed(support.seed)
         return [torch.rand(width, generator=generator).to(support.x.device) for width in model.full.widths]
 
 
 def _with_controls(method: str, experiment: Experiment) -> list[Personalizer]:
-    by_persons = experiment.ppp.training == "persons"
+    by_persons = experiment[PPPSettings].training == "persons"
     kind = PersonPPP if by_persons else SamplePPP
-    if by_persons and experiment.matched.sees == "nothing":
-        return [kind(method, experiment, "own")]  # whose samples they are makes no difference
+    if by_persons and experiment[PersonTraining].sees == "nothing":
+        (alone := kind(method, experiment, "own")).support_from = "none"  # whose samples they are makes no difference
+        return [alone]
     return [*(kind(method, experiment, whose) for whose in _CONTROLS), RandomMask(method, experiment)]
 
 

@@ -11,9 +11,10 @@ from ..backbones import NEVER, classifier_of, split_classifier, with_classifier
 from ..data import Support
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
-from .personalizer import Personalizer, Step, register_step
+from .personalizer import Step, register_step
 
 
+@register_step("prototypes")
 class Prototypes(Step):
     """Whatever `first` gives, answering with the class whose labelled samples have the nearest mean features (Snell,
     Swersky, Zemel, NeurIPS 2017). A class without samples is never answered.
@@ -21,20 +22,21 @@ class Prototypes(Step):
 
     reads_labels = True
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
-        first, own = self._first(model, support, budget), support.own or support
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        first, own = self.output_of_first(model, support, budget), support.own or support
         features, logits = split_classifier(first.module, own.x)
         weight, bias = nearest_mean(features, own.y, logits.shape[1])
         return first.with_module(with_classifier(first.module, weight, bias))
 
 
+@register_step("t3a")
 class T3A(Step):
     """Whatever `first` gives, its classifier's rows averaged with features of samples that are taken for their class
     (T3A: Iwasawa, Matsuo, NeurIPS 2021), all at once and without their filter, as a support set is small [choice].
     """
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
-        first, own = self._first(model, support, budget), support.own or support
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        first, own = self.output_of_first(model, support, budget), support.own or support
         features, logits = split_classifier(first.module, own.x)
         _, layer = classifier_of(first.module)
         weight = templates(layer.weight.detach(), features, logits.argmax(1))
@@ -66,13 +68,3 @@ def templates(weight: Tensor, features: Tensor, labels: Tensor) -> Tensor:
     rows, own = F.normalize(weight), F.normalize(features)
     one_hot = F.one_hot(labels, len(weight)).to(features)  # (N, K)
     return (rows + one_hot.T @ own) / (1 + one_hot.sum(0))[:, None]
-
-
-@register_step("prototypes")
-def _prototypes(first: Personalizer) -> list[Personalizer]:
-    return [Prototypes(f"{first.method}+prototypes", first)]
-
-
-@register_step("t3a")
-def _t3a(first: Personalizer) -> list[Personalizer]:
-    return [T3A(f"{first.method}+t3a", first)]

@@ -1,8 +1,8 @@
 """The step `+quant`: weights shared by centroids behind any method; pruning and quantization together."""
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
 
+from ..config import register_settings, require
 from ..data import Support
 from ..pruning import share_weights
 from .global_model import GlobalModel
@@ -10,26 +10,35 @@ from .personal_model import MethodOutput
 from .personalizer import Personalizer, Step, register_step
 
 
+@register_settings("quantize")
+@dataclass(frozen=True, kw_only=True)
+class QuantizeSettings:
+    """The step `+quant`, weights shared by centroids.
+
+    - `bits`: of a weight; a tensor has `2**bits` centroids.
+    """
+
+    bits: int = 4
+
+    def __post_init__(self) -> None:
+        require(1 <= self.bits <= 8, f"quantize.bits is {self.bits}: 1 to 8")
+
+
+@register_step("quant")
 class Quantized(Step):
     """Whatever `first` gives, with `2**quantize.bits` different values in each weight tensor.
 
     MACs stay: a device looks weights up and computes as before.
     """
 
+    reads = (QuantizeSettings,)
+    settings: QuantizeSettings
+
     def __init__(self, method: str, first: Personalizer):
         super().__init__(method, first)
         self.support_from = first.support_from
 
-    def depends_on(self) -> dict[str, Any]:
-        """How many bits a weight has."""
-        return super().depends_on() | {"quantize": asdict(self.experiment.quantize)}
-
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
-        first = self._first(model, support, budget)
-        module, size = share_weights(first.module, self.experiment.quantize.bits)
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        first = self.output_of_first(model, support, budget)
+        module, size = share_weights(first.module, self.settings.bits)
         return first.with_module(module, size=size)
-
-
-@register_step("quant")
-def _step(first: Personalizer) -> list[Personalizer]:
-    return [Quantized(f"{first.method}+quant", first)]

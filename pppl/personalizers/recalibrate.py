@@ -1,19 +1,35 @@
 """The step `+bn`: batch statistics of the support set in place of the training data's; no label is read."""
 
 import copy
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
+from ..config import register_settings, require
 from ..data import Support
 from ..diff import base_sha256, batch_statistics
 from ..system.errors import UserError
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
-from .personalizer import Personalizer, Step, register_step
+from .personalizer import Step, register_step
 
 
+@register_settings("bn")
+@dataclass(frozen=True, kw_only=True)
+class BNSettings:
+    """The step `+bn`, batch statistics of the support set.
+
+    - `share`: of the support set's statistics, the rest being the training data's.
+    """
+
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(0 < self.share <= 1, f"bn.share is {self.share}: in (0, 1]")
+
+
+@register_step("bn")
 class Recalibrated(Step):
     """Whatever `first` gives, its batch normalization recalibrated in one pass over the support set.
 
@@ -22,19 +38,18 @@ class Recalibrated(Step):
     for a support set of one sample, which has no variance.
     """
 
-    def depends_on(self) -> dict[str, Any]:
-        """What is recalibrated, and how far."""
-        return super().depends_on() | {"bn": asdict(self.experiment.bn)}
+    reads = (BNSettings,)
+    settings: BNSettings
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         if len(support.x) < 2:
             raise UserError(f"method {self.method} needs 2 support samples or more: give more persons.shots")
-        first = self._first(model, support, budget)
+        first = self.output_of_first(model, support, budget)
         module = copy.deepcopy(first.module).eval()
         normalizing: list[Any] = [layer for layer in module.modules() if "running_mean" in layer._buffers]
         momenta = [layer.momentum for layer in normalizing]
         for layer in normalizing:
-            layer.momentum = self.experiment.bn.share
+            layer.momentum = self.settings.share
             layer.train()  # and nothing else: dropout would make statistics random
         with torch.no_grad():
             module(support.x)
@@ -46,8 +61,3 @@ class Recalibrated(Step):
         own = base_sha256(model.full, own=statistics)
         delta = replace(first.delta, state={**first.delta.state, **statistics}, base_sha256=own)
         return first.with_module(module.eval(), delta=delta)
-
-
-@register_step("bn")
-def _step(first: Personalizer) -> list[Personalizer]:
-    return [Recalibrated(f"{first.method}+bn", first)]

@@ -3,17 +3,15 @@
 An upper bound for everything that happens on the device: it needs all the training data again for each budget.
 """
 
-from dataclasses import asdict
-from typing import Any
-
 from ..data import Support
 from ..data.datamodule import seen_in_a_pass
 from ..system.errors import UserError
-from .global_model import GlobalModel
+from .global_model import GlobalModel, RetrainSettings
 from .personal_model import MethodOutput
 from .personalizer import Personalizer, Step, register_step
 
 
+@register_step("retrain")
 class RetrainedForAll(Step):
     """Whatever static method `first` gives, retrained; everybody shares the result.
 
@@ -22,6 +20,8 @@ class RetrainedForAll(Step):
     """
 
     support_from = "none"
+    reads = (RetrainSettings,)
+    settings: RetrainSettings
 
     def __init__(self, method: str, first: Personalizer):
         if first.support_from != "none":
@@ -38,18 +38,9 @@ class RetrainedForAll(Step):
     def train_samples(self, rows: int) -> int:
         """Those of `first`, and all that retraining goes through."""
         of_pass = seen_in_a_pass(rows, self.experiment.training.batch_size)
-        return super().train_samples(rows) + self.experiment.retrain.epochs * of_pass
+        return super().train_samples(rows) + self.settings.epochs * of_pass
 
-    def depends_on(self) -> dict[str, Any]:
-        """What is retrained, and how."""
-        return super().depends_on() | {"retrain": asdict(self.experiment.retrain)}
-
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
-        first = self._first(model, support, budget)
-        network, seconds = model.retrain(first.module, self.experiment.retrain)
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        first = self.output_of_first(model, support, budget)
+        network, seconds = model.retrain(first.module, self.settings)
         return first.with_module(network, seconds_before=first.seconds_before + seconds)
-
-
-@register_step("retrain")
-def _step(first: Personalizer) -> list[Personalizer]:
-    return [RetrainedForAll(f"{first.method}+retrain", first)]

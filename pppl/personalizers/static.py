@@ -28,7 +28,7 @@ from torch import Tensor
 from torch_pruning import importance
 
 from ..backbones import Backbone
-from ..config import Experiment
+from ..config import Experiment, register_settings, require
 from ..data import Support
 from ..gating import Rule
 from ..pruning import CostModel, filters, importance_scores, mean_gradients
@@ -36,6 +36,21 @@ from ..system.errors import UserError
 from .global_model import GlobalModel
 from .personalizer import Factory, ScorePruner, register_method
 from .scores import relative, uniform
+
+
+@register_settings("static")
+@dataclass(frozen=True, kw_only=True)
+class StaticSettings:
+    """Static pruning, one smaller network for everybody.
+
+    - `samples`: training samples by whose gradients `taylor` and `hessian` score channels.
+    """
+
+    samples: int = 512
+
+    def __post_init__(self) -> None:
+        require(self.samples >= 1, f"static.samples is {self.samples}: at least 1")
+
 
 Score = Callable[[Backbone, Support], list[Tensor]]
 Scope = Callable[[Backbone, list[Tensor]], list[Tensor]]
@@ -64,8 +79,13 @@ class StaticPruner(ScorePruner):
 
     def depends_on(self) -> dict[str, Any]:
         """How many training samples are looked at, too."""
-        told = {"static": asdict(self.experiment.static)} if self.criterion.by == "training" else {}
+        told = {"static": asdict(self.experiment[StaticSettings])} if self.criterion.by == "training" else {}
         return super().depends_on() | told
+
+    @property
+    def training_samples(self) -> int:
+        """How many samples score channels, where training samples do."""
+        return self.experiment[StaticSettings].samples if self.criterion.by == "training" else 0
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
         """Raises `UserError` also where a group of channels has nothing that the criterion looks at."""
@@ -77,11 +97,11 @@ class StaticPruner(ScorePruner):
         except UserError as error:
             raise UserError(f"method {self.method} cannot be used: {error}") from error
 
-    def _scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
+    def scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
         by, score = self.criterion.by, self.criterion.score
         kept_by = support if by == "support" else model.train
         samples = {"nobody": _NOTHING, "support": support}[by] if by != "training" else model.samples
-        count = self.experiment.static.samples if by == "training" else len(samples.x)
+        count = self.training_samples if by == "training" else len(samples.x)
         looked_at = Support(x=samples.x[:count], y=samples.y[:count])
         return self.scope(model.full, kept_by.once((score, model.full, count), lambda: score(model.full, looked_at)))
 

@@ -5,32 +5,48 @@ one sample at a time [choice]; the paper's are those of the batch, which `+bn` b
 """
 
 import copy
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ..backbones import Backbone
+from ..config import register_settings, require
 from ..data import Support
 from ..pruning import CostModel
 from ..system.errors import UserError
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
-from .personalizer import Personalizer, Step, register_step
+from .personalizer import Step, register_step
 
 
+@register_settings("tent")
+@dataclass(frozen=True, kw_only=True)
+class TentSettings:
+    """The step `+tent`, the entropy of predictions on the support set minimized (Wang et al., ICLR 2021).
+
+    - `steps`, `learning_rate`: Adam, full batches, on the scales and shifts of batch normalization alone.
+    """
+
+    steps: int = 10
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        require(self.steps >= 1, f"tent.steps is {self.steps}: at least 1")
+        require(self.learning_rate > 0, f"tent.learning_rate is {self.learning_rate}: more than 0")
+
+
+@register_step("tent")
 class TentStep(Step):
     """Whatever `first` gives, surer of the person's samples."""
+
+    reads = (TentSettings,)
+    settings: TentSettings
 
     @property
     def steps(self) -> int:
         """Those of `first`, and full batches of the support set."""
-        return self.first.steps + self.experiment.tent.steps
-
-    def depends_on(self) -> dict[str, Any]:
-        """What is adapted, and how far."""
-        return super().depends_on() | {"tent": asdict(self.experiment.tent)}
+        return self.first.steps + self.settings.steps
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
         """Raises `UserError` also where the network has no batch normalization with scales and shifts."""
@@ -41,8 +57,8 @@ class TentStep(Step):
                 "scales and shifts to train"
             )
 
-    def _make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
-        first, config = self._first(model, support, budget), self.experiment.tent
+    def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        first, config = self.output_of_first(model, support, budget), self.settings
         module = copy.deepcopy(first.module).eval()
         parameters = affine(module)
         with torch.enable_grad():
@@ -71,8 +87,3 @@ def entropy(logits: Tensor) -> Tensor:
     """Return the mean entropy of predictions, of logits `(B, K)`, in nats."""
     log_probabilities = logits.log_softmax(1)
     return -(log_probabilities.exp() * log_probabilities).sum(1).mean()
-
-
-@register_step("tent")
-def _step(first: Personalizer) -> list[Personalizer]:
-    return [TentStep(f"{first.method}+tent", first)]

@@ -1,4 +1,4 @@
-"""Scores to masks, masks to a smaller network, and what it costs."""
+"""Pruning: masks from scores, smaller networks from masks, and their cost."""
 
 from .basis import Basis, BasisCost, basis_network, convolutions, decompose
 from .budget import Costs, budget_masks, masks_within, threshold_masks

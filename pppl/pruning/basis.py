@@ -1,8 +1,8 @@
 """Basis pruning (Wong, Kashyap, Moradi; Pattern Recognition Letters 2024; arXiv 2108.02893).
 
-The singular value decomposition of a convolution's weights, `(C_out, K)` with the `K` values of a filter, makes two of
-it: orthonormal filters, `(R, K)`, and a 1x1 convolution, `(C_out, R)`, that scales their outputs by the singular values
-and turns them back. Filters are then left out; the channels that others read stay.
+The singular value decomposition of a convolution's weights, `(C_out, K)` with the `K` values of a filter, splits it in
+two: orthonormal basis filters, `(R, K)`, and a 1x1 convolution, `(C_out, R)`, that scales their outputs by the singular
+values and rotates them back. Pruning removes basis filters. The output channels, which other layers read, all stay.
 """
 
 import copy
@@ -23,7 +23,7 @@ class Basis:
     """The decomposition `left * scale @ right` of the convolution at `path`.
 
     - `left`: `(C_out, R)`.
-    - `scale`: `(R,)`, the singular values, falling.
+    - `scale`: `(R,)`, the singular values in descending order.
     - `right`: `(R, K)`, the basis filters.
     """
 
@@ -34,13 +34,21 @@ class Basis:
 
 
 def convolutions(network: nn.Module) -> dict[str, nn.Conv1d | nn.Conv2d]:
-    """The convolutions that can have a basis, by their paths."""
+    """Return the convolutions that can have a basis, by path.
+
+    >>> list(convolutions(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=8))))
+    ['0']
+    """
     return {path: layer for path, layer in network.named_modules() if can_have_basis(layer)}
 
 
 @torch.no_grad()
 def decompose(network: nn.Module) -> list[Basis]:
-    """A basis of every convolution that can have one."""
+    """Return a basis of every convolution that can have one.
+
+    >>> [basis.right.shape for basis in decompose(nn.Sequential(nn.Conv2d(3, 8, 3)))]
+    [torch.Size([8, 27])]
+    """
     bases = []
     for path, conv in convolutions(network).items():
         left, scale, right = torch.linalg.svd(conv.weight.flatten(1), full_matrices=False)
@@ -49,13 +57,14 @@ def decompose(network: nn.Module) -> list[Basis]:
 
 
 class BasisCost:
-    """Cost of a network by how many basis filters each of its convolutions keeps.
+    """The cost of a network as a function of the number of basis filters that each of its convolutions keeps.
 
-    A convolution stays as it is where two would cost as much.
+    A convolution is not split if its two parts would cost as much or more.
 
     **Arguments:**
 
-    - `cost`: of `network`.
+    - `network`: network whose convolutions are split.
+    - `cost`: cost model of `network`.
     """
 
     def __init__(self, network: Backbone, cost: CostModel):
@@ -66,30 +75,36 @@ class BasisCost:
         self._full = cost.full
 
     def __call__(self, ranks: Sequence[int] | np.ndarray) -> Cost:
-        """Cost with `ranks` filters kept per convolution."""
+        """Return the cost with `ranks` basis filters kept per convolution."""
         spared = self._spared(np.asarray(ranks))
         macs, params = int((spared * self._positions).sum()), int(spared.sum())
         return Cost(macs=self._full.macs - macs, params=self._full.params - params)
 
     def fraction(self, widths: np.ndarray, unit: str = "macs") -> np.ndarray:
-        """Cost relative to the full network's of each row of `(N, L)` ranks, in `macs` or `params`."""
+        """Return the cost in `macs` or `params` relative to the full network's, for each row of ranks, `(..., L)`."""
         spared = self._spared(widths) * (self._positions if unit == "macs" else 1)
         full = getattr(self._full, unit)
-        return (full - spared.sum(-1)) / full  # of whole numbers, so that a budget is met exactly
+        return (full - spared.sum(-1)) / full  # a quotient of integers, so a budget is met exactly
 
     def _spared(self, ranks: np.ndarray) -> np.ndarray:
-        """Weights fewer than before, `(..., L)`."""
+        """Return how many weights each convolution saves, `(..., L)`."""
         return np.maximum(self._whole - ranks * self._per_filter, 0)
 
 
 @torch.no_grad()
 def basis_network(network: Backbone, bases: Sequence[Basis], masks: Sequence[Tensor]) -> Backbone:
-    """A new network with the kept basis filters.
+    """Return a new network with the kept basis filters.
 
     **Arguments:**
 
-    - `masks`: per basis, `(R,)`, boolean, at least one True. A convolution whose two parts would have as many weights
-      stays as it is.
+    - `bases`: result of `decompose`.
+    - `masks`: per basis, `(R,)`, boolean, at least one True. A convolution is not split if its two parts would have as
+      many weights or more.
+
+    ```python
+    bases = decompose(network)
+    smaller = basis_network(network, bases, [basis.scale > 0.1 * basis.scale[0] for basis in bases])
+    ```
     """
     pruned = copy.deepcopy(network)
     layers = convolutions(pruned)

@@ -1,4 +1,4 @@
-"""From a score per channel to the channels that stay."""
+"""Masks from one score per channel, by a threshold or a budget."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -10,22 +10,28 @@ from torch import Tensor
 
 from ..system.errors import UserError
 
-# Where scores without end are cut.
+# Infinite scores are clipped to this size before two of them are averaged.
 _FAR = 1e30
 
 
 class Costs(Protocol):
-    """What a network costs with so many channels."""
+    """The cost of a network as a function of its widths."""
 
     def fraction(self, widths: np.ndarray, unit: str = "macs") -> np.ndarray:
-        """Cost relative to the full network's of each row of `(N, L)`; no more channels cost less."""
+        """Return the cost relative to the full network's, for each row of widths, `(..., L)`.
+
+        The cost must not fall when channels are added.
+        """
         ...
 
 
 def threshold_masks(scores: Sequence[Tensor], threshold: float = 0.5) -> list[Tensor]:
-    """Keeps the channels that score at least `threshold`, and the best one of a layer where none does.
+    """Keep the channels that score at least `threshold`, and the best one of a group in which none does.
 
-    `scores` and the result: per group, `(C_l,)`; the result is boolean.
+    `scores` and the result are per group, `(C_l,)`; the result is boolean.
+
+    >>> threshold_masks([torch.tensor([0.9, 0.1]), torch.tensor([0.2, 0.3])])
+    [tensor([ True, False]), tensor([False,  True])]
     """
     masks = []
     for score in scores:
@@ -38,17 +44,25 @@ def threshold_masks(scores: Sequence[Tensor], threshold: float = 0.5) -> list[Te
 def budget_masks(
     scores: Sequence[Tensor], cost: Costs, budget: float, *, unit: str = "macs", round_to: int = 1
 ) -> list[Tensor]:
-    """Keeps the channels that score highest over the whole network, as many as the budget allows.
+    """Keep the channels with the highest scores over the whole network, as many as fit the budget.
 
-    Layers keep a multiple of `round_to` channels (or all), and never none. Channels that score `-inf` stay out.
+    Every group keeps a multiple of `round_to` channels, or all of them, and never none. Channels that score `-inf` stay
+    out unless a group needs them for this minimum.
 
     **Arguments:**
 
     - `scores`: per group, `(C_l,)`, comparable between groups.
+    - `cost`: cost of the network, such as a `CostModel`.
     - `budget`: fraction of the full network's cost, in (0, 1].
     - `unit`: `macs` or `params`.
 
-    **Returns:** per group, `(C_l,)`, boolean. Raises `UserError` where even the smallest network is over the budget.
+    **Returns:** per group, `(C_l,)`, boolean.
+
+    Raise `UserError` if even the smallest network exceeds the budget.
+
+    ```python
+    masks = budget_masks(scores, CostModel(network, (3, 32, 32)), budget=0.2)
+    ```
     """
     widths, flat = [len(score) for score in scores], torch.cat([*scores])[None]
     masks, _ = masks_within(flat, widths, cost, np.array([budget]), unit=unit, round_to=round_to)
@@ -64,20 +78,21 @@ def masks_within(
     unit: str = "macs",
     round_to: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    """The masks that `budget_masks` makes, of many people at once, each with a budget of their own.
+    """Return the masks of `budget_masks` for many people at once, each with a budget of their own.
 
     **Arguments:**
 
-    - `scores`: `(P, D)`, all groups side by side, `widths` channels of each.
-    - `budgets`: `(P,)`.
+    - `scores`: `(P, D)`, the channels of all groups side by side.
+    - `widths`: number of channels of each group.
+    - `budgets`: `(P,)`, fractions of the full network's cost.
 
-    **Returns:** masks, `(P, D)` boolean, and where each person's scores were cut, `(P,)`: half-way between the last
-    channel that was wanted and the first that was not.
+    **Returns:** masks, `(P, D)` boolean, and the score at which each person's channels were cut, `(P,)`. It lies
+    half-way between the last channel that was wanted and the first that was not.
     """
     values = scores.detach().cpu().double().numpy()  # (P, D)
     order = np.argsort(-values, axis=1, kind="stable")
     full, layer = np.asarray(widths), np.repeat(np.arange(len(widths)), widths)
-    # Entry n: channels per layer when the best n of all are wanted; none ever decreases.
+    # Entry n holds the channels per layer if the best n of all are wanted. It never falls as n grows.
     wanted = np.zeros((len(values), values.shape[1] + 1, len(full)), np.int64)
     np.cumsum(layer[order][..., None] == np.arange(len(full)), axis=1, out=wanted[:, 1:])
     rounded = np.maximum(wanted // round_to * round_to, np.minimum(round_to, full))
@@ -100,7 +115,7 @@ def masks_within(
 
 
 def _rounded_up(fraction: float) -> float:
-    """A short number that is no less: of four decimals, or of more where these would be too many or too few."""
+    """Return `fraction` rounded up to four decimals, or to more if four would raise it by more than a tenth."""
     digits = 4
     while (rounded := ceil(fraction * 10**digits) / 10**digits) < fraction or rounded > 1.1 * fraction:
         digits += 1
@@ -108,7 +123,7 @@ def _rounded_up(fraction: float) -> float:
 
 
 def _best(values: np.ndarray, full: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """For each row of `(P, D)` the `chosen`, `(P, L)`, best channels of every layer."""
+    """Return masks, `(P, D)`, of the best channels in each row: of every layer as many as `chosen`, `(P, L)`, says."""
     ends = np.cumsum(full)
     masks = []
     for index, (end, width) in enumerate(zip(ends, full, strict=True)):

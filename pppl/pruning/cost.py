@@ -1,4 +1,4 @@
-"""Multiply-accumulates and parameters of a backbone as a function of how many channels each group keeps."""
+"""Multiply-accumulates (MACs) and parameters of a backbone as a function of the channels that each group keeps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from .surgery import slice_network
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """MACs of one sample (convolutions and linear layers, as `torch.utils.flop_counter` / 2) and parameters."""
+    """The MACs of one sample, counted as by `torch.utils.flop_counter` / 2, and the number of parameters."""
 
     macs: int
     params: int
@@ -25,7 +25,7 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class _Form:
-    """c + l.w + w'Qw for widths w, `(L,)` or `(N, L)`, exact in 64-bit integers."""
+    """The polynomial c + l.w + w'Qw in the widths w, `(..., L)`, exact in 64-bit integers."""
 
     constant: int
     linear: np.ndarray  # (L,)
@@ -36,14 +36,17 @@ class _Form:
 
 
 class _FormBuilder:
-    """Sums up terms of the form factor * (input channels) * (output channels)."""
+    """A sum of terms of the form factor * (input channels) * (output channels)."""
 
     def __init__(self, groups: int):
         self.constant, self.linear = 0, np.zeros(groups, np.int64)
         self.quadratic = np.zeros((groups, groups), np.int64)
 
     def add(self, factor: int, *sides: tuple[int | None, int]) -> None:
-        """Adds a product; each side is a group's index, or None and a fixed number of channels."""
+        """Add a product. Each side is the index of a group, or None, and a number of channels.
+
+        The number of channels counts only if the side has no group.
+        """
         factor *= prod(channels for group, channels in sides if group is None)
         groups = [group for group, _ in sides if group is not None]
         if len(groups) == 2:
@@ -58,18 +61,27 @@ class _FormBuilder:
 
 
 class CostModel:
-    """Cost of a backbone at any widths, from one counted forward pass, checked against another at other widths.
+    """The cost of a backbone at any widths.
 
-    Layers cost what their weights have entries at each position; what else a module multiplies is counted by its
-    operations, and must cost the same at all widths.
+    One forward pass at full widths is counted, and the resulting model is checked against a second pass at other
+    widths. A layer costs one MAC per entry of its weight at each position. Everything else that a module multiplies is
+    counted by its operations, and must cost the same at all widths.
 
     **Arguments:**
 
-    - `backbone`: at its full widths.
-    - `input_shape`: of one sample, `(C, H, W)` or `(C, T)`. Raises `UserError` where the network cannot take it, and
-      names the module whose cost cannot be told, or whose channels cannot be removed.
+    - `backbone`: network at its full widths.
+    - `input_shape`: shape of one sample, `(C, H, W)` or `(C, T)`.
 
-    `positions` tells how many each convolution or linear layer computes for one sample (time steps, pixels, tokens).
+    `UserError` is raised if the network cannot take such a sample, if the cost of a module cannot be counted, or if its
+    channels cannot be removed. The message names the module.
+
+    `positions` is the number of positions (time steps, pixels, tokens) that each convolution or linear layer computes
+    for one sample, by path.
+
+    >>> from pppl.backbones import build, spec_for
+    >>> cost = CostModel(build(spec_for("convnet", {"widths": (4, 8)}, (1, 8, 8), 10)), (1, 8, 8))
+    >>> cost.full, cost([2, 4]).macs
+    (Cost(macs=6992, params=438), 2344)
     """
 
     def __init__(self, backbone: Backbone, input_shape: tuple[int, ...]):
@@ -89,7 +101,7 @@ class CostModel:
         self._check_other_widths(backbone, input_shape, counted)
 
     def _check_other_widths(self, backbone: Backbone, input_shape: tuple[int, ...], full: Counted) -> None:
-        """Raises `UserError` where a narrower network does not run, or costs something else than is told here."""
+        """Raise `UserError` if a narrower network does not run, or if its cost differs from that of this model."""
         widths = [(width + 1 + index % 2) // 2 for index, width in enumerate(self.full_widths)]
         if widths == list(self.full_widths):
             return
@@ -106,7 +118,7 @@ class CostModel:
                     backbone, path, "multiplies outside of its layers, at a cost that varies with the channels"
                 )
             if counted.positions.get(path) != full.positions.get(path):
-                raise refusal(backbone, path, "computes another number of positions where there are fewer channels")
+                raise refusal(backbone, path, "computes another number of positions when it has fewer channels")
         macs = sum(
             n * layer.weight.numel()
             for n, layer in zip(counted.positions.values(), layers_of(narrow).values(), strict=True)
@@ -116,18 +128,18 @@ class CostModel:
             raise refusal(backbone, "", f"takes {own} with {widths} channels, not {self(widths)}")
 
     def __call__(self, widths: Sequence[int] | np.ndarray) -> Cost:
-        """Cost with `widths` channels kept per group."""
+        """Return the cost with `widths` channels kept per group."""
         array = np.asarray(widths, np.int64)
         return Cost(macs=int(self._macs(array)), params=int(self._params(array)))
 
     def fraction(self, widths: Sequence[int] | np.ndarray, unit: str = "macs") -> np.ndarray:
-        """Cost relative to the full network's, for `(L,)` widths or each row of `(N, L)`, in `macs` or `params`."""
+        """Return the cost in `macs` or `params` relative to the full network's, for each row of widths, `(..., L)`."""
         form = self._macs if unit == "macs" else self._params
         return form(np.asarray(widths, np.int64)) / getattr(self.full, unit)
 
 
 def _sides(backbone: Backbone) -> dict[int, dict[int, int]]:
-    """The groups whose channels a parameter has, by its dimension, by the parameter's id."""
+    """Return, for the id of each sliced parameter, the group of each dimension that holds channels of one."""
     sides: dict[int, dict[int, int]] = {}
     for cut in cuts(backbone):
         for name, dim in cut.dims.items():
@@ -141,13 +153,17 @@ def _entries(parameter: Tensor, groups: Mapping[int, int]) -> list[tuple[int | N
 
 
 def _check_outputs(backbone: Backbone, counted: Counted) -> None:
-    """Raises `UserError` where a mask at a group's output would not be one of the group's channels alone."""
-    first = {id(module): path for path, module in backbone.named_modules()}  # by which it is counted
+    """Raise `UserError` if a mask at a group's output would not multiply the channels of this group alone."""
+    first = {id(module): path for path, module in backbone.named_modules()}  # modules are counted by their first path
     outputs = [first[id(backbone.get_submodule(group.output))] for group in backbone.groups]
     for group, width, output in zip(backbone.groups, backbone.widths, outputs, strict=True):
         producer = backbone.get_submodule(group.producer)
         if outputs.count(output) > 1 or counted.calls[output] != counted.calls[first[id(producer)]]:
-            raise refusal(backbone, output, "is called at several places: an output is one group's, once in a pass")
+            raise refusal(
+                backbone,
+                output,
+                "is called at several places: a group needs an output of its own, called once in a pass",
+            )
         shape, axis = counted.outputs[group.output], channel_axis(producer)
         if len(shape) < 2 or shape[axis] != width:
-            raise refusal(backbone, output, f"gives {shape[1:]} for a sample, and not {width} channels")
+            raise refusal(backbone, output, f"gives shape {shape[1:]} for a sample, not {width} channels")

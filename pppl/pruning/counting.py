@@ -20,12 +20,14 @@ from ..system.errors import UserError
 
 @dataclass(kw_only=True)
 class Counted:
-    """What a forward pass of one sample computed, by the paths of modules.
+    """The counts of one sample's forward pass, by the paths of modules.
 
-    - `positions`: how many a convolution or linear layer computed (steps, pixels, tokens), over all of its calls.
-    - `others`: MACs of all else that a module computed itself: products of activations, functions, recurrent layers.
-    - `calls`: of each module.
-    - `outputs`: shapes of what the groups' output modules gave.
+    - `positions`: number of positions (steps, pixels, tokens) that a convolution or linear layer computed, over all of
+      its calls.
+    - `others`: MACs of everything else that a module itself computed: products of activations, functions, recurrent
+      layers.
+    - `calls`: number of calls of each module.
+    - `outputs`: shapes of the outputs of the groups' output modules.
     """
 
     positions: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -35,12 +37,15 @@ class Counted:
 
 
 def layers_of(network: nn.Module) -> dict[str, _ConvNd | nn.Linear]:
-    """Return the layers whose MACs are those of their weight at each position, by path."""
+    """Return, by path, the layers that multiply every entry of their weight once at each position."""
     return {path: layer for path, layer in network.named_modules() if isinstance(layer, (_ConvNd, nn.Linear))}
 
 
 def count(backbone: Backbone, input_shape: tuple[int, ...]) -> Counted:
-    """Count one sample's pass. Raises `UserError` for data that the network cannot take, and what cannot be counted."""
+    """Count the forward pass of one sample.
+
+    Raise `UserError` if the network cannot take such data, or if a module computes something that cannot be counted.
+    """
     counted, macs = Counted(), _Macs()
     for path in layers_of(backbone):
         counted.positions[path] = 0
@@ -51,7 +56,7 @@ def count(backbone: Backbone, input_shape: tuple[int, ...]) -> Counted:
     except _Uncountable as error:
         path = macs.stack[-1].path if macs.stack else ""
         where = f"{path!r} ({type(backbone.get_submodule(path)).__name__})" if path else "its forward"
-        raise UserError(f"backbone {name}: MACs of {where} cannot be counted, it computes {error}") from error
+        raise UserError(f"backbone {name}: MACs of {where} cannot be counted: it computes {error}") from error
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"backbone {name} cannot take data of shape {input_shape}: {reason}") from error
@@ -59,17 +64,17 @@ def count(backbone: Backbone, input_shape: tuple[int, ...]) -> Counted:
         counted.others[path] -= counted.positions[path] * layer.weight.numel()
         if counted.others[path] < 0:
             raise UserError(
-                f"backbone {name}: MACs of {path!r} cannot be counted, it multiplies by less than its weight"
+                f"backbone {name}: MACs of {path!r} cannot be counted: it multiplies by less than its weight"
             )
     return counted
 
 
 class _Uncountable(Exception):
-    """An operation whose MACs are not known."""
+    """The error for an operation whose MACs are not known."""
 
 
 class _Operations(TorchDispatchMode):
-    """Sums up what operations take, as `FlopCounterMode` does, which cannot follow modules that return parameters."""
+    """A counter of operations, like `FlopCounterMode`, which cannot follow modules that return parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +82,7 @@ class _Operations(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # the compiler takes seconds to import, only to be told to leave this alone
+        return False  # importing the compiler takes seconds, and it has nothing to do here
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, formula = kwargs or {}, _FORMULAS.get(func._overloadpacket)
@@ -100,7 +105,7 @@ class _Frame:
 
 
 class _Macs:
-    """MACs by the innermost module that was called."""
+    """A counter that assigns MACs to the innermost module in which they are computed."""
 
     def __init__(self) -> None:
         self.stack: list[_Frame] = []
@@ -123,7 +128,7 @@ def _watched(backbone: Backbone, counted: Counted, macs: _Macs) -> Iterator[None
     layers = layers_of(backbone)
 
     def record(path: str, layer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Tensor) -> None:
-        if isinstance(layer, _ConvNd) and layer.transposed:  # each position of the input is multiplied by all of it
+        if isinstance(layer, _ConvNd) and layer.transposed:  # each input position is multiplied by the whole weight
             counted.positions[path] += next(iter((*args, *kwargs.values()))).numel() // layer.in_channels
         else:
             features = layer.out_channels if isinstance(layer, _ConvNd) else layer.out_features
@@ -146,7 +151,7 @@ def _watched(backbone: Backbone, counted: Counted, macs: _Macs) -> Iterator[None
 
 @contextmanager
 def _without_fast_paths() -> Iterator[None]:
-    """Attention as its own operations, not as one of which nothing is counted."""
+    """Run attention as separate operations, since its fused operation cannot be counted."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -156,7 +161,7 @@ def _without_fast_paths() -> Iterator[None]:
 
 
 def _product(first: Any, second: Any, *_: object, **__: object) -> int:
-    return 2 * prod(first)  # a matrix or vector by a vector: one MAC for each entry of the first
+    return 2 * prod(first)  # a matrix or vector times a vector: one MAC for each entry of the first
 
 
 def _added_product(_: Any, first: Any, second: Any, *__: object, **___: object) -> int:
@@ -169,7 +174,8 @@ def _attention(query: Any, key: Any, value: Any, *_: object, **__: object) -> in
 
 def _recurrent(x: Any, *weights: Any, **_: object) -> int:
     steps = prod(x[:-1])  # (T, B, I), or (B, T, I)
-    return 2 * steps * sum(prod(shape) for shape in weights[:2])  # input and hidden state, all gates
+    # The first two weights are those of the input and of the hidden state, for all gates.
+    return 2 * steps * sum(prod(shape) for shape in weights[:2])
 
 
 def _recurrent_layers(x: Any, weights: Any, *_: object, **__: object) -> int:
@@ -184,7 +190,7 @@ def _refused(what: str) -> Any:
 
 
 _aten = torch.ops.aten
-# What `torch.utils.flop_counter` takes for nothing.
+# Operations that `torch.utils.flop_counter` does not count.
 _MORE: dict[Any, Callable[..., int]] = {
     _aten.mv: _product,
     _aten.dot: _product,

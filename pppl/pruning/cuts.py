@@ -1,4 +1,4 @@
-"""Where layers hold the channels of a group, for those that can lose some of them; every other layer is refused."""
+"""The places of a group's channels in layers that can lose channels. Every other layer is rejected by name."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from ..system.errors import UserError
 
 _DEPTHWISE = ("out_channels", "in_channels", "groups")
 _NORM = ("weight", "bias", "running_mean", "running_var")
-# Layers that mix the channels of one position, or of one step, in a way that the removal of some would change.
+# Layers that mix the channels of a position or step: if some channels are removed, the others change.
 _MIXING = (
     *(nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm, nn.CrossMapLRN2d, nn.RNNBase, nn.RNNCellBase),
     *(nn.MultiheadAttention, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.Linear),
@@ -22,10 +22,11 @@ _MIXING = (
 class Cut(NamedTuple):
     """The channels of a group in one layer.
 
-    - `group`: its index.
-    - `path`: of the layer in the backbone.
-    - `dims`: the dimension of each of the layer's own tensors that has one entry per channel.
-    - `stated`: the attributes that state how many these are.
+    - `group`: index of the group.
+    - `path`: path of the layer in the backbone.
+    - `layer`: the layer itself.
+    - `dims`: dimension that has one entry per channel, for each of the layer's own tensors with such a dimension.
+    - `stated`: names of the layer's attributes that state the number of these channels.
     """
 
     group: int
@@ -38,7 +39,7 @@ class Cut(NamedTuple):
 def cuts(backbone: Backbone) -> Iterator[Cut]:
     """Yield every place of every group's channels, each once.
 
-    Raises `UserError` where a layer cannot lose channels, or holds another number of them than its group has.
+    Raise `UserError` if a layer cannot lose channels, or if it has another number of channels than its group.
     """
     seen: dict[tuple[int, bool], int] = {}
     for index, (group, width) in enumerate(zip(backbone.groups, backbone.widths, strict=True)):
@@ -61,7 +62,7 @@ def cuts(backbone: Backbone) -> Iterator[Cut]:
             for name, dim in dims.items():
                 tensor = layer._parameters.get(name)
                 if (held := (layer._buffers[name] if tensor is None else tensor).shape[dim]) != width:  # type: ignore[union-attr]
-                    raise refusal(backbone, path, f"has {held} channels in its {name}, the group has {width}")
+                    raise refusal(backbone, path, f"has {held} channels in its {name}, but the group has {width}")
             yield Cut(index, path, layer, dims, stated)
 
 
@@ -70,24 +71,26 @@ def _at(backbone: Backbone, path: str) -> nn.Module:
     for name in path.split("."):
         module = None if module is None else module._modules.get(name)  # `get_submodule` takes four times as long
     if module is None:
-        raise UserError(f"backbone {backbone.spec.backbone} cannot be pruned: its groups name {path!r}, which it lacks")
+        raise UserError(
+            f"backbone {backbone.spec.backbone} cannot be pruned: its groups name {path!r}, which does not exist"
+        )
     return module
 
 
 def channel_dim(producer: nn.Module) -> int:
-    """Return the dimension of the weight that has a producer's output channels."""
+    """Return the dimension of a producer's weight that holds its output channels."""
     return 1 if isinstance(producer, _ConvNd) and producer.transposed and producer.groups == 1 else 0
 
 
 def filters(backbone: Backbone) -> list[Tensor]:
-    """Return the weights that make each group's channels, `(C_l, K)` with the `K` values of a filter."""
+    """Return the weights that compute each group's channels, `(C_l, K)` with the `K` values of a filter."""
     producers = [backbone.get_submodule(group.producer) for group in backbone.groups]
     weights = [(layer.get_parameter("weight").detach(), channel_dim(layer)) for layer in producers]
     return [weight.movedim(dim, 0).flatten(1) for weight, dim in weights]
 
 
 def refusal(backbone: Backbone, path: str, reason: str) -> UserError:
-    """Return the error for a layer that keeps a network from being pruned."""
+    """Return the error for a backbone that cannot be pruned because of the layer at `path`; `reason` says why."""
     where = f"{path!r} ({type(backbone.get_submodule(path)).__name__})" if path else "its own forward"
     return UserError(f"backbone {backbone.spec.backbone} cannot be pruned: {where} {reason}; change its groups")
 
@@ -96,7 +99,7 @@ _Place = tuple[Mapping[str, int], tuple[str, ...]]
 
 
 def _place(layer: nn.Module, role: str) -> _Place | str:
-    """Dimensions by tensor and stating attributes, or why there are none."""
+    """Return the channel dimension of each tensor and the stating attributes, or why channels cannot be removed."""
     if role == "follower":
         return _following(layer)
     if not isinstance(layer, (_ConvNd, nn.Linear)):
@@ -126,7 +129,7 @@ def _following(layer: nn.Module) -> _Place | str:
     if isinstance(layer, _MIXING):
         return "mixes the channels that it is given, so that those that stay would change with those that go"
     if isinstance(layer, nn.PReLU) and layer.num_parameters == 1:
-        return {}, ()  # one number for all
+        return {}, ()  # one parameter for all channels
     tensors = (*layer._parameters.items(), *layer._buffers.items())
     stated = tuple(name for name in ("num_features", "num_parameters") if name in layer.__dict__)
     return {name: 0 for name, tensor in tensors if tensor is not None and tensor.ndim > 0}, stated
@@ -137,5 +140,5 @@ def _is_depthwise(layer: _ConvNd) -> bool:
 
 
 def _own(layer: nn.Module, out: int) -> Mapping[str, int]:
-    """Of a layer's output channels."""
+    """Return the dimension of the output channels in the weight and in the bias, if there is one."""
     return {"weight": out} if layer._parameters["bias"] is None else {"weight": out, "bias": 0}

@@ -1,4 +1,4 @@
-"""Gradients of the loss at a network's weights, where Torch-Pruning's criteria look for them."""
+"""Gradients of the loss at a network's weights, stored where Torch-Pruning's criteria read them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,18 +9,23 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 _BATCH = 64
-_MOST_VALUES = 2**24  # of samples' own gradients at a time: 64 MiB
+_MOST_VALUES = 2**24  # limit on the values of per-sample gradients held at a time: 64 MiB
 
 
 @contextmanager
 def mean_gradients(network: nn.Module, x: Tensor, y: Tensor, *, squared: bool = False) -> Iterator[None]:
-    """While open, each parameter's `grad` is the gradient of the mean cross-entropy of samples.
+    """Keep the gradient of the samples' mean cross-entropy in each parameter's `grad` while the context is open.
 
     **Arguments:**
 
-    - `x`, `y`: `(N, C, ...)` and labels `(N,)`.
-    - `squared`: takes the mean of each sample's own gradient, squared, instead: the diagonal of the empirical Fisher
-      matrix, which stands for that of the Hessian.
+    - `x`, `y`: samples `(N, C, ...)` and labels `(N,)`.
+    - `squared`: whether to keep the mean of the squared per-sample gradients instead. This is the diagonal of the
+      empirical Fisher matrix, an approximation of that of the Hessian.
+
+    ```python
+    with mean_gradients(network, x, y):
+        scores = importance_scores(network, torch_pruning.importance.TaylorImportance())
+    ```
     """
     fill = _mean_squared if squared else _mean
     network.zero_grad(set_to_none=True)

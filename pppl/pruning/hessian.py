@@ -1,4 +1,4 @@
-"""How strongly the loss curves in the weights of a channel: traces of blocks of the Hessian."""
+"""Traces of blocks of the Hessian: the curvature of the loss in the weights of each channel."""
 
 import torch
 from torch import Tensor
@@ -8,19 +8,24 @@ from .cuts import channel_dim
 
 
 def filter_traces(network: Backbone, x: Tensor) -> list[Tensor]:
-    """For every channel, the trace of the Hessian of the mean cross-entropy in its filter's weights.
+    """Return, for every channel, the trace of the Hessian of the mean cross-entropy in the weights of its filter.
 
-    Where logits are piecewise linear in the weights of any one layer, as with ReLU, the block is that of the
-    Gauss-Newton matrix, and its trace the mean over samples and classes, weighted by the network's probabilities, of
-    the squared gradient of the log-probability (Martens, JMLR 2020, section 5 and 9.2): exact, and the same whatever
-    the labels. Elsewhere (SiLU) it leaves out the curvature of the logits. Hutchinson's estimate of the same, which HAP
-    takes (Yu et al., WACV 2022), has the off-diagonal values of the whole Hessian as its noise, far above these traces.
+    This is the trace of the block of the Gauss-Newton matrix: the squared gradient of the log-probability, averaged
+    over samples, and over classes with the network's probabilities as weights (Martens, JMLR 2020, sections 5 and 9.2).
+    It does not depend on labels. It is exact if the logits are piecewise linear in the weights of any one layer, as
+    with ReLU. With other activations (SiLU) it leaves out the curvature of the logits. HAP (Yu et al., WACV 2022) takes
+    Hutchinson's estimate of the same trace. The noise of that estimate comes from the off-diagonal values of the whole
+    Hessian and is far larger than these traces.
 
     **Arguments:**
 
-    - `x`: `(N, C, ...)`.
+    - `x`: samples, `(N, C, ...)`.
 
     **Returns:** per group, `(C_l,)`.
+
+    ```python
+    traces = filter_traces(network, x)  # large for channels that the loss is sensitive to
+    ```
     """
     filters = [network.get_parameter(f"{group.producer}.weight") for group in network.groups]
     dims = [channel_dim(network.get_submodule(group.producer)) for group in network.groups]

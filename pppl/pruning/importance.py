@@ -15,17 +15,23 @@ Importance = Callable[[Group], Tensor | None]
 
 
 def importance_scores(backbone: Backbone, importance: Importance) -> list[Tensor]:
-    """Scores every channel of `backbone`.
+    """Score every channel of `backbone`.
 
-    Torch-Pruning traces a network to find which layers lose a channel together; a backbone states it, and channels that
-    a `ChannelIndex` selects cannot be traced.
+    Torch-Pruning traces a network to find the layers that lose a channel together. Here the backbone's groups state
+    them, since channels that a `ChannelIndex` selects cannot be traced.
 
     **Arguments:**
 
-    - `importance`: a `torch_pruning.importance` criterion.
+    - `importance`: criterion from `torch_pruning.importance`.
 
-    **Returns:** per group, `(C_l,)`, as the criterion normalizes them. Raises `UserError` where a group has nothing
-    that the criterion looks at.
+    **Returns:** per group, `(C_l,)`, normalized as the criterion does it.
+
+    Raise `UserError` if a group has nothing that the criterion scores.
+
+    >>> from pppl.backbones import build, spec_for
+    >>> network = build(spec_for("convnet", {"widths": (4, 8)}, (1, 8, 8), 10))
+    >>> [scores.shape for scores in importance_scores(network, tp.importance.MagnitudeImportance(p=1))]
+    [torch.Size([4]), torch.Size([8])]
     """
     scores = []
     for group in backbone.groups:
@@ -38,8 +44,9 @@ def importance_scores(backbone: Backbone, importance: Importance) -> list[Tensor
 
 
 def _coupled(backbone: Backbone, group: ChannelGroup) -> Group:
-    """The layers of Torch-Pruning's group, in its order: convolution, batch normalization, readers; a depthwise
-    convolution in between, which has no weights across channels, is left out.
+    """Return the layers of `group` as a group of Torch-Pruning: producer, batch normalization, consumers.
+
+    A depthwise convolution in between is left out, since it has no weights across channels.
     """
     producer = backbone.get_submodule(group.producer)
     followers = [backbone.get_submodule(path) for path in group.followers]

@@ -1,4 +1,4 @@
-"""Weights shared by centroids (Han, Mao, Dally: Deep Compression, ICLR 2016, section 3), and what their file takes."""
+"""Weights shared by centroids (Han, Mao, Dally: Deep Compression, ICLR 2016, section 3), and the size of their file."""
 
 import copy
 from typing import TypeVar
@@ -13,11 +13,16 @@ _MOST_ITERATIONS = 300
 
 
 def share_weights(network: Module, bits: int) -> tuple[Module, int]:
-    """A copy of `network` in which each weight tensor has no more than `2**bits` different values.
+    """Return a copy of `network` in which each weight tensor has at most `2**bits` different values.
 
-    Vectors (biases, batch normalization) and tensors that would not get smaller stay as they are.
+    Vectors (biases, batch normalization) and tensors that would not become smaller stay as they are.
 
-    **Returns:** the copy, and the bytes of its file: `bits` for each weight, 32 for each centroid and whatever stays.
+    **Returns:** the copy, and the size of its file in bytes. The file takes `bits` bits for each shared weight, and 32
+    for each centroid and each other value.
+
+    >>> shared, size = share_weights(nn.Linear(64, 64), bits=2)
+    >>> len(shared.weight.unique()) <= 4
+    True
     """
     shared = copy.deepcopy(network)
     stored = {key: value.contiguous() for key, value in shared.state_dict().items()}
@@ -33,9 +38,11 @@ def share_weights(network: Module, bits: int) -> tuple[Module, int]:
 
 
 def cluster(values: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """k-means of `(N,)` values from centroids at equal distances (Lloyd's iterations, exact in one dimension).
+    """Cluster values, `(N,)`, by k-means that starts from centroids at equal distances.
 
-    **Returns:** `2**bits` centroids, rising, and the index of each value's nearest, `(N,)`.
+    Lloyd's iterations are computed exactly, which one dimension allows.
+
+    **Returns:** `2**bits` centroids in ascending order, and the index of the centroid nearest to each value, `(N,)`.
     """
     order = np.sort(values.cpu().double().numpy())
     sums = np.concatenate([[0.0], order.cumsum()])
@@ -44,7 +51,8 @@ def cluster(values: Tensor, bits: int) -> tuple[Tensor, Tensor]:
         ends = np.searchsorted(order, (centroids[1:] + centroids[:-1]) / 2, side="right")
         edges = np.concatenate([[0], ends, [len(order)]])
         counts = np.diff(edges)
-        moved = np.where(counts > 0, np.diff(sums[edges]) / np.maximum(counts, 1), centroids)  # an empty one stays
+        # An empty cluster keeps its centroid.
+        moved = np.where(counts > 0, np.diff(sums[edges]) / np.maximum(counts, 1), centroids)
         if np.allclose(moved, centroids, rtol=0, atol=1e-9 * max(abs(order[0]), abs(order[-1]))):
             break
         centroids = moved
@@ -53,6 +61,10 @@ def cluster(values: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 
 
 def pack(codes: Tensor, bits: int) -> Tensor:
-    """`(N,)` codes of `bits` bits, side by side in bytes, most significant bit first."""
+    """Pack codes, `(N,)`, of `bits` bits each, side by side into bytes, most significant bit first.
+
+    >>> pack(torch.tensor([1, 2]), 4)
+    tensor([18], dtype=torch.uint8)
+    """
     planes = codes.cpu().numpy()[:, None] >> np.arange(bits)[::-1] & 1  # (N, bits)
     return torch.from_numpy(np.packbits(planes.astype(np.uint8)))

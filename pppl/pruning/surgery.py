@@ -1,4 +1,4 @@
-"""From masks to a physically smaller network: plain modules, no gates, no masks."""
+"""Physically smaller networks from masks: plain modules without gates or masks."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -11,26 +11,31 @@ from ..backbones import Backbone
 from .cuts import cuts, refusal
 
 Module = TypeVar("Module", bound=nn.Module)
-# A module's copy and the module itself, by the module's id.
+# The copy of each module and the module itself, by the module's id.
 Copies = dict[int, tuple[nn.Module, nn.Module]]
 
 
 @torch.no_grad()
 def slice_network(backbone: Backbone, masks: Sequence[Tensor]) -> Backbone:
-    """A new network that holds only the kept channels.
+    """Return a new network that holds only the kept channels.
 
-    It computes what `backbone` computes with the activations of the removed channels set to zero, and it equals
-    `build(result.spec)` with `result.state_dict()` loaded; copying the modules is faster than constructing them.
+    It computes what `backbone` computes with the activations of the removed channels set to zero. It equals
+    `build(result.spec)` with `result.state_dict()` loaded, but modules are copied, which is faster than building them.
 
     **Arguments:**
 
     - `masks`: per group, `(C_l,)`, boolean, at least one True.
 
-    Raises `UserError` where a layer of a group cannot lose channels, by the layer's name.
+    Raise `UserError`, with the name of the layer, if a layer of a group cannot lose channels.
+
+    >>> from pppl.backbones import build, spec_for
+    >>> network = build(spec_for("convnet", {"widths": (4, 8)}, (1, 8, 8), 10))
+    >>> slice_network(network, [torch.arange(4) < 2, torch.arange(8) < 3]).widths
+    (2, 3)
     """
     copies: Copies = {}
     smaller = _copy_modules(backbone, copies)
-    device = next(backbone.parameters()).device  # a mask may be elsewhere, or the network have no numbers
+    device = next(backbone.parameters()).device  # masks may be on another device, and the network on `meta`
     kept = [mask.nonzero().flatten().to(device) for mask in masks]
     for cut in cuts(backbone):
         twin, channels = copies[id(cut.layer)][0], kept[cut.group]
@@ -46,9 +51,9 @@ def slice_network(backbone: Backbone, masks: Sequence[Tensor]) -> Backbone:
 
 
 def _copy_modules(module: Module, copies: Copies) -> Module:
-    """The module tree with every container copied and every tensor shared; `copies` is filled.
+    """Copy the tree of modules, with every tensor shared, and add the copies to `copies`.
 
-    A module that stands at several places is copied once.
+    A module that occurs at several places is copied once.
     """
     if id(module) in copies:
         return copies[id(module)][0]  # type: ignore[return-value]
@@ -62,8 +67,9 @@ def _copy_modules(module: Module, copies: Copies) -> Module:
 
 
 def _own_tensors(backbone: Backbone, copies: Copies) -> None:
-    """Gives copies tensors of their own; those that layers share stay shared. Raises `UserError` for a shared one that
-    was sliced, since the other layer would still read all of it.
+    """Give the copies tensors of their own. Tensors that layers share stay shared.
+
+    Raise `UserError` if a shared tensor was sliced, since the other layer would still read all of it.
     """
     own: dict[int, Tensor] = {}
     for module, original in copies.values():
@@ -84,5 +90,10 @@ def _own_tensors(backbone: Backbone, copies: Copies) -> None:
 
 
 def artifact_bytes(network: nn.Module) -> int:
-    """Size of the file that a device needs to run `network`: its state dict as safetensors."""
+    """Return the size in bytes of the file that a device needs to run `network`: its state dict as safetensors.
+
+    ```python
+    saved = artifact_bytes(network) - artifact_bytes(slice_network(network, masks))
+    ```
+    """
     return len(safetensors.torch.save({k: v.contiguous() for k, v in network.state_dict().items()}))

@@ -1,4 +1,4 @@
-"""One HTML file that shows a results folder, or some Markdown, from its tables and figures alone."""
+"""Reports of a results folder, as one HTML file or as Markdown, from its tables and figures alone."""
 
 from .markdown import accuracies_of, answers_of
 from .report import report

@@ -1,4 +1,4 @@
-"""The question of a results folder answered in prose, with numbers of its tables."""
+"""The answer to the question of a results folder: prose with numbers from its tables."""
 
 from .answer_persons import answer_persons
 from .answer_sweep import answer_sweep
@@ -10,7 +10,7 @@ from .practice import practice
 
 
 def answer(results: FolderTables) -> list[Html]:
-    """Paragraphs: what was measured, then what came of it; of persons a list of what to do in practice, too."""
+    """Return paragraphs on what was measured and what was found; for persons, a list of practical advice, too."""
     paragraphs = {"persons": answer_persons, "tasks": answer_tasks, "sweep": answer_sweep}[results.kind](results)
     lines = practice([results], headline(results)) if results.kind == "persons" else []
     items = [element("li", element("strong", line.question), f": {line.told}.") for line in lines]

@@ -1,4 +1,4 @@
-"""Which method is best for whom, what is lost to the full network, and what personal samples and training bring."""
+"""The answer for persons: the best method, its distance to the full network, and gains by training and own samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from .table import EMPTY, TableRow
 
 _PROTOCOL = ["dataset", "backbone", "persons", "seen"]
 _UNITS = {"macs": "MACs", "params": "parameters"}
-_ADDED = {
+_TRAINING_STEPS = {
     "finetune": "fine-tuned on the person",
     "retrain": "retrained for everybody",
     "diff": "with a difference learnt on the person",
@@ -27,12 +27,11 @@ _ADDED = {
 class _Protocol:
     """Rows of `summary.csv`, `table.csv` and `gains.csv` for the same persons.
 
-    - `told`: how these are called.
-    - `methods`: those rows of `summary` at the budget that all is told at whose network is as it is meant, by a
-      person's own samples; the best first.
+    - `name`: of these persons.
+    - `methods`: rows of `summary` at the reported budget, own samples only, best first; without the full network.
     """
 
-    told: str
+    name: str
     methods: Sequence[TableRow]
     summary: Sequence[TableRow]
     rows: Sequence[TableRow]
@@ -40,17 +39,17 @@ class _Protocol:
 
     @property
     def trained(self) -> TableRow | None:
-        """The best of those that are trained after pruning."""
+        """The best method that is trained after pruning."""
         return next((row for row in self.methods if training_label(row)), None)
 
     @property
     def untrained(self) -> TableRow | None:
-        """The best of the others."""
+        """The best method that is not trained after pruning."""
         return next((row for row in self.methods if not training_label(row)), None)
 
 
 def answer_persons(results: FolderTables) -> list[Html]:
-    """A paragraph on what is compared, and one for each protocol."""
+    """Return a paragraph on what is compared, and one for each protocol."""
     budget = shown_budgets(pd.DataFrame(results.main.rows))[0]
     firsts = {tuple(row[name] for name in _PROTOCOL): row for row in reversed(results.main.rows)}
     protocols = [_protocol(results, row, budget) for row in reversed(firsts.values())]
@@ -58,15 +57,15 @@ def answer_persons(results: FolderTables) -> list[Html]:
 
 
 def _protocol(results: FolderTables, row: TableRow, budget: float) -> _Protocol:
-    told = protocol_of(row, told=len(results.main.distinct("seen")) > 1)
+    title = protocol_of(row, told=len(results.main.distinct("seen")) > 1)
     for name in _PROTOCOL[:2]:
-        told += f", {row[name]}" * (len(results.main.distinct(name)) > 1)
+        title += f", {row[name]}" * (len(results.main.distinct(name)) > 1)
     summary = results.main.alike(row, _PROTOCOL).rows
     rows = results.rows.alike(row, _PROTOCOL).rows
     gains = results.tables.get("gains.csv", EMPTY).alike(row, _PROTOCOL).rows
     methods = [each for each in summary if each["budget"] == budget and each["control"] in ("", "own")]
     methods = sorted((each for each in methods if each["method"] != "full"), key=lambda each: -each["accuracy"])
-    return _Protocol(told, methods, summary, rows, [each for each in gains if each["budget"] == budget])
+    return _Protocol(title, methods, summary, rows, [each for each in gains if each["budget"] == budget])
 
 
 def _opening(results: FolderTables, budget: float) -> Html:
@@ -88,7 +87,7 @@ def _opening(results: FolderTables, budget: float) -> Html:
 
 def _paragraph(protocol: _Protocol) -> Html:
     first = protocol.summary[0]
-    title = protocol.told[:1].upper() + protocol.told[1:]
+    title = protocol.name[:1].upper() + protocol.name[1:]
     counts = f" ({first['n']:,.0f} person-seed pairs, {first['people']:,.0f} different). "
     sentences = [_full(protocol), *_best(protocol), *_training(protocol), *_gain(protocol)]
     return element("p", element("strong", title), counts, join(sentences, " "))
@@ -96,12 +95,15 @@ def _paragraph(protocol: _Protocol) -> Html:
 
 def _full(protocol: _Protocol) -> Html:
     whole = next((row for row in protocol.summary if row["method"] == "full"), None)
-    told = Estimate(protocol.summary[0]["accuracy_full"]) if whole is None else Estimate.of(whole, "accuracy")
-    return join((f"The full network has {told.in_percent}.",))
+    accuracy = Estimate(protocol.summary[0]["accuracy_full"]) if whole is None else Estimate.of(whole, "accuracy")
+    return join((f"The full network has {accuracy.in_percent}.",))
 
 
 def _best(protocol: _Protocol) -> list[Html]:
-    """The best of all, and the best of those that are trained, or of those that are not, whichever that one is not."""
+    """Return a sentence on the best method, and one on the best of the other kind.
+
+    The kinds are methods that are trained after pruning and methods that are not.
+    """
     if not protocol.methods:
         return []
     best, *others = protocol.methods
@@ -114,8 +116,8 @@ def _best(protocol: _Protocol) -> list[Html]:
     if next_one is not None:
         what = "Of those that are retrained" if training_label(next_one) else "Without any training after pruning"
         distance = subtract(next_one, best, protocol.rows).against(label_of(best))
-        told = (f"{what}, the best is ", _described(next_one, protocol), f"{_trained_on(next_one)} and {distance}.")
-        sentences.append(join(told))
+        parts = (f"{what}, the best is ", _described(next_one, protocol), f"{_trained_on(next_one)} and {distance}.")
+        sentences.append(join(parts))
     return sentences
 
 
@@ -129,25 +131,28 @@ def _trained_on(row: TableRow) -> str:
 
 
 def _training(protocol: _Protocol) -> list[Html]:
-    """The most that one method gains by a step of training."""
+    """Return a sentence on the method that gains most by a training step."""
     pairs = [(base, row) for row in protocol.methods for base in protocol.methods if _base(row) == base["method"]]
     if not pairs:
         return []
     base, row = max(pairs, key=lambda pair: pair[1]["accuracy"] - pair[0]["accuracy"])
-    added, lift = _ADDED[row["method"].rpartition("+")[2]], subtract(row, base, protocol.rows)
+    added, lift = _TRAINING_STEPS[row["method"].rpartition("+")[2]], subtract(row, base, protocol.rows)
     start, end = (Estimate(each["accuracy"]).in_percent for each in (base, row))
-    told = f" gains most by training: {added}, it goes from {start} to {end}, by {lift.in_points}."
-    return [join((element("b", label_of(base)), told))]
+    text = f" gains most by training: {added}, it goes from {start} to {end}, by {lift.in_points}."
+    return [join((element("b", label_of(base)), text))]
 
 
 def _base(row: TableRow) -> str:
-    """The method without its last step, where that trains."""
+    """Return the method without its last step; empty if that step does not train."""
     base, _, step = row["method"].rpartition("+")
-    return base if step in _ADDED else ""
+    return base if step in _TRAINING_STEPS else ""
 
 
 def _gain(protocol: _Protocol) -> list[Html]:
-    """Of the best method that can be given a twin's samples, or where there are none another person's."""
+    """Return a sentence on the personal gain of the best method that has one.
+
+    The gain is over a twin's samples, or over another person's if no method has a twin.
+    """
     of_method = {(row["method"], row["against"]): row for row in protocol.gains}
     against = "twin" if any(control == "twin" for _, control in of_method) else "other"
     row = next((row for row in protocol.methods if (row["method"], against) in of_method), None)
@@ -156,15 +161,15 @@ def _gain(protocol: _Protocol) -> list[Html]:
     other, population = (of_method.get((row["method"], control)) for control in (against, "population"))
     p_value = other.get("holm_p", "") if other else ""
     tested = f" ({_p(p_value)})" if isinstance(p_value, float) and p_value == p_value else ""
-    told = f", own less {_WHOSE[against]}, is {Estimate.of(other or {}, 'gain').in_points}{tested}"
+    text = f", own less {_WHOSE[against]}, is {Estimate.of(other or {}, 'gain').in_points}{tested}"
     if population is not None:
-        told += f", and over everybody's {Estimate.of(population, 'gain').in_points}"
-    return [join(("The personal gain of ", element("b", label_of(row)), f"{told}."))]
+        text += f", and over everybody's {Estimate.of(population, 'gain').in_points}"
+    return [join(("The personal gain of ", element("b", label_of(row)), f"{text}."))]
 
 
 _WHOSE = {"twin": "a twin's samples (of the same classes)", "other": "another person's samples"}
 
 
 def _p(value: float) -> str:
-    told = FORMATS["p"](value)
-    return f"p {told if told.startswith('<') else f'= {told}'}".replace(" ", "\N{NO-BREAK SPACE}") + ", corrected"
+    text = FORMATS["p"](value)
+    return f"p {text if text.startswith('<') else f'= {text}'}".replace(" ", "\N{NO-BREAK SPACE}") + ", corrected"

@@ -1,4 +1,4 @@
-"""What a sweep found, and what mattered."""
+"""The answer for a sweep: its trials, the best of them, and the settings that mattered most."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from .folder import FolderTables
 from .html import Html, element, join
 from .table import TableRow
 
-_OTHERS = "that with another person's samples"
+_OTHER_PERSONS = "that with another person's samples"
 
 
 def answer_sweep(results: FolderTables) -> list[Html]:
-    """How many trials there were, the best of them, and which settings mattered most."""
+    """Return paragraphs on the number of trials, the best trial, and the settings that mattered most."""
     return [_opening(results), *_best(results), *_importances(results)]
 
 
@@ -50,7 +50,7 @@ def _measured(row: TableRow) -> list[str]:
     parts = [f" is the best: accuracy {Estimate.of(row, 'accuracy').in_percent}"]
     if not is_missing(row["own_minus_other"]):
         gain = Estimate(row["own_minus_other"])
-        parts.append(f", {gain.against(_OTHERS)}")
+        parts.append(f", {gain.against(_OTHER_PERSONS)}")
     return [*parts, f", at {FORMATS['percent'](row['macs_fraction'])} % of the MACs."]
 
 
@@ -63,5 +63,5 @@ def _importances(results: FolderTables) -> list[Html]:
     if table is None:
         return []
     rows = sorted(table.rows, key=lambda row: -row["importance"])[:3]
-    told = [join((element("code", row["key"]), f" {Estimate.of(row, 'importance').in_percent}")) for row in rows]
-    return [element("p", "What mattered most, as a share of the differences in accuracy: ", join(told, ", "), ".")]
+    shares = [join((element("code", row["key"]), f" {Estimate.of(row, 'importance').in_percent}")) for row in rows]
+    return [element("p", "What mattered most, as a share of the differences in accuracy: ", join(shares, ", "), ".")]

@@ -1,4 +1,4 @@
-"""What adapting an encoder to tasks costs with a sparse difference, in scores and in bytes."""
+"""The answer for text tasks: what a sparse difference for each task costs in scores and in bytes."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from .table import TableRow
 
 
 def answer_tasks(results: FolderTables) -> list[Html]:
-    """What is compared, the best on average, and what a stream of tasks stores."""
+    """Return paragraphs on what is compared, the best method on average, and what a stream of tasks stores."""
     tasks = [task for task in results.main.distinct("task") if task != "average"]
     shown = "average" if "average" in results.main.distinct("task") else tasks[0]
     rows = results.main.alike({"task": shown}, ["task"]).rows
@@ -39,7 +39,7 @@ def _best(adapted: Sequence[TableRow]) -> list[Html]:
 
 
 def _diff(adapted: Sequence[TableRow]) -> list[Html]:
-    """Diff pruning, where something else is best."""
+    """Return a sentence on diff pruning; none if it is the best method."""
     diff = next((row for row in adapted[1:] if row["method"] == "diff"), None)
     return [] if diff is None else [join(("Here is ", _described(diff), f"{_stored(diff)}."))]
 
@@ -54,8 +54,8 @@ def _smallest(adapted: Sequence[TableRow]) -> list[Html]:
 
 def _described(row: TableRow) -> Html:
     less = Estimate.of(row, "minus_full")
-    told = f", {less.against('full fine-tuning')}" if less.value == less.value else ""
-    score = f" with {Estimate.of(row, 'score').in_percent}{told}"
+    distance = f", {less.against('full fine-tuning')}" if less.value == less.value else ""
+    score = f" with {Estimate.of(row, 'score').in_percent}{distance}"
     return join((element("b", label_task(row["method"])), score))
 
 
@@ -70,5 +70,5 @@ def _stream(results: FolderTables) -> list[Html]:
         return []
     last = max(stream.rows, key=lambda row: row["step"])
     stored, copies = (f"{last[name] / 1e6:,.1f} MB" for name in ("stored_bytes", "copies_bytes"))
-    told = f"After {last['step']:,.0f} tasks, deltas on one base take {stored} with it, whole copies {copies}."
-    return [element("p", told)]
+    text = f"After {last['step']:,.0f} tasks, deltas on one base take {stored} with it, whole copies {copies}."
+    return [element("p", text)]

@@ -1,4 +1,4 @@
-"""What the columns of tables hold, and how their values are told."""
+"""Columns of tables: their titles, their kinds, and the formats of their values."""
 
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -11,8 +11,8 @@ class Column:
     """A column of a table.
 
     - `name`: in the file; `title`: in the report, with its unit.
-    - `kind`: of `FORMATS`, how a value is told.
-    - `bar`: drawn with its interval.
+    - `kind`: a key of `FORMATS`, or `text`.
+    - `bar`: whether the value is drawn with its interval.
     """
 
     name: str
@@ -22,7 +22,11 @@ class Column:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a cell is empty."""
+    """Return whether a cell is empty: an empty text or NaN.
+
+    >>> is_missing(math.nan), is_missing(0.0)
+    (True, False)
+    """
     return value == "" or (isinstance(value, float) and math.isnan(value))
 
 
@@ -35,11 +39,15 @@ def _p_value(value: float) -> str:
 
 
 def percent(value: float) -> str:
-    """A fraction in %, with one decimal and no negative zero."""
+    """Return a fraction in %, with one decimal and no negative zero.
+
+    >>> percent(0.1234), percent(-0.0001)
+    ('12.3', '0.0')
+    """
     return f"{value * 100:.1f}".replace("-0.0", "0.0") if abs(value) < 0.0005 else f"{value * 100:.1f}"
 
 
-# How numbers are told, by the kind of a column; what is no number is told as it is.
+# Formats of numbers by the kind of a column. Text is shown as it is.
 FORMATS: dict[str, Callable[[float], str]] = {
     "percent": percent,
     "budget": lambda value: f"{value * 100:g}" if value < 1 else "none",
@@ -91,7 +99,7 @@ _KILOBYTES = {
     "copies_bytes": "Whole copies (kB)",
 }
 _NUMBERS = {"rate": "Rate", "seconds": "Seconds", "train_seconds": "Training (s)", "personalize_seconds": "Seconds"}
-_TEXTS = {  # also of names that look like numbers
+_TEXTS = {  # also if a name looks like a number
     "against": "Against",
     "backbone": "Backbone",
     "best": "Best",
@@ -121,26 +129,33 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
     "number": _NUMBERS,
     "text": _TEXTS,
 }
-_OF = {name: Column(name, title, kind) for kind, titles in _KINDS.items() for name, title in titles.items()}
+_COLUMNS = {name: Column(name, title, kind) for kind, titles in _KINDS.items() for name, title in titles.items()}
 _BARS = {"accuracy", "score", "gain", "area", "importance"}
 
 
 def numeric(name: str) -> bool | None:
-    """Whether a column holds numbers; None where its name does not tell."""
+    """Return whether a column holds numbers; None if its name is unknown.
+
+    >>> numeric("accuracy_low"), numeric("method"), numeric("ppp.learning_rate")
+    (True, False, None)
+    """
     for end in ("_low", "_high"):
         name = name.removesuffix(end)
-    return _OF[name].kind != "text" if name in _OF else None
+    return _COLUMNS[name].kind != "text" if name in _COLUMNS else None
 
 
 def column_of(name: str, names: Collection[str], *, numbers: bool) -> Column:
-    """What a column holds.
+    """Return the description of a column.
+
+    >>> column_of("gain", ["gain", "gain_low", "gain_high"], numbers=True)
+    Column(name='gain', title='Gain (points)', kind='percent', bar=True)
 
     **Arguments:**
 
     - `names`: of all columns of its table.
-    - `numbers`: whether it holds nothing else, which tells of an unknown one what it is.
+    - `numbers`: whether all its values are numbers, which decides the kind of an unknown column.
     """
-    known = _OF.get(name)
+    known = _COLUMNS.get(name)
     if known is None:
         return Column(name, name if "." in name else name.replace("_", " "), "number" if numbers else "text")
     return Column(name, known.title, known.kind, bar=name in _BARS and f"{name}_low" in names)

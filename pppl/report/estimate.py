@@ -1,4 +1,4 @@
-"""Means with their intervals, told in words."""
+"""Estimates in words: means with their 95 % intervals."""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +12,17 @@ from ..tables.paired import people_of
 from .columns import percent
 from .table import TableRow
 
-_JOIN = "\N{NO-BREAK SPACE}"  # where no line may break
+_JOIN = "\N{NO-BREAK SPACE}"  # prevents a line break
 _SERIES = ("method", "control", "budget")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean fraction and its 95 % interval, of which nothing may be known (NaN)."""
+    """A mean fraction and its 95 % interval; an unknown one is NaN.
+
+    >>> Estimate(0.125).in_points.split()
+    ['12.5', 'points']
+    """
 
     value: float
     low: float = math.nan
@@ -26,27 +30,27 @@ class Estimate:
 
     @classmethod
     def of(cls, row: TableRow, name: str) -> "Estimate":
-        """From the columns of a table's row."""
+        """Return the estimate in the columns `name`, `name_low` and `name_high` of a row."""
         return cls(*(float(row.get(f"{name}{end}", math.nan)) for end in ("", "_low", "_high")))
 
     def negative(self) -> "Estimate":
-        """The same, seen from the other side."""
+        """Return the estimate with the opposite sign."""
         return Estimate(-self.value, -self.high, -self.low)
 
     @property
     def in_percent(self) -> str:
-        """As `99.6 % [99.4, 99.8]`."""
+        """The estimate in percent: `99.6 % [99.4, 99.8]`."""
         return f"{percent(self.value)}{_JOIN}%{self._interval}"
 
     @property
     def in_points(self) -> str:
-        """As `0.3 points [0.0, 0.5]`."""
+        """The estimate in points: `0.3 points [0.0, 0.5]`."""
         return f"{percent(self.value)}{_JOIN}points{self._interval}"
 
     def against(self, what: str) -> str:
-        """As `0.3 points [0.0, 0.5] below the full network`."""
-        side, told = ("above", self) if self.value > 0 else ("below", self.negative())
-        return f"{told.in_points} {side} {what}"
+        """Return the estimate as a distance to `what`: `0.3 points [0.0, 0.5] below the full network`."""
+        side, distance = ("above", self) if self.value > 0 else ("below", self.negative())
+        return f"{distance.in_points} {side} {what}"
 
     @property
     def _interval(self) -> str:
@@ -54,7 +58,11 @@ class Estimate:
 
 
 def overlap(reached: int, others: int) -> str:
-    """That intervals of so many of the others reach into that of the best; nothing where none does."""
+    """Return a clause on how many of the other intervals reach into that of the best; empty if none does.
+
+    >>> overlap(2, 5)
+    '; the intervals of 2 of the other 5 reach into its own'
+    """
     if not reached:
         return ""
     what = "the interval of 1" if reached == 1 else f"the intervals of {reached}"
@@ -62,30 +70,33 @@ def overlap(reached: int, others: int) -> str:
 
 
 def subtract_from_full(row: TableRow, rows: Sequence[TableRow]) -> Estimate:
-    """Accuracy less the full network's on the same persons.
+    """Return the accuracy of a method less the full network's on the same persons.
 
     **Arguments:**
 
-    - `row`: of `summary.csv`, which gives the mean.
-    - `rows`: of `table.csv` for its protocol, which give the interval; none where there is no such table.
+    - `row`: of `summary.csv`; gives the mean.
+    - `rows`: of `table.csv` for the same protocol; give the interval. Without any the interval is unknown.
     """
     own = [each | {"difference": each["accuracy"] - each["accuracy_full"]} for each in _of(row, rows).values()]
     return _with_interval(row["accuracy"] - row["accuracy_full"], own)
 
 
 def subtract(one: TableRow, other: TableRow, rows: Sequence[TableRow]) -> Estimate:
-    """The first's accuracy less the other's on the same persons; arguments as of `subtract_from_full`."""
+    """Return the accuracy of `one` less that of `other`; arguments as of `subtract_from_full`.
+
+    The interval is unknown if the two were not measured on the same persons and seeds.
+    """
     first, second = _of(one, rows), _of(other, rows)
     both = [
         each | {"difference": each["accuracy"] - second[person]["accuracy"]}
         for person, each in first.items()
-        if first.keys() == second.keys()  # else the means are of different persons, and so is what lies between them
+        if first.keys() == second.keys()  # otherwise the means are of different persons, and nothing is paired
     ]
     return _with_interval(one["accuracy"] - other["accuracy"], both)
 
 
 def _of(row: TableRow, rows: Sequence[TableRow]) -> dict[tuple[float, str], dict[str, Any]]:
-    """Rows of a method at a budget, by person."""
+    """Return the rows of a method at a budget, by seed and person."""
     wanted = [row[name] for name in _SERIES]
     return {(each["seed"], each["identity"]): dict(each) for each in rows if [each[n] for n in _SERIES] == wanted}
 

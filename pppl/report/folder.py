@@ -1,4 +1,4 @@
-"""What a results folder holds, checked."""
+"""The content of a results folder, read and checked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,12 @@ from ..tables.provenance import read_run
 from .table import EMPTY, Table, read_rows
 
 Kind = Literal["persons", "tasks", "sweep"]
-# Beside the main table, in the order of the report.
-_OTHERS = ("answers.csv", "gains.csv", "curves.csv", "effort.csv", "tuned.csv", "stream.csv", "importances.csv")
+# Tables beside the main one, in the order of the report.
+_OTHER_TABLES = ("answers.csv", "gains.csv", "curves.csv", "effort.csv", "tuned.csv", "stream.csv", "importances.csv")
 _OF_SUMMARY = ("accuracy_full", "macs_fraction", "retrain_samples")
-_NEEDED: dict[Kind, tuple[Sequence[str], Sequence[str]]] = {  # names, and numbers that no row lacks
+_NEEDED: dict[
+    Kind, tuple[Sequence[str], Sequence[str]]
+] = {  # columns of the main table: names, and numbers in every row
     "persons": (
         ("dataset", "backbone", "persons", "seen", "method", "control"),
         ("budget", "n", "people", "accuracy", "accuracy_low", "accuracy_high", *_OF_SUMMARY),
@@ -21,8 +23,8 @@ _NEEDED: dict[Kind, tuple[Sequence[str], Sequence[str]]] = {  # names, and numbe
     "tasks": (("task", "method", "metric"), ("score", "score_low", "score_high")),
     "sweep": (("state", "feasible", "best", "accuracy", "own_minus_other", "macs_fraction", "seconds"), ("trial",)),
 }
-# The same of tables that prose is made of, too.
-_ALSO: dict[str, tuple[Sequence[str], Sequence[str]]] = {
+# The same for other tables that prose is made of.
+_NEEDED_OF_OTHERS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "gains.csv": (
         ("dataset", "backbone", "persons", "seen", "method", "against"),
         ("budget", "gain", "gain_low", "gain_high"),
@@ -34,7 +36,7 @@ _ALSO: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "importances.csv": (("key",), ("importance", "importance_low", "importance_high")),
     "stream.csv": ((), ("step", "stored_bytes", "copies_bytes")),
 }
-_OF_EACH = (
+_NEEDED_OF_ROWS = (
     ("dataset", "backbone", "persons", "seen", "method", "control", "identity"),
     ("budget", "seed", "accuracy", "accuracy_full"),
 )
@@ -42,11 +44,14 @@ _OF_EACH = (
 
 @dataclass(frozen=True)
 class FolderTables:
-    """A results folder.
+    """The tables of a results folder.
 
-    - `kind`: of what: `main` is its table, and others have no such columns.
-    - `tables`: those beside it, by file name; `rows`: `table.csv` of persons, empty where there is none.
-    - `best`: the text of a sweep's `best.yaml`.
+    - `kind`: of experiment, which decides the columns of `main`.
+    - `main`: `summary.csv`, or a sweep's `trials.csv`.
+    - `tables`: others that are not empty, by file name.
+    - `rows`: `table.csv` of persons; empty if there is none.
+    - `run`: the content of `run.json`.
+    - `best`: the text of a sweep's `best.yaml`; empty if there is none.
     """
 
     folder: Path
@@ -59,21 +64,25 @@ class FolderTables:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Settings, as `run.json` has them."""
+        """Settings in `run.json`; empty if it has none."""
         config = self.run.get("config")
         return config if isinstance(config, dict) else {}
 
     @property
     def name(self) -> str:
-        """Of the experiment, else of the folder."""
+        """Name of the experiment, else of the folder."""
         name = self.config.get("name")
         return name if isinstance(name, str) and name else self.folder.resolve().name
 
 
 def read_results(folder: Path) -> FolderTables:
-    """Reads the tables that a report shows.
+    """Read the tables that a report shows.
 
-    Raises `UserError` where the main one is missing, or any of them corrupted.
+    Raise `UserError` if the main table is missing or has no rows, or if any table is corrupted.
+
+    ```python
+    read_results(Path("results/digits")).main.distinct("method")
+    ```
     """
     kind: Kind = "sweep" if (folder / "trials.csv").exists() else "persons"
     path = folder / ("trials.csv" if kind == "sweep" else "summary.csv")
@@ -82,9 +91,13 @@ def read_results(folder: Path) -> FolderTables:
     main = read_rows(path, *_NEEDED[kind])
     if not main.rows:
         raise UserError(f"{path} has no rows; run the experiment with the same --out again")
-    tables = {name: read_rows(folder / name, *_ALSO.get(name, ())) for name in _OTHERS if (folder / name).exists()}
+    tables = {
+        name: read_rows(folder / name, *_NEEDED_OF_OTHERS.get(name, ()))
+        for name in _OTHER_TABLES
+        if (folder / name).exists()
+    }
     each = folder / "table.csv"
-    rows = read_rows(each, *_OF_EACH, only=True) if kind == "persons" and each.exists() else EMPTY
+    rows = read_rows(each, *_NEEDED_OF_ROWS, only=True) if kind == "persons" and each.exists() else EMPTY
     best = folder / "best.yaml"
     text = best.read_text(encoding="utf-8", errors="replace") if kind == "sweep" and best.exists() else ""
     shown = {name: table for name, table in tables.items() if table.rows}

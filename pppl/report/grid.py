@@ -1,4 +1,4 @@
-"""Tables whose rows a reader can sort, search and choose."""
+"""HTML tables whose rows a reader can sort, search and filter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,10 @@ from .whisker import whisker
 class Choice:
     """A drop-down above a table.
 
-    - `title`: beside it.
-    - `options`: that can be chosen; `chosen`: which of them is at first, or none.
+    - `title`: the label beside it.
+    - `options`: the values to choose from.
     - `of_row`: for each row, the options under which it is shown.
+    - `chosen`: the option at first; empty for all rows.
     """
 
     title: str
@@ -26,18 +27,24 @@ class Choice:
 
     @classmethod
     def by(cls, title: str, values: Sequence[str]) -> "Choice":
-        """Each value of the rows is an option."""
+        """Return a drop-down with an option for each distinct value.
+
+        **Arguments:**
+
+        - `values`: one for each row of the table.
+        """
         return cls(title, list(dict.fromkeys(values)), [[value] for value in values])
 
 
 def grid(name: str, table: Table, columns: Sequence[Column], choices: Sequence[Choice] = ()) -> Html:
-    """A table in a container that scrolls, with what sorts it and chooses rows.
+    """Return a table in a scrolling container, with controls that sort and filter its rows.
 
     **Arguments:**
 
-    - `name`: of what its rows are, for those who do not see it.
-    - `table`: a column `x` with `x_low` and `x_high` beside it is told with its interval.
-    - `choices`: those with one option are left out.
+    - `name`: of its content, for screen readers.
+    - `table`: a column `x` with `x_low` and `x_high` in the same table is shown with its interval.
+    - `columns`: those shown, from left to right.
+    - `choices`: drop-downs; those with one option are left out.
     """
     choices = [choice for choice in choices if len(choice.options) > 1]
     scales = {column.name: _scale(column, table) for column in columns if column.bar}
@@ -55,7 +62,7 @@ def grid(name: str, table: Table, columns: Sequence[Column], choices: Sequence[C
         element("thead", element("tr", *map(_header, columns))),
         element("tbody", join(body, "\n")),
     )
-    # What scrolls can be reached by keys, too.
+    # The container can be focused, so the keyboard scrolls it, too.
     scroll = element("div", content, class_="scroll", role="region", aria_label=name, tabindex=0)
     return element("div", _controls(name, choices, len(table.rows)), scroll, class_="grid")
 
@@ -73,16 +80,16 @@ def _cell(column: Column, row: TableRow, scale: tuple[float, float] | None) -> H
     if is_missing(value):
         return element("td", class_="number")
     text, ends = FORMATS[column.kind](value), [row.get(f"{column.name}{end}", "") for end in ("_low", "_high")]
-    told: Sequence[str] = [text]
+    content: Sequence[str] = [text]
     if not any(map(is_missing, ends)):
-        told = [f"{text} [{', '.join(FORMATS[column.kind](end) for end in ends)}]"]
-        if scale:  # a text as wide as others, so that bars stand below each other
-            told = [whisker(value, ends[0], ends[1], scale), element("span", *told)]
-    return element("td", *told, class_="number", data_v=f"{value:.9g}")
+        content = [f"{text} [{', '.join(FORMATS[column.kind](end) for end in ends)}]"]
+        if scale:  # a span has a fixed width, which aligns the bars
+            content = [whisker(value, ends[0], ends[1], scale), element("span", *content)]
+    return element("td", *content, class_="number", data_v=f"{value:.9g}")
 
 
 def _scale(column: Column, table: Table) -> tuple[float, float]:
-    """From where to where bars go: all fractions, and more only where there is more."""
+    """Return the ends of the bars: 0 and 1 (for gains 0 and 0), or further if an interval is."""
     low = min((low for row in table.rows if (low := row[f"{column.name}_low"]) == low), default=0.0)
     high = max((high for row in table.rows if (high := row[f"{column.name}_high"]) == high), default=1.0)
     return min(0.0, low), max(0.0 if column.name == "gain" else 1.0, high)
@@ -93,16 +100,24 @@ def _places(choice: Choice, row: int) -> str:
 
 
 def _controls(name: str, choices: Sequence[Choice], count: int) -> Html:
-    """Hidden until the script that they need runs."""
+    """Return the controls, hidden until the script that they need runs."""
     search = element("label", "Search ", element("input", type="search", placeholder="any part of a row"))
     selects = [
-        element("label", f"{choice.title} ", _select(choice, f"c{at}"))  # told to the script by number
+        element("label", f"{choice.title} ", _select(choice, f"c{at}"))  # the script finds its data by this number
         for at, choice in enumerate(choices)
     ]
     reset = element("button", "Show all", type="button", class_="reset")
-    told = element("output", f"{count:,} rows", aria_live="polite")
+    count_shown = element("output", f"{count:,} rows", aria_live="polite")
     return element(
-        "div", search, *selects, reset, told, class_="controls", role="group", aria_label=f"Rows of {name}", hidden=True
+        "div",
+        search,
+        *selects,
+        reset,
+        count_shown,
+        class_="controls",
+        role="group",
+        aria_label=f"Rows of {name}",
+        hidden=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""The table of a results folder that answers its question, one for each kind of folder."""
+"""The main table of a results folder, which answers its question, for each kind of folder."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from .table import Table, TableRow
 
 
 def main_table(results: FolderTables) -> Html:
-    """Rows of `summary.csv`, or of a sweep's `trials.csv`."""
+    """Return a table of the rows of `summary.csv`, or of a sweep's `trials.csv`."""
     of = {"persons": _of_persons, "tasks": _of_tasks, "sweep": _of_sweep}
     return of[results.kind](results.main)
 
@@ -51,7 +51,7 @@ def _of_persons(summary: Table) -> Html:
 
 
 def _by_budget(table: Table) -> Choice:
-    """What has no budget can be compared at each, and is shown with each."""
+    """Return the drop-down of budgets; a row without budget is comparable with all and shown with each."""
     names = {budget: f"{budget * 100:g} %, or none" for budget in sorted(table.distinct("budget")) if budget < 1}
     every = [*names.values(), "none"]
     of_row = [[names[row["budget"]]] if row["budget"] < 1 else every for row in table.rows]
@@ -59,7 +59,9 @@ def _by_budget(table: Table) -> Choice:
 
 
 def _of_tasks(summary: Table) -> Html:
-    tasks = sorted(summary.distinct("task"), key=lambda task: task != "average")  # which is the answer
+    tasks = sorted(
+        summary.distinct("task"), key=lambda task: task != "average"
+    )  # the average comes first: it is the answer
     places = {task: place for place, task in enumerate(tasks)}
     table = _sorted(summary, lambda row: (places[row["task"]], -row["score"]))
     table = table.with_columns(label=[label_task(row["method"]) for row in table.rows])
@@ -107,6 +109,6 @@ def _sorted(table: Table, by: Callable[[TableRow], Any]) -> Table:
 
 
 def _varying(table: Table, titles: Mapping[str, str]) -> list[Column]:
-    """Columns of names that are there and are not the same in all rows."""
+    """Return the columns of `titles` that exist and are not the same in all rows."""
     there = [name for name in titles if name in table.names and len(table.distinct(name)) > 1]
     return [Column(name, titles[name], "text") for name in there]

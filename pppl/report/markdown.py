@@ -1,4 +1,4 @@
-"""What results come to, as Markdown: lines of what to do, and tables of accuracies."""
+"""Markdown of results: answers to the questions of experiments, and tables of accuracies."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,19 +14,23 @@ from .table import TableRow
 
 
 def headline(results: FolderTables) -> float:
-    """Return the budget that all is told at."""
+    """Return the budget at which results are reported: the first of `shown_budgets`."""
     return shown_budgets(pd.DataFrame(results.main.rows))[0]
 
 
 def answers_of(folders: Sequence[Path], *, budget: float | None = None, seen: bool = True) -> str:
-    """Return what comparisons on persons come to, a numbered list with a line for each of their questions.
+    """Return the answers of comparisons on persons: a numbered list, one line for each of their questions.
+
+    ```python
+    print(answers_of([Path("results/digits"), Path("results/keywords")], budget=0.1))
+    ```
 
     **Arguments:**
 
-    - `budget`: at which all is told; by default that of the first folder's figures.
-    - `seen`: whether people whose samples were in training are told of, too.
+    - `budget`: of all answers; by default the first that figures of the first folder show.
+    - `seen`: whether people whose samples were in training are included.
 
-    Raises `UserError` where a folder is none of a comparison on persons.
+    Raise `UserError` if a folder does not hold a comparison on persons.
     """
     read = [_of_persons(folder) for folder in folders]
     lines = practice(read, headline(read[0]) if budget is None else budget, seen=seen)
@@ -34,32 +38,38 @@ def answers_of(folders: Sequence[Path], *, budget: float | None = None, seen: bo
 
 
 def accuracies_of(folders: Sequence[Path], budget: float, methods: Sequence[str] = (), *, seen: bool = True) -> str:
-    """Return a table of accuracies in % with their 95 % intervals: a row for each method, a column for each kind of
-    persons, at a budget or, of what does not prune, at all MACs, which its label says. The first row has how many
-    queries a person has on average.
+    """Return a table of accuracies in %: a row for each method, a column for each kind of persons.
+
+    Cells hold the mean and its 95 % interval, with the own samples only. The label of a method that does not prune says
+    that it takes all MACs. The first row has the average number of queries of a person, if all tables have it.
+
+    ```python
+    print(accuracies_of([Path("results/digits")], 0.1, ["full", "ppp", "l1_local+retrain"]))
+    ```
 
     **Arguments:**
 
-    - `methods`: those that have a row, all by default; controls but the own samples are left out.
-    - `seen`: whether people whose samples were in training have a column, too.
+    - `budget`: of the methods that prune.
+    - `methods`: rows in this order; all methods by default.
+    - `seen`: whether people whose samples were in training have a column.
 
-    Raises `UserError` where a folder is none of a comparison on persons.
+    Raise `UserError` if a folder does not hold a comparison on persons.
     """
-    rows = [row for folder in folders for row in _of_persons(folder).main.rows if _is_told(row, budget, seen)]
+    rows = [row for folder in folders for row in _of_persons(folder).main.rows if _is_shown(row, budget, seen)]
     columns = list(dict.fromkeys(whom(row) for row in rows))
     queries = {whom(row): row.get("queries", "") for row in rows}
     cells = {(str(row["method"]), whom(row)): _cell(row) for row in rows}
     labels = {str(row["method"]): _label(row) for row in rows}
     named = [method for method in (methods or labels) if method in labels]
-    told: list[list[str]] = []
+    body: list[list[str]] = []
     if all(queries.values()):
-        told = [["queries of a person", *(f"{float(queries[column]):.0f}" for column in columns)]]
-    told += [[labels[method], *(cells.get((method, column), "-") for column in columns)] for method in named]
+        body = [["queries of a person", *(f"{float(queries[column]):.0f}" for column in columns)]]
+    body += [[labels[method], *(cells.get((method, column), "-") for column in columns)] for method in named]
     head = ["", *columns]
-    return "\n".join(f"| {' | '.join(each)} |" for each in (head, ["---"] * len(head), *told)).replace("|  |", "| |")
+    return "\n".join(f"| {' | '.join(each)} |" for each in (head, ["---"] * len(head), *body)).replace("|  |", "| |")
 
 
-def _is_told(row: TableRow, budget: float, seen: bool) -> bool:
+def _is_shown(row: TableRow, budget: float, seen: bool) -> bool:
     return row["budget"] in (budget, 1.0) and row["control"] in ("", "own") and (seen or is_unseen(row))
 
 
@@ -75,5 +85,5 @@ def _cell(row: TableRow) -> str:
 def _of_persons(folder: Path) -> FolderTables:
     results = read_results(folder)
     if results.kind != "persons":
-        raise UserError(f"{folder} is no comparison on persons: name folders of `pppl compare`")
+        raise UserError(f"{folder} is not a comparison on persons: name folders of `pppl compare`")
     return results

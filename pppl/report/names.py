@@ -1,4 +1,4 @@
-"""What methods, their families and persons are called in prose and tables."""
+"""Names of methods, their families and persons in prose and tables."""
 
 from ..figures.families import chosen_by
 from ..figures.looks import look, task_look
@@ -12,22 +12,34 @@ _WHOLE_METHODS = {"full", "finetune", "diff", "diff_elementwise"}
 
 
 def label_of(row: TableRow) -> str:
-    """A method as the figures' legends call it."""
+    """Return the name of a method in the legends of figures.
+
+    >>> label_of({"method": "ppp", "control": "own"})
+    'PPP, own prototype'
+    """
     return look(str(row["method"]), str(row["control"])).label
 
 
 def label_task(method: str) -> str:
-    """A way to adapt an encoder as the figures call it."""
+    """Return the name of a way to adapt an encoder in figures.
+
+    >>> label_task("magnitude_mask")
+    'magnitude mask'
+    """
     return task_look(method)[0]
 
 
 def row_key(row: TableRow) -> str:
-    """A method as the tables call it, with its control."""
+    """Return the name of a method in tables, with its control.
+
+    >>> row_key({"method": "ppp", "control": "twin"})
+    'ppp twin'
+    """
     return f"{row['method']} {row['control']}".strip()
 
 
 def family_of(row: TableRow) -> str:
-    """What a method has in common with others, as rows of figures have."""
+    """Return the family of a method; families correspond to the rows of panels in figures."""
     base = str(row["method"]).split("+")[0].split("@")[0]
     if base in _WHOLE_METHODS:
         return WHOLE
@@ -35,12 +47,24 @@ def family_of(row: TableRow) -> str:
 
 
 def yes_or_no(value: str) -> str:
-    """True and False as tables have them; anything else stays."""
+    """Return yes or no for the True and False of tables; any other text stays.
+
+    >>> yes_or_no("True"), yes_or_no("any")
+    ('yes', 'any')
+    """
     return {"True": "yes", "False": "no"}.get(value, value)
 
 
 def protocol_of(row: TableRow, *, told: bool) -> str:
-    """Who the persons are, as titles of panels say; `told` where some were seen in training and others were not."""
+    """Return the name of a kind of persons, as in titles of panels.
+
+    >>> protocol_of({"persons": "person+2 classes", "seen": "False"}, told=True)
+    '2 classes of a person, unseen in training'
+
+    **Arguments:**
+
+    - `told`: whether the name says if persons were seen in training.
+    """
     persons = str(row["persons"])
     own = persons.removeprefix("person+")
     name = (

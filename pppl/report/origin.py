@@ -1,4 +1,4 @@
-"""Where results come from: what `run.json` tells, but nothing that it should not hold."""
+"""Origin of results: the facts of `run.json`, without secrets."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import yaml
 
 from .html import Html, element, join
 
-# Named one by one: whatever else a run.json of somebody else holds stays there.
+# An explicit list: other entries of a run.json are not shown, since anybody may have written it.
 _HARDWARE = {"cpu": "", "cores": " cores", "gpu": "", "machine": ""}
 _PLAIN = {
     "git_commit": "Commit",
@@ -26,12 +26,18 @@ _IN_URL = re.compile(r"(?<=://)[^/\s@'\"]+@")
 
 
 def origin(run: Mapping[str, Any], best: str = "") -> Html:
-    """A list of what made the results, and their settings as YAML, folded; `best` of a sweep, too."""
-    facts = {title: _told(run[name]) for name, title in _PLAIN.items() if name in run}
+    """Return a list of how results were made, and their settings as folded YAML.
+
+    **Arguments:**
+
+    - `run`: the content of `run.json`.
+    - `best`: the text of a sweep's `best.yaml`.
+    """
+    facts = {title: _text(run[name]) for name, title in _PLAIN.items() if name in run}
     hardware = run.get("hardware")
     if isinstance(hardware, dict):
         there = [(hardware[name], unit) for name, unit in _HARDWARE.items() if hardware.get(name) is not None]
-        facts["Hardware"] = ", ".join(f"{_told(value)}{unit}" for value, unit in there)
+        facts["Hardware"] = ", ".join(f"{_text(value)}{unit}" for value, unit in there)
     trained = run.get("networks_trained_on")
     if isinstance(trained, dict):
         facts["Networks trained on"] = "; ".join(f"{device} ({_count(of)})" for device, of in trained.items())
@@ -40,7 +46,7 @@ def origin(run: Mapping[str, Any], best: str = "") -> Html:
         facts["Packages"] = ", ".join(f"{name} {version}" for name, version in packages.items() if version is not None)
     for name, title in (("dataset_sha256", "SHA-256 of the data"), ("weights_sha256", "SHA-256 of the weights")):
         if run.get(name):
-            facts[title] = _told(run[name])
+            facts[title] = _text(run[name])
     if not facts:
         return element("p", "There is no run.json that tells it.")
     rows = [join((element("dt", title), element("dd", value or "none"))) for title, value in facts.items()]
@@ -54,7 +60,7 @@ def _folded(title: str, text: str) -> Html:
     return element("details", element("summary", title), element("pre", text, tabindex=0))
 
 
-def _told(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{key}: {each}" for key, each in value.items())
     if isinstance(value, list):
@@ -74,7 +80,7 @@ def _yaml(content: Any) -> str:
 
 
 def _without_secrets(content: Any) -> Any:
-    """Settings hold none; those that somebody added stay out all the same."""
+    """Return settings without secrets: the package writes none, but somebody may have added some."""
     if isinstance(content, dict):
         return {
             key: "(left out)" if _SECRET.search(str(key)) and isinstance(value, str) else _without_secrets(value)

@@ -1,4 +1,4 @@
-"""The tables beside the main one, folded."""
+"""Tables beside the main one, folded."""
 
 from .columns import Column
 from .folder import FolderTables
@@ -6,7 +6,7 @@ from .grid import grid
 from .html import Html, element, join
 from .table import Table
 
-_TOLD = {
+_TITLES = {
     "answers.csv": (
         "Questions",
         "Accuracy of a method less that of the one that it is held against, on the same persons at the same budget.",
@@ -38,22 +38,24 @@ _TOLD = {
 
 
 def other_tables(results: FolderTables) -> list[Html]:
-    """A `details` element for each."""
+    """Return a `details` element for each table."""
     return [
         element(
             "details",
             element(
-                "summary", f"{_TOLD[name][0]} ", element("span", f"{name}, {len(table.rows):,} rows", class_="quiet")
+                "summary", f"{_TITLES[name][0]} ", element("span", f"{name}, {len(table.rows):,} rows", class_="quiet")
             ),
-            join((element("p", _TOLD[name][1]), grid(_TOLD[name][0], table, _columns(table)))),
+            join((element("p", _TITLES[name][1]), grid(_TITLES[name][0], table, _columns(table)))),
         )
         for name, table in results.tables.items()
     ]
 
 
 def _columns(table: Table) -> list[Column]:
-    """Those that tell rows apart, and what was measured."""
-    return [column for column in table.columns() if column.name not in _SAID or len(table.distinct(column.name)) > 1]
+    """Return the columns of a table, without constant ones that the top of the page states."""
+    return [
+        column for column in table.columns() if column.name not in _IN_HEADER or len(table.distinct(column.name)) > 1
+    ]
 
 
-_SAID = {"dataset", "backbone", "encoder", "seen"}  # on top of the page where all rows have the same
+_IN_HEADER = {"dataset", "backbone", "encoder", "seen"}  # stated at the top of the page if all rows have the same

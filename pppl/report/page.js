@@ -1,5 +1,5 @@
 "use strict";
-// Rows of tables are sorted by their headers and chosen by what stands above them. Without it all are shown.
+// Headers sort the rows of a table, controls above it filter them. Without this script all rows are shown.
 for (const grid of document.querySelectorAll(".grid")) {
   const body = grid.querySelector("tbody");
   const rows = Array.from(body.rows);
@@ -34,7 +34,7 @@ for (const grid of document.querySelectorAll(".grid")) {
     if (!isNumber) {
       return sign * a.textContent.localeCompare(b.textContent, "en", { numeric: true });
     }
-    // What is empty comes last, whichever way.
+    // Empty cells come last in both orders.
     const [x, y] = [a, b].map((cell) => ("v" in cell.dataset ? Number(cell.dataset.v) : NaN));
     return Number.isNaN(x) || Number.isNaN(y) ? Number.isNaN(x) - Number.isNaN(y) : sign * (x - y);
   };

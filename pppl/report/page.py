@@ -1,4 +1,4 @@
-"""The page: its parts in order, its style and its script."""
+"""The HTML page: its parts in order, its style and its script."""
 
 import base64
 import hashlib
@@ -28,7 +28,7 @@ _NOTES = {
 
 
 def page(results: FolderTables) -> Html:
-    """The whole document."""
+    """Return the whole document."""
     parts = [
         ("answer", "Answer", join(answer(results))),
         ("summary", {"sweep": "Trials"}.get(results.kind, "Summary"), _summary(results)),
@@ -54,7 +54,7 @@ def page(results: FolderTables) -> Html:
 
 
 def _head(name: str) -> Html:
-    """Its policy lets nothing be loaded, and no script or style run but those of this package."""
+    """Return the head. Its policy allows no loading, and only the script and style of this package."""
     script, style = (_hash(_asset(asset)) for asset in ("page.js", "page.css"))
     allowed = f"img-src data:; script-src '{script}'; style-src '{style}'"
     policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
@@ -87,7 +87,7 @@ def _figures(results: FolderTables) -> Html:
 
 
 def _of_what(results: FolderTables) -> str:
-    """Data, network and sizes, in a line."""
+    """Return data, network and sizes in a line."""
     main, parts = results.main, []
     for name in ("dataset", "backbone", "encoder"):
         if name in main.names:

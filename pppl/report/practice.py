@@ -1,4 +1,4 @@
-"""What to do in practice, a line for each question: paired differences, whose mask, which budget, which file."""
+"""Practical advice, a line for each question: paired differences, personal masks, budgets and file sizes."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -12,32 +12,37 @@ from .folder import FolderTables
 from .table import EMPTY, Table, TableRow
 
 BUDGET = 0.1
-# A difference whose interval lies within so much of 0 is none in practice.
+# A difference counts as equal if its interval lies within this distance of 0.
 MARGIN = 0.01
-_TOLD = ("gains", "loses", "equal within a point", "not told apart")
+_VERDICTS = ("gains", "loses", "equal within a point", "not told apart")
 _SIZES = ("B", "kB", "MB")
 
 
 class Line(NamedTuple):
-    """A question, and what the tables say."""
+    """A question, and its answer from the tables."""
 
     question: str
     told: str
 
 
 def practice(folders: Sequence[FolderTables], budget: float = BUDGET, *, seen: bool = True) -> list[Line]:
-    """Return a line for each question of `answers.csv`, one on whose mask it is, one on budgets and one on bytes.
+    """Return a line for each question of `answers.csv`, and one each on personal masks, budgets and bytes.
 
-    What is told of each kind of persons is a mean paired difference in points with its 95 % interval. It is equal where
-    the interval lies within `MARGIN` of 0; else it gains or loses where the interval does not hold 0, and is not told
-    apart where it does. An asterisk stands where the paired test, on the networks of these seeds, is significant
-    after Holm's correction.
+    An answer is a mean paired difference in points with its 95 % interval, for each kind of persons. It is "equal
+    within a point" if the interval lies within `MARGIN` of 0. Otherwise it "gains" or "loses" if the interval excludes
+    0, and is "not told apart" if the interval contains 0. An asterisk marks a paired test that is significant after
+    Holm's correction, on the networks of these seeds.
+
+    ```python
+    for question, answer in practice([read_results(Path("results/digits"))], 0.1):
+        print(f"{question}: {answer}")
+    ```
 
     **Arguments:**
 
-    - `folders`: results of comparisons on persons; a question of several is told of each.
-    - `budget`: at which all is told; what is not pruned has none.
-    - `seen`: whether people whose samples were in training are told of, too.
+    - `folders`: results of comparisons on persons; a question that several ask is answered for each.
+    - `budget`: of all answers; methods that do not prune have none.
+    - `seen`: whether people whose samples were in training are included.
     """
     folders = folders if seen else [_of_unseen(each) for each in folders]
     of_folders = [each.tables.get("answers.csv", EMPTY).rows for each in folders]
@@ -51,7 +56,7 @@ def practice(folders: Sequence[FolderTables], budget: float = BUDGET, *, seen: b
 
 
 def _in_order(lists: Iterable[Iterable[str]]) -> list[str]:
-    """Return what is in any of the lists, each behind what it follows in the first that has it: "The same"."""
+    """Return the names of all lists once, each after the name it follows in the first list that has it."""
     merged: list[str] = []
     for names in lists:
         behind = 0
@@ -63,7 +68,7 @@ def _in_order(lists: Iterable[Iterable[str]]) -> list[str]:
 
 
 def _of_unseen(results: FolderTables) -> FolderTables:
-    """Without rows of people whom training has seen; where persons are classes, whom it always sees, all stay."""
+    """Return results without people seen in training; persons who are subsets of classes stay."""
 
     def without(table: Table) -> Table:
         if not {"persons", "seen"} <= {*table.names}:
@@ -75,26 +80,28 @@ def _of_unseen(results: FolderTables) -> FolderTables:
 
 
 def is_unseen(row: TableRow) -> bool:
-    """Return whether training has not seen the person of a row; persons who are classes count as such."""
+    """Return whether the person of a row was not in training; subsets of classes count as unseen."""
     return row["seen"] == "False" or not _is_somebody(row)
 
 
 def _is_somebody(row: TableRow) -> bool:
-    """Return whether persons are people, not just classes."""
+    """Return whether persons are people, not subsets of classes."""
     return str(row["persons"]).startswith("person")
 
 
 def _grouped(rows: Sequence[TableRow], name: str = "difference") -> str:
-    """Differences by what they come to, the largest first."""
-    told = [(_come_to(Estimate.of(row, name)), -float(row[name]), f"{whom(row)} {_points(row, name)}") for row in rows]
-    told.sort(key=lambda each: (_TOLD.index(each[0]), each[1]))
+    """Return the differences grouped by verdict (`_VERDICTS`), the largest first."""
+    verdicts = [
+        (_verdict(Estimate.of(row, name)), -float(row[name]), f"{whom(row)} {_points(row, name)}") for row in rows
+    ]
+    verdicts.sort(key=lambda each: (_VERDICTS.index(each[0]), each[1]))
     return "; ".join(
-        f"{come_to}: {', '.join(text for *_, text in each)}" for come_to, each in groupby(told, itemgetter(0))
+        f"{verdict}: {', '.join(text for *_, text in each)}" for verdict, each in groupby(verdicts, itemgetter(0))
     )
 
 
-def _come_to(estimate: Estimate) -> str:
-    gains, loses, equal, unknown = _TOLD
+def _verdict(estimate: Estimate) -> str:
+    gains, loses, equal, unknown = _VERDICTS
     if max(-estimate.low, estimate.high) <= MARGIN:
         return equal
     return gains if estimate.low > 0 else loses if estimate.high < 0 else unknown
@@ -107,7 +114,11 @@ def _points(row: TableRow, name: str) -> str:
 
 
 def whom(row: TableRow) -> str:
-    """Return who persons are, in a few words: the data, how many classes, and whether training has seen them."""
+    """Return a short name of persons: the data, the classes, and whether people were seen in training.
+
+    >>> whom({"dataset": "my_words", "persons": "person+3 classes", "seen": "False"})
+    'my words (3 classes, unseen)'
+    """
     persons = str(row["persons"])
     classes = "all classes" if persons == "person" else persons.removeprefix("person+")
     seen = {"True": ", seen", "False": ", unseen"}[str(row["seen"])] * _is_somebody(row)
@@ -115,8 +126,9 @@ def whom(row: TableRow) -> str:
 
 
 def _whose(folders: Sequence[FolderTables], budget: float) -> Line:
-    """Own masks less a twin's, of the first method that experiments ask about and that has twins; where persons are
-    classes a twin is nobody else.
+    """Return the line on own masks less a twin's, of the first method in `answers.csv` that has twins.
+
+    Subsets of classes are left out, since their twin is nobody else.
     """
     rows = []
     for each in folders:
@@ -139,22 +151,26 @@ def _of_methods(
 
 
 def _least(results: FolderTables, _: float) -> str:
-    """The least MACs that are surely, by the end of the interval, within a point of the full network, and whose; of
-    methods that do not know the person's classes, since the full network does not.
+    """Return the least MACs within a point of the full network, by the upper end of the interval, with the method.
+
+    Methods that know the person's classes are left out, since the full network does not know them.
     """
-    told = []
+    parts = []
     rows = [row for row in results.tables.get("curves.csv", EMPTY).rows if row["control"] in ("", "own")]
     rows = [row for row in rows if _without_classes(str(row["method"])) == row["method"]]
     for name, of_persons in groupby(rows, whom):
         best = min(of_persons, key=lambda row: float(row["macs_within_1_high"]))
         fraction, low, high = (100 * float(best[f"macs_within_1{end}"]) for end in ("", "_low", "_high"))
         of_best = f"{fraction:.0f} % [{low:.0f}, {high:.0f}] ({best['method']})"
-        told.append(f"{name} {of_best}" if high < 100 else f"{name} none for sure")
-    return ", ".join(told)
+        parts.append(f"{name} {of_best}" if high < 100 else f"{name} none for sure")
+    return ", ".join(parts)
 
 
 def _bytes(results: FolderTables, budget: float) -> str:
-    """Bytes of the networks that are asked about, of the first kind of persons; further steps add next to none."""
+    """Return the file sizes of the networks that are asked about, for the first kind of persons.
+
+    Only one size is named for each pruned network: its further steps add next to no bytes.
+    """
     asked = [str(row[name]) for row in results.tables.get("answers.csv", EMPTY).rows for name in ("method", "against")]
     first = results.main.rows[0]
     sizes = {
@@ -162,12 +178,12 @@ def _bytes(results: FolderTables, budget: float) -> str:
         for row in results.main.rows
         if whom(row) == whom(first) and row["control"] in ("", "own") and row["budget"] in (budget, 1.0)
     }
-    told: dict[str, str] = {}  # by what is pruned, and none of a size that is told
+    named: dict[str, str] = {}  # by pruning method, each size once
     for name in map(_without_classes, asked):
-        if name in sizes and sizes[name] not in told.values():
-            told.setdefault(name.split("+")[0], sizes[name])
-    sized = ", ".join(f"{name} {size}" for name, size in told.items())
-    return f"{str(first['dataset']).replace('_', ' ')}: {sized}" if told else ""
+        if name in sizes and sizes[name] not in named.values():
+            named.setdefault(name.split("+")[0], sizes[name])
+    sized = ", ".join(f"{name} {size}" for name, size in named.items())
+    return f"{str(first['dataset']).replace('_', ' ')}: {sized}" if named else ""
 
 
 def _without_classes(method: str) -> str:

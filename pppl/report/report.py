@@ -10,15 +10,21 @@ from .page import page
 
 
 def report(folder: Path, out: Path | None = None) -> Path:
-    """Writes one HTML file that loads nothing from anywhere, made of a folder's tables and figures alone.
+    """Write a results folder as one HTML file, which loads nothing else.
+
+    ```python
+    report(Path("results/mine"))  # results/mine/report.html
+    ```
 
     **Arguments:**
 
-    - `folder`: that `pppl compare`, `pppl tasks` or `pppl sweep` has written.
+    - `folder`: written by `pppl compare`, `pppl tasks` or `pppl sweep`.
     - `out`: the file; by default `report.html` in the folder.
 
-    **Returns:** the file. Raises `UserError` where a table is missing or corrupted, a figure is no PNG, or `out` is no
-    name of an HTML file.
+    **Returns:** the file.
+
+    Raise `UserError` if a table is missing or corrupted, a figure is not a PNG file, `out` is not the name of an HTML
+    file, or a file of somebody else is in the way.
     """
     of = "" if out is None else data_mark(folder)
     out = folder / "report.html" if out is None else expand(out)
@@ -27,6 +33,6 @@ def report(folder: Path, out: Path | None = None) -> Path:
     claim([out], of=of)
     content = page(read_results(folder))
     output_folder(out.parent)
-    # Names from elsewhere may hold what no encoding has.
+    # Names from elsewhere may contain characters that UTF-8 cannot encode.
     write_bytes(out, content.encode("utf-8", errors="replace"), of=of)
     return out

@@ -1,4 +1,4 @@
-"""Tables that show each mean with its interval."""
+"""Data frames that show each mean with its interval."""
 
 from collections.abc import Sequence
 from html import escape
@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..system.printable import align
 
-# What is shown of `summary.csv` and the like, of more columns than a screen has, with their heads; keys first.
+# Columns shown of `summary.csv` and the like, which are wider than a screen, with their heads. Keys come first.
 _HEADS = {
     "dataset": "data",
     "backbone": "backbone",
@@ -44,8 +44,15 @@ _SCALES |= dict.fromkeys(("n", "retrain_samples", "train_samples", "holm_p", "bu
 
 
 class ResultsFrame(pd.DataFrame):
-    """A data frame that shows means with their 95 % intervals, in %, in a notebook or a terminal, and leaves out what
-    is the same in every row. All columns are there to be worked with.
+    """A data frame that shows means in % with their 95 % intervals, in a notebook or a terminal.
+
+    It shows the main columns only, and names keys that are the same in every row below. All columns can be worked with.
+    A frame without intervals is shown as pandas shows it.
+
+    >>> ResultsFrame({"method": ["l1", "ppp"], "accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95})
+    method  accuracy (%)
+    l1      90.0 [80.0, 95.0]
+    ppp     90.0 [80.0, 95.0]
     """
 
     @property
@@ -53,12 +60,14 @@ class ResultsFrame(pd.DataFrame):
         return ResultsFrame
 
     def __repr__(self) -> str:
+        """Return the frame as aligned text."""
         if (cells := _cells(self)) is None:
             return super().__repr__()
         head, rows, notes = cells
         return "\n".join([*align([head, *rows]), *([f"({notes})"] if notes else [])])
 
     def _repr_html_(self) -> str | None:
+        """Return the frame as an HTML table, for notebooks."""
         if (cells := _cells(self)) is None:
             return super()._repr_html_()  # type: ignore[misc] (pandas-stubs lacks it)
         head, rows, notes = cells
@@ -66,21 +75,21 @@ class ResultsFrame(pd.DataFrame):
 
 
 def _cells(frame: pd.DataFrame) -> tuple[list[str], list[list[str]], str] | None:
-    """Heads, cells and what stands below; None where a table has no intervals."""
+    """Return heads, cells and notes below them; None if a table has no intervals."""
     heads = [name for name in frame.columns if name in _HEADS]
     if not any(f"{name}_low" in frame.columns for name in heads):
         return None
     same = [name for name in heads if name in _KEYS and len(frame) > 1 and len(set(frame[name])) == 1]
     shown = [name for name in _HEADS if name in heads and name not in same and set(frame[name].notna()) != {False}]
     rows = [[_cell(row, name) for name in shown] for row in frame.head(_rows_shown(len(frame))).to_dict("records")]
-    told = [f"{_HEADS[name]}: {_plain(frame[name].iloc[0])}" for name in same if str(frame[name].iloc[0])]
+    constant = [f"{_HEADS[name]}: {_plain(frame[name].iloc[0])}" for name in same if str(frame[name].iloc[0])]
     left = len(frame) - len(rows)
-    notes = [", ".join(told)] * bool(told) + [f"{left:,} more rows"] * bool(left)
+    notes = [", ".join(constant)] * bool(constant) + [f"{left:,} more rows"] * bool(left)
     return [_HEADS[name] for name in shown], rows, "; ".join(notes)
 
 
 def table_as_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of cells, which do not break."""
+    """Return an HTML table whose cells do not wrap."""
     heads = "".join(f"<th>{escape(name)}</th>" for name in head)
     cells = ["".join(f"<td style='white-space:nowrap'>{escape(cell)}</td>" for cell in row) for row in rows]
     return f"<table><thead><tr>{heads}</tr></thead><tbody><tr>{'</tr><tr>'.join(cells)}</tr></tbody></table>"

@@ -1,4 +1,4 @@
-"""A table of a results folder: rows of text and numbers."""
+"""Tables of a results folder as rows of text and numbers."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,31 +17,36 @@ TableRow = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows by the names of their columns; a number that is empty is NaN."""
+    """Rows by the names of their columns; an empty number is NaN.
+
+    >>> table = Table(["method", "n"], [{"method": "l1", "n": 3.0}, {"method": "ppp", "n": 3.0}])
+    >>> table.distinct("n"), table.alike({"method": "ppp"}, ["method"]).rows
+    ([3.0], [{'method': 'ppp', 'n': 3.0}])
+    """
 
     names: list[str]
     rows: list[dict[str, Any]]
 
     def distinct(self, name: str) -> list[Any]:
-        """The values of a column, each once, in the order of rows."""
+        """Return the values of a column, each once, in the order of rows."""
         return list(dict.fromkeys(row[name] for row in self.rows))
 
     def alike(self, row: TableRow, names: Iterable[str]) -> "Table":
-        """The rows that have these values of `row`."""
+        """Return the rows that have the same values as `row` in the columns `names`."""
         wanted = {name: row[name] for name in names}
         return Table(self.names, [each for each in self.rows if all(each[n] == v for n, v in wanted.items())])
 
     def with_columns(self, **columns: Sequence[Any]) -> "Table":
-        """The same with columns added, each of a value for each row."""
+        """Return the table with columns added; each has one value for each row."""
         rows = [row | {name: of[at] for name, of in columns.items()} for at, row in enumerate(self.rows)]
         return Table([*self.names, *columns], rows)
 
     def column(self, name: str) -> Column:
-        """What a column holds."""
+        """Return the description of a column."""
         return column_of(name, self.names, numbers=all(isinstance(row[name], float) for row in self.rows))
 
     def columns(self) -> list[Column]:
-        """All of them but ends of intervals, which stand beside their means."""
+        """Return all columns except ends of intervals, which are shown with their means."""
         ends = {f"{name}{end}" for name in self.names for end in ("_low", "_high")}
         return [self.column(name) for name in self.names if name not in ends]
 
@@ -50,14 +55,14 @@ EMPTY = Table([], [])
 
 
 def read_rows(path: Path, names: Iterable[str] = (), numbers: Iterable[str] = (), *, only: bool = False) -> Table:
-    """A table whose columns are numbers where their names or all their values say so, and else text.
+    """Read a table. A column holds numbers if its name or all its values say so, else text.
 
-    Raises `UserError` where it cannot be read.
+    Raise `UserError` if the table cannot be read, or lacks a column or a number.
 
     **Arguments:**
 
-    - `names`, `numbers`: columns that must be there, the latter with a finite number in each row.
-    - `only`: whether others are left out.
+    - `names`, `numbers`: columns that must exist; those in `numbers` must hold a finite number in each row.
+    - `only`: whether other columns are left out.
     """
     try:
         frame = read_frame(path)
@@ -80,7 +85,7 @@ def read_rows(path: Path, names: Iterable[str] = (), numbers: Iterable[str] = ()
 
 
 def _values(path: Path, name: str, column: pd.Series) -> list[Any]:
-    """Return numbers as float, and anything else as text."""
+    """Return the values of a column: numbers as float, anything else as text."""
     wanted = numeric(name)
     if column.dtype.kind in "if" and wanted is not False:
         return column.astype(float).tolist()

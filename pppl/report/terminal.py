@@ -1,4 +1,4 @@
-"""Summaries as tables that a person can read in ten seconds."""
+"""Summaries for the terminal: tables to read in ten seconds."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,9 +15,19 @@ _UNITS = {"macs": "MACs", "params": "parameters"}
 
 
 def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
-    """Accuracy in %, with its 95 % interval, of every method at one budget; a column per protocol.
+    """Return a table of the accuracy of every method at one budget; a column for each protocol.
 
-    The budget is that of figures that have room for one; methods that do not prune come first.
+    Accuracies are in %, with 95 % intervals. The budget is the first of `shown_budgets`. Methods that do not prune come
+    first.
+
+    ```python
+    print(as_text(pd.read_csv("results/digits/summary.csv")))
+    ```
+
+    **Arguments:**
+
+    - `summary`: `summary.csv` of a comparison on persons.
+    - `unit`: of the budget, `macs` or `params`.
     """
     budget = shown_budgets(summary)[0]
     records = summary.to_dict("records")
@@ -34,14 +44,15 @@ def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
         trained = f"{samples:,.0f} samples" if samples else "nothing"
         name = f"{method} {control}".strip()
         rows.append([name, f"{macs:.1%}", *[cells.get(protocol, "") for protocol in protocols], trained])
-    told = f"Accuracy in % [95 % interval] at a budget of {budget:g} of the full network's {_UNITS[unit]}"
-    return _aligned(f"{told}; samples trained on beyond it", rows)
+    title = f"Accuracy in % [95 % interval] at a budget of {budget:g} of the full network's {_UNITS[unit]}"
+    return _aligned(f"{title}; samples trained on beyond it", rows)
 
 
 def tasks_as_text(summary: pd.DataFrame) -> str:
-    """The score of every method on every task in %, with its 95 % interval, and what a task costs on average.
+    """Return a table of the score of every method on every task, and of the mean costs of a task.
 
-    Of many tasks the average alone, so that a line fits a screen.
+    Scores are in %, with 95 % intervals. If there are more than five tasks, only the average is shown, so that a line
+    fits a screen.
     """
     tasks = list(dict.fromkeys(summary["task"]))
     tasks = tasks if len(tasks) <= _MOST_TASKS else tasks[-1:]
@@ -55,7 +66,7 @@ def tasks_as_text(summary: pd.DataFrame) -> str:
 
 
 def tuning_as_text(tuned: pd.DataFrame) -> str:
-    """Validation accuracy of every setting in %, what was chosen of each method's marked."""
+    """Return a table of the validation accuracy of every setting in %; the chosen setting of a method is marked."""
     rows = [["method", "setting", "accuracy", ""]]
     for row in tuned.to_dict("records"):
         rows.append([str(row["method"]), str(row["settings"]), _cell(row), "chosen" if row["chosen"] else ""])
@@ -63,24 +74,24 @@ def tuning_as_text(tuned: pd.DataFrame) -> str:
 
 
 def sweep_as_text(trials: pd.DataFrame) -> str:
-    """The ten best trials of a sweep, or its front: what was measured in %, what it depends on, and what to know."""
+    """Return a table of the ten best trials of a sweep: the best, those on the front, then others by accuracy."""
     return _aligned(f"The best of {len(trials)} trials, on validation persons", best_trials(trials))
 
 
 def best_trials(trials: pd.DataFrame) -> list[list[str]]:
-    """The same as cells, a head first."""
+    """Return the cells of `sweep_as_text`: a head, and a row for each of the ten best trials."""
     keys = settings_of(trials.columns)
     rows = [["trial", "accuracy", "own - other", "MACs", "", *keys]]
     marks = [name for name in ("best", "pareto", "feasible") if name in trials.columns]
     best = trials.sort_values([*marks, "accuracy"], ascending=False, kind="stable").head(10)
     for row in best.to_dict("records"):
         if row["state"] == "complete":
-            told = ["best"] * row["best"] + ["front"] * row.get("pareto", False)
-            told += ["constraints fail"] * (not row["feasible"])
+            marked = ["best"] * row["best"] + ["front"] * row.get("pareto", False)
+            marked += ["constraints fail"] * (not row["feasible"])
         else:
-            told = ["ended early"]
+            marked = ["ended early"]
         measured = [_percent(row[name]) for name in ("accuracy", "own_minus_other", "macs_fraction")]
-        rows.append([str(row["trial"]), *measured, ", ".join(told), *(_value(row[key]) for key in keys)])
+        rows.append([str(row["trial"]), *measured, ", ".join(marked), *(_value(row[key]) for key in keys)])
     return rows
 
 
@@ -100,7 +111,7 @@ def _aligned(title: str, rows: list[list[str]]) -> str:
 
 
 def _protocol(row: Mapping[Any, Any]) -> str:
-    """Who the persons are; people are seen or unseen in training."""
+    """Return the name of a kind of persons; people are seen or unseen in training."""
     persons = str(row["persons"])
     return (
         f"{persons}, {'seen' if row['seen'] else 'unseen'}" if persons.startswith("person") else f"persons of {persons}"

@@ -1,4 +1,4 @@
-"""A mean and its interval, drawn in a line of a table."""
+"""A mean and its interval, drawn in a cell of a table."""
 
 from .html import Html, element
 
@@ -6,9 +6,9 @@ _WIDTH, _HEIGHT, _ROOM = 110, 14, 2
 
 
 def whisker(value: float, low: float, high: float, scale: tuple[float, float]) -> Html:
-    """A line over the scale, a bar over the interval, a tall tick at the mean, a low one at zero if that is inside.
+    """Return an SVG: a line over the scale, a bar over the interval, a tall tick at the mean.
 
-    Those who do not see it read the text beside it.
+    A low tick marks zero if it is inside the scale. Screen readers skip the SVG and read the text beside it.
     """
     x, (first, last), middle = (lambda each: _place(each, scale)), scale, _HEIGHT / 2
     zero = f"M{x(0)} 4V{_HEIGHT - 4}" if first < 0 < last else ""
@@ -24,6 +24,6 @@ def whisker(value: float, low: float, high: float, scale: tuple[float, float]) -
 
 
 def _place(value: float, scale: tuple[float, float]) -> str:
-    """From left to right in units of the drawing; what lies outside is at an end."""
+    """Return the horizontal position of a value; one outside the scale is at its end."""
     share = (value - scale[0]) / ((scale[1] - scale[0]) or 1)
     return f"{_ROOM + min(1.0, max(0.0, share)) * (_WIDTH - 2 * _ROOM):.1f}"

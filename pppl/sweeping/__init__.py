@@ -1,4 +1,4 @@
-"""Settings searched by Optuna on validation persons: days long, killed at any time, on one machine or many."""
+"""Hyperparameter search with Optuna on validation persons: resumable, on one machine or several."""
 
 from .sweep import status, sweep
 

@@ -1,4 +1,4 @@
-"""Which settings matter: PED-ANOVA, with intervals over trials."""
+"""Hyperparameter importances by PED-ANOVA, with confidence intervals over trials."""
 
 import warnings
 from collections.abc import Iterable
@@ -11,47 +11,53 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..config import MEASURES, Sweep
 
-# Fewer trials than this tell nothing of what their best tenth have in common.
-_LEAST, _RESAMPLES = 20, 200
+# The best tenth of fewer trials is too small to show what good trials have in common.
+_MIN_TRIALS, _RESAMPLES = 20, 200
 COLUMNS = ["key", "importance", "importance_low", "importance_high", "trials"]
 
 
 def importances(settings: Sweep, trials: Iterable[FrozenTrial]) -> pd.DataFrame:
-    """How much the best tenth of finished trials differ from all of these in each setting.
+    """Return how much each hyperparameter matters, by PED-ANOVA (Watanabe, Bansal, Hutter, IJCAI 2023).
 
-    Shares that sum to one, the highest first.
+    An importance measures how much the best tenth of the complete trials, by the first objective, differ from all
+    complete trials in one hyperparameter. Importances sum to 1, and the highest comes first. Hyperparameters that some
+    complete trial lacks are left out. The table is empty if fewer than 20 trials are complete or all are equally good.
 
-    Settings that not every trial has are left out, and all of them where there are fewer than 20 trials. PED-ANOVA
-    (Watanabe, Bansal, Hutter, IJCAI 2023) of the first objective. Intervals, 95 %, are of deviations from their mean of
-    shares of random halves of the trials, which spread as those of as many other trials would (delete-half jackknife:
-    Shao, Wu, Annals of Statistics 1989); trials drawn twice would be taken for what the best have in common.
+    The 95 % intervals come from random halves of the trials (delete-half jackknife: Shao, Wu, Annals of Statistics
+    1989): the importances of the halves spread around their mean as those of a new set of trials would. A bootstrap
+    would be wrong here, since PED-ANOVA would mistake a trial that was drawn twice for a trait of the best trials.
+
+    ```python
+    importances(Sweep.load("sweeps/tune/digits_ppp.yaml"), study.trials)  # study: an optuna.Study
+    ```
 
     **Returns:** key, importance, importance_low, importance_high, trials.
     """
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     keys = [key for key in settings.space if all(key in trial.params for trial in done)]
     values = np.array([trial.values[0] for trial in done])
-    if len(done) < _LEAST or not keys or np.ptp(values) == 0:
+    if len(done) < _MIN_TRIALS or not keys or np.ptp(values) == 0:
         return pd.DataFrame(columns=COLUMNS)
     with warnings.catch_warnings():
-        # So it is where all of a draw are equally good.
+        # Optuna warns when all trials of a random half are equally good, which is harmless here.
         warnings.filterwarnings("ignore", "Target and region quantiles select the same set")
         return _table(settings, keys, done)
 
 
 def _table(settings: Sweep, keys: list[str], done: list[FrozenTrial]) -> pd.DataFrame:
     rng = np.random.default_rng(0)
-    shares = _shares(settings, keys, done)
+    shares = _pedanova(settings, keys, done)
     half = len(done) // 2
-    again = [_shares(settings, keys, [done[i] for i in rng.permutation(len(done))[:half]]) for _ in range(_RESAMPLES)]
-    spread = np.nanpercentile(again - np.nanmean(again, axis=0), [2.5, 97.5], axis=0)
+    draws = [[done[i] for i in rng.permutation(len(done))[:half]] for _ in range(_RESAMPLES)]
+    halves = [_pedanova(settings, keys, draw) for draw in draws]
+    spread = np.nanpercentile(halves - np.nanmean(halves, axis=0), [2.5, 97.5], axis=0)
     low, high = np.clip(np.array(shares) + spread, 0, 1)
     columns = {"key": keys, "importance": shares, "importance_low": low, "importance_high": high, "trials": len(done)}
     table = pd.DataFrame(columns, columns=COLUMNS)
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
 
 
-def _shares(settings: Sweep, keys: list[str], trials: list[FrozenTrial]) -> list[float]:
+def _pedanova(settings: Sweep, keys: list[str], trials: list[FrozenTrial]) -> list[float]:
     study = optuna.create_study(direction=MEASURES[settings.objectives[0]])
     study.add_trials(
         optuna.create_trial(params=trial.params, distributions=trial.distributions, value=trial.values[0])

@@ -1,4 +1,4 @@
-"""Which workers of a study live: at once on this machine, after a while on others."""
+"""Detection of dead workers: immediate on this machine, after a timeout on other machines."""
 
 import fcntl
 import os
@@ -17,18 +17,22 @@ from ..system.files import output_folder
 from ..system.tracking import notice
 
 WORKER = "worker"
-# A worker of another machine beats every so many seconds, and is dead after so many without a beat. Who takes a trial
-# tells its name at once, and has the time of one beat for it.
+# Seconds between two heartbeats, and seconds of silence after which a worker of another machine is dead. A worker that
+# takes a trial must write its name into the trial within one `BEAT`.
 BEAT, GRACE = 15.0, 120.0
 
 
-# What the time between two looks counts for at most.
-_GLANCE = 5.0
+# Seconds that the time between two looks counts for, at most.
+_LONGEST_GAP = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Sign:
-    """The last that was heard of a worker, when it was looked for last, and seconds without anything new till then."""
+class _Sighting:
+    """The last heartbeat of a worker, as this process saw it.
+
+    - `looked`: when this process last looked, by its monotonic clock.
+    - `silent`: seconds without a new heartbeat until then.
+    """
 
     worker: str
     beat: list[float] | None
@@ -37,32 +41,35 @@ class _Sign:
 
 
 class Life:
-    """Tells the living workers of a study from the dead.
+    """Liveness of the workers of a study.
 
-    A worker holds a lock on a file of its own in the results folder as long as it lives, which no kill can leave
-    behind, and which others on its machine look at. For other machines (containers are such) it counts up a number in
-    the study, and is dead when that has stood still: by the clock of who looks, so that no two clocks must agree.
+    Each worker locks a file of its own in the results folder while it runs. The operating system releases the lock when
+    the worker is killed, so other processes on the same machine see its death at once.
+
+    Other machines, containers among them, cannot see that lock. For them, a worker counts up a heartbeat in the study,
+    and is dead when the heartbeat stands still for too long. The observer measures that time with its own clock, so
+    the clocks of two machines need not agree.
 
     **Arguments:**
 
-    - `folder`: of the results.
-    - `far`: whether workers may have other results folders than this.
+    - `folder`: the results folder.
+    - `far`: whether workers may have other results folders than this one.
     """
 
     def __init__(self, study: optuna.Study, folder: Path, *, far: bool):
         self.study, self.far = study, far
         self._folder = folder / "workers"
-        self._seen: dict[int, _Sign] = {}
+        self._seen: dict[int, _Sighting] = {}
         self.worker = ""
 
     @contextmanager
     def living(self) -> Iterator[None]:
-        """While open, this process is alive to others."""
+        """Make this process visible as a live worker while the context is open."""
         self.worker = f"{os.uname().nodename}-{uuid.uuid4().hex}"
         path, end = output_folder(self._folder) / self.worker, threading.Event()
         with path.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            file.write(f"{os.getpid()}\n")  # for people
+            file.write(f"{os.getpid()}\n")  # for users who look into the folder
             file.flush()
             threading.Thread(target=self._beat, args=(end,), daemon=True).start()
             try:
@@ -78,12 +85,12 @@ class Life:
             count += 1
             try:
                 self.study.set_user_attr(f"beat-{self.worker}", [count, time.time()])
-            except Exception as error:  # whatever the storage raises, the next beat may get through
-                notice(f"this worker could not tell that it lives ({error})")
+            except Exception as error:  # whatever the storage raises, the next heartbeat may succeed
+                notice(f"this worker could not write its heartbeat to the study ({error}); it will try again")
             end.wait(BEAT)
 
     def alive(self, trial: FrozenTrial) -> bool:
-        """Whether the worker of a running trial still runs."""
+        """Return whether the worker of a running trial is alive."""
         worker = trial.user_attrs.get(WORKER, "")
         if worker and worker == self.worker:
             return True
@@ -91,9 +98,9 @@ class Life:
         return not self._silent(trial, worker) if locked is None else locked
 
     def _locked(self, worker: str) -> bool | None:
-        """Whether a worker of this machine and folder lives; None where it is of another.
+        """Return whether a worker of this machine and folder is alive; None if it may belong to another one.
 
-        File systems of clusters may keep locks to one machine.
+        Locks of other machines are not trusted, since file systems of clusters may not share locks between machines.
         """
         if worker.rpartition("-")[0] != os.uname().nodename:
             return None
@@ -101,29 +108,36 @@ class Life:
         try:
             with path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except PermissionError:  # of another user, who keeps it private
+        except PermissionError:  # the file is private to another user
             return None
-        except FileNotFoundError:  # it has ended, or has another folder
+        except FileNotFoundError:  # the worker has ended, or has another results folder
             return None if self.far else False
         except BlockingIOError:
             return True
         return False
 
     def _silent(self, trial: FrozenTrial, worker: str) -> bool:
-        """Whether nothing has been heard of a trial's worker, or of a name of one, for too long."""
+        """Return whether a trial has been without a new heartbeat for too long.
+
+        A trial whose worker has not written its name yet (`worker` is empty) has less time.
+        """
         beat, now = self._last_beat(worker), time.monotonic()
-        sign = self._seen.get(trial.number)
-        if sign is None or (sign.worker, sign.beat) != (worker, beat):
-            sign = _Sign(worker=worker, beat=beat, looked=now, silent=0.0)
-        # Who looks after a long time may have been cut off from the study as others were: that tells nothing of them.
-        silent = sign.silent + min(now - sign.looked, _GLANCE)
-        self._seen[trial.number] = replace(sign, looked=now, silent=silent)
+        sighting = self._seen.get(trial.number)
+        if sighting is None or (sighting.worker, sighting.beat) != (worker, beat):
+            sighting = _Sighting(worker=worker, beat=beat, looked=now, silent=0.0)
+        # A long gap between two looks says nothing about the worker: this process and the worker may both have been cut
+        # off from the study.
+        silent = sighting.silent + min(now - sighting.looked, _LONGEST_GAP)
+        self._seen[trial.number] = replace(sighting, looked=now, silent=silent)
         return silent > (GRACE if worker else BEAT)
 
     def _last_beat(self, worker: str) -> list[float] | None:
         return self.study.user_attrs.get(f"beat-{worker}") if worker else None
 
     def age(self, trial: FrozenTrial) -> float:
-        """Seconds since the last beat of a trial's worker, by the clocks of both machines; 0 where it has none."""
+        """Return the seconds since the last heartbeat of a trial's worker; 0 if there was none.
+
+        The result compares the clocks of two machines.
+        """
         beat = self._last_beat(trial.user_attrs.get(WORKER, ""))
         return time.time() - beat[1] if beat else 0.0

@@ -1,8 +1,8 @@
-"""Which trials are to be run: an exact number of slots, each of which one trial finishes, whoever dies meanwhile.
+"""The queue of a study: a fixed number of slots, each finished by exactly one trial even if workers die.
 
-A study's trials are queued when it begins, one for each slot. A worker takes one; the trial of a worker that has died
-is failed and queued again with the same values. Where two processes do so at once the slot has two trials, of which
-the later one is dropped.
+When a study begins, one trial is queued for each slot, and workers take trials from the queue. If a worker dies, its
+trial is marked as failed and queued again with the same values. If two processes do this at once, the slot has two
+trials, and the later one is dropped.
 """
 
 import secrets
@@ -16,52 +16,57 @@ from optuna.trial import FrozenTrial, TrialState
 from ..system.tracking import notice
 from .life import WORKER, Life
 
-# What a trial is given: its slot, and the id of its W&B run, which goes on where the trial begins again.
+# User attributes of a trial: its slot, and the id of its W&B run, which is kept when the trial starts again.
 SLOT, RUN = "slot", "wandb"
-# Why a trial was given up.
+# User attribute of a trial that was given up: the reason.
 WHY = "why"
-# After so many kills of its worker.
-_KILLS = 6
+# A trial is given up after this many of its workers were killed.
+_MAX_KILLS = 6
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class Queue:
-    """A study's slots."""
+    """The slots of a study, and the trials that fill them.
+
+    **Arguments:**
+
+    - `slots`: how many trials are to finish.
+    """
 
     def __init__(self, study: optuna.Study, life: Life, slots: int):
         self.study, self.life, self.slots = study, life, slots
 
     def trials(self) -> dict[int, FrozenTrial]:
-        """The trial that counts of each slot; slots that have none yet, or whose trials have failed, are left out."""
-        of: dict[int, FrozenTrial] = {}
+        """Return the trial that counts for each slot; slots without a trial that has not failed are left out."""
+        by_slot: dict[int, FrozenTrial] = {}
         for trial in self.study.get_trials(deepcopy=False):
             if trial.state != TrialState.FAIL:
-                of.setdefault(trial.user_attrs.get(SLOT, -1), trial)
-        return {slot: trial for slot, trial in of.items() if 0 <= slot < self.slots}
+                by_slot.setdefault(trial.user_attrs.get(SLOT, -1), trial)
+        return {slot: trial for slot, trial in by_slot.items() if 0 <= slot < self.slots}
 
     def take(self) -> optuna.Trial | None:
-        """A trial to run; None where nothing waits."""
+        """Take a waiting trial and return it; None if no trial waits."""
         while any(trial.state == TrialState.WAITING for trial in self.trials().values()):
             trial = self.study.ask()
             first = self.trials().get(trial.user_attrs.get(SLOT, -1))
-            with suppress(UpdateFinishedTrialError):  # who is slow here is taken for dead, and the slot is queued again
+            with suppress(UpdateFinishedTrialError):  # this worker was slow, taken for dead, and its slot queued again
                 if first is not None and first.number == trial.number:
                     trial.set_user_attr(WORKER, self.life.worker)
                     return trial
-                # Somebody else took the last one that waited, or queued this slot a second time.
+                # Another process took the last waiting trial, or queued this slot a second time.
                 self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         return None
 
     def tell(self, trial: optuna.Trial, state: TrialState, values: Sequence[float] = ()) -> None:
-        """Ends a trial. One that was taken for dead meanwhile, and queued again, is left as it is."""
+        """End a trial, unless its worker was taken for dead meanwhile and the trial queued again."""
         with suppress(UpdateFinishedTrialError):
             self.study.tell(trial, values or None, state=state, skip_if_finished=True)
 
     def repair(self) -> None:
-        """Queues slots that have no trial, and those whose worker has died."""
+        """Queue the slots that have no trial or whose worker has died."""
         for trial in self.trials().values():
             if trial.state == TrialState.RUNNING and not self.life.alive(trial):
-                with suppress(UpdateFinishedTrialError):  # another process has told it in this moment
+                with suppress(UpdateFinishedTrialError):  # another process ended it at the same moment
                     self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         of_slot: dict[int, list[FrozenTrial]] = {}
         for trial in self.study.get_trials(deepcopy=False):
@@ -70,16 +75,16 @@ class Queue:
             self._queue(slot, of_slot.get(slot, []))
 
     def _queue(self, slot: int, failed: Sequence[FrozenTrial]) -> None:
-        """Queues a slot, with what its failed trials had."""
+        """Queue a slot again with the values and W&B run of its failed trials, or give it up after too many kills."""
         last = max(failed, key=lambda trial: len(trial.params), default=None)
         attributes = {SLOT: slot, RUN: last.user_attrs[RUN] if last else secrets.token_hex(8)}
         killed = sum(WORKER in trial.user_attrs for trial in failed)
-        if last is None or killed < _KILLS:
+        if last is None or killed < _MAX_KILLS:
             self.study.enqueue_trial(last.params if last else {}, user_attrs=attributes)
             return
-        # Its values may be what kills workers, for want of memory say: no worker must try them for ever.
+        # The values themselves may kill workers, for example by using too much memory, so retrying must end.
         why = f"its worker was killed {killed} times"
-        notice(f"trial {slot} is left out: {why}")
+        notice(f"trial {slot} is given up: {why}")
         given_up = optuna.create_trial(
             state=TrialState.PRUNED,
             params=last.params,
@@ -89,9 +94,9 @@ class Queue:
         self.study.add_trial(given_up)
 
     def done(self) -> dict[int, FrozenTrial]:
-        """The trials of slots that are done."""
+        """Return the trials of the slots that are done."""
         return {slot: trial for slot, trial in self.trials().items() if trial.state in DONE}
 
     def finished(self) -> int:
-        """How many slots are done."""
+        """Return the number of slots that are done."""
         return len(self.done())

@@ -1,4 +1,4 @@
-"""From a sweep's space to the experiment of a trial."""
+"""The search space of a sweep: checks, sampled values, and the experiment of a trial."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,36 +14,41 @@ from ..personalizers import make_personalizers
 from ..system.errors import UserError
 from ..system.printable import cell_of
 
-# Of a base what has no meaning for one method on validation persons.
-_BARE = {"tuning": {}, "settings": {}}
+# Sections of the base that mean nothing for one method on validation persons.
+_UNUSED = {"tuning": {}, "settings": {}}
 
 
 def base_of(sweep: Sweep, beside: Path, *, fast: bool = False) -> Experiment:
-    """The experiment that all trials change, on validation persons.
+    """Return the base experiment, which all trials change, on validation persons.
 
     **Arguments:**
 
-    - `beside`: the folder of the sweep's file. `fast`: whether to apply the experiment's section `fast`.
+    - `beside`: the folder of the sweep's file, where `base` is looked for if it is not in the current folder.
+    - `fast`: whether to apply the experiment's section `fast`.
 
-    Raises `UserError` where there is no such file, or a setting that it does not have.
+    Raise `UserError` if the base file is missing or the sweep sets an unknown key.
     """
-    path = next((each for each in (Path(sweep.base), beside / sweep.base) if each.is_file()), Path(sweep.base))
+    path = next((path for path in (Path(sweep.base), beside / sweep.base) if path.is_file()), Path(sweep.base))
     if not sweep.base:
         raise UserError("base is missing: name the experiment file that trials change")
     experiment = Experiment.load(path, fast=fast)
     own = experiment.own_settings(sweep.method)
     alone = {"persons.query": "validation", "methods": [sweep.method], "budgets": [sweep.budget], "seeds": sweep.seeds}
     alone["searched"] = {sweep.method: experiment.searched.get(sweep.method, 0)}
-    return experiment.replace(**_BARE).replace(**own).replace(**sweep.settings).replace(**alone, name=sweep.name)
+    return experiment.replace(**_UNUSED).replace(**own).replace(**sweep.settings).replace(**alone, name=sweep.name)
 
 
 def check_space(sweep: Sweep, base: Experiment) -> None:
-    """Raises `UserError` where a key of the space is unknown, or an end of its range impossible, before any trial."""
+    """Check the search space before any trial.
+
+    Raise `UserError` if it is empty, a key is unknown, an end of a range or a choice is invalid, a key changes what all
+    trials must share, or the pruner has no gates to watch.
+    """
     if not sweep.space:
         raise UserError("space is empty: name at least one key with what is tried of it")
     if sweep.pruner != "none" and not any(each.gates for each in make_personalizers(base)):
         raise UserError(
-            f"pruner is {sweep.pruner}, but {sweep.method} trains no gates that it could look at: none can be"
+            f"pruner is {sweep.pruner}, but {sweep.method} trains no gates for it to watch: set pruner to none"
         )
     for key, _, changed in _ends(sweep, base):
         same = ("methods", "seeds", "persons", "data")
@@ -52,11 +57,15 @@ def check_space(sweep: Sweep, base: Experiment) -> None:
 
 
 def check_split(sweep: Sweep, base: Experiment, dataset: IdentityDataset) -> None:
-    """Raises `UserError` where a trial could not run on the data, or test persons would be seen by another seed."""
+    """Check the search space against the data before any trial.
+
+    Raise `UserError` if the data are split by seed, so that validation persons of one seed are test persons of another,
+    or if a trial could not run on the data.
+    """
     if dataset.split is None or base.persons.split != "official" or base.persons.folds:
         raise UserError(
-            f"{base.data.name} is split by seed, so that what is searched with one seed is tested with another: search "
-            "on a data set with a split of its own"
+            f"{base.data.name} is split by seed, so validation persons of one seed are test persons of another: search "
+            "on a data set with an official split"
         )
     for key, value, changed in _ends(sweep, base):
         try:
@@ -66,7 +75,7 @@ def check_split(sweep: Sweep, base: Experiment, dataset: IdentityDataset) -> Non
 
 
 def _ends(sweep: Sweep, base: Experiment) -> list[tuple[str, Any, Experiment]]:
-    """Each key at each end of its range, or with each of its choices."""
+    """Return each key with both ends of its range, or with each of its choices, and the experiment with that value."""
     ends = []
     for key, tried in sweep.space.items():
         for value in tried.get("choices", [tried.get("low"), tried.get("high")]):
@@ -78,7 +87,14 @@ def _ends(sweep: Sweep, base: Experiment) -> list[tuple[str, Any, Experiment]]:
 
 
 def with_values(base: Experiment, values: Mapping[str, Any]) -> Experiment:
-    """The experiment of a trial. Raises `UserError` for an unknown key or a value out of range."""
+    """Return `base` with the values of a trial.
+
+    ```python
+    with_values(Experiment(), {"budget": 0.2, "ppp.target_rate": 0.4}).budgets  # (0.2,)
+    ```
+
+    Raise `UserError` if a key is unknown or a value is out of range.
+    """
     changes = dict(values)
     if "budget" in changes:
         changes["budgets"] = (changes.pop("budget"),)
@@ -86,31 +102,46 @@ def with_values(base: Experiment, values: Mapping[str, Any]) -> Experiment:
 
 
 def values_taken(space: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a trial's parameters, by dotted key in the order of the space."""
-    return {key: _meant(tried.get("choices", []), params[key]) for key, tried in space.items() if key in params}
+    """Return the values behind a trial's Optuna parameters, by dotted key in the order of the space.
+
+    >>> values_taken({"ppp.gate_width": {"choices": [8, 16]}}, {"ppp.gate_width": 16})
+    {'ppp.gate_width': 16}
+    """
+    return {key: _decoded(tried.get("choices", []), params[key]) for key, tried in space.items() if key in params}
 
 
-def _meant(choices: Sequence[Any], told: Any) -> Any:
-    known = _told(choices)
-    return choices[known.index(told)] if told in known else told
+def _decoded(choices: Sequence[Any], parameter: Any) -> Any:
+    known = _encoded(choices)
+    return choices[known.index(parameter)] if parameter in known else parameter
 
 
-def _told(choices: Sequence[Any]) -> list[Any]:
-    """Choices as Optuna takes them, which knows text, numbers, true, false and null, and 1, 1.0 and true as one."""
+def _encoded(choices: Sequence[Any]) -> list[Any]:
+    """Return the choices in a form that Optuna can store and tell apart.
+
+    Optuna stores only text, numbers, booleans and null, and takes 1, 1.0 and true for the same choice. Choices that
+    would be confused are therefore written as JSON.
+    """
     cells = [value if value is None else cell_of(value) for value in choices]
     alike = any(one == other for at, one in enumerate(cells) for other in cells[:at]) or any(c != c for c in cells)
     return [json.dumps(value) for value in choices] if alike else cells
 
 
 def suggest(trial: optuna.Trial, space: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What the sampler takes for a trial, by dotted key; keys whose condition does not hold are left out."""
+    """Return the values that the sampler draws for a trial, by dotted key.
+
+    Keys whose condition `when` does not hold are left out.
+
+    ```python
+    suggest(study.ask(), {"ppp.target_rate": {"low": 0.1, "high": 0.5}})  # {"ppp.target_rate": 0.32}, for example
+    ```
+    """
     chosen: dict[str, Any] = {}
     for key, tried in space.items():
         if any(chosen.get(other) not in values for other, values in tried.get("when", {}).items()):
             continue
         if "choices" in tried:
-            told = _told(tried["choices"])
-            chosen[key] = tried["choices"][told.index(trial.suggest_categorical(key, told))]
+            encoded = _encoded(tried["choices"])
+            chosen[key] = tried["choices"][encoded.index(trial.suggest_categorical(key, encoded))]
             continue
         whole = all(isinstance(tried[end], int) for end in ("low", "high"))
         more = {name: tried[name] for name in ("log", "step") if name in tried}

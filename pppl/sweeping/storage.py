@@ -1,4 +1,4 @@
-"""Where a study is kept: a journal file in the results folder, or a PostgreSQL database that several machines share."""
+"""The storage of a study: a journal file in the results folder, or a PostgreSQL database for several machines."""
 
 import fcntl
 import functools
@@ -23,28 +23,40 @@ JOURNAL = "study.log"
 _BEGINS = b'{"op_code":'
 _CHUNK = 1 << 16
 _DRIVER = "postgresql+psycopg"
-_TRIES, _PATIENCE, _PAUSE = 5, 3600.0, 1.0  # seconds; a server that is restarted or moved is back by then
+# Attempts to connect, and seconds: a server that is restarted or moved is back within `_PATIENCE`.
+_TRIES, _PATIENCE, _PAUSE = 5, 3600.0, 1.0
 
 
 def storage_at(url: str, folder: Path, *, patient: bool = False) -> BaseStorage:
-    """The storage at a URL; without one the journal in a results folder.
+    """Return the storage at a URL, or the journal file of a results folder if the URL is empty.
+
+    ```python
+    storage_at("", Path("results/digits_ppp"))  # the journal results/digits_ppp/study.log
+    ```
 
     **Arguments:**
 
-    - `patient`: whether to wait for a database that does not answer, too.
+    - `patient`: whether to wait also for the first connection to a database that does not answer.
 
-    Raises `UserError` where the URL is of another kind than PostgreSQL, or does not answer.
+    Raise `UserError` if the URL is not a PostgreSQL one, or the server does not answer.
     """
     return _database(url, patient) if url else JournalStorage(_JournalBackend(folder / JOURNAL))
 
 
 def hide_password(url: str) -> str:
-    """A URL without its password."""
+    """Return a URL with `***` in place of its password, for messages.
+
+    >>> hide_password("postgresql://me:secret@host/database")
+    'postgresql://me:***@host/database'
+    """
     return make_url(url).render_as_string(hide_password=True)
 
 
 def without_password(url: str) -> str:
-    """The same URL for processes that inherit this one's environment, where the password goes as `PGPASSWORD`."""
+    """Return a URL without its password, which moves to the environment variable `PGPASSWORD`.
+
+    Processes that inherit this environment can connect with the returned URL.
+    """
     if not url:
         return url
     address = make_url(url)
@@ -54,9 +66,10 @@ def without_password(url: str) -> str:
 
 
 class _JournalBackend(JournalFileBackend):
-    """A journal whose lines are whole: what a kill or a full disk leaves of one is cut off before the next.
+    """An Optuna journal that holds only whole lines.
 
-    The lock is the system's, which takes it back from a process that dies.
+    If a kill or a full disk leaves a partial line, the next write cuts it off. The lock is one of the operating system,
+    which releases it when a process dies.
     """
 
     def __init__(self, path: Path):
@@ -69,11 +82,11 @@ class _JournalBackend(JournalFileBackend):
         if path.exists():
             with path.open("rb") as file:
                 begins = file.read(len(_BEGINS))
-            if not _BEGINS.startswith(begins):  # a kill may have cut it short
+            if not _BEGINS.startswith(begins):  # a kill may have left less than these bytes
                 raise UserError(f"{path} is no journal of a study: move it away, or name another --out")
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Appends all of the entries, or none. Raises `OSError` where the disk is full."""
+        """Append all of the entries, or none. Raise `OSError` if the disk is full."""
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         with self.path.with_suffix(".lock").open("ab") as lock, self.path.open("r+b", buffering=0) as file:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -82,7 +95,7 @@ class _JournalBackend(JournalFileBackend):
                 file.truncate(whole)
                 file.seek(whole)
                 rest = text.encode()
-                while rest := rest[file.write(rest) :]:  # what did not fit is not taken, either, and says why
+                while rest := rest[file.write(rest) :]:  # after a partial write, the next one raises the reason
                     pass
                 os.fsync(file.fileno())
             except OSError:
@@ -91,7 +104,7 @@ class _JournalBackend(JournalFileBackend):
 
 
 def _end_of_lines(file: IO[bytes]) -> int:
-    """Where the last whole line of a file ends."""
+    """Return the offset at which the last whole line of a file ends."""
     end = file.seek(0, os.SEEK_END)
     while end > 0:
         start = max(0, end - _CHUNK)
@@ -106,12 +119,12 @@ def _end_of_lines(file: IO[bytes]) -> int:
 def _database(url: str, patient: bool) -> BaseStorage:
     try:
         address = make_url(url)
-    except (ArgumentError, ValueError) as error:  # which may hold a password: it is not repeated
-        raise UserError("--storage is no URL: write postgresql://user@host/database") from error
+    except (ArgumentError, ValueError) as error:  # the value is not repeated, since it may hold a password
+        raise UserError("--storage is not a URL: write postgresql://user@host/database") from error
     if address.get_backend_name() != "postgresql":
         raise UserError(
-            f"--storage is of {address.get_backend_name()}: only postgresql:// URLs are known; leave it out for a "
-            "journal file, which the workers of one machine can share"
+            f"--storage has the scheme {address.get_backend_name()}, but must be a postgresql:// URL; leave it out for "
+            "a journal file, which the workers of one machine can share"
         )
     address = address.set(drivername=_DRIVER)
     try:
@@ -125,13 +138,13 @@ def _database(url: str, patient: bool) -> BaseStorage:
 
 
 def _connected(address: URL) -> BaseStorage:
-    # A connection per call: hundreds of workers keep none of the server's hundred.
+    # Connections are closed after each call: a server allows about a hundred, and there may be hundreds of workers.
     arguments = {"poolclass": NullPool, "connect_args": {"connect_timeout": 10}}
     for attempt in range(_TRIES):
         try:
             return _Patient(address.render_as_string(hide_password=False), engine_kwargs=arguments)
         except (StorageInternalError, DBAPIError) as error:
-            # Two machines that begin at once make the same tables; what the other has made is there a moment later.
+            # Two machines that start at the same moment create the same tables, and one of them fails: retry.
             if is_lost(error) or attempt + 1 == _TRIES:
                 raise
             time.sleep(_PAUSE)
@@ -139,7 +152,7 @@ def _connected(address: URL) -> BaseStorage:
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of the driver's own message."""
+    """Return the first line of the database driver's own message."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()
@@ -147,9 +160,9 @@ def reason_of(error: BaseException) -> str:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the connection has failed, and not the statement."""
+    """Return whether an error means a lost connection, not a failed statement."""
     cause = error if isinstance(error, DBAPIError) else error.__cause__
-    if isinstance(cause, PendingRollbackError):  # Optuna goes on in a session whose connection it has just lost
+    if isinstance(cause, PendingRollbackError):  # Optuna kept using a session after its connection was lost
         cause = cause.__context__
     if not isinstance(cause, (OperationalError, InterfaceError)):
         return False
@@ -158,7 +171,10 @@ def is_lost(error: BaseException) -> bool:
 
 
 def _patiently(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Calls a function of the storage again until the server answers."""
+    """Wrap a storage function so that it is called again until the server answers.
+
+    Raise `UserError` if the server has not answered for an hour.
+    """
 
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -174,8 +190,8 @@ def _patiently(method: Callable[..., Any]) -> Callable[..., Any]:
                     notice(f"the study's database does not answer ({reason_of(error)}); waiting for it")
                 if time.monotonic() - since > _PATIENCE:
                     raise UserError(
-                        f"the study's database has not answered for {_PATIENCE / 3600:.0f} h; what is finished is "
-                        "kept: run the same command again when it does"
+                        f"the study's database has not answered for {_PATIENCE / 3600:.0f} h: run the same command "
+                        "again when it does; finished trials are kept"
                     ) from error
                 time.sleep(_PAUSE)
 
@@ -183,15 +199,15 @@ def _patiently(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Patient(RDBStorage):
-    """Waits for a server that does not answer, once the study has begun.
+    """A database storage that waits for a server that does not answer.
 
-    A call whose answer was lost is made twice. That is safe: values are set to the same again, and a trial that was
-    queued or taken twice is dropped, as `Queue` does for those of a process that died.
+    A call whose answer was lost is repeated. This is safe: values are set to the same values again, and `Queue` drops a
+    trial that was queued or taken twice.
     """
 
 
-# What Optuna's cache calls of a database's storage instead of its public methods: it has no public way to be told of
-# errors, and a storage that is no `RDBStorage` is not cached. A test holds that these are all.
+# Private methods that Optuna's cache calls on a database storage in place of public ones. They must be wrapped, since
+# Optuna has no public hook for errors and caches only an `RDBStorage`. A test checks that the list is complete.
 _OF_CACHE = (
     *("_create_new_trial", "_set_trial_param", "_get_trials", "_get_best_trial_id"),
     "get_trial_id_from_study_id_trial_number",

@@ -1,4 +1,4 @@
-"""A sweep's Optuna study: opened or begun, with its sampler, its pruner and the check that it is the same sweep."""
+"""The Optuna study of a sweep: creating or opening it, checking its settings, its sampler and its pruner."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,23 +15,23 @@ from .queue import Queue
 from .storage import JOURNAL, hide_password, storage_at
 
 _CONFIG = "sweep"
-# A pruner lets so many trials finish before it compares any.
+# The pruner starts to compare after this many trials are complete.
 STARTUP = 8
-# What may change while a study goes on.
+# Settings that may change when a study is resumed.
 _FREE = ("base", "trials", "sampler", "sampler_seed", "pruner", "hours")
 
 
 def queue_of(settings: Sweep, base: Experiment, sources: Sequence[str], folder: Path, url: str) -> Queue:
-    """The queue of a study that is begun or goes on, whole.
+    """Create or resume a study, and return its queue, in which every slot has a trial.
 
     **Arguments:**
 
     - `sources`: hashes of the data and weights that trials start from.
 
-    Raises `UserError` where the folder or database has another study of that name.
+    Raise `UserError` if the folder or database holds a different study of that name.
     """
     study = open_study(settings, folder, url)
-    experiment = base.to_dict() | {"searched": {}}  # which says nothing of trials
+    experiment = base.to_dict() | {"searched": {}}  # `searched` does not affect trials
     config = {**settings.to_dict(), "experiment": experiment, "sources": list(sources)}
     known = study.user_attrs.get(_CONFIG)
     other = _begun_elsewhere(study, settings) if known is None else _differing(known, config)
@@ -39,7 +39,7 @@ def queue_of(settings: Sweep, base: Experiment, sources: Sequence[str], folder: 
         where = f"{hide_password(url)} has a study {settings.name!r}" if url else f"{folder} has a study"
         remedy = "give this one another name" if url else "name another --out"
         raise UserError(f"{where} {other}: {remedy}")
-    # Where more trials were asked for before, they are there.
+    # Trials that an earlier call asked for are queued already, so their number never decreases.
     config["trials"] = max(settings.trials, known["trials"] if known else 0)
     study.set_user_attr(_CONFIG, config)
     queue = Queue(study, Life(study, folder, far=bool(url)), config["trials"])
@@ -48,35 +48,37 @@ def queue_of(settings: Sweep, base: Experiment, sources: Sequence[str], folder: 
 
 
 def _begun_elsewhere(study: optuna.Study, settings: Sweep) -> str:
-    """What speaks against a study without settings being one that a sweep was killed in beginning."""
+    """Return why a study without settings cannot be one that a sweep was killed while creating; empty if it can."""
     wanted = [MEASURES[name] for name in settings.objectives]
     same = [direction.name.lower() for direction in study.directions] == wanted
-    return "" if same and not study.get_trials(deepcopy=False) else "that pppl has not begun"
+    return "" if same and not study.get_trials(deepcopy=False) else "that pppl did not create"
 
 
 def known_queue(settings: Sweep, folder: Path, url: str) -> Queue:
-    """The queue of a study that has begun, as it is. Raises `UserError` where there is none."""
+    """Return the queue of an existing study without changing it. Raise `UserError` if there is no such study."""
     if not url and not (folder / JOURNAL).exists():
         raise UserError(f"{folder} has no study: name the --out of `pppl sweep`")
-    with _reading(folder, url):
+    with _translated_errors(folder, url):
         storage = storage_at(url, folder)
         if settings.name not in optuna.get_all_study_names(storage):
             raise UserError(f"{hide_password(url) if url else folder} has no study {settings.name!r}")
         study = optuna.load_study(study_name=settings.name, storage=storage)
     config = study.user_attrs.get(_CONFIG)
     if config is None:
-        raise UserError(f"study {settings.name!r} has no settings yet, or is not of `pppl sweep`")
+        raise UserError(f"study {settings.name!r} was not created by `pppl sweep`, or has only just begun: try again")
     return Queue(study, Life(study, folder, far=bool(url)), config["trials"])
 
 
 def open_study(settings: Sweep, folder: Path, url: str, *, patient: bool = False) -> optuna.Study:
-    """The study, begun where there is none. Raises `UserError` where the journal is something else.
+    """Return the study of a sweep, and create it if there is none.
 
     **Arguments:**
 
     - `patient`: whether to wait for a database that does not answer.
+
+    Raise `UserError` if the file in the journal's place is not a journal, or the database cannot be used.
     """
-    with _reading(folder, url):
+    with _translated_errors(folder, url):
         return optuna.create_study(
             storage=storage_at(url, folder, patient=patient),
             study_name=settings.name,
@@ -86,7 +88,7 @@ def open_study(settings: Sweep, folder: Path, url: str, *, patient: bool = False
 
 
 @contextmanager
-def _reading(folder: Path, url: str) -> Iterator[None]:
+def _translated_errors(folder: Path, url: str) -> Iterator[None]:
     try:
         yield
     except UserError:
@@ -99,7 +101,7 @@ def _reading(folder: Path, url: str) -> Iterator[None]:
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Inside, Optuna tells of errors only."""
+    """Silence Optuna's information messages while the context is open."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -109,32 +111,44 @@ def quiet_optuna() -> Iterator[None]:
 
 
 def _differing(known: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """What two sweeps do not have in common, of all that trials of one study must."""
+    """Return which settings differ between two sweeps that must agree to share a study; empty if none does."""
     names = {"experiment": "base", "sources": "data"}
     known = _filled(known, Sweep().to_dict() | {"experiment": Experiment().to_dict()})
     keys = [key for key in config if key not in _FREE and fingerprint([known.get(key)]) != fingerprint([config[key]])]
-    return f"of other {', '.join(names.get(key, key) for key in keys)}" if keys else ""
+    return f"with different {', '.join(names.get(key, key) for key in keys)}" if keys else ""
 
 
 def _filled(known: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with those that they lack at their defaults: the study is of a version that had none of these."""
+    """Return settings with defaults for missing keys: an older version that lacked them may have begun the study."""
     inner = {key: _filled(known[key], value) for key, value in usual.items() if isinstance(known.get(key), Mapping)}
     return {**usual, **known, **inner}
 
 
 def sampler_of(settings: Sweep, seed: int) -> optuna.samplers.BaseSampler:
-    """The sampler of a sweep with a seed, less than 2^32."""
+    """Return the sampler of a sweep.
+
+    ```python
+    sampler_of(Sweep(sampler="tpe"), seed=0)  # an optuna.samplers.TPESampler
+    ```
+
+    **Arguments:**
+
+    - `seed`: less than 2^32.
+    """
     return {
         "tpe": lambda: optuna.samplers.TPESampler(seed=seed, constant_liar=True),
         "gp": lambda: optuna.samplers.GPSampler(seed=seed),
-        # A fifth of the trials are drawn by lot, the others from what came before.
+        # The first fifth of the trials is random; each later generation evolves from earlier trials.
         "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, settings.trials // 5)),
         "random": lambda: optuna.samplers.RandomSampler(seed=seed),
     }[settings.sampler]()
 
 
 def pruner_of(settings: Sweep, epochs: int) -> optuna.pruners.BasePruner:
-    """The pruner of a sweep; it lets the first third of a training's epochs pass, in which the rate still rises."""
+    """Return the pruner of a sweep.
+
+    It ignores the first third of the epochs, in which the one-cycle learning rate still rises.
+    """
     if settings.pruner == "none":
         return optuna.pruners.NopPruner()
     return optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_min_trials=4, n_warmup_steps=epochs // 3)

@@ -1,4 +1,4 @@
-"""The workers of a sweep: processes of this machine, or jobs of a cluster."""
+"""The workers of a sweep, processes of this machine or jobs of a cluster, and their supervisor."""
 
 import importlib
 import math
@@ -34,32 +34,39 @@ from .trial import run_trial, watched_epochs
 Launcher = Literal["local", "slurm"]
 _POLL = 0.5  # seconds
 _SPACE = 1 << 16  # bytes; a disk with less is full
-_KEPT = "what is finished is kept"
-_STARTS = 3  # workers that are killed as they start, one after the other
-_REFUSALS, _PAUSE = 20, 30.0  # jobs that a cluster does not take, one after the other, and seconds between them
+_KEPT = "finished trials are kept"
+_STARTS = 3  # tolerated number of workers in a row that are killed before they begin
+_REFUSALS, _PAUSE = 20, 30.0  # tolerated number of job submissions in a row that fail, and seconds between them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a worker is given: the sweep, its opened base, the results folder, and the database if any."""
+    """The input of a worker.
+
+    - `base`: the experiment that trials change, with its protocol decided.
+    - `folder`: the results folder.
+    - `storage`: the URL of the database; empty for the journal file in `folder`.
+    - `until`: no trial starts after this time, in seconds since the epoch.
+    """
 
     settings: Sweep
     base: Experiment
     folder: Path
-    storage: str = field(repr=False)  # with its password
-    until: float = math.inf  # seconds since the epoch, after which no trial begins
+    storage: str = field(repr=False)  # may contain a password
+    until: float = math.inf
 
     @property
     def over(self) -> bool:
-        """Whether no more trials are to begin."""
+        """True once the time is over, so that no more trials start."""
         return time.time() > self.until
 
 
 def supervise(work: Work, queue: Queue, workers: int, launcher: Launcher) -> None:
-    """Until all slots are done, or time is over and trials that have begun are: starts workers and, before that, others
-    in place of those that are killed.
+    """Run workers until all slots are done, or until time is over and the running trials have ended.
 
-    Raises `UserError` with what a worker ended with, after the others were stopped.
+    Workers that are killed are replaced.
+
+    Raise `UserError` with the message of a worker that failed, after stopping the others.
     """
     count = min(workers, queue.slots - queue.finished())
     if count == 0:
@@ -82,7 +89,7 @@ def supervise(work: Work, queue: Queue, workers: int, launcher: Launcher) -> Non
 
 
 def work_on(work: Work) -> None:
-    """What a worker does: takes trials until all are done, or time is over."""
+    """Run trials in this process, as one worker, until all are done or time is over."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     settings = work.settings
     study = open_study(settings, work.folder, work.storage, patient=True)
@@ -95,16 +102,17 @@ def work_on(work: Work) -> None:
                 time.sleep(_POLL)
                 queue.repair()
                 continue
-            # Values are drawn when they are asked for: no two draws of a study are alike, whoever makes them.
+            # The seed depends on the trial, not on the worker, so that no two trials draw from the same random state.
             seed = np.random.SeedSequence([settings.sampler_seed, trial.number]).generate_state(1)[0]
             study.sampler = sampler_of(settings, int(seed))
-            with _named(trial), suppress(UpdateFinishedTrialError):  # that was taken for dead, and another has it now
+            # Another worker has the trial by now if this one was taken for dead.
+            with _named(trial), suppress(UpdateFinishedTrialError):
                 queue.tell(trial, *run_trial(trial, settings, work.base, work.folder))
 
 
 @contextmanager
 def _named(trial: optuna.Trial) -> Iterator[None]:
-    """An error that comes out of it tells the trial, and what was tried."""
+    """Add the slot and the values of the trial to any error raised while the context is open."""
     try:
         yield
     except Exception as error:
@@ -113,17 +121,17 @@ def _named(trial: optuna.Trial) -> Iterator[None]:
 
 
 def explain_trouble(error: Exception, folder: Path) -> str:
-    """What a failure of the disk, the database or the system comes from, and what to do; empty for a mistake of ours.
+    """Return the cause and the remedy of a failure of the disk, database or system; empty for any other error.
 
-    A full disk some libraries tell by errors of their own.
+    Free disk space is checked first, since some libraries report a full disk by errors of their own.
     """
     if _is_full(folder):
-        told = f"cannot write to {folder}: no space left on device; {_KEPT}: mend that and run the same command again"
+        message = f"cannot write to {folder}: no space left on device; {_KEPT}: free some and run the command again"
     elif isinstance(error, (StorageInternalError, DBAPIError)):
-        told = f"the study's database fails: {reason_of(error)}; {_KEPT}: mend that and run the same command again"
+        message = f"the study's database failed: {reason_of(error)}; {_KEPT}: fix that and run the command again"
     else:
-        told = explain(error, folder)
-    return told
+        message = explain(error, folder)
+    return message
 
 
 def _is_full(folder: Path) -> bool:
@@ -131,7 +139,7 @@ def _is_full(folder: Path) -> bool:
 
 
 class _Crew(ABC):
-    """Workers of one kind."""
+    """The running workers of one kind."""
 
     def __init__(self, work: Work):
         self.work = work
@@ -139,35 +147,37 @@ class _Crew(ABC):
 
     @abstractmethod
     def fill(self, count: int) -> None:
-        """Starts as many as are missing."""
+        """Start workers until `count` are running."""
 
     @abstractmethod
     def check(self, done: int) -> None:
-        """Forgets those that were killed. Raises `UserError` where one has ended with an error.
+        """Remove workers that have ended. Raise `UserError` if one failed, or if too many in a row were killed.
 
         **Arguments:**
 
-        - `done`: how many trials are finished.
+        - `done`: the number of finished trials.
         """
 
     @abstractmethod
     def idle(self, queue: Queue) -> bool:
-        """Whether, now that time is over, none of them is in a trial."""
+        """Return whether no worker runs a trial any more, once time is over."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Ends all of them at once."""
+        """Stop all workers at once."""
 
     @abstractmethod
     def end(self) -> None:
-        """Waits for those that end by themselves, now that nothing is left to do."""
+        """Wind down the workers when no trial is left."""
 
 
 class _Processes(_Crew):
+    """Worker processes of this machine."""
+
     def __init__(self, work: Work):
         super().__init__(work)
         self._context = worker_context(__name__)
-        self._lost = 0  # one after the other, before they began
+        self._lost = 0  # workers in a row that were killed before they began
 
     def fill(self, count: int) -> None:
         while len(self.running) < count:
@@ -180,23 +190,23 @@ class _Processes(_Crew):
         return process, receive
 
     def check(self, done: int) -> None:
-        for each in [each for each in self.running if not each[0].is_alive()]:
-            self.running.remove(each)
-            process, receive = each
-            told = _received(receive)
+        for ended in [worker for worker in self.running if not worker[0].is_alive()]:
+            self.running.remove(ended)
+            process, receive = ended
+            messages = _received(receive)
             if process.exitcode is not None and process.exitcode > 0:
-                raise UserError("".join(told) or f"a worker process {describe_exit(process.exitcode)}")
-            # One that is killed is replaced; not for ever where none begins.
-            self._lost = 0 if told else self._lost + 1
+                raise UserError("".join(messages) or f"a worker process {describe_exit(process.exitcode)}")
+            # A killed worker is replaced, but not for ever if none of them ever begins.
+            self._lost = 0 if messages else self._lost + 1
             if self._lost > _STARTS:
                 raise UserError(f"a worker process {describe_exit(process.exitcode)}")
 
     def idle(self, queue: Queue) -> bool:
-        return not self.running  # each ends with its trial
+        return not self.running  # once time is over, a worker ends with its trial
 
     def stop(self) -> None:
         for process, _ in self.running:
-            process.kill()  # Lightning catches the gentler signal; all that workers write is written atomically
+            process.kill()  # Lightning catches SIGTERM; SIGKILL is safe, since workers write atomically
 
     def end(self) -> None:
         for process, _ in self.running:
@@ -204,9 +214,9 @@ class _Processes(_Crew):
 
 
 def _received(receive: Connection) -> list[str]:
-    """What a process has sent: that it has begun, which is an empty text, and what it ended with."""
+    """Return the messages of a process: an empty text when it begins, and its error if it fails."""
     texts: list[str] = []
-    with suppress(EOFError, OSError):  # killed while it sent
+    with suppress(EOFError, OSError):  # the process was killed while sending
         while receive.poll():
             texts.append(receive.recv())
     return texts
@@ -216,23 +226,23 @@ def _process(work: Work, variables: dict[str, str], send: Connection) -> None:
     try:
         start_worker(variables)
         send.send("")
-        # W&B's service that others use, too, would keep the run of a worker that is killed open, and its id in use.
+        # A W&B service shared with others would keep the run of a killed worker open, and its id in use.
         os.environ.pop("WANDB_SERVICE", None)
         work_on(work)
-    except KeyboardInterrupt:  # what Lightning makes of a polite kill: others are to take this one's place
+    except KeyboardInterrupt:  # Lightning raises it on SIGTERM: end as if killed, so that this worker is replaced
         os.kill(os.getpid(), signal.SIGKILL)
     except UserError as error:
         send.send(str(error))
         raise SystemExit(2) from error
     except Exception as error:
-        if not (told := explain_trouble(error, work.folder)):
+        if not (message := explain_trouble(error, work.folder)):
             raise
-        send.send(told)
+        send.send(message)
         raise SystemExit(2) from error
 
 
 class _Jobs(_Crew):
-    """Jobs of Slurm, by `submitit`; `SBATCH_PARTITION` and the like choose where they run."""
+    """Slurm jobs, submitted by `submitit`. Variables such as `SBATCH_PARTITION` choose where they run."""
 
     def __init__(self, work: Work, cluster: str = "slurm"):
         super().__init__(replace(work, storage=without_password(work.storage)))
@@ -241,7 +251,7 @@ class _Jobs(_Crew):
             self._executor = submitit.AutoExecutor(folder=work.folder / "jobs", cluster=cluster)
         except ImportError as error:
             raise UserError("--launcher slurm needs submitit: pip install 'pppl[cluster]'") from error
-        except RuntimeError as error:  # no sbatch here
+        except RuntimeError as error:  # this machine has no sbatch
             raise UserError(f"--launcher slurm: {error}; start it where jobs can be submitted") from error
         cores = max(1, work.base.training.threads)
         self._executor.update_parameters(name=work.settings.name, timeout_min=24 * 60, cpus_per_task=cores)
@@ -249,7 +259,7 @@ class _Jobs(_Crew):
         self._refused, self._next = 0, 0.0
 
     def fill(self, count: int) -> None:
-        """A cluster that takes no job now, as when it is busy, is asked again later; not for ever."""
+        """Submit jobs until `count` are pending or running; raise `UserError` after too many refusals in a row."""
         self._count = count
         while len(self.running) < count and time.monotonic() >= self._next:
             try:
@@ -260,8 +270,8 @@ class _Jobs(_Crew):
                 self._refused += 1
                 if self._refused > _REFUSALS:
                     raise UserError(f"--launcher slurm: the cluster takes no jobs ({reason})") from error
-                notice(f"the cluster takes no job ({reason}); asking again in {_PAUSE:g} s")
-                self._next = time.monotonic() + _PAUSE
+                notice(f"the cluster takes no job now ({reason}); the next attempt is in {_PAUSE:g} s")
+                self._next = time.monotonic() + _PAUSE  # the cluster may be busy: a later call tries again
 
     def check(self, done: int) -> None:
         if done > self._done:
@@ -269,14 +279,14 @@ class _Jobs(_Crew):
         ended = [job for job in self.running if job.done()]
         failed = [job for job in ended if job.exception() is not None]
         self.running = [job for job in self.running if job not in ended]
-        # Jobs that were preempted or ran out of time are replaced; not for ever, where nothing is finished meanwhile.
+        # Jobs that were preempted or ran out of time are replaced, but not for ever if no trial is finished meanwhile.
         self._lost += len(failed)
         if failed and self._lost > 3 * self._count:
             reason = str(failed[-1].exception()).strip().splitlines()[-1]
             raise UserError(f"jobs end with an error ({reason}); their logs are in {self.work.folder}/jobs")
 
     def idle(self, queue: Queue) -> bool:
-        # Jobs that have not begun would wait for their turn only to find that time is over.
+        # Pending jobs do not count: they would start only to find that time is over.
         trials = queue.trials().values()
         return not any(trial.state == TrialState.RUNNING and queue.life.alive(trial) for trial in trials)
 
@@ -285,4 +295,4 @@ class _Jobs(_Crew):
             job.cancel()
 
     def end(self) -> None:
-        self.stop()  # most have not even begun
+        self.stop()  # no trial is left, and pending jobs would wait in vain

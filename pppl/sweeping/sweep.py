@@ -1,4 +1,4 @@
-"""A sweep from its settings to its results; killed at any time, the same command goes on."""
+"""Running a sweep from its settings to its results, and its status. A killed sweep resumes when it is run again."""
 
 import time
 from math import inf
@@ -38,23 +38,30 @@ def sweep(
     launcher: Launcher = "local",
     draw: Draw = draw_nothing,
 ) -> pd.DataFrame:
-    """Run a sweep to its end, or for `hours`, and return `trials.csv`; `out` receives it, `best.yaml`, `run.json` and
-    what `draw` draws.
+    """Run or resume a sweep and return `trials.csv`.
 
-    A worker that is killed is replaced, and its trial starts again with the same values, after `hours` by the next
-    call.
-    The number of finished trials is exact, whoever takes part.
+    The sweep ends when all trials are done or `settings.hours` have passed. The folder `out` receives `trials.csv`,
+    `importances.csv`, `best.yaml`, `run.json` and the figures that `draw` makes.
+
+    A worker that is killed is replaced, and its trial starts again with the same values; after `hours`, the next call
+    does this. The number of finished trials is exact, however many machines take part.
+
+    ```python
+    settings = Sweep.load("sweeps/tune/digits_ppp.yaml")
+    trials = sweep(settings, "results/digits_ppp", workers=2, beside=Path("sweeps/tune"))
+    ```
 
     **Arguments:**
 
-    - `workers`: processes, each with one thread and one trial at a time.
-    - `beside`: the folder that `base` may be relative to. `fast`: whether its section `fast` is applied.
-    - `storage`: URL of a PostgreSQL database that several machines share; a journal file in `out` without.
-    - `launcher`: `local`, or `slurm` for workers that are jobs of a cluster, which must share `out` and `storage`.
-    - `draw`: what draws figures of the tables.
+    - `workers`: the number of processes, each with one thread and one trial at a time.
+    - `beside`: a folder that `base` may be relative to.
+    - `fast`: whether to apply the section `fast` of the base experiment.
+    - `storage`: the URL of a PostgreSQL database that several machines share; empty for a journal file in `out`.
+    - `launcher`: `local`, or `slurm` to run workers as jobs of a cluster, which must share `out` and `storage`.
+    - `draw`: a function that draws figures from the tables.
 
-    Raises `UserError` for an unknown key, an impossible range or data that are split by seed, before the first trial;
-    where `out` or the database has another study of that name, or cannot be reached or written.
+    Raise `UserError` before the first trial for an unknown key, an impossible range or data that are split by seed.
+    Raise it also if `out` or the database holds a different study of that name, or cannot be reached or written.
     """
     start = time.perf_counter()
     base = base_of(settings, beside, fast=fast)
@@ -66,7 +73,7 @@ def sweep(
         raise UserError("--launcher slurm needs --storage: locks on a journal file may not hold between nodes")
     sources = [dataset.sha256, weights_sha256(base)]
     folder = output_folder(out)
-    if storage or not (folder / JOURNAL).exists():  # which tells of what the study is
+    if storage or not (folder / JOURNAL).exists():  # a journal says which study the folder belongs to
         refuse_other_results(folder, "sweep", base.data, dataset)
     refuse_other_command(folder, "sweep")
     claim([folder / name for name in FILES])
@@ -78,8 +85,8 @@ def sweep(
             work = Work(settings=settings, base=base, folder=folder, storage=storage, until=until)
             supervise(work, queue, workers, launcher)
             if not queue.finished():
-                raise UserError(f"no trial was finished in {settings.hours:g} hours: give it more")
-            # A sweep that had nothing left to do leaves where its results come from as it is.
+                raise UserError(f"no trial was finished in {settings.hours:g} hours: increase `hours`")
+            # A call that found nothing left to do keeps the old `run.json`, which says where the results come from.
             run = study_run(settings, queue)
             before_this = read_run(folder)
             written = (before_this.get("study_run"), before_this.get("trials")) == (run, queue.finished())
@@ -95,25 +102,29 @@ def sweep(
 
 
 def status(settings: Sweep, out: str | Path, *, storage: str = "") -> str:
-    """What is done, running, dead and waiting of a study, and the best so far.
+    """Return how many trials of a study are done, running, dead or waiting, and the best trial so far.
 
-    Raises `UserError` where there is none.
+    ```python
+    print(status(Sweep.load("sweeps/tune/digits_ppp.yaml"), "results/digits_ppp"))
+    ```
+
+    Raise `UserError` if there is no such study.
     """
     with quiet_optuna():
         queue = known_queue(settings, expand(out), storage)
         trials = queue.trials()
-        of: dict[str, int] = dict.fromkeys(("done", "pruned", "given up", "running", "dead", "waiting"), 0)
+        counts: dict[str, int] = dict.fromkeys(("done", "pruned", "given up", "running", "dead", "waiting"), 0)
         for trial in trials.values():
-            of[_state(queue, trial)] += 1
-        of["waiting"] += queue.slots - len(trials)
-        lines = [", ".join(f"{count} {name}" for name, count in of.items()) + f" of {queue.slots} trials"]
+            counts[_state(queue, trial)] += 1
+        counts["waiting"] += queue.slots - len(trials)
+        lines = [", ".join(f"{count} {name}" for name, count in counts.items()) + f" of {queue.slots} trials"]
         if (best := best_of(settings, trials.values())) is not None:
-            told = ", ".join(
+            objectives = ", ".join(
                 f"{name} {value:.4f}" for name, value in zip(settings.objectives, best.values, strict=True)
             )
             note = "" if is_feasible(best) else " (no trial keeps to the constraints)"
             values = as_yaml(values_taken(settings.space, best.params))
-            lines.append(f"best so far{note}: trial {best.user_attrs[SLOT]}, {told}, {values}")
+            lines.append(f"best so far{note}: trial {best.user_attrs[SLOT]}, {objectives}, {values}")
     return "\n".join(lines)
 
 

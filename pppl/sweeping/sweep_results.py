@@ -1,4 +1,4 @@
-"""How a sweep is made again, and compared with that which was kept."""
+"""Reproduction of a sweep and its comparison with the kept results."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,76 +21,84 @@ _MEASURED = ["accuracy", "accuracy_low", "accuracy_high", "own_minus_other", "ma
 
 
 class SweepResults(ResultKind):
-    """What `pppl sweep` makes.
+    """The results of `pppl sweep`.
 
-    What a sampler draws depends on the trials that were finished by then, so that several workers seldom try all the
-    same values twice. Compared are the best trial, the importances of settings, and those trials that both sweeps
-    have run to their end with the same values: mostly those before the sampler begins to learn.
+    A sampler's draws depend on the trials that were finished before. With several workers, a repeated sweep therefore
+    seldom tries all the same values. The comparison covers the best trial, the importances of the hyperparameters, and
+    the trials that both sweeps completed with the same values, mostly those before the sampler begins to learn.
     """
 
     name = "sweep"
 
     def made(self, config: Mapping[str, Any]) -> bool:
+        """Return whether a configuration is that of a sweep."""
         return "space" in config
 
     def check(self, kept: KeptResults) -> str:
+        """Return what to know about the data before the sweep runs again; mostly nothing.
+
+        Raise `MissingInputs` if the data are missing or have changed, `UserError` if the settings are no longer valid.
+        """
         kept.settings(kept.config, Sweep)
         return check_data(kept, self._base(kept))
 
     def remake(self, kept: KeptResults, folder: Path, workers: int) -> None:
-        base = folder / "base.yaml"  # the experiment that trials changed then, whatever its file holds today
+        """Run the sweep again in `folder`, or resume it there."""
+        base = folder / "base.yaml"  # the base experiment of that time, since its own file may have changed
         with replacing(base) as path:
             path.write_text(as_yaml(self._base(kept).to_dict(), flow=False), encoding="utf-8")
         settings = kept.settings(kept.config, Sweep).replace(base=str(base.absolute()))
         sweep(settings, folder, workers=workers)
 
     def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
+        """Return how the trials, the best trial and the importances of two results folders agree."""
         one, other = (read_csv(folder / "trials.csv") for folder in (kept, again))
-        parts = [_of_trials(one, other), _of_best(one, other)]
+        parts = [_compare_trials(one, other), _compare_best(one, other)]
         if (kept / "importances.csv").exists():
-            parts.append(_of_importances(kept, again))
+            parts.append(_compare_importances(kept, again))
         return pd.DataFrame([row for part in parts for row in part.to_dict("records")], columns=list(COLUMNS))
 
     def faults(self, kept: KeptResults) -> list[str]:
+        """Return the faults of a sweep's folder, one line each."""
         return [*check_trials(kept.settings(kept.config, Sweep), kept.folder, int(kept.run.get("trials", 0)))]
 
     @staticmethod
     def _base(kept: KeptResults) -> Experiment:
         if not isinstance(kept.run.get("experiment"), dict):
-            raise UserError("run.json does not tell the experiment that trials changed: run the sweep itself")
+            raise UserError("run.json lacks the base experiment of the sweep: run `pppl sweep` again")
         return kept.settings(kept.run["experiment"], Experiment)
 
 
-def _of_trials(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """Trials of both with the same values."""
+def _compare_trials(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Compare the trials that both sweeps completed with the same values."""
     keys = settings_of(one.columns)
     both = one[["trial", "state", *keys]].merge(other[["trial", "state", *keys]], on="trial", suffixes=("", "_again"))
     same = [
         row["trial"]
         for row in both.to_dict("records")
         if row["state"] == row["state_again"] == "complete"
-        and all(_alike(row[key], row[f"{key}_again"]) for key in keys)
+        and all(_is_same(row[key], row[f"{key}_again"]) for key in keys)
     ]
     tables = (each.loc[each["trial"].isin(same), ["trial", *_MEASURED]] for each in (one, other))
     first, second = (each.assign(trial="trial " + each["trial"].astype(str)) for each in tables)
     return agreement(first, second, keys=["trial"], value="accuracy")
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _is_same(one: Any, other: Any) -> bool:
     if isinstance(one, str) or isinstance(other, str):
         return one == other
     return bool(np.isclose(one, other, rtol=TOLERANCE, atol=0, equal_nan=True))
 
 
-def _of_best(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+def _compare_best(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     best = (each.loc[each["best"], _MEASURED].assign(trial="best trial") for each in (one, other))
     return agreement(*best, keys=["trial"], value="accuracy")
 
 
-def _of_importances(kept: Path, again: Path) -> pd.DataFrame:
+def _compare_importances(kept: Path, again: Path) -> pd.DataFrame:
     columns = ["key", "importance", "importance_low", "importance_high"]
     one = read_csv(kept / "importances.csv")[columns]
-    path = again / "importances.csv"  # none where too few trials were finished
+    path = again / "importances.csv"  # missing if too few trials were finished
     other = read_csv(path)[columns] if path.exists() else one.head(0)
     one, other = (each.assign(key="importance of " + each["key"].astype(str)) for each in (one, other))
     return agreement(one, other, keys=["key"], value="importance")

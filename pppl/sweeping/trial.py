@@ -1,4 +1,4 @@
-"""One trial of a sweep: networks and validation persons with the settings that a sampler has taken."""
+"""One trial of a sweep: training and evaluation on validation persons with the sampled values."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -27,19 +27,21 @@ from ..system.tracking import track
 from ..tables.intervals import mean_interval
 from ..tables.paired import people_of
 from ..tables.provenance import fingerprint
+from ..training.gate_settings import PersonTraining, PPPSettings
 from ..training.modules import use_channels_last
 from .queue import RUN, SLOT, WHY
 from .space import suggest, with_values
 from .study import STARTUP
 
-# Validation persons that the pruner looks at after each epoch.
-_LOOK = 6
+# Number of validation persons that the pruner evaluates after each epoch.
+_WATCHED = 6
 
 
 def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path) -> tuple[TrialState, list[float]]:
-    """How a trial ends and its objectives: means over validation persons and seeds, with the own samples.
+    """Run a trial and return its final state and its objectives.
 
-    What an earlier try of the same values has finished is not computed again. All of it is one W&B run.
+    Objectives are means over validation persons and seeds, with each person's own samples. Rows that an earlier attempt
+    at the same values has finished are not computed again. All attempts of a trial share one W&B run.
     """
     values, slot = suggest(trial, sweep.space), trial.user_attrs[SLOT]
     own = folder / "trials" / fingerprint(values)
@@ -47,7 +49,7 @@ def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path)
     names = {"group": sweep.name, "name": f"{sweep.name}-{slot}", "job_type": "trial"}
     with track(folder, **names, config=config, whole_id=trial.user_attrs[RUN]) as tracker:
         try:
-            table = _table(trial, sweep, _possible(base, values), own)
+            table = _table(trial, sweep, _valid_experiment(base, values), own)
         except (optuna.TrialPruned, Diverged, _Impossible, torch.OutOfMemoryError) as end:
             why = (str(end).splitlines() or [""])[0]
             if not isinstance(end, optuna.TrialPruned):
@@ -66,11 +68,11 @@ def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path)
 
 
 class _Impossible(Exception):
-    """Values that are possible each for itself, and not together."""
+    """Values that are valid one by one, but not together."""
 
 
-def _possible(base: Experiment, values: Mapping[str, Any]) -> Experiment:
-    """The experiment of a trial. Raises `_Impossible` where there is none with these values."""
+def _valid_experiment(base: Experiment, values: Mapping[str, Any]) -> Experiment:
+    """Return the experiment of a trial. Raise `_Impossible` if the values are not valid together."""
     try:
         experiment = with_values(base, values)
         check_settings(experiment, load_split(base, base.seeds[0]))
@@ -80,7 +82,7 @@ def _possible(base: Experiment, values: Mapping[str, Any]) -> Experiment:
 
 
 def _table(trial: optuna.Trial, sweep: Sweep, experiment: Experiment, folder: Path) -> pd.DataFrame:
-    """Rows of all persons and seeds. Raises `optuna.TrialPruned` where the pruner has seen enough."""
+    """Return the rows of all persons and seeds. Raise `optuna.TrialPruned` if the pruner ends the trial."""
     tables: list[pd.DataFrame] = []
     for count, seed in enumerate(sweep.seeds):
         plan = Plan.of(experiment.replace(seeds=(seed,)), folder)
@@ -97,15 +99,19 @@ def _table(trial: optuna.Trial, sweep: Sweep, experiment: Experiment, folder: Pa
 
 
 def watched_epochs(experiment: Experiment) -> int:
-    """How many epochs the gates are trained that a pruner watches."""
-    return experiment.matched.epochs if experiment.ppp.training == "persons" else experiment.training.epochs
+    """Return for how many epochs the gates are trained while the pruner watches."""
+    return (
+        experiment[PersonTraining].epochs
+        if experiment[PPPSettings].training == "persons"
+        else experiment.training.epochs
+    )
 
 
 def is_behind(trial: optuna.Trial, value: float, step: int) -> bool:
-    """Whether a value is below the median of what finished trials had at this step.
+    """Return whether a value is below the median of the complete trials at the same step.
 
-    Optuna's pruner compares the best value of all steps, which is the best epoch's on a few persons, and no mean over
-    whole seeds is above that.
+    Optuna's own pruner would compare the best value of all steps. That is the value of the best epoch on a few persons,
+    which hides a low mean over whole seeds.
     """
     done = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     others = [each.intermediate_values[step] for each in done if step in each.intermediate_values]
@@ -113,10 +119,10 @@ def is_behind(trial: optuna.Trial, value: float, step: int) -> bool:
 
 
 def _train_watched(trial: optuna.Trial, plan: Plan, folder: Path) -> None:
-    """Trains the networks of the first seed, that with gates under the pruner's eyes."""
+    """Train the networks of the first seed, and let the pruner watch the gated one."""
     (seed,) = plan.experiment.seeds
     dataset = load_split(plan.experiment, seed)
-    units = plan.units[:: -(-len(plan.units) // _LOOK)]  # of all groups
+    units = plan.units[:: -(-len(plan.units) // _WATCHED)]  # a few from every group of persons
     networks: dict[str, nn.Module] = {}
 
     def worth(kind: str, network: nn.Module) -> float:
@@ -132,20 +138,21 @@ def _train_watched(trial: optuna.Trial, plan: Plan, folder: Path) -> None:
 
 
 class Watched(pl.Callback):
-    """Reports what the network in training is worth after each epoch, and ends a trial that is hopeless.
+    """A callback that reports the accuracy of pruned networks after each epoch, and ends a hopeless trial.
 
-    The accuracy that counts is that of pruned networks; that of the gated one says little about it, since its gates are
-    open at first.
+    The accuracy of the gated network itself says little about that of the pruned ones, since gates are open at first.
 
     **Arguments:**
 
-    - `worth`: of a network in evaluation mode. Training goes on as if it had not been called.
+    - `worth`: a function that returns the accuracy for a network in evaluation mode. Calling it does not affect
+      training.
     """
 
     def __init__(self, trial: optuna.Trial, worth: Callable[[nn.Module], float]):
         self.trial, self.worth = trial, worth
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Report the epoch's accuracy. Raise `optuna.TrialPruned` if the pruner ends the trial."""
         with isolate_rng(), torch.inference_mode(False):
             network = copy.deepcopy(cast(nn.Module, pl_module.network)).eval().requires_grad_(False)
             use_channels_last(network, torch.contiguous_format)
@@ -156,8 +163,18 @@ class Watched(pl.Callback):
 
 
 def measure(table: pd.DataFrame) -> dict[str, float]:
-    """`accuracy` with the own samples, with its 95 % interval over persons and seeds; how much less it is with another
-    person's, `own_minus_other` (0 where a method has no such control); and `macs_fraction`.
+    """Return the measures of a trial, means over persons and seeds.
+
+    ```python
+    measure(pd.read_csv("table.csv"))["own_minus_other"]  # 0.21, for example
+    ```
+
+    **Returns:**
+
+    - `accuracy`: with the own samples; `accuracy_low` and `accuracy_high`, its 95 % interval over persons and seeds.
+    - `own_minus_other`: how much lower the accuracy is with another person's samples; 0 if the method has no such
+      control.
+    - `macs_fraction`: the fraction of the full network's MACs.
     """
     rows = [row for row in table.to_dict("records") if row["control"] in ("", "own", "other")]
 

@@ -1,1 +1,1 @@
-"""What everything stands on: errors, files, progress, processes, memory, tracking. Knows nothing of the rest."""
+"""The foundation of the package: errors, files, progress, processes, memory, tracking. It imports no other part."""

@@ -1,4 +1,4 @@
-"""Errors meant for people: one line that names the thing and what to do about it."""
+"""Errors meant for people: one line that names the problem and what to do about it."""
 
 import difflib
 import errno
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-# Longer lists are left out of a message that already names the nearest.
+# A message that already suggests the nearest name leaves out longer lists of valid names.
 _LISTED = 12
 
 
@@ -17,26 +17,29 @@ class UserError(ValueError):
 
 
 class Differs(UserError):
-    """What was computed anew is not what a table has."""
+    """A recomputed result that differs from the stored one."""
 
     exit_code = 1
 
 
 class Diverged(UserError):
-    """Training whose gradients or outputs are no longer finite."""
+    """A training with gradients or outputs that are no longer finite."""
 
     def __init__(self, what: str):
         super().__init__(f"{what} are not finite: lower the learning rate")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """An error for a name that is not in `known`, with the nearest one that is.
+    """Return an error for a name that is not in `known`. Its message suggests the nearest name that is.
 
     **Arguments:**
 
     - `kind`: what the name stands for, such as `"method"`.
     - `name`: what the user wrote.
     - `known`: every valid name.
+
+    >>> print(unknown("method", "ful", ["full", "diff"]))
+    unknown method 'ful': did you mean 'full'? known: diff, full
     """
     names = sorted(known)
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
@@ -49,7 +52,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
 _ELSEWHERE, _FEWER, _NETWORK = "choose another folder", "use fewer --workers", "check the connection, and try again"
 _SMALLER = f"{_FEWER}, or a smaller training.batch_size"
 _PROCESSES = f"{_FEWER}, or allow more processes and threads (ulimit -u)"
-# What each failure of the system is mended by.
+# The remedy for each failure of the operating system, by its error number.
 _REMEDIES = {
     errno.ENOSPC: "free some space there, or {elsewhere}",
     errno.EDQUOT: "your quota is used up: delete something of yours, or {elsewhere}",
@@ -74,15 +77,20 @@ _REMEDIES = {
     errno.ENETUNREACH: _NETWORK,
     errno.EHOSTUNREACH: _NETWORK,
 }
-_KEPT = "what is finished is kept, the same command goes on from there"
+_KEPT = "finished work is kept; run the same command again to continue"
 
 
 def explain(error: BaseException, place: Path | None = None) -> str:
-    """What failed in the system, where, and what mends it; empty where the error is a mistake of a program.
+    """Return one line on what failed in the system, where, and how to fix it; empty for a programming error.
 
     **Arguments:**
 
-    - `place`: where it has failed if the error does not tell.
+    - `place`: the path to report if the error names none.
+
+    >>> explain(FileNotFoundError(2, "No such file or directory", "/a/table.csv")).partition(";")[0]
+    '/a/table.csv: No such file or directory'
+    >>> explain(KeyError("accuracy"))
+    ''
     """
     if isinstance(error, OSError):
         where = error.filename or place
@@ -92,8 +100,8 @@ def explain(error: BaseException, place: Path | None = None) -> str:
         return "; ".join(part for part in (named, remedy, _KEPT) if part)
     if isinstance(error, UnicodeEncodeError):
         text = str(error.object)[max(0, error.start - 30) : error.end + 30]
-        return f"{text!r} is no text (UTF-8), as files are written: rename the file, folder or class of that name"
-    if isinstance(error, MemoryError) or _is_of_memory(str(error)):
+        return f"{text!r} cannot be written as UTF-8 text: rename the file, folder or class with this name"
+    if isinstance(error, MemoryError) or _is_out_of_memory(str(error)):
         return f"out of memory: {_SMALLER}; {_KEPT}"
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return f"no more threads can be started: {_PROCESSES}; {_KEPT}"
@@ -101,18 +109,22 @@ def explain(error: BaseException, place: Path | None = None) -> str:
 
 
 def is_text(name: str) -> bool:
-    """Whether a name can be written to a file: the system allows names of files that are no text."""
+    r"""Return whether a name can be written as UTF-8 text. The system also allows names of files that cannot.
+
+    >>> is_text("Zoë"), is_text("Zo\udceb")
+    (True, False)
+    """
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
-def _is_of_memory(message: str) -> bool:
-    """Whether an error of torch or of the loader of libraries is for want of memory."""
+def _is_out_of_memory(message: str) -> bool:
+    """Return whether an error message of torch or of the dynamic loader reports a lack of memory."""
     signs = ("can't allocate memory", "out of memory", "Cannot allocate memory", "failed to map segment")
     return any(sign in message for sign in signs)
 
 
 def _elsewhere(where: object) -> str:
-    """How another folder is chosen in place of the one that a file is in."""
+    """Return how to choose another folder than the one that holds the file `where`."""
     if not isinstance(where, str | bytes | os.PathLike):
         return _ELSEWHERE
     path = Path(os.path.abspath(os.fsdecode(where)))

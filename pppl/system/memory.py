@@ -1,4 +1,4 @@
-"""How much memory a piece of work needs at its peak."""
+"""Measurement of the memory that a piece of work needs, and control of what the C library keeps."""
 
 import ctypes
 import gc
@@ -13,49 +13,59 @@ from .errors import UserError
 
 
 def resident_bytes(key: str) -> int:
-    """Bytes of this process's memory, now (`VmRSS`) or at its peak (`VmHWM`), as Linux counts them.
+    """Return the memory of this process in bytes, now (`VmRSS`) or at its peak (`VmHWM`), as Linux counts it.
 
-    Raises `UserError` where it is not told: on other systems, and in containers that hide it.
+    Raise `UserError` if it cannot be read: on other systems, and in containers that hide it.
+
+    ```python
+    resident_bytes("VmRSS") / 2**20  # MiB
+    ```
     """
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith(key):
                 return int(line.split()[1]) * 1024
-    raise UserError("memory can be measured on Linux only, where /proc/self tells it")
+    raise UserError("memory can be measured only on Linux, where /proc/self/status can be read")
 
 
 def release_memory() -> None:
-    """What is free goes back to the system."""
+    """Return free memory to the system."""
     gc.collect()
     _tell_malloc("malloc_trim", 0)
 
 
 def keep_freed() -> None:
-    """What is freed stays with this process, where the C library lets itself be told so (glibc).
+    """Keep freed memory in this process instead of returning it to the system, if the C library is glibc.
 
-    A training step takes and frees the same large tensors as the one before; taken anew from the system they come page
-    by page.
+    Each training step allocates and frees the same large tensors. Memory taken anew from the system is mapped page by
+    page, which is slow.
     """
     _tell_malloc("mallopt", _MMAP_THRESHOLD, 2**30)
     _tell_malloc("mallopt", _TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _tell_malloc(function: str, *arguments: int) -> None:
-    """Calls what glibc has and other C libraries have not."""
+    """Call a function of glibc; do nothing with other C libraries, which lack it."""
     call = getattr(ctypes.CDLL(None), function, None) if sys.platform == "linux" else None
     if call is not None:
         call(*arguments)
 
 
-# As malloc.h numbers them.
+# Parameters of `mallopt`, as malloc.h numbers them.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 class PeakMemory:
-    """What comes to the memory while it is open, at the peak: of the GPU where there is one, else resident memory.
+    """The peak of the memory that is added during a block: GPU memory if there is a GPU, else resident memory.
 
-    `bytes` is NaN where it cannot be told, which is on a CPU anywhere but on Linux, and in containers that keep a
-    process from starting its peak anew.
+    `bytes` is NaN where it cannot be measured: on a CPU with another system than Linux, and in containers that do not
+    let a process reset its peak.
+
+    ```python
+    with PeakMemory() as memory:
+        train()
+    print(memory.bytes)
+    ```
     """
 
     bytes: float = float("nan")
@@ -68,7 +78,7 @@ class PeakMemory:
         elif sys.platform == "linux":
             release_memory()
             with suppress(OSError, UserError):
-                Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew (proc(5))
+                Path("/proc/self/clear_refs").write_text("5")  # resets the peak (proc(5))
                 self._before = resident_bytes("VmRSS")
         return self
 

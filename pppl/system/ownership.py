@@ -1,7 +1,7 @@
-"""What this program has written into a folder: nothing else is replaced or removed.
+"""The record of the files that this program has written into a folder. Only these are ever replaced or removed.
 
-Each folder keeps a record beside its files, `.pppl-written`: a line of JSON for every file, with the SHA-256 of its
-content. A file whose content is not in there belongs to somebody else, or was changed by hand since.
+The record is the hidden file `.pppl-written` in each folder: one line of JSON per file, with the SHA-256 of its
+content. A file with any other content belongs to somebody else, or was changed by hand since.
 """
 
 import errno
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 RECORD = ".pppl-written"
-# How files begin of versions that kept no record; folders that were copied without hidden files are as theirs.
+# First bytes of files by versions that kept no record. A folder that was copied without its hidden files looks alike.
 _BEGINNINGS: dict[str, tuple[bytes, ...]] = {
     ".csv": (
         *(b"dataset,backbone,", b"persons,seen,", b"task,encoder,", b"step,task,", b"trial,state,", b"key,importance,"),
@@ -26,26 +26,34 @@ _BEGINNINGS: dict[str, tuple[bytes, ...]] = {
 }
 _INSIDE = {".png": b"Matplotlib version", ".html": b"Made by `pppl report`", ".safetensors": b'"sha256":'}
 _HEAD = 1 << 16
-# Where they lie, and what tells of them.
-_FOLDERS, _TELLING = ("figures", "tables", "models", "training"), ("run.json", "report.json")
-# Keys of JSON files that are written here.
+# Subfolders that hold such files, and JSON files that show that a folder is ours.
+_FOLDERS, _REPORTS = ("figures", "tables", "models", "training"), ("run.json", "report.json")
+# Keys by which JSON files of this program are recognized.
 _KEYS = ({"config", "packages"}, {"files", "kept"}, {"preprocessing", "unseen"})
 
 
 def sha256_of(path: Path) -> str:
-    """Return the hash of a file's content."""
+    """Return the SHA-256 of a file's content in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def add_record(path: Path, sha256: str, of: str = "") -> None:
-    """Record that a file with this content is written here. Raises `OSError` where the folder cannot be written."""
+    """Record that this program writes a file with this content.
+
+    **Arguments:**
+
+    - `sha256`: the hash of the content.
+    - `of`: the source that the content is made from, for `read_record`.
+
+    Raise `OSError` if the folder cannot be written to.
+    """
     entry = {"file": path.name, "sha256": sha256} | ({"of": of} if of else {})
     if entry in _entries(path.parent):
         return
-    # One write for a line that begins as one of its own: several processes may record at once, and be killed.
+    # A single write that begins with a line end: several processes may record at once, or be killed while they do.
     data = f"\n{json.dumps(entry)}\n".encode()
-    descriptor = _opened(path.parent)
+    descriptor = _open_record(path.parent)
     try:
         if os.write(descriptor, data) < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -53,8 +61,8 @@ def add_record(path: Path, sha256: str, of: str = "") -> None:
         os.close(descriptor)
 
 
-def _opened(folder: Path) -> int:
-    """The record; where it is another user's, who lets nobody else write it, one of this user's own."""
+def _open_record(folder: Path) -> int:
+    """Open the record and return its descriptor; open one of this user's own if another user's is write-protected."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     try:
         return os.open(folder / RECORD, flags, 0o666)
@@ -63,9 +71,9 @@ def _opened(folder: Path) -> int:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether this program has written a file, and nobody has changed it since.
+    """Return whether this program has written a file and nobody has changed it since.
 
-    An empty file, as a power failure leaves, is nobody's.
+    An empty file counts as written by this program, since a power failure can leave one. A symbolic link does not.
     """
     if path.is_symlink() or not path.is_file():
         return False
@@ -79,12 +87,12 @@ def is_ours(path: Path) -> bool:
 
 
 def read_record(path: Path) -> str:
-    """Return what a file of ours was made of, as `add_record` was told; empty where that is not known."""
+    """Return the source of a file's content, as given to `add_record`; empty if it is unknown."""
     if not path.is_file():
         return ""
     sha256 = sha256_of(path)
-    told = [str(entry.get("of", "")) for entry in _entries(path.parent) if entry.get("sha256") == sha256]
-    return told[-1] if told else ""
+    sources = [str(entry.get("of", "")) for entry in _entries(path.parent) if entry.get("sha256") == sha256]
+    return sources[-1] if sources else ""
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
@@ -92,10 +100,10 @@ def _entries(folder: Path) -> list[dict[str, Any]]:
     for path in sorted(folder.glob(f"{RECORD}*")):
         with suppress(PermissionError):
             lines += path.read_bytes().splitlines()
-    return [entry for line in lines if isinstance(entry := _json(line), dict)]
+    return [entry for line in lines if isinstance(entry := _parse_json(line), dict)]
 
 
-def _json(text: bytes) -> Any:
+def _parse_json(text: bytes) -> Any:
     try:
         return json.loads(text)
     except ValueError:
@@ -107,20 +115,25 @@ def _is_recorded(path: Path, sha256: str) -> bool:
 
 
 def _adopt(folder: Path) -> None:
-    """Record, once, what a version that kept no record has written, where `run.json` or `report.json` is of one."""
-    told = {name: tree for name in _TELLING if _is_told(tree := _read(folder / name))}
-    told = {name: tree for name, tree in told.items() if not _is_recorded(folder / name, sha256_of(folder / name))}
-    if not told:
+    """Record the files of a version that kept no record, if `run.json` or `report.json` shows that the folder is ours.
+
+    Do this only once for each folder.
+    """
+    reports = {name: tree for name in _REPORTS if _is_report(tree := _read_json(folder / name))}
+    reports = {
+        name: tree for name, tree in reports.items() if not _is_recorded(folder / name, sha256_of(folder / name))
+    }
+    if not reports:
         return
-    sizes = {name: size for tree in told.values() for name, size in _files_of(tree).items()}
-    inside = [path for each in (folder, *map(folder.joinpath, _FOLDERS)) if each.is_dir() for path in each.iterdir()]
-    for path in sorted(inside, key=lambda path: path.name in told):  # what tells of the others comes last
+    sizes = {name: size for tree in reports.values() for name, size in _files_of(tree).items()}
+    files = [path for each in (folder, *map(folder.joinpath, _FOLDERS)) if each.is_dir() for path in each.iterdir()]
+    for path in sorted(files, key=lambda path: path.name in reports):  # `run.json` last: a kill must not hide the rest
         if path.is_file() and not path.is_symlink() and _begins_as_ours(path, sizes):
             add_record(path, sha256_of(path))
 
 
 def _files_of(tree: dict[str, Any]) -> dict[str, int]:
-    """A person's files by name, with their sizes."""
+    """Return the sizes in bytes of a person's files by name, as `report.json` lists them."""
     return tree["files"] if isinstance(tree.get("files"), dict) else {}
 
 
@@ -130,7 +143,7 @@ def _begins_as_ours(path: Path, sizes: Mapping[str, int]) -> bool:
     if sizes.get(path.name) == path.stat().st_size:
         return True
     if path.suffix == ".json":
-        return _is_told(_read(path))
+        return _is_report(_read_json(path))
     if path.suffix == ".txt":  # a caption
         others = [path.with_suffix(end) for end in (".png", ".tex")]
         return any(_begins_as_ours(other, {}) for other in others if other.is_file())
@@ -140,9 +153,9 @@ def _begins_as_ours(path: Path, sizes: Mapping[str, int]) -> bool:
     return content.startswith(_BEGINNINGS.get(path.suffix, ())) or (inside is not None and inside in content)
 
 
-def _read(path: Path) -> Any:
-    return _json(path.read_bytes()) if path.is_file() else None
+def _read_json(path: Path) -> Any:
+    return _parse_json(path.read_bytes()) if path.is_file() else None
 
 
-def _is_told(tree: Any) -> bool:
+def _is_report(tree: Any) -> bool:
     return isinstance(tree, dict) and any(keys <= tree.keys() for keys in _KEYS)

@@ -1,47 +1,58 @@
-"""Text that people see in a terminal, a figure or a page; hardly anything is imported: a list is there at once."""
+"""Text for a terminal, a figure or a page. Hardly anything is imported here, so that lists appear at once."""
 
 import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-# Cells of tables that stand for truth values, and those that stand for numbers.
+# Cells of tables that stand for truth values, and the pattern of those that stand for numbers.
 TRUTH = {"True": True, "False": False}
 NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z|-?inf\Z")
 
-# Marks that turn around the text behind them, and one that is taken for the beginning of a file.
-_TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+# Marks that change the direction of the text after them, and the byte order mark.
+_INVISIBLE = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Return text with what has no shape written out (`\\n`, `\\x1b`), all but the characters of `keep`.
+    r"""Return text with its invisible characters written as escapes, except those in `keep`.
 
-    Names from elsewhere may hold line ends, commands to a terminal, or bytes that are no text.
+    Names from elsewhere may contain line ends, commands to a terminal, or bytes that are not text.
+
+    >>> print(printable("one\ntwo"))
+    one\ntwo
     """
     if text.isprintable():
         return text
-    return "".join(each if each in keep or _has_shape(each) else _written_out(each) for each in text)
+    return "".join(letter if letter in keep or _is_visible(letter) else _escape(letter) for letter in text)
 
 
-def _has_shape(character: str) -> bool:
-    return unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp") and character not in _TURNING
+def _is_visible(character: str) -> bool:
+    return unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp") and character not in _INVISIBLE
 
 
-def _written_out(character: str) -> str:
+def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
 def clip(text: str, most: int) -> str:
-    """Return the visible text, with `…` for what is beyond so many characters."""
-    told = printable(text)
-    return told if len(told) <= most else f"{told[: most - 1]}…"
+    """Return the printable text, cut to `most` characters with `…` at its end if it is longer.
+
+    >>> clip("quantization", 6)
+    'quant…'
+    """
+    shown = printable(text)
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
 def columns_of(text: str) -> int:
-    """Return how many columns of a terminal a visible text takes."""
+    """Return how many columns of a terminal a printable text takes.
+
+    >>> columns_of("café"), columns_of("日本")
+    (4, 4)
+    """
     if text.isascii():
         return len(text)
-    return sum(_columns(each) for each in text)
+    return sum(_columns(character) for character in text)
 
 
 def _columns(character: str) -> int:
@@ -51,18 +62,26 @@ def _columns(character: str) -> int:
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A line for each row of cells, columns below each other."""
+    """Return one line for each row of cells, with aligned columns.
+
+    >>> align([["ann", "0.9"], ["barbara", "0.8"]])
+    ['ann      0.9', 'barbara  0.8']
+    """
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(columns_of, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(map(_filled, row, widths)).rstrip() for row in cells]
+    return ["  ".join(map(_pad, row, widths)).rstrip() for row in cells]
 
 
-def _filled(cell: str, width: int) -> str:
+def _pad(cell: str, width: int) -> str:
     return cell + " " * (width - columns_of(cell))
 
 
 def cell_of(value: Any) -> Any:
-    """Return a setting as a cell of a table that tells it from any other."""
+    """Return a setting as a table cell that no other setting has: text that looks like a number gets quotes.
+
+    >>> cell_of(1), cell_of("1"), cell_of(None)
+    (1, '"1"', 'null')
+    """
     import json
 
     if value is None or value != value:

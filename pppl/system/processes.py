@@ -1,4 +1,4 @@
-"""Work spread over processes with one thread each."""
+"""Worker processes with one thread each."""
 
 import multiprocessing
 import os
@@ -17,22 +17,27 @@ from typing import Any, TypeVar, cast
 
 from .environment import without_launcher
 from .errors import UserError, explain
+from .plugins import define, notebook_definitions
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-# Bytes of a temporary folder; multiprocessing adds 30, and a socket's path has 107, on some systems fewer.
+# Most bytes of a temporary folder's path: multiprocessing adds 30, and a socket's path has at most 107 (or fewer).
 _LONGEST = 60
 
 
 class Workers:
-    """Processes that tasks are spread over; with one worker all happens in this process.
+    """A pool of worker processes. With one worker, tasks run in this process instead.
 
-    Each has one thread of torch, but for tasks that set their own number, and so has this process while it works: sums
-    in another order would change numbers, and with them what a resumed comparison ends with.
+    Torch uses one thread in each worker, and in this process while it runs tasks, unless a task sets another number.
+    More threads would add numbers in another order, and a resumed comparison would end with other results.
 
-    With more than one, the program's main module must be importable without running (as the command line's is, and a
-    notebook's). They are told by pipes, which need no shared memory.
+    With more than one worker, the program's main module must be importable without side effects, like that of the
+    command line or a notebook. Tasks and results travel through pipes, which need no shared memory.
+
+    >>> with Workers(1) as pool:
+    ...     list(pool.spread(abs, [-1, -2]))
+    [1, 2]
     """
 
     def __init__(self, count: int):
@@ -43,7 +48,7 @@ class Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for worker in self._all:  # interrupted, or a task has failed: finished units are kept, the rest is dropped
+        for worker in self._all:  # after an interrupt or a failed task, finished units are kept and others dropped
             worker.dismiss(at_once=kind is not None)
         for worker in self._all:
             worker.process.join()
@@ -51,13 +56,13 @@ class Workers:
     def spread(
         self, function: Callable[[Task], Result], tasks: Iterable[Task], *, at_once: int | None = None
     ) -> Iterator[Result]:
-        """Calls `function` on every task and yields what it returns, in the order in which tasks end.
+        """Call `function` on every task and yield the results, in the order in which tasks end.
 
         **Arguments:**
 
-        - `at_once`: tasks that run at a time, at most; fewer than there are processes where a task has several threads.
+        - `at_once`: how many tasks run at once, at most. Fewer than there are workers suits tasks of several threads.
 
-        Raises `UserError` where a worker process cannot start or is killed.
+        Raise `UserError` if a worker process cannot start or is killed.
         """
         if self.count == 1:
             with threads(1):
@@ -77,7 +82,7 @@ class Workers:
                     return
                 ended = [busy.pop(pipe) for pipe in cast(list[Any], wait(list(busy)))]
                 answers = [worker.answer() for worker in ended]
-        finally:  # what others still work on, nobody waits for
+        finally:  # nobody waits for tasks that still run
             for worker in busy.values():
                 worker.dismiss(at_once=True)
             for worker in busy.values():
@@ -99,15 +104,15 @@ class _Worker:
         context = worker_context(module)
         self.pipe, theirs = context.Pipe()
         with theirs:
-            self.process = start_quietly(context, _serve, (theirs, worker_environment()))
+            self.process = start_quietly(context, _serve, (theirs, worker_environment(), notebook_definitions()))
 
     def give(self, function: Callable[[Task], Any], task: Task) -> None:
-        """Begin a task."""
-        with suppress(BrokenPipeError, ConnectionResetError):  # it has ended, as `answer` tells
+        """Send a task to the process."""
+        with suppress(BrokenPipeError, ConnectionResetError):  # the process has ended, which `answer` reports
             self.pipe.send((function, task))
 
     def answer(self) -> Any:
-        """What the task returned. Raises what it raised, and `UserError` where the process has ended."""
+        """Return the task's result. Raise the task's error, or `UserError` if the process has ended."""
         try:
             answer, failed = self.pipe.recv()
         except (EOFError, ConnectionResetError) as error:
@@ -118,17 +123,18 @@ class _Worker:
         return answer
 
     def dismiss(self, *, at_once: bool) -> None:
-        """End the process: with the next task that it waits for, or at once."""
+        """End the process, at once or after its current task."""
         if at_once:
-            self.process.kill()  # Lightning catches the gentler signal; all that workers write is written atomically
+            self.process.kill()  # Lightning catches SIGTERM; this is safe, since workers write files atomically
         self.pipe.close()
 
 
-def _serve(pipe: Connection, variables: Mapping[str, str]) -> None:
-    """Do what the other end of the pipe asks for, until that is closed."""
+def _serve(pipe: Connection, variables: Mapping[str, str], definitions: bytes) -> None:
+    """Run tasks from the pipe until its other end is closed."""
     failure: BaseException | None = None
     try:
         start_worker(variables)
+        define(definitions)
     except UserError as error:
         failure = error
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -136,12 +142,17 @@ def _serve(pipe: Connection, variables: Mapping[str, str]) -> None:
             answer, failed = _answer(pipe, failure)
             try:
                 pipe.send((answer, failed))
-            except (pickle.PicklingError, TypeError, AttributeError) as error:  # no process can send what it is
+            except (pickle.PicklingError, TypeError, AttributeError) as error:  # the result cannot be pickled
                 pipe.send((RuntimeError(f"a worker cannot send {answer!r}: {error}"), True))
 
 
 def _answer(pipe: Connection, failure: BaseException | None) -> tuple[Any, bool]:
-    """What the next task gives, or what it or the start of this process fails with. Raises `EOFError` without one."""
+    """Run the next task. Return its result or error, and whether it failed; raise `EOFError` if no task comes.
+
+    **Arguments:**
+
+    - `failure`: why this process could not start, which is then the answer to any task.
+    """
     try:
         function, task = pipe.recv()
     except EOFError:
@@ -162,30 +173,30 @@ def _not_started(error: Exception) -> UserError:
 
 
 def describe_exit(code: int | None) -> str:
-    """How a process that should go on ended, and what to do."""
+    """Return how a process ended that should still run, and what to do."""
     if code is not None and code >= 0:
-        return f"ended with exit code {code} and its reason is above; mend that and run the same command again"
+        return f"ended with exit code {code}: see the error above, fix it and run the same command again"
     number = -(code or 0)
     name = f"{signal.Signals(number).name}" if number in set(signal.Signals) else f"signal {number}"
     reasons = {
-        signal.SIGKILL: "perhaps for want of memory: run the same command again, with fewer --workers",
-        signal.SIGBUS: "perhaps for want of space in /dev/shm or on a disk: free some, or run with --workers 1",
-        signal.SIGILL: "perhaps since a library was built for another processor: install one for this",
+        signal.SIGKILL: "perhaps for lack of memory: run the same command again, with fewer --workers",
+        signal.SIGBUS: "perhaps for lack of space in /dev/shm or on a disk: free some, or run with --workers 1",
+        signal.SIGILL: "perhaps because a library was built for another processor: install one for this processor",
         signal.SIGTERM: "by somebody or by the system: run the same command again",
     }
     reason = reasons.get(cast(signal.Signals, number), "by a fault in a library: run with --workers 1 to see more")
-    return f"was killed ({name}), {reason}; what is finished is kept"
+    return f"was killed ({name}), {reason}; finished work is kept"
 
 
 def worker_environment() -> dict[str, str]:
-    """What workers have: all of this process's but what makes it one of several."""
+    """Return the environment of this process without the variables that make it one of several, for a worker."""
     with without_launcher():
         return dict(os.environ)
 
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """While open, torch uses `count` threads in this process."""
+    """Make torch use `count` threads in this process until the block ends."""
     import torch
 
     before = torch.get_num_threads()
@@ -197,17 +208,17 @@ def threads(count: int) -> Iterator[None]:
 
 
 def worker_context(module: str) -> Any:
-    """A context for processes that begin with what `module` imports.
+    """Return a multiprocessing context for workers. On Linux, they start with `module` already imported.
 
-    On Linux a server that has imported it forks them, since imports are most of what they would do first: seconds, and
-    hundreds of MiB that they share so. (On macOS what a fork inherits of system libraries may not work.)
+    A server that has imported the module forks them. This saves each of them seconds of imports and hundreds of MiB,
+    which they share. On macOS they are spawned, since its system libraries may fail after a fork.
     """
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([module])
-    resource_tracker.ensure_running()  # which unblocks what is blocked here
-    # The server's stays blocked: Ctrl-C while it imports is not its to tell.
+    resource_tracker.ensure_running()  # before signals are blocked, since it unblocks them
+    # SIGINT stays blocked in the server: only its parent handles a Ctrl-C that comes while the server imports.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with without_launcher():
@@ -218,11 +229,11 @@ def worker_context(module: str) -> Any:
 
 
 def _start_server() -> None:
-    """Start it, if it does not run, with a socket whose path fits the system: TMPDIR may be too long for one."""
+    """Start the fork server unless it runs. If TMPDIR is too long for the path of its socket, use /tmp."""
     usual = tempfile.tempdir
     try:
         if len(os.fsencode(tempfile.gettempdir())) > _LONGEST:
-            tempfile.tempdir = "/tmp"  # noqa: S108 (a folder of its own is made in there)
+            tempfile.tempdir = "/tmp"  # noqa: S108 (multiprocessing makes its own folder in there)
         util.get_temp_dir()  # where multiprocessing keeps sockets from now on
     except OSError as error:
         raise _no_socket(error) from error
@@ -231,7 +242,7 @@ def _start_server() -> None:
     try:
         forkserver.ensure_running()
     except OSError as error:
-        if error.errno is None:  # the folder was chosen before, and its path is too long
+        if error.errno is None:  # the folder had been chosen already, and its path is too long
             raise _no_socket(error) from error
         raise
 
@@ -244,28 +255,30 @@ def _no_socket(error: OSError) -> UserError:
 
 
 def start_quietly(context: Any, function: Callable[..., None], arguments: tuple[Any, ...]) -> Any:
-    """A process that has begun. Raises `UserError` where none can be had."""
+    """Start a process and return it. Raise `UserError` if it cannot be started."""
     process = context.Process(target=function, args=arguments)
     try:
         process.start()
     except (EOFError, ConnectionError, BlockingIOError) as error:  # the server that forks them has ended
         raise UserError(
-            "a worker process cannot be started, perhaps for want of memory or since no more processes are allowed "
-            "(ulimit -u): mend that, or run with --workers 1"
+            "a worker process cannot be started, perhaps for lack of memory or because no more processes are allowed "
+            "(ulimit -u): free or allow more, or run with --workers 1"
         ) from error
     return process
 
 
 def start_worker(variables: Mapping[str, str]) -> None:
-    """Makes a new process a worker: one thread, memory kept, Ctrl-C left to its parent, with which it ends.
+    """Make a new process a worker: it uses one thread, keeps freed memory, ignores Ctrl-C and ends with its parent.
 
-    - `variables`: the environment that it has from now on.
+    **Arguments:**
 
-    Raises `UserError` where it cannot work.
+    - `variables`: the environment of the worker.
+
+    Raise `UserError` if it cannot start.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, also while torch is imported
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # for what this process may start
-    os.environ.clear()  # the server that forked it knows the environment of its own start alone
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, also while torch is imported
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # for processes that this one may start
+    os.environ.clear()  # it was inherited from the fork server, which may have started in another environment
     os.environ.update(variables)
     try:
         import torch

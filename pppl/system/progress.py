@@ -1,4 +1,4 @@
-"""Progress bars where somebody looks: in a terminal and in a notebook, not in a log."""
+"""Progress bars and notices for people. Bars appear in a terminal or a notebook, not in a log."""
 
 import multiprocessing
 import os
@@ -10,7 +10,7 @@ from .printable import printable
 
 
 def in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this process."""
+    """Return whether a Jupyter kernel runs this process."""
     if "ipykernel" not in sys.modules:  # no import: most processes have nothing to do with Jupyter
         return False
     from IPython.core.getipython import get_ipython
@@ -19,9 +19,13 @@ def in_notebook() -> bool:
 
 
 def notice(message: str) -> None:
-    """One line for the user, on stderr; in a notebook, which shows that as an error, beside what cells print.
+    """Print one line for the user: to stderr, or in a notebook, which shows stderr as an error, to stdout.
 
-    Where nobody reads it any more, work goes on without.
+    If the stream is closed, the line is dropped and work continues.
+
+    ```python
+    notice("2 of 20 persons have too few samples")  # pppl: 2 of 20 persons have too few samples
+    ```
     """
     stream = sys.stdout if in_notebook() else sys.stderr
     if stream is not None:
@@ -30,7 +34,7 @@ def notice(message: str) -> None:
 
 
 def bars_shown(stream: TextIO | None = None) -> bool:
-    """Whether anybody sees a bar of this process; workers have no line of their own, `TQDM_DISABLE` hides all.
+    """Return whether anybody sees the bars of this process. Workers show none, and `TQDM_DISABLE` hides all.
 
     **Arguments:**
 
@@ -43,7 +47,13 @@ def bars_shown(stream: TextIO | None = None) -> bool:
 
 
 def bar(*arguments: Any, **options: Any) -> Any:
-    """`tqdm` of the place: a widget in a notebook, a line in a terminal."""
+    """Return a `tqdm` bar: a widget in a notebook, a line in a terminal, and hidden elsewhere.
+
+    ```python
+    for batch in bar(batches, desc="epoch 1"):
+        step(batch)
+    ```
+    """
     from tqdm.auto import tqdm
 
     return tqdm(*arguments, disable=not bars_shown(), **options)

@@ -1,4 +1,7 @@
-"""Weights & Biases runs: offline unless the user is logged in and it answers, and never in the way of a result."""
+"""Weights & Biases runs. They are offline unless the user is logged in and the server answers.
+
+A failure of W&B never stops an experiment.
+"""
 
 import os
 import re
@@ -18,16 +21,22 @@ from .printable import cell_of, clip
 from .progress import notice
 
 __all__ = ["Tracker", "notice", "track"]
-_LONGEST = 120  # W&B takes no more than 128 characters of a name or a group
-# Seconds that W&B has to answer at all, to begin a run, and to take the rest of one.
+_LONGEST = 120  # W&B takes at most 128 characters of a name or a group
+# Seconds that W&B has to answer at all, to begin a run, and to upload the rest of one.
 _ANSWER, _BEGIN, _FINISH = 4.0, 30, 60
-# What makes one run of another program's; each of ours is one of its own.
-_OF_ONE_RUN = ("WANDB_RUN_ID", "WANDB_RESUME", "WANDB_SWEEP_ID")
+# Variables that would make every run here a part of one other run.
+_RUN_VARIABLES = ("WANDB_RUN_ID", "WANDB_RESUME", "WANDB_SWEEP_ID")
 _gone = threading.Event()  # set when W&B has failed to answer: later runs are offline
 
 
 class Tracker:
-    """One W&B run. After the first failure it says so once and does nothing more."""
+    """One W&B run. It reports its first failure and does nothing after that.
+
+    ```python
+    with track(folder, group="digits", name="ppp-0", job_type="train", config={"epochs": 5}) as tracker:
+        tracker.log({"loss": 0.5}, step=0)
+    ```
+    """
 
     def __init__(self, run: Any):
         self._run = run
@@ -42,31 +51,31 @@ class Tracker:
             notice(f"W&B failed ({_first_line(error)}); results are kept in the output folder, without it")
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Adds one point to each curve."""
+        """Add one point to each curve."""
         self._try(lambda run: run.log(dict(values), step=step))
 
     def part(self, name: str) -> "Tracker":
-        """The same run for one of several trainings: each has curves of its own, over its own epochs."""
+        """Return a tracker for one of several trainings in this run. Its curves have the prefix `name`."""
         return _Part(self, name)
 
     def summary(self, values: Mapping[str, Any]) -> None:
-        """Sets the run's final values."""
+        """Set the run's final values."""
         self._try(lambda run: run.summary.update(dict(values)))
 
     def table(self, name: str, frame: pd.DataFrame) -> None:
-        """Logs a data frame."""
-        # By rows: of a frame W&B looks each column up again for each cell, which takes three times as long.
+        """Log a data frame."""
+        # By rows: given a frame, W&B looks up its column for each cell, which takes three times as long.
         mixed = [name for name in frame.columns if _is_mixed(frame[name].tolist())]
-        frame = frame.assign(**{name: [*map(_told, frame[name])] for name in mixed})
+        frame = frame.assign(**{name: [*map(_cell_text, frame[name])] for name in mixed})
         columns, rows = [*frame.columns], [*frame.itertuples(index=False, name=None)]
         self._try(lambda run: run.log({name: _wandb().Table(columns=columns, data=rows)}))
 
     def image(self, name: str, path: Path) -> None:
-        """Logs a PNG file."""
+        """Log a PNG file."""
         self._try(lambda run: run.log({name: _wandb().Image(str(path))}))
 
     def finish(self, exit_code: int) -> None:
-        """Closes the run; any code but 0 marks it as failed."""
+        """Close the run. Any code but 0 marks it as failed."""
         self._try(lambda run: _finish(run, exit_code))
 
 
@@ -76,13 +85,15 @@ def _finish(run: Any, exit_code: int) -> None:
     except TimeoutError:
         _gone.set()
         where = run.settings.sync_dir
-        notice(f"W&B does not answer; the run is kept, and the next ones offline: wandb sync {where}")
+        notice(f"W&B does not answer; later runs stay offline, and this one is kept: upload it with wandb sync {where}")
 
 
 class _Part(Tracker):
+    """One of several trainings in a run."""
+
     def __init__(self, whole: Tracker, name: str):
         self.whole, self.name = whole, name
-        # Else W&B draws all curves over the steps of the run, in which trainings follow on each other.
+        # Otherwise W&B draws all curves over the steps of the run, in which one training follows another.
         self._try(lambda run: run.define_metric(f"{name}/*", step_metric=f"{name}/epoch"))
 
     def _try(self, action: Callable[[Any], Any]) -> None:
@@ -102,7 +113,7 @@ class _Part(Tracker):
         super().image(f"{self.name}/{name}", path)
 
     def finish(self, exit_code: int) -> None:
-        """The whole ends, not a part."""
+        """Do nothing: only the whole run is closed."""
 
 
 _WHOLE: ContextVar[Tracker | None] = ContextVar("whole", default=None)
@@ -112,21 +123,23 @@ _WHOLE: ContextVar[Tracker | None] = ContextVar("whole", default=None)
 def track(
     folder: Path, *, group: str, name: str, job_type: str, config: Mapping[str, Any], whole_id: str = ""
 ) -> Iterator[Tracker]:
-    """A W&B run in project `pppl` while the block lasts; its files lie in `folder/wandb`.
+    """Open a W&B run until the block ends, and yield its tracker. The run's files are in `folder/wandb`.
 
-    `WANDB_MODE` and the other variables of W&B are respected.
+    The project is `pppl` unless `WANDB_PROJECT` names another. The other variables of W&B are respected, such as
+    `WANDB_MODE`, except those that name a run.
 
     **Arguments:**
 
-    - `whole_id`: the id of a run that may have begun in an earlier process, and goes on. What would have runs of its
-      own inside the block is a part of this one.
+    - `group`, `name`, `job_type`, `config`: the run's identity and settings, as in `wandb.init`.
+    - `whole_id`: the ID of a run that may have begun in an earlier process and is continued. Runs that are opened
+      inside the block are then parts of this one.
     """
     if (whole := _WHOLE.get()) is not None:
         yield whole.part(name)
         return
     named = {"group": clip(group, _LONGEST), "name": clip(name, _LONGEST)}
     identity = {**named, "job_type": job_type, "config": dict(config)}
-    with _without_passwords(), without_variables(*_OF_ONE_RUN):
+    with _without_passwords(), without_variables(*_RUN_VARIABLES):
         run = _start(folder, **identity, **({"id": whole_id, "resume": "allow"} if whole_id else {}))
     tracker = Tracker(run)
     outside, exit_code = _WHOLE.set(tracker if whole_id else None), 1
@@ -140,7 +153,7 @@ def track(
 
 @contextmanager
 def _without_passwords() -> Iterator[None]:
-    """Inside, the command line that W&B keeps a copy of has no password of a URL."""
+    """Remove passwords in URLs from the command line until the block ends, since W&B keeps a copy of it."""
     before = sys.argv
     sys.argv = [re.sub(r"(://[^:/@]+):[^@]+@", r"\1@", word) for word in before]
     try:
@@ -156,12 +169,12 @@ def _start(folder: Path, **identity: Any) -> Any:
         if mode == "online":
             try:
                 return _begin(wandb, folder, mode, identity)
-            except Exception as error:  # a key that is not taken, or a network that has gone
+            except Exception as error:  # a rejected key, or a lost network
                 _gone.set()
                 notice(f"W&B cannot be reached ({_first_line(error)}); runs are kept offline")
                 mode = "offline"
         return _begin(wandb, folder, mode, identity)
-    except Exception as error:  # W&B absent or broken
+    except Exception as error:  # W&B is missing or broken
         notice(f"W&B is not available ({_first_line(error)}); going on without it")
         return None
 
@@ -171,7 +184,7 @@ def _begin(wandb: Any, folder: Path, mode: str, identity: Mapping[str, Any]) -> 
         silent=True,
         console="off",
         disable_git=True,
-        symlink=False,  # `debug.log` and `latest-run` would replace what is called so
+        symlink=False,  # the links `debug.log` and `latest-run` would replace files with these names
         x_disable_stats=True,
         init_timeout=_BEGIN,
         finish_timeout=_FINISH,
@@ -183,7 +196,7 @@ def _begin(wandb: Any, folder: Path, mode: str, identity: Mapping[str, Any]) -> 
 
 
 def _mode(wandb: Any) -> str:
-    """`WANDB_MODE`, or else online where somebody is logged in; offline where that cannot be now."""
+    """Return `WANDB_MODE`, by default online if somebody is logged in; return offline if W&B cannot be reached."""
     chosen = os.environ.get("WANDB_MODE") or ("online" if _logged_in(wandb) else "offline")
     if chosen != "online" or _gone.is_set():
         return "offline" if chosen == "online" else chosen
@@ -196,7 +209,7 @@ def _mode(wandb: Any) -> str:
 
 
 def _logged_in(wandb: Any) -> bool:
-    """Whether there is a key, without a word, which would have the password of a server's URL."""
+    """Return whether there is a key. W&B must be silent about it, since its message shows passwords in URLs."""
     settings = wandb.setup().settings
     before, settings.silent = settings.silent, True
     wandb.termsetup(settings, None)
@@ -209,7 +222,7 @@ def _logged_in(wandb: Any) -> bool:
 
 @cache
 def _answers(url: str) -> bool:
-    """Whether a server says anything, soon; a name server that says nothing takes no longer."""
+    """Return whether a server answers within `_ANSWER` seconds. A thread limits the wait for a name server, too."""
     answered = threading.Event()
 
     def ask() -> None:
@@ -226,7 +239,7 @@ def _answers(url: str) -> bool:
 
 
 def offline_runs(folder: Path) -> str:
-    """One line that says how the runs that are kept in a results folder are uploaded; empty without any."""
+    """Return one line on how to upload the offline runs in a results folder; empty if there are none."""
     kept = any(folder.glob("wandb/offline-run-*"))
     return f"Offline W&B runs: wandb sync {folder}/wandb/offline-run-*" if kept else ""
 
@@ -238,7 +251,7 @@ def _wandb() -> Any:
 
 
 def _is_mixed(column: Sequence[Any]) -> bool:
-    """Whether W&B, whose columns have one type, would refuse it."""
+    """Return whether a column has values of several types, which W&B refuses."""
     return len({str if isinstance(each, str) else type(each) for each in column if not _is_missing(each)}) > 1
 
 
@@ -246,7 +259,7 @@ def _is_missing(value: Any) -> bool:
     return value is None or value != value
 
 
-def _told(value: Any) -> str | None:
+def _cell_text(value: Any) -> str | None:
     return None if _is_missing(value) else str(cell_of(value))
 
 

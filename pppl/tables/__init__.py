@@ -1,1 +1,1 @@
-"""Rows in, tables out: the schema, the journal, statistics. Knows no torch."""
+"""Tables of results: their schema, the journal of finished rows, and statistics. Importing it loads no torch."""

@@ -1,4 +1,4 @@
-"""Whether numbers that were computed again agree with those that were kept, row by row."""
+"""Agreement of recomputed results with the kept ones, row by row."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-# Tables have 8 decimals; sums in another order differ in the last of them.
+# Tables have 8 decimals, and sums in another order differ in the last ones.
 TOLERANCE = 1e-6
-# Of each row: its name, both means with their 95 % intervals, and what is said of them.
+# The name of a row, both means with their 95 % intervals, and how they agree.
 COLUMNS = (
     *("row", "kept", "kept_low", "kept_high", "again", "again_low", "again_high"),
     *("missing", "equal", "within", "overlapping"),
@@ -18,17 +18,25 @@ COLUMNS = (
 def agreement(
     kept: pd.DataFrame, again: pd.DataFrame, *, keys: Sequence[str], value: str, ignored: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """One row for each of `kept`, in its order, with the columns `COLUMNS`.
+    """Compare each row of `kept` with the row of the same name in `again`; return `COLUMNS` in the order of `kept`.
 
-    - `missing`: `again` has no such row; then nothing else holds of it.
-    - `equal`: all numbers that both tables have are the same, but for `TOLERANCE`, relative above 1.
-    - `within`: the mean computed again lies in the interval that was kept, ends included.
-    - `overlapping`: both intervals have a number in common.
+    - `missing`: `again` has no such row. The three other columns are then false.
+    - `equal`: all numbers that both tables have differ by at most `TOLERANCE`, absolute plus relative.
+    - `within`: the recomputed mean lies in the kept interval, ends included.
+    - `overlapping`: the two intervals overlap.
+
+    A mean that is NaN in both tables is `within` and `overlapping`.
 
     **Arguments:**
 
-    - `keys`: columns that name a row. `value`: that of the mean, beside `<value>_low` and `<value>_high`.
-    - `ignored`: columns that differ between runs by nature.
+    - `keys`: the columns that name a row.
+    - `value`: the column of the mean. Its interval is in `<value>_low` and `<value>_high`.
+    - `ignored`: columns that naturally differ between runs, such as times.
+
+    >>> kept = pd.DataFrame({"method": ["full"], "accuracy": [0.9], "accuracy_low": [0.8], "accuracy_high": [1.0]})
+    >>> again = kept.assign(accuracy=[0.85])
+    >>> agreement(kept, again, keys=["method"], value="accuracy")[["equal", "within"]].iloc[0].tolist()
+    [False, True]
     """
     varying = [key for key in keys if len({*map(str, kept[key])}) > 1] or list(keys)
     numbers = [
@@ -36,11 +44,11 @@ def agreement(
         for name in kept.columns
         if name not in (*keys, *ignored) and name in again.columns and kept[name].dtype.kind in "biuf"
     ]
-    of = {_key(row, keys): row for row in again.to_dict("records")}
+    rows_again = {_key(row, keys): row for row in again.to_dict("records")}
     rows = []
     for row in kept.to_dict("records"):
         name = ", ".join(text for text in _key(row, varying) if text)
-        rows.append({"row": name, **_compared(row, of.get(_key(row, keys)), value, numbers)})
+        rows.append({"row": name, **_compare(row, rows_again.get(_key(row, keys)), value, numbers)})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -48,14 +56,13 @@ def _key(row: Mapping[Any, Any], keys: Sequence[str]) -> tuple[str, ...]:
     return tuple("" if pd.isna(row[key]) else str(row[key]) for key in keys)
 
 
-def _compared(kept: Mapping[Any, Any], again: Mapping[Any, Any] | None, value: str, numbers: list[str]) -> dict:
+def _compare(kept: Mapping[Any, Any], again: Mapping[Any, Any] | None, value: str, numbers: list[str]) -> dict:
     ends = {"": value, "_low": f"{value}_low", "_high": f"{value}_high"}
     row = {f"kept{end}": kept[name] for end, name in ends.items()} | {"missing": again is None}
     if again is None:
         return row | {"equal": False, "within": False, "overlapping": False}
-    mine, others = ([each[name] for name in ends.values()] for each in (kept, again))
-    (mean, low, high), (new, new_low, new_high) = mine, others
-    diverged = bool(np.isnan(mean) and np.isnan(new))  # in both: no number, and no difference
+    (mean, low, high), (new, new_low, new_high) = ([row[name] for name in ends.values()] for row in (kept, again))
+    diverged = bool(np.isnan(mean) and np.isnan(new))  # in both tables, so that there is no difference
     row |= {f"again{end}": again[name] for end, name in ends.items()}
     row["equal"] = bool(_same([kept[name] for name in numbers], [again[name] for name in numbers]))
     row["within"] = diverged or bool(low - TOLERANCE <= new <= high + TOLERANCE)
@@ -64,6 +71,6 @@ def _compared(kept: Mapping[Any, Any], again: Mapping[Any, Any] | None, value: s
 
 
 def _same(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    """Whether numbers are the same but for `TOLERANCE`; none is the same as none."""
+    """Return whether numbers differ by at most `TOLERANCE`. NaN equals NaN."""
     first, second = np.asarray(one, float), np.asarray(other, float)
     return bool(np.allclose(first, second, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))

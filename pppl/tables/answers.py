@@ -1,4 +1,4 @@
-"""The questions that an experiment asks, answered by paired differences: `answers.csv`."""
+"""The answers to an experiment's questions by paired differences: `answers.csv`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,16 +12,17 @@ _PERSON = ["seed", "identity"]
 
 
 def answers(table: pd.DataFrame, questions: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """Return `answers.csv`: for each question, persons and budget, one method less another on the same persons.
+    """Return `answers.csv`: for each question, group of persons and budget, one method minus another on these persons.
 
-    `difference` is the mean paired difference in accuracy over persons and seeds, with its interval, `wilcoxon_p` and
-    `holm_p`, corrected for the family of `holm_tests`: all questions about the same persons at one budget. Beside it
-    stand the accuracies of both. A method that does not prune is compared at each budget of the other.
+    `difference` is the mean paired difference in accuracy over persons and seeds, with its interval and `wilcoxon_p`.
+    `holm_p` is that p-value corrected for a family of `holm_tests` tests: all questions about the same persons at one
+    budget. The accuracies of both methods are given, too. A method that does not prune is compared at each budget of
+    the other.
 
     **Arguments:**
 
-    - `table`: that of `table.csv`.
-    - `questions`: by name, a method and the one that it is held against; of both, rows with the own samples count.
+    - `table`: the rows of `table.csv`. Rows of controls, with samples other than the person's own, do not count.
+    - `questions`: by name, a method and the method that it is compared with.
 
     ```python
     answers(table, {"what the person's classes bring": ["full+classes", "full"]})
@@ -43,7 +44,7 @@ def answers(table: pd.DataFrame, questions: Mapping[str, Sequence[str]]) -> pd.D
                 row["accuracy_against"] = pairs["accuracy_against"].to_numpy(float).mean()
                 difference = pairs.assign(accuracy=pairs["accuracy"] - pairs["accuracy_against"])
                 rows.append(row | test_differences("difference", difference))
-    told = [
+    measured = [
         "n",
         "people",
         *interval_columns("accuracy"),
@@ -51,12 +52,12 @@ def answers(table: pd.DataFrame, questions: Mapping[str, Sequence[str]]) -> pd.D
         *interval_columns("difference"),
         "wilcoxon_p",
     ]
-    columns = [*PROTOCOL, "question", "method", "against", "budget", *told]
+    columns = [*PROTOCOL, "question", "method", "against", "budget", *measured]
     return with_holm(pd.DataFrame(rows, columns=columns), [*PROTOCOL, "budget"])
 
 
 def _pairs(one: pd.DataFrame, other: pd.DataFrame) -> list[tuple[float, pd.DataFrame]]:
-    """Rows of `one` with the accuracy of the same person under `other`, by budget."""
+    """Return the rows of `one` with the accuracy of the same person under `other`, for each budget."""
     of_other = other.loc[:, [*_PERSON, "budget"]].assign(accuracy_against=other["accuracy"])
     prune = [bool((each["budget"] < 1).any()) for each in (one, other)]
     if all(prune) or not any(prune):

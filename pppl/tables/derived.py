@@ -1,4 +1,4 @@
-"""The tables of a comparison: `table.csv`, and what follows from it."""
+"""The tables of a comparison: `table.csv` and the tables derived from it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,15 +11,18 @@ from .answers import ANSWERS, answers
 from .journal import write_table
 from .summary import curves, gains, summarize
 
-# What draws figures of a results folder and returns the files that are to be shown elsewhere, too. It is handed down
-# from above: tables are made without knowing what is drawn of them.
+# A function that draws the figures of a results folder and returns the files that are also shown elsewhere, as in W&B.
+# Callers pass it in, so that this package does not depend on figures.
 Draw = Callable[[Path], list[Path]]
-# What `write_tables` writes.
+# The files that `write_tables` writes.
 TABLES = ("table.csv", "summary.csv", "curves.csv", "gains.csv", ANSWERS)
 
 
 def write_tables(folder: Path, table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
-    """Write `table.csv` and what follows from it, and return `summary.csv`."""
+    """Write `table.csv` and the tables derived from it, and return `summary.csv`.
+
+    Remove an earlier `answers.csv` if the experiment asks no questions.
+    """
     tables = derive_tables(table, experiment)
     write_table(folder / "table.csv", table)
     for name, frame in tables.items():
@@ -30,7 +33,12 @@ def write_tables(folder: Path, table: pd.DataFrame, experiment: Experiment) -> p
 
 
 def derive_tables(table: pd.DataFrame, experiment: Experiment) -> dict[str, pd.DataFrame]:
-    """Return what follows from `table.csv`, by the name of the file; `answers.csv` where the experiment asks."""
+    """Return the tables derived from `table.csv` by file name. `answers.csv` is one if the experiment asks questions.
+
+    ```python
+    derive_tables(table, Experiment())["summary.csv"]
+    ```
+    """
     reference = experiment.reference
     tables = {"summary.csv": summarize(table, reference), "curves.csv": curves(table)}
     tables |= {"gains.csv": gains(table, reference)}

@@ -7,8 +7,9 @@ import pandas as pd
 from scipy import stats
 
 _LEVEL = 0.95
-# Of the two sources' shares in the mean's degrees of freedom. With Satterthwaite's 2 and three seeds, intervals of 95 %
-# cover 91 to 93 % where networks differ as much as persons; with 1 and six people, up to 98 %.
+# The exponent of the two sources' shares of the variance in the degrees of freedom of the mean. With Satterthwaite's
+# exponent 2 and three seeds, 95 % intervals cover 91 to 93 % if networks differ as much as persons. With exponent 1 and
+# six people, they cover up to 98 %.
 _SHARE_POWER = 1.25
 
 
@@ -21,31 +22,33 @@ def mean_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the 95 % confidence interval of a mean over networks (one per seed) and people.
 
-    The model has two random effects, `value = mean + network + person + rest`, and any pattern of who comes back with
-    which seed: nobody (persons drawn anew), everybody (an official split), or some. Two estimates add up to the
-    variance of the mean: that of the seeds' contributions, and what people who come back add to it, which no
-    difference between seeds shows (by the method of moments, from the products of a person's deviations under
-    different seeds). The quantile is Student's t, with degrees of freedom between `seeds - 1` and `people - 1` by the
-    two shares of the variance (after Satterthwaite 1946). So with persons drawn anew it is the t interval over the
-    seeds' means, and where networks do not differ, that over people. Where people come back, it is no narrower than the
-    t interval over people, since differences between seeds of few people show little of theirs. `pppl bench coverage`
-    simulates it.
+    The model has two random effects: `value = mean + network + person + rest`. The same people may come back with
+    other seeds: nobody does (persons are drawn anew), everybody does (an official split), or some do.
 
-    With one seed the interval is over people and holds for that network. Nothing can be told from a single person under
-    a single seed: both ends are NaN. Seeds may agree by chance, so that on each side an interval has at least one
-    standard error over people under these networks.
+    The variance of the mean is the sum of two estimates. The first is the variance of the seeds' contributions. The
+    second is the part of people who come back, which differences between seeds do not show. It is estimated by the
+    method of moments, from the products of a person's deviations under different seeds.
+
+    The quantile is Student's t. Its degrees of freedom lie between `seeds - 1` and `people - 1`, by the two shares of
+    the variance (after Satterthwaite 1946). If persons are drawn anew, this is the t interval over the seeds' means.
+    If networks do not differ, it is the t interval over people. If people come back, the interval is never narrower
+    than the t interval over people, since seeds with few people hardly show how people differ. `pppl bench coverage`
+    simulates how often intervals hold the true mean.
+
+    With one seed, the interval is over people and holds for that network. With one person and one seed, both ends are
+    NaN. Seeds may agree by chance, so each side is at least one standard error over people under these networks.
 
     **Arguments:**
 
     - `values`: `(N,)`, or `(N, K)` for K means of the same rows.
-    - `seeds`, `people`: the seed of each row, and whose it is; rows of one person and seed are no independent ones.
-    - `limits`: between which the mean must lie, such as 0 and 1.
+    - `seeds`, `people`: the seed and the person of each row. Rows of the same person and seed are not independent.
+    - `limits`: the range that the mean must lie in, such as 0 to 1. The ends are clipped to it.
 
-    **Returns:** the lower and the upper ends, each of the shape of one row's value, `()` or `(K,)`.
+    **Returns:** the lower and the upper ends, each with the shape of one row's value, `()` or `(K,)`.
 
-    ```python
-    low, high = mean_interval([0.9, 0.8, 0.7], seeds=[0, 1, 2], people=["ann", "bob", "cid"], limits=(0, 1))
-    ```
+    >>> low, high = mean_interval([0.9, 0.8, 0.7], seeds=[0, 1, 2], people=["ann", "bob", "cid"], limits=(0, 1))
+    >>> f"{low:.2f} to {high:.2f}"
+    '0.55 to 1.00'
     """
     array = np.asarray(values, float)
     mean = array.mean(0)
@@ -55,9 +58,7 @@ def mean_interval(
 
 
 def _cells(values: np.ndarray, seeds: Sequence[int], people: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return each person's share of the rows under each seed, `(S, P)`, and the same of the sums of values over all
-    rows' number, `(S, P, K)`.
-    """
+    """Return each person's share of the rows under each seed, `(S, P)`, and its part of the mean, `(S, P, K)`."""
     (seed, names), (who, persons) = (pd.factorize(np.asarray(each, object)) for each in (seeds, people))
     shape = (len(names), len(persons))
     parts, sums = np.zeros(shape), np.zeros((*shape, values.shape[1]))
@@ -67,39 +68,40 @@ def _cells(values: np.ndarray, seeds: Sequence[int], people: Sequence[str]) -> t
 
 
 def _half_width(parts: np.ndarray, sums: np.ndarray) -> np.ndarray:
-    """Return half of each interval's width, `(K,)`; NaN where nothing can be told.
+    """Return half the width of each interval, `(K,)`; NaN for one person and one seed.
 
     **Arguments:**
 
-    - `parts`: `(S, P)`, the weights of persons under seeds, which add up to 1; `sums`: `(S, P, K)`.
+    - `parts`: `(S, P)`, the weights of persons under seeds, which add up to 1.
+    - `sums`: `(S, P, K)`, the weighted values, which add up to the means.
     """
     (count, people), of_seed = parts.shape, parts.sum(1)  # (S,)
-    # Deviations from the seed's own mean, times their weights.
+    # Deviations from the seed's own mean, times their weights, (S, P, K).
     deviations = sums - parts[..., None] * (sums.sum(1) / of_seed[:, None])[:, None]
-    within = _of_totals(deviations.sum(0))  # over people under these networks
+    within = _sum_variance(deviations.sum(0))  # over people under these networks
     if count == 1:
         return _quantile(people - 1) * np.sqrt(within)
-    seeds = _of_totals(sums.sum(1) - of_seed[:, None] * sums.sum((0, 1)))
-    more = _of_people_who_come_back(parts, deviations)
+    seeds = _sum_variance(sums.sum(1) - of_seed[:, None] * sums.sum((0, 1)))
+    more = _returning_people_variance(parts, deviations)
     total = seeds + more
     share = np.divide(seeds, total, out=np.ones_like(total), where=total > 0)
     freedom = 1 / (share**_SHARE_POWER / (count - 1) + (1 - share) ** _SHARE_POWER / max(1, people - 1))
     half = np.fmax(_quantile(freedom) * np.sqrt(total), np.sqrt(within))
     if (parts > 0).sum() == people:  # nobody comes back
         return half
-    of_people = _of_totals(sums.sum(0) - parts.sum(0)[:, None] * sums.sum((0, 1)))
-    return np.fmax(half, _quantile(people - 1) * np.sqrt(of_people))
+    over_people = _sum_variance(sums.sum(0) - parts.sum(0)[:, None] * sums.sum((0, 1)))
+    return np.fmax(half, _quantile(people - 1) * np.sqrt(over_people))
 
 
-def _of_people_who_come_back(parts: np.ndarray, deviations: np.ndarray) -> np.ndarray:
-    """Return the part of the variance that people add and differences between seeds do not show, `(K,)`."""
+def _returning_people_variance(parts: np.ndarray, deviations: np.ndarray) -> np.ndarray:
+    """Return the variance that people who come back add, as far as differences between seeds do not show it, `(K,)`."""
     (count, people), of_seed, of_person = parts.shape, parts.sum(1), parts.sum(0)
-    apart = (of_person**2).sum() - (parts**2).sum()  # weight of pairs of a person's cells under different seeds
+    apart = (of_person**2).sum() - (parts**2).sum()  # the weight of pairs of one person under different seeds
     if people == 1 or apart <= 0:
         return np.zeros(deviations.shape[2])
     pairs = (deviations.sum(0) ** 2 - (deviations**2).sum(0)).sum(0)
-    person = np.maximum(pairs / apart, 0) * people / (people - 1)  # the variance of persons
-    shown = count / (count - 1) * ((parts - np.outer(of_seed, of_person)) ** 2).sum()  # as far as seeds show it
+    person = np.maximum(pairs / apart, 0) * people / (people - 1)  # the variance between persons
+    shown = count / (count - 1) * ((parts - np.outer(of_seed, of_person)) ** 2).sum()  # the part that seeds show
     return person * max((of_person**2).sum() - shown, 0)
 
 
@@ -107,7 +109,7 @@ def _quantile(freedom: np.ndarray | int) -> np.ndarray:
     return stats.t.ppf((1 + _LEVEL) / 2, np.where(np.asarray(freedom) > 0, freedom, np.nan))
 
 
-def _of_totals(totals: np.ndarray) -> np.ndarray:
-    """Return the variance of a sum of independent contributions `(n, K)` that are centred on 0; NaN of one."""
-    count = len(totals)
-    return (totals**2).sum(0) * (count / (count - 1) if count > 1 else np.nan)
+def _sum_variance(contributions: np.ndarray) -> np.ndarray:
+    """Return the variance of a sum of independent contributions, `(n, K)`, with mean 0; NaN if there is only one."""
+    count = len(contributions)
+    return (contributions**2).sum(0) * (count / (count - 1) if count > 1 else np.nan)

@@ -1,4 +1,4 @@
-"""Paired tests over people: what tables and figures call significant."""
+"""Paired tests over people, by which tables and figures call differences significant."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,20 +10,20 @@ import pandas as pd
 def wilcoxon_p(differences: Sequence[float]) -> float:
     """Return the exact two-sided p-value of the Wilcoxon signed-rank test on paired differences.
 
-    Zeros say nothing of a direction and are left out; 1 where nothing else is there. Differences count as equal to 6
-    decimals: those of fractions differ in their last bits, which is no rank. The null distribution is that of the ranks
-    at hand, ties included, over all assignments of signs (scipy's exact method knows no ties).
+    Zeros have no direction and are left out; the p-value is 1 if nothing else is left. Differences are rounded to 6
+    decimals first, since equal differences of fractions may differ in their last bits and must be tied. The null
+    distribution covers all assignments of signs to the given ranks, ties included. (The exact method of scipy does not
+    support ties.)
 
-    ```python
-    wilcoxon_p([0.1, 0.1, 0.1, 0.1])  # 0.125: 2 of the 16 assignments are as extreme
-    ```
+    >>> wilcoxon_p([0.1, 0.1, 0.1, 0.1])  # 2 of the 16 assignments are as extreme
+    0.125
     """
     from scipy import stats
 
     array = np.round(np.asarray(differences, float), 6)
     array = array[array != 0]
-    ranks = np.rint(2 * stats.rankdata(np.abs(array))).astype(int)  # twice, so that those of ties are whole numbers
-    chances = np.ones(1)  # of each sum of the ranks with a positive sign
+    ranks = np.rint(2 * stats.rankdata(np.abs(array))).astype(int)  # doubled, so that ties have whole ranks
+    chances = np.ones(1)  # the probability of each sum of the ranks with a positive sign
     for rank in ranks:
         chances = (np.append(chances, np.zeros(rank)) + np.append(np.zeros(rank), chances)) / 2
     positive = int(ranks[array > 0].sum())
@@ -31,9 +31,12 @@ def wilcoxon_p(differences: Sequence[float]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values corrected for their number, so that all claims of a family hold together (Holm 1979).
+    """Return p-values corrected for multiple tests, so that all claims of a family hold together (Holm 1979).
 
-    NaN stands for no test and stays; it counts for nothing.
+    NaN stands for no test. It stays NaN and does not count as a test.
+
+    >>> holm([0.01, 0.25, 0.02])
+    [0.03, 0.25, 0.04]
     """
     array = np.asarray(p_values, float)
     order = np.argsort(array)  # NaN comes last
@@ -45,13 +48,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def wilcoxon_p_of_people(rows: pd.DataFrame, name: str) -> float:
-    """Return `wilcoxon_p` of a column's differences, one for each person: neither words of one person nor several
-    networks make independent people of one.
+    """Return `wilcoxon_p` of a column's differences, averaged over the rows of each person first.
+
+    One person with several sets of words, or under several networks, is not counted as several people.
     """
     each: Any = rows.assign(who=people_of(rows)).groupby("who")[name]
     return wilcoxon_p(each.mean().tolist())
 
 
 def people_of(rows: pd.DataFrame) -> list[str]:
-    """Return whose each row is: the identity `speaker:words` is that speaker, a subset of classes is itself."""
+    """Return the person of each row. The identity `speaker:words` is that speaker; a subset of classes is itself.
+
+    >>> people_of(pd.DataFrame({"identity": ["ann:yes,no", "0,3"]}))
+    ['ann', '0,3']
+    """
     return [str(identity).partition(":")[0] for identity in rows["identity"]]

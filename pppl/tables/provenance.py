@@ -1,4 +1,4 @@
-"""Where a result comes from: `run.json`."""
+"""The provenance of results: `run.json`."""
 
 import hashlib
 import importlib.metadata
@@ -27,9 +27,16 @@ def write_run(
     dataset_sha256: str | Mapping[str, str],
     **work: Any,
 ) -> None:
-    """Writes `run.json`: config, seeds, git commit, package versions, hardware, the data's SHA-256 (one, or one for
-    each task), peak memory (of the largest process) and `work`, what this call did and started from: wall time, workers
-    (one thread each), rows computed now, the hash of the starting weights, the fingerprints of rows.
+    """Write `run.json`: the origin of the results in a folder.
+
+    It holds the config, seeds, git commit, package versions, hardware, and the peak memory of the largest process.
+
+    **Arguments:**
+
+    - `config`: the whole experiment as plain values.
+    - `dataset_sha256`: the SHA-256 of the data, or of the data of each task.
+    - `work`: what this call did and what it started from: wall time in seconds, workers (one thread each), rows
+      computed now, the hash of the starting weights, the fingerprints of rows.
     """
     run = {
         "config": config,
@@ -46,7 +53,7 @@ def write_run(
 
 
 def update_run(folder: Path, **changes: Any) -> None:
-    """Replaces entries of `run.json`, or adds them."""
+    """Replace entries of `run.json`, or add them."""
     _write(folder, {**read_run(folder), **changes})
 
 
@@ -56,17 +63,25 @@ def _write(folder: Path, run: Mapping[str, Any]) -> None:
 
 
 def fingerprint(content: Any) -> str:
-    """Short hash of plain values, whatever the order of their keys."""
+    """Return a short hash of plain values. The order of keys does not matter.
+
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    """
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-# What results depend on, as two hashes: `settings`, of settings, persons, starting weights and data; `code`, of the
-# source.
+# Two hashes of all that results depend on: `settings`, of settings, persons, starting weights and data; and `code`, of
+# the source code.
 Stamp = Mapping[str, str]
 
 
 def staleness(told: object, current: Stamp) -> str:
-    """Return why results with one stamp are not those of another; empty where they are."""
+    """Return why results with the stamp `told` are out of date; empty if it equals the `current` stamp.
+
+    >>> staleness({"settings": "1", "code": "2"}, {"settings": "1", "code": "3"})
+    'of other code'
+    """
     if told == current:
         return ""
     if not isinstance(told, Mapping) or not {"settings", "code"} <= told.keys():
@@ -75,7 +90,12 @@ def staleness(told: object, current: Stamp) -> str:
 
 
 def read_run(folder: Path, name: str = "run.json") -> dict[str, Any]:
-    """A folder's `run.json`, or another such file; empty where there is none, or it cannot be read."""
+    """Return a folder's `run.json`, or the JSON file `name`; empty if it is missing or cannot be read.
+
+    ```python
+    read_run(Path("results/digits"))["git_commit"]
+    ```
+    """
     try:
         run = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -84,8 +104,10 @@ def read_run(folder: Path, name: str = "run.json") -> dict[str, Any]:
 
 
 def data_mark(folder: Path) -> str:
-    """Return what stands for the data of a results folder; empty where all of them are not told, or only a part was
-    taken, which is the same data with another hash.
+    """Return a short hash of the data of a results folder.
+
+    It is empty if the data are unknown. It is also empty if only a part of them was used, since a part has another
+    hash than the whole.
     """
     run = read_run(folder)
     config, sha256 = run.get("config"), run.get("dataset_sha256")
@@ -96,7 +118,7 @@ def data_mark(folder: Path) -> str:
 
 
 def refuse_other_figures(folder: Path, out: Path) -> None:
-    """Raise `UserError` where `out` is a results folder itself, on other data than `folder`."""
+    """Raise `UserError` if `out` is itself a results folder, with other data than `folder`."""
     here, there = data_mark(folder), data_mark(out)
     if here and there and here != there:
         raise UserError(f"{out} holds results on other data than {folder}: name another --out")
@@ -110,7 +132,7 @@ def _version(package: str) -> str | None:
 
 
 def git_commit(root: Path) -> str | None:
-    """The commit that a checkout is at, `-dirty` where files differ other than results; None outside one."""
+    """Return the commit of a checkout, with `-dirty` if files other than results differ; None outside a checkout."""
     if not (root / ".git").exists():
         return None
     try:
@@ -138,7 +160,7 @@ def _hardware() -> dict[str, Any]:
 
 
 def device_name() -> str:
-    """What networks are trained on here: the GPU, or else the processor."""
+    """Return the name of the device that networks are trained on here: the GPU, or else the processor."""
     hardware = _hardware()
     return str(hardware["gpu"] or hardware["cpu"])
 

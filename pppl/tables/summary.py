@@ -1,4 +1,4 @@
-"""What a comparison's `table.csv` comes to: means with intervals over persons and seeds, curves and personal gains."""
+"""Summaries of a comparison's `table.csv`: means with intervals over persons and seeds, curves and personal gains."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,30 +12,34 @@ from .paired import holm, people_of, wilcoxon_p_of_people
 PROTOCOL = ["dataset", "backbone", "persons", "seen"]
 GROUP = [*PROTOCOL, "method", "control", "budget"]
 _PAIR = [*PROTOCOL, "seed", "identity", "budget"]
-# Points below the full network's accuracy that count as equal to it.
+# Differences to the full network's accuracy that still count as equal to it: 1 or 3 points below.
 _TOLERANCES = {"1": 0.01, "3": 0.03}
 _CONTROLS = ("population", "other", "twin", "swap")
 
 
 def summarize(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
-    """Return `summary.csv`: means, 95 % intervals, and the `reference` method against everything else.
+    """Return `summary.csv`: means, 95 % intervals, and the `reference` method minus every other one.
 
-    `n` counts rows, `people` how many different people (or subsets of classes) they are of.
+    `n` counts different persons and seeds, and `people` different people (or subsets of classes).
 
-    `reference_minus_this` is the mean paired difference to the reference (with the own prototype, where it has one) on
-    the same persons, seeds and budget, or at its only budget where it does not prune. Beside it stand its interval, its
-    two-sided p-value `wilcoxon_p` (given the networks of these seeds), and `holm_p`, corrected for the family of
-    `holm_tests`: all methods and controls that are compared on the same persons at the same budget. All are empty for
-    the reference itself and where it has no such budget.
+    `reference_minus_this` is the mean paired difference of the reference, with the person's own samples, to this row
+    on the same persons, seeds and budget. A reference that does not prune is compared at its only budget. `wilcoxon_p`
+    is the two-sided p-value of the difference, given the networks of these seeds. `holm_p` is corrected for a family of
+    `holm_tests` tests: all methods and controls compared on the same persons at the same budget. These columns are
+    empty for the reference itself, and for budgets that it lacks.
+
+    ```python
+    summarize(pd.read_csv("results/digits/table.csv", keep_default_na=False), reference="ppp")
+    ```
     """
-    table = table.reset_index(drop=True)  # rows of one person are found by it
+    table = table.reset_index(drop=True)  # differences are matched with their rows by the index
     means = [c for c in table.columns if c not in (*GROUP, "seed", "identity", "shots", "accuracy")]
-    less = _less(table.query("method == @reference and control in ('', 'own')"), table)
+    to_reference = _differences(table.query("method == @reference and control in ('', 'own')"), table)
     rows = []
     for key, group in iterate_groups(table, GROUP):
         row = key | count_people(group) | mean_of("accuracy", group) | group[means].mean().to_dict()
         if row["method"] != reference or row["control"] not in ("", "own"):
-            differences = less.loc[less.index.intersection(group.index)]
+            differences = to_reference.loc[to_reference.index.intersection(group.index)]
             row |= {"reference": reference} | test_differences("reference_minus_this", differences)
         rows.append(row)
     accuracy = ["n", "people", *interval_columns("accuracy")]
@@ -44,21 +48,21 @@ def summarize(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `curves.csv`: what a method that prunes comes to over all budgets; one that lacks some is left out.
+    """Return `curves.csv`: one row over all budgets for each method that prunes. A method that lacks one is left out.
 
-    - `area`: mean accuracy over the range of MACs between the least and the largest budget, by the trapezoid rule.
-    - `macs_within_1`, `macs_within_3`: the least fraction of the MACs at which mean accuracy is no more than 1 or 3
-      points below the full network's on the same persons, interpolated between budgets. It is no less than the MACs of
-      the least budget, and 1 where no budget suffices, since the full network itself does. The ends of its interval are
-      where the upper and the lower ends of the difference's intervals reach that.
+    - `area`: the mean accuracy over the range of MACs from the least to the largest budget, by the trapezoid rule.
+    - `macs_within_1`, `macs_within_3`: the least fraction of the MACs with a mean accuracy at most 1 or 3 points below
+      that of the full network on the same persons, interpolated between budgets. It is never below the MACs of the
+      least budget. It is 1 if no budget suffices, since the full network always does. The ends of its interval are the
+      MACs at which the upper and the lower end of the difference's interval reach the same tolerance.
     """
     rows = []
     pruned = table.query("budget < 1")
-    budgets = pruned.groupby(PROTOCOL)["budget"].transform("nunique")  # of all methods together
+    budgets = pruned.groupby(PROTOCOL)["budget"].transform("nunique")  # counted over all methods together
     for key, group in iterate_groups(pruned.assign(budgets=budgets), GROUP[:-1]):
         values = ["accuracy", "accuracy_full", "macs_fraction"]
         persons = group.pivot_table(index=["seed", "identity"], columns="budget", values=values)
-        persons = persons.dropna()  # of those who lack a budget, as parts of an experiment may
+        persons = persons.dropna()  # in a part of an experiment, persons may lack a budget
         accuracy, full, each_macs = (np.asarray(persons[name], float) for name in values)  # (N, B)
         if accuracy.shape[1] < max(2, group["budgets"].iloc[0]) or not len(accuracy):
             continue
@@ -78,26 +82,29 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def gains(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
-    """Return `gains.csv`: how much better own samples serve than everybody's (`population`), another person's with
-    their classes (`other`), another person's of the same classes (`twin`: what is left is who it is), or the same
-    person's of other classes (`swap`: what is left is which classes).
+    """Return `gains.csv`: how much more accurate the person's own samples make a method than those of a control.
 
-    `gain` is the mean paired difference in accuracy over persons and seeds, with its interval, `wilcoxon_p` and
-    `holm_p`, corrected for the family of `holm_tests`: all methods, budgets and controls on the same persons.
-    `reference_gain_minus_this` is how much more the same persons gain with the `reference` method, with its interval;
-    empty for the reference itself and where it has no such budget or control.
+    The controls (`against`) are samples of everybody (`population`), of another person and that person's classes
+    (`other`), of another person with the same classes (`twin`, which isolates who the person is), and of the same
+    person with other classes (`swap`, which isolates the classes).
+
+    `gain` is the mean paired difference in accuracy over persons and seeds, with its interval and `wilcoxon_p`.
+    `holm_p` is corrected for a family of `holm_tests` tests: all methods, budgets and controls on the same persons.
+    `reference_gain_minus_this` is how much more the same persons gain with the `reference` method, with its interval.
+    It is empty for the reference itself, and for budgets or controls that the reference lacks.
     """
     table, place = table.reset_index(drop=True), [*GROUP[:-2], "budget", "against"]
     own = table.query("control == 'own'")
-    each = [_less(own, table.query("control == @name"), "method").assign(against=name) for name in _CONTROLS]
-    gained = pd.concat(each)
-    more = _less(gained.query("method == @reference"), gained, "against")
-    of_key = dict(list(gained.groupby(place, sort=False)))
+    gained = pd.concat(
+        [_differences(own, table.query("control == @name"), "method").assign(against=name) for name in _CONTROLS]
+    )
+    more = _differences(gained.query("method == @reference"), gained, "against")
+    by_key = dict(list(gained.groupby(place, sort=False)))
     rows = []
     for first, group in iterate_groups(own, place[:-1]):
         for control in _CONTROLS:
             key = first | {"against": control}
-            differences = of_key.get(tuple(key.values()))
+            differences = by_key.get(tuple(key.values()))
             if differences is None:
                 continue
             row = key | count_people(group) | test_differences("gain", differences)
@@ -111,35 +118,38 @@ def gains(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
 
 
 def iterate_groups(table: pd.DataFrame, names: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Yield the rows of each group, and what names it."""
+    """Yield the values of the columns `names` and the rows of each group."""
     for key, group in table.groupby(names, sort=False):
         assert isinstance(key, tuple)
         yield dict(zip(names, key, strict=True)), group
 
 
 def interval_columns(*names: str) -> list[str]:
-    """Return columns of means and of the ends of their intervals."""
+    """Return the columns of means and of the ends of their intervals.
+
+    >>> interval_columns("accuracy")
+    ['accuracy', 'accuracy_low', 'accuracy_high']
+    """
     return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
 
 
 def count_people(group: pd.DataFrame) -> dict[str, int]:
-    """Return how many rows there are of different persons and seeds, and of how many people they are."""
+    """Return `n`, the number of different persons and seeds, and `people`, the number of different people."""
     persons = group.drop_duplicates(["seed", "identity"])
     return {"n": len(persons), "people": len(set(people_of(persons)))}
 
 
 def mean_of(name: str, rows: pd.DataFrame, limits: tuple[float, float] = (0, 1)) -> dict[str, float]:
-    """Return the mean accuracy of rows and its interval, under a name."""
+    """Return the mean accuracy of the rows and its interval, as the columns `<name>`, `<name>_low`, `<name>_high`."""
     values = rows["accuracy"].to_numpy(float)
     low, high = mean_interval(values, rows["seed"].tolist(), people_of(rows), limits=limits)
     return {name: float(values.mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
-def _less(one: pd.DataFrame, other: pd.DataFrame, *names: str) -> pd.DataFrame:
-    """Return the rows of `other` for whom `one` has the same person, with the first's accuracy less theirs in place of
-    their accuracy.
+def _differences(one: pd.DataFrame, other: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """Return the rows of `other` whose person is also in `one`, with the difference `one - other` as their accuracy.
 
-    Where the first does not prune it is compared with all budgets. `names` are of columns that must agree, too.
+    If `one` does not prune, it is compared with all budgets of `other`. `names` are further columns that must agree.
     """
     prunes = bool((one["budget"].to_numpy() < 1).any())
     keys = [*names, *(name for name in _PAIR if name != "budget" or prunes)]
@@ -148,7 +158,7 @@ def _less(one: pd.DataFrame, other: pd.DataFrame, *names: str) -> pd.DataFrame:
 
 
 def test_differences(name: str, differences: pd.DataFrame) -> dict[str, float]:
-    """Return their mean, its interval and p-value; nothing of no rows."""
+    """Return the mean of paired differences, its interval and `wilcoxon_p`; empty if there are no rows."""
     if not len(differences):
         return {}
     p_value = wilcoxon_p_of_people(differences, "accuracy")
@@ -156,12 +166,12 @@ def test_differences(name: str, differences: pd.DataFrame) -> dict[str, float]:
 
 
 def _area(accuracy: np.ndarray, macs: np.ndarray) -> np.ndarray:
-    """Return the mean over the range of MACs, `(N, B)` to `(N,)`."""
+    """Return the mean accuracy over the range of MACs, `(N, B)` to `(N,)`."""
     return np.trapezoid(accuracy, macs, axis=-1) / (macs[-1] - macs[0])
 
 
 def _reached(below: np.ndarray, macs: np.ndarray, tolerance: float) -> float:
-    """Return the least MACs at which `below`, `(B,)`, is no less than -tolerance; 1 where it nowhere is."""
+    """Return the least MACs at which `below`, `(B,)`, is at least `-tolerance`; 1 if it never is."""
     if np.isnan(below).any():
         return np.nan
     enough = np.flatnonzero(below + tolerance >= -1e-12)

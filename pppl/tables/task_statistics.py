@@ -9,7 +9,7 @@ import pandas as pd
 from .journal import Row
 
 _RESAMPLES = 1000
-# The methods that all others are compared with, pair by pair.
+# The methods that each other method is compared with.
 _REFERENCES = ("full", "diff")
 AVERAGE = "average"
 _MEANS = ("values", "task_bytes", "peak_memory_mib", "train_seconds")
@@ -17,29 +17,35 @@ _MEANS = ("values", "task_bytes", "peak_memory_mib", "train_seconds")
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """What predictions of a task are scored by: `targets`, `(N,)`, and `metric` of targets and predictions."""
+    """The scoring of a task's predictions: the `targets`, `(N,)`, and the `metric` of targets and predictions."""
 
     targets: np.ndarray
     metric: Callable[[np.ndarray, np.ndarray], float]
 
 
 def summarize_tasks(rows: Sequence[Row], tests: Mapping[str, Scoring]) -> pd.DataFrame:
-    """`summary.csv` of a comparison on tasks: each method on each task, then the average over tasks.
+    """Return `summary.csv` of a comparison on text tasks: each method on each task, then the average over tasks.
 
-    Intervals (95 %, percentile) are of a bootstrap that resamples each task's seeds and test examples, the same for all
-    methods and seeds, so that `minus_full` and `minus_diff`, a method's score less that of `full` or `diff`, are
-    paired. With few seeds they are on the narrow side (Davison and Hinkley 1997, section 3.8).
+    `minus_full` and `minus_diff` are a method's score minus that of `full` or `diff`. Intervals are 95 % percentile
+    intervals of a bootstrap that resamples each task's seeds and test examples. Draws are the same for all methods and
+    seeds, so these differences are paired. With few seeds, intervals are somewhat too narrow (Davison and Hinkley 1997,
+    section 3.8).
 
     **Arguments:**
 
-    - `rows`: one per task, method and seed, with `predicted`, a prediction for each test example.
-    - `tests`: the test examples of each task.
+    - `rows`: one per task, method and seed. `predicted` holds a prediction for each test example.
+    - `tests`: the scoring of each task by its name.
+
+    ```python
+    tests = {"glue/RTE": Scoring(targets=targets, metric=lambda y, predicted: (y == predicted).mean())}
+    summary = summarize_tasks(rows, tests)
+    ```
     """
     frame = pd.DataFrame(rows)
     tasks, methods = frame["task"].unique().tolist(), frame["method"].unique().tolist()
     groups = {key: group.sort_values("seed") for key, group in frame.groupby(["task", "method"], sort=False)}
     drawn = {
-        task: _resampled([groups[task, method] for method in methods], tests[task], seed=index)
+        task: _resample([groups[task, method] for method in methods], tests[task], seed=index)
         for index, task in enumerate(tasks)
     }
     drawn[AVERAGE] = np.mean([drawn[task] for task in tasks], axis=0)
@@ -64,13 +70,13 @@ def summarize_tasks(rows: Sequence[Row], tests: Mapping[str, Scoring]) -> pd.Dat
 
 
 def _interval(name: str, draws: np.ndarray) -> dict[str, float]:
-    """Return between which 95 % of the draws lie, as the columns `name_low` and `name_high`."""
+    """Return the ends of the range that holds the middle 95 % of the draws, as `<name>_low` and `<name>_high`."""
     low, high = np.quantile(draws, [0.025, 0.975])
     return {f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
-def _resampled(groups: Sequence[pd.DataFrame], test: Scoring, *, seed: int) -> np.ndarray:
-    """`(methods, resamples)`: mean scores over seeds and examples that are drawn anew."""
+def _resample(groups: Sequence[pd.DataFrame], test: Scoring, *, seed: int) -> np.ndarray:
+    """Return mean scores over seeds and examples drawn with replacement, `(methods, resamples)`."""
     rng = np.random.default_rng([0, seed])
     targets, metric = test.targets, test.metric
     predicted = [[np.asarray(each) for each in group["predicted"]] for group in groups]

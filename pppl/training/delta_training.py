@@ -2,21 +2,61 @@
 
 import copy
 import dataclasses
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import config
+from ..config import register_settings, require
 from ..data import Support, TimedCache
 from ..diff import Delta, FixedDiff, Flat, RelaxedDiff, base_sha256, delta_of, top_positions
 from .adapters import Adapter, Fixed, Relaxed
 
 
+@register_settings("diff")
+@dataclass(frozen=True, kw_only=True)
+class DiffSettings:
+    """Diff pruning on a support set with its labels, full batches: a sparse difference for each person.
+
+    The defaults are the best of a grid on validation persons of the digits.
+
+    - `rates`: fractions of the parameters that differ. The first is that of method `diff`, any other makes a method
+      `diff@RATE` of its own.
+    - `penalty`: lambda, the price of one difference in the first stage.
+    - `groups`: what is priced of the gates of tensors: `sum` or `product`, see `pppl.diff.RelaxedDiff`.
+    - `steps`, `learning_rate`: of the first stage, in which gates choose. `gates_way`: how far it can move a gate's
+      log_alpha, which begins at 5; a gate is no longer whole below 1.6 and closed below 0. Where the way is shorter,
+      magnitudes alone choose.
+    - `fixed_steps`, `fixed_learning_rate`: of the second, in which the chosen are trained on.
+    """
+
+    rates: tuple[float, ...] = (0.005,)
+    penalty: float = 1.25e-7
+    groups: Literal["product", "sum"] = "sum"
+    steps: int = 20
+    learning_rate: float = 1e-2
+    gates_way: float = 12.0
+    fixed_steps: int = 20
+    fixed_learning_rate: float = 3e-2
+
+    def __post_init__(self) -> None:
+        require(len(self.rates) > 0, "diff.rates is empty: name at least one")
+        for rate in self.rates:
+            require(0 < rate <= 1, f"diff.rates holds {rate}: a rate is a fraction in (0, 1]")
+        require(len(set(self.rates)) == len(self.rates), f"diff.rates is {list(self.rates)}: name each once")
+        require(self.penalty >= 0, f"diff.penalty is {self.penalty}: 0 or more")
+        for name in ("steps", "fixed_steps"):
+            require(getattr(self, name) >= 1, f"diff.{name} is {getattr(self, name)}: at least 1")
+        for name in ("learning_rate", "gates_way", "fixed_learning_rate"):
+            require(getattr(self, name) > 0, f"diff.{name} is {getattr(self, name)}: more than 0")
+
+
 def learn_delta(
     network: nn.Module,
     support: Support,
-    diff: config.DiffSettings,
+    diff: DiffSettings,
     *,
     rate: float,
     structured: bool,
@@ -45,9 +85,7 @@ def learn_delta(
     return tuned.requires_grad_(True), delta, (diff.steps + diff.fixed_steps) * len(support.x)
 
 
-def _relaxed(
-    network: nn.Module, support: Support, diff: config.DiffSettings, structured: bool
-) -> tuple[Tensor, Tensor]:
+def _relaxed(network: nn.Module, support: Support, diff: DiffSettings, structured: bool) -> tuple[Tensor, Tensor]:
     """The first stage: how important each value's difference is, and the differences, `(blocks, BLOCK)`."""
     tuned, flat = _copy(network)
     relaxed = RelaxedDiff(flat, structured=structured, groups=diff.groups, penalty=diff.penalty, seed=support.seed)

@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from .. import config
 from ..backbones import Backbone
+from ..config import TrainingSettings
 from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData
 from ..gating import GatedNetwork, distillation_loss, prototype_loss, target_rate_loss
+from .gate_settings import PPPSettings
 from .lightning import Precision, usual_precision
 
 
@@ -25,7 +26,7 @@ class GlobalModule(pl.LightningModule):
     Logs `train_loss`, `val_loss` and `val_accuracy` of every epoch.
     """
 
-    def __init__(self, network: nn.Module, training: config.TrainingSettings):
+    def __init__(self, network: nn.Module, training: TrainingSettings):
         super().__init__()
         use_channels_last(network, torch.channels_last)  # on a CPU images and spectrograms train 10 to 35 % faster so
         self.network, self.training_config = network, training
@@ -85,7 +86,7 @@ class DistilledModule(GlobalModule):
     - `weight`: of the divergence.
     """
 
-    def __init__(self, network: nn.Module, training: config.TrainingSettings, teacher: nn.Module, weight: float):
+    def __init__(self, network: nn.Module, training: TrainingSettings, teacher: nn.Module, weight: float):
         super().__init__(network, training)
         frozen = copy.deepcopy(teacher).eval().requires_grad_(False)
         use_channels_last(frozen, torch.channels_last)
@@ -106,7 +107,7 @@ class DistilledModule(GlobalModule):
 class PPPModule(GlobalModule):
     """Trains a gated network: task + alpha * target rate + beta * prototype loss."""
 
-    def __init__(self, backbone: Backbone, training: config.TrainingSettings, ppp: config.PPPSettings):
+    def __init__(self, backbone: Backbone, training: TrainingSettings, ppp: PPPSettings):
         super().__init__(GatedNetwork(backbone, width=ppp.gate_width, temperature=ppp.temperature), training)
         self.ppp = ppp
 

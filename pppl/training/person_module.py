@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import config
 from ..backbones import Backbone, build
+from ..config import PruningSettings, TrainingSettings
 from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData, batches_in_a_pass
 from ..data.identities import TRAIN, VALIDATION
@@ -20,6 +20,7 @@ from ..gating import PersonGatedNetwork, distillation_loss, prototype_loss, rela
 from ..gating.gate import logistic_noise
 from ..pruning import CostModel, masks_within
 from ..system.errors import UserError
+from .gate_settings import PersonTraining
 from .lightning import Precision, precision_here
 from .modules import GlobalModule, use_channels_last
 from .person_batches import PersonBatches
@@ -89,9 +90,9 @@ class PersonModule(GlobalModule):
     def __init__(
         self,
         full: Backbone,
-        training: config.TrainingSettings,
-        matched: config.PersonTraining,
-        pruning: config.PruningSettings,
+        training: TrainingSettings,
+        matched: PersonTraining,
+        pruning: PruningSettings,
         *,
         by_people: bool,
         sizes: tuple[int, ...],

@@ -210,13 +210,13 @@ def test_a_spec_names_every_option_and_rebuilds(name: str):
 
 def test_data_that_do_not_fit_are_told_in_a_line():
     cases = {
-        "backbone resnet20 takes images or spectrograms (C, H, W), the data are series (C, T): use convnet": (
+        "backbone resnet20 takes images or spectrograms (C, H, W), but the data are series (C, T): use convnet": (
             lambda: spec_for("resnet20", {}, (3, 20), 10)
         ),
-        "backbone resnet20 has option in_channels = 1, the data have 3: leave it out": (
+        "backbone resnet20 has option in_channels = 1, but the data have 3: leave it out": (
             lambda: spec_for("resnet20", {"in_channels": 1}, (3, 32, 32), 10)
         ),
-        "backbone tc_resnet8 has option bands = 40, the data have 13: leave it out": (
+        "backbone tc_resnet8 has option bands = 40, but the data have 13: leave it out": (
             lambda: spec_for("tc_resnet8", {"bands": 40}, (1, 49, 13), 10)
         ),
         "a half, a quarter and an eighth of the bands (20) are not multiples of sub_bands (5)": (
@@ -225,10 +225,10 @@ def test_data_that_do_not_fit_are_told_in_a_line():
         "backbone res8 cannot take data of shape (1, 3, 2): ": (
             lambda: CostModel(build(spec_for("res8", {}, (1, 3, 2), 10)), (1, 3, 2))
         ),
-        "widths[1] is 17, that group has 1 to 16 channels": (
+        "widths[1] is 17, but that group has 1 to 16 channels": (
             lambda: build(spec_for("resnet20", {"widths": (16, 17, 16, *[32] * 3, *[64] * 3)}, (3, 32, 32), 10))
         ),
-        "widths holds 2 numbers, the network has 9 groups of channels": (
+        "widths holds 2 numbers, but the network has 9 groups of channels": (
             lambda: build(spec_for("resnet20", {"widths": (3, 4)}, (3, 32, 32), 10))
         ),
     }
@@ -240,9 +240,9 @@ def test_data_that_do_not_fit_are_told_in_a_line():
 
 
 def test_options_that_contradict_the_data_or_their_kind():
-    with pytest.raises(UserError, match="resnet20 has option num_classes = 3, the data have 10: leave it out"):
+    with pytest.raises(UserError, match="resnet20 has option num_classes = 3, but the data have 10: leave it out"):
         spec_for("resnet20", {"num_classes": 3}, (3, 32, 32), 10)
-    with pytest.raises(UserError, match="option index_add of backbone resnet20 is 'no': true or false"):
+    with pytest.raises(UserError, match="option index_add of backbone resnet20 is 'no': write true or false"):
         build(spec_for("resnet20", {"index_add": "no"}, (3, 32, 32), 10))
     with pytest.raises(UserError, match="bc_resnet refuses"):
         build(spec_for("bc_resnet", {"scale": float("inf")}, (1, 49, 40), 10))

@@ -97,7 +97,7 @@ def test_files_that_do_not_fit_or_cannot_be_read_safely(tmp_path: Path):
         "text.ckpt": "can be read safely",
         "numbers.ckpt": "it has no '.*' \\(it holds nothing",
         "list.ckpt": "it has no '.*' \\(it holds nothing",
-        "nan.npz": "conv1.weight as torch.float32, or with values that are not finite",
+        "nan.npz": "conv1.weight as torch.float32, not finite",
         "integers.npz": "conv1.weight as torch.int64",
         "head.npz": "it has no 'linear",
         "short.npz": r"it has no 'conv1\.weight' \(it holds bn1",

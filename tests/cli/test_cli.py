@@ -61,7 +61,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]):
 
 
 def test_importing_the_package_imports_no_torch():
-    code = "import sys, pppl; pppl.Experiment(); assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    code = "import sys, pppl; pppl.Experiment; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -85,11 +85,11 @@ def test_importing_the_package_imports_no_torch():
         (["compare", "TINY", "--seeds=[-1]"], "seeds holds -1"),
         (["compare", "TINY", "--training.weight_decay=-1"], "training.weight_decay is -1.0"),
         (["compare", "TINY", "--backbone.options.widths=[]"], "backbone convnet refuses"),
-        (["compare", "TINY", "--backbone.options.dims=3"], "option dims = 3, the data have 2: leave it out"),
+        (["compare", "TINY", "--backbone.options.dims=3"], "option dims = 3, but the data have 2: leave it out"),
         (["compare", "TINY", "--training.augment=[flop]"], "unknown augmentation 'flop': did you mean 'flip'?"),
         (["compare", "TINY", "--backbone.weights=w.npz"], "backbone.weights is 'w.npz': no such file"),
         (["compare", "TINY", "--data.classes=11"], "data.classes is 11, but digits has 10"),
-        (["compare", "TINY", "--persons.protocol=person"], "does not say whose its samples are"),
+        (["compare", "TINY", "--persons.protocol=person"], "has no person labels"),
         (["compare", "TINY", "--fast"], "has no section `fast`"),
         (["figures", "none"], "cannot read none/summary.csv: No such file or directory"),
         (["figures", "TINY"], "Not a directory"),
@@ -150,7 +150,7 @@ def test_ctrl_c_ends_with_one_line(tiny_yaml: Path, tmp_path: Path, monkeypatch,
 
     monkeypatch.setattr("pppl.comparison.compare.global_model", interrupt)
     assert main(["compare", str(tiny_yaml), "--out", str(tmp_path / "out"), "--workers", "1"]) == 130
-    assert capsys.readouterr().err.splitlines()[-1].startswith("pppl: interrupted; what is finished is kept")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("pppl: interrupted; finished work is kept")
 
 
 @pytest.mark.parametrize("command", [pytest.param(["train"], marks=pytest.mark.slow), ["compare", "--workers", "2"]])
@@ -179,7 +179,7 @@ def test_ctrl_c_in_mid_training_is_told_in_one_line(command: list[str], tiny_yam
         process.kill()
     assert process.returncode == 130
     assert "Traceback" not in rest
-    assert rest.splitlines()[-1].startswith("pppl: interrupted; what is finished is kept")
+    assert rest.splitlines()[-1].startswith("pppl: interrupted; finished work is kept")
     assert not list((tmp_path / "cache").glob("*"))
 
 

@@ -141,10 +141,10 @@ def test_figures_and_pages_of_other_data_are_not_replaced(tmp_path: Path, capsys
             (folder / "run.json").write_text(json.dumps(run | {"dataset_sha256": "another"}))
     one, two, out = (str(tmp_path / name) for name in ("one", "two", "out"))
     assert main(["figures", one, "--out", out]) == 0
-    _refuses(["figures", two, "--out", out], "is of other results", tmp_path / "out", capsys)
+    _refuses(["figures", two, "--out", out], "was made from other results", tmp_path / "out", capsys)
     _refuses(["figures", two, "--out", one], "holds results on other data", tmp_path / "one", capsys)
     assert main(["report", one, "--out", f"{out}/page.html"]) == 0
-    _refuses(["report", two, "--out", f"{out}/page.html"], "is of other results", tmp_path / "out", capsys)
+    _refuses(["report", two, "--out", f"{out}/page.html"], "was made from other results", tmp_path / "out", capsys)
     (tmp_path / "two" / "report.html").write_text("mine")
     _refuses(["report", two], "report.html was not written by pppl", tmp_path / "two", capsys)
 

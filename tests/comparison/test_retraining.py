@@ -10,13 +10,12 @@ import torch
 from pppl import Experiment
 from pppl.comparison.compare import compare
 from pppl.comparison.global_models import global_model
-from pppl.config import RetrainSettings
 from pppl.data import IdentityDataset, split_for
 from pppl.data.datamodule import Batches
 from pppl.data.identities import TRAIN
 from pppl.gating import distillation_loss
 from pppl.personalizers import GlobalModel, make_personalizers
-from pppl.personalizers.global_model import _cannot_retrain
+from pppl.personalizers.global_model import RetrainSettings, _cannot_retrain
 from pppl.system.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("sketched")

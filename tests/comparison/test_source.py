@@ -108,12 +108,12 @@ EDITS = {
     "how all train": ("training/modules.py", "fused=True", "fused=False", set(METHODS_TRIED)),
     "their backbone": ("backbones/convnet.py", "bias=False", "bias=True", set(METHODS_TRIED)),
     "another backbone": ("backbones/bc_resnet.py", "bias=False", "bias=True", set()),
-    "a default": ("config/step_settings.py", "steps: int = 10", "steps: int = 11", set()),
+    "a default": ("personalizers/finetune.py", "steps: int = 10", "steps: int = 11", set()),
     "what settings compute": (
-        "config/method_settings.py",
+        "training/gate_settings.py",
         "min(budget, self.most)",
         "max(budget, self.most)",
-        {"ppp", "gated", "ppp@persons"},
+        {"ppp", "gated", "ppp@persons", "ppp_dynamic"},
     ),
     "a message": ("comparison/global_models.py", "training {recipe.kind}, seed", "begins {recipe.kind}, seed", set()),
 }
@@ -182,7 +182,7 @@ def helper(x):
 class Mine(Personalizer):
     """A method."""
     share = 0.5
-    def _make(self, model, support, budget):
+    def make(self, model, support, budget):
         return MethodOutput(module=helper(model.full) * self.share)
 '''
 
@@ -228,7 +228,7 @@ def test_the_stamp_of_a_registered_method_is_its_own(
 ):
     def stamps(share: float) -> dict:
         kind = _defined(CELL.replace("0.5", str(share)), f"<registered-{share}>", monkeypatch)
-        monkeypatch.setitem(METHODS, "mine", lambda experiment: [kind("mine", experiment)])
+        monkeypatch.setitem(METHODS._entries, "mine", lambda experiment: [kind("mine", experiment)])
         return fingerprints(tiny.replace(methods=["mine", "mine+finetune", "l1"]), digits)
 
     one, other = stamps(0.5), stamps(0.75)

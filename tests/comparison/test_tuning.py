@@ -54,7 +54,7 @@ def test_errors_come_before_the_first_trial(experiment: Experiment, tmp_path: Pa
         ({"l1": {"static.sample": [3]}}, "unknown key 'static.sample'"),
         ({"l1": {"static.samples": [3, 0]}}, "static.samples is 0"),
         ({"l1": {"ppp.target_rate": [0.1]}}, "ppp.target_rate, which all gated methods share: tune it for ppp"),
-        ({"l1": {"persons.query": ["test"]}}, "tuning of method l1 holds persons.query: what can be tuned is in fine"),
+        ({"l1": {"persons.query": ["test"]}}, "tuning of method l1 holds persons.query: what can be tuned is in "),
     ):
         with pytest.raises(UserError, match=message):
             tune(experiment.replace(tuning=tuning), tmp_path / "none")

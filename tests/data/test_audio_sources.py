@@ -48,7 +48,7 @@ def test_recordings_that_cannot_be_read(tmp_path: Path):
         "empty": r"is empty \(0 bytes\): download or unpack it again",
         "text": r"is no recording that can be read \(Format not recognised\): give a wav file",
         "none": "has no samples",
-        "nan": "has samples that are no finite numbers",
+        "nan": "holds NaN or infinite values",
     }
     for name, message in messages.items():
         with pytest.raises(UserError, match=rf"{name}\.wav {message}") as raised:

@@ -113,7 +113,7 @@ def test_no_waveform_leaves_the_limits():
         ({"hop": 0}, "no log-mel .* hop 0"),
         ({"seconds": 0.01}, "160 samples"),
         ({"sample_rate": 8000}, "60 to 7600 Hz do not lie between 0 and half the sample rate, 4000 Hz"),
-        ({"bands": 300}, "an fft of 512 does not resolve 300 mel bands: take fewer"),
+        ({"bands": 300}, "an fft of 512 does not resolve 300 mel bands: use fewer"),
     ],
 )
 def test_parameters_that_give_no_spectrogram(parameters: dict, message: str):

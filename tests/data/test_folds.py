@@ -58,7 +58,7 @@ def test_no_fold_trains_or_validates_on_its_test_people():
 
 
 def test_more_folds_than_people_and_nobody_to_train_on():
-    with pytest.raises(TooFewPersons, match=r"persons\.folds is 12, but moves has 10 people: at most that"):
+    with pytest.raises(TooFewPersons, match=r"persons\.folds is 12, but moves has 10 people: lower it to 10 or less"):
         split_for(_people(10), PersonSettings(protocol="person", folds=12), seed=0)
     with pytest.raises(TooFewPersons, match=r"with 2 folds nobody is left to train on; take more folds"):
         split_for(_people(2), PersonSettings(protocol="person", folds=2), seed=0)

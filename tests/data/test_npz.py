@@ -134,7 +134,7 @@ BAD = {
     "no x": ({"x": None}, "x missing; write them with np.savez: x, y, classes"),
     "no y": ({"y": None}, "y missing"),
     "no classes": ({"classes": None, "y": None}, "y and classes missing"),
-    "objects": ({"x": np.full(N, None)}, "x holds Python objects, which are pickles and are not read"),
+    "objects": ({"x": np.full(N, None)}, "x holds Python objects, which are never read"),
     "objects as names": ({"classes": np.array(["a", "b", None])}, "classes holds Python objects"),
     "lengths": ({"y": np.arange(11) % 3}, "arrays of unequal length: x 12, y 11, identity 12, split 12"),
     "one-hot": ({"y": np.eye(3)[np.arange(N) % 3]}, r"y has shape (12, 3); write one number for each sample"),

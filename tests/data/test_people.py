@@ -148,7 +148,7 @@ def test_a_person_with_too_few_samples_of_a_class_is_without_it(official: Identi
 
 def test_nobody_is_known():
     anonymous = people(identity=None)
-    with pytest.raises(UserError, match="does not say whose its samples are"):
+    with pytest.raises(UserError, match="has no person labels"):
         split_for(anonymous, PERSON, 0)
     assert resolve_protocol(PersonSettings(), anonymous).protocol == "classes"
     assert resolve_protocol(PersonSettings(), people()).protocol == "person+classes"

@@ -30,7 +30,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _replace(monkeypatch: pytest.MonkeyPatch, name: str, **changes: object) -> None:
     source = SOURCES[name]
     fields = {field: getattr(source, field) for field in source.__dataclass_fields__} | changes
-    monkeypatch.setitem(sources.SOURCES, name, Source(**fields))
+    monkeypatch.setitem(sources.SOURCES._entries, name, Source(**fields))
 
 
 def _cifar(names: str, records: dict[str, np.ndarray], folder: str) -> bytes:
@@ -91,8 +91,8 @@ def test_cifar100_has_the_fine_classes(data: Path, server: Server, monkeypatch: 
     [
         ("test.bin", None, r"test\.bin is missing"),
         ("fine_label_names.txt", None, r"names\.txt is missing"),
-        ("train.bin", b"\0" * 3073, "3,073 bytes are no whole records"),
-        ("train.bin", b"", "0 bytes are no whole records"),
+        ("train.bin", b"\0" * 3073, "3,073 bytes are not a whole number of records"),
+        ("train.bin", b"", "0 bytes are not a whole number of records"),
         ("train.bin", b"\7" * 3074, "label 7 of 2 classes"),
     ],
 )
@@ -195,13 +195,13 @@ def test_archives_that_are_not_what_they_should_be(server: Server, data: Path, m
         prepare("cifar10")
     background, evaluation = _omniglot(server, np.zeros((3, 2, 105, 105), bool))
     _replace(monkeypatch, "omniglot", archives=(background,))
-    with pytest.raises(UserError, match="is no whole Omniglot"):
+    with pytest.raises(UserError, match="is not the complete Omniglot"):
         prepare("omniglot")
     with zipfile.ZipFile(io.BytesIO(server.files["images_evaluation.zip"])) as file:
         one = {name: file.read(name) for name in file.namelist()[:1]}
     evaluation = server.add("images_evaluation.zip", packed_zip(**one))
     _replace(monkeypatch, "omniglot", archives=(background, evaluation))
-    with pytest.raises(UserError, match="not every character of both parts has all drawings"):
+    with pytest.raises(UserError, match="is not the complete Omniglot, drawings are missing"):
         prepare("omniglot")
     assert left(data) == ["archives"]
 
@@ -217,8 +217,8 @@ def test_without_network_it_says_what_to_put_where(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == (
-        f"pppl: error: cannot download {url} (ConnectionError): run the same command again, which goes on from what "
-        f"has arrived, or put the file at {data / 'archives' / 'cifar-10-binary.tar.gz'}\n"
+        f"pppl: error: cannot download {url} (ConnectionError): run the same command again to continue the download, "
+        f"or put the file at {data / 'archives' / 'cifar-10-binary.tar.gz'}\n"
     )
 
 
@@ -233,7 +233,7 @@ def test_a_link_to_what_is_not_mounted_stays(data: Path, tmp_path: Path):
     data.mkdir()
     link = data / "cifar-10-batches-bin"
     link.symlink_to(tmp_path / "not mounted")
-    with pytest.raises(UserError, match="cifar-10-batches-bin is a link to what is not there"):
+    with pytest.raises(UserError, match="cifar-10-batches-bin is a broken link"):
         prepare("cifar10")
     assert link.is_symlink()
 

@@ -136,7 +136,7 @@ def test_arrays_come_with_or_without_labels(tmp_path: Path, monkeypatch: pytest.
     [
         ("a.wav", b"RIFF", "is a recording, but this network takes arrays"),
         ("a.png", b"", r"is an image, but this network takes arrays of shape \(2, 5\)"),
-        ("a.txt", b"", "is of no kind that is read: .npz"),
+        ("a.txt", b"", "is of no known kind: give one of .npz"),
         ("a.npy", b"\x93NUMPY\x01\x00v\x00", "is no array that can be read"),
     ],
 )
@@ -152,7 +152,7 @@ def test_log_mels_are_no_recordings(tmp_path: Path):
     np.save(tmp_path / "log_mel.npy", np.zeros((1, 49, 40)))
     samples = read_samples(str(tmp_path / "log_mel.npy"), HEARS)
     assert samples.given(raw_audio=False) is samples.values
-    with pytest.raises(UserError, match=r"log_mel\.npy is no recording"):
+    with pytest.raises(UserError, match=r"log_mel\.npy is not a recording"):
         samples.given(raw_audio=True)
 
 

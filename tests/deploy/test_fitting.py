@@ -46,7 +46,7 @@ def test_the_largest_model_that_fits_the_bytes_is_found():
 
     assert size(fit_bytes(_made, size, 3000)) == pytest.approx(3000, abs=2)
     assert fit_bytes(_made, size, 20_000).budget == 1
-    with pytest.raises(UserError, match="1200 bytes is too small: the smallest that was found takes"):
+    with pytest.raises(UserError, match="1200 bytes is too small: the smallest file found takes"):
         fit_bytes(_made, size, 1200)
 
 

@@ -13,7 +13,6 @@ import torch
 from small_backbones import small
 
 from pppl.backbones import Backbone, build, spec_for
-from pppl.config import DiffSettings
 from pppl.data import Support
 from pppl.data.preprocessing import Preprocessing
 from pppl.deploy import Deployed, PersonalFile, Thin, open_onnx, read_personal
@@ -23,6 +22,7 @@ from pppl.diff import base_sha256
 from pppl.pruning import slice_network
 from pppl.system.errors import UserError
 from pppl.training import learn_delta
+from pppl.training.delta_training import DiffSettings
 
 _MUTATIONS = {"safetensors": 900, "thin": 600, "onnx": 500}  # 2,000 in all
 

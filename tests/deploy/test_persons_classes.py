@@ -80,7 +80,7 @@ def test_what_should_not_be_trusted_is_said(
         x, y = file["x"], file["y"]
     np.savez(tmp_path / "one.npz", x=x[:5], y=y[:5])
     _personalize(run, tmp_path / "one.npz", tmp_path / "one", "--classes")
-    assert "all 5 samples are taken for 3, which will be the only answer" in capsys.readouterr().err
+    assert "all 5 samples are classified as 3, which will be the only prediction" in capsys.readouterr().err
     digits = load_dataset("digits")
     np.savez(tmp_path / "unsure.npz", x=(digits.x[:60:2] + digits.x[1:61:2]) / 2)  # two digits in one image
     report = _personalize(run, tmp_path / "unsure.npz", tmp_path / "unsure", "--classes", "em")

@@ -41,7 +41,7 @@ def test_predictions_that_agree_on_nothing_leave_all_classes_as_likely():
 
 
 def test_em_finds_the_maximum_that_a_hand_finds():
-    """q solves 1.8 / (0.1 + 0.8 q) + 0.2 / (0.8 - 0.6 q) = 3, so 1.44 q^2 - 2.66 q + 1.22 = 0 and q = 61 / 72."""
+    """Q solves 1.8 / (0.1 + 0.8 q) + 0.2 / (0.8 - 0.6 q) = 3, so 1.44 q^2 - 2.66 q + 1.22 = 0 and q = 61 / 72."""
     probabilities = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8]])
     prior = em(probabilities, UNIFORM)
     assert prior.tolist() == pytest.approx([61 / 72, 11 / 72], abs=1e-5)

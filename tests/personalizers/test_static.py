@@ -34,7 +34,7 @@ def network() -> GlobalModel:
 def _scores(model: GlobalModel, method: str, support: Support = NOBODY) -> list[Tensor]:
     (personalizer,) = make_personalizers(Experiment().replace(methods=[method]))
     assert isinstance(personalizer, ScorePruner)
-    return personalizer._scores(model, support, lambda _: [])
+    return personalizer.scores(model, support, lambda _: [])
 
 
 def _filters(model: GlobalModel) -> list[Tensor]:
@@ -133,7 +133,7 @@ def test_a_method_can_have_its_own_number_of_training_samples(network: GlobalMod
     (all_,) = make_personalizers(Experiment().replace(methods=["taylor"]))
     few = Support(x=network.train.x[:4], y=network.train.y[:4])
     scores = [
-        each._scores(replace(network, train=train), NOBODY, lambda _: [])
+        each.scores(replace(network, train=train), NOBODY, lambda _: [])
         for each, train in ((own, network.train), (usual, network.train), (usual, few), (all_, network.train))
         if isinstance(each, ScorePruner)
     ]

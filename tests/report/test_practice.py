@@ -128,5 +128,5 @@ def test_the_command_prints_them_and_refuses_what_has_no_persons(tmp_path: Path,
     assert main(["results", "answers", str(folder)]) == 0
     assert capsys.readouterr().out.startswith("1. **the classes**: gains: ")
     tasks = Path(__file__).parents[2] / "results" / "minilm"
-    with pytest.raises(UserError, match="minilm is no comparison on persons: name folders of `pppl compare`"):
+    with pytest.raises(UserError, match="minilm is not a comparison on persons: name folders of `pppl compare`"):
         answers_of([tasks])

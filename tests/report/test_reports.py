@@ -207,7 +207,7 @@ def test_the_file_is_beside_the_tables_and_the_same_each_time(folder: Path, caps
         ("binary", "summary.csv is corrupted"),
         ("rows", "summary.csv has no rows"),
         ("gains", "gains.csv is corrupted .it has no column 'gain_high'"),
-        ("figure", "gates.png is no PNG; `pppl figures .*` draws it again"),
+        ("figure", "gates.png is not a PNG file; `pppl figures .*` draws it again"),
     ],
 )
 def test_what_is_missing_or_corrupted_is_named_and_a_report_stays(folder: Path, spoilt: str, message: str):

@@ -25,11 +25,11 @@ def _worse_best(table: pd.DataFrame) -> pd.DataFrame:
 
 
 CHANGES: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] = {
-    "a trial is gone": ("digits_ppp", lambda table: table.iloc[1:], "99 trials, run.json tells of 100"),
+    "a trial is gone": ("digits_ppp", lambda table: table.iloc[1:], "99 trials, but run.json says 100"),
     "another is best": ("digits_ppp", _worse_best, "best"),
-    "infeasible": ("arabic_ppp", lambda table: table.assign(feasible=True), "what is feasible does not follow"),
-    "the front": ("digits_front", lambda table: table.assign(pareto=table["best"]), "the front does not follow"),
-    "twice": ("diff_pruning", lambda table: table.assign(trial=0), "trials twice"),
+    "infeasible": ("arabic_ppp", lambda table: table.assign(feasible=True), "column feasible does not follow"),
+    "the front": ("digits_front", lambda table: table.assign(pareto=table["best"]), "column pareto does not follow"),
+    "twice": ("diff_pruning", lambda table: table.assign(trial=0), "lists some trial twice"),
     "a value": ("digits_ppp", lambda table: table.assign(**{"ppp.gate_width": 8}), "does not follow from trials.csv"),
     "a column": ("digits_front", lambda table: table.drop(columns="budget"), "lacks column budget"),
 }

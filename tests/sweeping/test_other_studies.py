@@ -21,9 +21,9 @@ pytestmark = pytest.mark.usefixtures("sketched")
 def test_a_study_that_pppl_has_not_begun_is_left_alone(folder: Path, settings: Sweep):
     storage = storage_at("", output_folder(folder / "out"))
     study = optuna.create_study(study_name=settings.name, storage=storage, direction="minimize")
-    with pytest.raises(UserError, match="out has a study that pppl has not begun: name another --out"):
+    with pytest.raises(UserError, match="out has a study that pppl did not create: name another --out"):
         sweep(settings, folder / "out", beside=folder)
-    with pytest.raises(UserError, match="study 'mine' has no settings yet, or is not of `pppl sweep`"):
+    with pytest.raises(UserError, match="study 'mine' was not created by `pppl sweep`, or has only just begun"):
         status(settings, folder / "out")
     assert study.get_trials() == []
 
@@ -38,7 +38,7 @@ def test_a_study_of_an_older_version_goes_on_where_what_was_added_is_at_its_defa
     queue.study.set_user_attr("sweep", known)
     assert queue_of(short, base, [], folder / "out", "").finished() == 0
     queue.study.set_user_attr("sweep", known)
-    with pytest.raises(UserError, match="has a study of other base"):
+    with pytest.raises(UserError, match="has a study with different base"):
         queue_of(short, base.replace(**{"ppp.gate_speed": 3.0}), [], folder / "out", "")
 
 

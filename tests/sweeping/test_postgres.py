@@ -138,7 +138,7 @@ def test_another_study_of_the_same_name_is_left_alone(tiny: Experiment, tmp_path
     settings = Sweep.load(write_files(tmp_path, tiny, QUICK, trials=1, name="taken"))
     sweep(settings, tmp_path / "out", beside=tmp_path, storage=server.url)
     other = settings.replace(budget=0.4, space={"ppp.target_rate": {"low": 0.1, "high": 0.9}})
-    with pytest.raises(UserError, match="has a study 'taken' of other space, budget, base: give"):
+    with pytest.raises(UserError, match="has a study 'taken' with different space, budget, base: give"):
         sweep(other, tmp_path / "other", beside=tmp_path, storage=server.url)
     assert status(settings, tmp_path / "out", storage=server.url).startswith("1 done")
 
@@ -159,8 +159,11 @@ def test_a_url_that_does_not_answer_is_told(
     ("url", "message"),
     [
         ("postgresql://me@127.0.0.1:9/x", "127.0.0.1:9/x does not answer .*refused"),
-        ("sqlite:///study.db", "--storage is of sqlite: only postgresql:// URLs are known; leave it out for a journal"),
-        ("somewhere", "--storage is no URL: write postgresql://user@host/database"),
+        (
+            "sqlite:///study.db",
+            "--storage has the scheme sqlite, but must be a postgresql:// URL; leave it out for a journal",
+        ),
+        ("somewhere", "--storage is not a URL: write postgresql://user@host/database"),
     ],
 )
 def test_a_wrong_url_is_told(tmp_path: Path, url: str, message: str):

@@ -53,7 +53,9 @@ def test_as_many_trials_as_asked_for_finish(folder: Path, settings: Sweep):
     assert status(settings, out).startswith(
         "6 done, 0 pruned, 0 given up, 0 running, 0 dead, 0 waiting of 6 trials\nbest so far: trial "
     )
-    with pytest.raises(UserError, match=r"out has a study of other budget, constraints, base: name another --out"):
+    with pytest.raises(
+        UserError, match=r"out has a study with different budget, constraints, base: name another --out"
+    ):
         sweep(settings.replace(budget=0.4, constraints={"accuracy": 0.1}), out, beside=folder)
 
 
@@ -301,12 +303,12 @@ def test_values_are_of_their_kind(settings: Sweep):
         ({"settings": {"seeds": [1]}}, "seeds is the sweep's own"),
         (
             {"settings": {"persons.split": "random"}},
-            "is split by seed, so that what is searched with one seed is tested",
+            "is split by seed, so validation persons of one seed are test persons of another",
         ),
         ({"constraints": {"accuracy": float("nan")}}, "constraints.accuracy is nan: a number"),
         ({"objectives": ["macs_fraction"]}, r"objectives is \[macs_fraction\]: \[accuracy\] or \[accuracy, macs_fr"),
         ({"objectives": ["accuracy", "macs_fraction"], "pruner": "median"}, "with several objectives: none can be"),
-        ({"method": "ocap", "pruner": "median"}, "ocap trains no gates that it could look at"),
+        ({"method": "ocap", "pruner": "median"}, "ocap trains no gates for it to watch: set pruner to none"),
     ],
 )
 def test_mistakes_are_told_before_the_first_trial(folder: Path, changes: dict[str, Any], message: str):

@@ -35,7 +35,7 @@ def test_a_sweep_that_runs_out_of_time_tells_what_is_finished_and_goes_on(
     folder: Path, settings: Sweep, monkeypatch: pytest.MonkeyPatch
 ):
     out, short = folder / "out", settings.replace(hours=1e-9)
-    with pytest.raises(UserError, match="no trial was finished in 1e-09 hours: give it more"):
+    with pytest.raises(UserError, match="no trial was finished in 1e-09 hours: increase `hours`"):
         sweep(short, out, workers=2, beside=folder)
     with monkeypatch.context() as patch:
         patch.setattr(workers_module.Work, "over", property(lambda work: any((out / "trials").glob("*"))))

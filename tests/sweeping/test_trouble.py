@@ -44,7 +44,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(
     sweep(settings.replace(trials=2), out, workers=workers, beside=tmp_path)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 8192))  # enough is left to begin
-    with pytest.raises(UserError, match=f"cannot write to {out}: no space left on device; what is finished is kept"):
+    with pytest.raises(UserError, match=f"cannot write to {out}: no space left on device; finished trials are kept"):
         sweep(settings, out, workers=workers, beside=tmp_path)
     ballast.unlink()
     trials = sweep(settings, out, workers=workers, beside=tmp_path)

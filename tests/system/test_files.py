@@ -74,7 +74,7 @@ def test_links_folders_and_protected_files_stay(tmp_path: Path):
     remove_if_ours([link])
     assert link.is_symlink()
     (tmp_path / "table.csv").mkdir()
-    with pytest.raises(UserError, match=r"table\.csv is no file"):
+    with pytest.raises(UserError, match=r"table\.csv is not a regular file"):
         write_bytes(tmp_path / "table.csv", b"ours")
     write_bytes(tmp_path / "kept.csv", b"ours")
     (tmp_path / "kept.csv").chmod(0o444)
@@ -225,7 +225,7 @@ def test_paths_of_the_command_line_are_expanded(
     told = capsys.readouterr().err
     assert str(tmp_path / ("~" if "./~" in arguments else "home/r")) in told
     assert main(["figures", "~nobody-has-this-name/r"]) == 2
-    assert "~nobody-has-this-name has no home here" in capsys.readouterr().err
+    assert "~nobody-has-this-name has no home folder here" in capsys.readouterr().err
 
 
 def test_what_a_kill_left_is_not_taken_for_a_result(tmp_path: Path):

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pppl.backbones import build, spec_for
-from pppl.config import DiffSettings
 from pppl.data import Support, TimedCache
 from pppl.diff import base_sha256
 from pppl.training import delta_training as diff
 from pppl.training import learn_delta
+from pppl.training.delta_training import DiffSettings
 
 
 @pytest.fixture

@@ -9,16 +9,23 @@ import numpy as np
 import torch
 
 from ...system.errors import UserError
+from ..catalogue import register_source
+from ..download import Archive
 from ..identities import TEST, TRAIN, IdentityDataset
+
+_KRIZHEVSKY = "https://www.cs.toronto.edu/~kriz"  # its hashes are those that torchvision has, too
 
 _PIXELS = 3 * 32 * 32
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """Files of one version; the last of `label_bytes` is the class, before it comes the group of classes.
+    """The files and constants of one version.
 
-    - `copies`: names of copies with other pixels, by the SHA-256 of their test batch.
+    - `train`, `test`, `names`: file names of the batches and of the class names.
+    - `label_bytes`: label bytes of a record. The last one is the class; CIFAR-100 has the superclass before it.
+    - `mean`, `std`: constants that standardize pixels in [0, 1], by channel.
+    - `copies`: data set names of copies with other pixels, by the SHA-256 of their test batch.
     """
 
     train: tuple[str, ...]
@@ -35,10 +42,10 @@ _CIFAR10 = _Layout(
     test="test_batch.bin",
     names="batches.meta.txt",
     label_bytes=1,
-    # What the public pretrained ResNets were trained with; they are ImageNet's, not CIFAR-10's own.
+    # The constants of the public pretrained ResNets. They are ImageNet's, not CIFAR-10's own.
     mean=(0.485, 0.456, 0.406),
     std=(0.229, 0.224, 0.225),
-    # Pixels re-encoded as JPEG of quality 75.
+    # A copy with pixels re-encoded as JPEG of quality 75.
     copies={"2696e48ae3fe74d50ecaacc0b8092b89bf95cd3f6471d079f4cbd39a956c18c3": "cifar10_jpeg"},
 )
 _CIFAR100 = _Layout(
@@ -51,18 +58,42 @@ _CIFAR100 = _Layout(
 )
 
 
+@register_source(
+    "cifar10",
+    file="cifar-10-batches-bin",
+    samples=60_000,
+    size="170 MB",
+    identities="none: class subsets",
+    licence="no formal licence (Krizhevsky 2009)",
+    archives=(Archive(url=f"{_KRIZHEVSKY}/cifar-10-binary.tar.gz", hash="md5:c32a1d4ab5d03f1284b67883e8d87530"),),
+)
 def load_cifar10(folder: Path) -> IdentityDataset:
-    """Reads `cifar-10-batches-bin/`: `(60000, 3, 32, 32)` uint8 and 10 classes.
+    """Read `cifar-10-batches-bin/`: `(60000, 3, 32, 32)` uint8 and 10 classes.
 
-    A copy whose pixels went through JPEG once is named `cifar10_jpeg`, since its results compare with no others. Scale
-    and offset give `(pixel / 255 - mean) / std` with the usual constants. The official split has no validation
-    samples (`split_for` makes some). Raises `UserError` where a file is missing or damaged.
+    Scale and offset give `(pixel / 255 - mean) / std` with the usual constants. The official split has no validation
+    samples; `split_for` makes some. A copy with pixels from JPEG files is named `cifar10_jpeg`, since its results are
+    not comparable with others.
+
+    Raise `UserError` if a file is missing or damaged.
+
+    ```python
+    dataset = load_cifar10(data_folder() / "cifar-10-batches-bin")
+    ```
     """
     return _load("cifar10", folder, _CIFAR10)
 
 
+@register_source(
+    "cifar100",
+    file="cifar-100-binary",
+    samples=60_000,
+    size="169 MB",
+    identities="none: class subsets",
+    licence="no formal licence (Krizhevsky 2009)",
+    archives=(Archive(url=f"{_KRIZHEVSKY}/cifar-100-binary.tar.gz", hash="md5:03b5dce01913d631647c71ecec9e9cb8"),),
+)
 def load_cifar100(folder: Path) -> IdentityDataset:
-    """Reads `cifar-100-binary/`: `(60000, 3, 32, 32)` uint8 and the 100 fine classes; else like `load_cifar10`."""
+    """Read `cifar-100-binary/`: `(60000, 3, 32, 32)` uint8 and the 100 fine classes; otherwise like `load_cifar10`."""
     return _load("cifar100", folder, _CIFAR100)
 
 
@@ -89,13 +120,15 @@ def _load(name: str, folder: Path, layout: _Layout) -> IdentityDataset:
 
 
 def _records(path: Path, label_bytes: int, name: str) -> np.ndarray:
-    """`(n, label_bytes + 3072)` uint8."""
+    """Read the records of a batch, `(n, label_bytes + 3072)` uint8."""
     size = label_bytes + _PIXELS
     if not path.is_file():
         raise UserError(f"{path} is missing: {_again(path.parent, name)}")
     records = np.fromfile(path, np.uint8)
     if len(records) == 0 or len(records) % size:
-        raise UserError(f"{path} is damaged: {len(records):,} bytes are no whole records; {_again(path.parent, name)}")
+        raise UserError(
+            f"{path} is damaged: {len(records):,} bytes are not a whole number of records; {_again(path.parent, name)}"
+        )
     return records.reshape(-1, size)
 
 

@@ -1,15 +1,28 @@
 """Handwritten digits, 8x8, 1,797 samples, bundled with scikit-learn (UCI Optical Recognition, the test part)."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
+from ..catalogue import register_source
 from ..identities import TEST, TRAIN, VALIDATION, IdentityDataset
 
 
-def load() -> IdentityDataset:
-    """Reads the digits, scaled to [0, 1], with a fixed split of each class: 60 % train, 15 % validation, 25 % test.
+@register_source(
+    "digits",
+    samples=1797,
+    size="bundled with scikit-learn",
+    identities="none: class subsets",
+    licence="CC BY 4.0 (UCI 80: Alpaydin, Kaynak 1998)",
+)
+def load(_: Path | None = None) -> IdentityDataset:
+    """Read the digits, scaled to [0, 1], with a fixed split of each class: 60 % train, 15 % validation, 25 % test.
 
-    The source has no writers and no official split.
+    The source has no writer labels and no official split.
+
+    >>> load().x.shape
+    torch.Size([1797, 1, 8, 8])
     """
     from sklearn.datasets import load_digits
 

@@ -8,6 +8,7 @@ import torch
 
 from ...system.errors import UserError
 from ..audio import log_mels
+from ..catalogue import register_source
 from ..features import LogMel, quantize
 from ..identities import TEST, TRAIN, VALIDATION, IdentityDataset
 
@@ -15,14 +16,29 @@ _NAME = re.compile(r"(?P<digit>[0-9])_(?P<speaker>[^_]+)_(?P<index>[0-9]+)\.wav"
 _TEST, _VALIDATION = range(0, 5), range(5, 10)
 
 
+@register_source(
+    "fsdd",
+    file="free-spoken-digit-dataset",
+    samples=3_000,
+    size="21 MB",
+    identities="6 speakers",
+    licence="CC BY-SA 4.0 (Jackson et al. 2016)",
+    log_mel=LogMel(),
+    # GitHub generates its archives on request, so their hash may change. The tag of a repository is lasting.
+    origin="the repository (git clone --branch v1.0.10 https://github.com/Jakobovski/free-spoken-digit-dataset)",
+)
 def load(folder: Path) -> IdentityDataset:
-    """Reads `recordings/{digit}_{speaker}_{index}.wav` as log-mels `(N, 1, 49, 40)`, uint8, with the speakers' names.
+    """Read `recordings/{digit}_{speaker}_{index}.wav` as log-mels `(N, 1, 49, 40)`, uint8, with the speakers' names.
 
-    The recordings are resampled to 16 kHz, so that the log-mels are comparable with those of the other audio sources;
-    their bands above 4 kHz hold next to nothing. The official split has index 0-4 for testing and the others for
-    training; of these, 5-9 are validation here.
+    The recordings are resampled from 8 to 16 kHz, to make the log-mels comparable with those of other audio sources.
+    Bands above 4 kHz are almost empty. In the official split indices 0-4 are for testing and the others for training;
+    here 5-9 are for validation.
 
-    Raises `UserError` where there are no recordings, and for a file that is none of them.
+    Raise `UserError` if there are no recordings, or if a file has another name or cannot be read.
+
+    ```python
+    dataset = load(data_folder() / "free-spoken-digit-dataset")
+    ```
     """
     recordings = folder / "recordings"
     if not recordings.is_dir():

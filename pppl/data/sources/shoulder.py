@@ -1,6 +1,6 @@
-"""Shoulder exercises: 7 of 10 subjects, 6 axes of a watch at 50 Hz (Burns et al. 2018), in the package seglearn.
+"""Shoulder exercises: 7 exercises by 10 subjects, 6 axes of a watch at 50 Hz (Burns et al. 2018), from seglearn.
 
-The package holds a pickle, which is never loaded as one: only arrays of numbers, lists and text are made of it.
+The package seglearn stores them as a pickle. The unpickler here builds only arrays of numbers, lists and text.
 """
 
 import pickle
@@ -11,15 +11,17 @@ import numpy as np
 
 from ...system.errors import UserError
 from ...system.files import replacing
+from ..catalogue import register_source
+from ..npz import load_npz
 
-# 2.56 s, half of which the next window has, too.
+# Windows of 2.56 s with an overlap of one half.
 _WINDOW, _STEP = 128, 64
 _FILE = "data/watch_dataset.npy"
-_RECONSTRUCT: Any = np.empty(0).__reduce__()[0]  # numpy's own, wherever this version keeps it
+_RECONSTRUCT: Any = np.empty(0).__reduce__()[0]  # numpy's own function; its module depends on the version
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Makes arrays of numbers and what holds them, nothing else."""
+    """An unpickler that builds arrays of numbers and built-in containers, and nothing else."""
 
     _ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {
         ("numpy", "ndarray"): np.ndarray,
@@ -30,23 +32,27 @@ class _ArrayUnpickler(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what a file may ask for. Raises `UnpicklingError` for anything else."""
+        """Return a class or function that the file may use. Raise `UnpicklingError` for any other one."""
         if (module, name) not in self._ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
         return self._ALLOWED[module, name]
 
 
 def convert(package: Path, destination: Path) -> None:
-    """Write windows of 128 steps, half overlapping, `(N, 6, 128)`, in the identity-dataset format.
+    """Convert the recordings to windows of 128 steps, `(N, 6, 128)`, in the identity-dataset format.
 
-    Values are rounded to half precision. Windows of one recording have its number in `recording`: they overlap, so that
-    no split may part them.
+    Values are rounded to half precision. Windows overlap by half, so no split may divide the windows of one recording:
+    they have the same number in `recording`.
 
     **Arguments:**
 
     - `package`: folder of the installed package seglearn.
 
-    Raises `UserError` where it holds no such data.
+    Raise `UserError` if the folder does not hold these data.
+
+    ```python
+    convert(Path(seglearn.__file__).parent, data_folder() / "shoulder-exercises.npz")
+    ```
     """
     source = package / _FILE
     try:
@@ -54,7 +60,7 @@ def convert(package: Path, destination: Path) -> None:
             np.lib.format.read_magic(file)
             np.lib.format.read_array_header_1_0(file)
             held = _ArrayUnpickler(file).load()
-        # An array of one object, a dictionary.
+        # The file holds an array whose only element is a dictionary.
         tree: dict[str, Any] = held.item() if isinstance(held, np.ndarray) else held
         recordings = [np.asarray(each, np.float16).astype(np.float32) for each in tree["X"]]
         exercises, subjects = (np.asarray(tree[name], np.int64) for name in ("y", "subject"))
@@ -75,3 +81,15 @@ def convert(package: Path, destination: Path) -> None:
             identities=np.array([f"subject{number:02d}" for number in people]),
             recording=recording,
         )
+
+
+register_source(
+    "shoulder_exercises",
+    file="shoulder-exercises.npz",
+    samples=3_605,
+    size="11 MB",
+    identities="10 subjects",
+    licence="BSD-3 (Burns et al. 2018; in the package seglearn)",
+    package="seglearn",
+    convert=convert,
+)(load_npz)

@@ -9,22 +9,30 @@ import torch
 from ...system.errors import UserError
 from ...system.files import output_folder, replacing
 from ..audio import log_mels
+from ..catalogue import register_source
+from ..download import Archive
 from ..features import LogMel, quantize
 from ..identities import TEST, TRAIN, VALIDATION
+from ..npz import load_npz
 
 _NAME = re.compile(r"(?P<speaker>[^_]+)_nohash_\d+\.wav")
 _LISTS = {"validation_list.txt": VALIDATION, "testing_list.txt": TEST}
 
 
 def convert(folder: Path, destination: Path) -> None:
-    """Writes the recordings of the unpacked official archive as an identity dataset, one `.npz` file.
+    """Convert the unpacked official archive to an `.npz` file in the identity-dataset format.
 
-    `x` holds log-mels `(N, 1, 49, 40)` as uint8, over the range that any recording can have, so that one pass does; the
-    classes are the words, the identities the hashes in the file names, and the split is that of the official lists.
-    Folders whose names begin with `_`, as the background noise, are left out. Memory is twice that of `x`, 0.4 GB.
+    `x` holds log-mels `(N, 1, 49, 40)` as uint8. They are quantized over the range of all possible recordings, so one
+    pass over the files is enough. Classes are the words, identities are the hashes in the file names, and the split is
+    that of the official lists. Folders whose names begin with `_`, such as background noise, are left out. The
+    conversion needs twice the memory of `x`, 0.4 GB.
 
-    Raises `UserError` where the folder is not that archive, whole, for a recording that cannot be read, and where
-    the destination cannot be written.
+    Raise `UserError` if the folder does not hold the complete archive, a recording cannot be read, or the destination
+    cannot be written.
+
+    ```python
+    convert(Path("unpacked"), data_folder() / "speech-commands-v0.02.npz")
+    ```
     """
     output_folder(destination.parent)
     recordings = _recordings(folder)
@@ -49,7 +57,7 @@ def convert(folder: Path, destination: Path) -> None:
 
 
 def _recordings(folder: Path) -> list[str]:
-    """Names of the recordings as in the official lists, `word/file.wav`, in order."""
+    """List the names of the recordings, sorted, in the form of the official lists: `word/file.wav`."""
     names = [path.relative_to(folder).as_posix() for path in folder.glob("[!._]*/[!.]*.wav")]
     if not names:
         raise UserError(f"{folder} has no <word>/<speaker>_nohash_<n>.wav: give the unpacked Speech Commands")
@@ -64,7 +72,10 @@ def _speaker(path: Path) -> str:
 
 
 def _split(folder: Path, recordings: list[str]) -> np.ndarray:
-    """`(N,)` uint8, by the official lists; what they do not name is for training."""
+    """Return the split of the official lists, `(N,)` uint8; recordings in no list are for training.
+
+    Raise `UserError` if a list, or a recording that a list names, is missing.
+    """
     rows = {name: row for row, name in enumerate(recordings)}
     split = np.full(len(recordings), TRAIN, np.uint8)
     for name, part in _LISTS.items():
@@ -79,3 +90,21 @@ def _split(folder: Path, recordings: list[str]) -> np.ndarray:
             )
         split[[rows[recording] for recording in listed]] = part
     return split
+
+
+register_source(
+    "speech_commands",
+    file="speech-commands-v0.02.npz",
+    samples=105_829,
+    size="2.4 GB",
+    identities="2,618 speakers",
+    licence="CC BY 4.0 (Warden 2018)",
+    log_mel=LogMel(),
+    archives=(
+        Archive(
+            url="http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
+            hash="sha256:af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
+        ),
+    ),
+    convert=convert,
+)(load_npz)

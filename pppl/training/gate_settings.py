@@ -1,12 +1,13 @@
-"""The settings of each way of personalizing."""
+"""How gates are trained: for each sample, or for a person at a time."""
 
 from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-from .tree import require
+from ..config import register_settings, require
 
 
+@register_settings("ppp", trains_gates=True)
 @dataclass(frozen=True, kw_only=True)
 class PPPSettings:
     """Gates and losses of Prototype-based Personalized Pruning (Kim et al., ICASSP 2021).
@@ -47,6 +48,7 @@ class PPPSettings:
         require(self.prototype_weight >= 0, f"ppp.prototype_weight is {self.prototype_weight}: 0 or more")
 
 
+@register_settings("matched", trains_gates=True)
 @dataclass(frozen=True, kw_only=True)
 class PersonTraining:
     """`ppp.training: persons`, training that is matched to deployment: batches are made of synthetic persons, each of
@@ -108,87 +110,3 @@ class PersonTraining:
     def capped(self, budget: float) -> float:
         """What is used of a budget: more channels than in training do harm."""
         return min(budget, self.most)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PruningSettings:
-    """What a budget counts.
-
-    - `unit`: `macs` (multiply-accumulates, batch 1) or `params`.
-    - `round_to`: layers keep multiples of this many channels.
-    """
-
-    unit: Literal["macs", "params"] = "macs"
-    round_to: int = 1
-
-    def __post_init__(self) -> None:
-        require(self.round_to >= 1, f"pruning.round_to is {self.round_to}: at least 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class StaticSettings:
-    """Static pruning, one smaller network for everybody.
-
-    - `samples`: training samples by whose gradients `taylor` and `hessian` score channels.
-    """
-
-    samples: int = 512
-
-    def __post_init__(self) -> None:
-        require(self.samples >= 1, f"static.samples is {self.samples}: at least 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class OCAPSettings:
-    """`ocap_frequency`, votes of the support samples.
-
-    - `top`: fraction of a layer's channels that a sample votes for.
-    """
-
-    top: float = 0.25
-
-    def __post_init__(self) -> None:
-        require(0 < self.top <= 1, f"ocap.top is {self.top}: in (0, 1]")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CAPNNSettings:
-    """`capnn`, channels kept by how often they fire for the person's classes (after Hemmat et al., DAC 2020).
-
-    - `confusing`: how much of the firing for classes that the person's are mistaken for is taken off.
-    """
-
-    confusing: float = 0.5
-
-    def __post_init__(self) -> None:
-        require(self.confusing >= 0, f"capnn.confusing is {self.confusing}: 0 or more")
-
-
-@dataclass(frozen=True, kw_only=True)
-class OnDASettings:
-    """`onda_*`, pruning and fine-tuning by pseudo-labels.
-
-    - `labels`: `model`, what the full network takes a sample for; `prototypes`, the class whose prototype is nearest.
-    - `scope`: `global` compares channels of all layers by their scores; `local` takes the same fraction of every layer.
-    """
-
-    labels: Literal["model", "prototypes"] = "model"
-    scope: Literal["global", "local"] = "global"
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetrainSettings:
-    """The step `+retrain`: the pruned network fine-tuned on the global training set, otherwise as `training` says.
-
-    - `epochs`, `learning_rate`: of this training.
-    - `distillation`: weight of the divergence from the full network's predictions (Hinton et al. 2015).
-    """
-
-    epochs: int = 10
-    learning_rate: float = 5e-3
-    distillation: float = 0.0
-
-    def __post_init__(self) -> None:
-        require(self.epochs >= 1, f"retrain.epochs is {self.epochs}: at least 1")
-        require(self.learning_rate > 0, f"retrain.learning_rate is {self.learning_rate}: more than 0")
-        require(self.distillation >= 0, f"retrain.distillation is {self.distillation}: 0 or more")

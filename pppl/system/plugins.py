@@ -1,0 +1,125 @@
+"""Modules and files that add methods, networks, data sets and tasks, loaded before names are looked up."""
+
+import hashlib
+import importlib
+import importlib.util
+import linecache
+import sys
+import traceback
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from .errors import UserError, unknown
+from .files import expand
+from .registries import REGISTRIES
+
+# Packages of this one that add themselves as any plugin does.
+_OWN = ("pppl.data.sources", "pppl.backbones", "pppl.personalizers")
+_GROUP = "pppl.plugins"
+_PREFIX = "pppl_plugin_"
+_NOTEBOOK = "__main__"
+
+
+def load_plugins(names: Iterable[str]) -> None:
+    """Import what this package, installed packages and an experiment's `plugins` add.
+
+    **Arguments:**
+
+    - `names`: modules that can be imported, or paths of Python files. A file that has changed is run again.
+
+    Raise `UserError`, with file and line, if one cannot be imported.
+    """
+    _load_installed()
+    for name in names:
+        if name.endswith(".py"):
+            _load_file(expand(name))
+        else:
+            _import(name, name)
+
+
+@cache
+def _load_installed() -> None:
+    for name in _OWN:
+        importlib.import_module(name)
+    for entry in entry_points(group=_GROUP):
+        _import(entry.module, f"{entry.name} of {entry.dist.name if entry.dist else 'an installed package'}")
+
+
+def _import(module: str, name: str) -> None:
+    try:
+        importlib.import_module(module)
+    except UserError as error:
+        raise UserError(f"plugin {name}: {error}") from error
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
+            there = [path.stem for path in Path().glob("*.py")]
+            raise unknown("plugin", name, [*there, *(f"{each}.py" for each in there)]) from error
+        raise UserError(f"plugin {name} cannot be imported: {_where(error)}") from error
+
+
+# The plugin files that were run, by path: a hash of their text.
+_RUN: dict[Path, str] = {}
+
+
+def _load_file(path: Path) -> None:
+    path = path.absolute()
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"plugin {path} cannot be read: {error.strerror}; name a Python file or a module") from error
+    digest = hashlib.sha256(text).hexdigest()
+    if _RUN.get(path) == digest:
+        return
+    name = _PREFIX + hashlib.sha256(str(path).encode()).hexdigest()[:8] + f"_{path.stem}"
+    specification = importlib.util.spec_from_file_location(name, path)
+    assert specification is not None
+    assert specification.loader is not None
+    linecache.checkcache(str(path))
+    for registry in REGISTRIES.values():
+        registry.drop(name)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    try:
+        specification.loader.exec_module(module)
+    except UserError as error:
+        raise UserError(f"plugin {path}: {error}") from error
+    except Exception as error:
+        raise UserError(f"plugin {path} cannot be imported: {_where(error)}") from error
+    _RUN[path] = digest
+
+
+def _where(error: Exception) -> str:
+    """Return the file and line that an error arose in, and what it says."""
+    if isinstance(error, SyntaxError):
+        return f"{Path(error.filename or '?').name}, line {error.lineno}: {error.msg}"
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<frozen")]
+    last = frames[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}: {type(error).__name__}: {error}"
+
+
+def notebook_definitions() -> bytes:
+    """Return what the program's main module has added to registries, for `define` in a worker process.
+
+    A worker can import neither a notebook's cells nor what was typed at a prompt.
+    """
+    import cloudpickle
+
+    added = {kind: entries for kind, registry in REGISTRIES.items() if (entries := registry.made_in(_NOTEBOOK))}
+    if not added:
+        return b""
+    sources = {name: entry for name, entry in linecache.cache.items() if len(entry) == 4 and entry[1] is None}
+    return cloudpickle.dumps((added, sources))
+
+
+def define(definitions: bytes) -> None:
+    """Add what `notebook_definitions` returned in the parent process, with the source text of its functions."""
+    if definitions:
+        import cloudpickle
+
+        added, sources = cloudpickle.loads(definitions)
+        linecache.cache.update(sources)
+        for kind, entries in added.items():
+            for name, entry in entries.items():
+                REGISTRIES[kind].add(name, entry)
