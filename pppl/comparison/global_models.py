@@ -90,7 +90,7 @@ def retrain(
         dataset_sha256=dataset.sha256,
         spec=start.spec,
         weights_sha256=before,
-        training=dataclasses.asdict(training),
+        training=training.to_hash(),
         distilled=None
         if teacher is None
         else Distillation(teacher_sha256=state_sha256(teacher.state_dict(), {}), weight=settings.distillation),

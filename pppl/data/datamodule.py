@@ -26,23 +26,26 @@ def check_augmentations(names: Sequence[str]) -> None:
             raise unknown("augmentation", name, AUGMENTATIONS)
 
 
-def seen_in_a_pass(count: int, batch_size: int) -> int:
+def seen_in_a_pass(count: int, batch_size: int, world_size: int = 1) -> int:
     """Return how many of `count` training samples one shuffled pass sees: `Batches` drops a small last batch.
+
+    Of a larger one that `world_size` processes cannot share equally, the rest is dropped.
 
     >>> seen_in_a_pass(100, batch_size=32)
     96
     """
     whole, rest = divmod(count, batch_size)
-    return count if whole == 0 or rest >= batch_size / 2 else whole * batch_size
+    kept = whole == 0 or rest >= batch_size / 2
+    return whole * batch_size + (rest - rest % world_size if kept else 0)
 
 
-def batches_in_a_pass(count: int, batch_size: int) -> int:
+def batches_in_a_pass(count: int, batch_size: int, world_size: int = 1) -> int:
     """Return the number of batches in one shuffled pass over `count` training samples.
 
     >>> batches_in_a_pass(100, batch_size=32)
     3
     """
-    return -(-seen_in_a_pass(count, batch_size) // batch_size)
+    return -(-seen_in_a_pass(count, batch_size, world_size) // batch_size)
 
 
 class Batches:
@@ -54,9 +57,11 @@ class Batches:
     - `rows`: `(n,)`, the samples to iterate over.
     - `batch_size`: size of a batch over all processes together.
     - `seed`: seed of shuffling and augmentation. Each pass is shuffled anew, and a last batch smaller than half a batch
-      is dropped, since batch normalization needs several samples. With None all rows come in order.
+      is dropped, since batch normalization needs several samples. With None all rows come in order; a last batch of
+      fewer samples than there are processes is a part of the one before.
     - `augment`: names of augmentations.
-    - `rank`, `world_size`: index of this process, and number of processes. Each gets an equal part of every batch.
+    - `rank`, `world_size`: index of this process, and number of processes. Each gets an equal share of every batch; without a
+      seed, shares may differ by a sample.
 
     >>> from pppl.data import load_dataset
     >>> x, y = next(iter(Batches(load_dataset("digits"), torch.arange(100), 32, seed=0, augment=("crop",))))
@@ -79,21 +84,30 @@ class Batches:
         self.dataset, self.rows, self.batch_size = dataset, rows, batch_size
         self.augment, self.rank, self.world_size = augment, rank, world_size
         self.order = None if seed is None else torch.Generator().manual_seed(seed)  # the same in every process
-        self.chance = torch.Generator().manual_seed((seed or 0) * world_size + rank)
+        self.chance = torch.Generator().manual_seed(seed or 0)
 
     def __len__(self) -> int:
+        if self.order is not None:
+            return batches_in_a_pass(len(self.rows), self.batch_size, self.world_size)
         whole, rest = divmod(len(self.rows), self.batch_size)
-        keep_rest = rest >= self.world_size and (self.order is None or whole == 0 or rest >= self.batch_size / 2)
-        return whole + keep_rest
+        return whole + (rest >= self.world_size or 0 < rest == len(self.rows))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        rows = self.rows
+        rows, count = self.rows, len(self)
         if self.order is not None:
-            rows = rows[torch.randperm(len(rows), generator=self.order)]
-        for index in rows.split(self.batch_size)[: len(self)]:
-            share = len(index) // self.world_size
-            own = index[self.rank * share : (self.rank + 1) * share].to(self.dataset.x.device)
-            yield self.of(own)
+            seen = seen_in_a_pass(len(rows), self.batch_size, self.world_size)
+            rows = rows[torch.randperm(len(rows), generator=self.order)][:seen]
+        for at in range(count):
+            end = len(rows) if at == count - 1 else (at + 1) * self.batch_size
+            index = rows[at * self.batch_size : end].to(self.dataset.x.device)
+            if self.augment:  # the whole batch, whose random numbers are the same for any number of processes
+                x, y = self.of(index)
+                yield self._share(x), self._share(y)
+            else:
+                yield self.of(self._share(index))
+
+    def _share(self, values: Tensor) -> Tensor:
+        return values.tensor_split(self.world_size)[self.rank]
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the batch of some rows, `(B,)`, augmented with the next random numbers."""

@@ -18,6 +18,7 @@ from ..data.datamodule import InMemoryData
 from ..gating import GatedNetwork, distillation_loss, prototype_loss, target_rate_loss
 from .gate_settings import PPPSettings
 from .lightning import Precision, usual_precision
+from .whole_batch import gather_samples
 
 
 class GlobalModule(pl.LightningModule):
@@ -54,7 +55,7 @@ class GlobalModule(pl.LightningModule):
         _, terms = self.losses(*batch)
         loss = torch.stack([*terms.values()]).sum()
         values = {f"train_{name}": value.detach() for name, value in {"loss": loss, **terms}.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch[0]), sync_dist=_processes() > 1)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
@@ -62,7 +63,9 @@ class GlobalModule(pl.LightningModule):
         x, y, *_ = batch
         values = {f"val_{name}": value for name, value in {"loss": sum(terms.values()), **terms}.items()}
         values["val_accuracy"] = multiclass_accuracy(logits, y, logits.shape[1], average="micro")
-        self.log_dict(values, batch_size=len(x), prog_bar=True, sync_dist=_processes() > 1)
+        # Lightning divides the number of samples by that of processes, and rounds.
+        weight = len(x) * _processes()
+        self.log_dict(values, batch_size=weight, prog_bar=True, sync_dist=_processes() > 1)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters with their learning rate at its highest."""
@@ -135,10 +138,8 @@ class PPPModule(GlobalModule):
         return output.logits, terms
 
     def _of_all_processes(self, values: Tensor) -> Tensor:
-        """`(B, ...)` of this process to `(W * B, ...)` of all, for losses that are no means over samples."""
-        if _processes() == 1:
-            return values
-        return cast(Tensor, self.all_gather(values, sync_grads=values.requires_grad)).flatten(0, 1)
+        """`(B, ...)` of this process to `(N, ...)` of all, for losses that are no means over samples."""
+        return values if _processes() == 1 else gather_samples(values, equal=self.training)
 
 
 def _processes() -> int:
