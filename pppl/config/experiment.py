@@ -119,8 +119,6 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if self.devices != "auto":
             require(self.devices >= 1, f"training.devices is {self.devices}: at least 1, or auto")
-            even = f"training.batch_size is {self.batch_size}: a multiple of training.devices, {self.devices}"
-            require(self.batch_size % self.devices == 0, even)
         require(self.threads >= 1, f"training.threads is {self.threads}: at least 1")
         require(self.epochs >= 1, f"training.epochs is {self.epochs}: at least 1")
         require(self.batch_size >= 2, f"training.batch_size is {self.batch_size}: at least 2 (batch normalization)")

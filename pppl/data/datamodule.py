@@ -26,26 +26,23 @@ def check_augmentations(names: Sequence[str]) -> None:
             raise unknown("augmentation", name, AUGMENTATIONS)
 
 
-def seen_in_a_pass(count: int, batch_size: int, world_size: int = 1) -> int:
+def seen_in_a_pass(count: int, batch_size: int) -> int:
     """Return how many of `count` training samples one shuffled pass sees: `Batches` drops a small last batch.
-
-    Of a larger one that `world_size` processes cannot share equally, the rest is dropped.
 
     >>> seen_in_a_pass(100, batch_size=32)
     96
     """
     whole, rest = divmod(count, batch_size)
-    kept = whole == 0 or rest >= batch_size / 2
-    return whole * batch_size + (rest - rest % world_size if kept else 0)
+    return count if whole == 0 or rest >= batch_size / 2 else whole * batch_size
 
 
-def batches_in_a_pass(count: int, batch_size: int, world_size: int = 1) -> int:
+def batches_in_a_pass(count: int, batch_size: int) -> int:
     """Return the number of batches in one shuffled pass over `count` training samples.
 
     >>> batches_in_a_pass(100, batch_size=32)
     3
     """
-    return -(-seen_in_a_pass(count, batch_size, world_size) // batch_size)
+    return -(-seen_in_a_pass(count, batch_size) // batch_size)
 
 
 class Batches:
@@ -60,8 +57,7 @@ class Batches:
       is dropped, since batch normalization needs several samples. With None all rows come in order; a last batch of
       fewer samples than there are processes is a part of the one before.
     - `augment`: names of augmentations.
-    - `rank`, `world_size`: index of this process, and number of processes. Each gets an equal share of every batch; without a
-      seed, shares may differ by a sample.
+    - `rank`, `world_size`: index of this process, and number of processes. Each gets a share of every batch, equal up to a sample.
 
     >>> from pppl.data import load_dataset
     >>> x, y = next(iter(Batches(load_dataset("digits"), torch.arange(100), 32, seed=0, augment=("crop",))))
@@ -88,15 +84,15 @@ class Batches:
 
     def __len__(self) -> int:
         if self.order is not None:
-            return batches_in_a_pass(len(self.rows), self.batch_size, self.world_size)
+            return batches_in_a_pass(len(self.rows), self.batch_size)
         whole, rest = divmod(len(self.rows), self.batch_size)
         return whole + (rest >= self.world_size or 0 < rest == len(self.rows))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rows, count = self.rows, len(self)
         if self.order is not None:
-            seen = seen_in_a_pass(len(rows), self.batch_size, self.world_size)
-            rows = rows[torch.randperm(len(rows), generator=self.order)][:seen]
+            order = torch.randperm(len(rows), generator=self.order)
+            rows = rows[order[: seen_in_a_pass(len(rows), self.batch_size)]]
         for at in range(count):
             end = len(rows) if at == count - 1 else (at + 1) * self.batch_size
             index = rows[at * self.batch_size : end].to(self.dataset.x.device)

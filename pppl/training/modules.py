@@ -1,7 +1,7 @@
 """LightningModules: a plain global network, and a gated one with the losses of PPP."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from ..data.datamodule import InMemoryData
 from ..gating import GatedNetwork, distillation_loss, prototype_loss, target_rate_loss
 from .gate_settings import PPPSettings
 from .lightning import Precision, usual_precision
-from .whole_batch import gather_samples
+from .whole_batch import WholeBatch
 
 
 class GlobalModule(pl.LightningModule):
@@ -49,13 +49,13 @@ class GlobalModule(pl.LightningModule):
     def losses(self, x: Tensor, y: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits, `(B, num_classes)`, and the terms of the loss; their sum is minimized."""
         logits = self(x)
-        return logits, {"task": F.cross_entropy(logits, y)}
+        return logits, {"task": F.cross_entropy(_of_all_processes(logits), _of_all_processes(y))}
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         _, terms = self.losses(*batch)
         loss = torch.stack([*terms.values()]).sum()
         values = {f"train_{name}": value.detach() for name, value in {"loss": loss, **terms}.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch[0]), sync_dist=_processes() > 1)
+        self._log_epoch(values, len(batch[0]))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
@@ -63,9 +63,13 @@ class GlobalModule(pl.LightningModule):
         x, y, *_ = batch
         values = {f"val_{name}": value for name, value in {"loss": sum(terms.values()), **terms}.items()}
         values["val_accuracy"] = multiclass_accuracy(logits, y, logits.shape[1], average="micro")
-        # Lightning divides the number of samples by that of processes, and rounds.
-        weight = len(x) * _processes()
-        self.log_dict(values, batch_size=weight, prog_bar=True, sync_dist=_processes() > 1)
+        self._log_epoch(values, len(x), prog_bar=True)
+
+    def _log_epoch(self, values: Mapping[str, Tensor], samples: int, *, prog_bar: bool = False) -> None:
+        count = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        options = {"on_step": False, "on_epoch": True, "prog_bar": prog_bar, "sync_dist": count > 1}
+        # Lightning divides the number of samples by that of processes, and would round.
+        self.log_dict(values, batch_size=samples * count, **options)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters with their learning rate at its highest."""
@@ -104,7 +108,7 @@ class DistilledModule(GlobalModule):
         logits, terms = super().losses(x, y)
         with torch.no_grad():
             teacher = self._teacher[0](x)
-        return logits, terms | {"distillation": self.weight * distillation_loss(logits, teacher)}
+        return logits, terms | {"distillation": self.weight * distillation_loss(*map(_of_all_processes, (logits, teacher)))}
 
 
 class PPPModule(GlobalModule):
@@ -126,24 +130,20 @@ class PPPModule(GlobalModule):
     def losses(self, x: Tensor, y: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         ppp = self.ppp
         output = self.network(x)
-        gates = [self._of_all_processes(gate) for gate in output.gates]
+        labels, gates = _of_all_processes(y), [_of_all_processes(gate) for gate in output.gates]
         terms = {
-            "task": F.cross_entropy(output.logits, y),
+            "task": F.cross_entropy(_of_all_processes(output.logits), labels),
             "target": ppp.target_weight * target_rate_loss(gates, ppp.target_rate),
         }
         if ppp.prototype_weight > 0:
-            embedding, labels = self._of_all_processes(output.embedding()), self._of_all_processes(y)
-            loss = prototype_loss(embedding, labels, scale=ppp.prototype_scale)
+            loss = prototype_loss(_of_all_processes(output.embedding()), labels, scale=ppp.prototype_scale)
             terms["prototype"] = ppp.prototype_weight * loss
         return output.logits, terms
 
-    def _of_all_processes(self, values: Tensor) -> Tensor:
-        """`(B, ...)` of this process to `(N, ...)` of all, for losses that are no means over samples."""
-        return values if _processes() == 1 else gather_samples(values, equal=self.training)
 
-
-def _processes() -> int:
-    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+def _of_all_processes(values: Tensor) -> Tensor:
+    """Return a batch of all processes, where this one has a share of it: losses are those of whole batches."""
+    return values if WholeBatch.current is None else WholeBatch.current.gather(values)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ notebook or a GPU. So the other
 ranks are workers of this package, and Lightning finds its processes started already.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -65,9 +65,18 @@ class _WholeBatchStrategy(DDPStrategy):
     """Trains as one process would, up to rounding."""
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
-        (x, *_), *_ = args
-        with WholeBatch(self.global_rank, self.world_size, len(x)):
+        with self._whole_batch(*args):
             return super().training_step(*args, **kwargs)
+
+    def validation_step(self, *args: Any, **kwargs: Any) -> Any:
+        with self._whole_batch(*args):
+            return super().validation_step(*args, **kwargs)
+
+    def _whole_batch(self, batch: Sequence[torch.Tensor], *_: Any) -> WholeBatch:
+        sizes = torch.zeros(self.world_size, dtype=torch.int64, device=self.root_device)
+        sizes[self.global_rank] = len(batch[0])
+        torch.distributed.all_reduce(sizes)
+        return WholeBatch(self.global_rank, sizes.tolist())
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """A batch that several processes share, computed as one process would: its statistics and its random numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
@@ -13,7 +13,7 @@ _DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d)
 
 
 class WholeBatch(TorchFunctionMode):
-    """Let what is computed inside be that of the whole batch, of which each process has a share of the same size.
+    """Let what is computed inside be that of the whole batch, of which each process has a share.
 
     Batch normalization takes its statistics over all processes, on any device, with their gradients. Dropout and
     `torch.rand` draw for all samples and keep the numbers of this share, so that generators that begin alike stay
@@ -21,13 +21,28 @@ class WholeBatch(TorchFunctionMode):
 
     **Arguments:**
 
-    - `rank`, `world_size`: index of this process, and number of processes.
-    - `samples`: size of this process's share. Tensors of another size are drawn alike in every process.
+    - `rank`: index of this process.
+    - `sizes`: of the share of each process. Tensors of another size than this one's are drawn alike in all of them.
     """
 
-    def __init__(self, rank: int, world_size: int, samples: int):
+    current: ClassVar["WholeBatch | None"] = None
+
+    def __init__(self, rank: int, sizes: Sequence[int]):
         super().__init__()
-        self.rank, self.world_size, self.samples = rank, world_size, samples
+        self.before, self.samples, self.total = sum(sizes[:rank]), sizes[rank], sum(sizes)
+
+    def __enter__(self) -> "WholeBatch":
+        WholeBatch.current = self
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        WholeBatch.current = None
+        super().__exit__(*error)
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Return all processes' samples, `(B, ...)` of the whole batch in its order, with their gradient in each."""
+        after = self.total - self.before - self.samples
+        return sum_over_processes(F.pad(values, [*(0, 0) * (values.ndim - 1), self.before, after]))
 
     def __torch_function__(
         self,
@@ -43,20 +58,19 @@ class WholeBatch(TorchFunctionMode):
         if func in _DROPOUTS:
             return self._dropped(func, *args, **kwargs)
         if func is torch.rand and args[:1] == (self.samples,):
-            return self._share(torch.rand(self.samples * self.world_size, *args[1:], **kwargs))
+            return self._share(torch.rand(self.total, *args[1:], **kwargs))
         return func(*args, **kwargs)
 
     def _share(self, values: Tensor) -> Tensor:
-        return values[self.rank * self.samples :][: self.samples]
+        return values[self.before :][: self.samples]
 
     def _dropped(
         self, func: Callable[..., Tensor], x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
     ) -> Tensor:
         if not training or p == 0 or len(x) != self.samples:
             return func(x, p, training, inplace)
-        size = (len(x) * self.world_size, *x.shape[1:])
         # Of the same layout, since random numbers come in the order of memory.
-        ones = torch.empty_strided(size, x.stride(), dtype=x.dtype, device=x.device).fill_(1)
+        ones = torch.empty_strided((self.total, *x.shape[1:]), x.stride(), dtype=x.dtype, device=x.device).fill_(1)
         factor = self._share(func(ones, p))
         return x.mul_(factor) if inplace else x * factor
 
@@ -76,7 +90,7 @@ class WholeBatch(TorchFunctionMode):
             return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
         wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         dims, shape = [0, *range(2, x.ndim)], (1, -1, *(1,) * (x.ndim - 2))
-        count = x.numel() // x.shape[1] * self.world_size
+        count = x.numel() // x.shape[1] // self.samples * self.total
         mean = sum_over_processes(wide.sum(dims)) / count
         centred = wide - mean.view(shape)
         variance = sum_over_processes(centred.square().sum(dims)) / count
@@ -108,21 +122,3 @@ class _Sum(torch.autograd.Function):
 def sum_over_processes(values: Tensor) -> Tensor:
     """Return the sum of all processes' values, with its gradient in each of them."""
     return _Sum.apply(values)  # pyright: ignore[reportReturnType] (what torch's stubs leave open)
-
-
-def gather_samples(values: Tensor, *, equal: bool) -> Tensor:
-    """Return all processes' samples, `(n, ...)` of each, in the order of ranks, with their gradient in each of them.
-
-    **Arguments:**
-
-    - `equal`: whether each process has as many.
-    """
-    rank, own = dist.get_rank(), len(values)
-    sizes = torch.full((dist.get_world_size(),), own)
-    if not equal:
-        counts = torch.zeros(len(sizes), dtype=torch.int64, device=values.device)
-        counts[rank] = own
-        dist.all_reduce(counts)
-        sizes = counts.cpu()
-    before, after = int(sizes[:rank].sum()), int(sizes[rank + 1 :].sum())
-    return sum_over_processes(F.pad(values, [*(0, 0) * (values.ndim - 1), before, after]))
