@@ -57,7 +57,8 @@ class Batches:
       is dropped, since batch normalization needs several samples. With None all rows come in order; a last batch of
       fewer samples than there are processes is a part of the one before.
     - `augment`: names of augmentations.
-    - `rank`, `world_size`: index of this process, and number of processes. Each gets a share of every batch, equal up to a sample.
+    - `rank`, `world_size`: index of this process, and number of processes. Each gets a share of every batch,
+      equal up to a sample.
 
     >>> from pppl.data import load_dataset
     >>> x, y = next(iter(Batches(load_dataset("digits"), torch.arange(100), 32, seed=0, augment=("crop",))))

@@ -73,7 +73,7 @@ def seed_inside(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def trainer(place: Place = Place(), **options: Any) -> Iterator[pl.Trainer]:
+def trainer(place: Place | None = None, **options: Any) -> Iterator[pl.Trainer]:
     """A trainer of one process on one device, or of as many as its place says, whatever the environment says of others.
 
     Inside, it neither chats nor warns of what is meant, and Ctrl-C is a KeyboardInterrupt.
@@ -82,14 +82,14 @@ def trainer(place: Place = Place(), **options: Any) -> Iterator[pl.Trainer]:
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings(), without_launcher(), _connected(), _ranked(place.rank):
+    with warnings.catch_warnings(), without_launcher(), _connected(), _ranked(place.rank if place else 0):
         # Lightning 2.6 asks torch 2.13 in a way that it deprecates.
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
         warnings.filterwarnings("ignore", ".*GPU available but not used.*")  # a task is trained where its network is
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # batches are made in memory
         warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated.*")  # what replaces it is new
         try:
-            yield pl.Trainer(**place.options(), enable_model_summary=False, **options)
+            yield pl.Trainer(**(place or Place()).options(), enable_model_summary=False, **options)
         except SystemExit as end:  # what Lightning makes of Ctrl-C
             cause = end.__context__
             raise (cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt()) from end

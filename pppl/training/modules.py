@@ -67,9 +67,9 @@ class GlobalModule(pl.LightningModule):
 
     def _log_epoch(self, values: Mapping[str, Tensor], samples: int, *, prog_bar: bool = False) -> None:
         count = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-        options = {"on_step": False, "on_epoch": True, "prog_bar": prog_bar, "sync_dist": count > 1}
         # Lightning divides the number of samples by that of processes, and would round.
-        self.log_dict(values, batch_size=samples * count, **options)
+        weight = samples * count
+        self.log_dict(values, batch_size=weight, on_step=False, on_epoch=True, prog_bar=prog_bar, sync_dist=count > 1)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters with their learning rate at its highest."""
@@ -108,7 +108,8 @@ class DistilledModule(GlobalModule):
         logits, terms = super().losses(x, y)
         with torch.no_grad():
             teacher = self._teacher[0](x)
-        return logits, terms | {"distillation": self.weight * distillation_loss(*map(_of_all_processes, (logits, teacher)))}
+        loss = distillation_loss(_of_all_processes(logits), _of_all_processes(teacher))
+        return logits, terms | {"distillation": self.weight * loss}
 
 
 class PPPModule(GlobalModule):
