@@ -124,7 +124,12 @@ def test_training_leaves_random_numbers_and_variables_as_they_were(
         _seed(outside)
         expected = _numbers()
         _seed(outside)
-        module, _ = fit(lambda: GlobalModule(_fresh(), short, TASKS["classification"]), digits, seed=3, folder=tmp_path / str(outside))
+        module, _ = fit(
+            lambda: GlobalModule(_fresh(), short, TASKS["classification"]),
+            digits,
+            seed=3,
+            folder=tmp_path / str(outside),
+        )
         assert _numbers() == expected
         return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
 
@@ -171,7 +176,16 @@ def test_a_model_on_another_device_is_another_model(model: GlobalModel):
 
 
 def test_data_of_a_person_training_change_nothing_of_it(tiny: Experiment, digits: IdentityDataset, model: GlobalModel):
-    module = PersonModule(model.full, tiny.training, TASKS["classification"], tiny.matched, tiny.pruning, by_people=False, sizes=(2,), shots=1)
+    module = PersonModule(
+        model.full,
+        tiny.training,
+        TASKS["classification"],
+        tiny.matched,
+        tiny.pruning,
+        by_people=False,
+        sizes=(2,),
+        shots=1,
+    )
     before = {*vars(module)}
     data = module.data(digits, 0)
     assert {*vars(module)} == before

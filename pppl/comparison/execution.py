@@ -17,6 +17,7 @@ from ..system.errors import UserError
 from ..system.processes import Workers, threads
 from ..tables.journal import Journal, Row, key_of
 from ..tables.provenance import Stamp
+from ..training.lightning import device_count
 from .global_models import global_model, is_cached, load_or_train
 from .load import load_split
 from .recipes import recipes, weights_sha256
@@ -97,7 +98,9 @@ def compute_missing(missing: Sequence[Unit], *, total: int, journal: Journal, po
         chunks += [task(indices=indices[at : at + step]) for at in range(0, len(indices), step)]
     start = os.getpid() % len(chunks)  # so that a second process begins elsewhere
     chunks = chunks[start:] + chunks[:start]
-    at_once = max(1, pool.count // experiment.training.threads)
+    training = experiment.training
+    cores = training.threads * (device_count(training.devices) if trainings or shared else 1)
+    at_once = max(1, pool.count // cores)
     full = [task for task in trainings if task.kind == "full"]  # others may begin with it
     gated = [task for task in trainings if task.kind != "full"]
     with progress.bar(total=len(trainings) + len(shared), desc="networks") as bar:

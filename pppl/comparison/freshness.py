@@ -33,7 +33,8 @@ def fingerprints(experiment: Experiment, dataset: IdentityDataset) -> dict[str, 
         dataset.sha256,
         weights_sha256(experiment),
         persons,
-        *(dataclasses.asdict(section) for section in (experiment.data, experiment.backbone, experiment.training)),
+        *(dataclasses.asdict(section) for section in (experiment.data, experiment.backbone)),
+        experiment.training.to_hash(),
     ]
     of_method: dict[str, list[Personalizer]] = {}  # its controls have one stamp
     for each in make_personalizers(experiment):

@@ -21,7 +21,7 @@ from ..config import Experiment, TrainingSettings
 from ..data import IdentityDataset, Support
 from ..data.identities import TRAIN
 from ..gating import GatedNetwork, PersonGatedNetwork
-from ..personalizers import GlobalModel, RetrainedNetwork, make_personalizers
+from ..personalizers import GlobalModel, RetrainedNetwork, gate_settings, make_personalizers
 from ..personalizers.global_model import RetrainSettings
 from ..pruning import CostModel
 from ..system import progress
@@ -31,6 +31,8 @@ from ..system.processes import threads
 from ..system.tracking import notice, track
 from ..tasks import TASKS, task_of
 from ..training import DistilledModule, GlobalModule, PersonModule, PPPModule, fit
+from ..training.gate_settings import PersonTraining
+from ..training.lightning import device_count
 from .network_files import load_network, read_device, save_network, state_sha256
 from .recipes import Distillation, Recipe, recipes, weights_file
 
@@ -97,7 +99,7 @@ def retrain(
         dataset_sha256=dataset.sha256,
         spec=start.spec,
         weights_sha256=before,
-        training=dataclasses.asdict(training),
+        training=training.to_hash(),
         distilled=None
         if teacher is None
         else Distillation(teacher_sha256=state_sha256(teacher.state_dict(), {}), weight=settings.distillation),
@@ -146,6 +148,21 @@ def load_or_train(
     network, metrics = _train(recipe, experiment, dataset, folder, start, watching, teacher)
     save_network(path, recipe, network, metrics, hashed=True)
     return network, metrics
+
+
+def check_devices(experiment: Experiment) -> None:
+    """Raise `UserError` if there are fewer devices than the experiment's networks are to be trained on, or if gates
+    that are trained for a person at a time would be.
+    """
+    count, batch = device_count(experiment.training.devices), experiment.training.batch_size
+    if batch < 2 * count > 2:
+        raise UserError(f"training.batch_size is {batch}: at least {2 * count}, 2 samples for each of {count} devices")
+    for method in make_personalizers(experiment) if count > 1 else ():
+        if method.gates and isinstance(gate_settings(method.gates, method.experiment), PersonTraining):
+            raise UserError(
+                f"{method.method} trains its gates for a person at a time (ppp.training: persons), which takes one "
+                f"device: set training.devices to 1, or ppp.training to samples"
+            )
 
 
 def list_training_devices(experiment: Experiment, seeds: Mapping[int, IdentityDataset]) -> dict[str, list[str]]:
@@ -219,6 +236,7 @@ def _train(
     watching: Sequence[Callback],
     teacher: Backbone | None,
 ) -> tuple[nn.Module, dict[str, float]]:
+    check_devices(experiment)
     if recipe.matched is not None:
         of_all, *_ = recipes(experiment, dataset, recipe.seed)
         start = cast(Backbone, load_or_train(of_all, experiment, dataset, folder)[0])

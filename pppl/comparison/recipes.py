@@ -105,7 +105,7 @@ def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list
         dataset_sha256=dataset.sha256,
         spec=spec,
         weights_sha256=weights_sha256(experiment),
-        training=dataclasses.asdict(experiment.training),
+        training=experiment.training.to_hash(),
         seed=seed,
     )
     settings = {p.gates: gate_settings(p.gates, p.experiment) for p in make_personalizers(experiment) if p.gates}

@@ -103,6 +103,8 @@ class TrainingSettings:
     - `augment`: random changes of each batch, by name: `crop`, `flip`, `shift`, `specaugment`.
     - `averaging`: decay of a running average of the weights, whose last value is kept. 0: none, and the last epoch is
       kept.
+    - `devices`: how many GPUs train one network together, or processes where there is none; `auto`: all GPUs.
+      `batch_size` is that of all together, so that results are the same up to rounding.
     """
 
     epochs: int = 60
@@ -112,14 +114,22 @@ class TrainingSettings:
     augment: tuple[str, ...] = ()
     averaging: float = 0.0
     threads: int = 1
+    devices: int | Literal["auto"] = 1
 
     def __post_init__(self) -> None:
+        if self.devices != "auto":
+            require(self.devices >= 1, f"training.devices is {self.devices}: at least 1, or auto")
         require(self.threads >= 1, f"training.threads is {self.threads}: at least 1")
         require(self.epochs >= 1, f"training.epochs is {self.epochs}: at least 1")
         require(self.batch_size >= 2, f"training.batch_size is {self.batch_size}: at least 2 (batch normalization)")
         require(self.learning_rate > 0, f"training.learning_rate is {self.learning_rate}: more than 0")
         require(self.weight_decay >= 0, f"training.weight_decay is {self.weight_decay}: 0 or more")
         require(0 <= self.averaging < 1, f"training.averaging is {self.averaging}: in [0, 1)")
+
+    def to_hash(self) -> dict[str, Any]:
+        """Return what networks and rows depend on: all settings, `devices` only where they are not 1."""
+        tree = dataclasses.asdict(self)
+        return {key: value for key, value in tree.items() if (key, value) != ("devices", 1)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,9 +54,11 @@ class Batches:
     - `rows`: `(n,)`, the samples to iterate over.
     - `batch_size`: size of a batch over all processes together.
     - `seed`: seed of shuffling and augmentation. Each pass is shuffled anew, and a last batch smaller than half a batch
-      is dropped, since batch normalization needs several samples. With None all rows come in order.
+      is dropped, since batch normalization needs several samples. With None all rows come in order; a last batch of
+      fewer samples than there are processes is a part of the one before.
     - `augment`: names of augmentations.
-    - `rank`, `world_size`: index of this process, and number of processes. Each gets an equal part of every batch.
+    - `rank`, `world_size`: index of this process, and number of processes. Each gets a share of every batch,
+      equal up to a sample.
 
     >>> from pppl.data import load_dataset
     >>> x, y = next(iter(Batches(load_dataset("digits"), torch.arange(100), 32, seed=0, augment=("crop",))))
@@ -79,21 +81,30 @@ class Batches:
         self.dataset, self.rows, self.batch_size = dataset, rows, batch_size
         self.augment, self.rank, self.world_size = augment, rank, world_size
         self.order = None if seed is None else torch.Generator().manual_seed(seed)  # the same in every process
-        self.chance = torch.Generator().manual_seed((seed or 0) * world_size + rank)
+        self.chance = torch.Generator().manual_seed(seed or 0)
 
     def __len__(self) -> int:
+        if self.order is not None:
+            return batches_in_a_pass(len(self.rows), self.batch_size)
         whole, rest = divmod(len(self.rows), self.batch_size)
-        keep_rest = rest >= self.world_size and (self.order is None or whole == 0 or rest >= self.batch_size / 2)
-        return whole + keep_rest
+        return whole + (rest >= self.world_size or 0 < rest == len(self.rows))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        rows = self.rows
+        rows, count = self.rows, len(self)
         if self.order is not None:
-            rows = rows[torch.randperm(len(rows), generator=self.order)]
-        for index in rows.split(self.batch_size)[: len(self)]:
-            share = len(index) // self.world_size
-            own = index[self.rank * share : (self.rank + 1) * share].to(self.dataset.x.device)
-            yield self.of(own)
+            order = torch.randperm(len(rows), generator=self.order)
+            rows = rows[order[: seen_in_a_pass(len(rows), self.batch_size)]]
+        for at in range(count):
+            end = len(rows) if at == count - 1 else (at + 1) * self.batch_size
+            index = rows[at * self.batch_size : end].to(self.dataset.x.device)
+            if self.augment:  # the whole batch, whose random numbers are the same for any number of processes
+                x, y = self.of(index)
+                yield self._share(x), self._share(y)
+            else:
+                yield self.of(self._share(index))
+
+    def _share(self, values: Tensor) -> Tensor:
+        return values.tensor_split(self.world_size)[self.rank]
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the batch of some rows, `(B,)`, augmented with the next random numbers."""

@@ -72,7 +72,10 @@ class Deployed(nn.Module):
         return "values" if self.log_mel is None else "audio"
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return outputs, `(B, K)`, of waveforms `(B, samples)` or values `(B, C, ...)`; numbers are in the data's unit."""
+        """Return outputs, `(B, K)`, of waveforms `(B, samples)` or values `(B, C, ...)`.
+
+        Outputs that are numbers have the unit of the data.
+        """
         # Double precision: near silence the logarithm magnifies differences in how engines round.
         values = x if self.log_mel is None else self.log_mel(x.double()).to(x.dtype)
         if self.shift is not None:

@@ -17,8 +17,8 @@ _SIZES = ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "JSM
 def without_launcher() -> Iterator[Mapping[str, str]]:
     """Remove the variables that make this process one of several, until the block ends; yield the removed ones.
 
-    A training here is one process on one device, wherever it was started: in a job of a cluster, by `torchrun`, or in
-    a notebook that runs in such a job.
+    A training here has the devices that its settings name, wherever it was started: in a job of a cluster, by
+    `torchrun`, or in a notebook that runs in such a job.
 
     ```python
     with without_launcher() as hidden:

@@ -90,6 +90,11 @@ def _load_file(path: Path) -> None:
     _RUN[path] = digest
 
 
+def plugin_files() -> list[str]:
+    """Return the plugin files that were run, for `load_plugins` in another process."""
+    return [str(path) for path in _RUN]
+
+
 def _where(error: Exception) -> str:
     """Return the file and line that an error arose in, and what it says."""
     if isinstance(error, SyntaxError):

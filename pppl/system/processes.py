@@ -42,7 +42,7 @@ class Workers:
 
     def __init__(self, count: int):
         self.count = count
-        self._all: list[_Worker] = []
+        self._all: list[Worker] = []
 
     def __enter__(self) -> "Workers":
         return self
@@ -69,7 +69,7 @@ class Workers:
                 yield from map(function, tasks)
             return
         waiting, at_once = iter(tasks), min(at_once or self.count, self.count)
-        busy: dict[Any, _Worker] = {}
+        busy: dict[Any, Worker] = {}
         answers: list[Result] = []
         try:
             while True:
@@ -89,15 +89,15 @@ class Workers:
                 worker.process.join()
                 self._all.remove(worker)
 
-    def _free(self, busy: Mapping[Any, "_Worker"], module: str) -> "_Worker":
+    def _free(self, busy: Mapping[Any, "Worker"], module: str) -> "Worker":
         for worker in self._all:
             if worker.pipe not in busy:
                 return worker
-        self._all.append(_Worker(module))
+        self._all.append(Worker(module))
         return self._all[-1]
 
 
-class _Worker:
+class Worker:
     """One process, and the pipe to it."""
 
     def __init__(self, module: str):

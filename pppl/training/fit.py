@@ -1,16 +1,20 @@
 """One training: a module and its data in, the weights of the last epoch (or their average) out."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger
 
 from ..data import IdentityDataset
-from .lightning import device_kind, seed_inside, trainer
+from ..system.environment import without_variables
+from .lightning import device_count, device_kind, seed_inside, trainer
 from .modules import GlobalModule, use_channels_last
+from .ranks import Place, other_ranks
 
 EpochLog = Callable[[Mapping[str, float], int], None]
 
@@ -44,12 +48,16 @@ def fit(
     **Arguments:**
 
     - `make_module`: called after seeding, so that the initial weights follow from `seed`.
-    - `folder`: receives `metrics.csv` and the checkpoint.
+    - `folder`: receives `metrics.csv`.
     - `log_epoch`: called with each epoch's metrics and number.
     - `progress`: whether to show a bar.
     - `watching`: more callbacks, which may end the training with an error of their own.
 
+    Where `training.devices` are several, this process trains on the first of them, and writes and logs alone.
+
     **Returns:** the module, on the CPU in evaluation mode, and the last epoch's metrics.
+
+    Raises `UserError` where there are fewer devices, or a process of another device is killed.
     """
     with seed_inside(seed):
         return _fit(make_module, dataset, seed, folder, log_epoch, progress, watching)
@@ -65,20 +73,35 @@ def _fit(
     watching: Sequence[Callback],
 ) -> tuple[GlobalModule, dict[str, float]]:
     module = make_module()
-    averaging = module.training_config.averaging
-    kept = ModelCheckpoint(folder, filename="kept", every_n_epochs=module.training_config.epochs)  # the last one
-    history: list[dict[str, float]] = []
     callbacks = [*watching]  # first, so that they see the average that is validated
-    callbacks += [EMAWeightAveraging(decay=averaging)] if averaging else []
-    callbacks += [kept, _LogEpochs(lambda values, _: history.append(dict(values)))]
+    callbacks += _averaging(module)
     callbacks += [_LogEpochs(log_epoch)] if log_epoch else []
     callbacks += [TQDMProgressBar(leave=False)] if progress else []
-    config = module.training_config
-    options = {"max_epochs": config.epochs, "accelerator": device_kind(), "precision": module.training_precision}
-    options |= {"logger": CSVLogger(folder, name="", version=""), "callbacks": callbacks, "log_every_n_steps": 1}
-    with trainer(**options, enable_progress_bar=progress, num_sanity_val_steps=0) as training:
-        training.fit(module, datamodule=module.data(dataset, seed))
-    checkpoint = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
-    module.load_state_dict(checkpoint["state_dict"])
+    options = {"callbacks": callbacks, "logger": CSVLogger(folder, name="", version=""), "log_every_n_steps": 1}
+    with other_ranks(device_count(module.training_config.devices), _take_part, module, dataset, seed) as place:
+        metrics = _run(place, module, dataset, seed, enable_progress_bar=progress, **options)
     use_channels_last(module.network, torch.contiguous_format)
-    return module.cpu().eval(), {**history[checkpoint["epoch"]], "epoch": float(checkpoint["epoch"])}
+    return module.cpu().eval(), {**metrics, "epoch": module.training_config.epochs - 1.0}
+
+
+def _take_part(place: Place, module: GlobalModule, dataset: IdentityDataset, seed: int) -> None:
+    """Train as one of the ranks that write and log nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # rank 0 has the same
+        _run(place, module, dataset, seed, callbacks=_averaging(module), logger=False, enable_progress_bar=False)
+
+
+def _averaging(module: GlobalModule) -> list[Callback]:
+    """Return what keeps the average of the weights, and puts it into the module at the end."""
+    decay = module.training_config.averaging
+    return [EMAWeightAveraging(decay=decay)] if decay else []
+
+
+def _run(place: Place, module: GlobalModule, dataset: IdentityDataset, seed: int, **options: Any) -> dict[str, float]:
+    """Train the module and return the last epoch's metrics."""
+    options |= {"max_epochs": module.training_config.epochs, "precision": module.training_precision}
+    options |= {"accelerator": device_kind(), "enable_checkpointing": False, "num_sanity_val_steps": 0}
+    # Lightning would set the seed anew where there are several processes.
+    with without_variables("PL_GLOBAL_SEED"), trainer(place, **options) as training:
+        training.fit(module, datamodule=module.data(dataset, seed))
+    return {name: float(value) for name, value in training.callback_metrics.items()}

@@ -1,7 +1,7 @@
 """LightningModules: a plain global network, and a gated one with the losses of PPP."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from ..gating import GatedNetwork, prototype_loss, target_rate_loss
 from ..tasks import Task
 from .gate_settings import PPPSettings
 from .lightning import Precision, usual_precision
+from .whole_batch import WholeBatch
 
 
 class GlobalModule(pl.LightningModule):
@@ -48,13 +49,13 @@ class GlobalModule(pl.LightningModule):
     def losses(self, x: Tensor, y: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the outputs, `(B, K)`, and the terms of the loss; their sum is minimized."""
         outputs = self(x)
-        return outputs, {"task": self.task.loss(outputs, y)}
+        return outputs, {"task": self.task.loss(_of_all_processes(outputs), _of_all_processes(y))}
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         _, terms = self.losses(*batch)
         loss = torch.stack([*terms.values()]).sum()
         values = {f"train_{name}": value.detach() for name, value in {"loss": loss, **terms}.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        self._log_epoch(values, len(batch[0]))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
@@ -62,7 +63,13 @@ class GlobalModule(pl.LightningModule):
         x, y, *_ = batch
         values = {f"val_{name}": value for name, value in {"loss": sum(terms.values()), **terms}.items()}
         values |= {f"val_{name}": value for name, value in self.task.progress(outputs, y).items()}
-        self.log_dict(values, batch_size=len(x), prog_bar=True, sync_dist=_processes() > 1)
+        self._log_epoch(values, len(x), prog_bar=True)
+
+    def _log_epoch(self, values: Mapping[str, Tensor], samples: int, *, prog_bar: bool = False) -> None:
+        count = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        # Lightning divides the number of samples by that of processes, and would round.
+        weight = samples * count
+        self.log_dict(values, batch_size=weight, on_step=False, on_epoch=True, prog_bar=prog_bar, sync_dist=count > 1)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters with their learning rate at its highest."""
@@ -101,7 +108,8 @@ class DistilledModule(GlobalModule):
         outputs, terms = super().losses(x, y)
         with torch.no_grad():
             teacher = self._teacher[0](x)
-        return outputs, terms | {"distillation": self.weight * self.task.divergence(outputs, teacher)}
+        loss = self.task.divergence(_of_all_processes(outputs), _of_all_processes(teacher))
+        return outputs, terms | {"distillation": self.weight * loss}
 
 
 class PPPModule(GlobalModule):
@@ -123,27 +131,21 @@ class PPPModule(GlobalModule):
     def losses(self, x: Tensor, y: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         ppp = self.ppp
         output = self.network(x)
-        gates = [self._of_all_processes(gate) for gate in output.gates]
+        targets, gates = _of_all_processes(y), [_of_all_processes(gate) for gate in output.gates]
         terms = {
-            "task": self.task.loss(output.logits, y),
+            "task": self.task.loss(_of_all_processes(output.logits), targets),
             "target": ppp.target_weight * target_rate_loss(gates, ppp.target_rate),
         }
-        labels = self.task.labels(y) if ppp.prototype_weight > 0 else None
+        labels = self.task.labels(targets) if ppp.prototype_weight > 0 else None
         if labels is not None:
-            embedding, labels = self._of_all_processes(output.embedding()), self._of_all_processes(labels)
-            loss = prototype_loss(embedding, labels, scale=ppp.prototype_scale)
+            loss = prototype_loss(_of_all_processes(output.embedding()), labels, scale=ppp.prototype_scale)
             terms["prototype"] = ppp.prototype_weight * loss
         return output.logits, terms
 
-    def _of_all_processes(self, values: Tensor) -> Tensor:
-        """`(B, ...)` of this process to `(W * B, ...)` of all, for losses that are no means over samples."""
-        if _processes() == 1:
-            return values
-        return cast(Tensor, self.all_gather(values, sync_grads=values.requires_grad)).flatten(0, 1)
 
-
-def _processes() -> int:
-    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+def _of_all_processes(values: Tensor) -> Tensor:
+    """Return a batch of all processes, where this one has a share of it: losses are those of whole batches."""
+    return values if WholeBatch.current is None else WholeBatch.current.gather(values)
 
 
 @contextmanager

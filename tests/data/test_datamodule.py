@@ -53,6 +53,25 @@ def test_processes_share_every_batch(numbered: IdentityDataset):
         assert torch.equal(batch, torch.cat([first, second]))
 
 
+@pytest.mark.parametrize("count", [3, 64, 65, 66, 100])
+@pytest.mark.parametrize("seed", [None, 1])
+def test_no_sample_of_a_batch_is_lost_between_processes(numbered: IdentityDataset, count: int, seed: int | None):
+    """However many remain for the last batch, every process has as many batches, none of them empty."""
+    rows, names = torch.arange(count), ("crop",)
+    images = dataclasses.replace(numbered, x=torch.arange(100.0).view(100, 1, 1, 1).expand(100, 1, 9, 9).contiguous())
+
+    def batches(**place: int) -> list[torch.Tensor]:
+        augment = () if seed is None else names
+        return [x for x, _ in Batches(images, rows, 32, seed=seed, augment=augment, **place)]
+
+    whole = torch.cat(batches())
+    shares = [batches(rank=rank, world_size=3) for rank in range(3)]
+    assert len({len(share) for share in shares}) == 1
+    assert len(shares[0]) == len(Batches(images, rows, 32, seed=seed, world_size=3))
+    assert min(len(x) for share in shares for x in share) > 0
+    assert torch.equal(torch.cat([x for share in zip(*shares, strict=True) for x in share]), whole)
+
+
 def test_validation_batches_are_mixed_alike_in_every_epoch(numbered: IdentityDataset):
     """Losses of gates look at whole batches, and data sets are stored class by class."""
     split = np.repeat([0, 1], [20, 80])

@@ -1,0 +1,147 @@
+"""The processes of one training on several devices: rank 0 is this one, which alone writes and logs.
+
+Lightning would start the program's main module again for each device, or fork this process. Neither suits a worker, a
+notebook or a GPU. So the other
+ranks are workers of this package, and Lightning finds its processes started already.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import cloudpickle
+import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment, find_free_network_port
+from pytorch_lightning.strategies import DDPStrategy
+
+from ..system.plugins import load_plugins, plugin_files
+from ..system.processes import Worker
+from .whole_batch import WholeBatch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Which of the `count` processes of a training this is, and the port that they meet at."""
+
+    rank: int = 0
+    count: int = 1
+    port: int = 0
+
+    def options(self) -> dict[str, Any]:
+        """Return what Lightning's trainer must know of it."""
+        options: dict[str, Any] = {"devices": self.count, "num_nodes": 1}
+        # A named environment, or Lightning looks for one and starts MPI where it is installed.
+        if self.count == 1:
+            return options | {"plugins": [LightningEnvironment()]}
+        # Processes have the same statistics, so that buffers need not be sent.
+        return options | {"plugins": [_Started(self)], "strategy": _WholeBatchStrategy(broadcast_buffers=False)}
+
+
+class _Started(LightningEnvironment):
+    """Processes that are there already."""
+
+    def __init__(self, place: Place):
+        super().__init__()
+        self._place = place
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    @property
+    def main_address(self) -> str:
+        return "127.0.0.1"
+
+    @property
+    def main_port(self) -> int:
+        return self._place.port
+
+    def local_rank(self) -> int:
+        return self._place.rank
+
+
+class _WholeBatchStrategy(DDPStrategy):
+    """Trains as one process would, up to rounding."""
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        with self._whole_batch(*args):
+            return super().training_step(*args, **kwargs)
+
+    def validation_step(self, *args: Any, **kwargs: Any) -> Any:
+        with self._whole_batch(*args):
+            return super().validation_step(*args, **kwargs)
+
+    def _whole_batch(self, batch: Sequence[torch.Tensor], *_: Any) -> WholeBatch:
+        sizes = torch.zeros(self.world_size, dtype=torch.int64, device=self.root_device)
+        sizes[self.global_rank] = len(batch[0])
+        torch.distributed.all_reduce(sizes)
+        return WholeBatch(self.global_rank, sizes.tolist())
+
+
+@contextmanager
+def other_ranks(count: int, train: Callable[..., None], *arguments: Any) -> Iterator[Place]:
+    """Run `train(place, *arguments)` in `count - 1` more processes while the block runs; yield the place of this one.
+
+    Random numbers of torch go on there as they would here.
+
+    Raise `UserError` if one of them cannot start or is killed, and what one of them raises.
+    """
+    if count == 1:
+        yield Place()
+        return
+    port = find_free_network_port()
+    packed = cloudpickle.dumps((train, arguments, torch.get_rng_state(), torch.initial_seed(), torch.get_num_threads()))
+    workers = [Worker(__name__) for _ in range(1, count)]
+    finished = False
+    try:
+        for worker in workers:
+            worker.give(_receive, (plugin_files(), packed))
+        for worker in workers:
+            worker.answer()
+        for rank, worker in enumerate(workers, start=1):
+            worker.give(_take_part, Place(rank=rank, count=count, port=port))
+        try:
+            yield Place(count=count, port=port)
+        except RuntimeError as error:  # of torch, when it has lost a process
+            _raise_failure(workers, error)
+            raise
+        for worker in workers:
+            worker.answer()
+        finished = True
+    finally:
+        for worker in workers:
+            worker.dismiss(at_once=not finished)
+        for worker in workers:
+            worker.process.join()
+
+
+def _raise_failure(workers: list[Worker], error: RuntimeError) -> None:
+    """Raise what ended another rank, if one has ended."""
+    for worker in workers:
+        if worker.pipe.poll(_PATIENCE):
+            try:
+                worker.answer()
+            except RuntimeError:
+                continue  # it has lost a process, too
+            except Exception as failure:
+                raise failure from error
+
+
+_PATIENCE = 1.0  # seconds until a process that is ending has ended
+_received: list[Any] = []
+
+
+def _receive(task: tuple[list[str], bytes]) -> None:
+    """Unpack what `other_ranks` sent, of which plugins may be a part."""
+    files, packed = task
+    load_plugins(files)
+    _received[:] = cast(tuple[Any, ...], cloudpickle.loads(packed))
+
+
+def _take_part(place: Place) -> None:
+    train, arguments, state, seed, threads = _received
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)  # of GPUs, too
+    torch.set_rng_state(state)
+    train(place, *arguments)
