@@ -69,11 +69,14 @@ rates[
 # that differ.
 
 # %%
-network = digits.global_model("diff").full
+model = digits.global_model("diff")
+network = model.full
 of_person = {}
 for person in digits.persons[:6]:
     support = person.support_of(digits.dataset)
-    _, delta, _ = learn_delta(network, support, DiffSettings(), rate=0.005, structured=True)
+    _, delta, _ = learn_delta(
+        network, support, model.task, DiffSettings(), rate=0.005, structured=True
+    )
     of_person[person.identity] = {
         name: len(delta.positions.get(name, ())) / shape.numel()
         for name, shape in delta.shapes.items()

@@ -18,7 +18,7 @@ from pppl.backbones import Backbone, build, evaluating, spec_for
 from pppl.comparison import compare as comparison
 from pppl.comparison import load as opening
 from pppl.comparison.execution import _Kept
-from pppl.comparison.units import PersonGroup, Source, Unit, Workbench, accuracy
+from pppl.comparison.units import PersonGroup, Source, Unit, Workbench, evaluate
 from pppl.data import IdentityDataset, NoSamples, Support
 from pppl.deploy.people import People
 from pppl.gating import GatedNetwork, PersonGatedNetwork, prototype
@@ -26,6 +26,7 @@ from pppl.personalizers import GlobalModel, Personalizer
 from pppl.personalizers.personalizer import MethodOutput
 from pppl.pruning import CostModel, threshold_masks
 from pppl.system.errors import UserError
+from pppl.tasks import TASKS
 from pppl.training import GlobalModule, PersonModule, fit
 from pppl.training.lightning import trainer
 from pppl.training.task_module import outputs
@@ -52,6 +53,7 @@ def _modes(network: nn.Module) -> list[bool]:
 
 
 X = torch.randn(6, *SHAPE, generator=torch.Generator().manual_seed(0))
+_SIX = IdentityDataset(name="six", x=X, y=torch.arange(6), classes=tuple("abcdef"))
 LOOKS = {
     "prototype": lambda: (network := GatedNetwork(_network()), lambda: prototype(network, X)),
     "prototype, layer by layer": lambda: (
@@ -59,10 +61,13 @@ LOOKS = {
         lambda: prototype(network, X, sequential=threshold_masks),
     ),
     "view of persons' gates": lambda: (
-        network := PersonGatedNetwork(_network(), sees="layers", width=4),
+        network := PersonGatedNetwork(_network(), TASKS["classification"], sees="layers", width=4),
         lambda: network.view(X, network.backbone),
     ),
-    "accuracy": lambda: (network := _network(), lambda: accuracy(network, X, torch.arange(6))),
+    "evaluate": lambda: (
+        network := _network(),
+        lambda: evaluate(network, TASKS["classification"], _SIX, np.arange(6), X),
+    ),
     "costs": lambda: (network := _network(), lambda: CostModel(network, SHAPE)),
     "outputs of a task": lambda: (network := _network(), lambda: outputs(network, [(X, torch.arange(6))])),
     "many people": lambda: (network := _network(), lambda: _people(network)),
@@ -119,7 +124,7 @@ def test_training_leaves_random_numbers_and_variables_as_they_were(
         _seed(outside)
         expected = _numbers()
         _seed(outside)
-        module, _ = fit(lambda: GlobalModule(_fresh(), short), digits, seed=3, folder=tmp_path / str(outside))
+        module, _ = fit(lambda: GlobalModule(_fresh(), short, TASKS["classification"]), digits, seed=3, folder=tmp_path / str(outside))
         assert _numbers() == expected
         return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
 
@@ -166,7 +171,7 @@ def test_a_model_on_another_device_is_another_model(model: GlobalModel):
 
 
 def test_data_of_a_person_training_change_nothing_of_it(tiny: Experiment, digits: IdentityDataset, model: GlobalModel):
-    module = PersonModule(model.full, tiny.training, tiny.matched, tiny.pruning, by_people=False, sizes=(2,), shots=1)
+    module = PersonModule(model.full, tiny.training, TASKS["classification"], tiny.matched, tiny.pruning, by_people=False, sizes=(2,), shots=1)
     before = {*vars(module)}
     data = module.data(digits, 0)
     assert {*vars(module)} == before

@@ -11,6 +11,7 @@ from .classifier import (
     predict_classes,
     put_outputs,
     split_classifier,
+    whole_outputs,
     with_classifier,
 )
 from .index import ChannelIndex
@@ -45,5 +46,6 @@ __all__ = [
     "register_backbone",
     "spec_for",
     "split_classifier",
+    "whole_outputs",
     "with_classifier",
 ]

@@ -51,7 +51,7 @@ class ShapeSpec:
       options describe changes to the built network: `ranks` lists the convolutions that a `BasisConv` replaced, and
       `outputs` lists the classes of a replaced classifier.
 
-    >>> spec = ShapeSpec(backbone="convnet", options={"in_channels": 1, "num_classes": 10, "widths": (64, 64)})
+    >>> spec = ShapeSpec(backbone="convnet", options={"in_channels": 1, "num_outputs": 10, "widths": (64, 64)})
     >>> spec.with_widths((8, 16)).options["widths"]
     (8, 16)
     """
@@ -72,6 +72,8 @@ class ShapeSpec:
         """Return the spec that `to_json` wrote."""
         tree = json.loads(text)
         options = {key: tuple(v) if isinstance(v, list) else v for key, v in tree["options"].items()}
+        if "num_classes" in options:  # as files of version 0.1 call it
+            options["num_outputs"] = options.pop("num_classes")
         return ShapeSpec(backbone=tree["backbone"], options=options)
 
 

@@ -37,7 +37,7 @@ class BCResNet(Backbone):
 
     **Arguments:**
 
-    - `in_channels`, `num_classes`: channels and classes of the data.
+    - `in_channels`, `num_outputs`: channels and classes of the data.
     - `bands`: mel bands of the data, at least 33. A half, a quarter and an eighth of them (rounded up) must be
       multiples of `sub_bands`.
     - `scale`: factor on the channels of every layer (tau).
@@ -52,7 +52,7 @@ class BCResNet(Backbone):
         self,
         *,
         in_channels: int = 1,
-        num_classes: int = 12,
+        num_outputs: int = 12,
         bands: int = 40,
         scale: float = 1.0,
         sub_bands: int = 5,
@@ -95,7 +95,7 @@ class BCResNet(Backbone):
                 self.blocks.append(block)
                 before = out
         self.last = _BCHead(before, depthwise=next(left), features=(features := next(left)))
-        self.head = nn.Linear(features, num_classes)
+        self.head = nn.Linear(features, num_outputs)
         self.groups = (
             ChannelGroup(producer="conv", output="act", followers=("norm",), consumers=("blocks.0.front.0",)),
             *groups,
@@ -103,7 +103,7 @@ class BCResNet(Backbone):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, `(B, num_classes)`, for spectrograms `(B, C, T, F)`."""
+        """Return the logits, `(B, num_outputs)`, for spectrograms `(B, C, T, F)`."""
         x = x.transpose(2, 3)  # (B, C, T, F) -> (B, C, F, T)
         x = self.act(self.norm(self.conv(x)))
         for block in self.blocks:

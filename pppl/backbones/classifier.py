@@ -42,7 +42,7 @@ def outputs_of(network: Backbone) -> tuple[int, ...]:
     (0, 1, 2)
     """
     options = network.spec.options
-    return tuple(options[OUTPUTS]) if OUTPUTS in options else tuple(range(int(options["num_classes"])))
+    return tuple(options[OUTPUTS]) if OUTPUTS in options else tuple(range(int(options["num_outputs"])))
 
 
 def predict_classes(network: nn.Module, logits: Tensor) -> Tensor:
@@ -57,6 +57,21 @@ def predict_classes(network: nn.Module, logits: Tensor) -> Tensor:
     if not isinstance(network, Backbone) or OUTPUTS not in network.spec.options:
         return best
     return torch.tensor(outputs_of(network), device=logits.device)[best]
+
+
+def whole_outputs(network: nn.Module, outputs: Tensor) -> Tensor:
+    """Return outputs `(B, K)` with one for each class of the data set; a class that was cut has `NEVER`.
+
+    A network whose classifier is whole, or that has no classes, keeps its outputs.
+
+    >>> whole_outputs(nn.Linear(4, 2), torch.tensor([[0.1, 0.9]]))
+    tensor([[0.1000, 0.9000]])
+    """
+    if not isinstance(network, Backbone) or OUTPUTS not in network.spec.options:
+        return outputs
+    whole = outputs.new_full((len(outputs), int(network.spec.options["num_outputs"])), NEVER)
+    whole[:, list(outputs_of(network))] = outputs
+    return whole
 
 
 def with_classifier(network: Backbone, weight: Tensor, bias: Tensor, outputs: Sequence[int] | None = None) -> Backbone:
@@ -111,7 +126,7 @@ def put_outputs(network: Backbone, outputs: Sequence[int]) -> Backbone:
     Linear(in_features=64, out_features=2, bias=True)
     """
     path, layer = classifier_of(network)
-    classes = int(network.spec.options["num_classes"])
+    classes = int(network.spec.options["num_outputs"])
     whole = all(isinstance(each, int) and 0 <= each < classes for each in outputs)
     if not outputs or not whole or len(set(outputs)) != len(outputs):
         raise ValueError(f"outputs are {list(outputs)}: name one or more different classes from 0 to {classes - 1}")

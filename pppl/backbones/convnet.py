@@ -16,17 +16,17 @@ class ConvNet(Backbone):
 
     **Arguments:**
 
-    - `in_channels`, `num_classes`: channels and classes of the data.
+    - `in_channels`, `num_outputs`: channels and classes of the data.
     - `dims`: 1 for series `(B, C, T)`, 2 for images `(B, C, H, W)`.
     - `widths`: output channels of each layer; four layers of 64 by default.
 
-    >>> ConvNet(in_channels=3, num_classes=10, widths=(16, 32)).head
+    >>> ConvNet(in_channels=3, num_outputs=10, widths=(16, 32)).head
     Linear(in_features=32, out_features=10, bias=True)
     """
 
     dims = (1, 2)
 
-    def __init__(self, *, in_channels: int, num_classes: int, dims: int = 2, widths: Sequence[int] | None = None):
+    def __init__(self, *, in_channels: int, num_outputs: int, dims: int = 2, widths: Sequence[int] | None = None):
         super().__init__()
         widths = _WIDTHS if widths is None else widths
         if dims not in _PARTS or not widths or min(widths) < 1:
@@ -36,7 +36,7 @@ class ConvNet(Backbone):
         for index, width in enumerate(widths):
             self.layers.append(_Layer(channels, width, dims=dims, halve=index in _HALVED_AFTER))
             channels = width
-        self.head = nn.Linear(channels, num_classes)
+        self.head = nn.Linear(channels, num_outputs)
         self.groups = tuple(
             ChannelGroup(
                 producer=f"layers.{index}.conv",
@@ -49,7 +49,7 @@ class ConvNet(Backbone):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, `(B, num_classes)`, for samples `(B, C, ...)`."""
+        """Return the logits, `(B, num_outputs)`, for samples `(B, C, ...)`."""
         for layer in self.layers:
             x = layer(x)
         return self.head(x.mean(tuple(range(2, x.ndim))))

@@ -35,7 +35,7 @@ class DSCNN(Backbone):
     **Arguments:**
 
     - `name`: `ds_cnn_s`, `ds_cnn_m` or `ds_cnn_l`.
-    - `in_channels`, `num_classes`: channels and classes of the data.
+    - `in_channels`, `num_outputs`: channels and classes of the data.
     - `width`: channels of every layer; 64, 172 and 276 in the paper.
     - `widths`: channels of each group; None for all.
     """
@@ -45,7 +45,7 @@ class DSCNN(Backbone):
         name: str,
         *,
         in_channels: int = 1,
-        num_classes: int = 12,
+        num_outputs: int = 12,
         width: int = 64,
         widths: Sequence[int] | None = None,
     ):
@@ -63,11 +63,11 @@ class DSCNN(Backbone):
             _Separable(before, out, stride=first_stride if index == 0 else (1, 1))
             for index, (before, out) in enumerate(pairwise(chosen))
         )
-        self.head = nn.Linear(chosen[-1], num_classes)
+        self.head = nn.Linear(chosen[-1], num_outputs)
         self.groups = tuple(self._group(index) for index in range(layers + 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, `(B, num_classes)`, for spectrograms `(B, C, T, F)`."""
+        """Return the logits, `(B, num_outputs)`, for spectrograms `(B, C, T, F)`."""
         x = self.act(self.norm(self.conv(self.pad(x))))
         for layer in self.layers:
             x = layer(x)

@@ -19,14 +19,14 @@ Constructor = TypeVar("Constructor", bound=Callable[..., Backbone])
 def register_backbone(name: str) -> Callable[[Constructor], Constructor]:
     """Return a decorator that adds a `Backbone` class, or a function or `partial` that returns one.
 
-    The constructor's keyword arguments are the backbone's options. `in_channels`, `num_classes`, `dims` and `bands`
+    The constructor's keyword arguments are the backbone's options. `in_channels`, `num_outputs`, `dims` and `bands`
     are filled in from the data if it has them. `widths`, the number of channels of each group, must be among them:
     a pruned network is built with fewer. The arguments are recorded as the `spec` of the network.
 
     ```python
     @register_backbone("mine")
     class Mine(Backbone):
-        def __init__(self, *, in_channels, num_classes, widths=(16, 32)): ...
+        def __init__(self, *, in_channels, num_outputs, widths=(16, 32)): ...
     ```
 
     Raise `UserError` if the name is taken, or if the constructor does not take `widths`.
@@ -51,7 +51,7 @@ def build(spec: ShapeSpec) -> Backbone:
 
     Raise `UserError` if the backbone or an option is unknown, or if the constructor rejects a value.
 
-    >>> spec = ShapeSpec(backbone="convnet", options={"in_channels": 1, "num_classes": 10, "widths": (8, 16)})
+    >>> spec = ShapeSpec(backbone="convnet", options={"in_channels": 1, "num_outputs": 10, "widths": (8, 16)})
     >>> build(spec).head
     Linear(in_features=16, out_features=10, bias=True)
     """
@@ -74,20 +74,20 @@ def build(spec: ShapeSpec) -> Backbone:
         raise UserError(f"backbone {spec.backbone} refuses {dict(spec.options)}: {error}") from error
 
 
-def spec_for(name: str, options: Mapping[str, Any], input_shape: tuple[int, ...], num_classes: int) -> ShapeSpec:
+def spec_for(name: str, options: Mapping[str, Any], input_shape: tuple[int, ...], num_outputs: int) -> ShapeSpec:
     """Return the spec of a backbone for samples of shape `(C, H, W)`, `(C, T, F)` or `(C, T)`.
 
     Raise `UserError` if the backbone is unknown, or if it cannot take such samples.
 
     >>> spec_for("convnet", {"widths": (8, 16)}, (3, 32, 32), 10).options
-    {'in_channels': 3, 'num_classes': 10, 'dims': 2, 'widths': (8, 16)}
+    {'in_channels': 3, 'num_outputs': 10, 'dims': 2, 'widths': (8, 16)}
     """
     constructor = _constructor(name)
     dims = len(input_shape) - 1
     if dims not in _class_of(constructor).dims:
         held = _TAKEN.get(dims, f"of shape {input_shape}")
         raise UserError(f"backbone {name} takes {_taken(constructor)}, but the data are {held}: use convnet")
-    data = {"in_channels": input_shape[0], "num_classes": num_classes, "dims": dims, "bands": input_shape[-1]}
+    data = {"in_channels": input_shape[0], "num_outputs": num_outputs, "dims": dims, "bands": input_shape[-1]}
     parameters = inspect.signature(constructor).parameters
     for later in _LATER:
         if later in options:

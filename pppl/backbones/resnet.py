@@ -29,7 +29,7 @@ class CifarResNet(Backbone):
     **Arguments:**
 
     - `depth`: number of layers, 6n + 2.
-    - `in_channels`, `num_classes`: channels and classes of the data.
+    - `in_channels`, `num_outputs`: channels and classes of the data.
     - `width`: channels of the first stage; the next two have 2 and 4 times as many.
     - `shortcut`: shortcut between stages. `A` subsamples and pads with zero channels; `B` is a 1x1 convolution.
     - `index_add`: whether the last convolution of each block is a group, too; its channels are added back at their
@@ -42,7 +42,7 @@ class CifarResNet(Backbone):
         depth: int,
         *,
         in_channels: int = 3,
-        num_classes: int = 10,
+        num_outputs: int = 10,
         width: int = 16,
         shortcut: str = "A",
         index_add: bool = False,
@@ -62,12 +62,12 @@ class CifarResNet(Backbone):
         self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.layer1, self.layer2, self.layer3 = stages.modules
-        self.linear = nn.Linear(4 * width, num_classes)
+        self.linear = nn.Linear(4 * width, num_outputs)
         _initialize(self)
         self.groups = stages.groups
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, `(B, num_classes)`, for images `(B, C, H, W)`."""
+        """Return the logits, `(B, num_outputs)`, for images `(B, C, H, W)`."""
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.linear(x.mean((2, 3)))
@@ -89,7 +89,7 @@ class ResNet18(Backbone):
         self,
         *,
         in_channels: int = 3,
-        num_classes: int = 1000,
+        num_outputs: int = 1000,
         width: int = 64,
         index_add: bool = False,
         widths: Sequence[int] | None = None,
@@ -109,12 +109,12 @@ class ResNet18(Backbone):
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages.modules
-        self.fc = nn.Linear(8 * width, num_classes)
+        self.fc = nn.Linear(8 * width, num_outputs)
         _initialize(self)
         self.groups = stages.groups
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, `(B, num_classes)`, for images `(B, C, H, W)`."""
+        """Return the logits, `(B, num_outputs)`, for images `(B, C, H, W)`."""
         x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(x.mean((2, 3)))

@@ -33,7 +33,7 @@ class TangLinNet(Backbone):
     **Arguments:**
 
     - `name`: `res8`, `res15` or `res26`, each with or without `_narrow` after it.
-    - `in_channels`, `num_classes`: channels and classes of the data.
+    - `in_channels`, `num_outputs`: channels and classes of the data.
     - `width`: channels of every layer; 45, and 19 in the narrow forms.
     - `pool`: size `(T, F)` of the average pooling after the first convolution; None for no pooling.
     - `index_add`: whether the last convolution of each block is a group, too; its channels are added back at their
@@ -46,7 +46,7 @@ class TangLinNet(Backbone):
         name: str,
         *,
         in_channels: int = 1,
-        num_classes: int = 12,
+        num_outputs: int = 12,
         width: int = 45,
         pool: Sequence[int] | None = None,
         index_add: bool = False,
@@ -76,11 +76,11 @@ class TangLinNet(Backbone):
             groups.append(
                 ChannelGroup(producer="last.conv", output="last.norm", followers=("last.norm",), consumers=("output",))
             )
-        self.output = nn.Linear(features, num_classes)
+        self.output = nn.Linear(features, num_outputs)
         self.groups = tuple(groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, `(B, num_classes)`, for spectrograms `(B, C, T, F)`."""
+        """Return the logits, `(B, num_outputs)`, for spectrograms `(B, C, T, F)`."""
         x = stream = self.pool(F.relu(self.conv(x)))
         for block in self.blocks:
             stream, x = block(stream, x)

@@ -33,7 +33,7 @@ class TCResNet(Backbone):
     **Arguments:**
 
     - `name`: `tc_resnet8` or `tc_resnet14`.
-    - `in_channels`, `num_classes`: channels and classes of the data.
+    - `in_channels`, `num_outputs`: channels and classes of the data.
     - `bands`: mel bands of the data.
     - `width`: factor on the channels of every layer.
     - `dropout`: dropout rate of the features that the last layer reads.
@@ -47,7 +47,7 @@ class TCResNet(Backbone):
         name: str,
         *,
         in_channels: int = 1,
-        num_classes: int = 12,
+        num_outputs: int = 12,
         bands: int = 40,
         width: float = 1.0,
         dropout: float = 0.5,
@@ -76,12 +76,12 @@ class TCResNet(Backbone):
             self.blocks.append(block)
             before = full = out
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(before, num_classes, bias=False)
+        self.head = nn.Linear(before, num_outputs, bias=False)
         readers = ("blocks.0.conv1", "blocks.0.project.0")
         self.groups = (ChannelGroup(producer="conv", output="act", followers=("norm",), consumers=readers), *groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, `(B, num_classes)`, for spectrograms `(B, C, T, F)`."""
+        """Return the logits, `(B, num_outputs)`, for spectrograms `(B, C, T, F)`."""
         x = x.transpose(2, 3).flatten(1, 2)  # (B, C, T, F) -> (B, C * F, T)
         x = self.act(self.norm(self.conv(x)))
         for block in self.blocks:

@@ -13,6 +13,7 @@ from ..data.datamodule import Batches
 from ..gating import GatedNetwork
 from ..personalizers import GlobalModel, Personalizer, make_personalizers
 from ..pruning import CostModel, slice_network
+from ..tasks import TASKS
 from ..training import GlobalModule, PPPModule
 from ..training.gate_settings import PPPSettings
 from .ratio import Measured, paired_ratio, seconds
@@ -32,7 +33,9 @@ def _model(experiment: Experiment, backbone: str, shape: tuple[int, ...]) -> Glo
     torch.manual_seed(0)
     full, gated = build(spec).eval(), GatedNetwork(build(spec), width=experiment[PPPSettings].gate_width).eval()
     train = Support(x=torch.zeros(1, *shape), y=torch.zeros(1, dtype=torch.int64))
-    return GlobalModel(full=full, gated={"ppp": gated}, cost=CostModel(full, shape), train=train)
+    return GlobalModel(
+        task=TASKS["classification"], full=full, gated={"ppp": gated}, cost=CostModel(full, shape), train=train
+    )
 
 
 # Backbone, input shape, batch size, number of measured steps, and goal. Gates cost some fifty small operations a step,
@@ -49,8 +52,8 @@ def gating() -> Iterator[Measured]:
     for name, shape, batch, runs, goal in _STEPS:
         spec = spec_for(name, {}, shape, 10)
         experiment = Experiment()
-        gated = PPPModule(build(spec), experiment.training, experiment[PPPSettings])
-        plain = GlobalModule(build(spec), experiment.training)
+        gated = PPPModule(build(spec), experiment.training, TASKS["classification"], experiment[PPPSettings])
+        plain = GlobalModule(build(spec), experiment.training, TASKS["classification"])
         x, y = torch.randn(batch, *shape), torch.arange(batch) % 10
         gated_step, plain_step = partial(_stepper(gated), x, y), partial(_stepper(plain), x, y)
         ratio = paired_ratio(gated_step, plain_step, runs=runs, warm_up=3)
@@ -67,7 +70,9 @@ def loader() -> Iterator[Measured]:
         classes=tuple("0123456789"),
     )
     batches = Batches(images, torch.arange(count), 128, seed=0, augment=("crop", "flip"))
-    module = GlobalModule(build(spec_for("resnet20", {}, images.input_shape, 10)), Experiment().training)
+    module = GlobalModule(
+        build(spec_for("resnet20", {}, images.input_shape, 10)), Experiment().training, TASKS["classification"]
+    )
     step, ready = _stepper(module), next(iter(batches))
 
     def epoch() -> None:

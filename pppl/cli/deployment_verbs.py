@@ -38,7 +38,7 @@ def _predict(options: argparse.Namespace, _: dict[str, Any]) -> None:
     from ..deploy.predict import predict
 
     for name, label, probability in predict(options.model, options.files):
-        print(f"{name}  {label}  {probability:.3f}")
+        print(f"{name}  {label}" + (f"  {probability:.3f}" if probability is not None else ""))
 
 
 def _latency(options: argparse.Namespace, _: dict[str, Any]) -> None:

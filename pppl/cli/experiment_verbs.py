@@ -21,11 +21,30 @@ def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     if options.data is not None:
         name = f"{experiment.name}-{Path(options.data).stem}"  # the results on its own data stay in another folder
         experiment = experiment.replace(**{"data.name": options.data, "name": overrides.get("name", name)})
+        experiment = _fitting(experiment, asked="methods" in overrides)
     out = options.out or Path("results") / experiment.name
     if options.tune:
         _tune(experiment, out, options.workers)
     else:
         _run_comparison(experiment, out, options.workers)
+
+
+def _fitting(experiment: Experiment, *, asked: bool) -> Experiment:
+    """Leave out the methods of a file that need what other data than its own do not have, such as classes.
+
+    **Arguments:**
+
+    - `asked`: whether the user named the methods; then nothing is left out.
+    """
+    from ..comparison.load import methods_that_fit
+    from ..system.tracking import notice
+
+    fitting = methods_that_fit(experiment)
+    lacking = [method for method in experiment.methods if method not in fitting]
+    if asked or not lacking or not fitting:
+        return experiment
+    notice(f"left out, since {experiment.data.name} has no classes: {', '.join(lacking)}")
+    return experiment.replace(methods=fitting)
 
 
 def _tune(experiment: Experiment, out: Path, workers: int | None) -> None:

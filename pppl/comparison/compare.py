@@ -23,6 +23,7 @@ from ..system.tracking import notice, track
 from ..tables.derived import TABLES, Draw, draw_nothing, write_tables
 from ..tables.journal import COLUMNS, Journal, adopt_table, name_budgets_exactly, round_numbers, write_table
 from ..tables.provenance import read_run, write_run
+from ..tasks import task_of
 from .effort import EFFORT, effort
 from .execution import compute_missing
 from .folders import refuse_other_results
@@ -73,7 +74,7 @@ def compare(
     with track(folder, group=experiment.name, name="compare", job_type="compare", config=config) as tracker:
         with Workers(workers) as pool:
             table = plan.computed(pool)
-        warn_near_chance(table, len(plan.dataset.classes))
+        warn_near_chance(table, plan.dataset)
         remove(folder / "run.json")  # so that it never tells of other tables than are there
         summary = _write_tables(plan, table, folder)
         _write_gates(of_first_seed, folder, anew=True)
@@ -166,12 +167,15 @@ def _write_gates(groups: Sequence[PersonGroup], folder: Path, *, anew: bool = Fa
             write_gates(folder, global_model(among.experiment, among.dataset, among.seed, folder), groups, gates)
 
 
-def warn_near_chance(table: pd.DataFrame, classes: int) -> None:
-    """Says so where the full network has learnt next to nothing, which makes every comparison with it empty."""
-    mean, chance = table["accuracy_full"].to_numpy(float).mean(), 1 / classes
-    if mean < chance + _NEXT_TO_CHANCE:
+def warn_near_chance(table: pd.DataFrame, dataset: IdentityDataset) -> None:
+    """Warn if the full network has learnt next to nothing, which makes every comparison with it empty."""
+    task = task_of(dataset)
+    metric, chance = task.metrics[0], task.chance(dataset)
+    mean = table["accuracy_full"].to_numpy(float).mean()
+    if chance is not None and mean < chance + _NEXT_TO_CHANCE:
         remedy = "train longer (training.epochs, or a smaller training.batch_size), since all is measured against it"
-        notice(f"the full network has {mean:.0%} on average, by chance it would have {chance:.0%}: {remedy}")
+        told = [f"{value:.0%}" if metric.percent else f"{metric.name} {value:.2f}" for value in (mean, chance)]
+        notice(f"the full network has {told[0]} on average, by chance it would have {told[1]}: {remedy}")
 
 
 def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
@@ -184,9 +188,12 @@ def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
             if method not in experiment.methods:
                 raise unknown(f"method of question {question!r}", method, experiment.methods)
     backbone, personalizers = experiment.backbone, make_personalizers(experiment)
-    network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes)))
+    network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, task_of(dataset).outputs(dataset)))
     cost = CostModel(network, dataset.input_shape)
     for personalizer in personalizers:
+        if lacking := personalizer.needs - task_of(dataset).offers:
+            what = f"method {personalizer.method} needs {', '.join(sorted(lacking))}"
+            raise UserError(f"{what}, and {dataset.name} is for {dataset.task}, which has none: leave it out")
         personalizer.check(network, cost)
 
 

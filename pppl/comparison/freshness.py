@@ -42,7 +42,7 @@ def fingerprints(experiment: Experiment, dataset: IdentityDataset) -> dict[str, 
     return {
         method: {
             "settings": fingerprint([*shared, of_control[-1].depends_on()]),
-            "code": fingerprint(sorted({hash_code(each) for each in of_control})),
+            "code": fingerprint(sorted({hash_code(each, dataset.task) for each in of_control})),
         }
         for method, of_control in of_method.items()
     }
@@ -94,7 +94,7 @@ def report_stale(journal: Journal, keys: Iterable[tuple[Any, ...]]) -> None:
         )
 
 
-def hash_code(personalizer: Personalizer) -> str:
+def hash_code(personalizer: Personalizer, task: str) -> str:
     """Hash of the source that a method's rows depend on: how it personalizes, who persons are, how networks are trained
     and how a row is measured.
     """
@@ -105,7 +105,7 @@ def hash_code(personalizer: Personalizer) -> str:
         alone=(assemble, retrain),
     )
     gates = personalizer.gates and gate_settings(personalizer.gates, personalizer.experiment)
-    networks = [training_code(each, backbone) for each in (None, gates or None)]
+    networks = [training_code(each, backbone, task) for each in (None, gates or None)]
     return fingerprint([rows, *networks])
 
 

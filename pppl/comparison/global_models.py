@@ -29,6 +29,7 @@ from ..system.errors import UserError
 from ..system.files import cache_folder, claim, output_folder, replacing
 from ..system.processes import threads
 from ..system.tracking import notice, track
+from ..tasks import TASKS, task_of
 from ..training import DistilledModule, GlobalModule, PersonModule, PPPModule, fit
 from ..training.gate_settings import PersonTraining
 from ..training.lightning import device_count
@@ -59,11 +60,16 @@ def assemble(
     }
     most = max(_AT_LEAST, *(each.training_samples for each in make_personalizers(experiment)))
     rows = np.random.default_rng(seed).permutation(dataset.rows(TRAIN))[:most]
-    train = Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=seed)
+    train = Support(x=dataset.inputs(rows), y=dataset.targets(rows), seed=seed)
     full = cast(Backbone, networks["full"])
     retrained = partial(retrain, experiment, dataset, seed, Path(folder), full)
     return GlobalModel(
-        full=full, gated=gated, cost=CostModel(full, dataset.input_shape), train=train, retrain=retrained
+        task=task_of(dataset),
+        full=full,
+        gated=gated,
+        cost=CostModel(full, dataset.input_shape),
+        train=train,
+        retrain=retrained,
     )
 
 
@@ -89,6 +95,7 @@ def retrain(
     teacher = copy.deepcopy(full).cpu() if settings.distillation else None
     recipe = Recipe(
         kind=_RETRAINED,
+        task=dataset.task,
         dataset_sha256=dataset.sha256,
         spec=start.spec,
         weights_sha256=before,
@@ -200,22 +207,24 @@ def model_cache() -> Path:
 def _make_module(
     recipe: Recipe, experiment: Experiment, start: Backbone | None, teacher: Backbone | None
 ) -> GlobalModule:
-    training = TrainingSettings(**recipe.training)
+    training, task = TrainingSettings(**recipe.training), TASKS.find(recipe.task)
     if recipe.matched is not None:
         assert start is not None
         who = {name: getattr(recipe.matched, name) for name in ("by_people", "sizes", "shots")}
-        return PersonModule(start, training, recipe.matched.settings, recipe.matched.pruning, **who)
+        return PersonModule(start, training, task, recipe.matched.settings, recipe.matched.pruning, **who)
     if start is not None and recipe.distilled is not None:
         assert teacher is not None
-        return DistilledModule(start, training, teacher, recipe.distilled.weight)
+        return DistilledModule(start, training, task, teacher, recipe.distilled.weight)
     if start is not None:
-        return GlobalModule(start, training)
+        return GlobalModule(start, training, task)
     backbone = build(recipe.spec)
     if experiment.backbone.weights:
         fresh = load_weights(backbone, weights_file(experiment), notice)
         if fresh:
             notice(f"{', '.join(fresh)} are not taken from {experiment.backbone.weights}: they are for other classes")
-    return GlobalModule(backbone, training) if recipe.ppp is None else PPPModule(backbone, training, recipe.ppp)
+    if recipe.ppp is None:
+        return GlobalModule(backbone, training, task)
+    return PPPModule(backbone, training, task, recipe.ppp)
 
 
 def _train(

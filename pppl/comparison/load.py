@@ -17,7 +17,9 @@ from ..data import (
     split_for,
 )
 from ..data.shapes import describe, find_oddities
+from ..personalizers import make_personalizers
 from ..system.tracking import notice
+from ..tasks import task_of
 from .units import PersonGroup
 
 
@@ -51,6 +53,16 @@ def report_data(experiment: Experiment, dataset: IdentityDataset) -> None:
     read = describe(dataset.input_shape, len(dataset.y), people=people, classes=len(dataset.classes))
     for line in (read, *find_oddities(dataset)):
         notice(f"{experiment.data.name}: {line}")
+
+
+def methods_that_fit(experiment: Experiment) -> list[str]:
+    """Return the methods that need nothing that the task of the experiment's data does not offer.
+
+    Raise `UserError` if the data cannot be read.
+    """
+    offers = task_of(_read.dataset(experiment.data)).offers
+    needs = {each.method: each.needs for each in make_personalizers(experiment)}
+    return [method for method in experiment.methods if needs.get(method, frozenset()) <= offers]
 
 
 def load_split(experiment: Experiment, seed: int) -> IdentityDataset:

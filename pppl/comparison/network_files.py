@@ -17,9 +17,10 @@ from ..gating import GatedNetwork, PersonGatedNetwork
 from ..system.errors import UserError
 from ..system.files import replacing
 from ..tables.provenance import device_name
+from ..tasks import TASKS
 from .recipes import Recipe
 
-_FORMAT = "2"  # of the file
+_FORMAT = "3"  # of the file
 
 
 def save_network(
@@ -42,6 +43,7 @@ def save_network(
     header = {
         "pppl": _FORMAT,
         "spec": recipe.spec.to_json(),
+        "task": recipe.task,
         "ppp": json.dumps(dataclasses.asdict(recipe.ppp) if recipe.ppp else None),
         "matched": json.dumps(dataclasses.asdict(recipe.matched.settings) if recipe.matched else None),
         "metrics": json.dumps(dict(metrics)),
@@ -72,7 +74,9 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
     if ppp is not None:
         network = GatedNetwork(cast(Backbone, network), width=ppp["gate_width"], temperature=ppp["temperature"])
     if (matched := json.loads(header.get("matched", "null"))) is not None:
-        network = PersonGatedNetwork(cast(Backbone, network), sees=matched["sees"], width=matched["gate_width"])
+        network = PersonGatedNetwork(
+            cast(Backbone, network), TASKS.find(header["task"]), sees=matched["sees"], width=matched["gate_width"]
+        )
     network.load_state_dict(state)
     return network.eval(), json.loads(header["metrics"])
 

@@ -12,6 +12,7 @@ from ..data import IdentityDataset, data_folder, resolve_protocol
 from ..personalizers import GateSettings, gate_settings, make_personalizers
 from ..system.errors import UserError
 from ..tables.provenance import fingerprint
+from ..tasks import TASKS, task_of
 from ..training import DistilledModule, GlobalModule, PersonModule, PPPModule, fit
 from ..training.gate_settings import PersonTraining, PPPSettings
 from ..training.lightning import device_kind, precision_here
@@ -50,6 +51,7 @@ class Recipe:
     """
 
     kind: str
+    task: str
     dataset_sha256: str
     spec: ShapeSpec
     weights_sha256: str
@@ -78,7 +80,8 @@ class Recipe:
             asked = tree["matched"]["settings"].pop("precision")
         del tree["kind"]
         tree["trained"] = [device_kind(), precision_here(asked)]
-        tree["code"] = training_code((self.matched and self.matched.settings) or self.ppp, self.spec.backbone)
+        gates = (self.matched and self.matched.settings) or self.ppp
+        tree["code"] = training_code(gates, self.spec.backbone, self.task)
         if self.distilled is not None:
             tree["code"] += code_hash(DistilledModule)
         if self.weights_sha256:
@@ -86,18 +89,19 @@ class Recipe:
         return fingerprint(tree)
 
 
-def training_code(gates: GateSettings | None, backbone: str) -> str:
-    """Hash of the code that trains a network, by the settings of its gates."""
+def training_code(gates: GateSettings | None, backbone: str, task: str) -> str:
+    """Return the hash of the code that trains a network, by the settings of its gates."""
     module = GlobalModule if gates is None else PPPModule if isinstance(gates, PPPSettings) else PersonModule
-    return code_hash(fit, module, BACKBONES.get(backbone))
+    return code_hash(fit, module, BACKBONES.get(backbone), TASKS.get(task))
 
 
 def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list[Recipe]:
     """The networks that the experiment's methods need: `full` first, then one for each kind of gates."""
     backbone = experiment.backbone
-    spec = build(spec_for(backbone.name, backbone.options, dataset.input_shape, len(dataset.classes))).spec
+    spec = build(spec_for(backbone.name, backbone.options, dataset.input_shape, task_of(dataset).outputs(dataset))).spec
     full = Recipe(
         kind="full",
+        task=dataset.task,
         dataset_sha256=dataset.sha256,
         spec=spec,
         weights_sha256=weights_sha256(experiment),

@@ -5,15 +5,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import nn
 
-from ..backbones import evaluating, predict_classes
+from ..backbones import evaluating, whole_outputs
 from ..config import Experiment
 from ..data import IdentityDataset, Person, Support, draw_persons
 from ..data.identities import TRAIN
 from ..personalizers import GlobalModel, Personalizer, PersonalModel, make_personalizers
 from ..tables.journal import KEYS, Row, key_of
+from ..tasks import Task
 from ..training.modules import channels_last
 
 # Whose samples: the person's of that number, their twin's or other words of theirs, or everybody's.
@@ -155,19 +157,20 @@ class Workbench:
     def rows(self, unit: Unit, known: Collection[tuple[object, ...]] = ()) -> list[Row]:
         """The unit's rows, but for those whose keys are `known`."""
         dataset, person = unit.among.dataset, unit.person
-        x, y = dataset.inputs(person.query).to(self.device), dataset.y[person.query].to(self.device)
-        accuracy_full = accuracy(self.model.full, x, y)
+        task, x = self.model.task, dataset.inputs(person.query).to(self.device)
+        headline = task.metrics[0].name
+        full = evaluate(self.model.full, task, dataset, person.query, x)
         rows = []
         for personalizer, label in unit.labels:
             if key_of(label) in known:
                 continue
             personal = self._personal(personalizer, unit, label["budget"])
-            cost = personal.cost_on(x)
+            cost, scores = personal.cost_on(x), evaluate(personal.module, task, dataset, person.query, x)
             rows.append(
                 label
                 | {
-                    "accuracy": accuracy(personal.module, x, y),
-                    "accuracy_full": accuracy_full,
+                    "accuracy": scores[headline],
+                    "accuracy_full": full[headline],
                     "macs": cost.macs,
                     "macs_fraction": cost.macs / self.model.cost.full.macs,
                     "params": cost.params,
@@ -175,7 +178,7 @@ class Workbench:
                     "artifact_bytes": personal.bytes,
                     "retrain_samples": personal.retrain_samples,
                     "train_samples": personalizer.train_samples(len(dataset.rows(TRAIN))),
-                    "queries": len(y),
+                    "queries": len(x),
                     "personalize_seconds": round(personal.seconds, 6),
                 }
             )
@@ -209,11 +212,15 @@ class Workbench:
         return replace(self._moved[source], own=self._moved[own])
 
 
-def accuracy(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
-    """Fraction of samples classified right, among all classes of the data set (the person's are not told)."""
+def evaluate(
+    network: nn.Module, task: Task, dataset: IdentityDataset, rows: np.ndarray, x: torch.Tensor
+) -> dict[str, float]:
+    """Return the metrics of a network on some rows of a data set by name; of classes, among all of the data set.
+
+    **Arguments:**
+
+    - `x`: the inputs of these rows, `(N, C, ...)`, on the network's device.
+    """
     with evaluating(network), channels_last(network), torch.inference_mode():
-        right = [
-            predict_classes(network, network(chunk)) == labels
-            for chunk, labels in zip(x.split(256), y.split(256), strict=True)
-        ]
-        return torch.cat(right).sum().item() / len(y)
+        outputs = torch.cat([whole_outputs(network, network(chunk)) for chunk in x.split(256)])
+    return task.score(dataset.in_units(outputs.cpu()), dataset.y[rows])

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..system.errors import UserError
 
-KNOWN = ("x", "y", "classes", "identity", "identities", "split", "recording", "scale", "offset")
+KNOWN = ("x", "y", "classes", "identity", "identities", "split", "recording", "scale", "offset", "task")
 _MISSPELT = 0.8  # similarity to a known name from which an unknown name is taken for a misspelling
 # Limits against files that are made to fill memory. Samples are rejected if they are larger than `_BOMB` bytes and more
 # than `_SHRUNK` times as large as their compressed form; texts if they are larger than `_MOST_NAMES` bytes.
@@ -113,6 +113,13 @@ class Arrays:
             raise self.error(f"{name} is {dtype} of shape {shape}", "less of it, and shorter")
         with _undamaged(f"{name} in {self.path}"), _unwarned(), self._file.open(f"{name}.npy") as stream:
             return np.lib.format.read_array(stream, allow_pickle=False)
+
+    def text(self, name: str) -> str:
+        """Read a single text. Raise `UserError` if it is none."""
+        if self.dtypes[name].kind not in "US" or self.shapes[name] not in ((), (1,)):
+            raise self.error(f"{name} is {self.dtypes[name]} of shape {self.shapes[name]}", "one text")
+        value = self.read(name).reshape(-1)[0]
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
     def names(self, name: str) -> tuple[str, ...]:
         """Read names of classes or people.

@@ -108,7 +108,7 @@ class Batches:
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the batch of some rows, `(B,)`, augmented with the next random numbers."""
-        return self._prepare(self.dataset.x[rows]), self.dataset.y[rows]
+        return self._prepare(self.dataset.x[rows]), self.dataset.targets(rows)
 
     def _prepare(self, stored: Tensor) -> Tensor:
         for name in self.augment:

@@ -18,6 +18,7 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 # If the mean is this many standard deviations from 0, scaling in float32 before centring costs up to 1e-5 of a standard
 # deviation.
 FAR = 100
+_TENSORS = ("x", "y", "scale", "offset", "center", "target_scale", "target_offset")
 Value = TypeVar("Value")
 
 
@@ -37,8 +38,9 @@ class IdentityDataset:
 
     - `name`: name of the source, or of the file without its suffix.
     - `x`: `(N, C, H, W)` or `(N, C, T)`, uint8, float16 or float32.
-    - `y`: `(N,)` class indices, int64.
-    - `classes`: class names.
+    - `y`: targets; of a classification `(N,)` class indices, int64, of a regression `(N, D)` float32.
+    - `classes`: class names; empty if targets are no classes.
+    - `task`: name of what networks are trained for (`pppl.tasks`).
     - `split`: `(N,)`, 0 train, 1 validation, 2 test; None if the source has no split.
     - `identity`: `(N,)`, index of the speaker, writer or subject; None if there are no person labels.
     - `identities`: names of the people.
@@ -49,6 +51,8 @@ class IdentityDataset:
       that are far from 0 and close together need it, since `x * scale` would round their differences away. None if
       nothing is subtracted.
     - `standardized`: whether these values are the network's inputs; if not, `split_for` standardizes them.
+    - `target_scale`, `target_offset`: `(1,)` or `(D,)`; a network is trained on `(y - target_offset) / target_scale`
+      if targets are numbers. `split_for` sets them.
 
     >>> x, y = torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
     >>> dataset = IdentityDataset(name="toy", x=x, y=y, classes=("cat", "dog"), scale=torch.tensor([1 / 255]))
@@ -59,7 +63,8 @@ class IdentityDataset:
     name: str
     x: Tensor
     y: Tensor
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    task: str = "classification"
     split: np.ndarray | None = None
     identity: np.ndarray | None = None
     identities: tuple[str, ...] = ()
@@ -68,6 +73,8 @@ class IdentityDataset:
     offset: Tensor = field(default_factory=_zero)
     center: Tensor | None = None
     standardized: bool = False
+    target_scale: Tensor = field(default_factory=_one)
+    target_offset: Tensor = field(default_factory=_zero)
 
     def rows(self, split: int) -> np.ndarray:
         """Return the row indices of a split. Raise `ValueError` if the data set has no split (see `split_for`)."""
@@ -79,6 +86,25 @@ class IdentityDataset:
         """Return the network's inputs of some rows, `(B, C, ...)` float32."""
         return self.to_inputs(self.x[torch.as_tensor(rows, device=self.x.device)])
 
+    def targets(self, rows: np.ndarray | Tensor) -> Tensor:
+        """Return what the network is trained on for some rows: class indices, `(B,)`, or standardized numbers."""
+        y = self.y[torch.as_tensor(rows, device=self.y.device)]
+        return (y - self.target_offset) / self.target_scale if y.is_floating_point() else y
+
+    def in_units(self, outputs: Tensor) -> Tensor:
+        """Return outputs of a network, `(B, K)`, in the unit of `y`; logits stay as they are."""
+        return outputs * self.target_scale + self.target_offset if self.y.is_floating_point() else outputs
+
+    @property
+    def strata(self) -> np.ndarray:
+        """`(N,)`, what samples are drawn by: their class; 0 without classes."""
+        return self.y.numpy() if self.classes else np.zeros(len(self.y), np.int64)
+
+    @property
+    def strata_count(self) -> int:
+        """How many strata there are."""
+        return max(1, len(self.classes))
+
     def to_inputs(self, x: Tensor) -> Tensor:
         """Convert stored samples `(B, C, ...)` to float32 values `(x - center) * scale + offset`."""
         shape = (-1, *(1,) * (x.ndim - 2))
@@ -87,7 +113,7 @@ class IdentityDataset:
 
     def to(self, device: torch.device | str) -> "IdentityDataset":
         """Return the same data set on `device`, in the stored data type."""
-        tensors = {name: getattr(self, name) for name in ("x", "y", "scale", "offset", "center")}
+        tensors = {name: getattr(self, name) for name in _TENSORS}
         return dataclasses.replace(self, **{k: None if v is None else v.to(device) for k, v in tensors.items()})
 
     @property
@@ -103,6 +129,7 @@ class IdentityDataset:
         named |= {} if self.recording is None else {"recording": self.recording}
         named |= {"scale": self.scale.numpy(), "offset": self.offset.numpy()}
         named |= {} if self.center is None else {"center": self.center.numpy()}
+        named |= {} if self.classes else {"targets": np.stack([self.target_scale.numpy(), self.target_offset.numpy()])}
         for name, array in named.items():
             if array is not None:
                 digest.update(f"{name} {array.shape} {array.dtype}".encode())

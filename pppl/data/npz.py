@@ -11,6 +11,7 @@ from ..system.errors import UserError, unknown
 from ..system.files import expand
 from .arrays import Arrays, open_arrays
 from .identities import FAR, TEST, TRAIN, IdentityDataset
+from .target_arrays import is_regression, read_numbers
 
 _REQUIRED, _PER_SAMPLE = ("x", "y", "classes"), ("x", "y", "identity", "split", "recording")
 _STORED = ("u1", "f2", "f4", "f8")
@@ -28,6 +29,8 @@ def load_npz(path: str | Path) -> IdentityDataset:
     |---|---|---|
     | `x` | `(N, C, H, W)` or `(N, C, T)` | uint8, float16, float32, or float64, which becomes float32 |
     | `y` | `(N,)` | class index; without `classes` any number from 0, which becomes the class name |
+    | | `(N,)` or `(N, D)` | numbers to predict: fractions, or any with `task` |
+    | `task` | one text, optional | `regression` for whole numbers that are to be predicted |
     | `classes` | `(K,)`, optional | class names |
     | `identity` | `(N,)`, optional | person index; without `identities` any number from 0, such as 7 for `person0007` |
     | `identities` | `(P,)`, optional | person names |
@@ -49,7 +52,7 @@ def load_npz(path: str | Path) -> IdentityDataset:
 
 
 def read_samples_npz(
-    path: Path, classes: Sequence[str], dtype: torch.dtype = torch.float32
+    path: Path, classes: Sequence[str], dtype: torch.dtype = torch.float32, *, outputs: int = 0
 ) -> tuple[Tensor, Tensor | None, tuple[str, ...]]:
     """Read a person's samples from an `.npz` file that needs no array but `x`.
 
@@ -60,9 +63,10 @@ def read_samples_npz(
 
     - `classes`: class names of the network; the returned labels are indices into them.
     - `dtype`: of the returned values; float64 keeps all digits of the file.
+    - `outputs`: how many numbers the network predicts; 0 if it has classes.
 
-    **Returns:** physical values `(N, C, ...)`; class indices `(N,)`, or None if the file has no `y`; and notes about
-    the file, a line each.
+    **Returns:** physical values `(N, C, ...)`; class indices `(N,)` or numbers `(N, outputs)`, or None if the file has
+    no `y`; and notes about the file, a line each.
 
     Raise `UserError` as `load_npz` does, and if a label is none of the classes.
     """
@@ -75,8 +79,18 @@ def read_samples_npz(
         scale, offset = (
             _per_channel(arrays, *each).to(dtype).view(per_channel) for each in (("scale", 1.0), ("offset", 0.0))
         )
-        labels, notes = _labels(arrays, classes) if "y" in arrays else (None, ())
+        if "y" not in arrays:
+            labels, notes = None, ()
+        else:
+            labels, notes = _numbers(arrays, outputs) if outputs else _labels(arrays, classes)
     return torch.addcmul(offset, x, scale), labels, notes
+
+
+def _numbers(arrays: Arrays, outputs: int) -> tuple[Tensor, tuple[str, ...]]:
+    y = read_numbers(arrays)
+    if y.shape[1] != outputs:
+        raise arrays.error(f"y holds {y.shape[1]} numbers for each sample", f"{outputs}, as the network predicts")
+    return y, ()
 
 
 def _labels(arrays: Arrays, classes: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
@@ -97,7 +111,7 @@ def _labels(arrays: Arrays, classes: Sequence[str]) -> tuple[Tensor, tuple[str, 
 
 def _dataset(arrays: Arrays) -> IdentityDataset:
     _check_shapes(arrays)
-    y, classes = _classes(arrays)
+    targets, classes, task = _targets(arrays)
     identity, identities = _people(arrays)
     split = _split(arrays)
     recording = arrays.indices("recording", "recordings", None, several=False) if "recording" in arrays else None
@@ -106,8 +120,9 @@ def _dataset(arrays: Arrays) -> IdentityDataset:
     return IdentityDataset(
         name=arrays.path.stem,
         x=x,
-        y=torch.from_numpy(y),
+        y=targets,
         classes=classes,
+        task=task,
         split=split,
         identity=identity,
         identities=identities,
@@ -116,6 +131,14 @@ def _dataset(arrays: Arrays) -> IdentityDataset:
         offset=offset,
         center=center,
     )
+
+
+def _targets(arrays: Arrays) -> tuple[Tensor, tuple[str, ...], str]:
+    """Return targets, `(N,)` int64 or `(N, D)` float32, class names, and the task."""
+    if is_regression(arrays):
+        return read_numbers(arrays), (), "regression"
+    y, classes = _classes(arrays)
+    return torch.from_numpy(y), classes, "classification"
 
 
 def _classes(arrays: Arrays) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -139,7 +162,9 @@ def _check_shapes(arrays: Arrays, required: Sequence[str] = _REQUIRED) -> None:
     if f"{dtype.kind}{dtype.itemsize}" not in _STORED:
         raise arrays.error(f"x is {dtype}", "uint8, float16 or float32")
     for name in _PER_SAMPLE[1:]:
-        if name in arrays and len(arrays.shapes[name]) != 1:
+        is_numbers = name == "y" and "classes" not in arrays and "y" in arrays and arrays.dtypes["y"].kind == "f"
+        most = 2 if is_numbers else 1
+        if name in arrays and not 1 <= len(arrays.shapes[name]) <= most:
             raise arrays.error(f"{name} has shape {arrays.shapes[name]}", "one number for each sample, (N,)")
     lengths = {name: arrays.shapes[name][0] for name in _PER_SAMPLE if name in arrays}
     if len(set(lengths.values())) > 1:

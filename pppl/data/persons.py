@@ -45,7 +45,7 @@ class Person:
     def support_of(self, dataset: IdentityDataset, rows: np.ndarray | None = None) -> Support:
         """Return the samples of the support set. A control passes its own `rows` instead."""
         rows = self.support if rows is None else rows
-        return Support(x=dataset.inputs(rows), y=dataset.y[rows], seed=self.seed)
+        return Support(x=dataset.inputs(rows), y=dataset.targets(rows), seed=self.seed)
 
 
 def person_groups(persons: PersonSettings) -> list[tuple[int, bool]]:
@@ -111,7 +111,7 @@ def people_left_out(dataset: IdentityDataset, persons: PersonSettings, *, size: 
         return []
     pool = _Pool(dataset, persons, seen)
     there = np.unique(pool.who[pool.query])
-    few = there[pool.usable[there].sum(1) < (size or 2)]
+    few = there[pool.usable[there].sum(1) < (size or min(2, dataset.strata_count))]
     return [dataset.identities[who] for who in few.tolist()]
 
 
@@ -128,7 +128,7 @@ class _Pool:
 
     def __init__(self, dataset: IdentityDataset, persons: PersonSettings, seen: bool):
         self.dataset, self.persons, self.seen = dataset, persons, seen
-        self.labels = dataset.y.numpy()
+        self.labels = dataset.strata
         self.by_people = persons.protocol != "classes"
         self.who = identity_of(dataset) if self.by_people else np.zeros(len(self.labels), np.int64)
         training, held_out = dataset.rows(TRAIN), dataset.rows(_SPLITS[persons.query])
@@ -143,7 +143,7 @@ class _Pool:
 
     def _counts(self, rows: np.ndarray) -> np.ndarray:
         """Count the samples of each person and class, `(people, classes)`."""
-        counts = np.zeros((max(len(self.dataset.identities), 1), len(self.dataset.classes)), np.int64)
+        counts = np.zeros((max(len(self.dataset.identities), 1), self.dataset.strata_count), np.int64)
         np.add.at(counts, (self.who[rows], self.labels[rows]), 1)
         return counts
 
@@ -163,7 +163,7 @@ class _Pool:
         classes = [np.flatnonzero(row) for row in self.usable]
         rng = np.random.default_rng([seed, size] if not self.by_people else [seed, size, int(self.seen)])
         if size == 0:
-            people = [who for who, own in enumerate(classes) if len(own) >= 2]
+            people = [who for who, own in enumerate(classes) if len(own) >= min(2, self.dataset.strata_count)]
             chosen = sorted(rng.permutation(people)[: self.persons.count].tolist())
             return [(who, tuple(classes[who].tolist())) for who in chosen]
         people = [who for who, own in enumerate(classes) if len(own) >= size]
@@ -200,7 +200,7 @@ class _Pool:
         if self.persons.queries:
             of_class = [rng.permutation(query[self.labels[query] == c])[: self.persons.queries] for c in subset]
             query = np.sort(np.concatenate(of_class))
-        names = "+".join(self.dataset.classes[c] for c in subset)
+        names = "+".join(self.dataset.classes[c] for c in subset) if size else ""
         name = self.dataset.identities[who] if self.by_people else names
         labels = {"classes": f"{size} classes", "person": "person", "person+classes": f"person+{size} classes"}
         return Person(

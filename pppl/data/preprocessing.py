@@ -15,7 +15,13 @@ from .identities import FAR, TRAIN, IdentityDataset
 
 # Limits for a description from outside: a hostile one must not make this process fill its memory.
 _MOST_VALUES, _MOST_CLASSES, _MOST_FFT, _MOST_BANDS, _MOST_RATE = 1 << 24, 1 << 16, 1 << 16, 1 << 10, 1 << 20
-_OPTIONAL = ("shift", "inputs")  # not written if they are empty, like in files of earlier versions
+_USUAL = ("task", "classification")  # not written either
+_OPTIONAL = (
+    "shift",
+    "inputs",
+    "output_scale",
+    "output_offset",
+)  # not written if they are empty, like in files of earlier versions
 # Usual values of black and white. Data have such a scale if they lie in it and span more than `_REACHED` of it.
 _SCALES, _REACHED = ((0, 1), (-1, 1), (0, 255), (0, 65535)), 0.3
 _CHUNK = 2048  # samples processed at a time
@@ -27,13 +33,16 @@ class Preprocessing:
 
     **Arguments:**
 
-    - `classes`: class names, in the order of the network's outputs.
+    - `classes`: class names, in the order of the network's outputs; empty if these are no classes.
     - `shape`: shape of one sample, `(C, H, W)` or `(C, T)`.
     - `gain`, `bias`: one number, or one for each channel.
     - `log_mel`: the transform of recordings to values, if the network takes audio; else None.
     - `pixels`: the values of a black and of a white pixel, if image files can be samples; else None.
     - `shift`: one number, or one for each channel, in single precision; empty if values are not far from 0.
     - `inputs`: lowest, highest, mean and standard deviation of the inputs in training; empty if unknown.
+    - `task`: what the network is for (`pppl.tasks`).
+    - `output_scale`, `output_offset`: what turns outputs that are numbers into the unit of the data, one number each;
+      empty for classes.
 
     Raise `UserError` if these do not fit together.
 
@@ -50,6 +59,9 @@ class Preprocessing:
     pixels: tuple[float, float] | None = None
     shift: tuple[float, ...] = ()
     inputs: tuple[float, ...] = ()
+    task: str = "classification"
+    output_scale: tuple[float, ...] = ()
+    output_offset: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         channels = self.shape[0] if self.shape else 0
@@ -63,8 +75,10 @@ class Preprocessing:
             )
         if len(self.inputs) not in (0, 4) or not all(map(math.isfinite, self.inputs)):
             raise UserError(f"inputs are {self.inputs}: give lowest, highest, mean and standard deviation, or nothing")
-        if not 2 <= len(self.classes) <= _MOST_CLASSES:
+        if not 2 <= len(self.classes) <= _MOST_CLASSES and not (self.output_scale and not self.classes):
             raise UserError(f"{len(self.classes)} classes: give 2 to {_MOST_CLASSES:,}")
+        if len(self.output_scale) != len(self.output_offset) or len(self.output_scale) > _MOST_CLASSES:
+            raise UserError("output_scale and output_offset hold different numbers of values: give one for each output")
         if self.log_mel and self.shape != (1, self.log_mel.frames, self.log_mel.bands):
             raise UserError(f"samples of shape {self.shape} do not come from {self.log_mel}: change one of the two")
 
@@ -95,7 +109,15 @@ class Preprocessing:
             pixels=_pixels(source) if is_image else None,
             shift=() if shift is None else tuple(shift.tolist()),
             inputs=_inputs(split),
+            task=source.task,
+            output_scale=() if source.classes else tuple(split.target_scale.tolist()),
+            output_offset=() if source.classes else tuple(split.target_offset.tolist()),
         )
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the network has."""
+        return len(self.classes) or len(self.output_scale)
 
     def __call__(self, values: Tensor) -> Tensor:
         """Convert physical values `(B, C, ...)` to inputs of the same shape, float32."""
@@ -106,10 +128,24 @@ class Preprocessing:
         gain, bias = (values.new_tensor(numbers).view(each) for numbers in (self.gain, self.bias))
         return torch.addcmul(bias, values, gain)
 
+    def in_units(self, outputs: Tensor) -> Tensor:
+        """Return outputs of the network, `(B, K)`, in the unit of the data; logits stay as they are."""
+        if not self.output_scale:
+            return outputs
+        return outputs * outputs.new_tensor(self.output_scale) + outputs.new_tensor(self.output_offset)
+
+    def to_targets(self, labels: Tensor) -> Tensor:
+        """Return what the network is trained on: class indices as they are, or numbers without their unit."""
+        if not self.output_scale:
+            return labels
+        return (labels - labels.new_tensor(self.output_offset)) / labels.new_tensor(self.output_scale)
+
     def to_json(self) -> str:
         """Return one line of JSON, which `from_json` reads."""
         tree = dataclasses.asdict(self)
-        return json.dumps({key: value for key, value in tree.items() if value or key not in _OPTIONAL})
+        return json.dumps(
+            {key: value for key, value in tree.items() if (value or key not in _OPTIONAL) and (key, value) != _USUAL}
+        )
 
     @staticmethod
     def from_json(text: str) -> "Preprocessing":
@@ -171,7 +207,7 @@ def _checked(tree: Any) -> Preprocessing:
     numbers |= {key: tuple(map(float, _listed(tree.pop(key, [])))) for key in _OPTIONAL}
     shape = tuple(map(_whole, _listed(tree.pop("shape"))))
     classes = tuple(map(_text, _listed(tree.pop("classes"))))
-    log_mel, pixels = tree.pop("log_mel"), tree.pop("pixels")
+    log_mel, pixels, task = tree.pop("log_mel"), tree.pop("pixels"), _text(tree.pop(*_USUAL))
     if tree:
         raise ValueError(f"unknown: {', '.join(tree)}")
     if log_mel is not None:
@@ -185,7 +221,7 @@ def _checked(tree: Any) -> Preprocessing:
     if pixels is not None:
         black, white = map(float, _listed(pixels))
         pixels = black, white
-    return Preprocessing(classes=classes, shape=shape, log_mel=log_mel, pixels=pixels, **numbers)
+    return Preprocessing(classes=classes, shape=shape, log_mel=log_mel, pixels=pixels, task=task, **numbers)
 
 
 def _listed(value: Any) -> list[Any]:

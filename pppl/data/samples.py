@@ -205,7 +205,9 @@ def _images(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
 def _arrays(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
     dtype, notes = torch.float64 if preprocessing.shift else torch.float32, []
     if paths[0].suffix.lower() == ".npz":
-        values, labels, told = read_samples_npz(paths[0], preprocessing.classes, dtype)
+        values, labels, told = read_samples_npz(
+            paths[0], preprocessing.classes, dtype, outputs=len(preprocessing.output_scale)
+        )
         parts, notes = [values], list(told)
     else:
         labels, parts = None, [_npy(path, len(preprocessing.shape), dtype) for path in paths]

@@ -33,9 +33,19 @@ def resolve_protocol(persons: PersonSettings, dataset: IdentityDataset) -> Perso
     >>> resolve_protocol(PersonSettings(protocol="auto"), load_dataset("digits")).protocol
     'classes'
     """
+    if not dataset.classes:
+        return _without_classes(persons, dataset)
     if persons.protocol != "auto":
         return persons
     return dataclasses.replace(persons, protocol="classes" if dataset.identity is None else "person+classes")
+
+
+def _without_classes(persons: PersonSettings, dataset: IdentityDataset) -> PersonSettings:
+    if persons.protocol not in ("auto", "person"):
+        raise UserError(f"{dataset.name} has no classes, and persons.protocol is {persons.protocol}: set it to person")
+    if dataset.identity is None:
+        raise UserError(f"{dataset.name} has neither classes nor people: add identity, the person of each sample")
+    return dataclasses.replace(persons, protocol="person")
 
 
 def split_for(dataset: IdentityDataset, persons: PersonSettings, seed: int) -> IdentityDataset:
@@ -74,18 +84,18 @@ def split_for(dataset: IdentityDataset, persons: PersonSettings, seed: int) -> I
     elif by_people:
         split = _fold_split(dataset, persons.folds, seed) if persons.folds else _people_split(dataset, seed)
     else:
-        split = _cell_split(dataset, np.arange(len(dataset.y)), dataset.y.numpy(), _OF_ROWS, seed)
+        split = _cell_split(dataset, np.arange(len(dataset.y)), dataset.strata, _OF_ROWS, seed)
     if by_people:
         _hold_back(dataset, split, TEST, seed=seed if official is None else 0)
         _hold_back(dataset, split, VALIDATION, seed=seed)
     if not (split == VALIDATION).any():
         rows = np.flatnonzero(split == TRAIN)
         share = min(_OF_TRAINING, _MOST_VALIDATION / len(rows))
-        split[rows] = _cell_split(dataset, rows, dataset.y.numpy()[rows], (share, 0.0), seed=0)
+        split[rows] = _cell_split(dataset, rows, dataset.strata[rows], (share, 0.0), seed=0)
     for part, name in ((VALIDATION, "validation"), (TEST, "test")):
         if not (split == part).any():
             raise UserError(f"{dataset.name} has no {name} samples, and too few of each class to hold some back")
-    split_dataset = dataclasses.replace(dataset, split=split)
+    split_dataset = _with_standard_targets(dataclasses.replace(dataset, split=split))
     return split_dataset if dataset.standardized else _standardized(split_dataset)
 
 
@@ -138,7 +148,7 @@ def _hold_back(dataset: IdentityDataset, split: np.ndarray, part: int, *, seed: 
         return
     share = _OF_A_PERSON[part - VALIDATION]
     rows = np.flatnonzero(split == TRAIN)
-    cells = identity[rows] * len(dataset.classes) + dataset.y.numpy()[rows]
+    cells = identity[rows] * dataset.strata_count + dataset.strata[rows]
     split[rows] = _cell_split(dataset, rows, cells, (share, 0.0) if part == VALIDATION else (0.0, share), seed)
 
 
@@ -179,6 +189,16 @@ def identity_of(dataset: IdentityDataset) -> np.ndarray:
     if dataset.identity is None:
         raise UserError(f"{dataset.name} has no person labels: use --persons.protocol classes")
     return dataset.identity
+
+
+def _with_standard_targets(dataset: IdentityDataset) -> IdentityDataset:
+    """Set the scale and offset of targets that are numbers, such that training has mean 0 and variance 1."""
+    if not dataset.y.is_floating_point():
+        return dataset
+    values = dataset.y[torch.from_numpy(dataset.rows(TRAIN))].double()  # (n, D)
+    scale = values.std(0, correction=0)
+    scale = torch.where(scale > _ROUNDING * values.mean(0).abs(), scale, 1.0)
+    return dataclasses.replace(dataset, target_scale=scale.float(), target_offset=values.mean(0).float())
 
 
 def _standardized(dataset: IdentityDataset) -> IdentityDataset:
@@ -230,7 +250,7 @@ def limit(dataset: IdentityDataset, data: DataSettings) -> IdentityDataset:
     (('0', '1', '2'), 180)
     """
     rows, rng = np.arange(len(dataset.y)), np.random.default_rng(0)
-    labels = dataset.y.numpy()
+    labels = dataset.strata
     if data.classes:
         _at_most(data.classes, len(dataset.classes), "classes", dataset.name)
         rows = rows[labels[rows] < data.classes]

@@ -22,7 +22,10 @@ def deployment_as_text(report: Mapping[str, Any]) -> str:
         shares = [f"{name} {share:.2f}" for name, share in prior.items()][:_MOST_GROUPS]
         more = f" and {len(prior) - _MOST_GROUPS} more" if len(prior) > _MOST_GROUPS else ""
         lines.append(f"classes: {', '.join(shares)}{more}; mean confidence {sure:.2f}")
-    for name, accuracy in report["accuracy"].items():
+    for name, scores in report.get("scores", {}).items():
+        numbers = ", ".join(f"{metric} {value:.3f}" for metric, value in scores.items() if metric != "n")
+        lines.append(f"{name}: {numbers} of {scores['n']} samples")
+    for name, accuracy in report.get("accuracy", {}).items():
         mean, low, high = (100 * accuracy[key] for key in ("mean", "low", "high"))
         lines.append(f"accuracy, {name}: {mean:.1f} % [{low:.1f}, {high:.1f}] of {accuracy['n']} samples")
     lines += [f"{name}: {size:,} bytes" for name, size in report["files"].items()]

@@ -62,7 +62,8 @@ class DeployedPerson:
         self.run, self.method, self.limit, self.raw_audio = run, method, limit, raw_audio
         self.settings = dict(settings or {})
         self.global_model: GlobalModel = run.model(run.personalizer(method))
-        labels = torch.zeros(len(samples.values), dtype=torch.int64) if samples.labels is None else samples.labels
+        unknown_labels = torch.zeros(len(samples.values), dtype=torch.int64)
+        labels = unknown_labels if samples.labels is None else run.preprocessing.to_targets(samples.labels)
         if samples.labels is None and run.personalizer(method).reads_labels:
             raise UserError(
                 f"method {method} reads labels: put samples into sub-folders that are named after their classes"

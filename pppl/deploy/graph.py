@@ -41,6 +41,8 @@ class Deployed(nn.Module):
     gain: Tensor
     bias: Tensor
     shift: Tensor | None
+    output_scale: Tensor | None
+    output_offset: Tensor | None
 
     def __init__(self, network: Backbone, preprocessing: Preprocessing, *, raw_audio: bool = False):
         super().__init__()
@@ -55,6 +57,10 @@ class Deployed(nn.Module):
         self.register_buffer("bias", torch.tensor(preprocessing.bias).view(each))
         self.register_buffer("shift", torch.tensor(preprocessing.shift).view(each) if preprocessing.shift else None)
 
+        for name in ("output_scale", "output_offset"):
+            numbers = getattr(preprocessing, name)
+            self.register_buffer(name, torch.tensor(numbers) if numbers else None)
+
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input sample."""
@@ -66,9 +72,12 @@ class Deployed(nn.Module):
         return "values" if self.log_mel is None else "audio"
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits, `(B, K)`, of waveforms `(B, samples)` or values `(B, C, ...)`."""
+        """Return outputs, `(B, K)`, of waveforms `(B, samples)` or values `(B, C, ...)`; numbers are in the data's unit."""
         # Double precision: near silence the logarithm magnifies differences in how engines round.
         values = x if self.log_mel is None else self.log_mel(x.double()).to(x.dtype)
         if self.shift is not None:
             values = values - self.shift
-        return self.network(torch.addcmul(self.bias, values, self.gain))
+        outputs = self.network(torch.addcmul(self.bias, values, self.gain))
+        if self.output_scale is None or self.output_offset is None:
+            return outputs
+        return torch.addcmul(self.output_offset, outputs, self.output_scale)

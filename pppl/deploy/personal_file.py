@@ -54,7 +54,8 @@ class PersonalFile:
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names of the network's outputs."""
-        return tuple(self.preprocessing.classes[index] for index in outputs_of(self.network))
+        names = self.preprocessing.classes
+        return tuple(names[index] for index in outputs_of(self.network)) if names else ()
 
     def write(self, path: Path) -> None:
         """Write the file atomically: an existing file stays until the new one is complete."""
@@ -132,7 +133,7 @@ def _read(path: Path) -> PersonalFile:
 
 
 def _check_fit(spec: ShapeSpec, full: ShapeSpec, preprocessing: Preprocessing) -> None:
-    given = {"in_channels": preprocessing.shape[0], "num_classes": len(preprocessing.classes)}
+    given = {"in_channels": preprocessing.shape[0], "num_outputs": preprocessing.outputs}
     for option, value in given.items():
         if spec.options.get(option, value) != value:
             raise _Damaged(f"{option} is {spec.options[option]}, but its preprocessing needs {value}")

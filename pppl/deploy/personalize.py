@@ -18,6 +18,7 @@ from ..system.errors import UserError, unknown
 from ..system.files import claim, expand, output_folder, remove_if_ours, replacing, write_bytes
 from ..system.tracking import notice
 from ..tables.provenance import read_run
+from ..tasks import TASKS
 from .deployed_person import DeployedPerson
 from .fitting import Rounding
 from .formats import FORMATS
@@ -108,7 +109,8 @@ def personalize(
     report = {"samples": origin} | _costs(person, model, rounding)
     if model.classes is not None:
         report |= {"classes": read_classes(model.classes, run.preprocessing.classes, len(person.support.x))}
-    report |= {"accuracy": _accuracies(person, model, inputs)}
+    scored = "accuracy" if "classes" in inputs.task.offers else "scores"
+    report |= {scored: _scores(person, model, inputs)}
     return _write_files(folder, person, model, deployed, inputs, wish.formats, report)
 
 
@@ -136,26 +138,30 @@ class _Inputs:
     """The samples for measuring accuracy: as inputs of exports (`given`) and of networks (`inputs`)."""
 
     def __init__(self, deployed: Deployed, samples: Samples):
-        self.labels = samples.labels
+        self.labels, self.task = samples.labels, TASKS.find(deployed.preprocessing.task)
         self.given = samples.given(raw_audio=deployed.log_mel is not None)
         self.inputs = deployed.preprocessing(samples.values)
 
-    def accuracy(self, network: Backbone, logits: torch.Tensor) -> dict[str, float] | None:
-        """Return the accuracy of a network's outputs with its 95 % Wilson interval; None without labels."""
+    def score(self, network: Backbone, outputs: torch.Tensor) -> dict[str, float] | None:
+        """Return the score of a network's outputs, an accuracy with its 95 % Wilson interval; None without labels."""
         if self.labels is None:
             return None
-        right = int((predict_classes(network, logits) == self.labels).sum())
+        if self.labels.is_floating_point():
+            return {**self.task.score(outputs, self.labels), "n": len(self.labels)}
+        right = int((predict_classes(network, outputs) == self.labels).sum())
         interval = binomtest(right, len(self.labels)).proportion_ci(method="wilson")
         return {"mean": right / len(self.labels), "low": interval.low, "high": interval.high, "n": len(self.labels)}
 
 
 @torch.inference_mode()
-def _accuracies(person: DeployedPerson, model: PersonalModel, inputs: _Inputs) -> dict[str, Any]:
+def _scores(person: DeployedPerson, model: PersonalModel, inputs: _Inputs) -> dict[str, Any]:
     if inputs.labels is None:
         return {}
     full = person.global_model.full
-    networks = {"full": full, "full with the person's classes": person.with_classes(), "personal": model.module}
-    return {name: inputs.accuracy(network, network(inputs.inputs)) for name, network in networks.items()}
+    corrected = {"full with the person's classes": person.with_classes()} if inputs.task.offers >= {"classes"} else {}
+    networks = {"full": full, **corrected, "personal": model.module}
+    in_units = person.run.preprocessing.in_units
+    return {name: inputs.score(network, in_units(network(inputs.inputs))) for name, network in networks.items()}
 
 
 def _costs(person: DeployedPerson, model: PersonalModel, rounding: Rounding) -> dict[str, Any]:
@@ -194,9 +200,8 @@ def _write_files(
             logits = torch.from_numpy(open_onnx_bytes(files[f"personal{suffix}"])(inputs.given.numpy()))
             differences[name] = _difference(deployed, inputs, logits, exact=name == "onnx")
             if name == "onnx-int8":
-                report["accuracy"] |= (
-                    {"personal, int8": inputs.accuracy(model.module, logits)} if inputs.labels is not None else {}
-                )
+                own = {"personal, int8": inputs.score(model.module, logits)} if inputs.labels is not None else {}
+                report["accuracy" if "accuracy" in report else "scores"] |= own
     claim(map(folder.joinpath, files))  # checked for all files before the first is written
     for name, content in files.items():
         write_bytes(folder / name, content)

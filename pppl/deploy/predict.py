@@ -21,15 +21,15 @@ _BATCH = 256
 
 
 class Prediction(NamedTuple):
-    """A sample's name, its predicted class, and the probability of that class."""
+    """A sample's name, its predicted class with its probability, or the predicted numbers without one."""
 
     name: str
     label: str
-    probability: float
+    probability: float | None
 
 
 def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
-    """Classify samples, in order.
+    """Predict the class, or the numbers, of samples, in order.
 
     ```python
     predict(Path("personal.onnx"), ["one.png", "two.png"])
@@ -51,6 +51,9 @@ def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
         notice(note)
     given = samples.given(raw_audio=raw_audio).numpy()
     logits = np.concatenate([run(given[start : start + _BATCH]) for start in range(0, len(given), _BATCH)])
+    if not classes:
+        numbers = (" ".join(f"{value:.5g}" for value in row) for row in logits)
+        return [Prediction(name, label, None) for name, label in zip(samples.names, numbers, strict=True)]
     odds = np.exp(logits - logits.max(1, keepdims=True))
     probabilities = odds / odds.sum(1, keepdims=True)
     best = probabilities.argmax(1)

@@ -18,6 +18,7 @@ from ..pruning import CostModel
 from ..system.errors import UserError, unknown
 from ..system.files import expand
 from ..tables.provenance import read_run
+from ..tasks import TASKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,7 @@ class TrainedRun:
         gates = personalizer.gates
         gated = {} if gates is None else {gates: load_network(self._path(gates))[0]}
         return GlobalModel(
+            task=TASKS.find(self.preprocessing.task),
             full=full,
             gated=cast(dict[str, GatedNetwork | PersonGatedNetwork], gated),
             cost=CostModel(full, self.preprocessing.shape),

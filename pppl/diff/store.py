@@ -14,7 +14,7 @@ from .flat import BLOCK, Flat, roles
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Task:
+class _StoredDelta:
     """The changes of one task.
 
     - `positions`, `values`, `base`: per part of the storage, the positions with the task's and the base's values there.
@@ -49,7 +49,7 @@ class DeltaStore:
         of = roles(module, dense=dense, frozen=frozen)
         self.module, self.flat = module, Flat(module, of.diff)
         self.applied: str | None = None
-        self._tasks: dict[str, _Task] = {}
+        self._tasks: dict[str, _StoredDelta] = {}
         self._own = {name: module.get_parameter(name).data for name in of.dense} | dict(module.named_buffers())
         self._own_base = {name: tensor.detach().clone() for name, tensor in self._own.items()}
         self._dense, self._statistics = set(of.dense), batch_statistics(module)
@@ -154,7 +154,7 @@ class DeltaStore:
             if beside and shapes[name][:1] != shapes[other][:1]:
                 raise UserError(f"{file.path}: {name} is {tuple(shapes[name])}, but {other} is {tuple(shapes[other])}")
 
-    def _read(self, file: DeltaFile, state: Mapping[str, Tensor]) -> _Task:
+    def _read(self, file: DeltaFile, state: Mapping[str, Tensor]) -> _StoredDelta:
         positions: list[list[Tensor]] = [[] for _ in self.flat.parts]
         values: list[list[Tensor]] = [[] for _ in self.flat.parts]
         for name, where, what in file.windows():
@@ -166,7 +166,7 @@ class DeltaStore:
             values[slot.part].append(added.to(part.dtype))
         none = torch.empty(0, dtype=torch.int64, device=self.flat.device)
         indices = [torch.cat([none, *parts]) for parts in positions]
-        return _Task(
+        return _StoredDelta(
             positions=indices,
             values=[torch.cat([p.new_empty(0), *parts]) for p, parts in zip(self.flat.parts, values, strict=True)],
             base=[part.view(-1)[index] for part, index in zip(self.flat.parts, indices, strict=True)],

@@ -2,7 +2,7 @@
 
 from .gate import Gate, straight_through
 from .gated import GatedNetwork, GatedOutput
-from .losses import distillation_loss, prototype_loss, target_rate_loss
+from .losses import prototype_loss, target_rate_loss
 from .person_gates import PersonGatedNetwork, Sees, relaxed_masks, with_gradient_of
 from .prototype import Rule, prototype
 
@@ -13,7 +13,6 @@ __all__ = [
     "PersonGatedNetwork",
     "Rule",
     "Sees",
-    "distillation_loss",
     "prototype",
     "prototype_loss",
     "relaxed_masks",

@@ -15,7 +15,7 @@ from .gate import apply_gate, gates_of, logistic_noise, straight_through
 class GatedOutput(NamedTuple):
     """The result of a gated forward pass. The lists hold one tensor per group.
 
-    - `logits`: logits of the classes, `(B, num_classes)`.
+    - `logits`: logits of the classes, `(B, num_outputs)`.
     - `gates`: factors by which the channels were multiplied, `(B, C_l)`.
     - `gate_logits`: logits of the probability that each gate is open, `(B, C_l)`.
     """

@@ -1,26 +1,10 @@
-"""Losses that are added to that of the task: for the rate of open gates, for prototypes, and for distillation."""
+"""Losses that are added to that of the task: for the rate of open gates, and for prototypes."""
 
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-# The temperature of distillation; Hinton et al. 2015 use 1 to 20.
-_SOFTNESS = 2.0
-
-
-def distillation_loss(logits: Tensor, teacher: Tensor) -> Tensor:
-    """Return the divergence of softened predictions from a teacher's, both given as logits `(B, K)`.
-
-    Hinton, Vinyals, Dean 2015.
-
-    >>> distillation_loss(torch.zeros(1, 2), torch.zeros(1, 2))
-    tensor(0.)
-    """
-    target = F.log_softmax(teacher.float() / _SOFTNESS, 1)
-    own = F.log_softmax(logits.float() / _SOFTNESS, 1)
-    return _SOFTNESS**2 * F.kl_div(own, target, reduction="batchmean", log_target=True)
 
 
 def target_rate_loss(gates: Sequence[Tensor], target_rate: float) -> Tensor:

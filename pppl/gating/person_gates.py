@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..backbones import Backbone, evaluating, hook_groups
+from ..tasks import Task
 from .gate import apply_gate, gates_of
 
 Sees = Literal["predictions", "layers", "nothing"]
@@ -25,20 +26,21 @@ class PersonGatedNetwork(nn.Module):
     **Arguments:**
 
     - `backbone`: any registered network.
-    - `sees`: input of the gates. `predictions`: the full network's probabilities of all classes. `layers`, for
+    - `task`: what the backbone is for; it tells how predictions are read.
+    - `sees`: input of the gates. `predictions`: the full network's, such as probabilities of all classes. `layers`, for
       comparison: a `Gate` on each layer's input, as for single samples; its mean open probability is the score.
       `nothing`: no input, so everybody has the same scores.
     - `width`: number of hidden units.
     """
 
-    def __init__(self, backbone: Backbone, *, sees: Sees = "predictions", width: int = 64):
+    def __init__(self, backbone: Backbone, task: Task, *, sees: Sees = "predictions", width: int = 64):
         super().__init__()
-        self.backbone, self.sees = backbone, sees
-        self.classes = int(backbone.spec.options["num_classes"])
+        self.backbone, self.task, self.sees = backbone, task, sees
+        self.outputs = int(backbone.spec.options["num_outputs"])
         if sees == "layers":
             self.gates = gates_of(backbone, width=width)
         else:
-            self.hidden = nn.Linear(self.classes + 1, width)
+            self.hidden = nn.Linear(self.outputs + 1, width)
             self.norm = nn.LayerNorm(width)
             self.out = nn.Linear(width, sum(backbone.widths))
             nn.init.normal_(self.out.weight, std=0.1)
@@ -52,9 +54,9 @@ class PersonGatedNetwork(nn.Module):
         - `full`: network whose predictions the gates see; it maps `(N, C, ...)` to logits `(N, K)`.
         """
         if self.sees == "nothing":
-            return x.new_zeros(len(x), self.classes)
+            return x.new_zeros(len(x), self.outputs)
         if self.sees == "predictions":
-            return full(x).float().softmax(1)
+            return self.task.evidence(full(x).float())
         logits: list[Tensor] = []
         see = hook_groups(self.backbone, before=lambda index, inputs: logits.append(self.gates[index](inputs)))
         # In evaluation mode this pass leaves the running statistics alone, which are those of masked passes.
@@ -73,7 +75,7 @@ class PersonGatedNetwork(nn.Module):
         if self.sees == "layers":
             return prototypes.logit(eps=1e-6)
         with torch.autocast(prototypes.device.type, enabled=False):  # bf16 would give many channels equal scores
-            inputs = torch.cat([prototypes.float() * self.classes**0.5, budgets.float().log()[:, None]], 1)
+            inputs = torch.cat([prototypes.float() * self.outputs**0.5, budgets.float().log()[:, None]], 1)
             return self.out(F.relu(self.norm(self.hidden(inputs))))
 
     def forward(self, x: Tensor, masks: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..comparison.global_models import global_model
 from ..comparison.load import draw_groups, load_split
-from ..comparison.units import accuracy
+from ..comparison.units import evaluate
 from ..config import Experiment, TextExperiment
 from ..config.reading import from_dict
 from ..data import IdentityDataset, Person
@@ -22,6 +22,7 @@ from ..system.errors import UserError
 from ..system.files import expand
 from ..tables.provenance import read_run
 from ..tables.schema import read_frame
+from ..tasks import task_of
 
 
 def load_run(folder: str | Path, *, seed: int | None = None) -> "LoadedRun":
@@ -152,7 +153,8 @@ class LoadedRun:
     def accuracy(self, network: nn.Module | PersonalModel, person: Person) -> float:
         """Return the accuracy of a network on a person's queries, among all classes of the data."""
         module = network.module if isinstance(network, PersonalModel) else network
-        return accuracy(module, self.dataset.inputs(person.query), self.dataset.y[person.query])
+        task, x = task_of(self.dataset), self.dataset.inputs(person.query)
+        return evaluate(module, task, self.dataset, person.query, x)[task.metrics[0].name]
 
     def __repr__(self) -> str:
         name, commit = self.settings.name, str(self.about.get("git_commit", "unknown"))[:12]

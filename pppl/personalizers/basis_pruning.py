@@ -37,12 +37,12 @@ class BasisPruned(Personalizer):
 
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         bases = model.train.once(("bases", model.full), lambda: decompose(model.full))
-        scores, cost = self.scores(model.full, bases, support), BasisCost(model.full, model.cost)
+        scores, cost = self.scores(model, bases, support), BasisCost(model.full, model.cost)
         masks = self.masks_within(budget, scores, cost)
         kept = [int(mask.sum()) for mask in masks]
         return MethodOutput(module=basis_network(model.full, bases, masks), stated_cost=cost(kept))
 
-    def scores(self, network: Backbone, bases: list[Basis], support: Support) -> list[Tensor]:
+    def scores(self, model: GlobalModel, bases: list[Basis], support: Support) -> list[Tensor]:
         """Per convolution `(R,)`."""
         return relative([basis.scale for basis in bases])
 
@@ -54,13 +54,14 @@ class BasisPrunedOnSupport(BasisPruned):
     support_from = "own"
     reads_labels = True
 
-    def scores(self, network: Backbone, bases: list[Basis], support: Support) -> list[Tensor]:
-        return support.once(("basis", network), lambda: _taylor(network, bases, support))
+    def scores(self, model: GlobalModel, bases: list[Basis], support: Support) -> list[Tensor]:
+        return support.once(("basis", model.full), lambda: _taylor(model, bases, support))
 
 
-def _taylor(network: Backbone, bases: list[Basis], support: Support) -> list[Tensor]:
+def _taylor(model: GlobalModel, bases: list[Basis], support: Support) -> list[Tensor]:
     scores = []
-    with mean_gradients(network, support.x, support.y):
+    network = model.full
+    with mean_gradients(network, model.task, support.x, support.y):
         for basis in bases:
             gradient = network.get_parameter(f"{basis.path}.weight").grad
             assert gradient is not None

@@ -42,6 +42,7 @@ class CAPNNSettings:
 class CAPNNPruner(ScorePruner):
     """Scores a channel by its firing rate over the person's classes less that over classes they are mistaken for."""
 
+    needs = frozenset({"classes"})
     reads = (CAPNNSettings, StaticSettings)
     settings: CAPNNSettings
 

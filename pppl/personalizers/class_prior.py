@@ -118,6 +118,7 @@ class ClassPriorStep(Step):
     Raises `UserError` where `training_prior` is not a number for each class.
     """
 
+    needs = frozenset({"classes"})
     keeps_controls = True
     reads = (ClassSettings,)
     settings: ClassSettings

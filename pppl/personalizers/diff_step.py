@@ -44,6 +44,7 @@ class DiffPruned(Step):
         tuned, delta, samples = learn_delta(
             first.module,
             support,
+            model.task,
             self.settings,
             rate=self.rate,
             structured=self.structured,

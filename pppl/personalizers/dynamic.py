@@ -38,7 +38,7 @@ class DynamicNetwork(Backbone):
         self.spec, self.groups = gated.backbone.spec, gated.backbone.groups
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C, ...)` to logits, `(B, num_classes)`."""
+        """`(B, C, ...)` to logits, `(B, num_outputs)`."""
         return self.gated(x).logits
 
     def linear_layers(self) -> list[tuple[str, nn.Linear]]:

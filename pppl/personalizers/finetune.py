@@ -70,7 +70,7 @@ class FineTuned(Step):
         steps = config.pruned_steps if self.prunes else config.steps
         learning_rate = config.pruned_learning_rate if self.prunes else config.learning_rate
         how = {"layers": config.layers, "augment": config.augment}
-        tuned, samples = finetune(first.module, support, steps=steps, learning_rate=learning_rate, **how)
+        tuned, samples = finetune(first.module, support, model.task, steps=steps, learning_rate=learning_rate, **how)
         return first.with_module(tuned, samples=samples)
 
 

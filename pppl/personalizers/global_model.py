@@ -14,6 +14,7 @@ from ..data import NoSamples, Support
 from ..gating import GatedNetwork, PersonGatedNetwork
 from ..pruning import CostModel
 from ..system.errors import UserError
+from ..tasks import Task
 
 
 @register_settings("retrain")
@@ -56,6 +57,7 @@ def _cannot_retrain(network: Backbone, settings: RetrainSettings) -> RetrainedNe
 class GlobalModel:
     """The networks that were trained for everybody.
 
+    - `task`: what the networks are for.
     - `full`: the backbone, trained without gates.
     - `gated`: gated networks by the name of the method that trained them.
     - `cost`: of the backbone at any widths.
@@ -64,6 +66,7 @@ class GlobalModel:
     - `retrain`: trains a pruned network on all of them.
     """
 
+    task: Task
     full: Backbone
     gated: Mapping[str, GatedNetwork | PersonGatedNetwork]
     cost: CostModel

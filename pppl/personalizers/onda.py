@@ -47,6 +47,7 @@ class OnDASettings:
 class OnDAPruner(Personalizer):
     """Prunes and fine-tunes on pseudo-labels; the person's labels are never read."""
 
+    needs = frozenset({"classes"})
     reads = (OnDASettings, FinetuneSettings)
     settings: OnDASettings
 
@@ -69,26 +70,32 @@ class OnDAPruner(Personalizer):
         support, network = self._labelled(model, support), model.full
         if self.tune_first:
             key = ("tuned", self.settings.labels, config.steps, config.learning_rate, model.full)
-            network, seen = support.once(key, lambda: self._tuned(model.full, support))
-        scores = support.once(("scores", self.criterion, network), lambda: self._score(network, support))
+            network, seen = support.once(key, lambda: self._tuned(model, support))
+        scores = support.once(("scores", self.criterion, network), lambda: self._score(model, network, support))
         if self.settings.scope == "local":
             scores = uniform(scores)
         masks = self.masks_within(budget, scores, model.cost)
         pruned = slice_network(network, masks)
-        tuned, samples = finetune(pruned, support, steps=config.pruned_steps, learning_rate=config.pruned_learning_rate)
+        tuned, samples = finetune(
+            pruned, support, model.task, steps=config.pruned_steps, learning_rate=config.pruned_learning_rate
+        )
         return MethodOutput(module=pruned, masks=masks).with_module(tuned, samples=seen + samples)
 
     def _labelled(self, model: GlobalModel, support: Support) -> Support:
         label = {"model": _predicted, "prototypes": _of_nearest_prototype}[self.settings.labels]
         return replace(support, y=support.once((label, model.full), lambda: label(model.full, support.x)))
 
-    def _tuned(self, network: Backbone, support: Support) -> tuple[Backbone, int]:
+    def _tuned(self, model: GlobalModel, support: Support) -> tuple[Backbone, int]:
         config = self.experiment[FinetuneSettings]
-        tuned, seen = finetune(network, support, steps=config.steps, learning_rate=config.learning_rate)
+        tuned, seen = finetune(model.full, support, model.task, steps=config.steps, learning_rate=config.learning_rate)
         return cast(Backbone, tuned), seen
 
-    def _score(self, network: Backbone, support: Support) -> list[Tensor]:
-        return CRITERIA["l1"].score(network, support) if self.criterion == "l1" else hap_scores(network, support.x)
+    def _score(self, model: GlobalModel, network: Backbone, support: Support) -> list[Tensor]:
+        return (
+            CRITERIA["l1"].score(network, support, model.task)
+            if self.criterion == "l1"
+            else hap_scores(network, support.x)
+        )
 
 
 def hap_scores(network: Backbone, x: Tensor) -> list[Tensor]:

@@ -34,6 +34,7 @@ class Personalizer(ABC):
     - `prunes`: whether it makes the network smaller; one that does not has a single row, at budget 1.
     - `reads_labels`: whether it needs the labels of the support set.
     - `answers_all`: whether the network has an output for every class.
+    - `needs`: what the task must offer, such as `classes`.
     - `reads`: the registered dataclasses of settings that it reads; `settings` is the first of them.
     """
 
@@ -43,6 +44,7 @@ class Personalizer(ABC):
     gates: str | None = None
     prunes: bool = True
     reads_labels: bool = False
+    needs: frozenset[str] = frozenset()
     reads: ClassVar[tuple[type[Any], ...]] = ()
     settings: Any = None
 
@@ -175,6 +177,7 @@ class Step(Personalizer):
         self.first, self.prunes, self.gates = first, first.prunes, first.gates
         self.reads_labels = self.reads_labels or first.reads_labels
         self.answers_all = first.answers_all
+        self.needs = self.needs | first.needs
         if self.keeps_controls:
             self.control = first.control
             self.support_from = "own" if first.control in ("", "own") else first.support_from

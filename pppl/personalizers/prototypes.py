@@ -20,6 +20,7 @@ class Prototypes(Step):
     Swersky, Zemel, NeurIPS 2017). A class without samples is never answered.
     """
 
+    needs = frozenset({"classes"})
     reads_labels = True
 
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
@@ -34,6 +35,8 @@ class T3A(Step):
     """Whatever `first` gives, its classifier's rows averaged with features of samples that are taken for their class
     (T3A: Iwasawa, Matsuo, NeurIPS 2021), all at once and without their filter, as a support set is small [choice].
     """
+
+    needs = frozenset({"classes"})
 
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         first, own = self.output_of_first(model, support, budget), support.own or support

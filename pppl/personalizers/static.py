@@ -33,6 +33,7 @@ from ..data import Support
 from ..gating import Rule
 from ..pruning import CostModel, filters, importance_scores, mean_gradients
 from ..system.errors import UserError
+from ..tasks import TASKS, Task
 from .global_model import GlobalModel
 from .personalizer import Factory, ScorePruner, register_method
 from .scores import relative, uniform
@@ -52,7 +53,7 @@ class StaticSettings:
         require(self.samples >= 1, f"static.samples is {self.samples}: at least 1")
 
 
-Score = Callable[[Backbone, Support], list[Tensor]]
+Score = Callable[[Backbone, Support, Task], list[Tensor]]
 Scope = Callable[[Backbone, list[Tensor]], list[Tensor]]
 
 
@@ -93,7 +94,7 @@ class StaticPruner(ScorePruner):
         if self.criterion.by != "nobody":
             return
         try:
-            self.criterion.score(backbone, _NOTHING)
+            self.criterion.score(backbone, _NOTHING, TASKS["classification"])
         except UserError as error:
             raise UserError(f"method {self.method} cannot be used: {error}") from error
 
@@ -103,7 +104,9 @@ class StaticPruner(ScorePruner):
         samples = {"nobody": _NOTHING, "support": support}[by] if by != "training" else model.samples
         count = self.training_samples if by == "training" else len(samples.x)
         looked_at = Support(x=samples.x[:count], y=samples.y[:count])
-        return self.scope(model.full, kept_by.once((score, model.full, count), lambda: score(model.full, looked_at)))
+        return self.scope(
+            model.full, kept_by.once((score, model.full, count), lambda: score(model.full, looked_at, model.task))
+        )
 
 
 _NOTHING = Support(x=torch.zeros(1), y=torch.zeros(1))
@@ -112,30 +115,30 @@ _NOTHING = Support(x=torch.zeros(1), y=torch.zeros(1))
 def _by_weights(name: str, **options: object) -> Criterion:
     """A criterion of Torch-Pruning that looks at weights alone."""
 
-    def score(backbone: Backbone, _: Support) -> list[Tensor]:
+    def score(backbone: Backbone, _: Support, __: Task) -> list[Tensor]:
         return importance_scores(backbone, getattr(importance, name)(**options))
 
     return Criterion(score=score)
 
 
-def _taylor(backbone: Backbone, samples: Support) -> list[Tensor]:
-    with mean_gradients(backbone, samples.x, samples.y):
+def _taylor(backbone: Backbone, samples: Support, task: Task) -> list[Tensor]:
+    with mean_gradients(backbone, task, samples.x, samples.y):
         return importance_scores(backbone, importance.GroupTaylorImportance())
 
 
-def _hessian(backbone: Backbone, samples: Support) -> list[Tensor]:
+def _hessian(backbone: Backbone, samples: Support, task: Task) -> list[Tensor]:
     # Torch-Pruning 1.6 adds samples' gradients up under keys that it looks for by other ones, so that the last counts.
-    with mean_gradients(backbone, samples.x, samples.y, squared=True):
+    with mean_gradients(backbone, task, samples.x, samples.y, squared=True):
         return importance_scores(backbone, importance.GroupHessianImportance())
 
 
-def _fpgm(backbone: Backbone, _: Support) -> list[Tensor]:
+def _fpgm(backbone: Backbone, _: Support, __: Task) -> list[Tensor]:
     # Torch-Pruning 1.6 has distances of squared weights.
     weights = filters(backbone)
     return relative([torch.cdist(weight, weight).sum(1) for weight in weights])
 
 
-def _random(backbone: Backbone, _: Support) -> list[Tensor]:
+def _random(backbone: Backbone, _: Support, __: Task) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)  # the network's own seed makes its channels exchangeable
     device = next(backbone.parameters()).device
     return [torch.rand(width, generator=generator).to(device) for width in backbone.widths]

@@ -40,6 +40,7 @@ class TentSettings:
 class TentStep(Step):
     """Whatever `first` gives, surer of the person's samples."""
 
+    needs = frozenset({"classes"})
     reads = (TentSettings,)
     settings: TentSettings
 

@@ -4,26 +4,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
+
+from ..tasks import Task
 
 _BATCH = 64
 _MOST_VALUES = 2**24  # limit on the values of per-sample gradients held at a time: 64 MiB
 
 
 @contextmanager
-def mean_gradients(network: nn.Module, x: Tensor, y: Tensor, *, squared: bool = False) -> Iterator[None]:
-    """Keep the gradient of the samples' mean cross-entropy in each parameter's `grad` while the context is open.
+def mean_gradients(network: nn.Module, task: Task, x: Tensor, y: Tensor, *, squared: bool = False) -> Iterator[None]:
+    """Keep the gradient of the samples' mean loss in each parameter's `grad` while the context is open.
 
     **Arguments:**
 
-    - `x`, `y`: samples `(N, C, ...)` and labels `(N,)`.
+    - `x`, `y`: samples `(N, C, ...)` and targets `(N, ...)`.
     - `squared`: whether to keep the mean of the squared per-sample gradients instead. This is the diagonal of the
       empirical Fisher matrix, an approximation of that of the Hessian.
 
     ```python
-    with mean_gradients(network, x, y):
+    with mean_gradients(network, task, x, y):
         scores = importance_scores(network, torch_pruning.importance.TaylorImportance())
     ```
     """
@@ -31,26 +32,26 @@ def mean_gradients(network: nn.Module, x: Tensor, y: Tensor, *, squared: bool = 
     network.zero_grad(set_to_none=True)
     try:
         with torch.inference_mode(False), torch.enable_grad():
-            fill(network, x, y)
+            fill(network, task, x, y)
         yield
     finally:
         network.zero_grad(set_to_none=True)
 
 
-def _mean(network: nn.Module, x: Tensor, y: Tensor) -> None:
-    for inputs, labels in zip(x.split(_BATCH), y.split(_BATCH), strict=True):
-        (F.cross_entropy(network(inputs), labels, reduction="sum") / len(x)).backward()
+def _mean(network: nn.Module, task: Task, x: Tensor, y: Tensor) -> None:
+    for inputs, targets in zip(x.split(_BATCH), y.split(_BATCH), strict=True):
+        (task.total_loss(network(inputs), targets) / len(x)).backward()
 
 
-def _mean_squared(network: nn.Module, x: Tensor, y: Tensor) -> None:
+def _mean_squared(network: nn.Module, task: Task, x: Tensor, y: Tensor) -> None:
     parameters = {name: value.detach() for name, value in network.named_parameters() if value.requires_grad}
 
-    def loss(values: dict[str, Tensor], inputs: Tensor, label: Tensor) -> Tensor:
-        return F.cross_entropy(functional_call(network, values, inputs[None]), label[None])
+    def loss(values: dict[str, Tensor], inputs: Tensor, target: Tensor) -> Tensor:
+        return task.loss(functional_call(network, values, inputs[None]), target[None])
 
     each = vmap(grad(loss), in_dims=(None, 0, 0))
     size = max(1, min(_BATCH, _MOST_VALUES // sum(value.numel() for value in parameters.values())))
-    for inputs, labels in zip(x.split(size), y.split(size), strict=True):
-        for name, gradients in each(parameters, inputs, labels).items():
+    for inputs, targets in zip(x.split(size), y.split(size), strict=True):
+        for name, gradients in each(parameters, inputs, targets).items():
             parameter, share = network.get_parameter(name), gradients.square().sum(0) / len(x)
             parameter.grad = share if parameter.grad is None else parameter.grad + share

@@ -16,7 +16,7 @@ from .files import expand
 from .registries import REGISTRIES
 
 # Packages of this one that add themselves as any plugin does.
-_OWN = ("pppl.data.sources", "pppl.backbones", "pppl.personalizers")
+_OWN = ("pppl.data.sources", "pppl.tasks", "pppl.backbones", "pppl.personalizers")
 _GROUP = "pppl.plugins"
 _PREFIX = "pppl_plugin_"
 _NOTEBOOK = "__main__"

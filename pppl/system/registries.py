@@ -56,10 +56,15 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         if before is not None and _origin(_MAKERS[self.kind, name]) != _origin(maker):
             there, here = place(_MAKERS[self.kind, name]), place(maker)
             raise UserError(f"{self.kind} {name!r} is registered twice, by {there} and by {here}: rename the second")
-        if inspect.isclass(maker) and (lacking := sorted(getattr(maker, "__abstractmethods__", ()))):
-            raise UserError(f"{self.kind} {name!r} ({place(maker)}) lacks {', '.join(lacking)}: define it")
+        self.check(name, maker)
         self._entries[name] = entry
         _MAKERS[self.kind, name] = maker
+
+    def check(self, name: str, maker: object) -> None:
+        """Raise `UserError` if a class lacks a method that it must have."""
+        lacking = sorted(getattr(maker, "__abstractmethods__", ())) if inspect.isclass(maker) else []
+        if lacking:
+            raise UserError(f"{self.kind} {name!r} ({place(maker)}) lacks {', '.join(lacking)}: define it")
 
     def find(self, name: str) -> Entry:
         """Return the entry of a name. Raise `UserError` with the nearest name if there is none."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import register_settings, require
 from ..data import Support, TimedCache
 from ..diff import Delta, FixedDiff, Flat, RelaxedDiff, base_sha256, delta_of, top_positions
+from ..tasks import Task
 from .adapters import Adapter, Fixed, Relaxed
 
 
@@ -56,6 +56,7 @@ class DiffSettings:
 def learn_delta(
     network: nn.Module,
     support: Support,
+    task: Task,
     diff: DiffSettings,
     *,
     rate: float,
@@ -76,21 +77,23 @@ def learn_delta(
     """
     of_first = dataclasses.replace(diff, rates=(1.0,), fixed_steps=1, fixed_learning_rate=1.0)
     key = ("relaxed", network, structured, of_first)
-    importance, difference = (once or TimedCache())(key, lambda: _relaxed(network, support, diff, structured))
+    importance, difference = (once or TimedCache())(key, lambda: _relaxed(network, support, task, diff, structured))
     tuned, flat = _copy(network)
     positions = top_positions(importance, flat, rate)
     fixed = FixedDiff(flat, positions, difference.view(-1)[positions])
-    _train(tuned, support, Fixed(fixed, learning_rate=diff.fixed_learning_rate), diff.fixed_steps)
+    _train(tuned, support, task, Fixed(fixed, learning_rate=diff.fixed_learning_rate), diff.fixed_steps)
     delta = delta_of(flat, positions, fixed.values, state={}, base_sha256=base_sha256(network))
     return tuned.requires_grad_(True), delta, (diff.steps + diff.fixed_steps) * len(support.x)
 
 
-def _relaxed(network: nn.Module, support: Support, diff: DiffSettings, structured: bool) -> tuple[Tensor, Tensor]:
+def _relaxed(
+    network: nn.Module, support: Support, task: Task, diff: DiffSettings, structured: bool
+) -> tuple[Tensor, Tensor]:
     """The first stage: how important each value's difference is, and the differences, `(blocks, BLOCK)`."""
     tuned, flat = _copy(network)
     relaxed = RelaxedDiff(flat, structured=structured, groups=diff.groups, penalty=diff.penalty, seed=support.seed)
     gate_rate = diff.gates_way / diff.steps
-    _train(tuned, support, Relaxed(relaxed, learning_rate=diff.learning_rate, gate_rate=gate_rate), diff.steps)
+    _train(tuned, support, task, Relaxed(relaxed, learning_rate=diff.learning_rate, gate_rate=gate_rate), diff.steps)
     return relaxed.importance(), relaxed.difference()
 
 
@@ -100,8 +103,8 @@ def _copy(network: nn.Module) -> tuple[nn.Module, Flat]:
 
 
 @torch.enable_grad()
-def _train(network: nn.Module, support: Support, adapter: Adapter, steps: int) -> None:
+def _train(network: nn.Module, support: Support, task: Task, adapter: Adapter, steps: int) -> None:
     for step in range(steps):
         adapter.sample()
-        F.cross_entropy(network(support.x), support.y).backward()
+        task.loss(network(support.x), support.y).backward()
         adapter.step(1 - step / steps)

@@ -5,18 +5,19 @@ from collections.abc import Sequence
 from typing import Literal, cast
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from ..backbones import Backbone, classifier_of
 from ..data import Support
 from ..data.augment import AUGMENTATIONS
+from ..tasks import Task
 from .modules import channels_last
 
 
 def finetune(
     network: nn.Module,
     support: Support,
+    task: Task,
     *,
     steps: int,
     learning_rate: float,
@@ -42,6 +43,6 @@ def finetune(
             for name in augment:
                 x = AUGMENTATIONS[name](x, chance)
             optimizer.zero_grad()
-            F.cross_entropy(tuned(x), support.y).backward()
+            task.loss(tuned(x), support.y).backward()
             optimizer.step()
     return tuned, steps * len(support.x)

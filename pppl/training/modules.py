@@ -7,33 +7,33 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics.functional.classification import multiclass_accuracy
 
 from ..backbones import Backbone
 from ..config import TrainingSettings
 from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData
-from ..gating import GatedNetwork, distillation_loss, prototype_loss, target_rate_loss
+from ..gating import GatedNetwork, prototype_loss, target_rate_loss
+from ..tasks import Task
 from .gate_settings import PPPSettings
 from .lightning import Precision, usual_precision
 from .whole_batch import WholeBatch
 
 
 class GlobalModule(pl.LightningModule):
-    """Trains a network on cross-entropy with AdamW and a one-cycle learning rate.
+    """Trains a network on the loss of a task, with AdamW and a one-cycle learning rate.
 
-    Logs `train_loss`, `val_loss` and `val_accuracy` of every epoch.
+    It logs `train_loss`, `val_loss` and what the task tells of its progress, such as `val_accuracy`, of every epoch.
     """
 
-    def __init__(self, network: nn.Module, training: TrainingSettings):
+    def __init__(self, network: nn.Module, training: TrainingSettings, task: Task):
         super().__init__()
+        self.task = task
         use_channels_last(network, torch.channels_last)  # on a CPU images and spectrograms train 10 to 35 % faster so
         self.network, self.training_config = network, training
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C, ...)` to logits, `(B, num_classes)`."""
+        """Return the outputs, `(B, K)`, of samples `(B, C, ...)`."""
         return self.network(x)
 
     @property
@@ -47,9 +47,9 @@ class GlobalModule(pl.LightningModule):
         return InMemoryData(dataset, config.batch_size, seed, config.augment)
 
     def losses(self, x: Tensor, y: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Logits, `(B, num_classes)`, and the terms of the loss; their sum is minimized."""
-        logits = self(x)
-        return logits, {"task": F.cross_entropy(_of_all_processes(logits), _of_all_processes(y))}
+        """Return the outputs, `(B, K)`, and the terms of the loss; their sum is minimized."""
+        outputs = self(x)
+        return outputs, {"task": self.task.loss(_of_all_processes(outputs), _of_all_processes(y))}
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         _, terms = self.losses(*batch)
@@ -59,10 +59,10 @@ class GlobalModule(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
-        logits, terms = self.losses(*batch)
+        outputs, terms = self.losses(*batch)
         x, y, *_ = batch
         values = {f"val_{name}": value for name, value in {"loss": sum(terms.values()), **terms}.items()}
-        values["val_accuracy"] = multiclass_accuracy(logits, y, logits.shape[1], average="micro")
+        values |= {f"val_{name}": value for name, value in self.task.progress(outputs, y).items()}
         self._log_epoch(values, len(x), prog_bar=True)
 
     def _log_epoch(self, values: Mapping[str, Tensor], samples: int, *, prog_bar: bool = False) -> None:
@@ -85,7 +85,7 @@ class GlobalModule(pl.LightningModule):
 
 
 class DistilledModule(GlobalModule):
-    """Trains a network on cross-entropy and on the divergence from another's predictions.
+    """Trains a network on the loss of its task and on the divergence from another's outputs.
 
     **Arguments:**
 
@@ -93,8 +93,8 @@ class DistilledModule(GlobalModule):
     - `weight`: of the divergence.
     """
 
-    def __init__(self, network: nn.Module, training: TrainingSettings, teacher: nn.Module, weight: float):
-        super().__init__(network, training)
+    def __init__(self, network: nn.Module, training: TrainingSettings, task: Task, teacher: nn.Module, weight: float):
+        super().__init__(network, training, task)
         frozen = copy.deepcopy(teacher).eval().requires_grad_(False)
         use_channels_last(frozen, torch.channels_last)
         self._teacher, self.weight = (frozen,), weight  # in a tuple, or it were a part of this module
@@ -105,18 +105,18 @@ class DistilledModule(GlobalModule):
 
     def losses(self, x: Tensor, y: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """As of `GlobalModule`, with the divergence."""
-        logits, terms = super().losses(x, y)
+        outputs, terms = super().losses(x, y)
         with torch.no_grad():
             teacher = self._teacher[0](x)
-        loss = distillation_loss(_of_all_processes(logits), _of_all_processes(teacher))
-        return logits, terms | {"distillation": self.weight * loss}
+        divergence = self.task.divergence(_of_all_processes(outputs), _of_all_processes(teacher))
+        return outputs, terms | {"distillation": self.weight * divergence}
 
 
 class PPPModule(GlobalModule):
     """Trains a gated network: task + alpha * target rate + beta * prototype loss."""
 
-    def __init__(self, backbone: Backbone, training: TrainingSettings, ppp: PPPSettings):
-        super().__init__(GatedNetwork(backbone, width=ppp.gate_width, temperature=ppp.temperature), training)
+    def __init__(self, backbone: Backbone, training: TrainingSettings, task: Task, ppp: PPPSettings):
+        super().__init__(GatedNetwork(backbone, width=ppp.gate_width, temperature=ppp.temperature), training, task)
         self.ppp = ppp
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -125,19 +125,21 @@ class PPPModule(GlobalModule):
         return [{"params": list(network.backbone.parameters()), "lr": rate}, gates]
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C, ...)` to logits, `(B, num_classes)`, through each sample's own gates."""
+        """Return the outputs, `(B, K)`, of samples `(B, C, ...)` through each sample's own gates."""
         return self.network(x).logits
 
     def losses(self, x: Tensor, y: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         ppp = self.ppp
         output = self.network(x)
-        labels, gates = _of_all_processes(y), [_of_all_processes(gate) for gate in output.gates]
+        gates = [_of_all_processes(gate) for gate in output.gates]
         terms = {
-            "task": F.cross_entropy(_of_all_processes(output.logits), labels),
+            "task": self.task.loss(_of_all_processes(output.logits), _of_all_processes(y)),
             "target": ppp.target_weight * target_rate_loss(gates, ppp.target_rate),
         }
-        if ppp.prototype_weight > 0:
-            loss = prototype_loss(_of_all_processes(output.embedding()), labels, scale=ppp.prototype_scale)
+        labels = self.task.labels(y) if ppp.prototype_weight > 0 else None
+        if labels is not None:
+            embedding, labels = _of_all_processes(output.embedding()), _of_all_processes(labels)
+            loss = prototype_loss(embedding, labels, scale=ppp.prototype_scale)
             terms["prototype"] = ppp.prototype_weight * loss
         return output.logits, terms
 

@@ -69,7 +69,7 @@ class PersonBatches:
         self.budgets, self.count, self.seed, self.again = np.log(budgets), count, seed, again
         self.rng = np.random.default_rng(seed)
         self._inputs = Batches(dataset, torch.from_numpy(rows), persons * queries, seed=seed, augment=augment)
-        nobody, labels = np.zeros(len(rows), np.int64), dataset.y.cpu().numpy()[rows]
+        nobody, labels = np.zeros(len(rows), np.int64), dataset.to("cpu").strata[rows]
         whose = dataset.identity[rows] if by_people and dataset.identity is not None else nobody
         self._cells = _cells(rows, whose, labels) or _cells(rows, nobody, labels)
         if not self._cells:

@@ -16,10 +16,11 @@ from ..config import PruningSettings, TrainingSettings
 from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData, batches_in_a_pass
 from ..data.identities import TRAIN, VALIDATION
-from ..gating import PersonGatedNetwork, distillation_loss, prototype_loss, relaxed_masks, with_gradient_of
+from ..gating import PersonGatedNetwork, prototype_loss, relaxed_masks, with_gradient_of
 from ..gating.gate import logistic_noise
 from ..pruning import CostModel, masks_within
 from ..system.errors import UserError
+from ..tasks import Task
 from .gate_settings import PersonTraining
 from .lightning import Precision, precision_here
 from .modules import GlobalModule, use_channels_last
@@ -91,6 +92,7 @@ class PersonModule(GlobalModule):
         self,
         full: Backbone,
         training: TrainingSettings,
+        task: Task,
         matched: PersonTraining,
         pruning: PruningSettings,
         *,
@@ -99,7 +101,7 @@ class PersonModule(GlobalModule):
         shots: int,
     ):
         start = copy.deepcopy(full).train().requires_grad_(True) if matched.warm_start else build(full.spec)
-        super().__init__(PersonGatedNetwork(start, sees=matched.sees, width=matched.gate_width), training)
+        super().__init__(PersonGatedNetwork(start, task, sees=matched.sees, width=matched.gate_width), training, task)
         self.matched, self.pruning, self.widths = matched, pruning, full.widths
         self.draws = {"by_people": by_people, "sizes": sizes, "shots": shots}
         teacher = copy.deepcopy(full).eval().requires_grad_(False)
@@ -123,7 +125,7 @@ class PersonModule(GlobalModule):
         return PersonData(dataset, seed, self.training_config.augment, settings, cost)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C, ...)` to logits, `(B, num_classes)`, with all channels open."""
+        """Return the outputs, `(B, K)`, of samples `(B, C, ...)` with all channels open."""
         return self.person_network.backbone(x)
 
     @torch.no_grad()
@@ -158,17 +160,17 @@ class PersonModule(GlobalModule):
             scores = scores + self._noise_left() * logistic_noise(*scores.shape, device=scores.device)
         masks, cut = self._masks(scores, budgets)
         gates = with_gradient_of(masks, relaxed_masks(scores, cut, matched.temperature))
-        logits = network(x, gates.repeat_interleave(len(x) // persons, 0))
-        terms = {"task": F.cross_entropy(logits, y)}
+        outputs = network(x, gates.repeat_interleave(len(x) // persons, 0))
+        terms = {"task": self.task.loss(outputs, y)}
         if matched.distillation > 0:
-            terms["distillation"] = matched.distillation * self._divergence(x, logits)
+            terms["distillation"] = matched.distillation * self._divergence(x, outputs)
         if matched.prototype_weight > 0:
             of_half = whose + persons * half
             both = torch.bincount(of_half, minlength=2 * persons).view(2, persons).bool().all(0)  # (P,)
             halves = _means(seen, of_half, 2 * persons).view(2, persons, -1)[:, both].flatten(0, 1)
             loss = self._between_persons(halves, labels[both], budgets[:1])
             terms["prototype"] = matched.prototype_weight * loss
-        return logits, terms
+        return outputs, terms
 
     def _seen(self, support: Tensor) -> Tensor:
         if not self.views:
@@ -182,10 +184,10 @@ class PersonModule(GlobalModule):
         rule = {"unit": self.pruning.unit, "round_to": self.pruning.round_to}
         return masks_within(scores, self.widths, self.cost, budgets.double().cpu().numpy(), **rule)
 
-    def _divergence(self, x: Tensor, logits: Tensor) -> Tensor:
+    def _divergence(self, x: Tensor, outputs: Tensor) -> Tensor:
         with torch.no_grad():
             teacher = self._full[0](x)
-        return distillation_loss(logits, teacher)
+        return self.task.divergence(outputs, teacher)
 
     def _between_persons(self, halves: Tensor, labels: Tensor, budget: Tensor) -> Tensor:
         """Whose half a mask belongs to, at one budget: one half of each support set is support, the other query."""

@@ -17,9 +17,9 @@ from pppl.pruning import Cost, CostModel
 from pppl.system.errors import UserError
 
 
-def _full(name: str, shape: tuple[int, ...], num_classes: int, **options: object) -> tuple[Backbone, Cost]:
+def _full(name: str, shape: tuple[int, ...], num_outputs: int, **options: object) -> tuple[Backbone, Cost]:
     with torch.device("meta"):  # shapes without numbers: nothing is computed
-        network = build(spec_for(name, options, shape, num_classes))
+        network = build(spec_for(name, options, shape, num_outputs))
         return network, CostModel(network, shape).full
 
 
@@ -240,8 +240,8 @@ def test_data_that_do_not_fit_are_told_in_a_line():
 
 
 def test_options_that_contradict_the_data_or_their_kind():
-    with pytest.raises(UserError, match="resnet20 has option num_classes = 3, but the data have 10: leave it out"):
-        spec_for("resnet20", {"num_classes": 3}, (3, 32, 32), 10)
+    with pytest.raises(UserError, match="resnet20 has option num_outputs = 3, but the data have 10: leave it out"):
+        spec_for("resnet20", {"num_outputs": 3}, (3, 32, 32), 10)
     with pytest.raises(UserError, match="option index_add of backbone resnet20 is 'no': write true or false"):
         build(spec_for("resnet20", {"index_add": "no"}, (3, 32, 32), 10))
     with pytest.raises(UserError, match="bc_resnet refuses"):

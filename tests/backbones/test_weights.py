@@ -15,6 +15,7 @@ from pppl.comparison.global_models import load_or_train
 from pppl.comparison.recipes import recipes
 from pppl.data import IdentityDataset
 from pppl.system.errors import UserError
+from pppl.tasks import TASKS
 from pppl.training import PPPModule
 
 
@@ -48,7 +49,7 @@ def test_weights_come_back_from_every_kind_of_file(tmp_path: Path, name: str, pr
 
 def test_a_checkpoint_that_lightning_wrote(tmp_path: Path):
     experiment = Experiment()
-    module = PPPModule(network(0), experiment.training, experiment.ppp)
+    module = PPPModule(network(0), experiment.training, TASKS["classification"], experiment.ppp)
     trainer = pl.Trainer(accelerator="auto", logger=False, enable_checkpointing=False, enable_progress_bar=False)
     trainer.strategy.connect(module)
     trainer.save_checkpoint(tmp_path / "gated.ckpt")

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from pppl import Experiment, compare
 from pppl.cli.command import main
 from pppl.comparison.compare import _headline, warn_near_chance
+from pppl.data import IdentityDataset
 from pppl.report.terminal import as_text
 from pppl.system.errors import UserError
 from pppl.tables.journal import COLUMNS, KEYS
@@ -191,10 +193,11 @@ def test_results_on_other_data_are_not_replaced(tiny: Experiment, results: Path,
 
 
 def test_a_full_network_at_chance_is_told(capsys: pytest.CaptureFixture[str]):
-    warn_near_chance(pd.DataFrame({"accuracy_full": [0.2, 0.3]}), classes=4)
+    four = IdentityDataset(name="four", x=torch.zeros(4, 1, 8), y=torch.arange(4), classes=tuple("abcd"))
+    warn_near_chance(pd.DataFrame({"accuracy_full": [0.2, 0.3]}), four)
     told = "the full network has 25% on average, by chance it would have 25%: train longer (training.epochs"
     assert told in capsys.readouterr().err
-    warn_near_chance(pd.DataFrame({"accuracy_full": [0.4, 0.5]}), classes=4)
+    warn_near_chance(pd.DataFrame({"accuracy_full": [0.4, 0.5]}), four)
     assert capsys.readouterr().err == ""
 
 

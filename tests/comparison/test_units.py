@@ -9,9 +9,10 @@ import torch
 from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.comparison import load as opening
-from pppl.comparison.units import PersonGroup, accuracy
+from pppl.comparison.units import PersonGroup, evaluate
 from pppl.data import IdentityDataset, split_for
 from pppl.personalizers import make_personalizers
+from pppl.tasks import TASKS
 
 
 def _dataset(speakers: int) -> IdentityDataset:
@@ -76,7 +77,9 @@ def test_a_network_is_as_it_was_when_its_accuracy_has_been_measured():
     before = {name: (value.clone(), value.stride()) for name, value in network.state_dict().items()}
     x, labels = torch.rand(9, 1, 8, 8), torch.arange(9) % 3
     right = (network(x).argmax(1) == labels).float().mean().item()
-    assert accuracy(network, x, labels) == pytest.approx(right)
+    dataset = IdentityDataset(name="three", x=x, y=labels, classes=tuple("abc"))
+    scores = evaluate(network, TASKS["classification"], dataset, np.arange(9), x)
+    assert scores == {"accuracy": pytest.approx(right)}
     for name, value in network.state_dict().items():
         assert value.equal(before[name][0])
         assert value.stride() == before[name][1]

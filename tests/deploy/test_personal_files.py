@@ -21,6 +21,7 @@ from pppl.deploy.personal_file import _digest
 from pppl.diff import base_sha256
 from pppl.pruning import slice_network
 from pppl.system.errors import UserError
+from pppl.tasks import TASKS
 from pppl.training import learn_delta
 from pppl.training.delta_training import DiffSettings
 
@@ -87,7 +88,9 @@ def test_a_thin_model_with_a_delta_is_the_tuned_network(base: Backbone, tmp_path
     masks = _masks(base)
     support = Support(x=torch.randn(8, 3, 8, 8), y=torch.arange(8) % 4)
     diff = DiffSettings(steps=2, fixed_steps=2)
-    tuned, delta, _ = learn_delta(slice_network(base, masks), support, diff, rate=0.05, structured=True)
+    tuned, delta, _ = learn_delta(
+        slice_network(base, masks), support, TASKS["classification"], diff, rate=0.05, structured=True
+    )
     Thin.of(base, masks, delta).write(tmp_path / "p.thin")
     network = Thin.read(tmp_path / "p.thin").network(base)
     for key, value in tuned.state_dict().items():
@@ -182,7 +185,7 @@ _HOSTILE = {
     "negative": _option("width", -4),
     "text": _option("width", "4"),
     "unknown option": _option("os", "rm"),
-    "other classes": _option("num_classes", 5),
+    "other classes": _option("num_outputs", 5),
     "no network": lambda _, header: header.update(spec=json.dumps({"backbone": "os.system", "options": {}})),
     "deep JSON": lambda _, header: header.update(provenance="[" * 10**5),
     "no JSON": lambda _, header: header.update(preprocessing="{"),

@@ -8,6 +8,7 @@ from small_backbones import small
 from pppl.backbones import build, spec_for
 from pppl.gating import PersonGatedNetwork, relaxed_masks, with_gradient_of
 from pppl.pruning import slice_network
+from pppl.tasks import TASKS
 
 CLASSES = 4
 
@@ -17,7 +18,7 @@ def network(name: str = "convnet", **settings) -> tuple[PersonGatedNetwork, torc
     torch.manual_seed(0)
     options, shape = small(name)
     spec = build(spec_for(name, options, shape, CLASSES)).spec
-    return PersonGatedNetwork(build(spec), **settings).eval(), build(spec).eval(), shape
+    return PersonGatedNetwork(build(spec), TASKS["classification"], **settings).eval(), build(spec).eval(), shape
 
 
 @pytest.mark.parametrize("name", names_by_structure())

@@ -12,6 +12,7 @@ from pppl.personalizers.capnn import class_scores, profile
 from pppl.personalizers.prototypes import nearest_mean, templates
 from pppl.personalizers.tent import affine, entropy
 from pppl.system.errors import UserError
+from pppl.tasks import TASKS
 from pppl.training import finetune
 
 
@@ -122,7 +123,7 @@ def test_capnn_reads_predictions_of_the_support_set_only(tiny: Experiment, model
 
 
 def test_the_last_layer_is_trained_alone(model: GlobalModel, support: Support):
-    tuned, _ = finetune(model.full, support, steps=2, learning_rate=1e-2, layers="last")
+    tuned, _ = finetune(model.full, support, TASKS["classification"], steps=2, learning_rate=1e-2, layers="last")
     path, _ = classifier_of(model.full)
     before, after = model.full.state_dict(), tuned.state_dict()
     assert {name for name in before if not torch.equal(before[name], after[name])} == {f"{path}.weight", f"{path}.bias"}
@@ -130,8 +131,8 @@ def test_the_last_layer_is_trained_alone(model: GlobalModel, support: Support):
 
 def test_augmented_fine_tuning_follows_from_the_supports_seed(model: GlobalModel, support: Support):
     how = {"steps": 2, "learning_rate": 1e-2, "augment": ("crop",)}
-    one, again = (finetune(model.full, support, **how)[0].state_dict() for _ in range(2))
-    plain = finetune(model.full, support, steps=2, learning_rate=1e-2)[0].state_dict()
+    one, again = (finetune(model.full, support, TASKS["classification"], **how)[0].state_dict() for _ in range(2))
+    plain = finetune(model.full, support, TASKS["classification"], steps=2, learning_rate=1e-2)[0].state_dict()
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert any(not torch.equal(one[name], plain[name]) for name in one)
 

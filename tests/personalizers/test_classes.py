@@ -16,6 +16,7 @@ from pppl.personalizers import GlobalModel, Personalizer, make_personalizers
 from pppl.personalizers.class_prior import LEAST_SHARE, em, mean, told, votes
 from pppl.pruning import CostModel, artifact_bytes
 from pppl.system.errors import UserError
+from pppl.tasks import TASKS
 
 UNIFORM = torch.ones(2) / 2
 
@@ -183,7 +184,7 @@ def test_a_classifier_without_biases_gets_them():
     torch.manual_seed(0)
     full = build(spec_for("tc_resnet8", {}, shape, 4)).eval()
     support = Support(x=torch.randn(6, *shape), y=torch.arange(6) % 4)
-    model = GlobalModel(full=full, gated={}, cost=CostModel(full, shape), train=support)
+    model = GlobalModel(task=TASKS["classification"], full=full, gated={}, cost=CostModel(full, shape), train=support)
     personal = _one(Experiment(), "full+classes").personalize(model, support)
     assert personal.classes is not None
     rebuilt = build(personal.module.spec).eval()

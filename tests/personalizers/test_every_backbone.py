@@ -13,6 +13,7 @@ from pppl.personalizers import METHODS, STEPS, GlobalModel, RetrainedNetwork, ma
 from pppl.personalizers.tent import affine
 from pppl.pruning import CostModel
 from pppl.system.errors import UserError
+from pppl.tasks import TASKS
 
 BUDGET = 0.6
 
@@ -27,6 +28,7 @@ def test_every_method_runs_on_every_backbone(name: str):
     support = Support(x=torch.randn(6, *shape), y=torch.arange(6) % 4)
     train = Support(x=torch.randn(5, *shape), y=torch.arange(5) % 4)
     model = GlobalModel(
+        task=TASKS["classification"],
         full=full,
         gated=gated,
         cost=CostModel(full, shape),

@@ -9,6 +9,7 @@ from pppl.data import Support
 from pppl.personalizers import GlobalModel, make_personalizers
 from pppl.personalizers.onda import _of_nearest_prototype, hap_scores
 from pppl.pruning import CostModel, filter_traces
+from pppl.tasks import TASKS
 
 SHAPE = (1, 6, 6)
 
@@ -18,7 +19,9 @@ def model() -> GlobalModel:
     torch.manual_seed(0)
     full = build(spec_for("convnet", {"widths": (3, 4, 4)}, SHAPE, 3)).double().eval()
     support = Support(x=torch.randn(9, *SHAPE).double(), y=torch.arange(9) % 3, seed=4)
-    return GlobalModel(full=full, gated={}, cost=CostModel(full.float(), SHAPE), train=support)
+    return GlobalModel(
+        task=TASKS["classification"], full=full, gated={}, cost=CostModel(full.float(), SHAPE), train=support
+    )
 
 
 def _exact_traces(network: torch.nn.Module, path: str, support: Support) -> torch.Tensor:
@@ -70,7 +73,7 @@ def test_labels_are_never_read_and_training_is_counted(tiny_model: GlobalModel, 
 @pytest.fixture
 def tiny_model(model: GlobalModel) -> GlobalModel:
     support = Support(x=model.train.x.float(), y=model.train.y, seed=4)
-    return GlobalModel(full=model.full.float(), gated={}, cost=model.cost, train=support)
+    return GlobalModel(task=TASKS["classification"], full=model.full.float(), gated={}, cost=model.cost, train=support)
 
 
 def test_pseudo_labels_of_the_model_are_what_is_trained_on(tiny_model: GlobalModel):
@@ -90,7 +93,7 @@ def test_what_is_kept_of_samples_is_of_one_network(tiny_model: GlobalModel, meth
     (personalizer,) = make_personalizers(_experiment(method))
     torch.manual_seed(1)
     full = build(tiny_model.full.spec).eval()
-    other = GlobalModel(full=full, gated={}, cost=tiny_model.cost, train=tiny_model.train)
+    other = GlobalModel(task=TASKS["classification"], full=full, gated={}, cost=tiny_model.cost, train=tiny_model.train)
     fresh = Support(x=tiny_model.train.x, y=tiny_model.train.y, seed=4)
     personalizer.personalize(tiny_model, tiny_model.train, 0.5)
     again, anew = (personalizer.personalize(other, each, 0.5).module for each in (tiny_model.train, fresh))
@@ -124,7 +127,7 @@ def test_prototypes_relabel_a_sample_that_lies_among_another_class():
     class Head(Backbone):
         def __init__(self) -> None:
             super().__init__()
-            self.spec = ShapeSpec(backbone="head", options={"num_classes": 3})
+            self.spec = ShapeSpec(backbone="head", options={"num_outputs": 3})
             self.head = torch.nn.Linear(2, 3, bias=False)
             self.head.weight.data = torch.tensor([[4.0, 0.0], [0.0, 4.0], [-4.0, -4.0]])
 

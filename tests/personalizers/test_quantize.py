@@ -10,6 +10,7 @@ from pppl.data import Support
 from pppl.personalizers import GlobalModel, make_personalizers
 from pppl.pruning import CostModel, artifact_bytes, share_weights
 from pppl.pruning.shared_weights import cluster, pack
+from pppl.tasks import TASKS
 
 SHAPE = (3, 8, 8)
 
@@ -19,7 +20,7 @@ def model() -> GlobalModel:
     torch.manual_seed(0)
     full = build(spec_for("convnet", {"widths": (12, 16, 16)}, SHAPE, 4)).eval()
     support = Support(x=torch.randn(8, *SHAPE), y=torch.arange(8) % 4)
-    return GlobalModel(full=full, gated={}, cost=CostModel(full, SHAPE), train=support)
+    return GlobalModel(task=TASKS["classification"], full=full, gated={}, cost=CostModel(full, SHAPE), train=support)
 
 
 @pytest.mark.parametrize("bits", [1, 3, 4])

@@ -9,6 +9,7 @@ from pppl.diff import base_sha256, batch_statistics
 from pppl.personalizers import GlobalModel, PersonalModel, make_personalizers
 from pppl.pruning import CostModel
 from pppl.system.errors import UserError
+from pppl.tasks import TASKS
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_dropout_stays_off():
     shape = (1, 9, 40)
     full = build(spec_for("bc_resnet", {"scale": 0.5}, shape, 4)).eval()
     support = Support(x=torch.randn(6, *shape), y=torch.arange(6) % 4)
-    model = GlobalModel(full=full, gated={}, cost=CostModel(full, shape), train=support)
+    model = GlobalModel(task=TASKS["classification"], full=full, gated={}, cost=CostModel(full, shape), train=support)
     (personalizer,) = make_personalizers(Experiment().replace(methods=["full+bn"]))
     one, two = (personalizer.personalize(model, support).module.state_dict() for _ in range(2))
     assert all(torch.equal(one[key], two[key]) for key in one)

@@ -13,6 +13,7 @@ from pppl.personalizers.personalizer import ScorePruner
 from pppl.personalizers.static import CRITERIA
 from pppl.pruning import CostModel
 from pppl.system.errors import UserError
+from pppl.tasks import TASKS
 
 NOBODY = Support(x=torch.zeros(1, 3, 8, 8), y=torch.zeros(1, dtype=torch.long))
 
@@ -28,7 +29,9 @@ def network() -> GlobalModel:
     full = build(spec_for("convnet", {"widths": (5, 6, 7)}, (3, 8, 8), 4)).eval()
     for parameter in full.parameters():
         parameter.data.uniform_(-1, 1)
-    return GlobalModel(full=full, gated={}, cost=CostModel(full, (3, 8, 8)), train=_samples(1))
+    return GlobalModel(
+        task=TASKS["classification"], full=full, gated={}, cost=CostModel(full, (3, 8, 8)), train=_samples(1)
+    )
 
 
 def _scores(model: GlobalModel, method: str, support: Support = NOBODY) -> list[Tensor]:
@@ -157,7 +160,9 @@ def test_local_pruning_takes_the_same_fraction_of_every_layer(network: GlobalMod
 def test_isomorphic_pruning_compares_layers_of_one_structure_only():
     torch.manual_seed(0)
     full = build(spec_for("ds_cnn_s", {"width": 8}, (1, 13, 9), 4)).eval()
-    model = GlobalModel(full=full, gated={}, cost=CostModel(full, (1, 13, 9)), train=NOBODY)
+    model = GlobalModel(
+        task=TASKS["classification"], full=full, gated={}, cost=CostModel(full, (1, 13, 9)), train=NOBODY
+    )
     plain, ranks = _scores(model, "l1"), _scores(model, "l1_isomorphic")
     kinds = [
         tuple(type(full.get_submodule(path)) for path in (group.producer, *group.followers, *group.consumers))

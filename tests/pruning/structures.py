@@ -20,7 +20,7 @@ class Net(Backbone):
             self.add_module(name, module)
         self.groups, self._compute = tuple(groups), forward
         widths = [self._width(group.producer) for group in groups]
-        self.spec = ShapeSpec(backbone="net", options={"widths": tuple(widths), "num_classes": 5})
+        self.spec = ShapeSpec(backbone="net", options={"widths": tuple(widths), "num_outputs": 5})
 
     def forward(self, x: Tensor) -> Tensor:
         return self._compute(self, x)

@@ -44,7 +44,7 @@ def _made(case: Case) -> Backbone:
 @cache
 def _original(name: str, options: tuple, shape: tuple[int, ...]) -> Backbone:
     torch.manual_seed(0)
-    network = build(spec_for(name, dict(options), shape, num_classes=5))
+    network = build(spec_for(name, dict(options), shape, num_outputs=5))
     for module in network.modules():
         if module.__class__.__name__ in ("BatchNorm1d", "BatchNorm2d", "SubSpectralNorm") and module.weight is not None:
             torch.nn.init.uniform_(module.weight, 0.5, 1.0)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from pppl.gating.gate import apply_gate
 from pppl.personalizers.static import CRITERIA
 from pppl.pruning import Cost, CostModel, filter_traces, filters, importance_scores, slice_network
 from pppl.system.errors import UserError
+from pppl.tasks import TASKS
 
 every_structure = pytest.mark.parametrize("name", STRUCTURES)
 # What the counter leaves out: 10 steps of both directions of two recurrent layers; a matrix times a vector.
@@ -209,7 +210,7 @@ def test_every_criterion_scores_channels_wherever_they_lie(name: str):
     network, shape = _made(name)
     x, y = torch.randn(6, *shape), torch.arange(6) % 5
     for criterion in ("l1", "fpgm", "lamp", "taylor"):
-        scores = CRITERIA[criterion].score(network, Support(x=x, y=y))
+        scores = CRITERIA[criterion].score(network, Support(x=x, y=y), TASKS["classification"])
         assert [score.shape for score in scores] == [(width,) for width in network.widths]
 
 

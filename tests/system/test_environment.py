@@ -15,6 +15,7 @@ from pppl.data import IdentityDataset
 from pppl.system.environment import launcher_size, without_launcher
 from pppl.system.errors import UserError
 from pppl.system.files import cache_folder
+from pppl.tasks import TASKS
 from pppl.training import GlobalModule, fit, train_task
 from pppl.training.adapters import Dense
 
@@ -63,7 +64,9 @@ def test_a_network_is_trained_as_anywhere(
 ):
     def weights(folder: Path) -> torch.Tensor:
         spec = spec_for("convnet", {"widths": (4, 4)}, digits.input_shape, 10)
-        module, _ = fit(lambda: GlobalModule(build(spec), tiny.training), digits, seed=0, folder=folder)
+        module, _ = fit(
+            lambda: GlobalModule(build(spec), tiny.training, TASKS["classification"]), digits, seed=0, folder=folder
+        )
         assert len((folder / "metrics.csv").read_text().splitlines()) > tiny.training.epochs
         return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
 

@@ -20,9 +20,12 @@ from pppl.data import IdentityDataset
 from pppl.system.errors import UserError
 from pppl.system.plugins import load_plugins
 from pppl.system.processes import Workers
+from pppl.tasks import TASKS
 from pppl.training import DistilledModule, GlobalModule, PPPModule, fit
 from pppl.training.lightning import device_count
 from pppl.training.whole_batch import WholeBatch
+
+_TASK = TASKS["classification"]
 
 
 class _Precise(GlobalModule):
@@ -50,10 +53,10 @@ def _make(kind: str, experiment: Experiment, dataset: IdentityDataset) -> Global
     backbone.get_submodule(backbone.groups[1].producer).register_forward_pre_hook(_drop)
     if kind == "distilled":
         teacher = build(backbone.spec).double()
-        return _PreciseDistilled(backbone, experiment.training, teacher, weight=0.5)
+        return _PreciseDistilled(backbone, experiment.training, _TASK, teacher, weight=0.5)
     if kind == "gated":
-        return _PrecisePPP(backbone, experiment.training, experiment.ppp)
-    return _Precise(backbone, experiment.training)
+        return _PrecisePPP(backbone, experiment.training, _TASK, experiment.ppp)
+    return _Precise(backbone, experiment.training, _TASK)
 
 
 def _drop(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -140,7 +143,7 @@ def test_a_plugins_classes_are_known_to_all_processes_in_a_notebook_too(
     (kind,) = (module.Mine for name, module in sys.modules.items() if name.endswith("_mine"))
     experiment = _experiment(**{"training.devices": 2, "training.epochs": 1})
     backbone = build(spec_for("convnet", {"widths": (6, 8)}, digits.input_shape, 10))
-    _, metrics = fit(lambda: kind(backbone, experiment.training), digits, seed=0, folder=tmp_path / "logs")
+    _, metrics = fit(lambda: kind(backbone, experiment.training, _TASK), digits, seed=0, folder=tmp_path / "logs")
     assert metrics["train_more"] == 1
 
 

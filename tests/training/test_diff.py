@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pppl.backbones import build, spec_for
 from pppl.data import Support, TimedCache
 from pppl.diff import base_sha256
+from pppl.tasks import TASKS
 from pppl.training import delta_training as diff
 from pppl.training import learn_delta
 from pppl.training.delta_training import DiffSettings
@@ -39,7 +40,9 @@ def _loss(network: nn.Module, support: Support) -> float:
 @pytest.mark.parametrize("rate", [0.005, 0.05])
 def test_delta_is_exactly_what_was_learnt(network: nn.Module, support: Support, rate: float, structured: bool):
     before = copy.deepcopy(network.state_dict())
-    tuned, delta, samples = learn_delta(network, support, DiffSettings(), rate=rate, structured=structured)
+    tuned, delta, samples = learn_delta(
+        network, support, TASKS["classification"], DiffSettings(), rate=rate, structured=structured
+    )
     size = sum(parameter.numel() for parameter in network.parameters())
     assert delta.count == round(rate * size)
     assert samples == (DiffSettings().steps + DiffSettings().fixed_steps) * 12
@@ -61,15 +64,21 @@ def test_rates_share_their_first_stage(network: nn.Module, support: Support, mon
     monkeypatch.setattr(diff, "_relaxed", lambda *arguments: stages.append(arguments) or first(*arguments))
     rates, once = (0.005, 0.05, 0.1), TimedCache()
     shared = [
-        learn_delta(network, support, DiffSettings(rates=rates), rate=r, structured=True, once=once)[1] for r in rates
+        learn_delta(
+            network, support, TASKS["classification"], DiffSettings(rates=rates), rate=r, structured=True, once=once
+        )[1]
+        for r in rates
     ]
     assert len(stages) == 1
-    alone = [learn_delta(network, support, DiffSettings(), rate=rate, structured=True)[1] for rate in rates]
+    alone = [
+        learn_delta(network, support, TASKS["classification"], DiffSettings(), rate=rate, structured=True)[1]
+        for rate in rates
+    ]
     assert len(stages) == 4
     for one, other in zip(shared, alone, strict=True):
         assert all(torch.equal(one.values[name], value) for name, value in other.values.items())
-    learn_delta(network, support, DiffSettings(steps=3), rate=0.05, structured=True, once=once)
-    learn_delta(network, support, DiffSettings(), rate=0.05, structured=False, once=once)
+    learn_delta(network, support, TASKS["classification"], DiffSettings(steps=3), rate=0.05, structured=True, once=once)
+    learn_delta(network, support, TASKS["classification"], DiffSettings(), rate=0.05, structured=False, once=once)
     assert len(stages) == 6
 
 
@@ -78,7 +87,7 @@ def test_learning_rate_decays_to_the_last_step(network: nn.Module, support: Supp
     moved: list[Tensor] = []
     for steps in (1, 2):
         diff = DiffSettings(steps=1, gates_way=1e-9, learning_rate=1e-9, fixed_steps=steps, fixed_learning_rate=1e-4)
-        _, delta, _ = learn_delta(network, support, diff, rate=0.05, structured=True)
+        _, delta, _ = learn_delta(network, support, TASKS["classification"], diff, rate=0.05, structured=True)
         moved.append(torch.cat([*delta.values.values()]).abs())
     assert moved[0].median().item() == pytest.approx(1e-4, rel=1e-3)
     assert moved[1].median().item() == pytest.approx(1.5e-4, rel=1e-2)
@@ -87,7 +96,7 @@ def test_learning_rate_decays_to_the_last_step(network: nn.Module, support: Supp
 @pytest.mark.parametrize("structured", [True, False])
 def test_gates_choose_and_not_magnitudes_alone(network: nn.Module, support: Support, structured: bool):
     def chosen(diff: DiffSettings) -> set[tuple[str, int]]:
-        _, delta, _ = learn_delta(network, support, diff, rate=0.05, structured=structured)
+        _, delta, _ = learn_delta(network, support, TASKS["classification"], diff, rate=0.05, structured=structured)
         return {(name, place) for name, places in delta.positions.items() for place in places.tolist()}
 
     default, by_magnitude, unpriced = (

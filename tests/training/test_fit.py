@@ -8,11 +8,16 @@ from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.data import IdentityDataset, Support
 from pppl.gating import GatedNetwork
+from pppl.tasks import TASKS
 from pppl.training import GlobalModule, PPPModule, finetune, fit
 
 
 def _module(experiment: Experiment, digits: IdentityDataset) -> GlobalModule:
-    return GlobalModule(build(spec_for("convnet", {"widths": (8, 8)}, digits.input_shape, 10)), experiment.training)
+    return GlobalModule(
+        build(spec_for("convnet", {"widths": (8, 8)}, digits.input_shape, 10)),
+        experiment.training,
+        TASKS["classification"],
+    )
 
 
 def test_the_seed_determines_the_weights(tiny: Experiment, digits: IdentityDataset, tmp_path: Path):
@@ -57,7 +62,7 @@ def test_the_running_average_of_the_weights_is_kept(tiny: Experiment, digits: Id
             steps.append({name: value.to("cpu", copy=True) for name, value in self.network.state_dict().items()})
 
     def module() -> GlobalModule:
-        return Recording(_module(experiment, digits).network, experiment.training)
+        return Recording(_module(experiment, digits).network, experiment.training, TASKS["classification"])
 
     kept = fit(module, digits, seed=0, folder=tmp_path)[0].network.cpu().state_dict()
     assert len(steps) > 3
@@ -74,7 +79,10 @@ def test_the_gated_module_adds_up_its_losses(tiny: Experiment, digits: IdentityD
     torch.manual_seed(0)
     experiment = tiny.replace(**{"ppp.target_weight": 2.0, "ppp.prototype_weight": 0.5})
     module = PPPModule(
-        build(spec_for("convnet", {"widths": (8, 8)}, digits.input_shape, 10)), experiment.training, experiment.ppp
+        build(spec_for("convnet", {"widths": (8, 8)}, digits.input_shape, 10)),
+        experiment.training,
+        TASKS["classification"],
+        experiment.ppp,
     ).eval()
     x, y = digits.x[:40], digits.y[:40]
     assert isinstance(module.network, GatedNetwork)
@@ -85,7 +93,10 @@ def test_the_gated_module_adds_up_its_losses(tiny: Experiment, digits: IdentityD
     torch.testing.assert_close(terms["target"], 2 * (rates - experiment.ppp.target_rate).square().sum())
     assert terms["prototype"] > 0
     ablation = PPPModule(
-        module.network.backbone, experiment.training, experiment.replace(**{"ppp.prototype_weight": 0}).ppp
+        module.network.backbone,
+        experiment.training,
+        TASKS["classification"],
+        experiment.replace(**{"ppp.prototype_weight": 0}).ppp,
     )
     assert "prototype" not in ablation.losses(x, y)[1]
 
@@ -97,7 +108,7 @@ def test_gates_learn_at_a_speed_of_their_own(tiny: Experiment, digits: IdentityD
     made: list[dict[str, torch.Tensor]] = []
 
     def make() -> PPPModule:
-        module = PPPModule(build(spec), experiment.training, experiment.ppp)
+        module = PPPModule(build(spec), experiment.training, TASKS["classification"], experiment.ppp)
         made.append({name: value.clone() for name, value in module.network.named_parameters()})
         return module
 
@@ -119,7 +130,10 @@ def test_training_reaches_the_target_rate(digits: IdentityDataset, tmp_path: Pat
     )
     spec = spec_for("convnet", {"widths": (8, 12)}, digits.input_shape, 10)
     module, _ = fit(
-        lambda: PPPModule(build(spec), experiment.training, experiment.ppp), digits, seed=0, folder=tmp_path
+        lambda: PPPModule(build(spec), experiment.training, TASKS["classification"], experiment.ppp),
+        digits,
+        seed=0,
+        folder=tmp_path,
     )
     assert isinstance(module.network, GatedNetwork)
     with torch.no_grad():
@@ -134,7 +148,10 @@ def test_the_gated_module_trains_in_mixed_precision(digits: IdentityDataset, mon
     experiment = Experiment().replace(**{"training.epochs": 8, "training.batch_size": 64, "ppp.prototype_weight": 0.3})
     spec = spec_for("convnet", {"widths": (16, 16)}, digits.input_shape, 10)
     module, metrics = fit(
-        lambda: PPPModule(build(spec), experiment.training, experiment.ppp), digits, seed=0, folder=tmp_path
+        lambda: PPPModule(build(spec), experiment.training, TASKS["classification"], experiment.ppp),
+        digits,
+        seed=0,
+        folder=tmp_path,
     )
     assert metrics["val_accuracy"] > 0.8
     assert {parameter.dtype for parameter in module.parameters()} == {torch.float32}
@@ -147,7 +164,7 @@ def test_fine_tuning_learns_the_support_set_and_leaves_the_original_alone(digits
     before = {key: value.clone() for key, value in network.state_dict().items()}
     rows = digits.rows(0)[:10]
     support = Support(x=digits.x[rows], y=digits.y[rows])
-    tuned, samples = finetune(network, support, steps=100, learning_rate=0.02)
+    tuned, samples = finetune(network, support, TASKS["classification"], steps=100, learning_rate=0.02)
     assert samples == 1000
     with torch.no_grad():
         assert (tuned(support.x).argmax(1) == support.y).float().mean() == 1

@@ -22,6 +22,7 @@ from pppl.gating import PersonGatedNetwork
 from pppl.personalizers import GlobalModel, make_personalizers
 from pppl.pruning import CostModel
 from pppl.system.errors import UserError
+from pppl.tasks import TASKS
 from pppl.training import fit
 from pppl.training.person_batches import PersonBatches
 from pppl.training.person_module import PersonData, PersonModule
@@ -94,7 +95,14 @@ def test_one_support_sample_has_no_halves_to_compare(
     experiment: Experiment, digits: IdentityDataset, model: GlobalModel
 ):
     module = PersonModule(
-        model.full, experiment.training, experiment.matched, experiment.pruning, by_people=False, sizes=(1,), shots=1
+        model.full,
+        experiment.training,
+        TASKS["classification"],
+        experiment.matched,
+        experiment.pruning,
+        by_people=False,
+        sizes=(1,),
+        shots=1,
     ).eval()
     module.dataset, module.cost = digits, CostModel(model.full, digits.input_shape)
     with torch.no_grad():
@@ -144,7 +152,14 @@ def test_training_uses_the_mask_that_personalizing_makes(
     own = next(p for p in make_personalizers(experiment) if (p.method, p.control) == ("ppp@persons", "own"))
     batch = next(iter(batches(digits, budgets=(0.3, 0.6))))
     module = PersonModule(
-        model.full, experiment.training, experiment.matched, experiment.pruning, by_people=False, sizes=(2,), shots=5
+        model.full,
+        experiment.training,
+        TASKS["classification"],
+        experiment.matched,
+        experiment.pruning,
+        by_people=False,
+        sizes=(2,),
+        shots=5,
     ).eval()
     module.network = model.gated["ppp@persons"]
     module.dataset, module.cost = digits, CostModel(model.full, digits.input_shape)
@@ -203,7 +218,7 @@ def test_the_full_network_stays_as_it_was(experiment: Experiment, digits: Identi
     of_all, *_ = recipes(experiment, digits, 0)
     network, _ = load_or_train(of_all, experiment, digits, tmp_path)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    sections = (experiment.training, experiment.matched, experiment.pruning)
+    sections = (experiment.training, TASKS["classification"], experiment.matched, experiment.pruning)
     training = dataclasses.replace(experiment.training, epochs=1)
     made: list[PersonModule] = []
 
@@ -263,7 +278,9 @@ def test_the_precision_is_the_settings(experiment: Experiment, digits: IdentityD
     for precision in ("auto", "32-true", "bf16-mixed"):
         matched = dataclasses.replace(experiment.matched, precision=precision)
         module, _ = fit(
-            lambda matched=matched: PersonModule(model.full, short, matched, experiment.pruning, **kinds),
+            lambda matched=matched: PersonModule(
+                model.full, short, TASKS["classification"], matched, experiment.pruning, **kinds
+            ),
             digits,
             seed=0,
             folder=tmp_path / precision,

@@ -1,0 +1,58 @@
+"""Regression: outputs are one or more numbers for each sample.
+
+Networks are trained on targets that are standardized by the training samples (`IdentityDataset.targets`), so that a
+loss of 1 is that of the mean, whatever the unit. Scores are computed in the unit of the data.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..data import IdentityDataset
+from .task import Metric, Task, mean, register_task
+
+
+@register_task("regression")
+class Regression(Task):
+    """Numbers `(D,)` for each sample; the loss is the mean squared error, the metrics are R2 and MAE."""
+
+    metrics = (
+        Metric(name="R2", title="R²", limits=(-float("inf"), 1)),
+        Metric(name="MAE", limits=(0, float("inf")), higher_is_better=False),
+    )
+
+    def outputs(self, dataset: IdentityDataset) -> int:
+        """Return D."""
+        return dataset.y.shape[1]
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean squared error of outputs and targets, both `(B, D)`."""
+        return F.mse_loss(outputs, targets)
+
+    def score(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return R2, the mean over dimensions, and MAE of outputs and targets, both `(N, D)`.
+
+        R2 is 1 - (squared error) / (squared error of the targets' mean). For a constant target it is 1 if every output
+        is right and 0 otherwise, as in scikit-learn.
+
+        >>> import torch
+        >>> Regression().score(torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [3.0]]))
+        {'R2': 0.5, 'MAE': 0.5}
+        """
+        outputs, targets = outputs.double(), targets.double()
+        error = (outputs - targets).square().sum(0)  # (D,)
+        spread = (targets - targets.mean(0)).square().sum(0)
+        r2 = torch.where(spread > 0, 1 - error / spread.clamp(min=1e-300), (error == 0).double())
+        return {"R2": mean(r2), "MAE": mean((outputs - targets).abs())}
+
+    def divergence(self, outputs: Tensor, teacher: Tensor) -> Tensor:
+        """Return the mean squared difference to the teacher's outputs."""
+        return F.mse_loss(outputs, teacher)
+
+    def progress(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return the mean absolute error."""
+        return {"MAE": (outputs - targets).abs().mean()}
+
+    def chance(self, dataset: IdentityDataset) -> float:
+        """Return R2 of the mean."""
+        return 0.0

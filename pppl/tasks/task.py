@@ -1,0 +1,126 @@
+"""The interface of all tasks, and their registry."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import ClassVar, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from ..data import IdentityDataset
+from ..system.plugins import load_plugins
+from ..system.registries import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A number that tells how good predictions are.
+
+    - `name`: as tables have it.
+    - `title`: as figures have it; the name by default.
+    - `percent`: whether people read it as a percentage, and differences of it as points.
+    - `limits`: the least and the largest value that it can have.
+    - `higher_is_better`: the direction.
+    """
+
+    name: str
+    title: str = ""
+    percent: bool = False
+    limits: tuple[float, float] = (-inf, inf)
+    higher_is_better: bool = True
+
+
+class Task(ABC):
+    """What a network is for.
+
+    Outputs are `(B, K)`: what a network returns for a batch. Targets are what a data set holds for each sample.
+
+    - `name`: the name under which it is registered, and that `IdentityDataset.task` has.
+    - `metrics`: the first one is the headline; tables call it `score`.
+    - `offers`: what a method may ask for: `classes`, if outputs are logits of classes.
+    """
+
+    name: ClassVar[str]
+    metrics: ClassVar[tuple[Metric, ...]]
+    offers: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def outputs(self, dataset: IdentityDataset) -> int:
+        """Return how many outputs a network for this data has."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss of a batch, `()`."""
+
+    @abstractmethod
+    def score(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return every metric of some samples by its name."""
+
+    @abstractmethod
+    def divergence(self, outputs: Tensor, teacher: Tensor) -> Tensor:
+        """Return how far outputs are from those of a teacher, `()`, the loss of distillation."""
+
+    def total_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the sum of the loss over a batch, `()`."""
+        return self.loss(outputs, targets) * len(targets)
+
+    def evidence(self, outputs: Tensor) -> Tensor:
+        """Return what gates see of the full network's outputs, `(B, K)`: the outputs themselves."""
+        return outputs
+
+    def labels(self, targets: Tensor) -> Tensor | None:
+        """Return which samples of a batch belong together, `(B,)` integers, or None.
+
+        Their gates are drawn together by the prototype loss, which is left out without labels.
+        """
+        return None
+
+    def progress(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return means over a batch that are logged while a network is trained, beside its loss."""
+        return {}
+
+    def chance(self, dataset: IdentityDataset) -> float | None:
+        """Return the score of a network that has learnt nothing; None if it is not known."""
+        return None
+
+
+TASKS: Registry[Task] = Registry("task")
+Kind = TypeVar("Kind", bound=type[Task])
+
+
+def register_task(name: str) -> Callable[[Kind], Kind]:
+    """Return a decorator that adds a `Task` class. A data set asks for it by `IdentityDataset.task`.
+
+    ```python
+    @register_task("ranking")
+    class Ranking(Task): ...
+    ```
+
+    Raise `UserError` if the name is taken, or if the class lacks a method that it must have.
+    """
+
+    def add(kind: Kind) -> Kind:
+        kind.name = name
+        TASKS.check(name, kind)
+        TASKS.add(name, cast(Task, kind()), made_by=kind)
+        return kind
+
+    return add
+
+
+def task_of(dataset: IdentityDataset) -> Task:
+    """Return the task of a data set. Raise `UserError` if it is not registered."""
+    load_plugins(())
+    return TASKS.find(dataset.task)
+
+
+def count_right(predicted: Tensor, targets: Tensor) -> float:
+    """Return the fraction of samples, `(N,)`, that are predicted right."""
+    return (predicted == targets).sum().item() / len(targets)
+
+
+def mean(values: Tensor) -> float:
+    """Return the mean of all values in double precision."""
+    return torch.mean(values.double()).item()
