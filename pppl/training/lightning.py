@@ -82,14 +82,15 @@ def trainer(place: Place | None = None, **options: Any) -> Iterator[pl.Trainer]:
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings(), without_launcher(), _connected(), _ranked(place.rank if place else 0):
+    place = place or Place()
+    with warnings.catch_warnings(), without_launcher(), _connected(place), _ranked(place):
         # Lightning 2.6 asks torch 2.13 in a way that it deprecates.
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
         warnings.filterwarnings("ignore", ".*GPU available but not used.*")  # a task is trained where its network is
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # batches are made in memory
         warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated.*")  # what replaces it is new
         try:
-            yield pl.Trainer(**(place or Place()).options(), enable_model_summary=False, **options)
+            yield pl.Trainer(**place.options(), enable_model_summary=False, **options)
         except SystemExit as end:  # what Lightning makes of Ctrl-C
             cause = end.__context__
             raise (cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt()) from end
@@ -99,10 +100,10 @@ def trainer(place: Place | None = None, **options: Any) -> Iterator[pl.Trainer]:
 
 
 @contextmanager
-def _ranked(rank: int) -> Iterator[None]:
+def _ranked(place: Place) -> Iterator[None]:
     """Inside, rank 0 writes logs; a rank that Lightning met when it was imported would mute them."""
     decorator = cast(Any, rank_zero_only)
-    before, decorator.rank = getattr(decorator, "rank", 0), rank
+    before, decorator.rank = getattr(decorator, "rank", 0), place.rank
     try:
         yield
     finally:
@@ -110,12 +111,13 @@ def _ranked(rank: int) -> Iterator[None]:
 
 
 @contextmanager
-def _connected() -> Iterator[None]:
+def _connected(place: Place) -> Iterator[None]:
     """End the connection of several processes with the block, so that another training can have its own."""
     try:
         yield
     finally:
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
-        for name in ("MASTER_ADDR", "MASTER_PORT"):  # which Lightning leaves behind
-            os.environ.pop(name, None)
+        if place.count > 1:
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
+            for name in ("MASTER_ADDR", "MASTER_PORT"):  # which Lightning leaves behind
+                os.environ.pop(name, None)

@@ -1,8 +1,7 @@
 """The processes of one training on several devices: rank 0 is this one, which alone writes and logs.
 
 Lightning would start the program's main module again for each device, or fork this process. Neither suits a worker, a
-notebook or a GPU. So the other
-ranks are workers of this package, and Lightning finds its processes started already.
+notebook or a GPU. So the other ranks are workers of this package, and Lightning finds its processes started already.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -63,6 +62,9 @@ class _Started(LightningEnvironment):
 
 class _WholeBatchStrategy(DDPStrategy):
     """Trains as one process would, up to rounding."""
+
+    def _configure_launcher(self) -> None:
+        """Have nothing that starts processes, which Lightning would refuse in a notebook."""
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         with self._whole_batch(*args):

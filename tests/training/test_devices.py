@@ -132,7 +132,10 @@ class Mine(GlobalModule):
 """
 
 
-def test_a_plugins_classes_are_known_to_all_processes(digits: IdentityDataset, tmp_path: Path):
+def test_a_plugins_classes_are_known_to_all_processes_in_a_notebook_too(
+    digits: IdentityDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("pytorch_lightning.trainer.connectors.accelerator_connector._IS_INTERACTIVE", True)
     (tmp_path / "mine.py").write_text(_PLUGIN)
     load_plugins([str(tmp_path / "mine.py")])
     import sys
