@@ -15,7 +15,7 @@ from ..data import SOURCES
 from ..personalizers import make_personalizers
 from ..system.errors import UserError
 from ..tables.agreement import agreement
-from ..tables.journal import TIMED
+from ..tables.journal import TABLE, TIMED
 from ..tables.provenance import read_run
 from ..tables.schema import read_frame
 from ..tables.summary import GROUP
@@ -130,7 +130,7 @@ class PersonResults(ResultKind):
     def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
         tables = [read_csv(folder / "summary.csv") for folder in (kept, again)]
         one, other = (each.assign(seen=np.where(each["seen"], "seen", "unseen")) for each in tables)
-        return agreement(one, other, keys=GROUP, value="accuracy", ignored=[TIMED])
+        return agreement(one, other, keys=GROUP, value="score", ignored=[TIMED])
 
     def faults(self, kept: KeptResults) -> list[str]:
         return check(kept.folder)
@@ -171,7 +171,7 @@ class TextResults(ResultKind):
 
     def faults(self, kept: KeptResults) -> list[str]:
         experiment = kept.settings(kept.config, TextExperiment)
-        tables = (read_csv(kept.folder / f"{name}.csv") for name in ("table", "summary"))
+        tables = (read_csv(kept.folder / name) for name in (TABLE, "summary.csv"))
         return [*check_tasks(experiment, *tables), *self._outdated(kept, experiment)]
 
     def _outdated(self, kept: KeptResults, experiment: TextExperiment) -> Iterator[str]:

@@ -14,6 +14,7 @@ from ..data import IdentityDataset, Person, Support, draw_persons
 from ..data.identities import TRAIN
 from ..personalizers import GlobalModel, Personalizer, PersonalModel, make_personalizers
 from ..tables.journal import KEYS, Row, key_of
+from ..tables.schema import EARLIER
 from ..training.modules import channels_last
 
 # Whose samples: the person's of that number, their twin's or other words of theirs, or everybody's.
@@ -156,7 +157,7 @@ class Workbench:
         """The unit's rows, but for those whose keys are `known`."""
         dataset, person = unit.among.dataset, unit.person
         x, y = dataset.inputs(person.query).to(self.device), dataset.y[person.query].to(self.device)
-        accuracy_full = accuracy(self.model.full, x, y)
+        score_full = accuracy(self.model.full, x, y)
         rows = []
         for personalizer, label in unit.labels:
             if key_of(label) in known:
@@ -165,9 +166,10 @@ class Workbench:
             cost = personal.cost_on(x)
             rows.append(
                 label
+                | EARLIER  # a task and its metric
                 | {
-                    "accuracy": accuracy(personal.module, x, y),
-                    "accuracy_full": accuracy_full,
+                    "score": accuracy(personal.module, x, y),
+                    "score_full": score_full,
                     "macs": cost.macs,
                     "macs_fraction": cost.macs / self.model.cost.full.macs,
                     "params": cost.params,

@@ -9,7 +9,7 @@ from ..system.errors import UserError
 from ..tables.schema import read_frame
 
 TASK_NUMBERS = ["n", "score", "score_low", "score_high"]
-SUMMARY_NUMBERS = ["budget", "macs_fraction", "n", "people", "accuracy", "accuracy_low", "accuracy_high"]
+SUMMARY_NUMBERS = ["budget", "macs_fraction", "n", "people", "score", "score_low", "score_high"]
 CURVES_NUMBERS = [f"macs_within_{points}{end}" for points in "13" for end in ("", "_low", "_high")]
 GAINS_NUMBERS = ["budget", "gain", "gain_low", "gain_high"]
 

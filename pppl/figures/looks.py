@@ -181,11 +181,11 @@ def task_rank(method: str) -> tuple[int, str]:
 
 
 def draw_series(rows: pd.DataFrame, x: np.ndarray, style: Look, ax: Axes) -> None:
-    """Draw the accuracies of `rows` over `x`, with 95 % intervals."""
-    spread = [rows["accuracy"] - rows["accuracy_low"], rows["accuracy_high"] - rows["accuracy"]]
+    """Draw the scores of `rows` over `x`, with 95 % intervals."""
+    spread = [rows["score"] - rows["score_low"], rows["score_high"] - rows["score"]]
     ax.errorbar(
         x,
-        rows["accuracy"],
+        rows["score"],
         yerr=[side.clip(lower=0) for side in spread],
         color=style.colour,
         marker=style.marker,

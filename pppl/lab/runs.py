@@ -20,6 +20,7 @@ from ..personalizers import GlobalModel, Personalizer, PersonalModel, make_own_p
 from ..report.results_frame import ResultsFrame
 from ..system.errors import UserError
 from ..system.files import expand
+from ..tables.journal import TABLE
 from ..tables.provenance import read_run
 from ..tables.schema import read_frame
 
@@ -107,7 +108,7 @@ class LoadedRun:
     @cached_property
     def table(self) -> ResultsFrame:
         """One row per person, method, control and budget; for text tasks, one row per task, method and seed."""
-        return self.frame("table.csv")
+        return self.frame(TABLE)
 
     @cached_property
     def dataset(self) -> IdentityDataset:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pandas as pd
 
 from ..system.errors import UserError
+from ..tables.metric import ACCURACY, Metric, metric_of
 from ..tables.schema import read_frame
 from .columns import Column, column_of, numeric
 
@@ -43,7 +44,13 @@ class Table:
 
     def column(self, name: str) -> Column:
         """Return the description of a column."""
-        return column_of(name, self.names, numbers=all(isinstance(row[name], float) for row in self.rows))
+        numbers = all(isinstance(row[name], float) for row in self.rows)
+        return column_of(name, self.names, numbers=numbers, metric=self.metric)
+
+    @property
+    def metric(self) -> Metric:
+        """The metric of the rows."""
+        return metric_of(self.rows[0]) if self.rows else ACCURACY
 
     def columns(self) -> list[Column]:
         """Return all columns except ends of intervals, which are shown with their means."""

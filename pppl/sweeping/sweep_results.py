@@ -17,7 +17,7 @@ from ..tables.schema import settings_of
 from .sweep import sweep
 from .trial_checks import check_trials
 
-_MEASURED = ["accuracy", "accuracy_low", "accuracy_high", "own_minus_other", "macs_fraction"]
+_MEASURED = ["score", "score_low", "score_high", "own_minus_other", "macs_fraction"]
 
 
 class SweepResults(ResultKind):
@@ -81,7 +81,7 @@ def _compare_trials(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     ]
     tables = (each.loc[each["trial"].isin(same), ["trial", *_MEASURED]] for each in (one, other))
     first, second = (each.assign(trial="trial " + each["trial"].astype(str)) for each in tables)
-    return agreement(first, second, keys=["trial"], value="accuracy")
+    return agreement(first, second, keys=["trial"], value="score")
 
 
 def _is_same(one: Any, other: Any) -> bool:
@@ -92,7 +92,7 @@ def _is_same(one: Any, other: Any) -> bool:
 
 def _compare_best(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     best = (each.loc[each["best"], _MEASURED].assign(trial="best trial") for each in (one, other))
-    return agreement(*best, keys=["trial"], value="accuracy")
+    return agreement(*best, keys=["trial"], value="score")
 
 
 def _compare_importances(kept: Path, again: Path) -> pd.DataFrame:

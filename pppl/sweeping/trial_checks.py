@@ -25,7 +25,7 @@ from .study import quiet_optuna
 
 _STATES = {"complete", "pruned", "given up", "fail"}
 _NUMBERS = ("importance", "trials")  # interval ends are not compared: they depend on the order of the trials
-_MEASURED = ["trial", "state", "accuracy", "own_minus_other", "macs_fraction", "feasible", "best"]
+_MEASURED = ["trial", "state", "score", "own_minus_other", "macs_fraction", "feasible", "best"]
 
 
 def check_trials(settings: Sweep, folder: Path, done: int) -> Iterator[str]:

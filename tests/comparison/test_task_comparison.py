@@ -53,7 +53,7 @@ def results(experiment: TextExperiment, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_the_best_on_validation_is_what_other_seeds_run(experiment: TextExperiment, results: Path):
-    table = pd.read_csv(results / "table.csv")
+    table = pd.read_csv(results / "table.csv.gz")
     assert list(table.columns) == list(COLUMNS)
     for (task, method), rows in table.groupby(["task", "method"]):
         searched = rows[rows["seed"] == 0]
@@ -108,12 +108,12 @@ def test_stamps_are_renewed_where_runs_are_what_they_were(experiment: TextExperi
         (folder / name).write_text("\n".join(marked) + "\n")
     _forget(folder)
     assert ["of other code" in line for line in find_faults(folder, KINDS)] == [True]
-    table = pd.read_csv(folder / "table.csv")
+    table = pd.read_csv(folder / "table.csv.gz")
     other = table.assign(score=table["score"] + 0.25)
-    other.to_csv(folder / "table.csv", index=False)
+    other.to_csv(folder / "table.csv.gz", index=False)
     with pytest.raises(Differs, match="nothing renewed"):
         confirm(folder)
-    shutil.copy(results / "table.csv", folder)
+    shutil.copy(results / "table.csv.gz", folder)
     _forget(folder)
     assert f"{len(METHODS)} methods are what they were" in confirm(folder)
     assert read_run(folder)["fingerprints"] == stamps
@@ -126,9 +126,9 @@ def test_stamps_are_renewed_where_runs_are_what_they_were(experiment: TextExperi
 def test_tables_of_tasks_that_do_not_belong_together_are_told(results: Path, tmp_path: Path):
     folder = Path(shutil.copytree(results, tmp_path / "copy"))
     table, summary = (pd.read_csv(folder / f"{name}.csv") for name in ("table", "summary"))
-    table.drop(index=table.index[table["chosen"]][0]).to_csv(folder / "table.csv", index=False)
+    table.drop(index=table.index[table["chosen"]][0]).to_csv(folder / "table.csv.gz", index=False)
     assert "lacks 1 of 16 chosen runs" in find_faults(folder, KINDS)[0]
-    table.to_csv(folder / "table.csv", index=False)
+    table.to_csv(folder / "table.csv.gz", index=False)
     summary.loc[1, "score"] += 0.01
     summary.to_csv(folder / "summary.csv", index=False)
     assert "bias_norm on" in find_faults(folder, KINDS)[0]
@@ -309,7 +309,7 @@ def test_a_search_goes_on_beyond_its_end(
 ):
     one = experiment.replace(tasks=experiment.tasks[:1], methods=["full"], search=search, seeds=[0])
     compare_tasks(one.replace(beyond=0), tmp_path)
-    table = pd.read_csv(tmp_path / "table.csv").sort_values("learning_rate")
+    table = pd.read_csv(tmp_path / "table.csv.gz").sort_values("learning_rate")
     rates, best = table["learning_rate"].tolist(), table["validation"].max()
     at_end = [validation == best for validation in table["validation"].iloc[[0, 2]]]
     beyond = [rates[0] ** 2 / rates[1], rates[2] ** 2 / rates[1]]
@@ -317,7 +317,7 @@ def test_a_search_goes_on_beyond_its_end(
     assert len(ends) > 0, "this search has its best rate at an end"
     assert "the best learning rate is an end of those tried" in capsys.readouterr().err
     compare_tasks(one, tmp_path)
-    again = pd.read_csv(tmp_path / "table.csv")
+    again = pd.read_csv(tmp_path / "table.csv.gz")
     assert again["learning_rate"].tolist()[:3] == [rate for rate in again["learning_rate"] if rate in rates]
     assert again["learning_rate"].iloc[3:].tolist() == pytest.approx(ends[:1])
     run = json.loads((tmp_path / "run.json").read_text())
@@ -347,7 +347,7 @@ def test_a_run_that_diverges_is_a_row_and_no_end(
     one = experiment.replace(tasks=experiment.tasks[:1], methods=[method], search=[1e36, 1.0], seeds=[0])
     summary = compare_tasks(one, tmp_path)
     assert f"{method} on {one.tasks[0]} diverged at a learning rate of" in capsys.readouterr().err
-    table = pd.read_csv(tmp_path / "table.csv")
+    table = pd.read_csv(tmp_path / "table.csv.gz")
     assert table["validation"].isna().tolist() == [True, False]
     assert table["chosen"].tolist() == [False, True]
     assert summary["score"].tolist() == pytest.approx([table["score"].iloc[1]])

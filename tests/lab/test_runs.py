@@ -34,7 +34,7 @@ def test_a_comparison_is_rebuilt_with_its_persons_and_networks(folder: Path):
         for person in run.persons:
             row = rows.loc[(person.persons, person.identity)]
             personal = run.personalize(person, method=method, budget=0.5)
-            assert run.accuracy(personal, person) == pytest.approx(row["accuracy"], abs=1e-7)
+            assert run.accuracy(personal, person) == pytest.approx(row["score"], abs=1e-7)
             assert (personal.cost.macs, personal.bytes) == (row["macs"], row["artifact_bytes"])
     whole = run.personalize(run.persons[0], method="full")
     assert whole.cost == whole.full
