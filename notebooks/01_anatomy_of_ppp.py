@@ -149,7 +149,7 @@ results = pd.DataFrame(
         {
             "prototypes": name,
             "budget": budget,
-            "score": way.accuracy(model, person),
+            "accuracy": way.accuracy(model, person),
             "ms": 1000 * model.seconds,
         }
         for name, way in (("parallel", run), ("sequential", sequential))
@@ -158,8 +158,8 @@ results = pd.DataFrame(
         for model in [way.personalize(person, method=GATES, budget=budget)]
     ]
 )
-ways = results.pivot_table(index="budget", columns="prototypes", values=["score", "ms"])
-ways.style.format("{:.1%}", subset=["score"]).format("{:.1f}", subset=["ms"])
+ways = results.pivot_table(index="budget", columns="prototypes", values=["accuracy", "ms"])
+ways.style.format("{:.1%}", subset=["accuracy"]).format("{:.1f}", subset=["ms"])
 
 # %% [markdown]
 # ## Target rate and temperature
@@ -189,7 +189,7 @@ _ = fig.colorbar(points, ax=axes, label="prototype weight")
 
 # %%
 good = trials.nlargest(10, "score")
-gap = (ways["score"]["sequential"] - ways["score"]["parallel"]) * 100
+gap = (ways["accuracy"]["sequential"] - ways["accuracy"]["parallel"]) * 100
 slower = ways["ms"]["sequential"].mean() / ways["ms"]["parallel"].mean()
 Markdown(
     f"- Between {spread.min():.0%} and {spread.max():.0%} of a layer's channels depend on the "

@@ -9,7 +9,7 @@ from ..system.printable import printable
 from ..tables.metric import metric_of
 from ..tables.schema import with_names
 from .accuracy_vs_macs import shown_series
-from .looks import look, task_look, task_rank
+from .looks import label_task, look, task_rank
 from .protocols import by_protocol
 from .retraining import samples_of
 from .significance import clear_best
@@ -39,12 +39,12 @@ def accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) ->
     best at the budget is bold if it is significantly better than the next (`clear_best`).
 
     ```python
-    print(accuracy_table(pd.read_csv("summary.csv"), pd.read_csv("table.csv"), 0.1))
+    print(accuracy_table(pd.read_csv("summary.csv"), pd.read_csv("table.csv.gz"), 0.1))
     ```
 
     **Arguments:**
 
-    - `summary`, `table`: `summary.csv` and `table.csv` of a comparison on persons.
+    - `summary`, `table`: `summary.csv` and `table.csv.gz` of a comparison on persons.
     - `budget`: a fraction of the full network, in (0, 1].
     """
     summary = with_names(summary)
@@ -77,7 +77,7 @@ def scores_table(summary: pd.DataFrame) -> str:
         of_task = {row["task"]: row for row in summary.loc[summary["method"] == method].to_dict("records")}
         size = summary.loc[summary["method"] == method, "task_bytes"].mean() / 1e3
         cells = [_cell(of_task[task], "score") if task in of_task else "" for task in tasks]
-        rows.append([escape(task_look(method)[0]), *cells, "" if pd.isna(size) else f"{size:,.0f}"])
+        rows.append([escape(label_task(method)), *cells, "" if pd.isna(size) else f"{size:,.0f}"])
     return tabular(["method", *map(escape, tasks), "kB a task"], [rows])
 
 

@@ -174,6 +174,15 @@ def task_look(method: str) -> tuple[str, str]:
     return TASK_LOOKS.get(method, (printable(method), _SPARE[sum(map(ord, method)) % len(_SPARE)]))
 
 
+def label_task(method: str) -> str:
+    """Return the label of a way to adapt an encoder.
+
+    >>> label_task("magnitude_mask")
+    'magnitude mask'
+    """
+    return task_look(method)[0]
+
+
 def task_rank(method: str) -> tuple[int, str]:
     """Return a sorting key: the order of `TASK_LOOKS`, then by name."""
     keys = list(TASK_LOOKS)

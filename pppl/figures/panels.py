@@ -105,12 +105,12 @@ def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
     with neither has the gain over another person.
 
     ```python
-    gain_figure(pd.read_csv("table.csv"), pd.read_csv("gains.csv")).savefig("gain.pdf")
+    gain_figure(pd.read_csv("table.csv.gz"), pd.read_csv("gains.csv")).savefig("gain.pdf")
     ```
 
     **Arguments:**
 
-    - `table`, `gains`: `table.csv` and `gains.csv`.
+    - `table`, `gains`: `table.csv.gz` and `gains.csv`.
     """
     table = with_names(table)
     gains = with_names(gains)

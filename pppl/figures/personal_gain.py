@@ -19,12 +19,12 @@ def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes, against: s
     Beside the dots of persons stand means with 95 % intervals. The dots are left out if methods and budgets are many.
 
     ```python
-    personal_gain(pd.read_csv("table.csv"), pd.read_csv("gains.csv"), plt.subplots()[1], "twin")
+    personal_gain(pd.read_csv("table.csv.gz"), pd.read_csv("gains.csv"), plt.subplots()[1], "twin")
     ```
 
     **Arguments:**
 
-    - `table`: rows of `table.csv` for one protocol.
+    - `table`: rows of `table.csv.gz` for one protocol.
     - `gains`: rows of `gains.csv` for it.
     - `against`: the control: `other`, `twin`, `swap` or `population`.
     """

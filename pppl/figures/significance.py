@@ -23,7 +23,7 @@ def clear_best(rows: Mapping[str, pd.DataFrame]) -> str | None:
 
     **Arguments:**
 
-    - `rows`: of `table.csv` for one protocol and budget, by name: the columns `seed`, `identity` and `score`.
+    - `rows`: of `table.csv.gz` for one protocol and budget, by name: the columns `seed`, `identity` and `score`.
 
     **Returns:** None if there is only one name, or the best two do not differ significantly.
     """

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from ..figures.looks import label_task
 from .columns import FORMATS
 from .estimate import Estimate, overlap
 from .folder import FolderTables
 from .html import Html, element, join
-from .names import label_task
 from .table import TableRow
 
 

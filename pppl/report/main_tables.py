@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
+from ..figures.looks import label_task
 from ..tables.schema import settings_of
 from .columns import Column
 from .folder import FolderTables
 from .grid import Choice, grid
 from .html import Html
-from .names import family_of, label_of, label_task, row_key, yes_or_no
+from .names import family_of, label_of, row_key, yes_or_no
 from .table import Table, TableRow
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..comparison.result_kinds import KeptResults, ResultKind, check_data, read_csv
+from ..comparison.result_kinds import KeptResults, ResultKind, check_data
 from ..config import Experiment, Sweep
 from ..config.plain_yaml import as_yaml
 from ..system.errors import UserError
 from ..system.files import replacing
 from ..tables.agreement import COLUMNS, TOLERANCE, agreement
-from ..tables.schema import settings_of
+from ..tables.schema import load_frame, settings_of
 from .sweep import sweep
 from .trial_checks import check_trials
 
@@ -52,7 +52,7 @@ class SweepResults(ResultKind):
 
     def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
         """Return how the trials, the best trial and the importances of two results folders agree."""
-        one, other = (read_csv(folder / "trials.csv") for folder in (kept, again))
+        one, other = (load_frame(folder / "trials.csv") for folder in (kept, again))
         parts = [_compare_trials(one, other), _compare_best(one, other)]
         if (kept / "importances.csv").exists():
             parts.append(_compare_importances(kept, again))
@@ -97,8 +97,8 @@ def _compare_best(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 
 def _compare_importances(kept: Path, again: Path) -> pd.DataFrame:
     columns = ["key", "importance", "importance_low", "importance_high"]
-    one = read_csv(kept / "importances.csv")[columns]
+    one = load_frame(kept / "importances.csv")[columns]
     path = again / "importances.csv"  # missing if too few trials were finished
-    other = read_csv(path)[columns] if path.exists() else one.head(0)
+    other = load_frame(path)[columns] if path.exists() else one.head(0)
     one, other = (each.assign(key="importance of " + each["key"].astype(str)) for each in (one, other))
     return agreement(one, other, keys=["key"], value="importance")

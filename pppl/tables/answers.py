@@ -22,7 +22,7 @@ def answers(table: pd.DataFrame, questions: Mapping[str, Sequence[str]]) -> pd.D
 
     **Arguments:**
 
-    - `table`: the rows of `table.csv`. Rows of controls, with samples other than the person's own, do not count.
+    - `table`: the rows of `table.csv.gz`. Rows of controls, with samples other than the person's own, do not count.
     - `questions`: by name, a method and the method that it is compared with.
 
     ```python

@@ -122,7 +122,8 @@ def declare_metric(run: Mapping[str, Any]) -> None:
     tree = run.get("metric")
     if not isinstance(tree, Mapping) or not isinstance(tree.get("name"), str) or tree["name"] in METRICS:
         return
-    low, high = tree.get("limits") or (None, None)
+    limits = tree.get("limits")
+    low, high = limits if isinstance(limits, list) and len(limits) == 2 else (None, None)
     METRICS[tree["name"]] = Metric(
         tree["name"],
         str(tree.get("title", tree["name"])),

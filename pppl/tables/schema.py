@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from ..system.errors import UserError
 from ..system.files import claim, remove, replacing
 from ..system.printable import NUMBER, TRUTH
 
@@ -168,6 +169,31 @@ def read_frame(path: Path, rows: int | None = None) -> pd.DataFrame:
     columns = {name: _column(name, each) for name, each in zip(header, cells, strict=True)}
     frame = pd.DataFrame(columns, columns=header)
     return with_task(frame) if "score" in renamed else frame
+
+
+def load_frame(path: Path, remedy: str = "") -> pd.DataFrame:
+    """Return `read_frame`'s table of a results folder.
+
+    Raise `UserError` if it is missing or corrupted.
+
+    **Arguments:**
+
+    - `remedy`: what to do about a corrupted table; by default to run the command that writes it.
+    """
+    try:
+        return read_frame(path)
+    except OSError as error:
+        verbs = "`pppl compare`, `pppl tasks` or `pppl sweep`"
+        raise UserError(f"cannot read {path}: {error.strerror}; name a folder that {verbs} has written") from error
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is corrupted ({reason}); {remedy or rewriting(path)}") from error
+
+
+def rewriting(path: Path) -> str:
+    """Return the remedy for a corrupted table: the command that writes it anew."""
+    verb = "sweep" if path.name in ("trials.csv", "importances.csv") else "compare"
+    return f"run `pppl {verb}` with the same --out again, it rewrites the tables from its journal"
 
 
 def with_task(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Summaries of a comparison's `table.csv`: means with intervals over persons and seeds, curves and personal gains."""
+"""Summaries of a comparison's rows: means with intervals over persons and seeds, curves and personal gains."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -31,7 +31,7 @@ def summarize(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
     empty for the reference itself, and for budgets that it lacks.
 
     ```python
-    summarize(pd.read_csv("results/digits/table.csv", keep_default_na=False), reference="ppp")
+    summarize(pd.read_csv("results/digits/table.csv.gz", keep_default_na=False), reference="ppp")
     ```
     """
     table = table.reset_index(drop=True)  # differences are matched with their rows by the index

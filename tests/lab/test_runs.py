@@ -90,7 +90,7 @@ def test_what_a_run_lacks_is_refused_by_name(folder: Path):
 def test_a_damaged_table_is_refused(tmp_path: Path):
     run = LoadedRun(folder=tmp_path, about={}, settings=Experiment(), seed=0)
     (tmp_path / "summary.csv").write_bytes(b"")
-    with pytest.raises(UserError, match=r"summary.csv is corrupted .*: remake it"):
+    with pytest.raises(UserError, match=r"summary.csv is corrupted .*; remake it"):
         _ = run.summary
     pd.DataFrame({"a": [1]}).to_csv(tmp_path / "effort.csv")
     assert isinstance(run.frame("effort.csv"), ResultsFrame)

@@ -62,7 +62,7 @@ def test_what_columns_hold_is_declared_once():
     kinds = {name: column.kind for name, column in COLUMN_TYPES.items()}
     assert {name: numeric(name) for name in kinds} == {name: kind == "number" for name, kind in kinds.items()}
     assert {kinds[name] for name in ("dataset", "identity", "control", "task", "metric")} == {"text"}
-    assert {unit for unit in (column.unit for column in COLUMN_TYPES.values())} <= {
+    assert {column.unit for column in COLUMN_TYPES.values()} <= {
         *FORMATS,
         "text",
         "metric",
