@@ -152,7 +152,7 @@ def test_a_damaged_table_is_told_and_not_taken_in(experiment: Experiment, copies
     folder = copies[1]
     whole = (folder / "table.csv.gz").read_bytes()
     (folder / "table.csv.gz").write_bytes(whole[:-30])
-    with pytest.raises(UserError, match=r"cannot read .*table\.csv as a table of results: row \d+ has \d+ cells"):
+    with pytest.raises(UserError, match=r"cannot read .*table\.csv\.gz as a table of results: "):
         check(folder)
     (folder / "journal.jsonl").unlink()
     with pytest.raises(UserError, match=r"table\.csv was not written by pppl, or was changed since"):
@@ -166,7 +166,7 @@ def test_a_folder_that_is_none_is_told(tmp_path: Path, copies: list[Path]):
     with pytest.raises(UserError, match=r"nowhere/run\.json is of no comparison"):
         merge([tmp_path / "nowhere"], tmp_path / "all")
     (copies[0] / "table.csv.gz").unlink()
-    with pytest.raises(UserError, match=r"cannot read .*table\.csv as a table of results"):
+    with pytest.raises(UserError, match=r"cannot read .*table\.csv\.gz as a table of results"):
         merge(copies, tmp_path / "all")
     _edit(copies[1] / "run.json", lambda run: run["config"].update(mistake=1))
     with pytest.raises(UserError, match=r"is of another version: unknown key 'mistake'"):
@@ -219,7 +219,7 @@ def test_check_knows_what_should_be_there(whole: Path, tmp_path: Path, without: 
     """Also where nothing of it is."""
     folder = Path(shutil.copytree(whole, tmp_path / "whole"))
     _table(whole).query(f"not ({without})").to_csv(folder / "table.csv.gz", index=False)
-    assert f"table.csv.gz.gz lacks {count} of 136 rows" in check(folder)
+    assert f"table.csv.gz lacks {count} of 136 rows" in check(folder)
 
 
 def test_check_knows_what_should_not_be_there(whole: Path, tmp_path: Path):

@@ -70,7 +70,7 @@ def test_the_best_on_validation_is_what_other_seeds_run(experiment: TextExperime
 
 
 def test_the_summary_is_of_the_chosen_rows(experiment: TextExperiment, results: Path):
-    table, summary = (pd.read_csv(results / f"{name}.csv") for name in ("table", "summary"))
+    table, summary = (pd.read_csv(results / name) for name in ("table.csv.gz", "summary.csv"))
     scores = table[table["chosen"]].groupby(["task", "method"])["score"].mean().to_dict()
     for row in summary.to_dict("records"):
         if row["task"] == AVERAGE:
@@ -125,7 +125,7 @@ def test_stamps_are_renewed_where_runs_are_what_they_were(experiment: TextExperi
 
 def test_tables_of_tasks_that_do_not_belong_together_are_told(results: Path, tmp_path: Path):
     folder = Path(shutil.copytree(results, tmp_path / "copy"))
-    table, summary = (pd.read_csv(folder / f"{name}.csv") for name in ("table", "summary"))
+    table, summary = (pd.read_csv(folder / name) for name in ("table.csv.gz", "summary.csv"))
     table.drop(index=table.index[table["chosen"]][0]).to_csv(folder / "table.csv.gz", index=False)
     assert "lacks 1 of 16 chosen runs" in find_faults(folder, KINDS)[0]
     table.to_csv(folder / "table.csv.gz", index=False)
@@ -145,8 +145,8 @@ def test_a_comparison_goes_on_where_it_was_killed(experiment: TextExperiment, re
     compare_tasks(experiment, tmp_path, workers=2)
     assert json.loads((tmp_path / "run.json").read_text())["runs_computed"] == 3
     measured = ["train_seconds"]
-    for name in ("table", "summary"):
-        before, after = (pd.read_csv(folder / f"{name}.csv").drop(columns=measured) for folder in (results, tmp_path))
+    for name in ("table.csv.gz", "summary.csv"):
+        before, after = (pd.read_csv(folder / name).drop(columns=measured) for folder in (results, tmp_path))
         pd.testing.assert_frame_equal(before, after)
     run = (tmp_path / "run.json").read_bytes()
     compare_tasks(experiment, tmp_path)
@@ -170,7 +170,7 @@ def test_a_task_whose_file_changed_is_run_again(experiment: TextExperiment, tmp_
 
 
 def test_tasks_in_a_stream_are_not_forgotten_and_cost_a_delta_each(experiment: TextExperiment, results: Path):
-    stream, table = (pd.read_csv(results / f"{name}.csv") for name in ("stream", "table"))
+    stream, table = (pd.read_csv(results / name) for name in ("stream.csv", "table.csv.gz"))
     learnt = table[table["chosen"] & (table["method"] == "diff") & (table["seed"] == 0)].set_index("task")
     assert stream["task"].tolist() == list(experiment.tasks)
     assert stream["score"].tolist() == stream["score_at_end"].tolist()
@@ -335,7 +335,7 @@ def test_deltas_of_two_rates_live_in_one_folder(experiment: TextExperiment, tmp_
     one = experiment.replace(tasks=experiment.tasks[:1], methods=["diff"], search=[1.0], seeds=[0])
     for rate in (0.005, 0.1, 0.005):
         compare_tasks(one.replace(rate=rate), tmp_path)
-        table, stream = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("table", "stream"))
+        table, stream = (pd.read_csv(tmp_path / name) for name in ("table.csv.gz", "stream.csv"))
         assert 0 < stream["task_bytes"].item() - table["task_bytes"].item() < 400
 
 

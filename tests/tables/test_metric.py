@@ -124,7 +124,7 @@ def test_axes_hold_what_is_below_zero():
     assert top >= 1
     assert not any("%" in label.get_text() for label in ax.get_yticklabels())
     gain = gain_figure(_table(), tables["gains.csv"]).axes[0]
-    assert any(0.2 < line.get_ydata()[0] < 0.5 for line in gain.get_lines()), "not times 100"
+    assert any(0.2 < np.asarray(line.get_ydata(), float)[0] < 0.5 for line in gain.get_lines()), "not times 100"
 
 
 def test_notebooks_and_terminals_show_plain_numbers():
