@@ -130,12 +130,12 @@ compare(mine, "../results/made_up")
 
 # %%
 tenth = summary[summary["budget"] == 0.1].set_index(["method", "control"])
-full = summary["accuracy_full"].iloc[0]
+full = summary["score_full"].iloc[0]
 
 
 def told(method, control=""):
     row = tenth.loc[(method, control)]
-    return f"{row['accuracy']:.1%} [{row['accuracy_low']:.1%}, {row['accuracy_high']:.1%}]"
+    return f"{row['score']:.1%} [{row['score_low']:.1%}, {row['score_high']:.1%}]"
 
 
 gains = run.frame("gains.csv").query("budget == 0.1 and against == 'twin'")
@@ -144,7 +144,7 @@ free = summary.set_index("method").loc["full+classes"]
 Markdown(
     f"At a tenth of the MACs the person's own network has {told('ppp@persons', 'own')} where the "
     f"full one has {full:.1%}, and with the person's classes, which cost nothing, "
-    f"{free['accuracy']:.1%}. Chosen by another person's samples it has "
+    f"{free['score']:.1%}. Chosen by another person's samples it has "
     f"{told('ppp@persons', 'other')}, but over other samples of the same digits its own gain "
     f"{100 * gain['gain']:.1f} points [{100 * gain['gain_low']:.1f}, "
     f"{100 * gain['gain_high']:.1f}]: "

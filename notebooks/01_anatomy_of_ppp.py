@@ -174,7 +174,7 @@ for ax, key, label in zip(
 ):
     points = ax.scatter(
         trials[key],
-        trials["accuracy"],
+        trials["score"],
         c=trials["ppp.prototype_weight"],
         cmap="cividis",
         norm="log",
@@ -188,7 +188,7 @@ _ = fig.colorbar(points, ax=axes, label="prototype weight")
 # ## What was learnt
 
 # %%
-good = trials.nlargest(10, "accuracy")
+good = trials.nlargest(10, "score")
 gap = (ways["accuracy"]["sequential"] - ways["accuracy"]["parallel"]) * 100
 slower = ways["ms"]["sequential"].mean() / ways["ms"]["parallel"].mean()
 Markdown(

@@ -97,16 +97,14 @@ for ax, (name, result) in zip(
     done = result.trials[result.trials["state"] == "complete"]
     dots = ax.scatter(
         done["own_minus_other"],
-        done["accuracy"],
+        done["score"],
         c=done["ppp.prototype_weight"],
         norm="log",
         cmap="cividis",
         s=14,
     )
-    best = front(done, "accuracy", "own_minus_other")
-    ax.plot(
-        best["own_minus_other"], best["accuracy"], color="#D55E00", lw=1, zorder=0, label="front"
-    )
+    best = front(done, "score", "own_minus_other")
+    ax.plot(best["own_minus_other"], best["score"], color="#D55E00", lw=1, zorder=0, label="front")
     ax.set(title=f"{name} of the MACs", xlabel="own less another's accuracy")
     fig.colorbar(dots, ax=ax, label="prototype weight")
 axes[0].set_ylabel("validation accuracy")
@@ -140,7 +138,7 @@ for name, result in (("digits", digits), ("Arabic keywords", arabic)):
                 "sweep": name,
                 "weight": f"{part.left:.3g} to {part.right:.3g}",
                 "trials": len(of_part),
-                "median accuracy": of_part["accuracy"].median(),
+                "median accuracy": of_part["score"].median(),
                 "median own - other": of_part["own_minus_other"].median(),
             }
         )
@@ -186,7 +184,7 @@ told = "; ".join(
     for name, row in first.items()
 )
 best = {
-    name: result.trials.loc[result.trials["best"], "accuracy"].iloc[0]
+    name: result.trials.loc[result.trials["best"], "score"].iloc[0]
     for name, result in (("digits", digits), ("Arabic keywords", arabic))
 }
 Markdown(

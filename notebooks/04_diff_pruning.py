@@ -53,9 +53,9 @@ rates[
     [
         "persons",
         "method",
-        "accuracy",
-        "accuracy_low",
-        "accuracy_high",
+        "score",
+        "score_low",
+        "score_high",
         "artifact_bytes",
         "retrain_samples",
         "n",
@@ -143,7 +143,7 @@ conv = shares[
 ].mean(axis=1)
 
 
-def told(frame, key, name="accuracy"):
+def told(frame, key, name="score"):
     row = frame.loc[key]
     return (
         f"{100 * row[name]:.1f} % [{100 * row[f'{name}_low']:.1f}, {100 * row[f'{name}_high']:.1f}]"
@@ -151,7 +151,7 @@ def told(frame, key, name="accuracy"):
 
 
 of_five = rates[rates["persons"] == "5 classes"]
-best = of_five.loc[of_five["accuracy"].idxmax()]
+best = of_five.loc[of_five["score"].idxmax()]
 peers = [
     m
     for m in means.index
@@ -160,9 +160,9 @@ peers = [
 Markdown(
     f"- On 5 of 10 digits a difference in {best['artifact_bytes'] / 1e3:.0f} kB "
     f"(`{best['method']}`) brings the full network "
-    f"from {told(whole, ('full', '', 1.0))} to {100 * best['accuracy']:.1f} % "
-    f"[{100 * best['accuracy_low']:.1f}, "
-    f"{100 * best['accuracy_high']:.1f}]; fine-tuning all of it, "
+    f"from {told(whole, ('full', '', 1.0))} to {100 * best['score']:.1f} % "
+    f"[{100 * best['score_low']:.1f}, "
+    f"{100 * best['score_high']:.1f}]; fine-tuning all of it, "
     f"{whole.loc[('finetune', '', 1.0), 'artifact_bytes'] / 1e3:,.0f} "
     f"kB, to {told(whole, ('finetune', '', 1.0))}. All MACs remain.\n"
     f"- Differences are not spread evenly: `{conv.idxmax()}` has {conv.max():.1%} of its "

@@ -52,7 +52,7 @@ def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path)
     values = suggest(trial, sweep.space)
     (folder / "trials" / fingerprint(values)).mkdir(parents=True, exist_ok=True)
     time.sleep(random.uniform(0.0, 0.1))
-    measured = {"accuracy": values["budget"] / 2, "accuracy_low": 0.0, "accuracy_high": 1.0}
+    measured = {"score": values["budget"] / 2, "score_low": 0.0, "score_high": 1.0}
     for name, value in (measured | {"own_minus_other": 0.0, "macs_fraction": values["budget"]}).items():
         trial.set_user_attr(name, value)
     return TrialState.COMPLETE, [measured[name] for name in sweep.objectives]

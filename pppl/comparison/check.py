@@ -12,7 +12,8 @@ from ..data import IdentityDataset
 from ..personalizers import make_personalizers
 from ..system.errors import UserError
 from ..tables.derived import derive_tables
-from ..tables.journal import COLUMNS, Row, key_of, table_text
+from ..tables.journal import COLUMNS, TABLE, Row, key_of, table_text
+from ..tables.metric import metric_of
 from ..tables.provenance import Stamp, staleness
 from ..tables.schema import ODD_BYTES
 from .freshness import fingerprints
@@ -39,15 +40,19 @@ def check(folder: str | Path) -> list[str]:
 def _rows(finished: FinishedResults) -> Iterator[str]:
     keys = [key_of(row) for row in finished.rows]
     if len(set(keys)) < len(keys):
-        yield f"table.csv has {len(keys) - len(set(keys))} rows twice"
+        yield f"{TABLE} has {len(keys) - len(set(keys))} rows twice"
     of_person: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in finished.rows:
         of_person[row["seed"], row["persons"], row["seen"], row["identity"]].append(row)
-    if several := sum(len({row["accuracy_full"] for row in rows}) > 1 for rows in of_person.values()):
-        yield f"table.csv has {several} persons for whom the full network has several accuracies"
-    for name in ("accuracy", "accuracy_full", "macs_fraction", "params_fraction"):
-        if outside := sum(not 0 <= row[name] <= 1 for row in finished.rows):
-            yield f"table.csv has {outside} rows whose {name} is outside [0, 1]"
+    if several := sum(len({row["score_full"] for row in rows}) > 1 for rows in of_person.values()):
+        yield f"{TABLE} has {several} persons for whom the full network has several scores"
+    if len({(row["task"], row["metric"]) for row in finished.rows}) > 1:
+        yield f"{TABLE} has rows of several tasks or metrics"
+    limits = metric_of(finished.rows[0]).limits if finished.rows else (0, 1)
+    of = {"score": limits, "score_full": limits, "macs_fraction": (0, 1), "params_fraction": (0, 1)}
+    for name, (low, high) in of.items():
+        if outside := sum(not low <= row[name] <= high for row in finished.rows):
+            yield f"{TABLE} has {outside} rows whose {name} is outside [{low:g}, {high:g}]"
 
 
 _Opened = tuple[Experiment, IdentityDataset] | UserError
@@ -70,9 +75,9 @@ def _holes(finished: FinishedResults, data: _Opened) -> Iterator[str]:
         wanted, what = {key for group in groups for unit in group.units() for key in unit.keys}, "rows"
     lacking, unknown = wanted - there, there - wanted
     if lacking:
-        yield f"table.csv lacks {len(lacking)} of {len(wanted)} {what}"
+        yield f"{TABLE} lacks {len(lacking)} of {len(wanted)} {what}"
     if unknown:
-        yield f"table.csv has {len(unknown)} {what} that its experiment has not"
+        yield f"{TABLE} has {len(unknown)} {what} that its experiment has not"
 
 
 def _tables(finished: FinishedResults) -> Iterator[str]:
@@ -85,7 +90,7 @@ def _tables(finished: FinishedResults) -> Iterator[str]:
             yield f"{name} is missing"
             continue
         if written != table_text(frame):
-            yield f"{name} does not follow from table.csv"
+            yield f"{name} does not follow from {TABLE}"
 
 
 def _outdated(finished: FinishedResults, data: _Opened) -> Iterator[str]:

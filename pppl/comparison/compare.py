@@ -22,6 +22,7 @@ from ..system.processes import Workers, threads
 from ..system.tracking import notice, track
 from ..tables.derived import TABLES, Draw, draw_nothing, write_tables
 from ..tables.journal import COLUMNS, Journal, adopt_table, name_budgets_exactly, round_numbers, write_table
+from ..tables.metric import metric_of
 from ..tables.provenance import read_run, write_run
 from ..tasks import task_of
 from .effort import EFFORT, effort
@@ -81,6 +82,7 @@ def compare(
         work: dict[str, Any] = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
         work |= {"persons_computed": len(missing), "persons": len(plan.units), "fingerprints": journal.fingerprints}
         of_seed = {seed: load_split(experiment, seed) for seed in experiment.seeds}
+        work |= {"metric": metric_of(table).to_dict()}
         work |= {"networks_trained_on": list_training_devices(experiment, of_seed)}
         write_run(folder, config, plan.dataset.sha256, weights_sha256=weights_sha256(experiment), **work)
         figures = draw(folder)
@@ -130,13 +132,13 @@ class Plan:
         report_stale(self.journal, (key for unit in self.units for key in unit.keys))
 
     def table(self) -> pd.DataFrame:
-        """`table.csv`, where no row is missing."""
+        """The rows, where no row is missing."""
         rows = [self.journal.rows[key] for unit in self.units for key in unit.keys]
         rows = name_budgets_exactly(rows, self.experiment.budgets)
         return round_numbers(pd.DataFrame(rows, columns=list(COLUMNS)))
 
     def computed(self, pool: Workers) -> pd.DataFrame:
-        """`table.csv`, after what is missing has been computed. Raises `UserError` where not all could be kept."""
+        """The rows, after what is missing has been computed. Raises `UserError` where not all could be kept."""
         path = self.journal.path
         if self.journal.broken:
             notice(f"{path} has {self.journal.broken} broken lines, as a kill leaves; their rows are computed again")
@@ -149,11 +151,11 @@ class Plan:
 
 
 def _headline(summary: pd.DataFrame) -> dict[str, float]:
-    """The accuracies as single values, for W&B's table of runs."""
+    """The scores as single values, for W&B's table of runs."""
     rows = summary.to_dict("records")
     names = ("persons", "who", "method", "control", "budget")
     named = [{**row, "who": "" if row["seen"] else "unseen"} for row in rows]
-    return {"/".join(str(row[name]) for name in names if row[name] != ""): float(row["accuracy"]) for row in named}
+    return {"/".join(str(row[name]) for name in names if row[name] != ""): float(row["score"]) for row in named}
 
 
 def _write_gates(groups: Sequence[PersonGroup], folder: Path, *, anew: bool = False) -> None:
@@ -171,7 +173,7 @@ def warn_near_chance(table: pd.DataFrame, dataset: IdentityDataset) -> None:
     """Warn if the full network has learnt next to nothing, which makes every comparison with it empty."""
     task = task_of(dataset)
     metric, chance = task.metrics[0], task.chance(dataset)
-    mean = table["accuracy_full"].to_numpy(float).mean()
+    mean = table["score_full"].to_numpy(float).mean()
     if chance is not None and mean < chance + _NEXT_TO_CHANCE:
         remedy = "train longer (training.epochs, or a smaller training.batch_size), since all is measured against it"
         told = [f"{value:.0%}" if metric.percent else f"{metric.name} {value:.2f}" for value in (mean, chance)]

@@ -121,13 +121,13 @@ def _refuse_others(finished: FinishedResults, pairs: Sequence[tuple[Row, Row]]) 
     """Raises `Differs` for the first number that is another; returns how many rows were compared."""
     where = finished.run.get("networks_trained_on") or {"hardware that it does not tell": []}
     trained = f"its networks were trained on {' and '.join(where)}, this is {device_name()}"
-    for name in ("accuracy_full", *(name for name in NUMBERS if name not in (TIMED, "accuracy_full"))):
+    for name in ("score_full", *(name for name in NUMBERS if name not in (TIMED, "score_full"))):
         for before, now in pairs:
             if before.get(name, now[name]) != now[name]:  # a column may have come later
                 what = " ".join(str(before[key]) for key in ("method", "control") if before[key])
                 row = f"{what}, budget {before['budget']:g}, {before['persons']} {before['identity']}"
                 told = f"{name} of {row}, seed {before['seed']}, is {now[name]!r} now, {before[name]!r} in the table"
-                if name == "accuracy_full":
+                if name == "score_full":
                     told = f"the full network is another one here: {told}"
                 raise Differs(f"{finished.folder}: {told} ({now[name] - before[name]:+g}); nothing renewed; {trained}")
     return len(pairs)

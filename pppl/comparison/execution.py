@@ -167,11 +167,11 @@ def _check_networks(rows: Sequence[Row], journal: Journal, unit: Unit) -> None:
     """Raises `UserError` where rows that are there already are of other networks, as another machine trains them."""
     for key in unit.keys:
         there = journal.rows.get(key)
-        if there is not None and abs(there["accuracy_full"] - rows[0]["accuracy_full"]) > _ROUNDED:
+        if there is not None and abs(there["score_full"] - rows[0]["score_full"]) > _ROUNDED:
             raise UserError(
                 f"{journal.path.parent} has rows of other networks: the full one is right on "
-                f"{there['accuracy_full']:.1%} of {unit.person.identity}'s samples there, on "
-                f"{rows[0]['accuracy_full']:.1%} here; name another --out"
+                f"{there['score_full']:.1%} of {unit.person.identity}'s samples there, on "
+                f"{rows[0]['score_full']:.1%} here; name another --out"
             )
 
 

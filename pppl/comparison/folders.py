@@ -9,8 +9,9 @@ from typing import Any
 from ..config import DataSettings
 from ..data import SOURCES, IdentityDataset, limit, load_dataset
 from ..system.errors import UserError
+from ..tables.journal import TABLE
 from ..tables.provenance import read_run
-from ..tables.schema import read_frame
+from ..tables.schema import existing, read_frame
 
 
 def refuse_other_results(folder: Path, command: str, data: DataSettings, dataset: IdentityDataset) -> None:
@@ -71,7 +72,7 @@ def _command(folder: Path, run: Mapping[str, Any]) -> str:
     for key, command in (("space", "sweep"), ("tasks", "tasks")):
         if key in config:
             return command
-    return "compare" if "fingerprints" in run or (folder / "table.csv").exists() else "train"
+    return "compare" if "fingerprints" in run or existing(folder / TABLE).exists() else "train"
 
 
 def _told(folder: Path) -> dict[str, Any]:
@@ -106,5 +107,5 @@ def _limited_sha256(data: DataSettings, before: Mapping[str, Any]) -> str:
 
 def _dataset_name(folder: Path) -> str:
     with suppress(OSError, ValueError, KeyError, IndexError):  # no table, or none that can be read: made anew
-        return str(read_frame(folder / "table.csv", rows=1)["dataset"].iloc[0])
+        return str(read_frame(folder / TABLE, rows=1)["dataset"].iloc[0])
     return ""

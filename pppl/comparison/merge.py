@@ -16,7 +16,7 @@ from ..personalizers import make_personalizers
 from ..system.errors import UserError
 from ..system.files import claim, expand, output_folder, remove, replacing
 from ..tables.derived import TABLES, Draw, draw_nothing, write_tables
-from ..tables.journal import COLUMNS, NUMBERS, TIMED, Row, key_of, name_budgets_exactly, read_table
+from ..tables.journal import COLUMNS, NUMBERS, TABLE, TIMED, Row, key_of, name_budgets_exactly, read_table
 from ..tables.provenance import read_run, write_run
 from .effort import EFFORT
 from .folders import refuse_other_command
@@ -53,7 +53,7 @@ class FinishedResults:
             experiment = from_dict(run["config"], Experiment)
         except UserError as error:
             raise UserError(f"{folder}/run.json is of another version: {error}") from error
-        rows = name_budgets_exactly(read_table(folder / "table.csv"), experiment.budgets)
+        rows = name_budgets_exactly(read_table(folder / TABLE), experiment.budgets)
         return FinishedResults(folder=folder, experiment=experiment, run=run, rows=rows)
 
 
@@ -134,13 +134,13 @@ def _strangers(parts: Sequence[FinishedResults]) -> Iterator[str]:
         for name, what in (("dataset_sha256", "data"), ("weights_sha256", "starting weights")):
             if part.run.get(name) != first.run.get(name):
                 yield f"{first.folder} and {part.folder} are of other {what}"
-    accuracies: dict[tuple[Any, ...], tuple[Path, float]] = {}
+    scores: dict[tuple[Any, ...], tuple[Path, float]] = {}
     for part in parts:
-        for key, value in {_person(row): row["accuracy_full"] for row in part.rows}.items():
-            folder, before = accuracies.setdefault(key, (part.folder, value))
+        for key, value in {_person(row): row["score_full"] for row in part.rows}.items():
+            folder, before = scores.setdefault(key, (part.folder, value))
             if value != before:
                 who = f"{key[1]} {key[3]}, seed {key[0]}"
-                yield f"{folder} and {part.folder} have {before:g} and {value:g} as accuracy of the full network, {who}"
+                yield f"{folder} and {part.folder} have {before:g} and {value:g} as score of the full network, {who}"
 
 
 def _refuse_others(part: FinishedResults, out: Path) -> None:
@@ -204,9 +204,7 @@ def _ordered(rows: Sequence[Row], experiment: Experiment) -> list[Row]:
     try:
         return sorted(name_budgets_exactly(rows, budgets), key=place)
     except (KeyError, ValueError) as error:
-        raise UserError(
-            f"a table.csv has rows that its run.json does not know ({error}): run `pppl compare`"
-        ) from error
+        raise UserError(f"a {TABLE} has rows that its run.json does not know ({error}): run `pppl compare`") from error
 
 
 def _copy_gates(parts: Sequence[FinishedResults], seed: int, folder: Path) -> None:

@@ -14,7 +14,8 @@ from ..system.files import claim, expand, output_folder, replacing
 from ..system.tracking import notice
 from ..tables.journal import write_table
 from ..tables.provenance import read_run
-from .result_kinds import KeptResults, MissingInputs, PersonResults, ResultKind, TextResults, read_csv
+from ..tables.schema import load_frame
+from .result_kinds import KeptResults, MissingInputs, PersonResults, ResultKind, TextResults
 
 KINDS: tuple[ResultKind, ...] = (PersonResults(), TextResults())
 # The share of rows that must lie in the intervals that were kept.
@@ -207,7 +208,7 @@ def _write(report: dict[str, Reproduced], path: Path) -> None:
     """
     rows = {name: asdict(each) for name, each in report.items()}
     if path.exists():
-        before = read_csv(path)
+        before = load_frame(path)
         if "folder" not in before.columns:
             raise UserError(f"{path} is no table of folders: move it away")
         rows = {str(row["folder"]): row for row in before.to_dict("records")} | rows

@@ -15,9 +15,9 @@ from ..data import SOURCES
 from ..personalizers import make_personalizers
 from ..system.errors import UserError
 from ..tables.agreement import agreement
-from ..tables.journal import TIMED
+from ..tables.journal import TABLE, TIMED
 from ..tables.provenance import read_run
-from ..tables.schema import read_frame
+from ..tables.schema import load_frame
 from ..tables.summary import GROUP
 from .check import check, stale_methods
 from .compare import compare
@@ -128,9 +128,9 @@ class PersonResults(ResultKind):
         compare(kept.settings(kept.config, Experiment), folder, workers=workers)
 
     def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
-        tables = [read_csv(folder / "summary.csv") for folder in (kept, again)]
+        tables = [load_frame(folder / "summary.csv") for folder in (kept, again)]
         one, other = (each.assign(seen=np.where(each["seen"], "seen", "unseen")) for each in tables)
-        return agreement(one, other, keys=GROUP, value="accuracy", ignored=[TIMED])
+        return agreement(one, other, keys=GROUP, value="score", ignored=[TIMED])
 
     def faults(self, kept: KeptResults) -> list[str]:
         return check(kept.folder)
@@ -165,13 +165,13 @@ class TextResults(ResultKind):
         compare_tasks(kept.settings(kept.config, TextExperiment), folder, workers=workers)
 
     def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
-        one, other = (read_csv(folder / "summary.csv") for folder in (kept, again))
+        one, other = (load_frame(folder / "summary.csv") for folder in (kept, again))
         measured = ["peak_memory_mib", "train_seconds"]
         return agreement(one, other, keys=["task", "encoder", "method", "rate"], value="score", ignored=measured)
 
     def faults(self, kept: KeptResults) -> list[str]:
         experiment = kept.settings(kept.config, TextExperiment)
-        tables = (read_csv(kept.folder / f"{name}.csv") for name in ("table", "summary"))
+        tables = (load_frame(kept.folder / name) for name in (TABLE, "summary.csv"))
         return [*check_tasks(experiment, *tables), *self._outdated(kept, experiment)]
 
     def _outdated(self, kept: KeptResults, experiment: TextExperiment) -> Iterator[str]:
@@ -209,14 +209,6 @@ def check_data(kept: KeptResults, experiment: Experiment) -> str:
     if source is None or source.log_mel is None:
         raise MissingInputs(f"data set {name} is another than that of these results, by its SHA-256")
     return "features of recordings differ from those of these results, as they do on another processor"
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """A table. Raises `UserError` where it cannot be read."""
-    try:
-        return read_frame(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
 
 
 def _known(tree: Mapping[str, Any], usual: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, Any], list[str]]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..config import TextExperiment
 from ..tables.agreement import TOLERANCE
-from ..tables.journal import Row, key_of
+from ..tables.journal import TABLE, Row, key_of
 from ..tables.task_statistics import AVERAGE
 from .task_runs import NAMES
 
@@ -26,7 +26,7 @@ def check_tasks(experiment: TextExperiment, table: pd.DataFrame, summary: pd.Dat
     lacking = {"task", "method", "seed", "chosen", "tried", "learning_rate", *_MEANS} - {*table.columns}
     lacking |= {"task", "method", "n", "score_low", "score_high", *_MEANS} - {*summary.columns}
     if lacking:
-        yield f"table.csv or summary.csv lacks column {min(lacking)}"
+        yield f"{TABLE} or summary.csv lacks column {min(lacking)}"
         return
     rows: list[Row] = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
     chosen = [row for row in rows if row["chosen"]]
@@ -37,20 +37,20 @@ def check_tasks(experiment: TextExperiment, table: pd.DataFrame, summary: pd.Dat
 def _rows(experiment: TextExperiment, rows: Sequence[Row], chosen: Sequence[Row]) -> Iterator[str]:
     twice = len(rows) - len({key_of(row, NAMES) for row in rows})
     if twice:
-        yield f"table.csv has {twice} rows twice"
+        yield f"{TABLE} has {twice} rows twice"
     there = [(row["task"], row["method"], row["seed"]) for row in chosen]
     wanted = {*product(experiment.tasks, experiment.methods, experiment.seeds)}
     if missing := wanted - {*there}:
-        yield f"table.csv lacks {len(missing)} of {len(wanted)} chosen runs"
+        yield f"{TABLE} lacks {len(missing)} of {len(wanted)} chosen runs"
     if more := len(there) - len(wanted & {*there}):
-        yield f"table.csv has {more} chosen runs that its experiment has not"
+        yield f"{TABLE} has {more} chosen runs that its experiment has not"
     searched = experiment.search_tasks or experiment.tasks
     first = [row for row in rows if row["task"] in searched and row["seed"] == experiment.seeds[0]]
     tried = {(row["task"], row["method"]): row["tried"] for row in first}
     for (task, method), count in tried.items():
         runs = sum((row["task"], row["method"]) == (task, method) for row in first)
         if runs != count:
-            yield f"table.csv has {runs} runs of {method} on {task} with the first seed, {count} were tried"
+            yield f"{TABLE} has {runs} runs of {method} on {task} with the first seed, {count} were tried"
 
 
 def _summary(experiment: TextExperiment, chosen: Sequence[Row], summary: pd.DataFrame) -> Iterator[str]:
@@ -65,7 +65,7 @@ def _summary(experiment: TextExperiment, chosen: Sequence[Row], summary: pd.Data
     for (task, method), row in told.items():
         references = {name: _mean(of[task, name], "score") for name in _REFERENCES if (task, name) in of}
         if (task, method) not in of or not _follows(row, of[task, method], references):
-            yield f"summary.csv: {method} on {task} does not follow from table.csv"
+            yield f"summary.csv: {method} on {task} does not follow from {TABLE}"
 
 
 def _mean(rows: Sequence[Row], name: str) -> float:

@@ -19,7 +19,7 @@ from ..system.files import claim, output_folder
 from ..system.processes import Workers
 from ..system.tracking import notice, track
 from ..tables.derived import Draw, draw_nothing
-from ..tables.journal import Row, key_of, write_table
+from ..tables.journal import TABLE, Row, key_of, write_table
 from ..tables.provenance import Stamp, read_run, write_run
 from ..tables.task_statistics import Scoring, summarize_tasks
 from ..text.encoder import TextClassifier
@@ -33,7 +33,7 @@ from .task_memory import MEMORY_NAMES, MemoryRun, measure_memory, memory_journal
 from .task_runs import NAMES, TaskRun, compute_run, encoder_sha256, journal_of, prepared_task
 
 # What is written besides figures.
-_FILES = ("table.csv", "summary.csv", "stream.csv", "run.json")
+_FILES = (TABLE, "table.csv", "summary.csv", "stream.csv", "run.json")
 COLUMNS = (
     *NAMES,
     *("tried", "chosen", "metric", "validation", "score"),
@@ -228,13 +228,13 @@ class _TaskPlan:
         )
 
     def write_tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Writes `table.csv` and `summary.csv` and returns them."""
+        """Writes `table.csv.gz` and `summary.csv` and returns them."""
         chosen = [run.key for run in self.chosen()]
         keys = dict.fromkeys([*(run.key for run in self.search()), *chosen])
         rows = [self._row(key) | {"chosen": key in chosen} for key in keys]
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         summary = summarize_tasks([row for row in rows if row["chosen"]], self._tests())
-        write_table(self.folder / "table.csv", table)
+        write_table(self.folder / TABLE, table)
         write_table(self.folder / "summary.csv", summary)
         return table, summary
 

@@ -11,10 +11,11 @@ import pandas as pd
 from ..config import TextExperiment
 from ..system.errors import Differs, UserError
 from ..system.processes import Workers
-from ..tables.journal import Row, key_of
+from ..tables.journal import TABLE, Row, key_of
 from ..tables.provenance import Stamp, device_name, git_commit, read_run, staleness, update_run
+from ..tables.schema import load_frame
 from .freshness import combine_task_stamps
-from .result_kinds import KeptResults, TextResults, read_csv
+from .result_kinds import KeptResults, TextResults
 from .task_comparison import stamps_today
 from .task_memory import MEMORY_NAMES, memory_journal
 from .task_runs import NAMES, TaskRun, compute_run, journal_of
@@ -83,7 +84,7 @@ def _alike(value: Any, written: Any) -> bool:
 
 
 def _rows(folder: Path) -> list[Row]:
-    table = read_csv(folder / "table.csv").to_dict("records")
+    table = load_frame(folder / TABLE).to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in table]
 
 

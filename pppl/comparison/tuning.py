@@ -17,6 +17,7 @@ from ..system.files import claim, output_folder
 from ..system.processes import Workers
 from ..tables.intervals import mean_interval
 from ..tables.journal import write_table
+from ..tables.metric import metric_of
 from ..tables.paired import people_of
 from ..tables.provenance import fingerprint
 from .compare import Plan
@@ -32,11 +33,11 @@ def tune(experiment: Experiment, out: str | Path, *, workers: int = 1) -> pd.Dat
     """Tries what `experiment.tuning` names, for each method by itself, and writes `tuned.csv`.
 
     Every trial is a comparison of one method on the persons' validation samples, with a seed of its own. Chosen is the
-    highest mean accuracy over persons and budgets, with the own samples; of equals the first. `settings` that a method
+    best mean score over persons and budgets, with the own samples; of equals the first. `settings` that a method
     has already, or inherits, hold; what is chosen for a method holds for the steps behind it, which come later. What an
     earlier call finished is not computed again.
 
-    **Returns:** `tuned.csv`: method, its settings as JSON, n, people, accuracy with its 95 % interval, and `chosen`.
+    **Returns:** `tuned.csv`: method, its settings as JSON, metric, n, people, score with its interval, and `chosen`.
 
     Raises `UserError` as `compare` does, and where no method of the experiment has anything to tune, or the data set
     has no split of its own: then a validation person of one seed is a test person of another.
@@ -65,10 +66,10 @@ def tune(experiment: Experiment, out: str | Path, *, workers: int = 1) -> pd.Dat
             for each in experiment.tried(method):
                 trial = _trial(experiment, method, each)
                 plan = Plan.of(trial, folder / "tuning" / f"{method}-{fingerprint(each)[:8]}")
-                row = {"method": method, "settings": json.dumps(each)} | _accuracy(plan.computed(pool), method)
+                row = {"method": method, "settings": json.dumps(each)} | _score(plan.computed(pool), method)
                 of_method.append(row)
                 bar.update()
-            best = max(of_method, key=lambda row: row["accuracy"])
+            best = max(of_method, key=lambda row: metric_of(row).sign * row["score"])
             rows += [row | {"chosen": row is best} for row in of_method]
             experiment = _with(experiment, method, json.loads(best["settings"]))
     table = pd.DataFrame(rows)
@@ -106,12 +107,14 @@ def _trial(experiment: Experiment, method: str, settings: Mapping[str, Any]) -> 
     return trial
 
 
-def _accuracy(table: pd.DataFrame, method: str) -> dict[str, Any]:
+def _score(table: pd.DataFrame, method: str) -> dict[str, Any]:
     own = table.query("method == @method and control in ('', 'own')")
-    values, people = own["accuracy"].tolist(), people_of(own)
-    low, high = map(float, mean_interval(values, own["seed"].tolist(), people, limits=(0, 1)))
+    values, people = own["score"].tolist(), people_of(own)
+    metric = metric_of(table)
+    low, high = map(float, mean_interval(values, own["seed"].tolist(), people, limits=metric.limits))
     mean = sum(values) / len(values)
-    return {"n": len(values), "people": len(set(people)), "accuracy": mean, "accuracy_low": low, "accuracy_high": high}
+    row = {"metric": metric.name, "n": len(values), "people": len(set(people))}
+    return row | {"score": mean, "score_low": low, "score_high": high}
 
 
 def as_settings(tuned: pd.DataFrame) -> str:

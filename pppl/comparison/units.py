@@ -168,9 +168,10 @@ class Workbench:
             cost, scores = personal.cost_on(x), evaluate(personal.module, task, dataset, person.query, x)
             rows.append(
                 label
+                | {"task": dataset.task, "metric": headline}
                 | {
-                    "accuracy": scores[headline],
-                    "accuracy_full": full[headline],
+                    "score": scores[headline],
+                    "score_full": full[headline],
                     "macs": cost.macs,
                     "macs_fraction": cost.macs / self.model.cost.full.macs,
                     "params": cost.params,

@@ -11,11 +11,13 @@ from .tree import Tree, expand_paths, require
 _RANGE, _CHOICE = {"low", "high", "log", "step", "when"}, {"choices", "when"}
 # What is measured of a trial, and in which direction it is better.
 MEASURES: dict[str, Literal["maximize", "minimize"]] = {
-    "accuracy": "maximize",
+    "score": "maximize",
     "own_minus_other": "maximize",
     "macs_fraction": "minimize",
 }
-OBJECTIVES = (("accuracy",), ("accuracy", "macs_fraction"))
+# What files of earlier versions call a measure.
+RENAMED = {"accuracy": "score"}
+OBJECTIVES = (("score",), ("score", "macs_fraction"))
 # What a sweep sets itself.
 _TAKEN = ("budgets", "methods", "seeds", "name")
 
@@ -31,11 +33,11 @@ class Sweep(Tree):
       of magnitude and with `step` on a grid; or `{choices: [8, 16]}`. With `when: {other.key: [8]}` only where another
       key, one of `choices` that comes before, has one of these values.
     - `method`, `budget`: what is tuned, at which fraction of the full network's cost; the space may have `budget`, too.
-    - `objectives`: `[accuracy]`, with the own samples, or `[accuracy, macs_fraction]`, for which a front is looked for.
-    - `constraints`: the least `accuracy` or `own_minus_other` (how much less it is with another person's samples) and
+    - `objectives`: `[score]`, with the own samples, or `[score, macs_fraction]`, for which a front is looked for.
+    - `constraints`: the least `score` or `own_minus_other` (how much less it is with another person's samples) and
       the most `macs_fraction` of a trial that may be best.
     - `sampler`: `tpe`, `gp`, `nsga2` or `random`; `sampler_seed` is its own.
-    - `pruner`: `none`, or `median`, which ends a trial whose best accuracy so far, on some validation persons, is below
+    - `pruner`: `none`, or `median`, which ends a trial whose best score so far, on some validation persons, is below
       the median of what others had after as many epochs, or whose mean is below theirs after as many seeds, whatever
       constraints say; for methods with gates and one objective.
     - `trials`: that finish or are ended by the pruner. `seeds`: of a trial's networks and persons.
@@ -51,7 +53,7 @@ class Sweep(Tree):
     space: dict[str, dict[str, Any]] = field(default_factory=dict)
     method: str = "ppp"
     budget: float = 0.1
-    objectives: tuple[str, ...] = ("accuracy",)
+    objectives: tuple[str, ...] = ("score",)
     constraints: dict[str, float] = field(default_factory=dict)
     sampler: Literal["tpe", "gp", "nsga2", "random"] = "tpe"
     sampler_seed: int = 0
@@ -62,6 +64,9 @@ class Sweep(Tree):
 
     def __post_init__(self) -> None:
         expand_paths(self, "base")
+        constraints = {RENAMED.get(name, name): bound for name, bound in self.constraints.items()}
+        object.__setattr__(self, "constraints", constraints)  # frozen, and not made yet
+        object.__setattr__(self, "objectives", tuple(RENAMED.get(name, name) for name in self.objectives))
         require(self.trials >= 1, f"trials is {self.trials}: at least 1")
         require(self.hours >= 0, f"hours is {self.hours}: 0 (until all trials are done) or more")
         require(0 < self.budget <= 1, f"budget is {self.budget}: a fraction in (0, 1]")

@@ -1,4 +1,4 @@
-"""Accuracy against the size of a person's file, for diff pruning at several rates."""
+"""Score against the size of a person's file, for diff pruning at several rates."""
 
 from dataclasses import replace
 
@@ -6,8 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from ..tables.metric import metric_of
 from ..tables.schema import with_names
-from .layout import log_ticks, percents
+from .layout import log_ticks, scores
 from .looks import draw_series, look
 
 # Marker and dash of each method. Other figures draw these methods as levels, with another dash and no marker.
@@ -21,7 +22,7 @@ def has_rates(summary: pd.DataFrame) -> bool:
 
 
 def accuracy_vs_bytes(summary: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw the accuracy of diff pruning over the size of a delta file, with 95 % intervals.
+    """Draw the score of diff pruning over the size of a delta file, with 95 % intervals.
 
     ```python
     accuracy_vs_bytes(pd.read_csv("results/mine/summary.csv"), plt.subplots()[1])
@@ -29,8 +30,8 @@ def accuracy_vs_bytes(summary: pd.DataFrame, ax: Axes) -> Axes:
 
     **Arguments:**
 
-    - `summary`: rows of `summary.csv` for one protocol; the columns `method`, `artifact_bytes`, `accuracy`,
-      `accuracy_low` and `accuracy_high` are read.
+    - `summary`: rows of `summary.csv` for one protocol; the columns `method`, `artifact_bytes`, `score`,
+      `score_low` and `score_high` are read.
     """
     summary = with_names(summary)
     family = summary["method"].str.split("@").str[0]
@@ -39,14 +40,14 @@ def accuracy_vs_bytes(summary: pd.DataFrame, ax: Axes) -> Axes:
         kilobytes = rows["artifact_bytes"].to_numpy(float) / 1e3
         draw_series(rows, kilobytes, replace(look(method, ""), marker=marker, dash=dash), ax)
     for method in _LEVELS:
-        for level in summary.loc[summary["method"] == method, "accuracy"]:
+        for level in summary.loc[summary["method"] == method, "score"]:
             style = look(method, "")
             ax.axhline(level, color=style.colour, ls=style.dash, lw=1, label=style.label)
     ax.set_xscale("log")
     ax.set_xticks(log_ticks(*ax.get_xlim(), (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    percents(ax.yaxis)
+    scores(ax.yaxis, metric_of(summary))
     ax.set_xlabel("a person's file (kB)")
     ax.grid(axis="y", lw=0.4, alpha=0.5)
     return ax

@@ -1,4 +1,4 @@
-"""Accuracy of each method against its MACs."""
+"""Score of each method against its MACs."""
 
 import re
 from collections.abc import Sequence
@@ -8,8 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MultipleLocator, NullLocator
 
+from ..tables.metric import metric_of
 from ..tables.schema import with_names
-from .layout import log_ticks, percents
+from .layout import log_ticks, percents, scores
 from .looks import LOOKS, draw_series, look, rank
 
 # Series in tables only: controls of ablations, and diff pruning without groups.
@@ -57,8 +58,8 @@ def _is_shown(pair: tuple[str, str]) -> bool:
 
 
 def lower_limit(rows: pd.DataFrame) -> float:
-    """Return a lower end for an axis of accuracies: a multiple of 0.2, at most 0.8."""
-    ends = rows["accuracy_low"].to_numpy(float)
+    """Return a lower end for an axis of scores: a multiple of 0.2, at most 0.8."""
+    ends = rows["score_low"].to_numpy(float)
     ends = ends[np.isfinite(ends)]
     return min(0.8, float(np.floor(5 * ends.min() + 1e-9)) / 5) if len(ends) else 0.0
 
@@ -66,7 +67,7 @@ def lower_limit(rows: pd.DataFrame) -> float:
 def accuracy_vs_macs(
     summary: pd.DataFrame, ax: Axes, series: Sequence[tuple[str, str]] | None = None, *, bottom: float = 0.0
 ) -> Axes:
-    """Draw the accuracy of each method over its MACs, with 95 % intervals.
+    """Draw the score of each method over its MACs, with 95 % intervals.
 
     ```python
     accuracy_vs_macs(summary.query("persons == 'person'"), plt.subplots()[1])
@@ -75,9 +76,9 @@ def accuracy_vs_macs(
     **Arguments:**
 
     - `summary`: rows of `summary.csv` for one protocol; the columns `method`, `control`, `budget`, `macs_fraction`,
-      `accuracy`, `accuracy_low` and `accuracy_high` are read.
+      `score`, `score_low` and `score_high` are read.
     - `series`: methods and controls, in the order of the legend; by default those of `shown_series`.
-    - `bottom`: the lower end of the accuracy axis.
+    - `bottom`: the lower end of the score axis.
     """
     summary = with_names(summary)
     looks = [look(method, control) for method, control in zip(summary["method"], summary["control"], strict=True)]
@@ -89,16 +90,27 @@ def accuracy_vs_macs(
         if rows["macs_fraction"].to_numpy(float).min() > right:
             # A method that does not prune is a reference level at every budget.
             row = rows.iloc[0]
-            ax.axhspan(row["accuracy_low"], row["accuracy_high"], color=style.colour, alpha=0.12, lw=0)
-            ax.axhline(row["accuracy"], color=style.colour, ls=style.dash, lw=1, label=style.label)
+            ax.axhspan(row["score_low"], row["score_high"], color=style.colour, alpha=0.12, lw=0)
+            ax.axhline(row["score"], color=style.colour, ls=style.dash, lw=1, label=style.label)
             continue
         draw_series(rows, rows["macs_fraction"].to_numpy(float), style, ax)
     macs_axis(left, right, ax)
-    percents(ax.yaxis)
-    ax.set_ylim(bottom, 1 + 0.04 * (1 - bottom))
-    ax.yaxis.set_major_locator(MultipleLocator(0.2 if bottom < 0.6 else 0.05 if bottom > 0.7 else 0.1))
+    score_axis(summary, bottom, ax)
+    if metric_of(summary).percent:
+        ax.yaxis.set_major_locator(MultipleLocator(0.2 if bottom < 0.6 else 0.05 if bottom > 0.7 else 0.1))
     ax.grid(axis="y", lw=0.4, alpha=0.5)
     return ax
+
+
+def score_axis(rows: pd.DataFrame, bottom: float, ax: Axes) -> None:
+    """Format the vertical axis, from `bottom` to the most that the metric can be, or else to the highest interval."""
+    metric = metric_of(rows)
+    scores(ax.yaxis, metric)
+    top = metric.limits[1]
+    if not np.isfinite(top):
+        ends = rows["score_high"].to_numpy(float)
+        top = float(np.max(ends[np.isfinite(ends)], initial=bottom + 1e-3))
+    ax.set_ylim(bottom, top + 0.04 * (top - bottom))
 
 
 def macs_range(pruned: pd.DataFrame) -> tuple[float, float]:

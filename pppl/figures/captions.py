@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 import pandas as pd
 
 from ..system.printable import printable
+from ..tables.metric import Metric, metric_of
 from ..tables.schema import settings_of, with_names
 from .accuracy_vs_macs import shown_budgets
 from .protocols import are_people, by_protocol
@@ -19,12 +20,17 @@ def caption_comparison(name: str, summary: pd.DataFrame, table: pd.DataFrame) ->
     **Arguments:**
 
     - `name`: of the figure's file, without extension.
-    - `summary`, `table`: `summary.csv` and `table.csv`.
+    - `summary`, `table`: `summary.csv` and `table.csv.gz`.
     """
     summary = with_names(summary)
     table = with_names(table)
     shown = shown_budgets(summary) if name == "retraining" else sorted({*summary["budget"]} - {1.0})
-    parts = [_COMPARISON[name], _data(summary, shown), *_whom(summary, table), _intervals(table)]
+    parts = [
+        _in_metric(_COMPARISON[name], metric_of(summary)),
+        _data(summary, shown),
+        *_whom(summary, table),
+        _intervals(table),
+    ]
     return _joined(parts)
 
 
@@ -46,10 +52,10 @@ def caption_gates(gates: pd.DataFrame, summary: pd.DataFrame) -> str:
 
 
 def caption_accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) -> str:
-    """Return the caption of the LaTeX table of accuracies at a budget."""
+    """Return the caption of the LaTeX table of scores at a budget."""
     summary = with_names(summary)
     table = with_names(table)
-    shown = "Accuracy on a person's queries in %, mean and [95 % interval]"
+    shown = _in_metric("{Metric} on a person's queries{in_percent}, mean and [95 % interval]", metric_of(summary))
     if budget < 1:
         shown += f", at a budget of {budget * 100:g} % of the full network; what has no budget stands above the line"
     bold = (
@@ -115,32 +121,46 @@ def caption_sweep(name: str, trials: pd.DataFrame, shares: pd.DataFrame) -> str:
     fail = len(done) - int(done["feasible"].to_numpy(bool).sum())
     counts = f"{count}, {fail} of these fail a constraint." if fail else f"{count}."
     settings = f"Settings: {_listed([short_name(key) for key in settings_of(trials.columns)])}."
-    shown = _SWEEP[name] + (f" {_BOOTSTRAP} trials." if name == "importances" and len(shares) else "")
-    return _joined([shown, settings, counts, "Accuracy is on validation persons."])
+    shown = _in_metric(_SWEEP[name], metric_of(trials)) + (
+        f" {_BOOTSTRAP} trials." if name == "importances" and len(shares) else ""
+    )
+    return _joined([shown, settings, counts, _in_metric("{Metric} is on validation persons.", metric_of(trials))])
+
+
+def _in_metric(text: str, metric: Metric) -> str:
+    """Return a text with the names and units of a metric in their places."""
+    return text.format(
+        metric=metric.title,
+        Metric=metric.heading,
+        in_percent=" in %" * metric.percent,
+        in_points=", in points" * metric.percent,
+        steps="1 or 3 points" if metric.percent else "0.01 or 0.03",
+        below="below" if metric.higher_is_better else "above",
+    )
 
 
 _COMPARISON = {
-    "accuracy_vs_macs": "Accuracy on a person's queries against the fraction of the full network's MACs: means with "
+    "accuracy_vs_macs": "{Metric} on a person's queries against the fraction of the full network's MACs: means with "
     "95 % intervals (bars, or bands of what is not pruned).",
-    "accuracy_vs_bytes": "Accuracy on a person's queries against the size of the person's file, diff pruning at "
+    "accuracy_vs_bytes": "{Metric} on a person's queries against the size of the person's file, diff pruning at "
     "several rates: means with 95 % intervals; lines without markers are levels to compare with.",
-    "iso_macs": "The least fraction of the full network's MACs at which mean accuracy is no more than 1 or 3 points "
-    "below the full network's on the same persons, with 95 % intervals; an arrow, or a bar without colour, says that "
+    "iso_macs": "The least fraction of the full network's MACs at which mean {metric} is no more than {steps} "
+    "{below} the full network's on the same persons, with 95 % intervals; an arrow, or a bar without colour, says that "
     "no budget suffices.",
-    "personal_gain": "Accuracy with a mask of the person's own samples less that with a control's, in points: a twin "
+    "personal_gain": "{Metric} with a mask of the person's own samples less that with a control's{in_points}: a twin "
     "is somebody else with the same classes, other classes are the same person's. Means with 95 % intervals, and where "
     "there is room a dot for each person and seed.",
-    "retraining": "Accuracy on a person's queries against the samples that go through a training step beyond those of "
+    "retraining": "{Metric} on a person's queries against the samples that go through a training step beyond those of "
     "the full network, for the person and for everybody, gates among them: means with 95 % intervals. What trains "
     "nothing stands side by side at none.",
 }
 _SWEEP = {
-    "history": "Validation accuracy of each trial in the order of trials, and the best so far among those that keep to "
+    "history": "Validation {metric} of each trial in the order of trials, and the best so far among those that keep to "
     "all constraints.",
-    "pareto": "Validation accuracy against the fraction of the full network's MACs; the line joins trials that none "
+    "pareto": "Validation {metric} against the fraction of the full network's MACs; the line joins trials that none "
     "beats in both.",
     "importances": "How much each setting matters among the better trials (PED-ANOVA).",
-    "contour": "Validation accuracy over the two settings that matter most: trials as points, linear between them; a "
+    "contour": "Validation {metric} over the two settings that matter most: trials as points, linear between them; a "
     "star is the best trial.",
     "parallel": "Every trial as a line through its settings, whose least and largest values stand at the ends.",
 }

@@ -1,4 +1,4 @@
-"""MACs at iso-accuracy: how small a network can be and still be nearly as accurate as the full one."""
+"""MACs at the same score: how small a network can be and still be nearly as good as the full one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from ..tables.metric import ACCURACY, Metric
 from ..tables.schema import with_names
 from .layout import percents
 from .looks import look
@@ -20,7 +21,7 @@ _NONE: dict[str, Any] = {"facecolor": "none", "edgecolor": "#999999", "lw": 0.6}
 
 
 def iso_macs(curves: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:
-    """Draw the least MACs within 1 and 3 points of the full network's accuracy as bars, with 95 % intervals.
+    """Draw the least MACs within 1 and 3 points of the full network's score as bars, with 95 % intervals.
 
     A bar without colour reaches to 1: no budget suffices, only the full network itself. An interval that reaches to 1
     ends in an arrow.
@@ -55,11 +56,7 @@ def iso_macs(curves: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
     return ax
 
 
-def iso_legend() -> list[Patch]:
+def iso_legend(metric: Metric = ACCURACY) -> list[Patch]:
     """Return the handles of the legend, whose labels say what the bars mean."""
-    bars = [Patch(**bar, label=f"within {points} {_unit(points)} of full") for points, bar in _BARS.items()]
+    bars = [Patch(**bar, label=f"within {metric.step(int(points))} of full") for points, bar in _BARS.items()]
     return [*bars, Patch(**_NONE, label="no budget suffices")]
-
-
-def _unit(points: str) -> str:
-    return "point" if points == "1" else "points"

@@ -6,9 +6,10 @@ from typing import Any
 import pandas as pd
 
 from ..system.printable import printable
+from ..tables.metric import metric_of
 from ..tables.schema import with_names
 from .accuracy_vs_macs import shown_series
-from .looks import look, task_look, task_rank
+from .looks import label_task, look, task_rank
 from .protocols import by_protocol
 from .retraining import samples_of
 from .significance import clear_best
@@ -32,18 +33,18 @@ def escape(text: str) -> str:
 
 
 def accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) -> str:
-    """Return accuracies in % as LaTeX: a row for each method that figures show, a column for each protocol.
+    """Return scores (accuracies in %) as LaTeX: a row for each method that figures show, a column for each protocol.
 
     Cells hold the mean with its 95 % interval. Methods that do not prune stand apart, above those at the budget. The
     best at the budget is bold if it is significantly better than the next (`clear_best`).
 
     ```python
-    print(accuracy_table(pd.read_csv("summary.csv"), pd.read_csv("table.csv"), 0.1))
+    print(accuracy_table(pd.read_csv("summary.csv"), pd.read_csv("table.csv.gz"), 0.1))
     ```
 
     **Arguments:**
 
-    - `summary`, `table`: `summary.csv` and `table.csv` of a comparison on persons.
+    - `summary`, `table`: `summary.csv` and `table.csv.gz` of a comparison on persons.
     - `budget`: a fraction of the full network, in (0, 1].
     """
     summary = with_names(summary)
@@ -76,7 +77,7 @@ def scores_table(summary: pd.DataFrame) -> str:
         of_task = {row["task"]: row for row in summary.loc[summary["method"] == method].to_dict("records")}
         size = summary.loc[summary["method"] == method, "task_bytes"].mean() / 1e3
         cells = [_cell(of_task[task], "score") if task in of_task else "" for task in tasks]
-        rows.append([escape(task_look(method)[0]), *cells, "" if pd.isna(size) else f"{size:,.0f}"])
+        rows.append([escape(label_task(method)), *cells, "" if pd.isna(size) else f"{size:,.0f}"])
     return tabular(["method", *map(escape, tasks), "kB a task"], [rows])
 
 
@@ -102,7 +103,7 @@ def _series(frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _best(rows: pd.DataFrame) -> tuple[str, str] | None:
-    """Return the clear best of the shown series; `rows` are of `table.csv` for one protocol and budget."""
+    """Return the clear best of the shown series; `rows` are of `table.csv.gz` for one protocol and budget."""
     keys, shown = _series(rows), {" ".join(key): key for key in shown_series(rows)}
     best = (
         clear_best({name: rows.loc[[each == key for each in keys]] for name, key in shown.items()}) if shown else None
@@ -115,7 +116,7 @@ def _row(key: tuple[str, str], budget: float, of_protocol: dict[str, pd.DataFram
     for name, rows in of_protocol.items():
         found = rows.loc[(rows["method"] == key[0]) & (rows["control"] == key[1]) & (rows["budget"] == budget)]
         for row in found.to_dict("records"):
-            cells.append(_cell(row, "accuracy", bold=bold.get(name) == key))
+            cells.append(_cell(row, "score", bold=bold.get(name) == key))
             samples.append(round(samples_of(row)))
         cells += [""] * (not len(found))
     least, most = min(samples, default=0), max(samples, default=0)
@@ -124,7 +125,8 @@ def _row(key: tuple[str, str], budget: float, of_protocol: dict[str, pd.DataFram
 
 
 def _cell(row: Any, name: str, *, bold: bool = False) -> str:
-    value = f"{row[name] * 100:.1f}"
-    interval = f"[{row[f'{name}_low'] * 100:.1f}, {row[f'{name}_high'] * 100:.1f}]"
+    metric = metric_of(row)
+    value, low, high = (metric.show(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    interval = f"[{low}, {high}]"
     mean = f"\\textbf{{{value}}}" if bold else value
     return f"{mean} {interval}"

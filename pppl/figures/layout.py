@@ -13,6 +13,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter
 
+from ..tables.metric import Metric
 from .venues import active_venue
 
 ROW_HEIGHT = 2.1  # inches of a row of panels with titles and labels, without the legend
@@ -28,6 +29,14 @@ _LABEL = 0.55  # inches of the numbers and the label of a vertical axis
 def percents(axis: Any) -> None:
     """Format the fractions along an axis in %, with up to four digits."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+
+
+def scores(axis: Any, metric: Metric) -> None:
+    """Format the values of a metric along an axis."""
+    if metric.percent:
+        percents(axis)
+    else:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
 
 
 def log_ticks(low: float, high: float, usual: Sequence[float]) -> list[float]:

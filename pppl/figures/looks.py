@@ -174,6 +174,15 @@ def task_look(method: str) -> tuple[str, str]:
     return TASK_LOOKS.get(method, (printable(method), _SPARE[sum(map(ord, method)) % len(_SPARE)]))
 
 
+def label_task(method: str) -> str:
+    """Return the label of a way to adapt an encoder.
+
+    >>> label_task("magnitude_mask")
+    'magnitude mask'
+    """
+    return task_look(method)[0]
+
+
 def task_rank(method: str) -> tuple[int, str]:
     """Return a sorting key: the order of `TASK_LOOKS`, then by name."""
     keys = list(TASK_LOOKS)
@@ -181,11 +190,11 @@ def task_rank(method: str) -> tuple[int, str]:
 
 
 def draw_series(rows: pd.DataFrame, x: np.ndarray, style: Look, ax: Axes) -> None:
-    """Draw the accuracies of `rows` over `x`, with 95 % intervals."""
-    spread = [rows["accuracy"] - rows["accuracy_low"], rows["accuracy_high"] - rows["accuracy"]]
+    """Draw the scores of `rows` over `x`, with 95 % intervals."""
+    spread = [rows["score"] - rows["score_low"], rows["score_high"] - rows["score"]]
     ax.errorbar(
         x,
-        rows["accuracy"],
+        rows["score"],
         yerr=[side.clip(lower=0) for side in spread],
         color=style.colour,
         marker=style.marker,

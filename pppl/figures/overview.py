@@ -67,7 +67,9 @@ def error_vs_macs(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axe
     for method, control in series:
         style = look(method, control)
         of = rows.query("method == @method and control == @control").sort_values("macs_fraction")
-        error, low, high = (1 - of[f"accuracy{end}"].to_numpy(float) for end in ("", "_high", "_low"))
+        error, low, high = (
+            1 - of[f"score{end}"].to_numpy(float) for end in ("", "_high", "_low")
+        )  # what is lacking to 1
         error, low, high = (np.clip(each, _LEAST, 1) for each in (error, low, high))
         if bool((of["budget"].to_numpy(float) == 1).all()):
             ax.axhspan(low[0], high[0], color=style.colour, alpha=0.1, lw=0)

@@ -5,6 +5,7 @@ from itertools import chain
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..tables.metric import metric_of
 from ..tables.schema import with_names
 from .accuracy_vs_bytes import accuracy_vs_bytes
 from .accuracy_vs_macs import accuracy_vs_macs, lower_limit, shown_budgets, shown_series
@@ -22,7 +23,7 @@ _NOTE_SIZE = 7.0
 
 
 def accuracy_figure(summary: pd.DataFrame) -> Figure:
-    """Draw accuracy against MACs, a panel for each protocol.
+    """Draw scores against MACs, a panel for each protocol.
 
     If there are many series, each family of methods has a row of panels. Four families or more are higher than a page:
     pass the rows of fewer methods for a figure that fits.
@@ -32,7 +33,7 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
     ```
     """
     summary = with_names(summary)
-    panels, series_of = by_protocol(summary), families(summary)
+    panels, series_of, on_queries = by_protocol(summary), families(summary), f"{metric_of(summary).title} on queries"
     height = (ROW_HEIGHT - 0.2 * (len(series_of) > 2)) * rows_of(len(panels))
     figure = Figure(figsize=(active_venue().text, height * len(series_of)), layout="constrained")
     places = figure.add_gridspec(len(series_of), 1)
@@ -46,7 +47,7 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
             there = set(zip(rows["method"], rows["control"], strict=True))
             accuracy_vs_macs(rows, ax, [each for each in series if each in there], bottom=bottom)
         write_titles(axes, [(name, f"({count_protocols(rows)})") for name, rows in panels])
-        below = label(part, axes, "accuracy on queries", most=4)
+        below = label(part, axes, on_queries, most=4)
         if family:
             part.suptitle(family, fontsize="medium", fontweight="bold")
         heights.append(height + below + 0.2 * bool(family))
@@ -56,7 +57,7 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
 
 
 def bytes_figure(summary: pd.DataFrame) -> Figure:
-    """Draw accuracy against the bytes of a person's file, a panel for each protocol.
+    """Draw scores against the bytes of a person's file, a panel for each protocol.
 
     ```python
     bytes_figure(pd.read_csv("results/mine/summary.csv")).savefig("bytes.pdf")
@@ -68,12 +69,12 @@ def bytes_figure(summary: pd.DataFrame) -> Figure:
     for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
         accuracy_vs_bytes(rows, ax)
     write_titles(axes, [(name,) for name, _ in panels])
-    make_room(figure, label(figure, axes, "accuracy on queries", most=4))
+    make_room(figure, label(figure, axes, f"{metric_of(summary).title} on queries", most=4))
     return figure
 
 
 def iso_figure(curves: pd.DataFrame) -> Figure:
-    """Draw MACs at iso-accuracy; methods that are never within 3 points are named below.
+    """Draw MACs at the same score as the full network; methods that are never within 3 points are named below.
 
     ```python
     iso_figure(pd.read_csv("results/mine/curves.csv")).savefig("iso_macs.pdf")
@@ -89,7 +90,7 @@ def iso_figure(curves: pd.DataFrame) -> Figure:
     for ax, (_, of_panel) in zip(chain(*axes), panels, strict=True):
         iso_macs(of_panel, series, ax)
     write_titles(axes, [(name,) for name, _ in panels], beside=max(inches(names[key], 7.0) for key in series) + 0.1)
-    bars, note = iso_legend(), "\n".join(wrap(note, active_venue().text - 0.2, _NOTE_SIZE))
+    bars, note = iso_legend(metric_of(curves)), "\n".join(wrap(note, active_venue().text - 0.2, _NOTE_SIZE))
     below = write_legend(
         figure, bars, [str(bar.get_label()) for bar in bars], most=3, title=note or None, title_fontsize=_NOTE_SIZE
     )
@@ -104,12 +105,12 @@ def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
     with neither has the gain over another person.
 
     ```python
-    gain_figure(pd.read_csv("table.csv"), pd.read_csv("gains.csv")).savefig("gain.pdf")
+    gain_figure(pd.read_csv("table.csv.gz"), pd.read_csv("gains.csv")).savefig("gain.pdf")
     ```
 
     **Arguments:**
 
-    - `table`, `gains`: `table.csv` and `gains.csv`.
+    - `table`, `gains`: `table.csv.gz` and `gains.csv`.
     """
     table = with_names(table)
     gains = with_names(gains)
@@ -120,7 +121,9 @@ def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
     for ax, (name, rows, against) in zip(chain(*axes), panels, strict=True):
         personal_gain(rows, means[name], ax, against)
     write_titles(axes, [(name, _LESS[against]) for name, _, against in panels])
-    make_room(figure, label(figure, axes, "own less a control's\naccuracy (points)", most=4))
+    metric = metric_of(table)
+    difference = f"{metric.title}{' (points)' * metric.percent}"
+    make_room(figure, label(figure, axes, f"own less a control's\n{difference}", most=4))
     return figure
 
 
@@ -133,7 +136,7 @@ def _controls(gains: pd.DataFrame) -> list[str]:
 
 
 def retraining_figure(summary: pd.DataFrame) -> Figure:
-    """Draw accuracy against training samples, a panel for each budget and protocol.
+    """Draw scores against training samples, a panel for each budget and protocol.
 
     Methods that do not prune are in all panels of their protocol.
 
@@ -152,7 +155,7 @@ def retraining_figure(summary: pd.DataFrame) -> Figure:
     for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
         retraining(rows, _retraining_series(rows), ax)
     write_titles(axes, [parts for parts, _ in panels], apart=True)
-    make_room(figure, label(figure, axes, "accuracy on queries", most=4))
+    make_room(figure, label(figure, axes, f"{metric_of(summary).title} on queries", most=4))
     return figure
 
 

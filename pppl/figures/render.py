@@ -8,6 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..system.files import claim, output_folder, replacing, write_bytes
+from ..tables.journal import TABLE
+from ..tables.metric import ACCURACY, declare_metric, metric_of
+from ..tables.provenance import read_run
 from . import captions
 from .accuracy_vs_bytes import has_rates
 from .accuracy_vs_macs import shown_budgets
@@ -27,7 +30,7 @@ _FIGURES = re.compile(
     "accuracy_vs_macs|accuracy_vs_bytes|iso_macs|personal_gain|gates|retraining|task_scores|storage"
     "|history|contour|parallel|pareto|importances"
 )
-_TABLES = re.compile(r"scores|accuracy(_\d+){0,2}")
+_TABLES = re.compile(r"scores|(accuracy|score)(_\d+){0,2}")
 
 
 def rendered(folder: Path) -> list[Path]:
@@ -51,7 +54,7 @@ def render(folder: Path, *, venue: str = DEFAULT, out: Path | None = None, of: s
 
     - Comparison on persons: `accuracy_vs_macs` from `summary.csv`; `retraining` if a method trains beyond the full
       network; `accuracy_vs_bytes` if diff pruning has several rates; `iso_macs` from `curves.csv`; `personal_gain` from
-      `gains.csv` and `table.csv`; `gates` from `gates.csv`.
+      `gains.csv` and `table.csv.gz`; `gates` from `gates.csv`.
     - Comparison on tasks: `task_scores` from `summary.csv`, `storage` from `stream.csv`.
     - Sweep: `history`, `contour`, `parallel` and, with several objectives, `pareto` from `trials.csv`; `importances`
       from `importances.csv`.
@@ -73,6 +76,7 @@ def render(folder: Path, *, venue: str = DEFAULT, out: Path | None = None, of: s
 
     Raise `UserError` if a table is missing or corrupted, the venue is unknown, or a foreign file is in the way.
     """
+    declare_metric(read_run(folder))
     with style(venue), fonts_for(characters_of(folder)):
         drawn = _of_sweep(folder) if (folder / "trials.csv").exists() else _of_comparison(folder)
         return drawn.save(out or folder, of)
@@ -112,7 +116,7 @@ class _Drawn:
 
 def _of_sweep(folder: Path) -> _Drawn:
     trials = read_columns(folder / "trials.csv", ["state", "feasible", "best", "seconds"], ["trial"])
-    check_columns(folder / "trials.csv", completed_trials(trials), [], ["accuracy", "macs_fraction"])
+    check_columns(folder / "trials.csv", completed_trials(trials), [], ["score", "macs_fraction"])
     shares = pd.DataFrame()
     if (folder / "importances.csv").exists():
         shares = read_columns(
@@ -126,7 +130,7 @@ def _of_sweep(folder: Path) -> _Drawn:
 
 def _of_comparison(folder: Path) -> _Drawn:
     summary = read_columns(folder / "summary.csv", ["method"], [])
-    return _of_tasks(folder, summary) if "task" in summary.columns else _of_persons(folder, summary)
+    return _of_tasks(folder, summary) if "encoder" in summary.columns else _of_persons(folder, summary)
 
 
 def _of_tasks(folder: Path, summary: pd.DataFrame) -> _Drawn:
@@ -146,7 +150,7 @@ def _of_persons(folder: Path, summary: pd.DataFrame) -> _Drawn:
     )
     check_columns(folder / "summary.csv", summary, [], ["retrain_samples"])
     names = ["persons", "seen", "method", "control", "seed", "identity", "shots"]
-    table = read_columns(folder / "table.csv", names, ["budget", "accuracy"])
+    table = read_columns(folder / TABLE, names, ["budget", "score"])
     drawn = _Drawn()
     for name, figure in _figures_of_persons(folder, summary, table).items():
         drawn.figure(name, figure, captions.caption_comparison(name, summary, table))
@@ -154,7 +158,8 @@ def _of_persons(folder: Path, summary: pd.DataFrame) -> _Drawn:
         frame = read_columns(folder / "gates.csv", ["persons", "seen", "identity"], ["layer", "channel", "probability"])
         drawn.figure("gates", gates_figure(frame), captions.caption_gates(frame, summary))
     for budget in shown_budgets(summary):
-        name = "accuracy" if budget == 1 else f"accuracy_{budget * 100:g}".replace(".", "_")
+        stem = "accuracy" if metric_of(summary) is ACCURACY else "score"
+        name = stem if budget == 1 else f"{stem}_{budget * 100:g}".replace(".", "_")
         caption = captions.caption_accuracy_table(summary, table, budget)
         drawn.table(name, accuracy_table(summary, table, budget), caption)
     return drawn

@@ -1,4 +1,4 @@
-"""Accuracy against the samples that a method is trained on, beyond those of the full network."""
+"""Score against the samples that a method is trained on, beyond those of the full network."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from ..tables.schema import with_names
-from .layout import percents
+from .accuracy_vs_macs import lower_limit, score_axis
 from .looks import look
 
 _LINEAR = 10.0  # samples up to which the axis is linear; a logarithmic one has no place for 0
@@ -44,7 +44,7 @@ def _for_all(row: Mapping[Any, Any]) -> float:
 
 
 def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:
-    """Draw accuracy, with 95 % intervals, over the samples trained on.
+    """Draw the score, with 95 % intervals, over the samples trained on.
 
     Samples that go through a training step count, for the person and for everybody, beyond those of the full network.
 
@@ -60,13 +60,13 @@ def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
     rows = with_names(rows)
     by_series = {(str(row["method"]), str(row["control"])): row for row in rows.to_dict("records")}
     untrained = [key for key in series if samples_of(by_series[key]) == 0]
-    # Side by side, since many of them have about the same accuracy.
+    # Side by side, since many of them have about the same score.
     places = dict(zip(untrained, np.linspace(-_LINEAR, _LINEAR, len(untrained) + 2)[1:-1], strict=True))
     for key in series:
         row, style = by_series[key], look(*key)
-        spread = [[max(0.0, row["accuracy"] - row["accuracy_low"])], [max(0.0, row["accuracy_high"] - row["accuracy"])]]
+        spread = [[max(0.0, row["score"] - row["score_low"])], [max(0.0, row["score_high"] - row["score"])]]
         ax.errorbar(
-            places.get(key, samples_of(row)), row["accuracy"], yerr=spread, ls="", color=style.colour,
+            places.get(key, samples_of(row)), row["score"], yerr=spread, ls="", color=style.colour,
             marker=style.marker or "_", ms=5, **style.face, capsize=1.5, elinewidth=0.8, label=style.label,
         )  # fmt: skip
     ax.set_xscale("symlog", linthresh=_LINEAR, linscale=1)
@@ -75,8 +75,7 @@ def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
     ax.set_xlim(-_LINEAR, right)
     ax.xaxis.set_major_formatter(FuncFormatter(_count))
     ax.xaxis.set_minor_locator(NullLocator())
-    percents(ax.yaxis)
-    ax.set_ylim(0, 1.04)
+    score_axis(rows, min(0.0, lower_limit(rows)), ax)
     ax.set_xlabel("samples trained on, for person and all")
     ax.grid(axis="y", lw=0.4, alpha=0.5)
     return ax

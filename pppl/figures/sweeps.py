@@ -8,8 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ..system.printable import clip
+from ..tables.metric import metric_of
 from ..tables.schema import settings_of
-from .layout import percents
+from .layout import percents, scores
 
 GOOD, PLAIN, BAD = "#0072B2", "#7f7f7f", "#D55E00"
 SHADES = "cividis"  # lightness rises evenly, also in greyscale
@@ -19,25 +20,25 @@ _LONGEST = 24  # characters that fit of a setting or a value
 
 
 def history(trials: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw the accuracy of each trial in order, and the best so far of those that meet the constraints."""
+    """Draw the score of each trial in order, and the best so far of those that meet the constraints."""
     done = completed_trials(trials)
     for kept, marker, colour, label in ((True, "o", PLAIN, "a trial"), (False, "x", BAD, "constraints fail")):
         rows = done[done["feasible"] == kept]
         if len(rows):
-            ax.plot(rows["trial"], rows["accuracy"], marker, ms=3, color=colour, label=label)
+            ax.plot(rows["trial"], rows["score"], marker, ms=3, color=colour, label=label)
     ended = trials[trials["state"] == "pruned"]
     if len(ended):
-        ax.plot(  # on the axis: these trials have no accuracy
+        ax.plot(  # on the axis: these trials have no score
             ended["trial"], np.zeros(len(ended)), "^", ms=3, color=PLAIN, mfc="white", label="ended early",
             transform=ax.get_xaxis_transform(), clip_on=False,
         )  # fmt: skip
     rows = done[done["feasible"]]
     if len(rows):
-        x, y = [*rows["trial"], len(trials) - 1], np.maximum.accumulate(np.asarray(rows["accuracy"]))
+        x, y = [*rows["trial"], len(trials) - 1], np.maximum.accumulate(np.asarray(rows["score"]))
         ax.step(x, [*y, y[-1]], where="post", color=GOOD, label="best so far")
-    percents(ax.yaxis)
+    scores(ax.yaxis, metric_of(trials))
     ax.set_xlabel("trial")
-    ax.set_ylabel("validation accuracy")
+    ax.set_ylabel(f"validation {metric_of(trials).title}")
     return ax
 
 
@@ -55,28 +56,28 @@ def importance_bars(shares: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def contour(trials: pd.DataFrame, keys: Sequence[str], ax: Axes) -> Axes:
-    """Draw accuracy over two settings: trials as points, with linear interpolation between them."""
+    """Draw the score over two settings: trials as points, with linear interpolation between them."""
     done = completed_trials(trials).dropna(subset=list(keys))
     x, y = (_scaled(done[key]) for key in keys)
-    levels = np.linspace(done["accuracy"].min(), done["accuracy"].max(), 12)
+    levels = np.linspace(done["score"].min(), done["score"].max(), 12)
     between = levels[0] < levels[-1] and all(_is_number(done[key]) for key in keys)  # names cannot be interpolated
     if between and np.linalg.matrix_rank(np.stack([x - x.mean(), y - y.mean()])) == 2:
-        ax.tricontourf(x, y, done["accuracy"], levels=levels, cmap=SHADES)
-    shades = ax.scatter(x, y, c=done["accuracy"], cmap=SHADES, s=12, edgecolor="white", lw=0.5, zorder=2)
+        ax.tricontourf(x, y, done["score"], levels=levels, cmap=SHADES)
+    shades = ax.scatter(x, y, c=done["score"], cmap=SHADES, s=12, edgecolor="white", lw=0.5, zorder=2)
     best = done[done["best"]]
     ax.plot(x[best.index], y[best.index], "*", ms=9, color=BAD, mec="white", mew=0.5, zorder=3, label="best")
     for axis, key in ((ax.xaxis, keys[0]), (ax.yaxis, keys[1])):
         _ticks(axis, done[key])
     ax.set_xlabel(short_name(keys[0]))
     ax.set_ylabel(short_name(keys[1]))
-    bar = ax.figure.colorbar(shades, ax=ax, label="validation accuracy")
-    percents(bar.ax.yaxis)
+    bar = ax.figure.colorbar(shades, ax=ax, label=f"validation {metric_of(trials).title}")
+    scores(bar.ax.yaxis, metric_of(trials))
     return ax
 
 
 def parallel(trials: pd.DataFrame, ax: Axes) -> Axes:
     """Draw each trial as a line through its settings; better trials are in front, the best tenth in colour."""
-    done = completed_trials(trials).sort_values("accuracy")
+    done = completed_trials(trials).sort_values("score")
     keys = settings_of(trials.columns)
     heights = np.stack([_unit(done[key]) for key in keys], axis=1)  # (trials, settings)
     order = np.linspace(0, 1, len(done))
@@ -101,15 +102,15 @@ def parallel(trials: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def pareto(trials: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw accuracy over MACs, and the Pareto front: trials that no other beats in both."""
+    """Draw the score over MACs, and the Pareto front: trials that no other beats in both."""
     done = completed_trials(trials)
-    ax.plot(done["macs_fraction"], done["accuracy"], "o", ms=3, color=PLAIN, label="a trial")
+    ax.plot(done["macs_fraction"], done["score"], "o", ms=3, color=PLAIN, label="a trial")
     front = done.loc[done["pareto"]].sort_values("macs_fraction")
-    ax.step(front["macs_fraction"], front["accuracy"], "o-", where="post", ms=4, color=GOOD, label="front")
+    ax.step(front["macs_fraction"], front["score"], "o-", where="post", ms=4, color=GOOD, label="front")
     percents(ax.xaxis)
-    percents(ax.yaxis)
+    scores(ax.yaxis, metric_of(trials))
     ax.set_xlabel("MACs of the full network")
-    ax.set_ylabel("validation accuracy")
+    ax.set_ylabel(f"validation {metric_of(trials).title}")
     return ax
 
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from ..system.printable import clip
 from ..tables.schema import with_names
 from .layout import inches, wrap, wrap_label
-from .task_scores import storage, task_label, task_scores
+from .task_scores import label_with_size, storage, task_scores
 from .venues import active_venue
 
 _NARROWEST = 0.95  # inches of a panel that has room for three numbers
@@ -26,7 +26,7 @@ def scores_figure(summary: pd.DataFrame) -> Figure:
     by_task = {str(task): rows for task, rows in summary.groupby("task", sort=False)}
     # The average is last in the table and first in the figure, since the labels state its bytes.
     names = [*list(by_task)[-1:], *list(by_task)[:-1]]
-    left = max(inches(task_label(row), 7.0) for row in by_task[names[0]].to_dict("records")) + 0.1
+    left = max(inches(label_with_size(row), 7.0) for row in by_task[names[0]].to_dict("records")) + 0.1
     fit = max(1, min(_MOST_IN_A_ROW, int((active_venue().text - left) / _NARROWEST)))
     rows = -(-len(names) // fit)
     columns = -(-len(names) // rows)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..tables.schema import with_names
-from .looks import task_look, task_rank
+from .looks import label_task, task_look, task_rank
 
 
 def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
@@ -33,7 +33,7 @@ def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
         ax.errorbar(row["score"], place, xerr=spread, color=colour, marker="o", capsize=1.5, elinewidth=0.9)
         if method == "full":
             ax.axvline(row["score"], color=colour, lw=0.6, ls=":")
-        labels.append(task_label(row))
+        labels.append(label_with_size(row))
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g}"))
@@ -42,13 +42,13 @@ def task_scores(rows: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def task_label(row: Mapping[Any, Any]) -> str:
+def label_with_size(row: Mapping[Any, Any]) -> str:
     """Return the label of a method, with the bytes that it stores for a task.
 
-    >>> task_label({"method": "lora", "task_bytes": 250_000.0})
+    >>> label_with_size({"method": "lora", "task_bytes": 250_000.0})
     'LoRA (0.25 MB)'
     """
-    return f"{task_look(row['method'])[0]} ({_size(row['task_bytes'])})"
+    return f"{label_task(row['method'])} ({_size(row['task_bytes'])})"
 
 
 def _size(count: float) -> str:

@@ -20,8 +20,9 @@ from ..personalizers import GlobalModel, Personalizer, PersonalModel, make_own_p
 from ..report.results_frame import ResultsFrame
 from ..system.errors import UserError
 from ..system.files import expand
+from ..tables.journal import TABLE
 from ..tables.provenance import read_run
-from ..tables.schema import read_frame
+from ..tables.schema import existing, load_frame
 from ..tasks import task_of
 
 
@@ -82,14 +83,14 @@ class LoadedRun:
 
     def frame(self, name: str) -> ResultsFrame:
         """Return a table of the folder, such as `effort.csv`. Raise `UserError` if it is missing or damaged."""
-        path = self.folder / name
+        path = existing(self.folder / name)
         if not path.exists():
-            present = ", ".join(sorted(each.name for each in self.folder.glob("[!.]*.csv"))) or "no table"
-            raise UserError(f"{self.folder} has no {name}: it has {present}")
-        try:
-            return ResultsFrame(read_frame(path))
-        except ValueError as error:
-            raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}): remake it") from error
+            raise UserError(f"{self.folder} has no {name}: it has {', '.join(self._tables) or 'no table'}")
+        return ResultsFrame(load_frame(path, "remake it"))
+
+    @property
+    def _tables(self) -> list[str]:
+        return sorted(path.name for end in ("csv", "csv.gz") for path in self.folder.glob(f"[!.]*.{end}"))
 
     def changed(self, **settings: Any) -> "LoadedRun":
         """Return the same run with other settings, in the form that `Experiment.replace` takes.
@@ -108,7 +109,7 @@ class LoadedRun:
     @cached_property
     def table(self) -> ResultsFrame:
         """One row per person, method, control and budget; for text tasks, one row per task, method and seed."""
-        return self.frame("table.csv")
+        return self.frame(TABLE)
 
     @cached_property
     def dataset(self) -> IdentityDataset:
@@ -162,5 +163,5 @@ class LoadedRun:
         return f"{self.folder}: {name}, {methods} methods, seeds {seeds}, commit {commit}"
 
     def _repr_html_(self) -> str:
-        tables = ", ".join(f"<code>{escape(each.name)}</code>" for each in sorted(self.folder.glob("[!.]*.csv")))
+        tables = ", ".join(f"<code>{escape(name)}</code>" for name in self._tables)
         return f"<div><p>{escape(repr(self))}</p><p>tables: {tables}</p></div>"

@@ -12,7 +12,7 @@ from ..report.results_frame import ResultsFrame, table_as_html
 from ..report.terminal import best_trials, sweep_as_text
 from ..system.errors import UserError
 from ..system.files import expand
-from ..tables.schema import read_frame
+from ..tables.schema import load_frame
 from .commands import sweep
 
 
@@ -59,22 +59,13 @@ class Study:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row per trial. The settings that were tried are the last columns."""
-        return self._frame("trials.csv")
+        return load_frame(self.folder / "trials.csv")
 
     @cached_property
     def importances(self) -> ResultsFrame:
         """The importance of each setting, with intervals; empty if there were too few trials."""
         exists = (self.folder / "importances.csv").exists()
-        return ResultsFrame(self._frame("importances.csv")) if exists else ResultsFrame()
-
-    def _frame(self, name: str) -> pd.DataFrame:
-        try:
-            return read_frame(self.folder / name)
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(
-                f"{self.folder / name} is corrupted ({reason}): run the sweep again to write it anew"
-            ) from error
+        return ResultsFrame(load_frame(self.folder / "importances.csv")) if exists else ResultsFrame()
 
     @property
     def best(self) -> Experiment:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
 from ..figures.retraining import samples_of, training_label
+from ..tables.metric import metric_of
 from .columns import FORMATS
 from .estimate import Estimate, overlap, subtract, subtract_from_full
 from .folder import FolderTables
@@ -25,7 +26,7 @@ _TRAINING_STEPS = {
 
 @dataclass(frozen=True)
 class _Protocol:
-    """Rows of `summary.csv`, `table.csv` and `gains.csv` for the same persons.
+    """Rows of `summary.csv`, `table.csv.gz` and `gains.csv` for the same persons.
 
     - `name`: of these persons.
     - `methods`: rows of `summary` at the reported budget, own samples only, best first; without the full network.
@@ -64,7 +65,9 @@ def _protocol(results: FolderTables, row: TableRow, budget: float) -> _Protocol:
     rows = results.rows.alike(row, _PROTOCOL).rows
     gains = results.tables.get("gains.csv", EMPTY).alike(row, _PROTOCOL).rows
     methods = [each for each in summary if each["budget"] == budget and each["control"] in ("", "own")]
-    methods = sorted((each for each in methods if each["method"] != "full"), key=lambda each: -each["accuracy"])
+    methods = sorted(
+        (each for each in methods if each["method"] != "full"), key=lambda each: -results.metric.sign * each["score"]
+    )
     return _Protocol(title, methods, summary, rows, [each for each in gains if each["budget"] == budget])
 
 
@@ -80,7 +83,7 @@ def _opening(results: FolderTables, budget: float) -> Html:
     whom = "validation persons (not test persons)" if query == "validation" else "the persons' own queries"
     return element(
         "p",
-        f"Accuracy on {whom}, {size}: means over persons and seeds with 95 % intervals in brackets. ",
+        f"{results.metric.heading} on {whom}, {size}: means over persons and seeds with 95 % intervals in brackets. ",
         "Whatever is best here was chosen by the very numbers that are told of it, which flatters it.",
     )
 
@@ -95,8 +98,9 @@ def _paragraph(protocol: _Protocol) -> Html:
 
 def _full(protocol: _Protocol) -> Html:
     whole = next((row for row in protocol.summary if row["method"] == "full"), None)
-    accuracy = Estimate(protocol.summary[0]["accuracy_full"]) if whole is None else Estimate.of(whole, "accuracy")
-    return join((f"The full network has {accuracy.in_percent}.",))
+    first = protocol.summary[0]
+    score = Estimate(first["score_full"], metric=metric_of(first)) if whole is None else Estimate.of(whole, "score")
+    return join((f"The full network has {score.as_value}.",))
 
 
 def _best(protocol: _Protocol) -> list[Html]:
@@ -107,7 +111,7 @@ def _best(protocol: _Protocol) -> list[Html]:
     if not protocol.methods:
         return []
     best, *others = protocol.methods
-    also = overlap(sum(row["accuracy_high"] >= best["accuracy_low"] for row in others), len(others))
+    also = overlap(sum(_reaches(row, best) for row in others), len(others))
     prune = " that prune" if best["budget"] < 1 else ""
     of = f"Best of {len(others) + 1} methods{prune}" if others else "The only method"
     how = _trained_on(best) or " (nothing is trained after pruning)"
@@ -121,9 +125,15 @@ def _best(protocol: _Protocol) -> list[Html]:
     return sentences
 
 
+def _reaches(row: TableRow, best: TableRow) -> bool:
+    """Return whether the interval of a row reaches into that of the best."""
+    higher_is_better = metric_of(best).higher_is_better
+    return row["score_high"] >= best["score_low"] if higher_is_better else row["score_low"] <= best["score_high"]
+
+
 def _described(row: TableRow, protocol: _Protocol) -> Html:
-    accuracy, distance = Estimate.of(row, "accuracy"), subtract_from_full(row, protocol.rows)
-    return join((element("b", label_of(row)), f": {accuracy.in_percent}, {distance.against('the full network')}"))
+    score, distance = Estimate.of(row, "score"), subtract_from_full(row, protocol.rows)
+    return join((element("b", label_of(row)), f": {score.as_value}, {distance.against('the full network')}"))
 
 
 def _trained_on(row: TableRow) -> str:
@@ -135,9 +145,9 @@ def _training(protocol: _Protocol) -> list[Html]:
     pairs = [(base, row) for row in protocol.methods for base in protocol.methods if _base(row) == base["method"]]
     if not pairs:
         return []
-    base, row = max(pairs, key=lambda pair: pair[1]["accuracy"] - pair[0]["accuracy"])
+    base, row = max(pairs, key=lambda pair: metric_of(pair[1]).sign * (pair[1]["score"] - pair[0]["score"]))
     added, lift = _TRAINING_STEPS[row["method"].rpartition("+")[2]], subtract(row, base, protocol.rows)
-    start, end = (Estimate(each["accuracy"]).in_percent for each in (base, row))
+    start, end = (Estimate(each["score"], metric=metric_of(each)).as_value for each in (base, row))
     text = f" gains most by training: {added}, it goes from {start} to {end}, by {lift.in_points}."
     return [join((element("b", label_of(base)), text))]
 

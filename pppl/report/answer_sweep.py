@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..tables.metric import metric_of
 from ..tables.schema import settings_of
 from .columns import FORMATS, is_missing
 from .estimate import Estimate
@@ -47,9 +48,9 @@ def _best(results: FolderTables) -> list[Html]:
 
 
 def _measured(row: TableRow) -> list[str]:
-    parts = [f" is the best: accuracy {Estimate.of(row, 'accuracy').in_percent}"]
+    parts = [f" is the best: {metric_of(row).title} {Estimate.of(row, 'score').as_value}"]
     if not is_missing(row["own_minus_other"]):
-        gain = Estimate(row["own_minus_other"])
+        gain = Estimate(row["own_minus_other"], metric=metric_of(row))
         parts.append(f", {gain.against(_OTHER_PERSONS)}")
     return [*parts, f", at {FORMATS['percent'](row['macs_fraction'])} % of the MACs."]
 
@@ -63,5 +64,12 @@ def _importances(results: FolderTables) -> list[Html]:
     if table is None:
         return []
     rows = sorted(table.rows, key=lambda row: -row["importance"])[:3]
-    shares = [join((element("code", row["key"]), f" {Estimate.of(row, 'importance').in_percent}")) for row in rows]
-    return [element("p", "What mattered most, as a share of the differences in accuracy: ", join(shares, ", "), ".")]
+    shares = [join((element("code", row["key"]), f" {Estimate.of(row, 'importance').as_value}")) for row in rows]
+    return [
+        element(
+            "p",
+            f"What mattered most, as a share of the differences in {results.metric.title}: ",
+            join(shares, ", "),
+            ".",
+        )
+    ]

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from ..figures.looks import label_task
 from .columns import FORMATS
 from .estimate import Estimate, overlap
 from .folder import FolderTables
 from .html import Html, element, join
-from .names import label_task
 from .table import TableRow
 
 
@@ -26,7 +26,7 @@ def answer_tasks(results: FolderTables) -> list[Html]:
 def _full(row: TableRow | None) -> list[Html]:
     if row is None:
         return []
-    return [join((f"Full fine-tuning has {Estimate.of(row, 'score').in_percent}{_stored(row)}.",))]
+    return [join((f"Full fine-tuning has {Estimate.of(row, 'score').as_value}{_stored(row)}.",))]
 
 
 def _best(adapted: Sequence[TableRow]) -> list[Html]:
@@ -55,7 +55,7 @@ def _smallest(adapted: Sequence[TableRow]) -> list[Html]:
 def _described(row: TableRow) -> Html:
     less = Estimate.of(row, "minus_full")
     distance = f", {less.against('full fine-tuning')}" if less.value == less.value else ""
-    score = f" with {Estimate.of(row, 'score').in_percent}{distance}"
+    score = f" with {Estimate.of(row, 'score').as_value}{distance}"
     return join((element("b", label_task(row["method"])), score))
 
 

@@ -1,9 +1,12 @@
-"""Columns of tables: their titles, their kinds, and the formats of their values."""
+"""Columns of tables as reports show them: titles with units, and the formats of values."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
+
+from ..tables.metric import ACCURACY, METRICS, Metric
+from ..tables.schema import COLUMN_TYPES, column_type
 
 
 @dataclass(frozen=True)
@@ -50,101 +53,47 @@ def percent(value: float) -> str:
 # Formats of numbers by the kind of a column. Text is shown as it is.
 FORMATS: dict[str, Callable[[float], str]] = {
     "percent": percent,
+    "plain": lambda value: METRICS["R2"].show(value),
     "budget": lambda value: f"{value * 100:g}" if value < 1 else "none",
     "count": lambda value: f"{value:,.0f}",
     "kilobytes": _kilobytes,
     "p": _p_value,
     "number": lambda value: f"{value:.4g}",
 }
-_PERCENT = {
-    "accuracy": "Accuracy (%)",
-    "score": "Score (%)",
-    "macs_fraction": "MACs (%)",
-    "params_fraction": "Parameters (%)",
-    "accuracy_full": "Full network (%)",
-    "reference_minus_this": "Reference less this (points)",
-    "minus_full": "Less full (points)",
-    "minus_diff": "Less diff pruning (points)",
-    "gain": "Gain (points)",
-    "reference_gain_minus_this": "Reference's gain less this (points)",
-    "own_minus_other": "Own less other (points)",
-    "area": "Area (%)",
-    "macs_within_1": "MACs within 1 point (%)",
-    "macs_within_3": "MACs within 3 points (%)",
-    "importance": "Importance (%)",
-    "score_at_end": "Score at the end (%)",
-}
-_COUNTS = {
-    "n": "n",
-    "people": "People",
-    "holm_tests": "Tests in the family",
-    "retrain_samples": "Samples of the person trained on",
-    "train_samples": "Samples trained on for all",
-    "values": "Values",
-    "budgets": "Budgets",
-    "trials": "Trials",
-    "samples": "Samples seen",
-    "labels": "Labels",
-    "device_steps": "Steps on the device",
-    "settings_tried": "Settings tried",
-    "peak_memory_mib": "Peak (MiB)",
-    "seed": "Seed",
-    "step": "Step",
-    "trial": "Trial",
-}
-_KILOBYTES = {
-    "artifact_bytes": "File (kB)",
-    "task_bytes": "Task (kB)",
-    "stored_bytes": "Stored (kB)",
-    "copies_bytes": "Whole copies (kB)",
-}
-_NUMBERS = {"rate": "Rate", "seconds": "Seconds", "train_seconds": "Training (s)", "personalize_seconds": "Seconds"}
-_TEXTS = {  # also if a name looks like a number
-    "against": "Against",
-    "backbone": "Backbone",
-    "best": "Best",
-    "chosen": "Chosen",
-    "control": "Control",
-    "dataset": "Data",
-    "encoder": "Encoder",
-    "feasible": "Constraints kept",
-    "identity": "Person",
-    "key": "Setting",
-    "method": "Method",
-    "metric": "Metric",
-    "pareto": "On the front",
-    "persons": "Persons",
-    "seen": "Seen in training",
-    "settings": "Settings",
-    "state": "State",
-    "task": "Task",
-    "trained_for_all": "Trained for all",
-}
-_KINDS: Mapping[str, Mapping[str, str]] = {
-    "percent": _PERCENT,
-    "budget": {"budget": "Budget (%)"},
-    "count": _COUNTS,
-    "kilobytes": _KILOBYTES,
-    "p": {"wilcoxon_p": "p", "holm_p": "p (Holm)"},
-    "number": _NUMBERS,
-    "text": _TEXTS,
-}
-_COLUMNS = {name: Column(name, title, kind) for kind, titles in _KINDS.items() for name, title in titles.items()}
-_BARS = {"accuracy", "score", "gain", "area", "importance"}
+_UNITS = {"percent": " (%)", "budget": " (%)", "kilobytes": " (kB)"}
+_BARS = {"score", "gain", "area", "importance"}
 
 
 def numeric(name: str) -> bool | None:
     """Return whether a column holds numbers; None if its name is unknown.
 
-    >>> numeric("accuracy_low"), numeric("method"), numeric("ppp.learning_rate")
+    >>> numeric("score_low"), numeric("method"), numeric("ppp.learning_rate")
     (True, False, None)
     """
-    for end in ("_low", "_high"):
-        name = name.removesuffix(end)
-    return _COLUMNS[name].kind != "text" if name in _COLUMNS else None
+    declared = column_type(name)
+    return None if declared is None else declared.kind == "number"
 
 
-def column_of(name: str, names: Collection[str], *, numbers: bool) -> Column:
+def title_of(name: str, metric: Metric, *, head: bool = False) -> str:
+    """Return the title of a declared column with its unit.
+
+    >>> title_of("gain", ACCURACY), title_of("score", METRICS["R2"])
+    ('Gain (points)', 'R²')
+
+    **Arguments:**
+
+    - `head`: whether the short title is returned, that notebooks show.
+    """
+    column = COLUMN_TYPES[name]
+    title = column.head if head else column.title
+    shown = metric.title if head else metric.heading
+    text = title.format(metric=shown, one=metric.step(1), three=metric.step(3))
+    if head and column.unit in ("budget", "kilobytes"):
+        return text
+    return text + {"metric": metric.unit, "points": metric.points}.get(column.unit, _UNITS.get(column.unit, ""))
+
+
+def column_of(name: str, names: Collection[str], *, numbers: bool, metric: Metric = ACCURACY) -> Column:
     """Return the description of a column.
 
     >>> column_of("gain", ["gain", "gain_low", "gain_high"], numbers=True)
@@ -153,9 +102,13 @@ def column_of(name: str, names: Collection[str], *, numbers: bool) -> Column:
     **Arguments:**
 
     - `names`: of all columns of its table.
+    - `metric`: of the table's scores.
     - `numbers`: whether all its values are numbers, which decides the kind of an unknown column.
     """
-    known = _COLUMNS.get(name)
-    if known is None:
+    declared = COLUMN_TYPES.get(name)
+    if declared is None or not declared.title:
         return Column(name, name if "." in name else name.replace("_", " "), "number" if numbers else "text")
-    return Column(name, known.title, known.kind, bar=name in _BARS and f"{name}_low" in names)
+    kind = declared.unit
+    if kind in ("metric", "points"):
+        kind = "percent" if metric.percent else "plain"
+    return Column(name, title_of(name, metric), kind, bar=name in _BARS and f"{name}_low" in names)

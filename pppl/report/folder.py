@@ -6,22 +6,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..system.errors import UserError
+from ..tables.journal import TABLE
+from ..tables.metric import Metric, declare_metric
 from ..tables.provenance import read_run
+from ..tables.schema import existing
 from .table import EMPTY, Table, read_rows
 
 Kind = Literal["persons", "tasks", "sweep"]
 # Tables beside the main one, in the order of the report.
 _OTHER_TABLES = ("answers.csv", "gains.csv", "curves.csv", "effort.csv", "tuned.csv", "stream.csv", "importances.csv")
-_OF_SUMMARY = ("accuracy_full", "macs_fraction", "retrain_samples")
+_OF_SUMMARY = ("score_full", "macs_fraction", "retrain_samples")
 _NEEDED: dict[
     Kind, tuple[Sequence[str], Sequence[str]]
 ] = {  # columns of the main table: names, and numbers in every row
     "persons": (
         ("dataset", "backbone", "persons", "seen", "method", "control"),
-        ("budget", "n", "people", "accuracy", "accuracy_low", "accuracy_high", *_OF_SUMMARY),
+        ("budget", "n", "people", "score", "score_low", "score_high", *_OF_SUMMARY),
     ),
     "tasks": (("task", "method", "metric"), ("score", "score_low", "score_high")),
-    "sweep": (("state", "feasible", "best", "accuracy", "own_minus_other", "macs_fraction", "seconds"), ("trial",)),
+    "sweep": (("state", "feasible", "best", "score", "own_minus_other", "macs_fraction", "seconds"), ("trial",)),
 }
 # The same for other tables that prose is made of.
 _NEEDED_OF_OTHERS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
@@ -38,7 +41,7 @@ _NEEDED_OF_OTHERS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
 }
 _NEEDED_OF_ROWS = (
     ("dataset", "backbone", "persons", "seen", "method", "control", "identity"),
-    ("budget", "seed", "accuracy", "accuracy_full"),
+    ("budget", "seed", "score", "score_full"),
 )
 
 
@@ -49,7 +52,7 @@ class FolderTables:
     - `kind`: of experiment, which decides the columns of `main`.
     - `main`: `summary.csv`, or a sweep's `trials.csv`.
     - `tables`: others that are not empty, by file name.
-    - `rows`: `table.csv` of persons; empty if there is none.
+    - `rows`: `table.csv.gz` of persons; empty if there is none.
     - `run`: the content of `run.json`.
     - `best`: the text of a sweep's `best.yaml`; empty if there is none.
     """
@@ -69,6 +72,11 @@ class FolderTables:
         return config if isinstance(config, dict) else {}
 
     @property
+    def metric(self) -> Metric:
+        """The metric of the main table."""
+        return self.main.metric
+
+    @property
     def name(self) -> str:
         """Name of the experiment, else of the folder."""
         name = self.config.get("name")
@@ -84,9 +92,11 @@ def read_results(folder: Path) -> FolderTables:
     read_results(Path("results/digits")).main.distinct("method")
     ```
     """
+    run = read_run(folder)
+    declare_metric(run)
     kind: Kind = "sweep" if (folder / "trials.csv").exists() else "persons"
     path = folder / ("trials.csv" if kind == "sweep" else "summary.csv")
-    if kind == "persons" and "task" in read_rows(path).names:
+    if kind == "persons" and "encoder" in read_rows(path).names:
         kind = "tasks"
     main = read_rows(path, *_NEEDED[kind])
     if not main.rows:
@@ -96,9 +106,9 @@ def read_results(folder: Path) -> FolderTables:
         for name in _OTHER_TABLES
         if (folder / name).exists()
     }
-    each = folder / "table.csv"
+    each = existing(folder / TABLE)
     rows = read_rows(each, *_NEEDED_OF_ROWS, only=True) if kind == "persons" and each.exists() else EMPTY
     best = folder / "best.yaml"
     text = best.read_text(encoding="utf-8", errors="replace") if kind == "sweep" and best.exists() else ""
     shown = {name: table for name, table in tables.items() if table.rows}
-    return FolderTables(folder, kind, main, shown, rows, read_run(folder), text)
+    return FolderTables(folder, kind, main, shown, rows, run, text)

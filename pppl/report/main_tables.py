@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
+from ..figures.looks import label_task
 from ..tables.schema import settings_of
 from .columns import Column
 from .folder import FolderTables
 from .grid import Choice, grid
 from .html import Html
-from .names import family_of, label_of, label_task, row_key, yes_or_no
+from .names import family_of, label_of, row_key, yes_or_no
 from .table import Table, TableRow
 
 
@@ -23,21 +24,22 @@ def main_table(results: FolderTables) -> Html:
 
 
 def _of_persons(summary: Table) -> Html:
+    metric = summary.metric
     whom = [(row["persons"], row["seen"]) for row in summary.rows]
     places = {each: place for place, each in enumerate(dict.fromkeys(whom))}
-    table = _sorted(summary, lambda row: (places[row["persons"], row["seen"]], -row["accuracy"]))
+    table = _sorted(summary, lambda row: (places[row["persons"], row["seen"]], -metric.sign * row["score"]))
     table = table.with_columns(
         label=[label_of(row) for row in table.rows],
         series=[row_key(row) for row in table.rows],
-        less_full=[row["accuracy"] - row["accuracy_full"] for row in table.rows],
+        less_full=[row["score"] - row["score_full"] for row in table.rows],
     )
     names = ["budget", "reference_minus_this", "holm_p", "macs_fraction", "artifact_bytes"]
     names += ["retrain_samples", "train_samples", "n", "people", "reference"]
     columns = [
         *_varying(table, {"dataset": "Data", "backbone": "Backbone", "persons": "Persons", "seen": "Seen"}),
         Column("label", "Method", "text"),
-        table.column("accuracy"),
-        Column("less_full", "Less full (points)", "percent"),
+        table.column("score"),
+        Column("less_full", f"Less full{metric.points}", "percent" if metric.percent else "plain"),
         *[table.column(name) for name in names if name in table.names],
         Column("series", "In the tables", "text"),
     ]
@@ -91,8 +93,10 @@ def _of_tasks(summary: Table) -> Html:
 
 
 def _of_sweep(trials: Table) -> Html:
-    table = _sorted(trials, lambda row: (row["feasible"] != "True", math.isnan(row["accuracy"]), -row["accuracy"]))
-    names = ["trial", "state", "accuracy", "own_minus_other", "macs_fraction", "feasible", "best", "pareto", "seconds"]
+    table = _sorted(
+        trials, lambda row: (row["feasible"] != "True", math.isnan(row["score"]), -trials.metric.sign * row["score"])
+    )
+    names = ["trial", "state", "score", "own_minus_other", "macs_fraction", "feasible", "best", "pareto", "seconds"]
     same = {name for name in ("state", "feasible") if len(table.distinct(name)) == 1}
     columns = [
         table.column(name) for name in [*names, *settings_of(table.names)] if name in table.names and name not in same

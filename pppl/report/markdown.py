@@ -1,4 +1,4 @@
-"""Markdown of results: answers to the questions of experiments, and tables of accuracies."""
+"""Markdown of results: answers to the questions of experiments, and tables of scores."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
 from ..system.errors import UserError
+from ..tables.metric import metric_of
 from .folder import FolderTables, read_results
 from .names import label_of
 from .practice import is_unseen, practice, whom
@@ -38,7 +39,7 @@ def answers_of(folders: Sequence[Path], *, budget: float | None = None, seen: bo
 
 
 def accuracies_of(folders: Sequence[Path], budget: float, methods: Sequence[str] = (), *, seen: bool = True) -> str:
-    """Return a table of accuracies in %: a row for each method, a column for each kind of persons.
+    """Return a table of scores (accuracies in %): a row for each method, a column for each kind of persons.
 
     Cells hold the mean and its 95 % interval, with the own samples only. The label of a method that does not prune says
     that it takes all MACs. The first row has the average number of queries of a person, if all tables have it.
@@ -78,7 +79,7 @@ def _label(row: TableRow) -> str:
 
 
 def _cell(row: TableRow) -> str:
-    mean, low, high = (f"{100 * float(row[f'accuracy{end}']):.1f}" for end in ("", "_low", "_high"))
+    mean, low, high = (metric_of(row).show(float(row[f"score{end}"])) for end in ("", "_low", "_high"))
     return f"{mean} [{low}, {high}]"
 
 

@@ -1,7 +1,7 @@
 """Names of methods, their families and persons in prose and tables."""
 
 from ..figures.families import chosen_by
-from ..figures.looks import look, task_look
+from ..figures.looks import look
 from ..figures.retraining import training_label
 from .table import TableRow
 
@@ -18,15 +18,6 @@ def label_of(row: TableRow) -> str:
     'PPP, own prototype'
     """
     return look(str(row["method"]), str(row["control"])).label
-
-
-def label_task(method: str) -> str:
-    """Return the name of a way to adapt an encoder in figures.
-
-    >>> label_task("magnitude_mask")
-    'magnitude mask'
-    """
-    return task_look(method)[0]
 
 
 def row_key(row: TableRow) -> str:

@@ -1,5 +1,6 @@
 """Tables beside the main one, folded."""
 
+from ..tables.metric import Metric
 from .columns import Column
 from .folder import FolderTables
 from .grid import grid
@@ -9,18 +10,18 @@ from .table import Table
 _TITLES = {
     "answers.csv": (
         "Questions",
-        "Accuracy of a method less that of the one that it is held against, on the same persons at the same budget.",
+        "{Metric} of a method less that of the one that it is held against, on the same persons at the same budget.",
     ),
     "gains.csv": (
         "Personal gain",
-        "Accuracy with the own samples less that with everybody's (population), another person's (other), another's of "
+        "{Metric} with the own samples less that with everybody's (population), another person's (other), another's of "
         "the same classes (twin) or the own samples of other classes (swap), paired over persons and seeds, and how "
         "much more the reference gains on the same persons.",
     ),
     "curves.csv": (
         "Curves over budgets",
-        "Of methods that have all budgets: the area under accuracy against MACs, and the least MACs within 1 and 3 "
-        "points of the full network; 100 where no budget suffices.",
+        "Of methods that have all budgets: the area under {metric} against MACs, and the least MACs within {one} and "
+        "{three} of the full network; 100 where no budget suffices.",
     ),
     "effort.csv": (
         "Effort",
@@ -28,12 +29,12 @@ _TITLES = {
         "on the device, samples that training for all went through beyond the full network's, and settings tried on "
         "validation persons.",
     ),
-    "tuned.csv": ("Settings tried", "Accuracy on validation persons, and what was chosen of each method's settings."),
+    "tuned.csv": ("Settings tried", "{Metric} on validation persons, and what was chosen of each method's settings."),
     "stream.csv": (
         "Storage as tasks come",
         "Deltas on one base: scores as they come and at the end, and what is stored.",
     ),
-    "importances.csv": ("Importance of settings", "What share of the differences in accuracy a setting explains."),
+    "importances.csv": ("Importance of settings", "What share of the differences in {metric} a setting explains."),
 }
 
 
@@ -45,10 +46,15 @@ def other_tables(results: FolderTables) -> list[Html]:
             element(
                 "summary", f"{_TITLES[name][0]} ", element("span", f"{name}, {len(table.rows):,} rows", class_="quiet")
             ),
-            join((element("p", _TITLES[name][1]), grid(_TITLES[name][0], table, _columns(table)))),
+            join((element("p", _text(name, results.metric)), grid(_TITLES[name][0], table, _columns(table)))),
         )
         for name, table in results.tables.items()
     ]
+
+
+def _text(name: str, metric: Metric) -> str:
+    steps = ("1", "3 points") if metric.percent else ("0.01", "0.03")
+    return _TITLES[name][1].format(Metric=metric.heading, metric=metric.title, one=steps[0], three=steps[1])
 
 
 def _columns(table: Table) -> list[Column]:
@@ -58,4 +64,10 @@ def _columns(table: Table) -> list[Column]:
     ]
 
 
-_IN_HEADER = {"dataset", "backbone", "encoder", "seen"}  # stated at the top of the page if all rows have the same
+_IN_HEADER = {
+    "dataset",
+    "backbone",
+    "encoder",
+    "seen",
+    "metric",
+}  # stated at the top of the page if constant

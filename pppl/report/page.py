@@ -13,17 +13,17 @@ from .other_tables import other_tables
 from .pictures import pictures
 
 _QUESTIONS = {
-    "persons": "What does a small, personal network cost in accuracy, and which way of making it is best?",
+    "persons": "What does a small, personal network cost in {metric}, and which way of making it is best?",
     "tasks": "What does it cost to keep a sparse difference for each task instead of a whole network?",
     "sweep": "Which settings are best, and which of them matter?",
 }
 _NOTES = {
-    "persons": "The bar spans the 95 % interval from 0 to 100 %, the tick is the mean. "
-    "“Less full” is accuracy less the full network's on the same persons. “PPP less this” is the paired difference to "
+    "persons": "The bar spans the 95 % interval{from_to}, the tick is the mean. "
+    "“Less full” is {metric} less the full network's on the same persons. “PPP less this” is the paired difference to "
     "PPP with the own prototype at the same budget, with its interval and its p-value corrected by Holm's procedure. "
     "What is not pruned, or has MACs of its own, has no budget and is shown with each.",
     "tasks": "The bar spans the 95 % interval, the tick is the mean. Scores are the metric named, times 100.",
-    "sweep": "Accuracy on validation persons, with its 95 % interval.",
+    "sweep": "{Metric} on validation persons, with its 95 % interval.",
 }
 
 
@@ -44,13 +44,18 @@ def page(results: FolderTables) -> Html:
     header = element(
         "header",
         element("h1", results.name),
-        element("p", _QUESTIONS[results.kind], class_="question"),
+        element("p", _in_metric(_QUESTIONS[results.kind], results), class_="question"),
         element("p", _of_what(results), class_="quiet"),
         element("nav", *links, aria_label="Parts of this page"),
     )
     footer = element("footer", "Made by `pppl report` from the tables and figures of a results folder.")
     body = element("body", header, element("main", *sections), footer, element("script", _asset("page.js")))
     return join((Html("<!DOCTYPE html>\n"), element("html", _head(results.name), body, lang="en"), "\n"))
+
+
+def _in_metric(text: str, results: FolderTables) -> str:
+    metric = results.metric
+    return text.format(metric=metric.title, Metric=metric.heading, from_to=" from 0 to 100 %" if metric.percent else "")
 
 
 def _head(name: str) -> Html:
@@ -79,7 +84,7 @@ def _hash(text: str) -> str:
 
 
 def _summary(results: FolderTables) -> Html:
-    return join((element("p", _NOTES[results.kind], class_="note"), main_table(results)))
+    return join((element("p", _in_metric(_NOTES[results.kind], results), class_="note"), main_table(results)))
 
 
 def _figures(results: FolderTables) -> Html:

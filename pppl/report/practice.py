@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from ..figures.significance import LEVEL
+from ..tables.metric import metric_of
 from .estimate import Estimate
 from .folder import FolderTables
 from .table import EMPTY, Table, TableRow
@@ -14,7 +15,7 @@ from .table import EMPTY, Table, TableRow
 BUDGET = 0.1
 # A difference counts as equal if its interval lies within this distance of 0.
 MARGIN = 0.01
-_VERDICTS = ("gains", "loses", "equal within a point", "not told apart")
+_VERDICTS = ("gains", "loses", "equal within {step}", "not told apart")
 _SIZES = ("B", "kB", "MB")
 
 
@@ -94,23 +95,29 @@ def _grouped(rows: Sequence[TableRow], name: str = "difference") -> str:
     verdicts = [
         (_verdict(Estimate.of(row, name)), -float(row[name]), f"{whom(row)} {_points(row, name)}") for row in rows
     ]
+    step = "a point" if not rows or metric_of(rows[0]).percent else "0.01"
     verdicts.sort(key=lambda each: (_VERDICTS.index(each[0]), each[1]))
     return "; ".join(
-        f"{verdict}: {', '.join(text for *_, text in each)}" for verdict, each in groupby(verdicts, itemgetter(0))
+        f"{verdict.format(step=step)}: {', '.join(text for *_, text in each)}"
+        for verdict, each in groupby(verdicts, itemgetter(0))
     )
 
 
 def _verdict(estimate: Estimate) -> str:
     gains, loses, equal, unknown = _VERDICTS
+    if not estimate.metric.higher_is_better:
+        estimate = estimate.negative()
     if max(-estimate.low, estimate.high) <= MARGIN:
         return equal
     return gains if estimate.low > 0 else loses if estimate.high < 0 else unknown
 
 
 def _points(row: TableRow, name: str) -> str:
-    value, low, high = (round(100 * float(row[f"{name}{end}"]), 1) + 0.0 for end in ("", "_low", "_high"))  # no -0.0
+    value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    metric = metric_of(row)
+    shown, least, most = map(metric.show, (value, low, high))
     significant = "\\*" * (float(row.get("holm_p") or 1) < LEVEL)
-    return f"{'+' * (value > 0)}{value:.1f}{significant} [{low:.1f}, {high:.1f}]"
+    return f"{'+' * (float(shown) > 0)}{shown}{significant} [{least}, {most}]"
 
 
 def whom(row: TableRow) -> str:

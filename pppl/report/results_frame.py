@@ -7,49 +7,26 @@ from typing import Any
 import pandas as pd
 
 from ..system.printable import align
+from ..tables.metric import ACCURACY, Metric, metric_of
+from ..tables.schema import COLUMN_TYPES
+from .columns import title_of
 
-# Columns shown of `summary.csv` and the like, which are wider than a screen, with their heads. Keys come first.
-_HEADS = {
-    "dataset": "data",
-    "backbone": "backbone",
-    "persons": "persons",
-    "seen": "seen",
-    "task": "task",
-    "method": "method",
-    "control": "control",
-    "against": "against",
-    "budget": "budget",
-    "key": "setting",
-    "accuracy": "accuracy (%)",
-    "score": "score (%)",
-    "gain": "gain (points)",
-    "area": "area (%)",
-    "macs_within_1": "MACs within 1 point (%)",
-    "macs_within_3": "MACs within 3 points (%)",
-    "importance": "importance (%)",
-    "reference_minus_this": "reference's lead (points)",
-    "reference": "reference",
-    "minus_full": "less full (points)",
-    "holm_p": "p (Holm)",
-    "macs_fraction": "MACs (%)",
-    "artifact_bytes": "kB",
-    "task_bytes": "kB",
-    "retrain_samples": "retrained on (samples)",
-    "train_samples": "trained for all on (samples)",
-    "n": "n",
-}
+# Columns shown of `summary.csv` and the like, which are wider than a screen. Keys come first.
 _KEYS = ("dataset", "backbone", "persons", "seen", "task", "method", "control", "against", "budget")
-_SCALES = {"artifact_bytes": 1e-3, "task_bytes": 1e-3}
-_SCALES |= dict.fromkeys(("n", "retrain_samples", "train_samples", "holm_p", "budget"), 1)
+_SHOWN = (
+    *(*_KEYS, "key", "score", "gain", "area", "macs_within_1", "macs_within_3", "importance"),
+    *("reference_minus_this", "reference", "minus_full", "holm_p", "macs_fraction", "artifact_bytes", "task_bytes"),
+    *("retrain_samples", "train_samples", "n"),
+)
 
 
 class ResultsFrame(pd.DataFrame):
-    """A data frame that shows means in % with their 95 % intervals, in a notebook or a terminal.
+    """A data frame that shows means (accuracy in %) with their 95 % intervals, in a notebook or a terminal.
 
     It shows the main columns only, and names keys that are the same in every row below. All columns can be worked with.
     A frame without intervals is shown as pandas shows it.
 
-    >>> ResultsFrame({"method": ["l1", "ppp"], "accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95})
+    >>> ResultsFrame({"method": ["l1", "ppp"], "score": 0.9, "score_low": 0.8, "score_high": 0.95})
     method  accuracy (%)
     l1      90.0 [80.0, 95.0]
     ppp     90.0 [80.0, 95.0]
@@ -76,16 +53,18 @@ class ResultsFrame(pd.DataFrame):
 
 def _cells(frame: pd.DataFrame) -> tuple[list[str], list[list[str]], str] | None:
     """Return heads, cells and notes below them; None if a table has no intervals."""
-    heads = [name for name in frame.columns if name in _HEADS]
+    heads, metric = [name for name in frame.columns if name in _SHOWN], metric_of(frame)
     if not any(f"{name}_low" in frame.columns for name in heads):
         return None
+    title = {name: title_of(name, metric, head=True) for name in heads}
     same = [name for name in heads if name in _KEYS and len(frame) > 1 and len(set(frame[name])) == 1]
-    shown = [name for name in _HEADS if name in heads and name not in same and set(frame[name].notna()) != {False}]
-    rows = [[_cell(row, name) for name in shown] for row in frame.head(_rows_shown(len(frame))).to_dict("records")]
-    constant = [f"{_HEADS[name]}: {_plain(frame[name].iloc[0])}" for name in same if str(frame[name].iloc[0])]
+    shown = [name for name in _SHOWN if name in heads and name not in same and set(frame[name].notna()) != {False}]
+    records = frame.head(_rows_shown(len(frame))).to_dict("records")
+    rows = [[_cell(row, name, metric) for name in shown] for row in records]
+    constant = [f"{title[name]}: {_plain(frame[name].iloc[0])}" for name in same if str(frame[name].iloc[0])]
     left = len(frame) - len(rows)
     notes = [", ".join(constant)] * bool(constant) + [f"{left:,} more rows"] * bool(left)
-    return [_HEADS[name] for name in shown], rows, "; ".join(notes)
+    return [title[name] for name in shown], rows, "; ".join(notes)
 
 
 def table_as_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -100,16 +79,21 @@ def _rows_shown(count: int) -> int:
     return count if most is None or count <= most else pd.get_option("display.min_rows") or most
 
 
-def _cell(row: dict[Any, Any], name: str) -> str:
-    value = row[name]
+def _cell(row: dict[Any, Any], name: str, metric: Metric) -> str:
+    value, unit = row[name], COLUMN_TYPES[name].unit
     if name in _KEYS or name == "key" or isinstance(value, str):
         return _plain(value)
     if pd.isna(value):
         return ""
-    scale = _SCALES.get(name, 100)
-    if isinstance(row.get(f"{name}_low"), float) and isinstance(row.get(f"{name}_high"), float):
-        return f"{scale * value:.1f} [{scale * row[f'{name}_low']:.1f}, {scale * row[f'{name}_high']:.1f}]"
-    return f"{value:.2g}" if name == "holm_p" else f"{scale * value:,.{int(scale != 1)}f}"
+    if unit == "p":
+        return f"{value:.2g}"
+    if unit == "count":
+        return f"{value:,.0f}"
+    shown = metric if unit in ("metric", "points") else ACCURACY  # fractions are in %, too
+    ends = [end for end in (row.get(f"{name}_low"), row.get(f"{name}_high")) if isinstance(end, float)]
+    if len(ends) == 2:
+        return f"{shown.show(value)} [{shown.show(ends[0])}, {shown.show(ends[1])}]"
+    return f"{value / 1e3:,.1f}" if unit == "kilobytes" else shown.show(value)
 
 
 def _plain(value: Any) -> str:

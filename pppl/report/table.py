@@ -9,7 +9,8 @@ from typing import Any, cast
 import pandas as pd
 
 from ..system.errors import UserError
-from ..tables.schema import read_frame
+from ..tables.metric import ACCURACY, Metric, metric_of
+from ..tables.schema import load_frame, rewriting
 from .columns import Column, column_of, numeric
 
 TableRow = Mapping[str, Any]
@@ -43,7 +44,13 @@ class Table:
 
     def column(self, name: str) -> Column:
         """Return the description of a column."""
-        return column_of(name, self.names, numbers=all(isinstance(row[name], float) for row in self.rows))
+        numbers = all(isinstance(row[name], float) for row in self.rows)
+        return column_of(name, self.names, numbers=numbers, metric=self.metric)
+
+    @property
+    def metric(self) -> Metric:
+        """The metric of the rows."""
+        return metric_of(self.rows[0]) if self.rows else ACCURACY
 
     def columns(self) -> list[Column]:
         """Return all columns except ends of intervals, which are shown with their means."""
@@ -64,13 +71,7 @@ def read_rows(path: Path, names: Iterable[str] = (), numbers: Iterable[str] = ()
     - `names`, `numbers`: columns that must exist; those in `numbers` must hold a finite number in each row.
     - `only`: whether other columns are left out.
     """
-    try:
-        frame = read_frame(path)
-    except OSError as error:
-        verbs = "`pppl compare`, `pppl tasks` or `pppl sweep`"
-        raise UserError(f"cannot read {path}: {error.strerror}; name a folder that {verbs} has written") from error
-    except ValueError as error:
-        raise _corrupted(path, str(error)) from error
+    frame = load_frame(path)
     header = [*frame.columns]
     lacking = next((name for name in [*names, *numbers] if name not in header), None)
     if lacking is not None:
@@ -99,6 +100,4 @@ def _is_finite(value: Any) -> bool:
 
 
 def _corrupted(path: Path, how: str) -> UserError:
-    verb = "sweep" if path.name in ("trials.csv", "importances.csv") else "compare"
-    remedy = f"run `pppl {verb}` with the same --out again, it rewrites the tables from its journal"
-    return UserError(f"{path} is corrupted ({' '.join(how.split())}); {remedy}")
+    return UserError(f"{path} is corrupted ({' '.join(how.split())}); {rewriting(path)}")

@@ -8,6 +8,7 @@ import pandas as pd
 from ..figures.accuracy_vs_macs import shown_budgets
 from ..figures.retraining import samples_of
 from ..system.printable import align
+from ..tables.metric import ACCURACY, Metric, metric_of
 from ..tables.schema import settings_of
 
 _MOST_TASKS = 5
@@ -15,10 +16,10 @@ _UNITS = {"macs": "MACs", "params": "parameters"}
 
 
 def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
-    """Return a table of the accuracy of every method at one budget; a column for each protocol.
+    """Return a table of the score of every method at one budget; a column for each protocol.
 
-    Accuracies are in %, with 95 % intervals. The budget is the first of `shown_budgets`. Methods that do not prune come
-    first.
+    Accuracies are in %, and all have 95 % intervals. The budget is the first of `shown_budgets`. Methods that do not
+    prune come first.
 
     ```python
     print(as_text(pd.read_csv("results/digits/summary.csv")))
@@ -44,7 +45,7 @@ def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
         trained = f"{samples:,.0f} samples" if samples else "nothing"
         name = f"{method} {control}".strip()
         rows.append([name, f"{macs:.1%}", *[cells.get(protocol, "") for protocol in protocols], trained])
-    title = f"Accuracy in % [95 % interval] at a budget of {budget:g} of the full network's {_UNITS[unit]}"
+    title = f"{_title(summary)} [95 % interval] at a budget of {budget:g} of the full network's {_UNITS[unit]}"
     return _aligned(f"{title}; samples trained on beyond it", rows)
 
 
@@ -66,37 +67,44 @@ def tasks_as_text(summary: pd.DataFrame) -> str:
 
 
 def tuning_as_text(tuned: pd.DataFrame) -> str:
-    """Return a table of the validation accuracy of every setting in %; the chosen setting of a method is marked."""
-    rows = [["method", "setting", "accuracy", ""]]
+    """Return a table of the validation score of every setting; the chosen setting of a method is marked."""
+    rows = [["method", "setting", metric_of(tuned).title, ""]]
     for row in tuned.to_dict("records"):
         rows.append([str(row["method"]), str(row["settings"]), _cell(row), "chosen" if row["chosen"] else ""])
-    return _aligned("Accuracy in % [95 % interval] on validation persons", rows)
+    return _aligned(f"{_title(tuned)} [95 % interval] on validation persons", rows)
 
 
 def sweep_as_text(trials: pd.DataFrame) -> str:
-    """Return a table of the ten best trials of a sweep: the best, those on the front, then others by accuracy."""
+    """Return a table of the ten best trials of a sweep: the best, those on the front, then others by score."""
     return _aligned(f"The best of {len(trials)} trials, on validation persons", best_trials(trials))
 
 
 def best_trials(trials: pd.DataFrame) -> list[list[str]]:
     """Return the cells of `sweep_as_text`: a head, and a row for each of the ten best trials."""
     keys = settings_of(trials.columns)
-    rows = [["trial", "accuracy", "own - other", "MACs", "", *keys]]
+    metric = metric_of(trials)
+    rows = [["trial", metric.title, "own - other", "MACs", "", *keys]]
     marks = [name for name in ("best", "pareto", "feasible") if name in trials.columns]
-    best = trials.sort_values([*marks, "accuracy"], ascending=False, kind="stable").head(10)
+    best = trials.sort_values([*marks, "score"], ascending=False, kind="stable").head(10)
     for row in best.to_dict("records"):
         if row["state"] == "complete":
             marked = ["best"] * row["best"] + ["front"] * row.get("pareto", False)
             marked += ["constraints fail"] * (not row["feasible"])
         else:
             marked = ["ended early"]
-        measured = [_percent(row[name]) for name in ("accuracy", "own_minus_other", "macs_fraction")]
+        measured = [_value_in(metric, row[name]) for name in ("score", "own_minus_other")]
+        measured.append(_value_in(ACCURACY, row["macs_fraction"]))
         rows.append([str(row["trial"]), *measured, ", ".join(marked), *(_value(row[key]) for key in keys)])
     return rows
 
 
-def _percent(value: Any) -> str:
-    return "" if pd.isna(value) else f"{value:.1%}"
+def _title(frame: pd.DataFrame) -> str:
+    metric = metric_of(frame)
+    return f"{metric.heading}{' in %' * metric.percent}"
+
+
+def _value_in(metric: Metric, value: Any) -> str:
+    return "" if pd.isna(value) else f"{metric.show(value)}{'%' * metric.percent}"
 
 
 def _value(value: Any) -> str:
@@ -122,5 +130,6 @@ def _series(row: Mapping[Any, Any]) -> tuple[str, str]:
     return row["method"], row["control"]
 
 
-def _cell(row: Mapping[Any, Any], name: str = "accuracy") -> str:
-    return f"{row[name] * 100:5.1f} [{row[f'{name}_low'] * 100:.1f}, {row[f'{name}_high'] * 100:.1f}]"
+def _cell(row: Mapping[Any, Any], name: str = "score") -> str:
+    value, low, high = (metric_of(row).show(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    return f"{value:>5} [{low}, {high}]"

@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 
 from ..config import MEASURES, Experiment, Sweep
+from ..config.sweep_experiment import RENAMED
 from ..system.errors import UserError
 from ..tables.provenance import fingerprint
 from .life import Life
@@ -114,6 +115,8 @@ def _differing(known: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """Return which settings differ between two sweeps that must agree to share a study; empty if none does."""
     names = {"experiment": "base", "sources": "data"}
     known = _filled(known, Sweep().to_dict() | {"experiment": Experiment().to_dict()})
+    known["objectives"] = [RENAMED.get(name, name) for name in known["objectives"]]
+    known["constraints"] = {RENAMED.get(name, name): bound for name, bound in known["constraints"].items()}
     keys = [key for key in config if key not in _FREE and fingerprint([known.get(key)]) != fingerprint([config[key]])]
     return f"with different {', '.join(names.get(key, key) for key in keys)}" if keys else ""
 

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..comparison.result_kinds import KeptResults, ResultKind, check_data, read_csv
+from ..comparison.result_kinds import KeptResults, ResultKind, check_data
 from ..config import Experiment, Sweep
 from ..config.plain_yaml import as_yaml
 from ..system.errors import UserError
 from ..system.files import replacing
 from ..tables.agreement import COLUMNS, TOLERANCE, agreement
-from ..tables.schema import settings_of
+from ..tables.schema import load_frame, settings_of
 from .sweep import sweep
 from .trial_checks import check_trials
 
-_MEASURED = ["accuracy", "accuracy_low", "accuracy_high", "own_minus_other", "macs_fraction"]
+_MEASURED = ["score", "score_low", "score_high", "own_minus_other", "macs_fraction"]
 
 
 class SweepResults(ResultKind):
@@ -52,7 +52,7 @@ class SweepResults(ResultKind):
 
     def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
         """Return how the trials, the best trial and the importances of two results folders agree."""
-        one, other = (read_csv(folder / "trials.csv") for folder in (kept, again))
+        one, other = (load_frame(folder / "trials.csv") for folder in (kept, again))
         parts = [_compare_trials(one, other), _compare_best(one, other)]
         if (kept / "importances.csv").exists():
             parts.append(_compare_importances(kept, again))
@@ -81,7 +81,7 @@ def _compare_trials(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     ]
     tables = (each.loc[each["trial"].isin(same), ["trial", *_MEASURED]] for each in (one, other))
     first, second = (each.assign(trial="trial " + each["trial"].astype(str)) for each in tables)
-    return agreement(first, second, keys=["trial"], value="accuracy")
+    return agreement(first, second, keys=["trial"], value="score")
 
 
 def _is_same(one: Any, other: Any) -> bool:
@@ -92,13 +92,13 @@ def _is_same(one: Any, other: Any) -> bool:
 
 def _compare_best(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     best = (each.loc[each["best"], _MEASURED].assign(trial="best trial") for each in (one, other))
-    return agreement(*best, keys=["trial"], value="accuracy")
+    return agreement(*best, keys=["trial"], value="score")
 
 
 def _compare_importances(kept: Path, again: Path) -> pd.DataFrame:
     columns = ["key", "importance", "importance_low", "importance_high"]
-    one = read_csv(kept / "importances.csv")[columns]
+    one = load_frame(kept / "importances.csv")[columns]
     path = again / "importances.csv"  # missing if too few trials were finished
-    other = read_csv(path)[columns] if path.exists() else one.head(0)
+    other = load_frame(path)[columns] if path.exists() else one.head(0)
     one, other = (each.assign(key="importance of " + each["key"].astype(str)) for each in (one, other))
     return agreement(one, other, keys=["key"], value="importance")

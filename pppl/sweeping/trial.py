@@ -25,6 +25,7 @@ from ..system.errors import Diverged, UserError
 from ..system.processes import Workers, threads
 from ..system.tracking import track
 from ..tables.intervals import mean_interval
+from ..tables.metric import metric_of
 from ..tables.paired import people_of
 from ..tables.provenance import fingerprint
 from ..training.gate_settings import PersonTraining, PPPSettings
@@ -57,6 +58,7 @@ def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path)
             tracker.summary({"state": "pruned", "why": why})
             return TrialState.PRUNED, []
         measured = measure(table)
+        trial.set_user_attr("metric", metric_of(table).name)
         tracker.summary({"state": "complete", **measured})
         tracker.table("persons", table)
     for name, value in measured.items():
@@ -92,7 +94,7 @@ def _table(trial: optuna.Trial, sweep: Sweep, experiment: Experiment, folder: Pa
             tables.append(plan.computed(pool))
         if sweep.pruner != "none" and count + 1 < len(sweep.seeds):
             step = watched_epochs(experiment) + count
-            trial.report(value := measure(pd.concat(tables))["accuracy"], step)
+            trial.report(value := measure(pd.concat(tables))["score"], step)
             if is_behind(trial, value, step):
                 raise optuna.TrialPruned
     return pd.concat(tables)
@@ -129,7 +131,7 @@ def _train_watched(trial: optuna.Trial, plan: Plan, folder: Path) -> None:
         model = assemble({**networks, kind: network}, plan.experiment, dataset, seed, folder)
         device = next(network.parameters()).device
         bench = Workbench(model.to(device), device)
-        return measure(pd.DataFrame([row for unit in units for row in bench.rows(unit)]))["accuracy"]
+        return measure(pd.DataFrame([row for unit in units for row in bench.rows(unit)]))["score"]
 
     for recipe in recipes(plan.experiment, dataset, seed):
         watching = [] if recipe.kind == "full" else [Watched(trial, partial(worth, recipe.kind))]
@@ -138,13 +140,13 @@ def _train_watched(trial: optuna.Trial, plan: Plan, folder: Path) -> None:
 
 
 class Watched(pl.Callback):
-    """A callback that reports the accuracy of pruned networks after each epoch, and ends a hopeless trial.
+    """A callback that reports the score of pruned networks after each epoch, and ends a hopeless trial.
 
-    The accuracy of the gated network itself says little about that of the pruned ones, since gates are open at first.
+    The score of the gated network itself says little about that of the pruned ones, since gates are open at first.
 
     **Arguments:**
 
-    - `worth`: a function that returns the accuracy for a network in evaluation mode. Calling it does not affect
+    - `worth`: a function that returns the score for a network in evaluation mode. Calling it does not affect
       training.
     """
 
@@ -152,7 +154,7 @@ class Watched(pl.Callback):
         self.trial, self.worth = trial, worth
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report the epoch's accuracy. Raise `optuna.TrialPruned` if the pruner ends the trial."""
+        """Report the epoch's score. Raise `optuna.TrialPruned` if the pruner ends the trial."""
         with isolate_rng(), torch.inference_mode(False):
             network = copy.deepcopy(cast(nn.Module, pl_module.network)).eval().requires_grad_(False)
             use_channels_last(network, torch.contiguous_format)
@@ -166,13 +168,13 @@ def measure(table: pd.DataFrame) -> dict[str, float]:
     """Return the measures of a trial, means over persons and seeds.
 
     ```python
-    measure(pd.read_csv("table.csv"))["own_minus_other"]  # 0.21, for example
+    measure(pd.read_csv("table.csv.gz"))["own_minus_other"]  # 0.21, for example
     ```
 
     **Returns:**
 
-    - `accuracy`: with the own samples; `accuracy_low` and `accuracy_high`, its 95 % interval over persons and seeds.
-    - `own_minus_other`: how much lower the accuracy is with another person's samples; 0 if the method has no such
+    - `score`: with the own samples; `score_low` and `score_high`, its 95 % interval over persons and seeds.
+    - `own_minus_other`: how much lower the score is with another person's samples; 0 if the method has no such
       control.
     - `macs_fraction`: the fraction of the full network's MACs.
     """
@@ -181,11 +183,11 @@ def measure(table: pd.DataFrame) -> dict[str, float]:
     def mean(name: str, controls: tuple[str, ...]) -> float:
         return float(np.mean([row[name] for row in rows if row["control"] in controls]))
 
-    accuracy = mean("accuracy", ("", "own"))
-    other = mean("accuracy", ("other",)) if any(row["control"] == "other" for row in rows) else accuracy
+    score = mean("score", ("", "own"))
+    other = mean("score", ("other",)) if any(row["control"] == "other" for row in rows) else score
     macs = mean("macs_fraction", ("", "own"))
     own = cast(pd.DataFrame, table[table["control"].isin(["", "own"])])
-    values, seeds = own["accuracy"].tolist(), own["seed"].tolist()
-    low, high = map(float, mean_interval(values, seeds, people_of(own), limits=(0, 1)))
-    measured = {"accuracy": accuracy, "accuracy_low": low, "accuracy_high": high}
-    return measured | {"own_minus_other": accuracy - other, "macs_fraction": macs}
+    values, seeds = own["score"].tolist(), own["seed"].tolist()
+    low, high = map(float, mean_interval(values, seeds, people_of(own), limits=metric_of(table).limits))
+    measured = {"score": score, "score_low": low, "score_high": high}
+    return measured | {"own_minus_other": score - other, "macs_fraction": macs}

@@ -15,17 +15,16 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial
 
-from ..comparison.result_kinds import read_csv
 from ..config import MEASURES, Experiment, Sweep
 from ..system.errors import UserError
 from ..tables.agreement import TOLERANCE
-from ..tables.schema import settings_of
+from ..tables.schema import load_frame, settings_of
 from .importances import COLUMNS, importances
 from .study import quiet_optuna
 
 _STATES = {"complete", "pruned", "given up", "fail"}
 _NUMBERS = ("importance", "trials")  # interval ends are not compared: they depend on the order of the trials
-_MEASURED = ["trial", "state", "accuracy", "own_minus_other", "macs_fraction", "feasible", "best"]
+_MEASURED = ["trial", "state", "score", "own_minus_other", "macs_fraction", "feasible", "best"]
 
 
 def check_trials(settings: Sweep, folder: Path, done: int) -> Iterator[str]:
@@ -39,7 +38,7 @@ def check_trials(settings: Sweep, folder: Path, done: int) -> Iterator[str]:
 
     - `done`: the number of finished trials according to `run.json`.
     """
-    trials = read_csv(folder / "trials.csv")
+    trials = load_frame(folder / "trials.csv")
     if lacking := [name for name in (*_MEASURED, *settings.space) if name not in trials.columns]:
         yield f"trials.csv lacks column {lacking[0]}"
         return
@@ -134,7 +133,7 @@ def _importance_faults(settings: Sweep, folder: Path, trials: pd.DataFrame) -> I
         if len(expected):
             yield "importances.csv is missing"
         return
-    kept = read_csv(path)
+    kept = load_frame(path)
     same = [*kept.columns] == COLUMNS and [*kept["key"]] == [*expected["key"]]
     if not same or not all(np.allclose(kept[name], expected[name].astype(float), atol=TOLERANCE) for name in _NUMBERS):
         yield "importances.csv does not follow from trials.csv"

@@ -14,6 +14,7 @@ from ..system.printable import cell_of, printable
 from ..system.tracking import track
 from ..tables.derived import Draw
 from ..tables.journal import write_table
+from ..tables.metric import ACCURACY, Metric, metric_of
 from ..tables.provenance import fingerprint
 from ..tables.schema import csv_text, write_csv
 from .importances import importances
@@ -22,7 +23,7 @@ from .space import values_taken, with_values
 
 # Files that a sweep writes, except figures and its journal.
 FILES = ("trials.csv", "importances.csv", "best.yaml", "run.json")
-_MEASURED = ("accuracy", "accuracy_low", "accuracy_high", "own_minus_other", "macs_fraction")
+_MEASURED = ("score", "score_low", "score_high", "own_minus_other", "macs_fraction")
 
 
 def study_run(settings: Sweep, queue: Queue) -> str:
@@ -69,17 +70,28 @@ def write_results(
 def trials_table(settings: Sweep, trials: Mapping[int, FrozenTrial]) -> pd.DataFrame:
     """Return one row per slot that is done; the sampled values are the last columns, after `seconds`."""
     best, front = best_of(settings, trials.values()), front_of(settings, trials.values())
-    rows = []
+    rows, metric = [], _metric_of(trials.values())
     for slot, trial in sorted(trials.items()):
         state = "given up" if WHY in trial.user_attrs else trial.state.name.lower()
-        row: dict[str, Any] = {"trial": slot, "state": state}
-        row |= {name: _rounded(trial.user_attrs.get(name)) for name in _MEASURED}
+        row: dict[str, Any] = {"trial": slot, "state": state, "metric": metric.name}
+        row |= {name: _rounded(_measured(trial, name)) for name in _MEASURED}
         row |= {"feasible": is_feasible(trial), "best": trial is best}
         if len(settings.objectives) > 1:
             row["pareto"] = any(trial is each for each in front)
         seconds = trial.duration.total_seconds() if trial.duration else float("nan")
         rows.append(row | {"seconds": round(seconds, 2)} | _value_cells(settings, trial))
     return pd.DataFrame(rows)
+
+
+def _metric_of(trials: Iterable[FrozenTrial]) -> Metric:
+    """Return the metric of the trials; accuracy for those of earlier versions, which do not name it."""
+    names = (trial.user_attrs["metric"] for trial in trials if "metric" in trial.user_attrs)
+    return metric_of(next(names, ACCURACY.name))
+
+
+def _measured(trial: FrozenTrial, name: str) -> float | None:
+    """Return what a trial measured, also in a study of an earlier version, in which scores were called accuracy."""
+    return trial.user_attrs.get(name, trial.user_attrs.get(name.replace("score", "accuracy")))
 
 
 def _value_cells(settings: Sweep, trial: FrozenTrial) -> dict[str, Any]:
@@ -133,7 +145,8 @@ def _write_best(settings: Sweep, base: Experiment, best: FrozenTrial, tried: int
     changes = {"persons.query": "test", "seeds": seeds, "name": f"{settings.name}-best"}
     searched = base.searched.get(settings.method, 0) + tried
     experiment = experiment.replace(**changes, searched={settings.method: searched})
-    scores = ", ".join(f"{name} {value:.4f}" for name, value in zip(settings.objectives, best.values, strict=True))
+    titles = [_metric_of([best]).title if name == "score" else name for name in settings.objectives]
+    scores = ", ".join(f"{title} {value:.4f}" for title, value in zip(titles, best.values, strict=True))
     head = f"# The best of {tried} trials of the sweep {printable(settings.name)}, on validation persons: {scores}.\n"
     head += "# That is the best of many, and flatters. Test persons were not seen; seeds are new.\n"
     if not is_feasible(best):

@@ -5,9 +5,11 @@ content. A file with any other content belongs to somebody else, or was changed 
 """
 
 import errno
+import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -147,10 +149,20 @@ def _begins_as_ours(path: Path, sizes: Mapping[str, int]) -> bool:
     if path.suffix == ".txt":  # a caption
         others = [path.with_suffix(end) for end in (".png", ".tex")]
         return any(_begins_as_ours(other, {}) for other in others if other.is_file())
+    if path.suffix == ".gz":
+        return _is_compressed_table(path)
     with path.open("rb") as file:
         content = file.read(_HEAD if path.suffix != ".html" else -1)
     inside = _INSIDE.get(path.suffix)
     return content.startswith(_BEGINNINGS.get(path.suffix, ())) or (inside is not None and inside in content)
+
+
+def _is_compressed_table(path: Path) -> bool:
+    try:
+        with gzip.open(path) as file:
+            return file.read(_HEAD).startswith(_BEGINNINGS[".csv"])
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 def _read_json(path: Path) -> Any:

@@ -33,9 +33,9 @@ def agreement(
     - `value`: the column of the mean. Its interval is in `<value>_low` and `<value>_high`.
     - `ignored`: columns that naturally differ between runs, such as times.
 
-    >>> kept = pd.DataFrame({"method": ["full"], "accuracy": [0.9], "accuracy_low": [0.8], "accuracy_high": [1.0]})
-    >>> again = kept.assign(accuracy=[0.85])
-    >>> agreement(kept, again, keys=["method"], value="accuracy")[["equal", "within"]].iloc[0].tolist()
+    >>> kept = pd.DataFrame({"method": ["full"], "score": [0.9], "score_low": [0.8], "score_high": [1.0]})
+    >>> again = kept.assign(score=[0.85])
+    >>> agreement(kept, again, keys=["method"], value="score")[["equal", "within"]].iloc[0].tolist()
     [False, True]
     """
     varying = [key for key in keys if len({*map(str, kept[key])}) > 1] or list(keys)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from .metric import metric_of
 from .summary import PROTOCOL, count_people, interval_columns, iterate_groups, mean_of, test_differences, with_holm
 
 ANSWERS = "answers.csv"
@@ -14,21 +15,21 @@ _PERSON = ["seed", "identity"]
 def answers(table: pd.DataFrame, questions: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """Return `answers.csv`: for each question, group of persons and budget, one method minus another on these persons.
 
-    `difference` is the mean paired difference in accuracy over persons and seeds, with its interval and `wilcoxon_p`.
+    `difference` is the mean paired difference in score over persons and seeds, with its interval and `wilcoxon_p`.
     `holm_p` is that p-value corrected for a family of `holm_tests` tests: all questions about the same persons at one
-    budget. The accuracies of both methods are given, too. A method that does not prune is compared at each budget of
+    budget. The scores of both methods are given, too. A method that does not prune is compared at each budget of
     the other.
 
     **Arguments:**
 
-    - `table`: the rows of `table.csv`. Rows of controls, with samples other than the person's own, do not count.
+    - `table`: the rows of `table.csv.gz`. Rows of controls, with samples other than the person's own, do not count.
     - `questions`: by name, a method and the method that it is compared with.
 
     ```python
     answers(table, {"what the person's classes bring": ["full+classes", "full"]})
     ```
     """
-    own = table.query("control in ('', 'own')")
+    own, metric = table.query("control in ('', 'own')"), metric_of(table)
     rows = []
     for key, persons in iterate_groups(own, PROTOCOL):
         for question, (method, against) in questions.items():
@@ -40,25 +41,26 @@ def answers(table: pd.DataFrame, questions: Mapping[str, Sequence[str]]) -> pd.D
                     "against": against,
                     "budget": budget,
                 }
-                row |= count_people(pairs) | mean_of("accuracy", pairs)
-                row["accuracy_against"] = pairs["accuracy_against"].to_numpy(float).mean()
-                difference = pairs.assign(accuracy=pairs["accuracy"] - pairs["accuracy_against"])
-                rows.append(row | test_differences("difference", difference))
+                row |= count_people(pairs) | mean_of("score", pairs, metric.limits)
+                row["score_against"] = pairs["score_against"].to_numpy(float).mean()
+                difference = pairs.assign(score=pairs["score"] - pairs["score_against"])
+                rows.append(row | test_differences("difference", difference, metric))
     measured = [
+        "metric",
         "n",
         "people",
-        *interval_columns("accuracy"),
-        "accuracy_against",
+        *interval_columns("score"),
+        "score_against",
         *interval_columns("difference"),
         "wilcoxon_p",
     ]
     columns = [*PROTOCOL, "question", "method", "against", "budget", *measured]
-    return with_holm(pd.DataFrame(rows, columns=columns), [*PROTOCOL, "budget"])
+    return with_holm(pd.DataFrame(rows, columns=columns).assign(metric=metric.name), [*PROTOCOL, "budget"])
 
 
 def _pairs(one: pd.DataFrame, other: pd.DataFrame) -> list[tuple[float, pd.DataFrame]]:
-    """Return the rows of `one` with the accuracy of the same person under `other`, for each budget."""
-    of_other = other.loc[:, [*_PERSON, "budget"]].assign(accuracy_against=other["accuracy"])
+    """Return the rows of `one` with the score of the same person under `other`, for each budget."""
+    of_other = other.loc[:, [*_PERSON, "budget"]].assign(score_against=other["score"])
     prune = [bool((each["budget"] < 1).any()) for each in (one, other)]
     if all(prune) or not any(prune):
         pairs = one.merge(of_other, on=[*_PERSON, "budget"])

@@ -1,4 +1,4 @@
-"""The tables of a comparison: `table.csv` and the tables derived from it."""
+"""The tables of a comparison: `table.csv.gz` and the tables derived from it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,23 +8,23 @@ import pandas as pd
 from ..config import Experiment
 from ..system.files import remove
 from .answers import ANSWERS, answers
-from .journal import write_table
+from .journal import TABLE, write_table
 from .summary import curves, gains, summarize
 
 # A function that draws the figures of a results folder and returns the files that are also shown elsewhere, as in W&B.
 # Callers pass it in, so that this package does not depend on figures.
 Draw = Callable[[Path], list[Path]]
-# The files that `write_tables` writes.
-TABLES = ("table.csv", "summary.csv", "curves.csv", "gains.csv", ANSWERS)
+# The files that `write_tables` writes, or removes as those of an earlier version.
+TABLES = (TABLE, "table.csv", "summary.csv", "curves.csv", "gains.csv", ANSWERS)
 
 
 def write_tables(folder: Path, table: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
-    """Write `table.csv` and the tables derived from it, and return `summary.csv`.
+    """Write `table.csv.gz` and the tables derived from it, and return `summary.csv`.
 
     Remove an earlier `answers.csv` if the experiment asks no questions.
     """
     tables = derive_tables(table, experiment)
-    write_table(folder / "table.csv", table)
+    write_table(folder / TABLE, table)
     for name, frame in tables.items():
         write_table(folder / name, frame)
     if ANSWERS not in tables:
@@ -33,7 +33,7 @@ def write_tables(folder: Path, table: pd.DataFrame, experiment: Experiment) -> p
 
 
 def derive_tables(table: pd.DataFrame, experiment: Experiment) -> dict[str, pd.DataFrame]:
-    """Return the tables derived from `table.csv` by file name. `answers.csv` is one if the experiment asks questions.
+    """Return the tables derived from the rows by file name. `answers.csv` is one if the experiment asks questions.
 
     ```python
     derive_tables(table, Experiment())["summary.csv"]

@@ -12,13 +12,13 @@ import pandas as pd
 
 from ..system.errors import UserError
 from .provenance import Stamp, read_run, staleness
-from .schema import csv_text, read_frame, write_csv
+from .schema import csv_text, current_row, read_frame, write_csv
 
 # One row per person, method, control and budget; these name the row, the rest measure it.
 KEYS = ("dataset", "backbone", "persons", "seen", "method", "control", "budget", "seed", "identity", "shots")
 NUMBERS = (
-    "accuracy",
-    "accuracy_full",
+    "score",
+    "score_full",
     "macs",
     "macs_fraction",
     "params",
@@ -29,7 +29,10 @@ NUMBERS = (
     "queries",
     "personalize_seconds",
 )
-COLUMNS = (*KEYS, *NUMBERS)
+# Texts that every row of persons has besides its key: what is predicted, and how it is scored.
+ABOUT = ("task", "metric")
+COLUMNS = ("dataset", "backbone", "task", *KEYS[2:], "metric", *NUMBERS)
+TABLE = "table.csv.gz"
 TIMED = "personalize_seconds"  # differs between runs by nature
 ADDED = ("train_samples", "queries")  # which tables of earlier versions lack
 _DECIMALS = 8
@@ -108,7 +111,7 @@ class Journal:
         self._offset += len(lines) + bool(lines)
         for line in lines.split(b"\n"):
             try:
-                row = json.loads(line)
+                row = current_row(json.loads(line))
                 current = self.fingerprints.get(self.by(row))
                 told, key = row.pop("fingerprint"), key_of(row, self.names)
                 if current is not None:
@@ -144,7 +147,7 @@ def name_budgets_exactly(rows: Iterable[Row], budgets: Sequence[float]) -> list[
 
 
 def adopt_table(journal: Journal) -> None:
-    """Adds the rows of `table.csv` that the journal lacks, where `run.json` says that they are current: of results that
+    """Adds the rows of the table that the journal lacks, where `run.json` says that they are current: of results that
     came without their journal. `journal.stale` tells of the others.
     """
     folder = journal.path.parent
@@ -153,7 +156,7 @@ def adopt_table(journal: Journal) -> None:
         return
     why = {method: staleness(told.get(method), stamp) for method, stamp in journal.fingerprints.items()}
     with suppress(UserError):  # what cannot be read is computed again
-        rows = [row for row in read_table(folder / "table.csv") if row["method"] in why]
+        rows = [row for row in read_table(folder / TABLE) if row["method"] in why]
         lacking = [row for row in rows if key_of(row) not in journal.rows]
         journal.stale |= {key_of(row): reason for row in lacking if (reason := why[row["method"]])}
         if current := [row for row in lacking if not why[row["method"]]]:
@@ -161,7 +164,7 @@ def adopt_table(journal: Journal) -> None:
 
 
 def read_table(path: Path) -> list[Row]:
-    """The rows of a `table.csv`; without `train_samples` or `queries` where it is of an earlier version.
+    """The rows of a table of persons; without `train_samples` or `queries` where it is of an earlier version.
 
     Raises `UserError` where it cannot be read.
     """

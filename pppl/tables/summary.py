@@ -1,4 +1,4 @@
-"""Summaries of a comparison's `table.csv`: means with intervals over persons and seeds, curves and personal gains."""
+"""Summaries of a comparison's rows: means with intervals over persons and seeds, curves and personal gains."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 
 from .intervals import mean_interval
+from .journal import ABOUT
+from .metric import Metric, metric_of
 from .paired import holm, people_of, wilcoxon_p_of_people
 
 PROTOCOL = ["dataset", "backbone", "persons", "seen"]
 GROUP = [*PROTOCOL, "method", "control", "budget"]
 _PAIR = [*PROTOCOL, "seed", "identity", "budget"]
-# Differences to the full network's accuracy that still count as equal to it: 1 or 3 points below.
+# Differences to the full network's score that still count as equal to it: 1 or 3 hundredths worse.
 _TOLERANCES = {"1": 0.01, "3": 0.03}
 _CONTROLS = ("population", "other", "twin", "swap")
 
@@ -29,71 +31,75 @@ def summarize(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
     empty for the reference itself, and for budgets that it lacks.
 
     ```python
-    summarize(pd.read_csv("results/digits/table.csv", keep_default_na=False), reference="ppp")
+    summarize(pd.read_csv("results/digits/table.csv.gz", keep_default_na=False), reference="ppp")
     ```
     """
     table = table.reset_index(drop=True)  # differences are matched with their rows by the index
-    means = [c for c in table.columns if c not in (*GROUP, "seed", "identity", "shots", "accuracy")]
+    metric = metric_of(table)
+    means = [c for c in table.columns if c not in (*GROUP, *ABOUT, "seed", "identity", "shots", "score")]
     to_reference = _differences(table.query("method == @reference and control in ('', 'own')"), table)
     rows = []
     for key, group in iterate_groups(table, GROUP):
-        row = key | count_people(group) | mean_of("accuracy", group) | group[means].mean().to_dict()
+        row = key | count_people(group) | mean_of("score", group, metric.limits) | group[means].mean().to_dict()
         if row["method"] != reference or row["control"] not in ("", "own"):
             differences = to_reference.loc[to_reference.index.intersection(group.index)]
-            row |= {"reference": reference} | test_differences("reference_minus_this", differences)
+            row |= {"reference": reference} | test_differences("reference_minus_this", differences, metric)
         rows.append(row)
-    accuracy = ["n", "people", *interval_columns("accuracy")]
+    score = ["metric", "n", "people", *interval_columns("score")]
     difference = ["reference", *interval_columns("reference_minus_this"), "wilcoxon_p"]
-    return with_holm(pd.DataFrame(rows, columns=[*GROUP, *accuracy, *means, *difference]), [*PROTOCOL, "budget"])
+    frame = pd.DataFrame(rows, columns=[*GROUP, *score, *means, *difference]).assign(metric=metric.name)
+    return with_holm(frame, [*PROTOCOL, "budget"])
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
     """Return `curves.csv`: one row over all budgets for each method that prunes. A method that lacks one is left out.
 
-    - `area`: the mean accuracy over the range of MACs from the least to the largest budget, by the trapezoid rule.
-    - `macs_within_1`, `macs_within_3`: the least fraction of the MACs with a mean accuracy at most 1 or 3 points below
+    - `area`: the mean score over the range of MACs from the least to the largest budget, by the trapezoid rule.
+    - `macs_within_1`, `macs_within_3`: the least fraction of the MACs with a mean score at most 0.01 or 0.03 worse than
       that of the full network on the same persons, interpolated between budgets. It is never below the MACs of the
       least budget. It is 1 if no budget suffices, since the full network always does. The ends of its interval are the
       MACs at which the upper and the lower end of the difference's interval reach the same tolerance.
     """
-    rows = []
+    rows, metric = [], metric_of(table)
     pruned = table.query("budget < 1")
     budgets = pruned.groupby(PROTOCOL)["budget"].transform("nunique")  # counted over all methods together
     for key, group in iterate_groups(pruned.assign(budgets=budgets), GROUP[:-1]):
-        values = ["accuracy", "accuracy_full", "macs_fraction"]
+        values = ["score", "score_full", "macs_fraction"]
         persons = group.pivot_table(index=["seed", "identity"], columns="budget", values=values)
         persons = persons.dropna()  # in a part of an experiment, persons may lack a budget
-        accuracy, full, each_macs = (np.asarray(persons[name], float) for name in values)  # (N, B)
-        if accuracy.shape[1] < max(2, group["budgets"].iloc[0]) or not len(accuracy):
+        score, full, each_macs = (np.asarray(persons[name], float) for name in values)  # (N, B)
+        if score.shape[1] < max(2, group["budgets"].iloc[0]) or not len(score):
             continue
         macs = each_macs.mean(0)  # (B,)
         if macs[-1] == macs[0]:
             continue
-        below, index = accuracy - full, persons.index.to_frame()
-        row = key | count_people(index) | {"budgets": accuracy.shape[1]}
-        row |= mean_of("area", index.assign(accuracy=_area(accuracy, macs)))
-        low, high = mean_interval(below, index["seed"].tolist(), people_of(index), limits=(-1, 1))
+        below, index = metric.sign * (score - full), persons.index.to_frame()
+        row = key | count_people(index) | {"budgets": score.shape[1]}
+        row |= mean_of("area", index.assign(score=_area(score, macs)), metric.limits)
+        low, high = mean_interval(below, index["seed"].tolist(), people_of(index), limits=metric.spread)
         for points, tolerance in _TOLERANCES.items():
             ends = {"": below.mean(0), "_low": high, "_high": low}
             row |= {f"macs_within_{points}{end}": _reached(each, macs, tolerance) for end, each in ends.items()}
         rows.append(row)
     measured = interval_columns("area", "macs_within_1", "macs_within_3")
-    return pd.DataFrame(rows, columns=[*GROUP[:-1], "n", "people", "budgets", *measured])
+    frame = pd.DataFrame(rows, columns=[*GROUP[:-1], "metric", "n", "people", "budgets", *measured])
+    return frame.assign(metric=metric.name)
 
 
 def gains(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
-    """Return `gains.csv`: how much more accurate the person's own samples make a method than those of a control.
+    """Return `gains.csv`: how much higher the person's own samples make a method's score than those of a control.
 
     The controls (`against`) are samples of everybody (`population`), of another person and that person's classes
     (`other`), of another person with the same classes (`twin`, which isolates who the person is), and of the same
     person with other classes (`swap`, which isolates the classes).
 
-    `gain` is the mean paired difference in accuracy over persons and seeds, with its interval and `wilcoxon_p`.
+    `gain` is the mean paired difference in score over persons and seeds, with its interval and `wilcoxon_p`.
     `holm_p` is corrected for a family of `holm_tests` tests: all methods, budgets and controls on the same persons.
     `reference_gain_minus_this` is how much more the same persons gain with the `reference` method, with its interval.
     It is empty for the reference itself, and for budgets or controls that the reference lacks.
     """
-    table, place = table.reset_index(drop=True), [*GROUP[:-2], "budget", "against"]
+    metric, place = metric_of(table), [*GROUP[:-2], "budget", "against"]
+    table = table.reset_index(drop=True)
     own = table.query("control == 'own'")
     gained = pd.concat(
         [_differences(own, table.query("control == @name"), "method").assign(against=name) for name in _CONTROLS]
@@ -107,14 +113,15 @@ def gains(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
             differences = by_key.get(tuple(key.values()))
             if differences is None:
                 continue
-            row = key | count_people(group) | test_differences("gain", differences)
+            row = key | count_people(group) | test_differences("gain", differences, metric)
             better = more.loc[more.index.intersection(differences.index)]
             if key["method"] != reference and len(better):
-                row |= {"reference": reference} | mean_of("reference_gain_minus_this", better, limits=(-2, 2))
+                twice = (2 * metric.spread[0], 2 * metric.spread[1])
+                row |= {"reference": reference} | mean_of("reference_gain_minus_this", better, twice)
             rows.append(row)
     measured = [*interval_columns("gain"), "wilcoxon_p", "reference", *interval_columns("reference_gain_minus_this")]
-    columns = [*GROUP[:-2], "budget", "against", "n", "people", *measured]
-    return with_holm(pd.DataFrame(rows, columns=columns), PROTOCOL)
+    columns = [*GROUP[:-2], "budget", "against", "metric", "n", "people", *measured]
+    return with_holm(pd.DataFrame(rows, columns=columns).assign(metric=metric.name), PROTOCOL)
 
 
 def iterate_groups(table: pd.DataFrame, names: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
@@ -127,8 +134,8 @@ def iterate_groups(table: pd.DataFrame, names: list[str]) -> Iterator[tuple[dict
 def interval_columns(*names: str) -> list[str]:
     """Return the columns of means and of the ends of their intervals.
 
-    >>> interval_columns("accuracy")
-    ['accuracy', 'accuracy_low', 'accuracy_high']
+    >>> interval_columns("score")
+    ['score', 'score_low', 'score_high']
     """
     return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
 
@@ -139,35 +146,35 @@ def count_people(group: pd.DataFrame) -> dict[str, int]:
     return {"n": len(persons), "people": len(set(people_of(persons)))}
 
 
-def mean_of(name: str, rows: pd.DataFrame, limits: tuple[float, float] = (0, 1)) -> dict[str, float]:
-    """Return the mean accuracy of the rows and its interval, as the columns `<name>`, `<name>_low`, `<name>_high`."""
-    values = rows["accuracy"].to_numpy(float)
+def mean_of(name: str, rows: pd.DataFrame, limits: tuple[float, float]) -> dict[str, float]:
+    """Return the mean score of the rows and its interval, as the columns `<name>`, `<name>_low`, `<name>_high`."""
+    values = rows["score"].to_numpy(float)
     low, high = mean_interval(values, rows["seed"].tolist(), people_of(rows), limits=limits)
     return {name: float(values.mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
 def _differences(one: pd.DataFrame, other: pd.DataFrame, *names: str) -> pd.DataFrame:
-    """Return the rows of `other` whose person is also in `one`, with the difference `one - other` as their accuracy.
+    """Return the rows of `other` whose person is also in `one`, with the difference `one - other` as their score.
 
     If `one` does not prune, it is compared with all budgets of `other`. `names` are further columns that must agree.
     """
     prunes = bool((one["budget"].to_numpy() < 1).any())
     keys = [*names, *(name for name in _PAIR if name != "budget" or prunes)]
-    accuracy = other[keys].merge(one[[*keys, "accuracy"]], on=keys, how="left")["accuracy"].to_numpy()
-    return other.assign(accuracy=accuracy - other["accuracy"]).dropna(subset=["accuracy"])
+    score = other[keys].merge(one[[*keys, "score"]], on=keys, how="left")["score"].to_numpy()
+    return other.assign(score=score - other["score"]).dropna(subset=["score"])
 
 
-def test_differences(name: str, differences: pd.DataFrame) -> dict[str, float]:
+def test_differences(name: str, differences: pd.DataFrame, metric: Metric) -> dict[str, float]:
     """Return the mean of paired differences, its interval and `wilcoxon_p`; empty if there are no rows."""
     if not len(differences):
         return {}
-    p_value = wilcoxon_p_of_people(differences, "accuracy")
-    return mean_of(name, differences, limits=(-1, 1)) | {"wilcoxon_p": p_value}
+    p_value = wilcoxon_p_of_people(differences, "score")
+    return mean_of(name, differences, metric.spread) | {"wilcoxon_p": p_value}
 
 
-def _area(accuracy: np.ndarray, macs: np.ndarray) -> np.ndarray:
-    """Return the mean accuracy over the range of MACs, `(N, B)` to `(N,)`."""
-    return np.trapezoid(accuracy, macs, axis=-1) / (macs[-1] - macs[0])
+def _area(score: np.ndarray, macs: np.ndarray) -> np.ndarray:
+    """Return the mean score over the range of MACs, `(N, B)` to `(N,)`."""
+    return np.trapezoid(score, macs, axis=-1) / (macs[-1] - macs[0])
 
 
 def _reached(below: np.ndarray, macs: np.ndarray, tolerance: float) -> float:

@@ -4,7 +4,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data import IdentityDataset
-from .task import Metric, Task, count_right, register_task
+from ..tables.metric import METRICS
+from .task import Task, count_right, register_task
 
 # The temperature of distillation; Hinton et al. 2015 use 1 to 20.
 _SOFTNESS = 2.0
@@ -18,7 +19,7 @@ class Classification(Task):
     set tell a class prior.
     """
 
-    metrics = (Metric(name="accuracy", percent=True, limits=(0, 1)),)
+    metrics = (METRICS["accuracy"],)
     offers = frozenset({"classes"})
 
     def outputs(self, dataset: IdentityDataset) -> int:

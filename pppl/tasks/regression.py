@@ -9,17 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data import IdentityDataset
-from .task import Metric, Task, mean, register_task
+from ..tables.metric import METRICS
+from .task import Task, mean, register_task
 
 
 @register_task("regression")
 class Regression(Task):
     """Numbers `(D,)` for each sample; the loss is the mean squared error, the metrics are R2 and MAE."""
 
-    metrics = (
-        Metric(name="R2", title="R²", limits=(-float("inf"), 1)),
-        Metric(name="MAE", limits=(0, float("inf")), higher_is_better=False),
-    )
+    metrics = (METRICS["R2"], METRICS["MAE"])
 
     def outputs(self, dataset: IdentityDataset) -> int:
         """Return D."""

@@ -2,8 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import inf
 from typing import ClassVar, TypeVar, cast
 
 import torch
@@ -12,24 +10,7 @@ from torch import Tensor
 from ..data import IdentityDataset
 from ..system.plugins import load_plugins
 from ..system.registries import Registry
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """A number that tells how good predictions are.
-
-    - `name`: as tables have it.
-    - `title`: as figures have it; the name by default.
-    - `percent`: whether people read it as a percentage, and differences of it as points.
-    - `limits`: the least and the largest value that it can have.
-    - `higher_is_better`: the direction.
-    """
-
-    name: str
-    title: str = ""
-    percent: bool = False
-    limits: tuple[float, float] = (-inf, inf)
-    higher_is_better: bool = True
+from ..tables.metric import METRICS, Metric
 
 
 class Task(ABC):
@@ -105,6 +86,7 @@ def register_task(name: str) -> Callable[[Kind], Kind]:
         kind.name = name
         TASKS.check(name, kind)
         TASKS.add(name, cast(Task, kind()), made_by=kind)
+        METRICS.update({metric.name: metric for metric in kind.metrics if metric.name not in METRICS})
         return kind
 
     return add

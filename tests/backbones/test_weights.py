@@ -146,7 +146,7 @@ def test_rows_of_other_starting_weights_are_computed_again(
         torch.manual_seed(seed)
         save(build(spec_for("convnet", tiny.backbone.options, digits.input_shape, 10)).state_dict(), tmp_path / "w.npz")
         compare(one, tmp_path / "out")
-        tables.append((tmp_path / "out" / "table.csv").read_text())
+        tables.append((tmp_path / "out" / "table.csv.gz").read_bytes())
         run = json.loads((tmp_path / "out" / "run.json").read_text())
         assert run["weights_sha256"] == hashlib.sha256((tmp_path / "w.npz").read_bytes()).hexdigest()
     assert tables[0] != tables[1]

@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_written(tiny_yaml: Path, tmp_path: Path, capsys
 
 
 def test_corrupted_tables_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    header = "persons,method,control,budget,macs_fraction,n,accuracy,accuracy_low,accuracy_high\n"
+    header = "persons,method,control,budget,macs_fraction,n,score,score_low,score_high\n"
     for content in (
         "",
         "not,a,table\n1,2\n",
@@ -211,7 +211,7 @@ def test_an_experiment_runs_on_a_users_own_series(series: Path, tmp_path: Path, 
     experiment = str(ROOT / "sweeps" / "compare" / "digits.yaml")
     methods = "--methods=[full, ppp, ocap, l1_local+finetune]"
     assert main(["compare", "--data", str(series), experiment, methods, *quick]) == 0
-    table = pd.read_csv(tmp_path / "results" / "digits-my" / "table.csv")
+    table = pd.read_csv(tmp_path / "results" / "digits-my" / "table.csv.gz")
     assert set(table["dataset"]) == {"my"}
     people = table.groupby("persons")["seen"].unique().apply(sorted).to_dict()
     assert people == {f"person+{size} classes": [False, True] for size in (2, 5)}
@@ -238,7 +238,7 @@ def test_people_with_too_few_samples_become_classes(
     assert len(notices) == 2
     assert "classes with 8 training and 1 test samples are wanted" in notices[0]
     assert "left out with seed 0: my has 1 persons of 6 classes, and `other` needs 2" in notices[1]
-    assert set(pd.read_csv(tmp_path / "results" / "digits-my" / "table.csv")["persons"]) == {"2 classes"}
+    assert set(pd.read_csv(tmp_path / "results" / "digits-my" / "table.csv.gz")["persons"]) == {"2 classes"}
     assert main([*experiment, *quick, "--persons.protocol=person"]) == 2
     assert "lower persons.shots (now 8)" in capsys.readouterr().err
 
@@ -254,7 +254,7 @@ def test_a_fast_form_changes_what_the_file_says(tiny_yaml: Path, tmp_path: Path,
     with tiny_yaml.open("a") as file:
         file.write("fast:\n  persons.count: 3\n  persons.classes: [2]\n  methods: [full]\n")
     assert main(["compare", str(tiny_yaml), "--fast", "--seeds=[0]"]) == 0
-    table = pd.read_csv(tmp_path / "results" / "tiny-fast" / "table.csv")
+    table = pd.read_csv(tmp_path / "results" / "tiny-fast" / "table.csv.gz")
     assert len(table) == 3
 
 
@@ -269,6 +269,6 @@ def test_people_of_a_real_data_set(tmp_path: Path, capsys: pytest.CaptureFixture
     printed = capsys.readouterr().out
     assert "person+2 classes, seen" in printed
     assert "person+2 classes, unseen" in printed
-    table = pd.read_csv(tmp_path / "out" / "table.csv")
+    table = pd.read_csv(tmp_path / "out" / "table.csv.gz")
     assert set(table["seen"]) == {True, False}
     assert set(table["backbone"]) == {"ds_cnn_s"}

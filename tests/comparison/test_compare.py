@@ -31,7 +31,7 @@ def results(tiny: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _table(folder: Path) -> pd.DataFrame:
-    return pd.read_csv(folder / "table.csv", keep_default_na=False)
+    return pd.read_csv(folder / "table.csv.gz", keep_default_na=False)
 
 
 def test_one_row_per_person_method_control_and_budget(tiny: Experiment, results: Path):
@@ -55,15 +55,15 @@ def test_one_row_per_person_method_control_and_budget(tiny: Experiment, results:
 def test_rows_keep_the_contract(results: Path):
     table = _table(results)
     assert (table["macs_fraction"] <= table["budget"]).all()
-    assert table["accuracy"].between(0, 1).all()
+    assert table["score"].between(0, 1).all()
     assert table["seen"].all()
     full = table[table["method"] == "full"]
-    assert (full["accuracy"] == full["accuracy_full"]).all()
+    assert (full["score"] == full["score_full"]).all()
     assert (full["macs_fraction"] == 1).all()
     assert (full["budget"] == 1).all()
     assert (table.loc[table["method"].isin(["ppp", "gated", "ocap", "l1", "full"]), "retrain_samples"] == 0).all()
     assert (table.loc[table["method"].str.endswith("finetune"), "retrain_samples"] > 0).all()
-    per_person = table.groupby(["seed", "identity", "persons"])["accuracy_full"].nunique()
+    per_person = table.groupby(["seed", "identity", "persons"])["score_full"].nunique()
     assert (per_person == 1).all()
 
 
@@ -92,7 +92,7 @@ def test_figures_and_gates_are_written(results: Path):
 @pytest.mark.usefixtures("sketched")
 def test_a_second_call_computes_nothing_and_changes_nothing(tiny: Experiment, results: Path):
     def contents() -> dict[str, bytes]:
-        names = ("table.csv", "summary.csv", "run.json", "journal.jsonl", "gates.csv")
+        names = ("table.csv.gz", "summary.csv", "run.json", "journal.jsonl", "gates.csv")
         return {name: (results / name).read_bytes() for name in names}
 
     before = contents()
@@ -154,13 +154,13 @@ def test_a_setting_makes_the_rows_stale_of_the_methods_that_read_it(tiny: Experi
 
 @pytest.mark.usefixtures("sketched")
 def test_a_table_without_its_journal_is_gone_on_with(tiny: Experiment, results: Path, tmp_path: Path):
-    for name in ("table.csv", "run.json"):
+    for name in ("table.csv.gz", "run.json"):
         shutil.copy(results / name, tmp_path)
     compare(tiny, tmp_path)
-    assert (tmp_path / "table.csv").read_bytes() == (results / "table.csv").read_bytes()
+    assert (tmp_path / "table.csv.gz").read_bytes() == (results / "table.csv.gz").read_bytes()
     again = tmp_path / "altered"
     again.mkdir()
-    shutil.copy(results / "table.csv", again)
+    shutil.copy(results / "table.csv.gz", again)
     run = json.loads((results / "run.json").read_text())
     run["fingerprints"]["ocap"] = "another"
     (again / "run.json").write_text(json.dumps(run))
@@ -175,35 +175,35 @@ def test_rows_of_other_networks_are_not_gone_on_with(tiny: Experiment, results: 
     run["fingerprints"]["ocap"] = "another"
     (tmp_path / "run.json").write_text(json.dumps(run))
     table = _table(results)
-    table["accuracy_full"] = 0.5
-    table.to_csv(tmp_path / "table.csv", index=False)
+    table["score_full"] = 0.5
+    table.to_csv(tmp_path / "table.csv.gz", index=False)
     with pytest.raises(UserError, match=r"has rows of other networks: the full one is right on 50\.0% of .* here"):
         compare(tiny, tmp_path)
 
 
 def test_results_on_other_data_are_not_replaced(tiny: Experiment, results: Path, tmp_path: Path):
     shutil.copytree(results, tmp_path / "out")
-    before = (tmp_path / "out" / "table.csv").read_bytes()
+    before = (tmp_path / "out" / "table.csv.gz").read_bytes()
     x, y = np.random.default_rng(0).normal(size=(60, 1, 8, 8)).astype(np.float32), np.arange(60) % 3
     np.savez(tmp_path / "mine.npz", x=x, y=y, classes=["a", "b", "c"])
     others = tiny.replace(**{"data.name": str(tmp_path / "mine.npz"), "persons.classes": [2], "persons.shots": 1})
     with pytest.raises(UserError, match="holds results on digits, not on mine: name another --out"):
         compare(others, tmp_path / "out")
-    assert (tmp_path / "out" / "table.csv").read_bytes() == before
+    assert (tmp_path / "out" / "table.csv.gz").read_bytes() == before
 
 
 def test_a_full_network_at_chance_is_told(capsys: pytest.CaptureFixture[str]):
     four = IdentityDataset(name="four", x=torch.zeros(4, 1, 8), y=torch.arange(4), classes=tuple("abcd"))
-    warn_near_chance(pd.DataFrame({"accuracy_full": [0.2, 0.3]}), four)
+    warn_near_chance(pd.DataFrame({"score_full": [0.2, 0.3]}), four)
     told = "the full network has 25% on average, by chance it would have 25%: train longer (training.epochs"
     assert told in capsys.readouterr().err
-    warn_near_chance(pd.DataFrame({"accuracy_full": [0.4, 0.5]}), four)
+    warn_near_chance(pd.DataFrame({"score_full": [0.4, 0.5]}), four)
     assert capsys.readouterr().err == ""
 
 
 def test_seen_and_unseen_people_have_summaries_of_their_own():
     row = {"persons": "person", "method": "ppp", "control": "own", "budget": 0.1}
-    rows = [row | {"seen": True, "accuracy": 0.9}, row | {"seen": False, "accuracy": 0.5}]
+    rows = [row | {"seen": True, "score": 0.9}, row | {"seen": False, "score": 0.5}]
     assert _headline(pd.DataFrame(rows)) == {"person/ppp/own/0.1": 0.9, "person/unseen/ppp/own/0.1": 0.5}
 
 
@@ -231,7 +231,7 @@ def test_sigkill_loses_at_most_the_unit_in_hand(tiny_yaml: Path, results: Path, 
             break
     assert kills >= 1, "the comparison ended before it could be killed"
     assert process is not None
-    assert not (out / "table.csv").exists() or process.returncode == 0
+    assert not (out / "table.csv.gz").exists() or process.returncode == 0
     finished = journal.read_text().splitlines()
     assert main(command[3:]) == 0
     pd.testing.assert_frame_equal(_table(out).drop(columns=TIMED), _table(results).drop(columns=TIMED))

@@ -1,5 +1,6 @@
 """After a refactoring: stamps are renewed where some rows of every method are what they were."""
 
+import gzip
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -59,17 +60,17 @@ def _as_before(stamp: dict) -> str:
 
 
 def _edit(folder: Path, method: str, column: str, add: float) -> None:
-    table = pd.read_csv(folder / "table.csv", keep_default_na=False)
+    table = pd.read_csv(folder / "table.csv.gz", keep_default_na=False)
     at = table.index[table["method"] == method][-1]
     table.loc[at, column] += add
-    table.to_csv(folder / "table.csv", index=False)
+    table.to_csv(folder / "table.csv.gz", index=False)
 
 
 @pytest.mark.parametrize("change", [_other_code, _as_before])
 def test_rows_that_are_what_they_were_have_their_stamp_renewed(
     experiment: Experiment, copy: Path, change: Callable, capsys: pytest.CaptureFixture[str]
 ):
-    table, before = (copy / "table.csv").read_bytes(), read_run(copy)["fingerprints"]
+    table, before = (copy / "table.csv.gz").read_bytes(), read_run(copy)["fingerprints"]
     _stamped(copy, change)
     assert len(check(copy)) == 1
     assert main(["results", "confirm", str(copy), "--persons", "1", "--workers", "1"]) == 0
@@ -77,14 +78,12 @@ def test_rows_that_are_what_they_were_have_their_stamp_renewed(
     assert read_run(copy)["fingerprints"] == before
     assert check(copy) == []
     compare(experiment, copy)
-    assert (copy / "table.csv").read_bytes() == table, "nothing was computed again"
+    assert (copy / "table.csv.gz").read_bytes() == table, "nothing was computed again"
     assert "is of today's code" not in confirm(copy)
     assert "all stamps are of today's code" in confirm(copy)
 
 
-@pytest.mark.parametrize(
-    ("method", "column", "add"), [("l1", "accuracy", 0.125), ("l1+finetune", "retrain_samples", 1)]
-)
+@pytest.mark.parametrize(("method", "column", "add"), [("l1", "score", 0.125), ("l1+finetune", "retrain_samples", 1)])
 def test_a_row_that_differs_is_named_and_nothing_renewed(
     copy: Path, method: str, column: str, add: float, capsys: pytest.CaptureFixture[str]
 ):
@@ -101,9 +100,9 @@ def test_a_row_that_differs_is_named_and_nothing_renewed(
 def test_networks_of_other_hardware_are_told(copy: Path):
     _stamped(copy, _other_code)
     update_run(copy, networks_trained_on={"Abacus 3": ["full-seed0"]})
-    table = pd.read_csv(copy / "table.csv", keep_default_na=False)
-    table["accuracy_full"] = 0.5
-    table.to_csv(copy / "table.csv", index=False)
+    table = pd.read_csv(copy / "table.csv.gz", keep_default_na=False)
+    table["score_full"] = 0.5
+    table.to_csv(copy / "table.csv.gz", index=False)
     with pytest.raises(Differs, match=r"the full network is another one here.*trained on Abacus 3"):
         confirm(copy)
 
@@ -138,7 +137,7 @@ def test_stale_rows_are_told_before_they_are_computed_again(
 
 
 def test_training_for_everybody_is_counted_alike(experiment: Experiment, digits: IdentityDataset, results: Path):
-    table = pd.read_csv(results / "table.csv", keep_default_na=False)
+    table = pd.read_csv(results / "table.csv.gz", keep_default_na=False)
     count = len(split_for(digits, open_experiment(experiment)[0].persons, 0).rows(TRAIN))
     of_pass = count - count % 256 * (count % 256 < 128)
     trained = table.groupby("method")["train_samples"].unique().map(list).to_dict()
@@ -171,7 +170,7 @@ def test_training_for_everybody_is_counted_alike(experiment: Experiment, digits:
 @pytest.mark.slow
 def test_budgets_of_many_decimals_survive_tables(experiment: Experiment, results: Path, copy: Path, tmp_path: Path):
     """Written and read, joined, checked, gone on with, and drawn; also as earlier versions have rounded them."""
-    assert 1 / 3 in set(pd.read_csv(copy / "table.csv")["budget"])
+    assert 1 / 3 in set(pd.read_csv(copy / "table.csv.gz")["budget"])
     assert check(copy) == []
     part = tmp_path / "part"
     compare(experiment.replace(budgets=[2 / 7]), part)
@@ -179,10 +178,11 @@ def test_budgets_of_many_decimals_survive_tables(experiment: Experiment, results
     assert check(tmp_path / "all") == []
     budgets = pd.read_csv(tmp_path / "all" / "summary.csv")["budget"]
     assert set(budgets) == {2 / 7, 1 / 3, 0.5, 1.0}
-    text = (copy / "table.csv").read_text()
-    (copy / "table.csv").write_text(text.replace(repr(1 / 3), "0.33333333"))
-    before = (results / "table.csv").read_bytes()
+    text = gzip.decompress((copy / "table.csv.gz").read_bytes())
+    (copy / "table.csv.gz").unlink()
+    (copy / "table.csv").write_bytes(text.replace(repr(1 / 3).encode(), b"0.33333333"))  # as it was kept then
+    before = (results / "table.csv.gz").read_bytes()
     compare(experiment, copy)
-    assert (copy / "table.csv").read_bytes() == before
+    assert (copy / "table.csv.gz").read_bytes() == before
     with pytest.raises(UserError, match="the same to 8 decimals"):
         experiment.replace(budgets=[0.1, 0.1 + 1e-10])

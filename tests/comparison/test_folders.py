@@ -163,7 +163,7 @@ def test_a_merge_replaces_no_results_on_other_data_and_nothing_of_somebody_else(
 
 
 @pytest.mark.parametrize(
-    "name", ["table.csv", "gains.csv", "effort.csv", "run.json", "figures/gates.txt", "journal.jsonl"]
+    "name", ["table.csv.gz", "gains.csv", "effort.csv", "run.json", "figures/gates.txt", "journal.jsonl"]
 )
 def test_files_of_somebody_else_are_told_before_anything_is_trained(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

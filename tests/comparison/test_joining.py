@@ -48,7 +48,7 @@ def copies(parts: list[Path], tmp_path: Path) -> list[Path]:
 
 
 def _table(folder: Path) -> pd.DataFrame:
-    return pd.read_csv(folder / "table.csv", keep_default_na=False)
+    return pd.read_csv(folder / "table.csv.gz", keep_default_na=False)
 
 
 def _edit(path: Path, change: Callable[[dict], None]) -> None:
@@ -60,7 +60,7 @@ def _edit(path: Path, change: Callable[[dict], None]) -> None:
 def _edit_table(folder: Path, column: str, value: float) -> None:
     table = _table(folder)
     table.loc[0, column] = value
-    table.to_csv(folder / "table.csv", index=False)
+    table.to_csv(folder / "table.csv.gz", index=False)
 
 
 def test_parts_make_the_table_of_the_whole(experiment: Experiment, whole: Path, copies: list[Path], tmp_path: Path):
@@ -70,9 +70,9 @@ def test_parts_make_the_table_of_the_whole(experiment: Experiment, whole: Path, 
     assert (tmp_path / "all" / "gates.csv").read_bytes() == (whole / "gates.csv").read_bytes()
     assert (tmp_path / "all" / "figures" / "accuracy_vs_macs.pdf").exists()
     assert check(tmp_path / "all") == []
-    before = (tmp_path / "all" / "table.csv").read_bytes()
+    before = (tmp_path / "all" / "table.csv.gz").read_bytes()
     compare(experiment, tmp_path / "all")
-    assert (tmp_path / "all" / "table.csv").read_bytes() == before, "nothing was computed again"
+    assert (tmp_path / "all" / "table.csv.gz").read_bytes() == before, "nothing was computed again"
 
 
 def test_a_folder_can_take_the_others_in(copies: list[Path], whole: Path):
@@ -99,7 +99,7 @@ def test_a_method_has_the_budgets_of_all_parts(experiment: Experiment, whole: Pa
     of_parts = [{"l1": {"budgets": [budget]}} for budget in experiment.budgets]
     for settings in of_parts:
         folder = tmp_path / str(settings["l1"]["budgets"][0])
-        for name in ("table.csv", "run.json"):
+        for name in ("table.csv.gz", "run.json"):
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(whole / name, folder)
         _edit(folder / "run.json", lambda run, settings=settings: run["config"].update(settings=settings))
@@ -121,12 +121,10 @@ def test_parts_that_tell_other_searches_are_not_joined(copies: list[Path], tmp_p
 
 def test_contradictions_are_named_and_nothing_is_written(copies: list[Path], tmp_path: Path):
     twin = Path(shutil.copytree(copies[0], tmp_path / "twin"))
-    _edit_table(twin, "accuracy", 0.125)
-    with pytest.raises(
-        UserError, match=r"part0.* and .*twin have .* and 0\.125 as accuracy of full, budget 1, 3 classes"
-    ):
+    _edit_table(twin, "score", 0.125)
+    with pytest.raises(UserError, match=r"part0.* and .*twin have .* and 0\.125 as score of full, budget 1, 3 classes"):
         merge([copies[0], twin], tmp_path / "all")
-    _edit_table(copies[0], "accuracy", 0.125)
+    _edit_table(copies[0], "score", 0.125)
     _edit_table(copies[0], TIMED, 99.0)  # seconds differ by nature
     merge([copies[0], twin], tmp_path / "same")
     _edit(twin / "run.json", lambda run: run["fingerprints"].update(ppp="another"))
@@ -141,9 +139,9 @@ def test_contradictions_are_named_and_nothing_is_written(copies: list[Path], tmp
 def test_parts_of_other_networks_do_not_belong_together(copies: list[Path], tmp_path: Path):
     """Though they share no method, so that no row of theirs can be compared."""
     table = _table(copies[2])
-    table.loc[table["identity"] == table["identity"][0], "accuracy_full"] = 0.12345
-    table.to_csv(copies[2] / "table.csv", index=False)
-    with pytest.raises(UserError, match=r"have .* and 0\.12345 as accuracy of the full network, 3 classes"):
+    table.loc[table["identity"] == table["identity"][0], "score_full"] = 0.12345
+    table.to_csv(copies[2] / "table.csv.gz", index=False)
+    with pytest.raises(UserError, match=r"have .* and 0\.12345 as score of the full network, 3 classes"):
         merge([copies[0], copies[2]], tmp_path / "all")
     _edit(copies[1] / "run.json", lambda run: run.update(dataset_sha256="another"))
     with pytest.raises(UserError, match=r"part0.* and .*part1.* are of other data"):
@@ -152,14 +150,14 @@ def test_parts_of_other_networks_do_not_belong_together(copies: list[Path], tmp_
 
 def test_a_damaged_table_is_told_and_not_taken_in(experiment: Experiment, copies: list[Path]):
     folder = copies[1]
-    lines = (folder / "table.csv").read_text().splitlines()
-    (folder / "table.csv").write_text("\n".join([*lines[:-1], lines[-1][:-30]]) + "\n")
-    with pytest.raises(UserError, match=r"cannot read .*table\.csv as a table of results: row \d+ has \d+ cells"):
+    whole = (folder / "table.csv.gz").read_bytes()
+    (folder / "table.csv.gz").write_bytes(whole[:-30])
+    with pytest.raises(UserError, match=r"cannot read .*table\.csv\.gz as a table of results: "):
         check(folder)
     (folder / "journal.jsonl").unlink()
     with pytest.raises(UserError, match=r"table\.csv was not written by pppl, or was changed since"):
         compare(experiment.replace(seeds=[1]), folder)  # somebody may have worked on it
-    (folder / "table.csv").unlink()
+    (folder / "table.csv.gz").unlink()
     compare(experiment.replace(seeds=[1]), folder)
     assert check(folder) == []
 
@@ -167,8 +165,8 @@ def test_a_damaged_table_is_told_and_not_taken_in(experiment: Experiment, copies
 def test_a_folder_that_is_none_is_told(tmp_path: Path, copies: list[Path]):
     with pytest.raises(UserError, match=r"nowhere/run\.json is of no comparison"):
         merge([tmp_path / "nowhere"], tmp_path / "all")
-    (copies[0] / "table.csv").unlink()
-    with pytest.raises(UserError, match=r"cannot read .*table\.csv as a table of results"):
+    (copies[0] / "table.csv.gz").unlink()
+    with pytest.raises(UserError, match=r"cannot read .*table\.csv\.gz as a table of results"):
         merge(copies, tmp_path / "all")
     _edit(copies[1] / "run.json", lambda run: run["config"].update(mistake=1))
     with pytest.raises(UserError, match=r"is of another version: unknown key 'mistake'"):
@@ -180,27 +178,27 @@ def test_check_tells_what_is_wrong(copies: list[Path], capsys: pytest.CaptureFix
     assert main(["results", "check", str(folder)]) == 0
     assert capsys.readouterr().out == f"{folder}: whole and current\n"
     table = _table(folder)
-    table.loc[1, "accuracy"] = 1.5
-    table.loc[2, "accuracy_full"] = 0.12345
-    pd.concat([table[:-1], table[:1]]).to_csv(folder / "table.csv", index=False)
+    table.loc[1, "score"] = 1.5
+    table.loc[2, "score_full"] = 0.12345
+    pd.concat([table[:-1], table[:1]]).to_csv(folder / "table.csv.gz", index=False)
     _edit(folder / "run.json", lambda run: run["fingerprints"].update(l1="another"))
     assert main(["results", "check", str(folder)]) == 2
     printed = capsys.readouterr()
     for line in (
-        "table.csv has 1 rows twice",
-        "table.csv lacks 1 of 68 rows",
-        "table.csv has 1 persons for whom the full network has several accuracies",
-        "table.csv has 1 rows whose accuracy is outside [0, 1]",
-        "summary.csv does not follow from table.csv",
-        "curves.csv does not follow from table.csv",
-        "gains.csv does not follow from table.csv",
+        "table.csv.gz has 1 rows twice",
+        "table.csv.gz lacks 1 of 68 rows",
+        "table.csv.gz has 1 persons for whom the full network has several scores",
+        "table.csv.gz has 1 rows whose score is outside [0, 1]",
+        "summary.csv does not follow from table.csv.gz",
+        "curves.csv does not follow from table.csv.gz",
+        "gains.csv does not follow from table.csv.gz",
         "rows of l1 are stamped by an earlier version; after a refactoring `pppl results confirm` renews their stamp",
     ):
         assert f"{folder}: {line}\n" in printed.out
     assert "8 findings" in printed.err
     _edit(folder / "run.json", lambda run: run["config"]["data"].update(name="gone.npz"))
-    table[table["method"] != "diff"].to_csv(folder / "table.csv", index=False)
-    assert "table.csv lacks 1 of 17 series of a seed" in check(folder)
+    table[table["method"] != "diff"].to_csv(folder / "table.csv.gz", index=False)
+    assert "table.csv.gz lacks 1 of 17 series of a seed" in check(folder)
     (folder / "summary.csv").unlink()
     lines = check(folder)
     assert "summary.csv is missing" in lines
@@ -220,14 +218,14 @@ def test_check_tells_what_is_wrong(copies: list[Path], capsys: pytest.CaptureFix
 def test_check_knows_what_should_be_there(whole: Path, tmp_path: Path, without: str, count: int):
     """Also where nothing of it is."""
     folder = Path(shutil.copytree(whole, tmp_path / "whole"))
-    _table(whole).query(f"not ({without})").to_csv(folder / "table.csv", index=False)
-    assert f"table.csv lacks {count} of 136 rows" in check(folder)
+    _table(whole).query(f"not ({without})").to_csv(folder / "table.csv.gz", index=False)
+    assert f"table.csv.gz lacks {count} of 136 rows" in check(folder)
 
 
 def test_check_knows_what_should_not_be_there(whole: Path, tmp_path: Path):
     folder = Path(shutil.copytree(whole, tmp_path / "whole"))
     _edit(folder / "run.json", lambda run: run["config"].update(budgets=[0.2]))
-    assert "table.csv has 56 rows that its experiment has not" in check(folder)
+    assert "table.csv.gz has 56 rows that its experiment has not" in check(folder)
 
 
 def test_settings_that_contradict_each_other_are_named(experiment: Experiment, copies: list[Path], tmp_path: Path):

@@ -59,7 +59,7 @@ class Writers:
 
 
 def _check_same(out: Path, undisturbed: Path) -> None:
-    tables = [pd.read_csv(folder / "table.csv").drop(columns=TIMED) for folder in (out, undisturbed)]
+    tables = [pd.read_csv(folder / "table.csv.gz").drop(columns=TIMED) for folder in (out, undisturbed)]
     pd.testing.assert_frame_equal(*tables)
     for name in ("summary.csv", "curves.csv", "gains.csv", "gates.csv", "effort.csv", "run.json"):
         assert (out / name).exists()
@@ -89,7 +89,7 @@ def test_after_twenty_kills_of_stubs_the_table_is_that_of_an_undisturbed_run(
         while _progress(out) == before:
             time.sleep(0.002)
         time.sleep(rng.uniform(0, 0.02))
-        assert not (out / "table.csv").exists(), f"finished after {kills} kills"
+        assert not (out / "table.csv.gz").exists(), f"finished after {kills} kills"
         writers.kill(rng.randrange(2))
     writers.join()
     _check_same(out, tmp_path / "undisturbed")
@@ -110,7 +110,7 @@ def test_after_twenty_kills_the_table_is_that_of_an_undisturbed_run(
     writers = Writers(experiment, out, False)
     for kills in range(KILLS):
         time.sleep(rng.uniform(0.02, longest))
-        assert not (out / "table.csv").exists(), f"finished after {kills} kills"
+        assert not (out / "table.csv.gz").exists(), f"finished after {kills} kills"
         writers.kill(rng.randrange(2))
     writers.join()
     _check_same(out, tmp_path / "undisturbed")

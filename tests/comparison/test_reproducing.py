@@ -85,7 +85,7 @@ def test_on_the_same_machine_every_number_is_the_same(made: Path):
 
 def test_what_is_finished_is_not_computed_again(kept: Path, out: Path, capsys):
     def contents() -> dict[str, bytes]:
-        names = ("table.csv", "run.json", "journal.jsonl", "agreement.csv")
+        names = ("table.csv.gz", "run.json", "journal.jsonl", "agreement.csv")
         return {name: (out / "mine" / name).read_bytes() for name in names}
 
     before = contents()
@@ -99,7 +99,7 @@ def test_what_is_finished_is_not_computed_again(kept: Path, out: Path, capsys):
 def test_a_row_outside_is_named(kept: Path, out: Path, capsys):
     summary = pd.read_csv(kept / "summary.csv")
     chosen = (summary["method"] == "ppp") & (summary["control"] == "own")
-    summary.loc[chosen, ["accuracy", "accuracy_low", "accuracy_high"]] = 2.0, 1.9, 2.1
+    summary.loc[chosen, ["score", "score_low", "score_high"]] = 2.0, 1.9, 2.1
     summary.to_csv(kept / "summary.csv", index=False)
     assert main(["results", "reproduce", str(kept), "--out", str(out), "--workers", "1"]) == 2
     error = capsys.readouterr().err
@@ -156,10 +156,10 @@ def test_results_that_were_not_begun_here_are_not_taken_for_new_ones(kept: Path,
 
 
 def test_what_was_kept_is_not_written_into(kept: Path, capsys):
-    before = (kept / "table.csv").read_bytes()
+    before = (kept / "table.csv.gz").read_bytes()
     assert main(["results", "reproduce", str(kept), "--out", str(kept.parent)]) == 2
     assert "what was kept must stay" in capsys.readouterr().err
-    assert (kept / "table.csv").read_bytes() == before
+    assert (kept / "table.csv.gz").read_bytes() == before
 
 
 def test_folders_that_are_not_there_or_have_one_name_are_refused_before_anything_is_computed(kept: Path, capsys):

@@ -37,7 +37,7 @@ def _experiment(tiny: Experiment) -> Experiment:
 def test_each_network_is_trained_once_for_everybody(tiny: Experiment, tmp_path: Path, own_cache: Path):
     out = tmp_path / "out"
     compare(_experiment(tiny), out, workers=2)
-    table = pd.read_csv(out / "table.csv", keep_default_na=False)
+    table = pd.read_csv(out / "table.csv.gz", keep_default_na=False)
     retrained = table.query("method == 'l1_local+retrain'")
     pruned = table.query("method == 'l1_local'")
     assert retrained["macs"].tolist() == pruned["macs"].tolist()

@@ -53,7 +53,7 @@ def results(experiment: TextExperiment, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_the_best_on_validation_is_what_other_seeds_run(experiment: TextExperiment, results: Path):
-    table = pd.read_csv(results / "table.csv")
+    table = pd.read_csv(results / "table.csv.gz")
     assert list(table.columns) == list(COLUMNS)
     for (task, method), rows in table.groupby(["task", "method"]):
         searched = rows[rows["seed"] == 0]
@@ -70,7 +70,7 @@ def test_the_best_on_validation_is_what_other_seeds_run(experiment: TextExperime
 
 
 def test_the_summary_is_of_the_chosen_rows(experiment: TextExperiment, results: Path):
-    table, summary = (pd.read_csv(results / f"{name}.csv") for name in ("table", "summary"))
+    table, summary = (pd.read_csv(results / name) for name in ("table.csv.gz", "summary.csv"))
     scores = table[table["chosen"]].groupby(["task", "method"])["score"].mean().to_dict()
     for row in summary.to_dict("records"):
         if row["task"] == AVERAGE:
@@ -108,12 +108,12 @@ def test_stamps_are_renewed_where_runs_are_what_they_were(experiment: TextExperi
         (folder / name).write_text("\n".join(marked) + "\n")
     _forget(folder)
     assert ["of other code" in line for line in find_faults(folder, KINDS)] == [True]
-    table = pd.read_csv(folder / "table.csv")
+    table = pd.read_csv(folder / "table.csv.gz")
     other = table.assign(score=table["score"] + 0.25)
-    other.to_csv(folder / "table.csv", index=False)
+    other.to_csv(folder / "table.csv.gz", index=False)
     with pytest.raises(Differs, match="nothing renewed"):
         confirm(folder)
-    shutil.copy(results / "table.csv", folder)
+    shutil.copy(results / "table.csv.gz", folder)
     _forget(folder)
     assert f"{len(METHODS)} methods are what they were" in confirm(folder)
     assert read_run(folder)["fingerprints"] == stamps
@@ -125,10 +125,10 @@ def test_stamps_are_renewed_where_runs_are_what_they_were(experiment: TextExperi
 
 def test_tables_of_tasks_that_do_not_belong_together_are_told(results: Path, tmp_path: Path):
     folder = Path(shutil.copytree(results, tmp_path / "copy"))
-    table, summary = (pd.read_csv(folder / f"{name}.csv") for name in ("table", "summary"))
-    table.drop(index=table.index[table["chosen"]][0]).to_csv(folder / "table.csv", index=False)
+    table, summary = (pd.read_csv(folder / name) for name in ("table.csv.gz", "summary.csv"))
+    table.drop(index=table.index[table["chosen"]][0]).to_csv(folder / "table.csv.gz", index=False)
     assert "lacks 1 of 16 chosen runs" in find_faults(folder, KINDS)[0]
-    table.to_csv(folder / "table.csv", index=False)
+    table.to_csv(folder / "table.csv.gz", index=False)
     summary.loc[1, "score"] += 0.01
     summary.to_csv(folder / "summary.csv", index=False)
     assert "bias_norm on" in find_faults(folder, KINDS)[0]
@@ -145,8 +145,8 @@ def test_a_comparison_goes_on_where_it_was_killed(experiment: TextExperiment, re
     compare_tasks(experiment, tmp_path, workers=2)
     assert json.loads((tmp_path / "run.json").read_text())["runs_computed"] == 3
     measured = ["train_seconds"]
-    for name in ("table", "summary"):
-        before, after = (pd.read_csv(folder / f"{name}.csv").drop(columns=measured) for folder in (results, tmp_path))
+    for name in ("table.csv.gz", "summary.csv"):
+        before, after = (pd.read_csv(folder / name).drop(columns=measured) for folder in (results, tmp_path))
         pd.testing.assert_frame_equal(before, after)
     run = (tmp_path / "run.json").read_bytes()
     compare_tasks(experiment, tmp_path)
@@ -170,7 +170,7 @@ def test_a_task_whose_file_changed_is_run_again(experiment: TextExperiment, tmp_
 
 
 def test_tasks_in_a_stream_are_not_forgotten_and_cost_a_delta_each(experiment: TextExperiment, results: Path):
-    stream, table = (pd.read_csv(results / f"{name}.csv") for name in ("stream", "table"))
+    stream, table = (pd.read_csv(results / name) for name in ("stream.csv", "table.csv.gz"))
     learnt = table[table["chosen"] & (table["method"] == "diff") & (table["seed"] == 0)].set_index("task")
     assert stream["task"].tolist() == list(experiment.tasks)
     assert stream["score"].tolist() == stream["score_at_end"].tolist()
@@ -309,7 +309,7 @@ def test_a_search_goes_on_beyond_its_end(
 ):
     one = experiment.replace(tasks=experiment.tasks[:1], methods=["full"], search=search, seeds=[0])
     compare_tasks(one.replace(beyond=0), tmp_path)
-    table = pd.read_csv(tmp_path / "table.csv").sort_values("learning_rate")
+    table = pd.read_csv(tmp_path / "table.csv.gz").sort_values("learning_rate")
     rates, best = table["learning_rate"].tolist(), table["validation"].max()
     at_end = [validation == best for validation in table["validation"].iloc[[0, 2]]]
     beyond = [rates[0] ** 2 / rates[1], rates[2] ** 2 / rates[1]]
@@ -317,7 +317,7 @@ def test_a_search_goes_on_beyond_its_end(
     assert len(ends) > 0, "this search has its best rate at an end"
     assert "the best learning rate is an end of those tried" in capsys.readouterr().err
     compare_tasks(one, tmp_path)
-    again = pd.read_csv(tmp_path / "table.csv")
+    again = pd.read_csv(tmp_path / "table.csv.gz")
     assert again["learning_rate"].tolist()[:3] == [rate for rate in again["learning_rate"] if rate in rates]
     assert again["learning_rate"].iloc[3:].tolist() == pytest.approx(ends[:1])
     run = json.loads((tmp_path / "run.json").read_text())
@@ -335,7 +335,7 @@ def test_deltas_of_two_rates_live_in_one_folder(experiment: TextExperiment, tmp_
     one = experiment.replace(tasks=experiment.tasks[:1], methods=["diff"], search=[1.0], seeds=[0])
     for rate in (0.005, 0.1, 0.005):
         compare_tasks(one.replace(rate=rate), tmp_path)
-        table, stream = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("table", "stream"))
+        table, stream = (pd.read_csv(tmp_path / name) for name in ("table.csv.gz", "stream.csv"))
         assert 0 < stream["task_bytes"].item() - table["task_bytes"].item() < 400
 
 
@@ -347,7 +347,7 @@ def test_a_run_that_diverges_is_a_row_and_no_end(
     one = experiment.replace(tasks=experiment.tasks[:1], methods=[method], search=[1e36, 1.0], seeds=[0])
     summary = compare_tasks(one, tmp_path)
     assert f"{method} on {one.tasks[0]} diverged at a learning rate of" in capsys.readouterr().err
-    table = pd.read_csv(tmp_path / "table.csv")
+    table = pd.read_csv(tmp_path / "table.csv.gz")
     assert table["validation"].isna().tolist() == [True, False]
     assert table["chosen"].tolist() == [False, True]
     assert summary["score"].tolist() == pytest.approx([table["score"].iloc[1]])

@@ -30,15 +30,15 @@ def test_the_best_on_validation_persons_is_chosen(experiment: Experiment, tmp_pa
     tuned = tune(experiment, tmp_path)
     assert tuned["method"].tolist() == ["l1+finetune"] * 2
     assert [json.loads(each)["finetune.pruned_steps"] for each in tuned["settings"]] == [1, 40]
-    best = tuned.loc[tuned["accuracy"].idxmax()]
-    assert tuned["accuracy"].nunique() == 2, "more steps make a difference here"
+    best = tuned.loc[tuned["score"].idxmax()]
+    assert tuned["score"].nunique() == 2, "more steps make a difference here"
     assert tuned.loc[tuned["chosen"], "settings"].tolist() == [best["settings"]]
     assert yaml.safe_load(as_settings(tuned)) == {"settings": {"l1+finetune": json.loads(best["settings"])}}
     # The same by a comparison of this method on validation persons.
     own = {"persons.query": "validation", "seeds": [1000], "settings": {"l1+finetune": json.loads(best["settings"])}}
     compare(experiment.replace(methods=["l1+finetune"], tuning={}, **own), tmp_path / "peer")
-    peer = pd.read_csv(tmp_path / "peer" / "table.csv")
-    assert peer["accuracy"].mean() == pytest.approx(best["accuracy"], abs=1e-6)
+    peer = pd.read_csv(tmp_path / "peer" / "table.csv.gz")
+    assert peer["score"].mean() == pytest.approx(best["score"], abs=1e-6)
     assert len(peer) == best["n"]
 
 
@@ -88,7 +88,7 @@ def test_a_method_is_tuned_as_it_will_be_compared(experiment: Experiment, tmp_pa
 def test_effort_tells_samples_labels_and_steps(experiment: Experiment, tmp_path: Path):
     compare(experiment, tmp_path)
     effort = pd.read_csv(tmp_path / "effort.csv", keep_default_na=False)
-    table = pd.read_csv(tmp_path / "table.csv", keep_default_na=False)
+    table = pd.read_csv(tmp_path / "table.csv.gz", keep_default_na=False)
     both = table.merge(effort, on=["persons", "seen", "method", "control"])
     assert len(both) == len(table)
     assert (both["retrain_samples"] == both["samples"] * both["device_steps"]).all()

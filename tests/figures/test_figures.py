@@ -41,9 +41,9 @@ def summary() -> pd.DataFrame:
             "control": c,
             "budget": b,
             "macs_fraction": b * 0.98,
-            "accuracy": 0.5 + b,
-            "accuracy_low": 0.4 + b,
-            "accuracy_high": 0.55 + b,
+            "score": 0.5 + b,
+            "score_low": 0.4 + b,
+            "score_high": 0.55 + b,
         }
         for (m, c), b in itertools.product(keys, (0.1, 0.2))
     ]
@@ -53,9 +53,9 @@ def summary() -> pd.DataFrame:
             "control": "",
             "budget": 1.0,
             "macs_fraction": 1.0,
-            "accuracy": 0.9,
-            "accuracy_low": 0.9,
-            "accuracy_high": 0.9,
+            "score": 0.9,
+            "score_low": 0.9,
+            "score_high": 0.9,
         }
     )
     return pd.DataFrame(rows)
@@ -77,7 +77,7 @@ def test_accuracy_is_drawn_where_the_table_says(summary: pd.DataFrame):
 def test_what_has_macs_of_its_own_is_a_point_that_can_be_seen(summary: pd.DataFrame):
     for fraction in (0.9, 0.03):
         row = {"method": "ppp_dynamic", "control": "", "budget": 1.0, "macs_fraction": fraction}
-        row |= {"accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9}
+        row |= {"score": 0.8, "score_low": 0.7, "score_high": 0.9}
         ax = accuracy_vs_macs(pd.concat([summary, pd.DataFrame([row])]), Figure().subplots())
         handles, labels = ax.get_legend_handles_labels()
         line = handles[labels.index("PPP's gates, each sample its own")].lines[0]
@@ -121,8 +121,8 @@ def test_criteria_of_static_pruning_are_told_apart():
 
 def test_rates_of_diff_pruning_are_drawn_over_bytes_and_nowhere_else(summary: pd.DataFrame):
     rates = {"diff": 3000, "diff@0.05": 40_000, "diff@0.001": 900, "diff_elementwise": 3100, "ppp+diff@0.05": 9}
-    common = {"control": "", "budget": 1.0, "macs_fraction": 1.0, "accuracy_low": 0.8, "accuracy_high": 0.9}
-    rows = [common | {"method": m, "artifact_bytes": size, "accuracy": 0.85} for m, size in rates.items()]
+    common = {"control": "", "budget": 1.0, "macs_fraction": 1.0, "score_low": 0.8, "score_high": 0.9}
+    rows = [common | {"method": m, "artifact_bytes": size, "score": 0.85} for m, size in rates.items()]
     both = pd.concat([summary, pd.DataFrame(rows)])
     ax = accuracy_vs_bytes(both, Figure().subplots())
     handles, labels = ax.get_legend_handles_labels()
@@ -183,7 +183,7 @@ def test_bars_end_where_a_method_is_as_accurate_as_the_full_network():
 
 def test_a_dot_is_a_persons_gain():
     rows = [
-        {"method": "ppp", "control": control, "budget": 0.1, "seed": 0, "identity": person, "accuracy": accuracy}
+        {"method": "ppp", "control": control, "budget": 0.1, "seed": 0, "identity": person, "score": accuracy}
         for control, accuracies in (("own", (0.9, 0.8)), ("other", (0.4, 0.9)))
         for person, accuracy in zip("ab", accuracies, strict=True)
     ]
@@ -200,7 +200,7 @@ def test_a_dot_is_a_persons_gain():
 def test_clouds_that_would_cover_each_other_are_left_out():
     budgets = [at / 25 for at in range(1, 26)]
     rows = [
-        {"method": "ppp", "control": control, "budget": budget, "seed": 0, "identity": "a", "accuracy": 0.5}
+        {"method": "ppp", "control": control, "budget": budget, "seed": 0, "identity": "a", "score": 0.5}
         for budget in budgets
         for control in ("own", "other")
     ]
@@ -218,7 +218,7 @@ def test_clouds_that_would_cover_each_other_are_left_out():
 
 
 def test_methods_that_train_nothing_stand_side_by_side():
-    common = {"control": "", "accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6}
+    common = {"control": "", "score": 0.5, "score_low": 0.4, "score_high": 0.6}
     samples = {"full": 0, "ocap": 0, "l1": 0, "finetune": 150}
     rows = pd.DataFrame([common | {"method": method, "retrain_samples": count} for method, count in samples.items()])
     ax = retraining(rows, [(method, "") for method in samples], Figure().subplots())
@@ -232,7 +232,7 @@ def test_methods_that_train_nothing_stand_side_by_side():
 
 def test_a_budget_has_one_place_for_all_methods():
     rows = [
-        {"method": method, "control": control, "budget": budget, "seed": 0, "identity": "a", "accuracy": 0.5}
+        {"method": method, "control": control, "budget": budget, "seed": 0, "identity": "a", "score": 0.5}
         for method, budgets in (("ppp", (0.05, 0.1)), ("gated", (0.1, 0.2)))
         for budget in budgets
         for control in ("own", "other")
@@ -250,7 +250,7 @@ def test_a_budget_has_one_place_for_all_methods():
 
 def test_protocols_without_a_gain_have_no_panel():
     series = (("2 classes", "ppp", "own"), ("2 classes", "ppp", "other"), ("3 classes", "l1", ""))
-    common = {"budget": 0.1, "seed": 0, "identity": "a", "accuracy": 0.5, "seen": True}
+    common = {"budget": 0.1, "seed": 0, "identity": "a", "score": 0.5, "seen": True}
     rows = [common | {"persons": persons, "method": method, "control": control} for persons, method, control in series]
     mean = {"method": "ppp", "against": "other", "budget": 0.1, "gain": 0.0, "gain_low": 0.0, "gain_high": 0.0}
     figure = gain_figure(pd.DataFrame(rows), pd.DataFrame([mean | {"persons": "2 classes", "seen": True}]))
@@ -260,9 +260,7 @@ def test_protocols_without_a_gain_have_no_panel():
 def test_a_pruned_method_at_the_whole_budget_is_not_shown_for_another():
     common = {"control": "", "retrain_samples": 90.0, "persons": "2 classes", "seen": True, "n": 3, "people": 3}
     points = (("l1", 0.1, 0.4), ("l1", 1.0, 0.9), ("full", 1.0, 1.0))
-    rows = [
-        common | {"method": m, "budget": b, "accuracy": a, "accuracy_low": a, "accuracy_high": a} for m, b, a in points
-    ]
+    rows = [common | {"method": m, "budget": b, "score": a, "score_low": a, "score_high": a} for m, b, a in points]
     (ax,) = retraining_figure(pd.DataFrame(rows)).axes
     handles, labels = ax.get_legend_handles_labels()
     assert float(np.asarray(handles[labels.index("L1")].lines[0].get_ydata(), float)[0]) == 0.4
@@ -271,9 +269,7 @@ def test_a_pruned_method_at_the_whole_budget_is_not_shown_for_another():
 def test_retraining_is_shown_at_two_budgets():
     common = {"control": "", "retrain_samples": 90.0, "persons": "2 classes", "seen": True, "n": 3, "people": 3}
     points = (("l1", 0.1, 0.4), ("l1", 0.2, 0.5), ("l1", 0.35, 0.6), ("full", 1.0, 1.0))
-    rows = [
-        common | {"method": m, "budget": b, "accuracy": a, "accuracy_low": a, "accuracy_high": a} for m, b, a in points
-    ]
+    rows = [common | {"method": m, "budget": b, "score": a, "score_low": a, "score_high": a} for m, b, a in points]
     axes = retraining_figure(pd.DataFrame(rows)).axes
     assert [ax.get_title().split("\n")[1] for ax in axes] == ["budget 10 %", "budget 35 %"]
     for ax, accuracy in zip(axes, (0.4, 0.6), strict=True):
@@ -323,7 +319,7 @@ def test_gains_of_nothing_are_not_magnified():
         for identity in ("a", "b")
         for control in ("own", "other")
     ]
-    table = pd.DataFrame(rows).assign(budget=0.1, accuracy=[0.5, 0.5 + 1e-17, 0.5, 0.5])
+    table = pd.DataFrame(rows).assign(budget=0.1, score=[0.5, 0.5 + 1e-17, 0.5, 0.5])
     gain = {"method": "ppp", "against": "other", "budget": 0.1, "gain": -1e-17, "gain_low": -1e-17, "gain_high": 0.0}
     ax = personal_gain(table, pd.DataFrame([gain]), Figure().subplots())
     low, high = ax.get_ylim()

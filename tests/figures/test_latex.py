@@ -14,7 +14,7 @@ def _table(gap: float) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     series = (("full", "", 1.0, 0.99), ("l1", "", 0.1, 0.7), ("ppp", "own", 0.1, 0.7 + gap), ("ppp", "own", 0.35, 0.9))
     rows = [
-        {"method": method, "control": control, "budget": budget, "accuracy": mean + rng.normal(0, 0.02)}
+        {"method": method, "control": control, "budget": budget, "score": mean + rng.normal(0, 0.02)}
         | {"seed": person % 2, "identity": f"{person}+{person + 1}", "macs_fraction": budget}
         | {"retrain_samples": 1200 * (method == "l1")}
         for method, control, budget, mean in series
@@ -44,7 +44,7 @@ def test_rows_are_methods_and_what_does_not_prune_stands_apart():
     labels = [line.split(" & ")[0] for line in _lines(latex)[2:-2]]
     assert labels == ["method", r"\midrule", "full network", r"\midrule", "PPP, own prototype", "L1"]
     full = summary.query("method == 'full'").iloc[0]
-    value, low, high = (f"{full[f'accuracy{end}'] * 100:.1f}" for end in ("", "_low", "_high"))
+    value, low, high = (f"{full[f'score{end}'] * 100:.1f}" for end in ("", "_low", "_high"))
     assert f"full network & {value} [{low}, {high}] & none \\\\" in latex
     assert "& 1,200 \\\\" in latex
     assert "90" not in accuracy_table(summary, table, 0.1).split("PPP")[1].split("&")[1], "of the other budget"

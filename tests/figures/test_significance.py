@@ -11,7 +11,7 @@ RNG = np.random.default_rng(0)
 def _rows(accuracies: np.ndarray, people: int = 20) -> pd.DataFrame:
     """Of several seeds, `(seeds, people)`."""
     rows = [
-        {"seed": seed, "identity": f"{person % people}:yes+no", "accuracy": accuracy}
+        {"seed": seed, "identity": f"{person % people}:yes+no", "score": accuracy}
         for seed, of_seed in enumerate(accuracies)
         for person, accuracy in enumerate(of_seed)
     ]

@@ -17,7 +17,7 @@ def trials() -> pd.DataFrame:
         {
             "trial": range(6),
             "state": ["complete"] * 3 + ["pruned"] + ["complete"] * 2,
-            "accuracy": [0.5, 0.7, 0.9, np.nan, 0.6, 0.8],
+            "score": [0.5, 0.7, 0.9, np.nan, 0.6, 0.8],
             "own_minus_other": [0.3, 0.3, 0.0, np.nan, 0.3, 0.3],
             "macs_fraction": [0.1, 0.3, 0.4, np.nan, 0.2, 0.5],
             "feasible": [True, True, False, False, True, True],
@@ -39,7 +39,7 @@ def test_the_best_so_far_keeps_to_constraints(trials: pd.DataFrame):
 
 
 def test_ticks_between_whole_percents_are_not_rounded(trials: pd.DataFrame):
-    ax = history(trials.assign(accuracy=0.9 + trials["accuracy"] / 10), Figure().subplots())
+    ax = history(trials.assign(score=0.9 + trials["score"] / 10), Figure().subplots())
     ax.set_yticks([0.95, 0.975])
     ax.figure.draw_without_rendering()
     assert [label.get_text() for label in ax.get_yticklabels()] == ["95 %", "97.5 %"]
@@ -68,8 +68,8 @@ def test_a_line_is_a_trial(trials: pd.DataFrame):
 def test_a_sweep_folder_is_drawn_again(trials: pd.DataFrame, tmp_path: Path):
     trials.to_csv(tmp_path / "trials.csv", index=False)
     assert {path.stem for path in render(tmp_path)} == {"history", "pareto", "contour", "parallel"}
-    trials.drop(columns="accuracy").to_csv(tmp_path / "trials.csv", index=False)
-    with pytest.raises(UserError, match=r"trials.csv is corrupted: it has no column 'accuracy'"):
+    trials.drop(columns="score").to_csv(tmp_path / "trials.csv", index=False)
+    with pytest.raises(UserError, match=r"trials.csv is corrupted: it has no column 'score'"):
         render(tmp_path)
 
 

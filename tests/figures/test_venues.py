@@ -77,7 +77,7 @@ def test_nothing_is_cut_and_nothing_covers_anything_else(venue: str):
         "accuracy": accuracy_figure(summary),
         "retraining": retraining_figure(summary),
         "iso": iso_figure(_read("digits/curves.csv")),
-        "gain": gain_figure(_read("digits/table.csv"), _read("digits/gains.csv")),
+        "gain": gain_figure(_read("digits/table.csv.gz"), _read("digits/gains.csv")),
         "scores": scores_figure(_read("minilm/summary.csv")),
         **sweep_figures(_read("digits_ppp/trials.csv"), _read("digits_ppp/importances.csv")),
     }

@@ -34,7 +34,7 @@ def test_a_comparison_is_rebuilt_with_its_persons_and_networks(folder: Path):
         for person in run.persons:
             row = rows.loc[(person.persons, person.identity)]
             personal = run.personalize(person, method=method, budget=0.5)
-            assert run.accuracy(personal, person) == pytest.approx(row["accuracy"], abs=1e-7)
+            assert run.accuracy(personal, person) == pytest.approx(row["score"], abs=1e-7)
             assert (personal.cost.macs, personal.bytes) == (row["macs"], row["artifact_bytes"])
     whole = run.personalize(run.persons[0], method="full")
     assert whole.cost == whole.full
@@ -90,7 +90,7 @@ def test_what_a_run_lacks_is_refused_by_name(folder: Path):
 def test_a_damaged_table_is_refused(tmp_path: Path):
     run = LoadedRun(folder=tmp_path, about={}, settings=Experiment(), seed=0)
     (tmp_path / "summary.csv").write_bytes(b"")
-    with pytest.raises(UserError, match=r"summary.csv is corrupted .*: remake it"):
+    with pytest.raises(UserError, match=r"summary.csv is corrupted .*; remake it"):
         _ = run.summary
     pd.DataFrame({"a": [1]}).to_csv(tmp_path / "effort.csv")
     assert isinstance(run.frame("effort.csv"), ResultsFrame)

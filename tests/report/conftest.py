@@ -13,7 +13,7 @@ def folder(tmp_path: Path) -> Path:
     """The persons of 2 classes of `results/digits` at two budgets, with one figure."""
     folder = tmp_path / "some results"
     (folder / "figures").mkdir(parents=True)
-    for name in ("summary.csv", "table.csv", "gains.csv", "curves.csv", "effort.csv", "tuned.csv"):
+    for name in ("summary.csv", "table.csv.gz", "gains.csv", "curves.csv", "effort.csv", "tuned.csv"):
         frame = pd.read_csv(RESULTS / "digits" / name, keep_default_na=False, dtype=str)
         if "persons" in frame:
             frame = frame[frame["persons"] == "2 classes"]

@@ -21,10 +21,10 @@ def _folder(path: Path, name: str = "my_words", *, twin: bool = True) -> Path:
     summary, answers, gains = [], [], []
     for persons, sign in zip(_PERSONS, (1, -1), strict=True):
         key = _KEY | persons | {"dataset": name}
-        more = {"n": 4, "people": 4, "accuracy_full": 0.8, "retrain_samples": 0.0, "artifact_bytes": 45_300.0}
+        more = {"n": 4, "people": 4, "score_full": 0.8, "retrain_samples": 0.0, "artifact_bytes": 45_300.0}
         for method, budget, accuracy in (("full", 1.0, 0.8), ("full+classes", 1.0, 0.9), ("l1", 0.1, 0.5)):
-            row = key | more | {"method": method, "budget": budget, "macs_fraction": budget, "accuracy": accuracy}
-            summary.append(row | {"accuracy_low": accuracy - 0.05, "accuracy_high": accuracy + 0.05})
+            row = key | more | {"method": method, "budget": budget, "macs_fraction": budget, "score": accuracy}
+            summary.append(row | {"score_low": accuracy - 0.05, "score_high": accuracy + 0.05})
         for question, method, budget, (mean, low, high) in (
             (
                 "the classes",

@@ -45,7 +45,7 @@ def _assert_harmless(page: Parsed) -> None:
 
 def test_names_of_others_are_no_markup(folder: Path, tmp_path: Path):
     _spoil(folder / "summary.csv", "dataset", "backbone", "persons", "method", "control")
-    _spoil(folder / "table.csv", "dataset", "backbone", "persons", "method", "control", "identity")
+    _spoil(folder / "table.csv.gz", "dataset", "backbone", "persons", "method", "control", "identity")
     _spoil(folder / "gains.csv", "dataset", "backbone", "persons", "method", "against")
     _spoil(folder / "tuned.csv", "method", "settings")
     frame = pd.read_csv(folder / "effort.csv", keep_default_na=False).assign(**{HOSTILE: HOSTILE})
@@ -82,7 +82,7 @@ def test_nor_are_those_of_tasks_and_sweeps(name: str, tmp_path: Path):
     _assert_harmless(_page(folder, tmp_path))
 
 
-def _mean(row: pd.Series, name: str = "accuracy", unit: str = "%") -> str:
+def _mean(row: pd.Series, name: str = "score", unit: str = "%") -> str:
     value, low, high = (row[f"{name}{end}"] * 100 + 0.0 for end in ("", "_low", "_high"))
     return f"{value:.1f} {unit} [{low:.1f}, {high:.1f}]".replace("-0.0", "0.0")
 
@@ -90,18 +90,18 @@ def _mean(row: pd.Series, name: str = "accuracy", unit: str = "%") -> str:
 def test_prose_has_the_numbers_of_the_tables(folder: Path, tmp_path: Path):
     text = " ".join(_page(folder, tmp_path).text.split())
     summary = pd.read_csv(folder / "summary.csv", keep_default_na=False)
-    table = pd.read_csv(folder / "table.csv", keep_default_na=False)
+    table = pd.read_csv(folder / "table.csv.gz", keep_default_na=False)
     series = summary.set_index(["method", "control", "budget"]).sort_index()
     assert f"The full network has {_mean(series.loc['full', '', 1.0])}." in text
     rows = summary[(summary["budget"] == 0.1) & summary["control"].isin(["", "own"])]
-    rows = rows.sort_values("accuracy", ascending=False)
+    rows = rows.sort_values("score", ascending=False)
     best, untrained = (
         rows.iloc[0],
         rows[(rows["retrain_samples"] == 0) & ~rows["method"].str.contains("retrain")].iloc[0],
     )
     assert best["method"] != untrained["method"]
     each = table[(table["method"] == best["method"]) & (table["budget"] == 0.1)]
-    below = (each["accuracy_full"] - each["accuracy"]).to_numpy()
+    below = (each["score_full"] - each["score"]).to_numpy()
     low, high = mean_interval(below, each["seed"].tolist(), each["identity"].tolist())
     name, other = (look(row["method"], row["control"]).label for row in (best, untrained))
     distance = f"{abs(np.mean(below)) * 100:.1f} points ["
@@ -111,9 +111,9 @@ def test_prose_has_the_numbers_of_the_tables(folder: Path, tmp_path: Path):
     interval = f"[{ends[0] * 100:.1f}, {ends[1] * 100:.1f}]".replace("-0.0", "0.0")
     assert f"{interval} {side} the full network" in text
     assert f"the best is {other}: {_mean(untrained)}, " in text
-    others = int((rows["accuracy_high"].iloc[1:] >= best["accuracy_low"]).sum())
+    others = int((rows["score_high"].iloc[1:] >= best["score_low"]).sum())
     assert f"the intervals of {others} of the other {len(rows) - 1} reach into its own" in text
-    before, after = (series.loc[method, "", 0.1]["accuracy"] * 100 for method in ("l1_local", "l1_local+retrain"))
+    before, after = (series.loc[method, "", 0.1]["score"] * 100 for method in ("l1_local", "l1_local+retrain"))
     assert f"L1, per layer gains most by training: retrained for everybody, it goes from {before:.1f} % to" in text
     assert f"to {after:.1f} %, by {after - before:.1f} points [" in text
     gains = pd.read_csv(folder / "gains.csv").set_index(["method", "budget", "against"])
@@ -124,7 +124,7 @@ def test_prose_has_the_numbers_of_the_tables(folder: Path, tmp_path: Path):
 
 
 def test_without_the_table_of_persons_there_are_means_without_intervals(folder: Path, tmp_path: Path):
-    (folder / "table.csv").unlink()
+    (folder / "table.csv.gz").unlink()
     (folder / "gains.csv").unlink()
     (folder / "run.json").unlink()
     text = " ".join(_page(folder, tmp_path).text.split())
@@ -199,11 +199,11 @@ def test_the_file_is_beside_the_tables_and_the_same_each_time(folder: Path, caps
         ("summary.csv", "cannot read .*summary.csv: No such file or directory; name a folder that `pppl compare`"),
         (
             "column",
-            "summary.csv is corrupted .it has no column 'accuracy_low'",
+            "summary.csv is corrupted .it has no column 'score_low'",
         ),
-        ("number", "column 'accuracy' holds something that is no number"),
-        ("empty", "column 'accuracy' holds something that is no number"),
-        ("ragged", r"row \d+ has \d+ cells, the header 29"),
+        ("number", "column 'score' holds something that is no number"),
+        ("empty", "column 'score' holds something that is no number"),
+        ("ragged", r"row \d+ has \d+ cells, the header 30"),
         ("binary", "summary.csv is corrupted"),
         ("rows", "summary.csv has no rows"),
         ("gains", "gains.csv is corrupted .it has no column 'gain_high'"),
@@ -218,9 +218,9 @@ def test_what_is_missing_or_corrupted_is_named_and_a_report_stays(folder: Path, 
     if spoilt == "summary.csv":
         path.unlink()
     elif spoilt == "column":
-        frame.drop(columns="accuracy_low").to_csv(path, index=False)
+        frame.drop(columns="score_low").to_csv(path, index=False)
     elif spoilt in ("number", "empty"):
-        frame.loc[1, "accuracy"] = {"number": "much", "empty": ""}[spoilt]
+        frame.loc[1, "score"] = {"number": "much", "empty": ""}[spoilt]
         frame.to_csv(path, index=False)
     elif spoilt == "ragged":
         path.write_text(path.read_text()[:-40])

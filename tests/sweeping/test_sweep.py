@@ -37,8 +37,8 @@ def test_as_many_trials_as_asked_for_finish(folder: Path, settings: Sweep):
     trials = sweep(settings, out, workers=2, beside=folder)
     assert trials["trial"].tolist() == list(range(5))
     assert set(trials["state"]) == {"complete"}
-    assert trials["accuracy"].between(0, 1).all()
-    assert trials.loc[trials["best"], "accuracy"].tolist() == [trials["accuracy"].max()]
+    assert trials["score"].between(0, 1).all()
+    assert trials.loc[trials["best"], "score"].tolist() == [trials["score"].max()]
     assert trials["ppp.prototype_weight"].isna().tolist() == (trials["ppp.gate_width"] == 4).tolist()
     assert trials["ppp.target_rate"].nunique() == 5, "two workers do not draw the same"
     names = ("trials.csv", "run.json", "best.yaml")
@@ -56,7 +56,7 @@ def test_as_many_trials_as_asked_for_finish(folder: Path, settings: Sweep):
     with pytest.raises(
         UserError, match=r"out has a study with different budget, constraints, base: name another --out"
     ):
-        sweep(settings.replace(budget=0.4, constraints={"accuracy": 0.1}), out, beside=folder)
+        sweep(settings.replace(budget=0.4, constraints={"score": 0.1}), out, beside=folder)
 
 
 def test_a_pruner_sees_gates_of_persons_epoch_by_epoch_and_then_seed_by_seed(folder: Path, settings: Sweep):
@@ -87,14 +87,14 @@ def test_the_best_is_an_experiment_on_persons_that_no_trial_saw(folder: Path, se
 
 
 def test_several_objectives_give_a_front(folder: Path, settings: Sweep):
-    both = settings.replace(objectives=("accuracy", "macs_fraction"), space=QUICK, sampler="nsga2", trials=8)
+    both = settings.replace(objectives=("score", "macs_fraction"), space=QUICK, sampler="nsga2", trials=8)
     trials = sweep(both, folder / "out", beside=folder)
-    points = trials[["accuracy", "macs_fraction"]].to_numpy()
+    points = trials[["score", "macs_fraction"]].to_numpy()
     beaten = [
         any(a >= accuracy and m <= macs and (a, m) != (accuracy, macs) for a, m in points) for accuracy, macs in points
     ]
     assert trials["pareto"].tolist() == [not each for each in beaten]
-    assert trials.loc[trials["best"], "accuracy"].tolist() == [trials["accuracy"].max()]
+    assert trials.loc[trials["best"], "score"].tolist() == [trials["score"].max()]
     assert trials["macs_fraction"].between(0.25, 0.9).all()
     best = Experiment.load(folder / "out" / "best.yaml")
     assert best.searched == {"ppp": 8}
@@ -110,7 +110,7 @@ def test_hopeless_trials_are_ended_early(folder: Path, settings: Sweep):
     trials = sweep(pruned, folder / "out", beside=folder)
     assert len(trials) == 15, "those that were ended count"
     ended = trials[trials["state"] == "pruned"]
-    assert ended["accuracy"].isna().all()
+    assert ended["score"].isna().all()
     assert not ended["best"].any()
     assert f", {len(ended)} pruned, " in status(pruned, folder / "out")
     tried = optuna.load_study(study_name=settings.name, storage=storage_at("", folder / "out")).trials
@@ -129,7 +129,7 @@ def test_watching_changes_nothing_of_a_training(folder: Path, settings: Sweep, m
     for pruner in ("none", "median"):
         monkeypatch.setenv("PPPL_CACHE", str(folder / pruner / "cache"))
         trials = sweep(settings.replace(pruner=pruner, **changes), folder / pruner, beside=folder)
-        tables.append(trials[["accuracy", "own_minus_other", "macs_fraction"]])
+        tables.append(trials[["score", "own_minus_other", "macs_fraction"]])
         tried = optuna.load_study(study_name=settings.name, storage=storage_at("", folder / pruner)).trials
         reported.append([len(trial.intermediate_values) for trial in tried])
     assert reported == [[0, 0, 0], [2, 2, 0]], "the third had the same values, and its network was there"
@@ -156,7 +156,7 @@ def test_a_trial_is_one_run_and_the_study_another(
     assert {"ppp-seed1000/val_accuracy", "ppp-seed1000/epoch", "persons._type"} <= keys, "curves and the table"
     updates = [record.summary for record in records if record.WhichOneof("record_type") == "summary"]
     summary = {_name(item): json.loads(item.value_json) for each in updates for item in each.update}
-    assert summary["accuracy"] == trials["accuracy"][1]
+    assert summary["score"] == trials["score"][1]
     before = sorted((folder / "out" / "wandb").glob("offline-run-*"))
     sweep(settings.replace(trials=2), folder / "out", beside=folder)
     assert sorted((folder / "out" / "wandb").glob("offline-run-*")) == before, "nothing was left to do"
@@ -171,9 +171,9 @@ def test_the_best_keeps_to_its_constraints(folder: Path, settings: Sweep):
     bound = float(free["own_minus_other"].max())
     bounded = settings.replace(trials=4, constraints={"own_minus_other": bound, "macs_fraction": 1.0})
     trials = sweep(bounded, folder / "bounded", beside=folder)
-    assert trials["accuracy"].tolist() == free["accuracy"].tolist(), "the sampler's seed is its own"
+    assert trials["score"].tolist() == free["score"].tolist(), "the sampler's seed is its own"
     assert trials["feasible"].tolist() == (trials["own_minus_other"] >= bound).tolist()
-    assert trials.loc[trials["best"], "accuracy"].tolist() == [trials.loc[trials["feasible"], "accuracy"].max()]
+    assert trials.loc[trials["best"], "score"].tolist() == [trials.loc[trials["feasible"], "score"].max()]
 
 
 def test_a_trial_that_was_taken_for_dead_is_left_to_who_has_it_now(
@@ -285,7 +285,7 @@ def test_values_are_of_their_kind(settings: Sweep):
         ({"space": {"persons.count": {"choices": [3]}}}, "trials must have the same method, seeds, persons and data"),
         ({"space": {"data.classes": {"choices": [0, 4]}}}, "trials must have the same method, seeds, persons and data"),
         ({"space": {"ppp.target_rate": {"choices": [1.0], "when": {"ppp.gate_width": [4]}}}}, "one that comes before"),
-        ({"constraints": {"mac": 0.1}}, "unknown constraint 'mac': known: accuracy, macs_fraction, own_minus_other"),
+        ({"constraints": {"mac": 0.1}}, "unknown constraint 'mac': known: macs_fraction, own_minus_other, score"),
         ({"method": "pp"}, "unknown method 'pp'"),
         ({"settings": {"persons.cont": 3}}, "unknown key 'persons.cont'"),
         ({"base": "nowhere.yaml"}, "cannot read nowhere.yaml"),
@@ -305,9 +305,9 @@ def test_values_are_of_their_kind(settings: Sweep):
             {"settings": {"persons.split": "random"}},
             "is split by seed, so validation persons of one seed are test persons of another",
         ),
-        ({"constraints": {"accuracy": float("nan")}}, "constraints.accuracy is nan: a number"),
-        ({"objectives": ["macs_fraction"]}, r"objectives is \[macs_fraction\]: \[accuracy\] or \[accuracy, macs_fr"),
-        ({"objectives": ["accuracy", "macs_fraction"], "pruner": "median"}, "with several objectives: none can be"),
+        ({"constraints": {"score": float("nan")}}, "constraints.score is nan: a number"),
+        ({"objectives": ["macs_fraction"]}, r"objectives is \[macs_fraction\]: \[score\] or \[score, macs_fr"),
+        ({"objectives": ["score", "macs_fraction"], "pruner": "median"}, "with several objectives: none can be"),
         ({"method": "ocap", "pruner": "median"}, "ocap trains no gates for it to watch: set pruner to none"),
     ],
 )

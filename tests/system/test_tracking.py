@@ -140,7 +140,7 @@ def test_an_absent_wandb_never_loses_a_result(
     monkeypatch.setitem(sys.modules, "wandb", None)
     compare(tiny.replace(seeds=[0], methods=["full"], **{"persons.classes": [2]}), tmp_path)
     assert "W&B is not available" in capsys.readouterr().err
-    assert len(pd.read_csv(tmp_path / "table.csv")) == 2
+    assert len(pd.read_csv(tmp_path / "table.csv.gz")) == 2
 
 
 def test_the_folder_of_a_table_fails_no_test_that_runs_later(tmp_path: Path, tracked: None):

@@ -18,12 +18,12 @@ def _table() -> pd.DataFrame:
     for seed in (0, 1):
         for who in range(4):
             key = _KEY | {"seed": seed, "identity": f"p{who}{seed}", "control": ""}
-            rows.append(key | {"method": "full", "budget": 1.0, "accuracy": 0.9})
+            rows.append(key | {"method": "full", "budget": 1.0, "score": 0.9})
             for budget in (0.1, 0.5):
-                rows.append(key | {"method": "one", "budget": budget, "accuracy": 0.5 + budget / 10})
+                rows.append(key | {"method": "one", "budget": budget, "score": 0.5 + budget / 10})
                 better = 0.5 + budget / 10 + 0.01 * (1 + who + seed)
                 for control, accuracy in (("own", better), ("other", 0.1)):
-                    rows.append(key | {"method": "own", "budget": budget, "accuracy": accuracy, "control": control})
+                    rows.append(key | {"method": "own", "budget": budget, "score": accuracy, "control": control})
     return pd.DataFrame(rows)
 
 
@@ -34,12 +34,12 @@ def test_differences_are_of_the_same_persons_at_the_same_budget():
     own, lost, whole = (table.iloc[at] for at in (0, 2, 4))
     each = [0.01 * (1 + who + seed) for seed in (0, 1) for who in range(4)]
     assert own["difference"] == pytest.approx(sum(each) / 8)
-    assert own["accuracy"] - own["accuracy_against"] == pytest.approx(own["difference"])
+    assert own["score"] - own["score_against"] == pytest.approx(own["difference"])
     assert own["difference_low"] < own["difference"] < own["difference_high"]
     assert own["wilcoxon_p"] == pytest.approx(wilcoxon_p(each))
     assert own["holm_tests"] == 3, "all questions at a budget"
     assert own["holm_p"] >= own["wilcoxon_p"]
-    assert lost["accuracy_against"] == pytest.approx(0.9)
+    assert lost["score_against"] == pytest.approx(0.9)
     assert whole["difference"] == pytest.approx(0.9 - 0.51)
     assert own["n"] == own["people"] == 8
 

@@ -1,5 +1,6 @@
 """Names through tables, terminals and figures; tables that somebody has damaged."""
 
+import gzip
 import random
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,14 @@ from pppl.figures.latex import escape
 from pppl.figures.layout import log_ticks
 from pppl.figures.sweep_panels import sweep_figures
 from pppl.report import report
-from pppl.report.columns import numeric
+from pppl.report.columns import FORMATS, numeric
 from pppl.report.html import element
 from pppl.system.errors import UserError
 from pppl.system.files import output_folder
 from pppl.system.printable import align, cell_of, clip, columns_of, printable
 from pppl.tables.derived import write_tables
 from pppl.tables.journal import ADDED, COLUMNS, read_table, write_table
-from pppl.tables.schema import FLAGS, NUMBERS, TEXTS, csv_text, read_frame, with_names, write_csv
+from pppl.tables.schema import COLUMN_TYPES, EARLIER, csv_text, read_frame, with_names, write_csv
 
 RESULTS = Path(__file__).parents[2] / "results"
 NAMES = [
@@ -58,10 +59,15 @@ def test_values_of_settings_are_told_apart_in_tables(value: Any, tmp_path: Path)
 
 
 def test_what_columns_hold_is_declared_once():
-    assert {name for name in (*TEXTS, *FLAGS) if numeric(name)} == set()
-    assert {name for name in NUMBERS if numeric(name) is False} == set()
-    assert not (TEXTS | FLAGS) & NUMBERS
-    assert {"dataset", "identity", "control", "task", "seen"} <= TEXTS | FLAGS
+    kinds = {name: column.kind for name, column in COLUMN_TYPES.items()}
+    assert {name: numeric(name) for name in kinds} == {name: kind == "number" for name, kind in kinds.items()}
+    assert {kinds[name] for name in ("dataset", "identity", "control", "task", "metric")} == {"text"}
+    assert {column.unit for column in COLUMN_TYPES.values()} <= {
+        *FORMATS,
+        "text",
+        "metric",
+        "points",
+    }
 
 
 @pytest.mark.parametrize(
@@ -109,7 +115,9 @@ def _folder(folder: Path) -> Path:
             ("ppp", "other", 0.25),
             ("l1", "", 0.25),
         ):
-            numbers = dict.fromkeys(COLUMNS, 0) | {"macs_fraction": budget, "accuracy": at / 20, "accuracy_full": 0.5}
+            numbers = (
+                dict.fromkeys(COLUMNS, 0) | EARLIER | {"macs_fraction": budget, "score": at / 20, "score_full": 0.5}
+            )
             rows.append(numbers | keys | {"method": method, "control": control, "budget": budget, "identity": name})
     write_tables(folder, pd.DataFrame(rows, columns=list(COLUMNS)), Experiment())
     gates = [
@@ -126,7 +134,7 @@ def test_a_folder_of_odd_names_is_drawn_and_reported(tmp_path: Path, capsys: pyt
     assert r"$a$\n&lt;NA&gt;" in text
     assert "<NA>" not in text
     assert r"\textless" not in (folder / "tables" / "accuracy_25.tex").read_text()
-    assert read_table(folder / "table.csv")[0]["dataset"] == "$a$\n<NA>"
+    assert read_table(folder / "table.csv.gz")[0]["dataset"] == "$a$\n<NA>"
     assert capsys.readouterr().err.count("\n") <= 1
 
 
@@ -148,7 +156,7 @@ def _summary(budgets: list[float], methods: list[tuple[str, str]], accuracy: flo
         "n": 2,
         "people": 2,
     }
-    common |= {"accuracy": accuracy, "accuracy_low": accuracy, "accuracy_high": accuracy, "retrain_samples": 0}
+    common |= {"score": accuracy, "score_low": accuracy, "score_high": accuracy, "retrain_samples": 0}
     keys = [("full", "", 1.0), *((*key, budget) for key in methods for budget in budgets)]
     return pd.DataFrame([common | {"method": m, "control": c, "budget": b, "macs_fraction": b} for m, c, b in keys])
 
@@ -180,12 +188,12 @@ def test_ticks_of_a_logarithmic_axis():
     assert log_ticks(0.05, 0.6, (0.1, 0.5)) == [0.1, 0.5]
     assert log_ticks(0.217, 0.46, (0.1, 0.2, 0.5)) == [0.25, 0.3, 0.4]
     assert log_ticks(0.331, 0.332, (0.1, 0.2, 0.5)) == [0.331]
-    assert lower_limit(pd.DataFrame({"accuracy_low": [np.nan, 1.0]})) == 0.8
+    assert lower_limit(pd.DataFrame({"score_low": [np.nan, 1.0]})) == 0.8
 
 
 def test_one_person_one_budget_and_equal_gains_are_drawn():
     keys = {"persons": "person", "seen": False, "method": "ppp", "budget": 0.25, "seed": 0, "identity": "NA"}
-    table = pd.DataFrame([keys | {"control": control, "accuracy": 0.5} for control in ("own", "other")])
+    table = pd.DataFrame([keys | {"control": control, "score": 0.5} for control in ("own", "other")])
     gains = pd.DataFrame([keys | {"against": "other", "gain": 0.0, "gain_low": 0.0, "gain_high": 0.0}])
     gates = pd.DataFrame([keys | {"layer": 1, "channel": 0, "probability": 0.5}])
     ends = {f"macs_within_{points}{end}": 1.0 for points in "13" for end in ("", "_low", "_high")}
@@ -215,7 +223,7 @@ def test_a_summary_read_by_hand_is_drawn(tmp_path: Path):
     ],
 )
 def test_trials_of_any_values_are_drawn(values: list[Any], tmp_path: Path):
-    common = {"state": "complete", "accuracy": 0.5, "accuracy_low": 0.5, "accuracy_high": 0.5, "own_minus_other": 0.0}
+    common = {"state": "complete", "score": 0.5, "score_low": 0.5, "score_high": 0.5, "own_minus_other": 0.0}
     common |= {"macs_fraction": 0.1, "feasible": True, "best": False, "pareto": True, "seconds": 1.0}
     rows = [{"trial": at, **common, "x.$a": cell_of(each), "y.b": at} for at, each in enumerate(values)]
     write_csv(tmp_path / "trials.csv", csv_text(pd.DataFrame(rows)))
@@ -245,11 +253,13 @@ _PIECES = [
 
 
 @pytest.mark.parametrize(
-    ("source", "name"), [("fsdd", "summary.csv"), ("fsdd", "table.csv"), ("digits_ppp", "trials.csv")]
+    ("source", "name"), [("fsdd", "summary.csv"), ("fsdd", "table.csv.gz"), ("digits_ppp", "trials.csv")]
 )
 def test_mutated_tables_end_in_a_table_or_in_one_line(source: str, name: str, tmp_path: Path):
     draw = random.Random(0)
-    lines = (RESULTS / source / name).read_bytes().splitlines(keepends=True)
+    written = (RESULTS / source / name).read_bytes()
+    name, written = name.removesuffix(".gz"), gzip.decompress(written) if name.endswith(".gz") else written
+    lines = written.splitlines(keepends=True)
     content = b"".join(lines[:12])
     for _ in range(500):
         changed = bytearray(content)

@@ -16,8 +16,8 @@ def _row(
 ) -> dict:
     own = {"method": method, "control": control, "budget": budget, "seed": seed, "identity": f"p{person}"}
     return dict.fromkeys(COLUMNS, 1.0) | _FIXED | own | {
-        "accuracy": accuracy,
-        "accuracy_full": full,
+        "score": accuracy,
+        "score_full": full,
         "macs_fraction": budget,
     }  # fmt: skip
 
@@ -35,7 +35,7 @@ def _table() -> pd.DataFrame:
 
 
 def _paired(table: pd.DataFrame) -> pd.DataFrame:
-    return table.pivot_table(index=["seed", "identity"], columns=["method", "control"], values="accuracy")
+    return table.pivot_table(index=["seed", "identity"], columns=["method", "control"], values="score")
 
 
 def test_the_summary_pairs_persons():
@@ -52,7 +52,7 @@ def test_the_summary_pairs_persons():
     of_person = differences.groupby("identity").mean()
     assert len(of_person) == 10, "who comes back with another seed is one person"
     assert row["wilcoxon_p"] == pytest.approx(stats.wilcoxon(of_person).pvalue)
-    assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
+    assert row["score_low"] <= row["score"] <= row["score_high"]
     tested = summary.loc[[("l1", ""), ("ppp", "other")]]
     assert tested["holm_p"].tolist() == pytest.approx(holm(tested["wilcoxon_p"].tolist()))
     for row in (summary.loc[("ppp", "own")], summary.loc[("full", "")]):  # itself, and a budget without ppp
@@ -79,7 +79,7 @@ def test_the_reference_is_any_method_and_one_that_does_not_prune_meets_every_bud
 def test_the_summary_counts_people():
     rows = [
         _FIXED
-        | {"method": "ppp", "control": "own", "budget": 0.1, "seed": 0, "identity": f"{who}:{words}", "accuracy": 0.5}
+        | {"method": "ppp", "control": "own", "budget": 0.1, "seed": 0, "identity": f"{who}:{words}", "score": 0.5}
         for who in ("ann", "bob")
         for words in ("a+b", "a+c", "b+c")
     ]
@@ -162,7 +162,7 @@ def test_gains_of_two_methods_are_compared_person_by_person():
     ablation = table[table["method"] == "ppp"].copy()
     ablation["method"] = "gated"
     own = ablation["control"] == "own"
-    ablation.loc[own, "accuracy"] -= 0.05 * ablation.loc[own, "seed"]
+    ablation.loc[own, "score"] -= 0.05 * ablation.loc[own, "seed"]
     less, ppp = gains(pd.concat([table, ablation])).sort_values("method").to_dict("records")
     assert np.isnan(ppp["reference_gain_minus_this"])
     assert less["reference_gain_minus_this"] == pytest.approx(0.025)

@@ -197,7 +197,7 @@ def test_what_is_learnt_is_personal_and_better_than_by_lot(
     among = PersonGroup.draw(experiment.replace(**{"persons.count": 6}), digits, 0, 2, True)
     bench = Workbench(model, torch.device("cpu"))
     rows = [row for unit in among.units() for row in bench.rows(unit) if row["method"] == "ppp@persons"]
-    mean = {c: np.mean([r["accuracy"] for r in rows if r["control"] == c]) for c in ("own", "other", "random")}
+    mean = {c: np.mean([r["score"] for r in rows if r["control"] == c]) for c in ("own", "other", "random")}
     assert mean["own"] > mean["other"] + 0.05
     assert mean["own"] > mean["random"] + 0.3
 
