@@ -17,7 +17,7 @@ _reported: set[str] = set()  # missing characters that a notice has named
 
 
 def characters_of(folder: Path) -> set[str]:
-    """Return all characters in the tables of a folder."""
+    """Return all characters in the tables of a folder, those of single rows left out, which figures do not name."""
     found: set[str] = set()
     for path in folder.glob("*.csv"):
         if path.is_file():

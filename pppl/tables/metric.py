@@ -112,7 +112,8 @@ def metric_of(source: "str | Mapping[Any, Any] | pd.DataFrame") -> Metric:
     if "encoder" in source or ("task" in source and "dataset" not in source):
         return SCORE
     if isinstance(source, pd.DataFrame):
-        names = {str(name) for name in (source["metric"] if "metric" in source else ()) if name and name == name}
+        column = source["metric"].tolist() if "metric" in source.columns else []
+        names = {str(name) for name in column if name and name == name}  # NaN is unequal to itself
         return SCORE if len(names) > 1 else metric_of(names.pop()) if names else ACCURACY
     return metric_of(str(source.get("metric") or ACCURACY.name))
 

@@ -41,7 +41,7 @@ def results(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) ->
 def copy(results: Path, tmp_path: Path) -> Path:
     """The tables alone, as a checkout has them."""
     (tmp_path / "copy").mkdir()
-    for path in (*results.glob("*.csv"), results / "run.json"):
+    for path in (*results.glob("*.csv*"), results / "run.json"):
         shutil.copy(path, tmp_path / "copy")
     return tmp_path / "copy"
 

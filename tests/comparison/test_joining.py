@@ -155,7 +155,7 @@ def test_a_damaged_table_is_told_and_not_taken_in(experiment: Experiment, copies
     with pytest.raises(UserError, match=r"cannot read .*table\.csv\.gz as a table of results: "):
         check(folder)
     (folder / "journal.jsonl").unlink()
-    with pytest.raises(UserError, match=r"table\.csv was not written by pppl, or was changed since"):
+    with pytest.raises(UserError, match=r"table\.csv\.gz was not written by pppl, or was changed since"):
         compare(experiment.replace(seeds=[1]), folder)  # somebody may have worked on it
     (folder / "table.csv.gz").unlink()
     compare(experiment.replace(seeds=[1]), folder)

@@ -13,10 +13,10 @@ from pppl.comparison.global_models import global_model
 from pppl.data import IdentityDataset, split_for
 from pppl.data.datamodule import Batches
 from pppl.data.identities import TRAIN
-from pppl.gating import distillation_loss
 from pppl.personalizers import GlobalModel, make_personalizers
 from pppl.personalizers.global_model import RetrainSettings, _cannot_retrain
 from pppl.system.errors import UserError
+from pppl.tasks import TASKS
 
 pytestmark = pytest.mark.usefixtures("sketched")
 
@@ -110,7 +110,7 @@ def test_a_pruned_network_learns_from_the_full_ones_predictions(
     x = dataset.inputs(dataset.rows(TRAIN))
     with torch.no_grad():
         teacher, *students = (network(x) for network in (model.full, taught, alone))
-    near, far = (float(distillation_loss(student, teacher)) for student in students)
+    near, far = (float(TASKS["classification"].divergence(student, teacher)) for student in students)
     assert near < far, "nearer to its predictions than without them"
     logs = [pd.read_csv(path) for path in (tmp_path / "training").glob("retrained-*.csv")]
     assert sorted("train_distillation" in log.columns for log in logs) == [False, True]
