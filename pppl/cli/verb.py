@@ -1,6 +1,7 @@
 """The type of a verb, and the parser and path type that all verbs share."""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -31,3 +32,14 @@ def user_path(text: str) -> Path:
         return expand(text)
     except UserError as error:  # argparse prints the message of no other error
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def worker_count(workers: int | None) -> int:
+    """Return how many worker processes to start: one per core by default. Raise `UserError` if it is less than 1.
+
+    >>> worker_count(3)
+    3
+    """
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers is {workers}: at least 1")
+    return workers or os.cpu_count() or 1

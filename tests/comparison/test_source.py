@@ -49,7 +49,7 @@ def _forget() -> None:
 
 def _stamps(experiment: Experiment) -> dict[str, str]:
     _forget()
-    return {each.method: hash_code(each) for each in make_personalizers(experiment)}
+    return {each.method: hash_code(each, "classification") for each in make_personalizers(experiment)}
 
 
 def _keys(experiment: Experiment, dataset: IdentityDataset) -> dict[str, str]:

@@ -1,0 +1,152 @@
+"""Results, data sets and benchmarks."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..system.errors import UserError
+from .verb import Parser, Verb, user_path, worker_count
+
+
+def _figures(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    from ..figures import render
+
+    of = ""
+    if options.out is not None and options.out.resolve() != options.results.resolve():
+        from ..tables.provenance import data_mark, refuse_other_figures
+
+        refuse_other_figures(options.results, options.out)
+        of = data_mark(options.results)
+    for path in render(options.results, venue=options.style, out=options.out, of=of):
+        print(path)
+
+
+def _report(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    from ..report import report
+
+    print(report(options.results, options.out))
+
+
+def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    if options.action == "merge":
+        from ..lab import merge
+        from ..report.terminal import as_text
+
+        print(as_text(merge(options.folders, options.out)))
+        return
+    if options.action == "answers":
+        from ..report import answers_of
+
+        print(answers_of(options.folders))
+        return
+    if options.action == "reproduce":
+        from ..comparison.reproduce import KINDS, check, reproduce, reproduction_as_text
+        from ..sweeping.sweep_results import SweepResults
+
+        kinds = (*KINDS, SweepResults())
+        report = reproduce(options.folders, options.out, kinds=kinds, workers=worker_count(options.workers))
+        print(reproduction_as_text(report))
+        check(report)
+        return
+    if options.action == "confirm":
+        from ..comparison.confirm import confirm
+
+        for folder in options.folders:
+            print(confirm(folder, persons=options.persons, workers=worker_count(options.workers)))
+        return
+    from ..comparison.reproduce import KINDS
+    from ..comparison.result_kinds import find_faults
+    from ..sweeping.sweep_results import SweepResults
+
+    faults = [
+        f"{folder}: {line}" for folder in options.folders for line in find_faults(folder, (*KINDS, SweepResults()))
+    ]
+    if faults:
+        print("\n".join(faults))
+        raise UserError(
+            f"{len(faults)} findings: run the same experiment with the same --out to compute what is missing"
+        )
+    print("\n".join(f"{folder}: whole and current" for folder in options.folders))
+
+
+def _data(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    if options.action == "prepare":
+        from ..data.prepare import prepare
+
+        print(prepare(options.name))
+        return
+    from ..data import SOURCES
+    from ..system.printable import align
+
+    rows = [("name", "samples", "size", "identities", "licence", "present")]
+    rows += [
+        (name, f"{s.samples:,}", s.size, s.identities, s.licence, "yes" if s.present() else "no")
+        for name, s in SOURCES.items()
+    ]
+    print("\n".join(align(rows)))
+
+
+def _bench(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    from ..bench import bench
+
+    bench(options.names, options.json)
+
+
+def _add_figures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", type=user_path, metavar="RESULTS_DIR")
+    styles = "icml, neurips, ieee or slides"
+    parser.add_argument("--style", metavar="NAME", default="icml", help=f"widths and fonts: {styles} (default: icml)")
+    parser.add_argument("--out", type=user_path, metavar="DIR", help="another folder for figures and LaTeX tables")
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", type=user_path, metavar="RESULTS_DIR")
+    parser.add_argument(
+        "--out", type=user_path, metavar="FILE.html", help="the file (default: RESULTS_DIR/report.html)"
+    )
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
+    merge = actions.add_parser("merge", help="join tables of one experiment from several machines")
+    merge.add_argument("--out", type=user_path, metavar="DIR", required=True, help="folder of the joined results")
+    check = actions.add_parser("check", help="report rows that are missing, contradictory or stale")
+    reproduce = actions.add_parser("reproduce", help="compute results again from their run.json, and compare")
+    below = Path("results/reproduced")
+    reproduce.add_argument("--out", type=user_path, metavar="DIR", default=below, help=f"folder (default: {below})")
+    reproduce.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per core)")
+    confirm = actions.add_parser("confirm", help="after a refactoring, renew stamps if recomputed rows are the same")
+    persons = "persons of each group whose rows are recomputed (default: 2)"
+    confirm.add_argument("--persons", type=_at_least_one, metavar="N", default=2, help=persons)
+    confirm.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per core)")
+    answers = actions.add_parser("answers", help="print the answer to each question that the comparisons ask")
+    for action in (merge, check, reproduce, confirm, answers):
+        action.add_argument("folders", type=user_path, nargs="+", metavar="RESULTS_DIR")
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: at least 1")
+    return int(text)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
+    actions.add_parser("list", help="show every data set, and whether it is present")
+    prepare = actions.add_parser("prepare", help="download a data set, check it and unpack it")
+    prepare.add_argument("name", metavar="NAME", help="a name from `pppl data list`")
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    names = "gating, loader, surgery, personalize, latency, people, diff, compare, sweep or coverage"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{names} (default: all)")
+    parser.add_argument("--json", type=user_path, metavar="FILE", help="also write the results to a file")
+
+
+VERBS: dict[str, Verb] = {
+    "figures": (_figures, "draw the figures of a results folder again", _add_figures),
+    "report": (_report, "show a results folder as one HTML file", _add_report),
+    "results": (_results, "join or check tables of results", _add_results),
+    "data": (_data, "list the data sets, or download one", _add_data),
+    "bench": (_bench, "measure speed as ratios against named peers", _add_bench),
+}
