@@ -20,7 +20,8 @@ def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     if options.data is not None:
         name = f"{experiment.name}-{Path(options.data).stem}"  # the results on its own data stay in another folder
         experiment = experiment.replace(**{"data.name": options.data, "name": overrides.get("name", name)})
-        experiment = _fitting(experiment, asked="methods" in overrides)
+        if "methods" not in overrides:  # or the user has named them
+            experiment = _fitting(experiment)
     out = options.out or Path("results") / experiment.name
     if options.tune:
         _tune(experiment, out, options.workers)
@@ -28,21 +29,17 @@ def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
         _run_comparison(experiment, out, options.workers)
 
 
-def _fitting(experiment: Experiment, *, asked: bool) -> Experiment:
-    """Leave out the methods of a file that need what other data than its own do not have, such as classes.
-
-    **Arguments:**
-
-    - `asked`: whether the user named the methods; then nothing is left out.
-    """
-    from ..comparison.load import methods_that_fit
+def _fitting(experiment: Experiment) -> Experiment:
+    """Leave out the methods of a file that need what other data than its own do not have, such as classes."""
+    from ..comparison.load import unmet_needs
     from ..system.tracking import notice
 
-    fitting = methods_that_fit(experiment)
-    lacking = [method for method in experiment.methods if method not in fitting]
-    if asked or not lacking or not fitting:
+    lacking = unmet_needs(experiment)
+    fitting = [method for method in experiment.methods if method not in lacking]
+    if not lacking or not fitting:
         return experiment
-    notice(f"left out, since {experiment.data.name} has no classes: {', '.join(lacking)}")
+    needs = ", ".join(sorted({need for needs in lacking.values() for need in needs}))
+    notice(f"left out, since {experiment.data.name} has no {needs}: {', '.join(lacking)}")
     return experiment.replace(methods=fitting)
 
 

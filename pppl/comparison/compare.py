@@ -190,11 +190,12 @@ def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
             if method not in experiment.methods:
                 raise unknown(f"method of question {question!r}", method, experiment.methods)
     backbone, personalizers = experiment.backbone, make_personalizers(experiment)
-    network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, task_of(dataset).outputs(dataset)))
+    task = task_of(dataset)
+    network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, task.outputs(dataset)))
     cost = CostModel(network, dataset.input_shape)
     for personalizer in personalizers:
-        if lacking := personalizer.needs - task_of(dataset).offers:
-            what = f"method {personalizer.method} needs {', '.join(sorted(lacking))}"
+        if lacking := personalizer.unmet_needs(task):
+            what = f"method {personalizer.method} needs {', '.join(lacking)}"
             raise UserError(f"{what}, and {dataset.name} is for {dataset.task}, which has none: leave it out")
         personalizer.check(network, cost)
 

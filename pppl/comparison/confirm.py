@@ -14,7 +14,7 @@ from ..system.errors import Differs, UserError
 from ..system.processes import Workers
 from ..system.tracking import notice
 from ..tables.journal import COLUMNS, NUMBERS, TIMED, Journal, Row, key_of, round_numbers
-from ..tables.provenance import Stamp, device_name, git_commit, read_run, staleness, update_run
+from ..tables.provenance import Stamp, device_name, own_commit, read_run, staleness, update_run
 from .execution import compute_missing
 from .freshness import fingerprints
 from .load import draw_groups, open_experiment
@@ -63,7 +63,7 @@ def restamp(folder: str | Path) -> None:
     finished = FinishedResults.read(folder)
     _, current = _today(finished, told=False)
     stamps = {method: current[method] for method in finished.fingerprints if method in current}
-    update_run(folder, fingerprints=stamps, confirmed_at=git_commit(Path(__file__).resolve().parents[2]))
+    update_run(folder, fingerprints=stamps, confirmed_at=own_commit())
 
 
 def _today(finished: FinishedResults, *, told: bool = True) -> tuple[Experiment, dict[str, Stamp]]:

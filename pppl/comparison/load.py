@@ -55,14 +55,14 @@ def report_data(experiment: Experiment, dataset: IdentityDataset) -> None:
         notice(f"{experiment.data.name}: {line}")
 
 
-def methods_that_fit(experiment: Experiment) -> list[str]:
-    """Return the methods that need nothing that the task of the experiment's data does not offer.
+def unmet_needs(experiment: Experiment) -> dict[str, list[str]]:
+    """Return what methods need and the task of the experiment's data does not offer, by method.
 
     Raise `UserError` if the data cannot be read.
     """
-    offers = task_of(_read.dataset(experiment.data)).offers
-    needs = {each.method: each.needs for each in make_personalizers(experiment)}
-    return [method for method in experiment.methods if needs.get(method, frozenset()) <= offers]
+    task = task_of(_read.dataset(experiment.data))
+    lacking = {each.method: each.unmet_needs(task) for each in make_personalizers(experiment)}
+    return {method: lacking[method] for method in experiment.methods if lacking.get(method)}
 
 
 def load_split(experiment: Experiment, seed: int) -> IdentityDataset:

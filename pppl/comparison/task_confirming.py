@@ -12,7 +12,7 @@ from ..config import TextExperiment
 from ..system.errors import Differs, UserError
 from ..system.processes import Workers
 from ..tables.journal import TABLE, Row, key_of
-from ..tables.provenance import Stamp, device_name, git_commit, read_run, staleness, update_run
+from ..tables.provenance import Stamp, device_name, own_commit, read_run, staleness, update_run
 from ..tables.schema import load_frame
 from .freshness import combine_task_stamps
 from .result_kinds import KeptResults, TextResults
@@ -71,7 +71,7 @@ def confirm_tasks(folder: Path, workers: int) -> str:
 def restamp_tasks(folder: Path) -> None:
     """As `restamp`, of a comparison on text tasks."""
     _, stamps = _tasks_today(folder)
-    commit = git_commit(Path(__file__).resolve().parents[2])
+    commit = own_commit()
     update_run(folder, fingerprints=combine_task_stamps(stamps), confirmed_at=commit)
     _renew_journals(folder, stamps)
 

@@ -7,7 +7,6 @@ from typing import Any, Generic, TypeVar
 
 from ..system.plugins import load_plugins
 from ..system.registries import Registry
-from .reading import as_plain
 from .tree import require
 
 Settings = TypeVar("Settings")
@@ -64,8 +63,3 @@ def all_sections() -> Mapping[str, Section[Any]]:
     """Return every section by name, those of installed plugins among them."""
     load_plugins(())
     return SECTIONS
-
-
-def plain_sections(sections: Mapping[str, Any]) -> dict[str, Any]:
-    """Return sections as nested plain values."""
-    return {name: as_plain(section) for name, section in sections.items()}

@@ -45,7 +45,8 @@ def read_numbers(arrays: Arrays) -> Tensor:
     shape, kind = arrays.shapes["y"], arrays.dtypes["y"].kind
     if kind not in "fiu" or len(shape) not in (1, 2) or not 1 <= (shape[1] if len(shape) == 2 else 1) <= _MOST_OUTPUTS:
         raise arrays.error(f"y is {arrays.dtypes['y']} of shape {shape}", "a number for each sample, (N,) or (N, D)")
-    y = arrays.read("y").astype(np.float64).reshape(len(arrays.read("y")), -1)
+    y = arrays.read("y").astype(np.float64)
+    y = y.reshape(len(y), -1)
     finite = np.isfinite(y).all(1)
     if not finite.all():
         wrong = f"y holds NaN or infinite values, the first in sample {int((~finite).argmax())}"

@@ -4,7 +4,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from ..gating import Rule
 from ..pruning import CostModel, Costs, budget_masks, slice_network
 from ..system.errors import UserError
 from ..system.registries import Registry
+from ..tasks import Task
 from .global_model import GlobalModel
 from .personal_model import MethodOutput, PersonalModel
 
@@ -81,6 +82,10 @@ class Personalizer(ABC):
         """Return itself under another name."""
         self.method = method
         return self
+
+    def unmet_needs(self, task: Task) -> list[str]:
+        """Return what the method needs and a task does not offer."""
+        return sorted(self.needs - task.offers)
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
         """Raise `UserError` if the method cannot work on such a network, or to its least budget."""
@@ -246,15 +251,7 @@ def register_method(name: str, *, settings: type[Any] | None = None) -> Callable
 
     Raise `UserError` if the name is taken, or if a class lacks the method that it must have.
     """
-
-    def add(maker: Maker) -> Maker:
-        _give_settings(name, maker, settings)
-        kind: Any = maker
-        factory: Any = (lambda experiment: [kind(name, experiment)]) if _is_class(maker) else maker
-        METHODS.add(name, factory, made_by=maker)
-        return maker
-
-    return add
+    return _adder(METHODS, name, settings, lambda kind, experiment: kind(name, experiment))
 
 
 def register_step(name: str, *, settings: type[Any] | None = None) -> Callable[[Maker], Maker]:
@@ -262,23 +259,27 @@ def register_step(name: str, *, settings: type[Any] | None = None) -> Callable[[
 
     Arguments and errors are those of `register_method`.
     """
+    return _adder(STEPS, name, settings, lambda kind, first: kind(f"{first.method}+{name}", first))
+
+
+def _adder(
+    registry: Registry[Any], name: str, settings: type[Any] | None, construct: Callable[[Any, Any], Personalizer]
+) -> Callable[[Maker], Maker]:
+    """Return the decorator of `register_method` and `register_step`.
+
+    **Arguments:**
+
+    - `construct`: makes an instance of a class, given that and what a function would be given.
+    """
 
     def add(maker: Maker) -> Maker:
-        _give_settings(name, maker, settings)
         kind: Any = maker
-        factory: Any = (lambda first: [kind(f"{first.method}+{name}", first)]) if _is_class(maker) else maker
-        STEPS.add(name, factory, made_by=maker)
+        is_class = inspect.isclass(maker)
+        if settings is not None:
+            register_settings(name)(settings)
+            if is_class:
+                cast(Any, maker).reads = (settings, *cast(Any, maker).reads)
+        registry.add(name, (lambda given: [construct(kind, given)]) if is_class else maker, made_by=maker)
         return maker
 
     return add
-
-
-def _is_class(value: object) -> bool:
-    return inspect.isclass(value)
-
-
-def _give_settings(name: str, maker: Any, settings: type[Any] | None) -> None:
-    if settings is not None:
-        register_settings(name)(settings)
-        if inspect.isclass(maker):
-            maker.reads = (settings, *maker.reads)  # pyright: ignore[reportAttributeAccessIssue]

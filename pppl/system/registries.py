@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -18,7 +18,8 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 
     ```python
     >>> shapes = Registry("shape")
-    >>> shapes.register("square")(lambda side: side**2)(3)
+    >>> shapes.add("square", lambda side: side**2)
+    >>> shapes["square"](3)
     9
     >>> shapes.find("squere")
     Traceback (most recent call last):
@@ -36,22 +37,15 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._entries: dict[str, Entry] = {}
         REGISTRIES[kind] = self
 
-    def register(self, name: str) -> Callable[[Entry], Entry]:
-        """Return a decorator that adds a function or class under `name`.
+    def add(self, name: str, entry: Entry, *, made_by: object = None) -> None:
+        """Add an entry. A definition that is run again, as an edited cell of a notebook is, replaces itself.
 
-        What is run again, as an edited cell of a notebook is, replaces itself.
+        **Arguments:**
+
+        - `made_by`: the class or function that messages point at, if it is not the entry itself.
 
         Raise `UserError` if somebody else has the name, or if a class lacks a method that it must have.
         """
-
-        def add(entry: Entry) -> Entry:
-            self.add(name, entry)
-            return entry
-
-        return add
-
-    def add(self, name: str, entry: Entry, *, made_by: object = None) -> None:
-        """Add an entry; `made_by` is what messages point at if it is not the entry itself. Raise as `register` does."""
         before, maker = self._entries.get(name), entry if made_by is None else made_by
         if before is not None and _origin(_MAKERS[self.kind, name]) != _origin(maker):
             there, here = place(_MAKERS[self.kind, name]), place(maker)

@@ -41,7 +41,7 @@ def write_run(
     run = {
         "config": config,
         "seeds": config["seeds"],
-        "git_commit": git_commit(Path(__file__).resolve().parents[2]),
+        "git_commit": own_commit(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "hardware": _hardware(),
@@ -129,6 +129,11 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def own_commit() -> str | None:
+    """Return `git_commit` of the checkout that this package lies in."""
+    return git_commit(Path(__file__).resolve().parents[2])
 
 
 def git_commit(root: Path) -> str | None:

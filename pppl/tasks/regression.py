@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..data import IdentityDataset
 from ..tables.metric import METRICS
-from .task import Task, mean, register_task
+from .task import Task, register_task
 
 
 @register_task("regression")
@@ -41,7 +41,7 @@ class Regression(Task):
         error = (outputs - targets).square().sum(0)  # (D,)
         spread = (targets - targets.mean(0)).square().sum(0)
         r2 = torch.where(spread > 0, 1 - error / spread.clamp(min=1e-300), (error == 0).double())
-        return {"R2": mean(r2), "MAE": mean((outputs - targets).abs())}
+        return {"R2": r2.mean().item(), "MAE": (outputs - targets).abs().mean().item()}
 
     def divergence(self, outputs: Tensor, teacher: Tensor) -> Tensor:
         """Return the mean squared difference to the teacher's outputs."""

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, TypeVar, cast
 
-import torch
 from torch import Tensor
 
 from ..data import IdentityDataset
@@ -96,13 +95,3 @@ def task_of(dataset: IdentityDataset) -> Task:
     """Return the task of a data set. Raise `UserError` if it is not registered."""
     load_plugins(())
     return TASKS.find(dataset.task)
-
-
-def count_right(predicted: Tensor, targets: Tensor) -> float:
-    """Return the fraction of samples, `(N,)`, that are predicted right."""
-    return (predicted == targets).sum().item() / len(targets)
-
-
-def mean(values: Tensor) -> float:
-    """Return the mean of all values in double precision."""
-    return torch.mean(values.double()).item()
