@@ -36,7 +36,7 @@ experiment = Experiment.load("../sweeps/compare/digits.yaml").replace(
     seeds=[0],
     persons__classes=[2],
     persons__count=6,
-    matched__epochs=40,
+    person_training__epochs=40,
     methods=[
         *("full", "full+classes", "ppp@persons", "ppp@persons+classes"),
         *("l1_local", "l1_local+finetune"),

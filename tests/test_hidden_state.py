@@ -61,7 +61,7 @@ LOOKS = {
         lambda: prototype(network, X, sequential=threshold_masks),
     ),
     "view of persons' gates": lambda: (
-        network := PersonGatedNetwork(_network(), TASKS["classification"], sees="layers", width=4),
+        network := PersonGatedNetwork(_network(), TASKS["classification"], gate_input="layers", width=4),
         lambda: network.view(X, network.backbone),
     ),
     "evaluate": lambda: (
@@ -180,7 +180,7 @@ def test_data_of_a_person_training_change_nothing_of_it(tiny: Experiment, digits
         model.full,
         tiny.training,
         TASKS["classification"],
-        tiny.matched,
+        tiny.person_training,
         tiny.pruning,
         by_people=False,
         sizes=(2,),

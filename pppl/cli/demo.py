@@ -22,7 +22,7 @@ _SHORTER: dict[str, Any] = {
     "seeds": [0, 1, 2],
     "persons.count": 6,
     "budgets": [0.05, 0.1, 0.25],
-    "matched.epochs": 30,
+    "person_training.epochs": 30,
     "retrain.epochs": 30,
 }
 _SETTINGS = {"ppp@tenth": {"ppp.epochs": 70}, "diff": {"diff.rates": [0.005]}}

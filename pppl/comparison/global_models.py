@@ -208,10 +208,12 @@ def _make_module(
     recipe: Recipe, experiment: Experiment, start: Backbone | None, teacher: Backbone | None
 ) -> GlobalModule:
     training, task = TrainingSettings(**recipe.training), TASKS.find(recipe.task)
-    if recipe.matched is not None:
+    if recipe.person_training is not None:
         assert start is not None
-        who = {name: getattr(recipe.matched, name) for name in ("by_people", "sizes", "shots")}
-        return PersonModule(start, training, task, recipe.matched.settings, recipe.matched.pruning, **who)
+        who = {name: getattr(recipe.person_training, name) for name in ("by_people", "sizes", "shots")}
+        return PersonModule(
+            start, training, task, recipe.person_training.settings, recipe.person_training.pruning, **who
+        )
     if start is not None and recipe.distilled is not None:
         assert teacher is not None
         return DistilledModule(start, training, task, teacher, recipe.distilled.weight)
@@ -237,7 +239,7 @@ def _train(
     teacher: Backbone | None,
 ) -> tuple[nn.Module, dict[str, float]]:
     check_devices(experiment)
-    if recipe.matched is not None:
+    if recipe.person_training is not None:
         of_all, *_ = recipes(experiment, dataset, recipe.seed)
         start = cast(Backbone, load_or_train(of_all, experiment, dataset, folder)[0])
     name = f"{recipe.kind}-seed{recipe.seed}"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones import Backbone, ShapeSpec, build
+from ..config.older import current_names
 from ..gating import GatedNetwork, PersonGatedNetwork
 from ..system.errors import UserError
 from ..system.files import replacing
@@ -20,6 +21,8 @@ from ..tables.provenance import device_name
 from ..tasks import TASKS
 from .recipes import Recipe
 
+# Settings of gates in a header, if it has any; the last one is the name of an earlier version.
+_GATES = ("ppp", "person_training", "matched")
 _FORMAT = "3"  # of the file
 
 
@@ -45,7 +48,9 @@ def save_network(
         "spec": recipe.spec.to_json(),
         "task": recipe.task,
         "ppp": json.dumps(dataclasses.asdict(recipe.ppp) if recipe.ppp else None),
-        "matched": json.dumps(dataclasses.asdict(recipe.matched.settings) if recipe.matched else None),
+        "person_training": json.dumps(
+            dataclasses.asdict(recipe.person_training.settings) if recipe.person_training else None
+        ),
         "metrics": json.dumps(dict(metrics)),
         "trained_on": trained_on or device_name(),
     }
@@ -70,12 +75,15 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
     if header.pop("sha256", None) != state_sha256(state, header):
         raise UserError(f"{path} is altered: it does not match its hash")
     network: nn.Module = build(ShapeSpec.from_json(header["spec"]))
-    ppp = json.loads(header["ppp"])
-    if ppp is not None:
+    gates = current_names({key: json.loads(header[key]) for key in header.keys() & {*_GATES}})
+    if ppp := gates["ppp"]:
         network = GatedNetwork(cast(Backbone, network), width=ppp["gate_width"], temperature=ppp["temperature"])
-    if (matched := json.loads(header.get("matched", "null"))) is not None:
+    if persons := gates.get("person_training"):
         network = PersonGatedNetwork(
-            cast(Backbone, network), TASKS.find(header["task"]), sees=matched["sees"], width=matched["gate_width"]
+            cast(Backbone, network),
+            TASKS.find(header["task"]),
+            gate_input=persons["gate_input"],
+            width=persons["gate_width"],
         )
     network.load_state_dict(state)
     return network.eval(), json.loads(header["metrics"])

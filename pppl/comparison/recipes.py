@@ -46,8 +46,11 @@ class Distillation:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that determines one global network: `ppp` or `matched` where it has gates, `weights_sha256` empty without a
-    start, `distilled` where it is trained on after pruning with a teacher.
+    """All that determines one global network.
+
+    - `ppp` or `person_training`: how its gates are trained, if it has any.
+    - `weights_sha256`: of the weights that training starts from; empty for random ones.
+    - `distilled`: the teacher, if the network is trained on after pruning with one.
     """
 
     kind: str
@@ -57,7 +60,7 @@ class Recipe:
     weights_sha256: str
     training: dict[str, Any]
     ppp: PPPSettings | None = None
-    matched: PersonRecipe | None = None
+    person_training: PersonRecipe | None = None
     distilled: Distillation | None = None
     seed: int
 
@@ -74,13 +77,13 @@ class Recipe:
         if self.distilled is None:
             del tree["distilled"]
         asked = "auto"
-        if self.matched is None:
-            del tree["matched"]
+        if self.person_training is None:
+            del tree["person_training"]
         else:
-            asked = tree["matched"]["settings"].pop("precision")
+            asked = tree["person_training"]["settings"].pop("precision")
         del tree["kind"]
         tree["trained"] = [device_kind(), precision_here(asked)]
-        gates = (self.matched and self.matched.settings) or self.ppp
+        gates = (self.person_training and self.person_training.settings) or self.ppp
         tree["code"] = training_code(gates, self.spec.backbone, self.task)
         if self.distilled is not None:
             tree["code"] += code_hash(DistilledModule)
@@ -118,7 +121,7 @@ def _gated(full: Recipe, kind: str, settings: GateSettings, experiment: Experime
         return dataclasses.replace(full, kind=kind, ppp=settings, training=training)
     persons = resolve_protocol(experiment.persons, dataset)
     usual = (0,) if persons.protocol == "person" else persons.classes
-    matched = PersonRecipe(
+    person_training = PersonRecipe(
         settings=settings,
         pruning=experiment.pruning,
         full_key=full.key,
@@ -127,7 +130,7 @@ def _gated(full: Recipe, kind: str, settings: GateSettings, experiment: Experime
         shots=persons.shots,
     )
     training = full.training | {"epochs": settings.epochs, "learning_rate": settings.learning_rate}
-    return dataclasses.replace(full, kind=kind, training=training, matched=matched)
+    return dataclasses.replace(full, kind=kind, training=training, person_training=person_training)
 
 
 def weights_sha256(experiment: Experiment) -> str:

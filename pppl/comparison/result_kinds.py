@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..config import Experiment, TextExperiment, Tree
+from ..config.older import current_names
 from ..config.reading import from_dict
 from ..data import SOURCES
 from ..personalizers import make_personalizers
@@ -56,7 +57,7 @@ class KeptResults:
 
         Raises `UserError` where it is read, or a value has become impossible.
         """
-        tree, gone = _known(config, kind().to_dict())
+        tree, gone = _known(current_names(config), kind().to_dict())
         try:
             settings = from_dict(tree, kind)
         except UserError as error:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Protocol, TypeVar, cast
 
 from ..system.errors import UserError, unknown
+from .older import current_names
 
 Sections = tuple[tuple[str, type], ...]
 
@@ -70,10 +71,13 @@ def _check_keys(given: Mapping[str, Any], valid: Mapping[str, Any], prefix: str 
 
 
 def from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
-    """Return settings of some kind from nested plain values, such as a YAML file's; what is left out has its default.
+    """Return settings of some kind from nested plain values, such as a YAML file's.
+
+    What is left out has its default. Names of earlier versions are read as today's.
 
     Raise `UserError`, naming the key, if one is unknown, of the wrong type or out of range.
     """
+    tree = current_names(tree)
     kind.prepare(tree)
     sections = tuple(kind.section_kinds().items())
     key = kind, sections, repr(tree)  # not JSON, in which 1 and "1" may be the same key

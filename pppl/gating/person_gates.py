@@ -13,7 +13,7 @@ from ..backbones import Backbone, evaluating, hook_groups
 from ..tasks import Task
 from .gate import apply_gate, gates_of
 
-Sees = Literal["predictions", "layers", "nothing"]
+GateInput = Literal["predictions", "layers", "nothing"]
 
 
 class PersonGatedNetwork(nn.Module):
@@ -27,17 +27,17 @@ class PersonGatedNetwork(nn.Module):
 
     - `backbone`: any registered network.
     - `task`: what the backbone is for; it tells how predictions are read.
-    - `sees`: input of the gates. `predictions`: the full network's, such as probabilities of all classes. `layers`, for
-      comparison: a `Gate` on each layer's input, as for single samples; its mean open probability is the score.
-      `nothing`: no input, so everybody has the same scores.
+    - `gate_input`: what the gates see. `predictions`: the full network's, such as probabilities of all classes.
+      `layers`, for comparison: a `Gate` on each layer's input, as for single samples; its mean open probability is the
+      score. `nothing`: no input, so everybody has the same scores.
     - `width`: number of hidden units.
     """
 
-    def __init__(self, backbone: Backbone, task: Task, *, sees: Sees = "predictions", width: int = 64):
+    def __init__(self, backbone: Backbone, task: Task, *, gate_input: GateInput = "predictions", width: int = 64):
         super().__init__()
-        self.backbone, self.task, self.sees = backbone, task, sees
+        self.backbone, self.task, self.gate_input = backbone, task, gate_input
         self.outputs = int(backbone.spec.options["num_outputs"])
-        if sees == "layers":
+        if gate_input == "layers":
             self.gates = gates_of(backbone, width=width)
         else:
             self.hidden = nn.Linear(self.outputs + 1, width)
@@ -47,15 +47,15 @@ class PersonGatedNetwork(nn.Module):
             nn.init.zeros_(self.out.bias)
 
     def view(self, x: Tensor, full: nn.Module) -> Tensor:
-        """Return what the gates see of samples `(N, C, ...)`: `(N, K)`, or `(N, D)` if `sees` is `layers`.
+        """Return what the gates see of samples `(N, C, ...)`: `(N, K)`, or `(N, D)` if `gate_input` is `layers`.
 
         **Arguments:**
 
         - `full`: network whose predictions the gates see; it maps `(N, C, ...)` to logits `(N, K)`.
         """
-        if self.sees == "nothing":
+        if self.gate_input == "nothing":
             return x.new_zeros(len(x), self.outputs)
-        if self.sees == "predictions":
+        if self.gate_input == "predictions":
             return self.task.evidence(full(x).float())
         logits: list[Tensor] = []
         see = hook_groups(self.backbone, before=lambda index, inputs: logits.append(self.gates[index](inputs)))
@@ -72,7 +72,7 @@ class PersonGatedNetwork(nn.Module):
         - `prototypes`: means of `view`, `(P, K)` or `(P, D)`.
         - `budgets`: fractions of the full network's MACs, `(P,)`.
         """
-        if self.sees == "layers":
+        if self.gate_input == "layers":
             return prototypes.logit(eps=1e-6)
         with torch.autocast(prototypes.device.type, enabled=False):  # bf16 would give many channels equal scores
             inputs = torch.cat([prototypes.float() * self.outputs**0.5, budgets.float().log()[:, None]], 1)

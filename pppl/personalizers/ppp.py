@@ -45,7 +45,7 @@ def gates_read(gates: str, experiment: Experiment) -> dict[str, Any]:
     if experiment[PPPSettings].training == "persons":
         by_classes = experiment.persons.protocol != "person"
         return {
-            "matched": settings,
+            "person_training": settings,
             "sizes": experiment[PersonTraining].classes or experiment.persons.classes * by_classes,
         }
     del settings["training"]
@@ -114,10 +114,10 @@ class PersonPPP(_Gated):
 
     @torch.inference_mode()
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
-        network, matched = cast(PersonGatedNetwork, model.gated[self.method]), self.experiment[PersonTraining]
-        within = None if budget is None else matched.capped(budget)
+        network, person_training = cast(PersonGatedNetwork, model.gated[self.method]), self.experiment[PersonTraining]
+        within = None if budget is None else person_training.capped(budget)
         seen = support.once(("view", network), lambda: network.view(support.x, model.full).mean(0, keepdim=True))
-        asked = seen.new_tensor([max(within or matched.most, matched.least)])
+        asked = seen.new_tensor([max(within or person_training.most, person_training.least)])
         scores = network.scores(seen, asked)[0]
         masks = self.masks_within(within, list(scores.split(model.full.widths)), model.cost)
         with torch.inference_mode(False):
@@ -144,7 +144,7 @@ class RandomMask(_Gated, ScorePruner):
 def _with_controls(method: str, experiment: Experiment) -> list[Personalizer]:
     by_persons = experiment[PPPSettings].training == "persons"
     kind = PersonPPP if by_persons else SamplePPP
-    if by_persons and experiment[PersonTraining].sees == "nothing":
+    if by_persons and experiment[PersonTraining].gate_input == "nothing":
         (alone := kind(method, experiment, "own")).support_from = "none"  # whose samples they are makes no difference
         return [alone]
     return [*(kind(method, experiment, whose) for whose in _CONTROLS), RandomMask(method, experiment)]

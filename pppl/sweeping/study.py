@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 
 from ..config import MEASURES, Experiment, Sweep
+from ..config.older import current_names
 from ..config.sweep_experiment import RENAMED
 from ..system.errors import UserError
 from ..tables.provenance import fingerprint
@@ -115,6 +116,7 @@ def _differing(known: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """Return which settings differ between two sweeps that must agree to share a study; empty if none does."""
     names = {"experiment": "base", "sources": "data"}
     known = _filled(known, Sweep().to_dict() | {"experiment": Experiment().to_dict()})
+    known["experiment"] = current_names(known["experiment"])
     known["objectives"] = [RENAMED.get(name, name) for name in known["objectives"]]
     known["constraints"] = {RENAMED.get(name, name): bound for name, bound in known["constraints"].items()}
     keys = [key for key in config if key not in _FREE and fingerprint([known.get(key)]) != fingerprint([config[key]])]

@@ -23,7 +23,7 @@ class PPPSettings:
     - `prototypes`: `parallel` takes all gates from one pass; `sequential` prunes layer by layer.
     - `epochs`: of training, in place of those of the full network; 0: the same.
     - `training`: `samples`: every sample of a batch has gates of its own, and what is above holds. `persons` goes
-      beyond the paper: gates are trained for a person at a time, as section `matched` says.
+      beyond the paper: gates are trained for a person at a time, as section `person_training` says.
     """
 
     gate_width: int = 16
@@ -48,15 +48,15 @@ class PPPSettings:
         require(self.prototype_weight >= 0, f"ppp.prototype_weight is {self.prototype_weight}: 0 or more")
 
 
-@register_settings("matched", trains_gates=True)
+@register_settings("person_training", trains_gates=True)
 @dataclass(frozen=True, kw_only=True)
 class PersonTraining:
-    """`ppp.training: persons`, training that is matched to deployment: batches are made of synthetic persons, each of
+    """`ppp.training: persons`, training as in deployment: batches are made of synthetic persons, each of
     whom has a support set, a budget and, in the whole forward pass, the one mask that personalizing makes of these.
 
     This goes beyond the paper. The defaults come of 49 trials on validation persons, most of them of Arabic keywords.
 
-    - `sees`: what gates are driven by: `predictions`, what the full network takes the support samples for, on average;
+    - `gate_input`: what gates see: `predictions`, what the full network takes the support samples for, on average;
       `layers`, each layer's own input, as of gates for each sample; `nothing`, so that everybody gets the same mask.
     - `warm_start`: whether training begins with the full network's weights, not with random ones.
     - `epochs`, `learning_rate`: in place of those in `training`.
@@ -73,7 +73,7 @@ class PersonTraining:
       processors that multiply it (Intel's AMX), too, for networks that are not tiny.
     """
 
-    sees: Literal["predictions", "layers", "nothing"] = "predictions"
+    gate_input: Literal["predictions", "layers", "nothing"] = "predictions"
     warm_start: bool = True
     epochs: int = 60
     learning_rate: float = 1e-2
@@ -91,17 +91,22 @@ class PersonTraining:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "queries", "gate_width"):
-            require(getattr(self, name) >= 1, f"matched.{name} is {getattr(self, name)}: at least 1")
+            require(getattr(self, name) >= 1, f"person_training.{name} is {getattr(self, name)}: at least 1")
         wanted = "at least 2, which the prototype loss compares, or 0 (as many as fit)"
-        require(self.persons == 0 or self.persons >= 2, f"matched.persons is {self.persons}: {wanted}")
-        require(len(set(self.classes)) == len(self.classes), f"matched.classes is {list(self.classes)}: name each once")
-        require(min(self.classes, default=0) >= 0, f"matched.classes is {list(self.classes)}: 0 (all) or more")
-        require(0 < self.least < self.most, f"matched.least is {self.least}: above 0, below matched.most")
-        require(self.most <= 1, f"matched.most is {self.most}: at most 1")
+        require(self.persons == 0 or self.persons >= 2, f"person_training.persons is {self.persons}: {wanted}")
+        require(
+            len(set(self.classes)) == len(self.classes),
+            f"person_training.classes is {list(self.classes)}: name each once",
+        )
+        require(min(self.classes, default=0) >= 0, f"person_training.classes is {list(self.classes)}: 0 (all) or more")
+        require(
+            0 < self.least < self.most, f"person_training.least is {self.least}: above 0, below person_training.most"
+        )
+        require(self.most <= 1, f"person_training.most is {self.most}: at most 1")
         for name in ("learning_rate", "temperature", "prototype_scale"):
-            require(getattr(self, name) > 0, f"matched.{name} is {getattr(self, name)}: more than 0")
+            require(getattr(self, name) > 0, f"person_training.{name} is {getattr(self, name)}: more than 0")
         for name in ("distillation", "prototype_weight"):
-            require(getattr(self, name) >= 0, f"matched.{name} is {getattr(self, name)}: 0 or more")
+            require(getattr(self, name) >= 0, f"person_training.{name} is {getattr(self, name)}: 0 or more")
 
     def persons_of(self, batch_size: int) -> int:
         """Return how many persons a batch has, where the full network's has `batch_size` samples."""

@@ -93,16 +93,20 @@ class PersonModule(GlobalModule):
         full: Backbone,
         training: TrainingSettings,
         task: Task,
-        matched: PersonTraining,
+        person_training: PersonTraining,
         pruning: PruningSettings,
         *,
         by_people: bool,
         sizes: tuple[int, ...],
         shots: int,
     ):
-        start = copy.deepcopy(full).train().requires_grad_(True) if matched.warm_start else build(full.spec)
-        super().__init__(PersonGatedNetwork(start, task, sees=matched.sees, width=matched.gate_width), training, task)
-        self.matched, self.pruning, self.widths = matched, pruning, full.widths
+        start = copy.deepcopy(full).train().requires_grad_(True) if person_training.warm_start else build(full.spec)
+        super().__init__(
+            PersonGatedNetwork(start, task, gate_input=person_training.gate_input, width=person_training.gate_width),
+            training,
+            task,
+        )
+        self.person_training, self.pruning, self.widths = person_training, pruning, full.widths
         self.draws = {"by_people": by_people, "sizes": sizes, "shots": shots}
         teacher = copy.deepcopy(full).eval().requires_grad_(False)
         use_channels_last(teacher, torch.channels_last)
@@ -111,17 +115,19 @@ class PersonModule(GlobalModule):
     @property
     def training_precision(self) -> Precision:
         """As the settings say; masks are ranked in 32 bits all the same."""
-        return precision_here(self.matched.precision)
+        return precision_here(self.person_training.precision)
 
     def data(self, dataset: IdentityDataset, seed: int) -> pl.LightningDataModule:
         """Batches of persons, with budgets that a network of one channel per layer meets."""
-        matched = self.matched
+        person_training = self.person_training
         cost = CostModel(self._full[0], dataset.input_shape)
         fewest = np.minimum(self.pruning.round_to, self.widths)
         smallest = float(cost.fraction(fewest, self.pruning.unit))
-        settings = {"budgets": (max(matched.least, smallest * 1.001), max(matched.most, smallest * 1.01))}
-        persons = matched.persons_of(self.training_config.batch_size)
-        settings |= {"persons": persons, "queries": matched.queries, **self.draws}
+        settings = {
+            "budgets": (max(person_training.least, smallest * 1.001), max(person_training.most, smallest * 1.01))
+        }
+        persons = person_training.persons_of(self.training_config.batch_size)
+        settings |= {"persons": persons, "queries": person_training.queries, **self.draws}
         return PersonData(dataset, seed, self.training_config.augment, settings, cost)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -138,7 +144,7 @@ class PersonModule(GlobalModule):
         self.cost: CostModel = data.cost
         full = self._full[0].to(self.device)
         see = partial(self.person_network.view, full=full)
-        self.views: list[Tensor] = [] if self.matched.sees == "layers" else data.views(see)
+        self.views: list[Tensor] = [] if self.person_training.gate_input == "layers" else data.views(see)
 
     @property
     def person_network(self) -> PersonGatedNetwork:
@@ -153,23 +159,23 @@ class PersonModule(GlobalModule):
     def losses(self, x: Tensor, y: Tensor, *person: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """As of `GlobalModule`; `person` is the rest of a `PersonBatch`."""
         support, whose, half, budgets, labels = person
-        network, matched, persons = self.person_network, self.matched, len(budgets)
+        network, person_training, persons = self.person_network, self.person_training, len(budgets)
         seen = self._seen(support)  # (n, K)
         scores = network.scores(_means(seen, whose, persons), budgets)  # (P, D)
         if self.training:
             scores = scores + self._noise_left() * logistic_noise(*scores.shape, device=scores.device)
         masks, cut = self._masks(scores, budgets)
-        gates = with_gradient_of(masks, relaxed_masks(scores, cut, matched.temperature))
+        gates = with_gradient_of(masks, relaxed_masks(scores, cut, person_training.temperature))
         outputs = network(x, gates.repeat_interleave(len(x) // persons, 0))
         terms = {"task": self.task.loss(outputs, y)}
-        if matched.distillation > 0:
-            terms["distillation"] = matched.distillation * self._divergence(x, outputs)
-        if matched.prototype_weight > 0:
+        if person_training.distillation > 0:
+            terms["distillation"] = person_training.distillation * self._divergence(x, outputs)
+        if person_training.prototype_weight > 0:
             of_half = whose + persons * half
             both = torch.bincount(of_half, minlength=2 * persons).view(2, persons).bool().all(0)  # (P,)
             halves = _means(seen, of_half, 2 * persons).view(2, persons, -1)[:, both].flatten(0, 1)
             loss = self._between_persons(halves, labels[both], budgets[:1])
-            terms["prototype"] = matched.prototype_weight * loss
+            terms["prototype"] = person_training.prototype_weight * loss
         return outputs, terms
 
     def _seen(self, support: Tensor) -> Tensor:
@@ -193,8 +199,8 @@ class PersonModule(GlobalModule):
         """Whose half a mask belongs to, at one budget: one half of each support set is support, the other query."""
         budgets = budget.expand(len(halves))
         scores = self.person_network.scores(halves, budgets)
-        relaxed = relaxed_masks(scores, self._masks(scores, budgets)[1], self.matched.temperature)
-        return prototype_loss(relaxed, labels.repeat(2), scale=self.matched.prototype_scale)
+        relaxed = relaxed_masks(scores, self._masks(scores, budgets)[1], self.person_training.temperature)
+        return prototype_loss(relaxed, labels.repeat(2), scale=self.person_training.prototype_scale)
 
 
 def _means(values: Tensor, group: Tensor, groups: int) -> Tensor:

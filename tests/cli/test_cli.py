@@ -28,8 +28,8 @@ def test_the_demo_has_every_family_the_free_baseline_and_few_budgets_of_the_slow
     left = {q for q, two in digits.questions.items() if not any(part in name for name in two for part in too_long)}
     assert {*demo.questions} == left
     assert demo.reference == digits.reference == "full+classes"
-    assert demo.matched.epochs == demo.retrain.epochs, "equal effort"
-    assert demo.own_settings("ppp@tenth")["ppp.epochs"] == demo.training.epochs + demo.matched.epochs
+    assert demo.person_training.epochs == demo.retrain.epochs, "equal effort"
+    assert demo.own_settings("ppp@tenth")["ppp.epochs"] == demo.training.epochs + demo.person_training.epochs
     assert demo_experiment({"persons.count": 2}).persons.count == 2
     fewer = {method for method, of in budgets.items() if of not in ((1.0,), demo.budgets)}
     assert {"onda_hap", "l1_local+finetune", "ppp@persons+diff", "ppp@tenth"} <= fewer

@@ -150,8 +150,8 @@ def test_training_for_everybody_is_counted_alike(experiment: Experiment, digits:
     more = experiment.replace(methods=methods, searched=searched, settings={**settings, "gated@p": own["p"]})
     more, _ = open_experiment(more)
     told = effort(draw_groups(more, 0)).set_index("method")
-    batch = more.matched.persons_of(more.training.batch_size) * more.matched.queries
-    assert set(told.loc["ppp@p", "train_samples"]) == {more.matched.epochs * (count // batch) * batch}
+    batch = more.person_training.persons_of(more.training.batch_size) * more.person_training.queries
+    assert set(told.loc["ppp@p", "train_samples"]) == {more.person_training.epochs * (count // batch) * batch}
     assert told.groupby("method")["settings_tried"].first().to_dict() == {
         "ppp@p": 7,
         "gated@g": 3,
@@ -159,7 +159,7 @@ def test_training_for_everybody_is_counted_alike(experiment: Experiment, digits:
         "l1+bn": 6,
     }
     assert told.groupby("method")["trained_for_all"].all().to_dict() == {name: name != "l1+bn" for name in methods}
-    for_all = own["p"] | {"matched.sees": "nothing"}
+    for_all = own["p"] | {"person_training.gate_input": "nothing"}
     blind = effort(draw_groups(more.replace(methods=["ppp@n", "ppp@n+bn"], settings={"ppp@n": for_all}), 0))
     assert blind.groupby("method")["samples"].max().to_dict() == {
         "ppp@n": 0,

@@ -16,7 +16,7 @@ from pppl.tables.schema import load_frame
 from pppl.tasks import TASKS, task_of
 
 METHODS = ["full", "ppp", "ppp@persons", "gated", "l1", "l1+retrain", "taylor", "ocap", "finetune", "diff", "ppp+diff"]
-FEW = {"training.epochs": 2, "matched.epochs": 1, "retrain.epochs": 1, "budgets": [0.5], "seeds": [0]}
+FEW = {"training.epochs": 2, "person_training.epochs": 1, "retrain.epochs": 1, "budgets": [0.5], "seeds": [0]}
 FEW |= {"persons.count": 3, "backbone.options": {"widths": [8, 8]}}
 
 
@@ -112,7 +112,7 @@ def test_a_personal_file_predicts_in_the_unit_of_the_data(
 def test_other_data_leave_out_what_needs_classes(series: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     experiment = tmp_path / "some.yaml"
     experiment.write_text("methods: [full, full+classes, l1]\nreference: full\nseeds: [0]\nbudgets: [0.5]\n")
-    few = [part for key, value in FEW.items() if "matched" not in key for part in (f"--{key}", str(value))]
+    few = [part for key, value in FEW.items() if "person_training" not in key for part in (f"--{key}", str(value))]
     assert main(["compare", str(experiment), "--data", str(series), *few, "--out", str(tmp_path / "out")]) == 0
     assert "has no classes: full+classes" in capsys.readouterr().err
     assert set(pd.read_csv(tmp_path / "out" / "summary.csv")["method"]) == {"full", "l1"}

@@ -164,7 +164,7 @@ def test_keys_have_the_kind_of_device_and_the_precision(
 ):
     on_cpu = _keys(experiment, digits)
     of_persons = {
-        precision: _keys(experiment.replace(**{"matched.precision": precision}), digits)
+        precision: _keys(experiment.replace(**{"person_training.precision": precision}), digits)
         for precision in ("auto", "32-true", "bf16-mixed")
     }
     assert of_persons["auto"] == of_persons["32-true"] == on_cpu

@@ -4,6 +4,7 @@ import pytest
 
 from pppl import Experiment, TextExperiment
 from pppl.config import Sweep
+from pppl.config.reading import from_dict
 from pppl.system.errors import UserError
 
 
@@ -144,3 +145,15 @@ def test_making_an_experiment_again_takes_no_parsing(monkeypatch: pytest.MonkeyP
     changed = Experiment().replace(**{"finetune.steps": 7})
     monkeypatch.setattr("jsonargparse.ArgumentParser.parse_object", None)
     assert Experiment().replace(**{"finetune.steps": 7}) == changed
+
+
+def test_names_of_earlier_versions_are_read():
+    older = {
+        "matched": {"sees": "layers", "epochs": 7},
+        "settings": {"ppp@a": {"ppp.training": "persons", "matched.sees": "nothing"}},
+        "tuning": {"ppp@a": {"matched.epochs": [1, 2]}},
+    }
+    experiment = from_dict(older, Experiment)
+    assert (experiment.person_training.gate_input, experiment.person_training.epochs) == ("layers", 7)
+    assert experiment.settings == {"ppp@a": {"ppp.training": "persons", "person_training.gate_input": "nothing"}}
+    assert experiment.tuning == {"ppp@a": {"person_training.epochs": [1, 2]}}

@@ -39,7 +39,7 @@ _SETTINGS = {
     "settings": {"ppp@persons": {"ppp.training": "persons"}},
     "seeds": [0],
     "training.epochs": 4,
-    "matched.epochs": 2,
+    "person_training.epochs": 2,
     "finetune.pruned_steps": 5,
     "diff.steps": 3,
     "diff.fixed_steps": 3,

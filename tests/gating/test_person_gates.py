@@ -45,7 +45,7 @@ def test_predictions_are_seen_as_probabilities_of_the_full_network():
 
 
 def test_with_layers_gates_see_what_published_ones_see_and_leave_statistics_alone():
-    gated, full, shape = network(sees="layers", width=8)
+    gated, full, shape = network(gate_input="layers", width=8)
     gated.train()
     before = {name: value.clone() for name, value in gated.backbone.state_dict().items()}
     view = gated.view(torch.rand(5, *shape), full)
@@ -59,7 +59,7 @@ def test_with_layers_gates_see_what_published_ones_see_and_leave_statistics_alon
 
 
 def test_who_sees_nothing_has_one_mask_for_everybody():
-    gated, full, shape = network(sees="nothing")
+    gated, full, shape = network(gate_input="nothing")
     views = gated.view(torch.rand(7, *shape), full)
     scores = gated.scores(views, torch.full((7,), 0.3))
     assert (scores == scores[0]).all()

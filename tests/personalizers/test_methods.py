@@ -233,11 +233,20 @@ def test_settings_can_be_a_methods_own(tiny: Experiment):
         ({"l7@mine": {"static.samples": 3}}, "unknown method 'l7@mine'"),
         ({"ppp@../x": {"ppp.target_rate": 0.1}}, r"settings of method ppp@\.\./x hold ppp\.target_rate"),
         ({"ppp@0.05": {}}, r"unknown method 'ppp@0\.05'"),
-        ({"ppp@a+bn": {"matched.epochs": 3}}, r"settings of method ppp@a\+bn hold matched\.epochs: only budgets, "),
-        ({"ppp@mine": {"matched.classes": [2, 2]}}, r"matched\.classes is \[2, 2\]: name each once"),
-        ({"ppp@mine": {"persons.count": 3}}, r"settings of method ppp@mine hold persons\.count: only .*, ppp, matched"),
-        ({"ppp@mine": {"matched.sees": "all"}}, r"matched\.sees"),
-        ({"ppp@mine": {"matched.least": 0.7}}, r"matched\.least is 0\.7: above 0, below matched\.most"),
+        (
+            {"ppp@a+bn": {"person_training.epochs": 3}},
+            r"settings of method ppp@a\+bn hold person_training\.epochs: only budgets, ",
+        ),
+        ({"ppp@mine": {"person_training.classes": [2, 2]}}, r"person_training\.classes is \[2, 2\]: name each once"),
+        (
+            {"ppp@mine": {"persons.count": 3}},
+            r"settings of method ppp@mine hold persons\.count: only .*, ppp, person_training",
+        ),
+        ({"ppp@mine": {"person_training.gate_input": "all"}}, r"person_training\.gate_input"),
+        (
+            {"ppp@mine": {"person_training.least": 0.7}},
+            r"person_training\.least is 0\.7: above 0, below person_training\.most",
+        ),
         ({"ppp_dynamic": {"ppp.training": "persons"}}, r"settings of method ppp_dynamic hold ppp\.training"),
     ],
 )

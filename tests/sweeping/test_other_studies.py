@@ -33,7 +33,7 @@ def test_a_study_of_an_older_version_goes_on_where_what_was_added_is_at_its_defa
     queue = queue_of(short, base, [], output_folder(folder / "out"), "")
     known = queue.study.user_attrs["sweep"]
     experiment = known["experiment"]
-    for tree, key in ((known, "constraints"), (experiment, "matched"), (experiment["ppp"], "gate_speed")):
+    for tree, key in ((known, "constraints"), (experiment, "person_training"), (experiment["ppp"], "gate_speed")):
         del tree[key]
     queue.study.set_user_attr("sweep", known)
     assert queue_of(short, base, [], folder / "out", "").finished() == 0

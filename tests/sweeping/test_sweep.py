@@ -60,8 +60,8 @@ def test_as_many_trials_as_asked_for_finish(folder: Path, settings: Sweep):
 
 
 def test_a_pruner_sees_gates_of_persons_epoch_by_epoch_and_then_seed_by_seed(folder: Path, settings: Sweep):
-    persons = {"ppp.training": "persons", "matched.epochs": 3, "training.epochs": 1}
-    space = {"matched.temperature": {"low": 1.0, "high": 3.0}}
+    persons = {"ppp.training": "persons", "person_training.epochs": 3, "training.epochs": 1}
+    space = {"person_training.temperature": {"low": 1.0, "high": 3.0}}
     changes = {"settings": persons, "space": space, "pruner": "median", "trials": 1, "seeds": (1000, 1001)}
     sweep(settings.replace(**changes), folder / "out", beside=folder)
     storage = storage_at("", folder / "out")

@@ -33,9 +33,15 @@ PERSONS = {"ppp.training": "persons"}
 @pytest.fixture(scope="module")
 def experiment(tiny: Experiment) -> Experiment:
     """With gates of the published kind and two kinds of person gates."""
-    changes = {"seeds": [0], "training.epochs": 8, "matched.epochs": 30, "matched.queries": 6, "matched.persons": 12}
-    changes |= {"matched.prototype_weight": 4.0}
-    settings = {"ppp@persons": PERSONS, "gated@persons": PERSONS | {"matched.epochs": 1}}
+    changes = {
+        "seeds": [0],
+        "training.epochs": 8,
+        "person_training.epochs": 30,
+        "person_training.queries": 6,
+        "person_training.persons": 12,
+    }
+    changes |= {"person_training.prototype_weight": 4.0}
+    settings = {"ppp@persons": PERSONS, "gated@persons": PERSONS | {"person_training.epochs": 1}}
     return tiny.replace(methods=["full", "ppp", *settings], settings=settings, **changes)
 
 
@@ -71,12 +77,12 @@ def test_a_batch_holds_persons_as_they_are_drawn_for_personalizing(digits: Ident
 
 @pytest.mark.parametrize("batch_size", [32, 128])
 def test_gates_take_as_many_steps_as_the_full_network(batch_size: int, digits: IdentityDataset):
-    matched = Experiment().matched
-    persons = matched.persons_of(batch_size)
-    assert persons * matched.queries == batch_size
-    assert dataclasses.replace(matched, persons=5).persons_of(batch_size) == 5
+    person_training = Experiment().person_training
+    persons = person_training.persons_of(batch_size)
+    assert persons * person_training.queries == batch_size
+    assert dataclasses.replace(person_training, persons=5).persons_of(batch_size) == 5
     settings = {"by_people": False, "sizes": (2,), "shots": 5, "budgets": (0.1, 0.5)}
-    settings |= {"persons": persons, "queries": matched.queries}
+    settings |= {"persons": persons, "queries": person_training.queries}
     of_full = Batches(digits, torch.from_numpy(digits.rows(TRAIN)), batch_size, seed=0)
     data = PersonData(digits, 0, (), settings, cost=None)  # pyright: ignore[reportArgumentType] (not read)
     data.on_device = digits
@@ -98,7 +104,7 @@ def test_one_support_sample_has_no_halves_to_compare(
         model.full,
         experiment.training,
         TASKS["classification"],
-        experiment.matched,
+        experiment.person_training,
         experiment.pruning,
         by_people=False,
         sizes=(1,),
@@ -155,7 +161,7 @@ def test_training_uses_the_mask_that_personalizing_makes(
         model.full,
         experiment.training,
         TASKS["classification"],
-        experiment.matched,
+        experiment.person_training,
         experiment.pruning,
         by_people=False,
         sizes=(2,),
@@ -181,7 +187,7 @@ def test_training_uses_the_mask_that_personalizing_makes(
 def test_more_than_the_largest_budget_of_training_is_not_used(
     experiment: Experiment, digits: IdentityDataset, model: GlobalModel
 ):
-    few = experiment.replace(**{"matched.most": 0.4})
+    few = experiment.replace(**{"person_training.most": 0.4})
     rows = digits.rows(TRAIN)[:10]
     support = Support(x=digits.inputs(rows), y=digits.y[rows])
     for personalizer in make_personalizers(few):
@@ -218,7 +224,7 @@ def test_the_full_network_stays_as_it_was(experiment: Experiment, digits: Identi
     of_all, *_ = recipes(experiment, digits, 0)
     network, _ = load_or_train(of_all, experiment, digits, tmp_path)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    sections = (experiment.training, TASKS["classification"], experiment.matched, experiment.pruning)
+    sections = (experiment.training, TASKS["classification"], experiment.person_training, experiment.pruning)
     training = dataclasses.replace(experiment.training, epochs=1)
     made: list[PersonModule] = []
 
@@ -243,8 +249,8 @@ def test_networks_of_person_gates_are_kept_with_what_they_see(
 
     for kind in ("ppp@persons", "gated@persons"):
         recipe = next(r for r in recipes(experiment, digits, 0) if r.kind == kind)
-        assert recipe.matched is not None
-        assert (recipe.matched.settings.prototype_weight == 0) == (kind == "gated@persons")
+        assert recipe.person_training is not None
+        assert (recipe.person_training.settings.prototype_weight == 0) == (kind == "gated@persons")
         save_network(tmp_path / kind, recipe, model.gated[kind], {})
         again, _ = load_network(tmp_path / kind)
         assert isinstance(again, PersonGatedNetwork)
@@ -261,8 +267,8 @@ def test_what_changes_a_network_changes_its_name(experiment: Experiment, digits:
     assert len(set(usual.values())) == 4
     of_persons = {"ppp@persons", "gated@persons"}
     for changes, changed in (
-        ({"matched.temperature": 1.0}, of_persons),
-        ({"matched.prototype_weight": 1.0}, {"ppp@persons"}),
+        ({"person_training.temperature": 1.0}, of_persons),
+        ({"person_training.prototype_weight": 1.0}, {"ppp@persons"}),
         ({"persons.classes": [2]}, of_persons),
         ({"persons.shots": 3}, of_persons),
         ({"ppp.target_rate": 0.4}, {"ppp"}),
@@ -276,10 +282,10 @@ def test_the_precision_is_the_settings(experiment: Experiment, digits: IdentityD
     short = dataclasses.replace(experiment.training, epochs=1)
     kinds, weights = {"by_people": False, "sizes": (2,), "shots": 5}, []
     for precision in ("auto", "32-true", "bf16-mixed"):
-        matched = dataclasses.replace(experiment.matched, precision=precision)
+        person_training = dataclasses.replace(experiment.person_training, precision=precision)
         module, _ = fit(
-            lambda matched=matched: PersonModule(
-                model.full, short, TASKS["classification"], matched, experiment.pruning, **kinds
+            lambda person_training=person_training: PersonModule(
+                model.full, short, TASKS["classification"], person_training, experiment.pruning, **kinds
             ),
             digits,
             seed=0,
