@@ -18,7 +18,7 @@ from pppl.backbones import Backbone, build, evaluating, spec_for
 from pppl.comparison import compare as comparison
 from pppl.comparison import load as opening
 from pppl.comparison.execution import _Kept
-from pppl.comparison.units import PersonGroup, Source, Unit, Workbench, evaluate
+from pppl.comparison.units import PersonGroup, PersonUnit, Source, Workbench, evaluate
 from pppl.data import IdentityDataset, NoSamples, Support
 from pppl.deploy.people import People
 from pppl.gating import GatedNetwork, PersonGatedNetwork, prototype
@@ -248,7 +248,7 @@ def test_supports_are_kept_by_whose_they_are_and_not_by_where_they_lie(
     bench = Workbench(model, torch.device("cpu"))
     kept: dict[Source, list[Support]] = {}
     for personalizer in persons.personalizers:
-        unit, source = Unit(among=persons, index=0), persons.source(personalizer, 0)
+        unit, source = PersonUnit(among=persons, index=0), persons.source(personalizer, 0)
         assert source is not None
         kept.setdefault(source, []).append(bench._on_device(personalizer, unit))
     assert set(kept) == {("own", 0), ("own", 1), ("population", 0), ("twin", 0), ("swap", 0)}

@@ -12,8 +12,7 @@ import torch_pruning as tp
 from torch import Tensor
 
 from ..backbones import Backbone, build, spec_for
-from ..comparison.compare import Plan
-from ..comparison.execution import compute_missing
+from ..comparison.person_plan import PersonPlan
 from ..config import Experiment
 from ..pruning import slice_network
 from ..system.processes import Workers
@@ -46,10 +45,10 @@ def _workers() -> Iterator[Measured]:
     with own_folder() as folder:
 
         def seconds(name: str, workers: int) -> float:
-            plan = Plan.of(experiment, folder / name)
+            plan = PersonPlan(experiment, folder / name)
             start = time.perf_counter()
             with Workers(workers) as pool:
-                compute_missing(plan.missing(), total=len(plan.units), journal=plan.journal, pool=pool)
+                plan.compute(plan.due(), pool)
             spent = time.perf_counter() - start
             plan.journal.read()
             texts.append(table_text(plan.table().drop(columns=TIMED)))

@@ -40,7 +40,8 @@ def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
         print(answers_of(options.folders))
         return
     if options.action == "reproduce":
-        from ..comparison.reproduce import KINDS, check, reproduce, reproduction_as_text
+        from ..comparison.reproduce import check, reproduce, reproduction_as_text
+        from ..comparison.result_kinds import KINDS
         from ..sweeping.sweep_results import SweepResults
 
         kinds = (*KINDS, SweepResults())
@@ -54,8 +55,7 @@ def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
         for folder in options.folders:
             print(confirm(folder, persons=options.persons, workers=worker_count(options.workers)))
         return
-    from ..comparison.reproduce import KINDS
-    from ..comparison.result_kinds import find_faults
+    from ..comparison.result_kinds import KINDS, find_faults
     from ..sweeping.sweep_results import SweepResults
 
     faults = [

@@ -1,40 +1,31 @@
 """Whether a results folder is whole, consistent and current."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
-from ..config import Experiment
-from ..data import IdentityDataset
 from ..personalizers import make_personalizers
 from ..system.errors import UserError
 from ..tables.derived import derive_tables
 from ..tables.journal import COLUMNS, TABLE, Row, key_of, table_text
 from ..tables.metric import metric_of
-from ..tables.provenance import Stamp, staleness
 from ..tables.schema import ODD_BYTES
-from .freshness import fingerprints
-from .load import draw_groups, open_experiment
 from .merge import FinishedResults
+from .person_plan import PersonPlan
 
 
-def check(folder: str | Path) -> list[str]:
-    """What is wrong with a results folder, one line each; nothing where all is well.
+def check_persons(finished: FinishedResults, plan: PersonPlan | UserError) -> Iterator[str]:
+    """Yield what is wrong with the tables of a comparison of people, one line each.
 
-    Rows are current where today's code, settings and data would give them; where the data set is missing that cannot be
-    told, which is a line, too.
+    **Arguments:**
 
-    Raises `UserError` where the folder has no finished comparison.
+    - `plan`: today's plan of it, or why there is none; then holes are found as far as settings alone tell.
     """
-    finished = FinishedResults.read(folder)
-    try:
-        data = open_experiment(finished.experiment)
-    except UserError as error:
-        data = error
-    return [*_rows(finished), *_holes(finished, data), *_tables(finished), *_outdated(finished, data)]
+    yield from _rows(finished)
+    yield from _holes(finished, plan)
+    yield from _tables(finished)
 
 
 def _rows(finished: FinishedResults) -> Iterator[str]:
@@ -55,24 +46,18 @@ def _rows(finished: FinishedResults) -> Iterator[str]:
             yield f"{TABLE} has {outside} rows whose {name} is outside [{low:g}, {high:g}]"
 
 
-_Opened = tuple[Experiment, IdentityDataset] | UserError
-
-
-def _holes(finished: FinishedResults, data: _Opened) -> Iterator[str]:
+def _holes(finished: FinishedResults, plan: PersonPlan | UserError) -> Iterator[str]:
     """Rows that the experiment comes to and the table has not, or the other way round; without the data set as far as
     the experiment itself tells.
     """
-    if isinstance(data, UserError):
+    if isinstance(plan, UserError):
         there = {(row["seed"], row["method"], row["control"], row["budget"]) for row in finished.rows}
         series = {
             (p.method, p.control, budget) for p in make_personalizers(finished.experiment) for budget in p.budgets
         }
         wanted, what = {(seed, *each) for seed in finished.experiment.seeds for each in series}, "series of a seed"
     else:
-        experiment, _ = data
-        there = {key_of(row) for row in finished.rows}
-        groups = [group for seed in experiment.seeds for group in draw_groups(experiment, seed)]
-        wanted, what = {key for group in groups for unit in group.units() for key in unit.keys}, "rows"
+        there, wanted, what = {key_of(row) for row in finished.rows}, {*plan.keys()}, "rows"
     lacking, unknown = wanted - there, there - wanted
     if lacking:
         yield f"{TABLE} lacks {len(lacking)} of {len(wanted)} {what}"
@@ -91,26 +76,3 @@ def _tables(finished: FinishedResults) -> Iterator[str]:
             continue
         if written != table_text(frame):
             yield f"{name} does not follow from {TABLE}"
-
-
-def _outdated(finished: FinishedResults, data: _Opened) -> Iterator[str]:
-    try:
-        if isinstance(data, UserError):
-            raise data
-        current = fingerprints(*data)
-    except UserError as error:
-        yield f"whether rows are current cannot be told: {error}"
-        return
-    yield from stale_methods(finished.fingerprints, current)
-
-
-def stale_methods(told: Mapping[str, object], current: Mapping[str, Stamp]) -> Iterator[str]:
-    """What to say of methods whose stamps are not those of today."""
-    reasons: dict[str, list[str]] = defaultdict(list)
-    for method, stamp in told.items():
-        why = staleness(stamp, current[method]) if method in current else "of settings that are gone"
-        reasons[why].append(method)
-    for why, methods in reasons.items():
-        if why:
-            renewed = "; after a refactoring `pppl results confirm` renews their stamp"
-            yield f"rows of {', '.join(methods)} are {why}{renewed * (not why.startswith('of other settings'))}"

@@ -1,5 +1,6 @@
-"""After a refactoring: some rows of every method computed anew, and stamps renewed where they are what they were."""
+"""After a refactoring: some rows of every method are computed anew, and stamps are renewed if the rows are the same."""
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,133 +10,146 @@ from typing import Any
 
 import pandas as pd
 
-from ..config import Experiment
 from ..system.errors import Differs, UserError
 from ..system.processes import Workers
-from ..system.tracking import notice
-from ..tables.journal import COLUMNS, NUMBERS, TIMED, Journal, Row, key_of, round_numbers
-from ..tables.provenance import Stamp, device_name, own_commit, read_run, staleness, update_run
-from .execution import compute_missing
-from .freshness import fingerprints
-from .load import draw_groups, open_experiment
-from .merge import FinishedResults
-from .recipes import weights_sha256
-from .task_confirming import confirm_tasks, restamp_tasks
+from ..tables.journal import TABLE, Journal, Row, key_of, round_numbers
+from ..tables.provenance import device_name, own_commit, update_run
+from ..tables.schema import load_frame
+from .plan import Plan, stale_methods
+from .result_kinds import KINDS, ComparisonKind, KeptResults, kind_of
 
 
 def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1) -> str:
-    """Renew the stamps of a results folder, if every method still gives the rows that its table has.
+    """Renew the stamps of a results folder if every method still gives the rows that its table has.
 
-    Compared are all methods, controls and budgets for some persons of the first seed, or the runs of the first task
-    with the first seed: every number but seconds and memory, as it is written.
+    Settings are those of its `run.json`, so they may have other names today. The comparison covers all methods,
+    controls and budgets for some persons of the first seed, or the runs of the first task with the first seed: every
+    number, as it is written, but seconds and memory.
 
     **Arguments:**
 
     - `persons`: how many of each size, seen in training or not.
 
-    **Returns:** one line that tells what was compared.
+    **Returns:** one line about what was compared.
 
-    Raises `Differs` where a number is another; then nothing is renewed. Raises `UserError` where settings or data are
-    others than those of the table, which no refactoring changes, and for folders without rows that go stale.
+    Raise `Differs` if a number differs; then nothing is renewed. Raise `UserError` if data or starting weights have
+    changed, and for folders without rows that go stale.
     """
     folder = Path(folder)
-    config = read_run(folder).get("config")
-    if isinstance(config, dict) and "space" in config:
-        raise UserError(f"{folder} is of a sweep, whose trials are history: there is no stamp to renew")
-    if isinstance(config, dict) and "tasks" in config:
-        return confirm_tasks(folder, workers)
-    finished = FinishedResults.read(folder)
-    experiment, current = _today(finished)
-    if not any(staleness(finished.fingerprints.get(method), stamp) for method, stamp in current.items()):
+    kept = KeptResults.read(folder)
+    kind = kind_of(kept, KINDS)
+    if not isinstance(kind, ComparisonKind):
+        raise UserError(f"{folder} has no rows with stamps to renew: trials of a sweep are history")
+    plan = kind.plan(kept, folder)
+    before = kept.run.get("fingerprints")
+    before = before if isinstance(before, dict) else {}
+    _refuse_other_inputs(kept, plan, before)
+    if not stale_methods(before, plan.stamps):
         return f"{folder}: all stamps are of today's code"
+    table = _records(load_frame(folder / TABLE))
     with tempfile.TemporaryDirectory() as scratch, _without_tracking():
-        rows = _computed(experiment, Journal(Path(scratch), current), persons, workers)
-    count = _refuse_others(finished, _as_written(finished, rows, experiment))
-    restamp(folder)
-    return f"{folder}: {count} rows of {len(current)} methods are what they were; stamps renewed"
+        again = kind.plan(kept, Path(scratch))
+        with Workers(workers) as pool:
+            again.compute(again.sample(table, persons), pool)
+        again.read()
+        rows = [*again.journal.rows.values()]
+    pairs = _pairs(plan, table, rows, before)
+    _refuse_differences(kept, plan, pairs)
+    update_run(folder, fingerprints={name: plan.stamps[name] for name in before}, confirmed_at=own_commit())
+    for journal in plan.journals:
+        _renew(journal, table)
+    return f"{folder}: {len(pairs)} rows of {len(before)} methods are what they were; stamps renewed"
 
 
-def restamp(folder: str | Path) -> None:
-    """Stamp the rows of a folder as of today's code, settings and data; `confirm` first finds out whether they are."""
-    folder = Path(folder)
-    if "tasks" in read_run(folder).get("config", {}):
-        return restamp_tasks(folder)
-    finished = FinishedResults.read(folder)
-    _, current = _today(finished, told=False)
-    stamps = {method: current[method] for method in finished.fingerprints if method in current}
-    update_run(folder, fingerprints=stamps, confirmed_at=own_commit())
-
-
-def _today(finished: FinishedResults, *, told: bool = True) -> tuple[Experiment, dict[str, Stamp]]:
-    """The experiment and the stamps of today; where settings or data are others than then it raises, or says so."""
-    experiment, dataset = open_experiment(finished.experiment)
-    current = fingerprints(experiment, dataset)
-    others = [
-        f"its {what} is not that of today"
-        for name, what, sha256 in (
-            ("dataset_sha256", "data set", dataset.sha256),
-            ("weights_sha256", "file of starting weights", weights_sha256(experiment)),
-        )
-        if finished.run.get(name, sha256) != sha256
-    ]
-    others += [
-        f"rows of {method} are of settings that it has no more"
-        for method, stamp in finished.fingerprints.items()
-        if method not in current or staleness(stamp, current[method]) == "of other settings or data"
-    ]
-    if others and told:
-        raise UserError(f"{finished.folder}: {others[0]}, which is no refactoring: `pppl compare` computes rows again")
+def _refuse_other_inputs(kept: KeptResults, plan: Plan[Any, Any], before: Mapping[str, object]) -> None:
+    """Raise `UserError` if today's data, starting weights or methods are not those of the results."""
+    lacking = [method for method in before if method not in plan.stamps]
+    inputs = (
+        ("dataset_sha256", "data set", plan.data_sha256),
+        ("weights_sha256", "file of starting weights", plan.weights_sha256),
+    )
+    others = [f"its {what} is not that of today" for key, what, sha in inputs if kept.run.get(key, sha) != sha]
+    others += [f"rows of {method} are of settings that it has no more" for method in lacking]
     if others:
-        notice(f"{finished.folder}: {others[0]}")
-    return experiment, current
+        raise UserError(
+            f"{kept.folder}: {others[0]}, which is no refactoring: `pppl {plan.command}` computes rows again"
+        )
 
 
-def _computed(experiment: Experiment, journal: Journal, persons: int, workers: int) -> list[Row]:
-    """Rows of some persons of the first seed, evenly spread over each group."""
-    units = []
-    for group in draw_groups(experiment, experiment.seeds[0]):
-        every = max(1, len(group.persons) // persons)
-        units += group.units()[::every][:persons]
-    with Workers(workers) as pool:
-        compute_missing(units, total=len(units), journal=journal, pool=pool)
-    journal.read()
-    return [*journal.rows.values()]
+def _records(frame: pd.DataFrame) -> list[Row]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def _as_written(finished: FinishedResults, rows: Sequence[Row], experiment: Experiment) -> list[tuple[Row, Row]]:
-    """Rows of the table beside those that were computed anew."""
-    known = {key_of(row): row for row in finished.rows}
-    written = round_numbers(pd.DataFrame(rows, columns=list(COLUMNS))).to_dict("records")
-    pairs = [(known[key_of(row)], row) for row in map(_plain, written) if key_of(row) in known]
-    lacking = finished.fingerprints.keys() - {str(row["method"]) for row, _ in pairs}
+def _pairs(
+    plan: Plan[Any, Any], table: Sequence[Row], rows: Sequence[Row], methods: Mapping[str, object]
+) -> list[tuple[Row, Row]]:
+    """Return rows of the table beside the same rows as they were computed anew."""
+    names = plan.journal.names
+    known = {key_of(row, names): row for row in table}
+    written = _records(round_numbers(pd.DataFrame(rows, columns=[*names, *plan.measured])))
+    pairs = [(known[key_of(row, names)], row) for row in written if key_of(row, names) in known]
+    lacking = methods.keys() - {str(row["method"]) for row, _ in pairs}
     if lacking:
-        raise UserError(f"{finished.folder} has no row of {min(lacking)} to compare with: `pppl compare` computes it")
+        raise UserError(
+            f"{plan.folder} has no row of {min(lacking)} to compare with: `pppl {plan.command}` computes it"
+        )
     return pairs
 
 
-def _plain(row: Mapping[Any, Any]) -> Row:
-    return {str(name): value for name, value in row.items()}
-
-
-def _refuse_others(finished: FinishedResults, pairs: Sequence[tuple[Row, Row]]) -> int:
-    """Raises `Differs` for the first number that is another; returns how many rows were compared."""
-    where = finished.run.get("networks_trained_on") or {"hardware that it does not tell": []}
+def _refuse_differences(kept: KeptResults, plan: Plan[Any, Any], pairs: Sequence[tuple[Row, Row]]) -> None:
+    """Raise `Differs` for the first number that differs."""
+    where = kept.run.get("networks_trained_on") or {"hardware that run.json does not name": []}
     trained = f"its networks were trained on {' and '.join(where)}, this is {device_name()}"
-    for name in ("score_full", *(name for name in NUMBERS if name not in (TIMED, "score_full"))):
+    for name in plan.measured:
         for before, now in pairs:
-            if before.get(name, now[name]) != now[name]:  # a column may have come later
-                what = " ".join(str(before[key]) for key in ("method", "control") if before[key])
-                row = f"{what}, budget {before['budget']:g}, {before['persons']} {before['identity']}"
-                told = f"{name} of {row}, seed {before['seed']}, is {now[name]!r} now, {before[name]!r} in the table"
+            if not _alike(now[name], before.get(name, now[name])):  # a column may have come later
+                what = f"{name} of {plan.name_row(before)}, is {now[name]!r} now, {before[name]!r} in the table"
                 if name == "score_full":
-                    told = f"the full network is another one here: {told}"
-                raise Differs(f"{finished.folder}: {told} ({now[name] - before[name]:+g}); nothing renewed; {trained}")
-    return len(pairs)
+                    what = f"the full network is another one here: {what}"
+                difference = f"({now[name] - before[name]:+g})"
+                raise Differs(f"{kept.folder}: {what} {difference}; nothing renewed; {trained}")
+
+
+def _alike(value: Any, written: Any) -> bool:
+    """Return whether a table holds a value so; NaN equals NaN."""
+    if isinstance(value, str) or isinstance(written, str):
+        return value == written
+    return bool(round(value, 8) == written or (pd.isna(value) and pd.isna(written)))
+
+
+def _renew(journal: Journal, table: Sequence[Row]) -> None:
+    """Append the rows of a journal that the table has, too, once more with today's stamps."""
+    if not journal.path.exists():
+        return
+    known = {key_of(row, journal.names): row for row in table}
+    lines = journal.path.read_text(encoding="utf-8").splitlines()
+    rows = {key_of(row, journal.names): row for line in lines if (row := _row_of(line)) and _is_of(row, known, journal)}
+    if lacking := [row for key, row in rows.items() if key not in journal.rows]:
+        journal.append(lacking)
+
+
+def _row_of(line: str) -> Row:
+    """Return a line's row without its stamp; nothing of a broken line."""
+    try:
+        row = json.loads(line)
+        del row["fingerprint"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return row
+
+
+def _is_of(row: Row, known: Mapping[tuple[Any, ...], Row], journal: Journal) -> bool:
+    """Return whether the table has this row, with the same numbers."""
+    if not {*journal.names} <= row.keys():
+        return False
+    written = known.get(key_of(row, journal.names), {})
+    alike = [_alike(row[name], value) for name, value in written.items() if name in row and name not in journal.names]
+    return bool(alike) and all(alike)
 
 
 @contextmanager
 def _without_tracking() -> Iterator[None]:
-    """While open, what is trained here has no run in W&B."""
+    """Disable W&B runs of training while the context is open."""
     before = os.environ.get("WANDB_MODE")
     os.environ["WANDB_MODE"] = "disabled"
     try:

@@ -21,7 +21,7 @@ from ..training.lightning import device_count
 from .global_models import global_model, is_cached, load_or_train
 from .load import load_split
 from .recipes import recipes, weights_sha256
-from .units import PersonGroup, Unit, Workbench
+from .units import PersonGroup, PersonUnit, Workbench
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ _PERSONS_PER_CHUNK = 4
 _ROUNDED = 1e-6
 
 
-def compute_missing(missing: Sequence[Unit], *, total: int, journal: Journal, pool: Workers) -> None:
+def compute_missing(missing: Sequence[PersonUnit], *, total: int, journal: Journal, pool: Workers) -> None:
     """Computes the missing units in the pool's processes; each appends its rows to the journal as they are finished.
 
     Networks come first, then what methods make of them for everybody, then persons.
@@ -122,7 +122,7 @@ def _train(task: _Training) -> None:
         load_or_train(recipe, task.experiment, dataset, task.folder)
 
 
-def _for_all(missing: Sequence[Unit], journal: Journal) -> list[_ForAll]:
+def _for_all(missing: Sequence[PersonUnit], journal: Journal) -> list[_ForAll]:
     """What persons' rows share and takes long."""
     tasks: dict[tuple[object, ...], _ForAll] = {}
     for unit in missing:
@@ -163,7 +163,7 @@ def _compute_chunk(chunk: _Chunk) -> int:
     return len(chunk.indices)
 
 
-def _check_networks(rows: Sequence[Row], journal: Journal, unit: Unit) -> None:
+def _check_networks(rows: Sequence[Row], journal: Journal, unit: PersonUnit) -> None:
     """Raises `UserError` where rows that are there already are of other networks, as another machine trains them."""
     for key in unit.keys:
         there = journal.rows.get(key)
@@ -203,7 +203,7 @@ class _Kept:
     def __init__(self) -> None:
         self._of: _OfSeed | None = None
         self._bench: Workbench | None = None
-        self._units: dict[tuple[int, bool], list[Unit]] = {}
+        self._units: dict[tuple[int, bool], list[PersonUnit]] = {}
 
     def turn_to(self, of: _OfSeed) -> None:
         if self._of != of:
@@ -217,7 +217,7 @@ class _Kept:
             self._bench = Workbench(model.to(_device()), _device())
         return self._bench
 
-    def units(self, size: int, seen: bool) -> list[Unit]:
+    def units(self, size: int, seen: bool) -> list[PersonUnit]:
         of = self._of
         assert of is not None
         if (size, seen) not in self._units:

@@ -1,7 +1,7 @@
 """What a row of a comparison depends on besides its keys: its stamp. A row whose stamp is another is computed again."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..backbones import BACKBONES
@@ -9,16 +9,14 @@ from ..config import Experiment, TextExperiment
 from ..data import IdentityDataset, Support, limit, split_for
 from ..personalizers import METHODS, STEPS, Personalizer, gate_settings, make_personalizers
 from ..pruning import CostModel
-from ..system.tracking import notice
-from ..tables.journal import Journal
 from ..tables.provenance import Stamp, fingerprint
+from ..text import TEXT_METHODS
 from ..text.adapt import Prepared, adapt, evaluate, prepare
 from ..text.encoder import TextClassifier
-from ..text.text_methods import METHODS as TASK_METHODS
 from .global_models import assemble, retrain
 from .origins import code_hash
 from .recipes import training_code, weights_sha256
-from .task_runs import diverged_run, measured_run
+from .task_units import diverged_run, measured_run
 from .units import PersonGroup, Workbench
 
 
@@ -57,7 +55,7 @@ def task_stamps(
     tree = {key: value for key, value in experiment.to_dict().items() if key not in in_the_row}
     stamps: dict[tuple[str, str], Stamp] = {}
     for method in experiment.methods:
-        way = TASK_METHODS[method]
+        way = TEXT_METHODS[method]
         own = [getattr(experiment.diff, key) for key in way.reads]
         code = code_hash(way.adapt, adapt, evaluate, prepare, TextClassifier, alone=(measured_run, diverged_run))
         for task in experiment.tasks:
@@ -77,21 +75,6 @@ def combine_task_stamps(stamps: Mapping[tuple[str, str], Stamp]) -> dict[str, St
         }
         for method in methods
     }
-
-
-def report_stale(journal: Journal, keys: Iterable[tuple[Any, ...]]) -> None:
-    """Says how many rows of these keys are there that are computed again all the same, and why."""
-    stale, folder, at = journal.stale, journal.path.parent, journal.names.index("method")
-    reasons: dict[str, list[str]] = {}
-    for key in keys:
-        if key in stale and key not in journal.rows:
-            reasons.setdefault(stale[key], []).append(str(key[at]))
-    told = [f"{len(methods)} {why} ({', '.join(dict.fromkeys(methods))})" for why, methods in reasons.items()]
-    if told:
-        notice(
-            f"{sum(map(len, reasons.values()))} rows in {folder} are stale and computed again: {'; '.join(told)}; "
-            f"after a refactoring `pppl results confirm {folder}` renews their stamp instead"
-        )
 
 
 def hash_code(personalizer: Personalizer, task: str) -> str:

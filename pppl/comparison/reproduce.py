@@ -15,9 +15,8 @@ from ..system.tracking import notice
 from ..tables.journal import write_table
 from ..tables.provenance import read_run
 from ..tables.schema import load_frame
-from .result_kinds import KeptResults, MissingInputs, PersonResults, ResultKind, TextResults
+from .result_kinds import KINDS, KeptResults, MissingInputs, ResultKind
 
-KINDS: tuple[ResultKind, ...] = (PersonResults(), TextResults())
 # The share of rows that must lie in the intervals that were kept.
 LEAST = 0.95
 TABLE, ROWS = "reproduced.csv", "agreement.csv"

@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from tempfile import TemporaryDirectory
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,20 +17,22 @@ from ..data import SOURCES
 from ..personalizers import make_personalizers
 from ..system.errors import UserError
 from ..tables.agreement import agreement
+from ..tables.derived import draw_nothing
 from ..tables.journal import TABLE, TIMED
 from ..tables.provenance import read_run
 from ..tables.schema import load_frame
 from ..tables.summary import GROUP
-from .check import check, stale_methods
-from .compare import compare
-from .freshness import combine_task_stamps
+from .check import check_persons
 from .load import open_experiment
+from .merge import FinishedResults
+from .person_plan import PersonPlan
+from .plan import Plan, run_plan, stale_methods
 from .recipes import weights_sha256
-from .task_checking import check_tasks
-from .task_comparison import compare_tasks, stamps_today
-from .task_runs import encoder_sha256, prepared_task
+from .task_check import check_tasks
+from .task_plan import TaskPlan
 
 Settings = TypeVar("Settings", bound=Tree)
+AnyPlan = TypeVar("AnyPlan", bound=Plan[Any, Any])
 # What all rows of a comparison depend on, whatever their methods read.
 _SHARED = {"data", "persons", "backbone", "training"}
 
@@ -44,6 +47,14 @@ class KeptResults:
 
     folder: Path
     run: Mapping[str, Any]
+
+    @staticmethod
+    def read(folder: Path) -> "KeptResults":
+        """Return the results in a folder. Raise `UserError` if it has no `run.json` with settings."""
+        run = read_run(folder)
+        if not isinstance(run.get("config"), dict):
+            raise UserError(f"{folder} has no run.json that tells how results were made: run the experiment again")
+        return KeptResults(folder=folder, run=run)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -79,111 +90,157 @@ class ResultKind(ABC):
 
     @abstractmethod
     def made(self, config: Mapping[str, Any]) -> bool:
-        """Whether results with these settings are of this kind."""
+        """Return whether results with these settings are of this kind."""
 
     @abstractmethod
     def check(self, kept: KeptResults) -> str:
-        """What to know of the data before anything is computed; mostly nothing.
+        """Return what to know about the data before anything is computed; mostly nothing.
 
-        Raises `MissingInputs` where data or packages are not here, `UserError` where the settings mean nothing today.
+        Raise `MissingInputs` if data or packages are missing, `UserError` if the settings are no longer valid.
         """
 
     @abstractmethod
     def remake(self, kept: KeptResults, folder: Path, workers: int) -> None:
-        """Computes them in `folder`, or what is missing of them there."""
+        """Compute the results again in `folder`, or what is missing of them there."""
 
     @abstractmethod
     def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
-        """Of two results folders, as `agreement` makes it."""
+        """Return how two results folders agree, in the form of `agreement`."""
 
     @abstractmethod
     def faults(self, kept: KeptResults) -> list[str]:
-        """What is wrong with a folder, one line each: what is missing, contradictory or stale.
+        """Return the faults of a folder, one line each: what is missing, contradictory or stale.
 
-        Raises `UserError` where it cannot be read.
+        Raise `UserError` if it cannot be read.
         """
 
 
+def kind_of(kept: KeptResults, kinds: Sequence[ResultKind]) -> ResultKind | None:
+    """Return the kind of a results folder; None if it is of none of these."""
+    return next((kind for kind in kinds if kind.made(kept.config)), None)
+
+
 def find_faults(folder: Path, kinds: Sequence[ResultKind]) -> list[str]:
-    """What is wrong with a results folder. Raises `UserError` where it holds no finished results of these kinds."""
-    run = read_run(folder)
-    config = run.get("config")
-    kind = next((each for each in kinds if isinstance(config, dict) and each.made(config)), None)
+    """Return the faults of a results folder. Raise `UserError` if it holds no finished results of these kinds."""
+    kept = KeptResults.read(folder)
+    kind = kind_of(kept, kinds)
     if kind is None:
         raise UserError(f"{folder} has no run.json that tells how results were made: run the experiment again")
-    return kind.faults(KeptResults(folder=folder, run=run))
+    return kind.faults(kept)
 
 
-class PersonResults(ResultKind):
-    """What `pppl compare` makes."""
+class ComparisonKind(ResultKind, Generic[AnyPlan]):
+    """The results of a comparison, which a `Plan` makes."""
+
+    @abstractmethod
+    def plan(self, kept: KeptResults, out: Path) -> AnyPlan:
+        """Return the plan of the same settings today, with results in `out`.
+
+        Raise `UserError` if settings are no longer valid, or data or packages are missing.
+        """
+
+    @abstractmethod
+    def table_faults(self, kept: KeptResults, plan: AnyPlan | UserError) -> Iterator[str]:
+        """Yield the faults of the tables.
+
+        **Arguments:**
+
+        - `plan`: today's plan, or why there is none.
+        """
+
+    def remake(self, kept: KeptResults, folder: Path, workers: int) -> None:
+        """Run the comparison again in `folder`, or resume it there."""
+        run_plan(self.plan(kept, folder), workers=workers, draw=draw_nothing)
+
+    def faults(self, kept: KeptResults) -> list[str]:
+        """Return the faults of the tables, and which methods have stale rows."""
+        with TemporaryDirectory() as scratch:
+            try:
+                plan = self.plan(kept, Path(scratch))
+            except UserError as error:
+                plan = error
+            return [*self.table_faults(kept, plan), *_outdated(kept, plan)]
+
+
+def _outdated(kept: KeptResults, plan: Plan[Any, Any] | UserError) -> Iterator[str]:
+    if isinstance(plan, UserError):
+        yield f"whether rows are current cannot be told: {plan}"
+        return
+    before = kept.run.get("fingerprints")
+    for why, methods in stale_methods(before if isinstance(before, dict) else {}, plan.stamps).items():
+        renewed = "; after a refactoring `pppl results confirm` renews their stamp"
+        yield f"rows of {', '.join(methods)} are {why}{renewed * ('settings that are gone' not in why)}"
+
+
+class PersonResults(ComparisonKind[PersonPlan]):
+    """The results of `pppl compare`."""
 
     name = "comparison"
 
     def made(self, config: Mapping[str, Any]) -> bool:
+        """Return whether the settings have persons."""
         return "persons" in config
 
+    def plan(self, kept: KeptResults, out: Path) -> PersonPlan:
+        """Return the plan of the same persons and methods."""
+        return PersonPlan(kept.settings(kept.config, Experiment), out)
+
     def check(self, kept: KeptResults) -> str:
+        """Return a note if features of recordings differ from those of the results."""
         return check_data(kept, kept.settings(kept.config, Experiment))
 
-    def remake(self, kept: KeptResults, folder: Path, workers: int) -> None:
-        compare(kept.settings(kept.config, Experiment), folder, workers=workers)
-
     def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
+        """Return how the scores of all series agree."""
         tables = [load_frame(folder / "summary.csv") for folder in (kept, again)]
         one, other = (each.assign(seen=np.where(each["seen"], "seen", "unseen")) for each in tables)
         return agreement(one, other, keys=GROUP, value="score", ignored=[TIMED])
 
-    def faults(self, kept: KeptResults) -> list[str]:
-        return check(kept.folder)
+    def table_faults(self, kept: KeptResults, plan: PersonPlan | UserError) -> Iterator[str]:
+        """Yield what is missing or contradictory in the table, and derived tables that do not follow from it."""
+        return check_persons(FinishedResults.read(kept.folder), plan)
 
 
-class TextResults(ResultKind):
-    """What `pppl tasks` makes."""
+class TextResults(ComparisonKind[TaskPlan]):
+    """The results of `pppl tasks`."""
 
     name = "tasks"
 
     def made(self, config: Mapping[str, Any]) -> bool:
+        """Return whether the settings have tasks."""
         return "tasks" in config
 
+    def plan(self, kept: KeptResults, out: Path) -> TaskPlan:
+        """Return the plan of the same tasks and methods."""
+        return TaskPlan(kept.settings(kept.config, TextExperiment), out)
+
     def check(self, kept: KeptResults) -> str:
-        experiment = kept.settings(kept.config, TextExperiment)
-        try:
-            encoder = encoder_sha256(experiment.encoder)
-            data = {
-                name: prepared_task(experiment.encoder, name, experiment.examples).sha256 for name in experiment.tasks
-            }
-        except UserError as error:
-            raise MissingInputs(str(error)) from error
-        if encoder != kept.run.get("weights_sha256"):
-            raise MissingInputs(f"encoder {experiment.encoder} has other weights than that of these results")
+        """Return nothing. Raise `MissingInputs` if texts or encoder are missing or have changed."""
+        with TemporaryDirectory() as scratch:
+            try:
+                plan = self.plan(kept, Path(scratch))
+            except UserError as error:
+                raise MissingInputs(str(error)) from error
+        if plan.weights_sha256 != kept.run.get("weights_sha256"):
+            raise MissingInputs(f"encoder {plan.experiment.encoder} has other weights than that of these results")
         before = kept.run.get("dataset_sha256") or {}
-        others = [name for name, sha256 in data.items() if sha256 != before.get(name)]
+        others = [name for name, prepared in plan.prepared.items() if prepared.sha256 != before.get(name)]
         if others:
             raise MissingInputs(f"task {others[0]} has other texts than that of these results")
         return ""
 
-    def remake(self, kept: KeptResults, folder: Path, workers: int) -> None:
-        compare_tasks(kept.settings(kept.config, TextExperiment), folder, workers=workers)
-
     def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
+        """Return how the scores of all methods and tasks agree."""
         one, other = (load_frame(folder / "summary.csv") for folder in (kept, again))
         measured = ["peak_memory_mib", "train_seconds"]
         return agreement(one, other, keys=["task", "encoder", "method", "rate"], value="score", ignored=measured)
 
-    def faults(self, kept: KeptResults) -> list[str]:
-        experiment = kept.settings(kept.config, TextExperiment)
+    def table_faults(self, kept: KeptResults, plan: TaskPlan | UserError) -> Iterator[str]:
+        """Yield what is missing or contradictory in the table, and a summary that does not follow from it."""
         tables = (load_frame(kept.folder / name) for name in (TABLE, "summary.csv"))
-        return [*check_tasks(experiment, *tables), *self._outdated(kept, experiment)]
+        return check_tasks(kept.settings(kept.config, TextExperiment), *tables)
 
-    def _outdated(self, kept: KeptResults, experiment: TextExperiment) -> Iterator[str]:
-        try:
-            self.check(kept)
-            current = combine_task_stamps(stamps_today(experiment))
-        except UserError as error:
-            yield f"whether rows are current cannot be told: {error}"
-            return
-        told = kept.run.get("fingerprints") or {}
-        yield from stale_methods({method: told.get(method) for method in experiment.methods}, current)
+
+KINDS: tuple[ResultKind, ...] = (PersonResults(), TextResults())
 
 
 def check_data(kept: KeptResults, experiment: Experiment) -> str:

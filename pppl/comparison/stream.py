@@ -35,7 +35,7 @@ def replay(
 
     def score_of(task: str) -> float:
         store.apply(task)
-        return evaluate(network, prepared[task].task.metric, prepared[task].test)[0]
+        return evaluate(network, prepared[task].task, prepared[task].test)[0]
 
     records, stored, copies = [], size, 0
     for step, row in enumerate(rows, start=1):

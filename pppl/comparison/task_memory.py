@@ -15,9 +15,9 @@ from ..system.memory import PeakMemory, keep_freed
 from ..system.processes import describe_exit, start_quietly, threads, worker_context
 from ..tables.journal import Journal
 from ..tables.provenance import Stamp
+from ..text import TEXT_METHODS
 from ..text.adapt import Prepared, adapt
-from ..text.text_methods import METHODS
-from .task_runs import journal_of, prepared_task
+from .task_units import journal_of, prepared_task
 
 MEMORY_NAMES = ("task", "encoder", "method", "rate")
 _FILE = "memory.jsonl"
@@ -27,7 +27,7 @@ _BATCHES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryRun:
-    """One measurement, as a task for a worker."""
+    """The work of one measurement."""
 
     experiment: TextExperiment
     task: str
@@ -39,6 +39,15 @@ class MemoryRun:
     def key(self) -> tuple[str | float, ...]:
         """In the order of `MEMORY_NAMES`."""
         return self.task, self.experiment.encoder, self.method, self.experiment.rate
+
+    @property
+    def keys(self) -> list[tuple[str | float, ...]]:
+        """The key of its row."""
+        return [self.key]
+
+    def compute(self) -> None:
+        """Measure and append to the folder's `memory.jsonl`. Raise `UserError` if the process is killed."""
+        measure_memory(self)
 
 
 def memory_journal(folder: Path, fingerprints: Mapping[tuple[str, str], Stamp]) -> Journal:
@@ -69,7 +78,7 @@ def _measure(run: MemoryRun, connection: Connection) -> None:
     keep_freed()
     experiment = run.experiment.replace(epochs=1, epochs_of={})
     prepared = _longest(prepared_task(experiment.encoder, run.task, experiment.examples), experiment.batch_size)
-    rate = METHODS[run.method].learning_rate
+    rate = TEXT_METHODS[run.method].learning_rate
 
     def train() -> None:
         try:

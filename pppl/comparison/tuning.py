@@ -20,9 +20,9 @@ from ..tables.journal import write_table
 from ..tables.metric import metric_of
 from ..tables.paired import people_of
 from ..tables.provenance import fingerprint
-from .compare import Plan
 from .folders import refuse_other_results
 from .load import open_experiment
+from .person_plan import PersonPlan
 
 # Networks and persons of a seed that no comparison uses.
 _SEED = 1000
@@ -65,7 +65,7 @@ def tune(experiment: Experiment, out: str | Path, *, workers: int = 1) -> pd.Dat
             of_method = []
             for each in experiment.tried(method):
                 trial = _trial(experiment, method, each)
-                plan = Plan.of(trial, folder / "tuning" / f"{method}-{fingerprint(each)[:8]}")
+                plan = PersonPlan(trial, folder / "tuning" / f"{method}-{fingerprint(each)[:8]}")
                 row = {"method": method, "settings": json.dumps(each)} | _score(plan.computed(pool), method)
                 of_method.append(row)
                 bar.update()

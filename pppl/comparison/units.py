@@ -50,9 +50,9 @@ class PersonGroup:
         """Of the experiment's methods. Raises `UserError` for one that is not known, which persons do not depend on."""
         return make_personalizers(self.experiment)
 
-    def units(self) -> "list[Unit]":
+    def units(self) -> "list[PersonUnit]":
         """One unit per person."""
-        return [Unit(among=self, index=index) for index in range(len(self.persons))]
+        return [PersonUnit(among=self, index=index) for index in range(len(self.persons))]
 
     def source(self, personalizer: Personalizer, index: int) -> Source | None:
         """Return what `personalizer` is given for person `index`; None where there is nothing, as for a twin of
@@ -98,7 +98,7 @@ class PersonGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unit:
+class PersonUnit:
     """One person among others."""
 
     among: PersonGroup
@@ -119,9 +119,13 @@ class Unit:
             for budget in personalizer.budgets
         ]
 
-    @cached_property
+    @property
     def keys(self) -> list[tuple[object, ...]]:
         """The keys of the unit's rows."""
+        return self._keys
+
+    @cached_property
+    def _keys(self) -> list[tuple[object, ...]]:
         return [key_of(label) for _, label in self.labels]
 
     def _label(self, personalizer: Personalizer, budget: float) -> Row:
@@ -154,7 +158,7 @@ class Workbench:
         self._shared: dict[tuple[object, ...], PersonalModel] = {}
         self._moved: dict[Source, Support] = {}  # of the unit in hand
 
-    def rows(self, unit: Unit, known: Collection[tuple[object, ...]] = ()) -> list[Row]:
+    def rows(self, unit: PersonUnit, known: Collection[tuple[object, ...]] = ()) -> list[Row]:
         """The unit's rows, but for those whose keys are `known`."""
         dataset, person = unit.among.dataset, unit.person
         task, x = self.model.task, dataset.inputs(person.query).to(self.device)
@@ -188,7 +192,7 @@ class Workbench:
         self._moved.clear()
         return rows
 
-    def _personal(self, personalizer: Personalizer, unit: Unit, budget: float) -> PersonalModel:
+    def _personal(self, personalizer: Personalizer, unit: PersonUnit, budget: float) -> PersonalModel:
         shared = personalizer.shared
         group = (unit.among.size, unit.among.seen) if personalizer.support_from == "population" else ()
         key = (personalizer.method, personalizer.control, budget, *group)
@@ -199,7 +203,7 @@ class Workbench:
             self._shared[key] = personal
         return personal
 
-    def _on_device(self, personalizer: Personalizer, unit: Unit) -> Support:
+    def _on_device(self, personalizer: Personalizer, unit: PersonUnit) -> Support:
         """Moved once, so that what is kept of its samples serves all methods."""
         source = unit.among.source(personalizer, unit.index)
         assert source is not None

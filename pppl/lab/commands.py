@@ -8,8 +8,7 @@ import pandas as pd
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from ..comparison import merge as merging
-from ..comparison.compare import compare as compare_persons
-from ..comparison.task_comparison import compare_tasks as compare_texts
+from ..comparison.compare import compare as run_comparison
 from ..config import Experiment, Sweep, TextExperiment
 from ..figures import render, rendered
 from ..report.results_frame import ResultsFrame
@@ -35,7 +34,7 @@ def compare(experiment: Experiment, out: str | Path | None = None, *, workers: i
     """
     folder = _ready(out, experiment.name)
     with isolate_rng():  # the random numbers of a notebook do not depend on this call
-        return ResultsFrame(compare_persons(experiment, folder, workers=workers, draw=render))
+        return ResultsFrame(run_comparison(experiment, folder, workers=workers, draw=render))
 
 
 def compare_tasks(experiment: TextExperiment, out: str | Path | None = None, *, workers: int = 1) -> ResultsFrame:
@@ -49,7 +48,7 @@ def compare_tasks(experiment: TextExperiment, out: str | Path | None = None, *, 
     """
     folder = _ready(out, experiment.name)
     with isolate_rng():
-        return ResultsFrame(compare_texts(experiment, folder, workers=workers, draw=render))
+        return ResultsFrame(run_comparison(experiment, folder, workers=workers, draw=render))
 
 
 def merge(folders: Sequence[str | Path], out: str | Path) -> ResultsFrame:

@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 
-from ..comparison.compare import check_settings
+from ..comparison.person_plan import check_settings
 from ..config import Experiment, Sweep
 from ..data import IdentityDataset
 from ..personalizers import make_personalizers

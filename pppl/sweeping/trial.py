@@ -15,9 +15,9 @@ from optuna.trial import TrialState
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import nn
 
-from ..comparison.compare import Plan, check_settings
 from ..comparison.global_models import assemble, load_or_train
 from ..comparison.load import load_split
+from ..comparison.person_plan import PersonPlan, check_settings
 from ..comparison.recipes import recipes
 from ..comparison.units import Workbench
 from ..config import MEASURES, Experiment, Sweep
@@ -87,7 +87,7 @@ def _table(trial: optuna.Trial, sweep: Sweep, experiment: Experiment, folder: Pa
     """Return the rows of all persons and seeds. Raise `optuna.TrialPruned` if the pruner ends the trial."""
     tables: list[pd.DataFrame] = []
     for count, seed in enumerate(sweep.seeds):
-        plan = Plan.of(experiment.replace(seeds=(seed,)), folder)
+        plan = PersonPlan(experiment.replace(seeds=(seed,)), folder)
         if sweep.pruner != "none" and count == 0:
             _train_watched(trial, plan, folder)
         with Workers(1) as pool:
@@ -120,7 +120,7 @@ def is_behind(trial: optuna.Trial, value: float, step: int) -> bool:
     return len(others) >= STARTUP and value < float(np.median(others))
 
 
-def _train_watched(trial: optuna.Trial, plan: Plan, folder: Path) -> None:
+def _train_watched(trial: optuna.Trial, plan: PersonPlan, folder: Path) -> None:
     """Train the networks of the first seed, and let the pruner watch the gated one."""
     (seed,) = plan.experiment.seeds
     dataset = load_split(plan.experiment, seed)

@@ -30,13 +30,17 @@ class Classification(Task):
         """Return the mean cross-entropy of logits `(B, K)` and class indices `(B,)`."""
         return F.cross_entropy(outputs, targets)
 
+    def predict(self, outputs: Tensor) -> Tensor:
+        """Return the most probable classes, `(B,)`."""
+        return outputs.argmax(1)
+
     def total_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the sum of cross-entropies."""
         return F.cross_entropy(outputs, targets, reduction="sum")
 
     def score(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Return the accuracy among all classes of the data set."""
-        return {"accuracy": (outputs.argmax(1) == targets).sum().item() / len(targets)}
+        return {"accuracy": (self.predict(outputs) == targets).sum().item() / len(targets)}
 
     def divergence(self, outputs: Tensor, teacher: Tensor) -> Tensor:
         """Return the divergence of softened predictions (Hinton, Vinyals, Dean 2015).
@@ -59,7 +63,7 @@ class Classification(Task):
 
     def progress(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return the accuracy."""
-        return {"accuracy": (outputs.argmax(1) == targets).float().mean()}
+        return {"accuracy": (self.predict(outputs) == targets).float().mean()}
 
     def chance(self, dataset: IdentityDataset) -> float:
         """Return the accuracy of guessing."""

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from lightning_fabric.utilities import move_data_to_device
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor, nn
@@ -21,9 +20,8 @@ from ..system.errors import UserError
 from ..training.adapters import Adapter
 from ..training.task_module import outputs, train_task
 from .encoder import TextClassifier, Tokens
-from .metrics import score
+from .methods import TEXT_METHODS
 from .setting import Adapted, Setting
-from .text_methods import METHODS
 from .text_tasks import Examples, TextTask, load_task
 
 # Training examples whose gradients, each its own, choose a mask; Sung et al. (2021) find that a hundred or so suffice.
@@ -111,7 +109,7 @@ def _adapted(
         train=trainer.train,
         each_gradient=trainer.each_gradient,
     )
-    return network, METHODS[method].adapt(network, setting)
+    return network, TEXT_METHODS[method].adapt(network, setting)
 
 
 def _metadata(experiment: TextExperiment, prepared: Prepared) -> dict[str, str]:
@@ -121,12 +119,14 @@ def _metadata(experiment: TextExperiment, prepared: Prepared) -> dict[str, str]:
     return told | {"labels": json.dumps(task.labels)}
 
 
-def evaluate(network: nn.Module, metric: str, tokens: Tokens, adapter: Adapter | None = None) -> tuple[float, Tensor]:
-    """Score and predictions, `(N, outputs)`."""
+def evaluate(
+    network: nn.Module, task: TextTask, tokens: Tokens, adapter: Adapter | None = None
+) -> tuple[float, Tensor]:
+    """Return a network's score on some texts of a task, and its outputs, `(N, outputs)`."""
     by_length, _ = outputs(network, tokens.batches(_EVALUATION_BATCH), adapter)
-    predictions = torch.empty_like(by_length)
-    predictions[tokens.by_length] = by_length
-    return score(metric, tokens.targets.numpy(), predictions.numpy()), predictions
+    in_order = torch.empty_like(by_length)
+    in_order[tokens.by_length] = by_length
+    return task.score(in_order, tokens.targets), in_order
 
 
 class _Trainer:
@@ -136,7 +136,7 @@ class _Trainer:
         self.experiment, self.network = experiment, network
         self.tokens, self.seed = prepared.train, seed
         self._batches = _shuffled(prepared.train, experiment.batch_size, seed)
-        self.loss = _squared if not prepared.task.labels else F.cross_entropy
+        self.loss = prepared.task.loss
 
     def train(self, adapter: Adapter, steps: int) -> None:
         following = _Following(self._batches, steps)
@@ -149,10 +149,6 @@ class _Trainer:
                 inputs, targets = move_data_to_device(batch, device)
                 self.loss(self.network(inputs), targets).backward()
                 after()
-
-
-def _squared(predictions: Tensor, targets: Tensor) -> Tensor:
-    return F.mse_loss(predictions[:, 0], targets)
 
 
 _Batch = tuple[dict[str, Tensor], Tensor]

@@ -13,10 +13,11 @@ from torch import nn
 from ..system.errors import UserError
 from ..training.adapters import Dense, Together
 from .encoder import TextClassifier
+from .methods import register_text_method
 from .setting import Adapted, Setting, head_of
 
 
-def _chosen(network: TextClassifier, setting: Setting, chosen: Callable[[str], bool]) -> Adapted:
+def train_chosen(network: TextClassifier, setting: Setting, chosen: Callable[[str], bool]) -> Adapted:
     """Trains the parameters of the encoder that a function of their name chooses; the others are frozen."""
     for name, parameter in network.encoder.named_parameters():
         parameter.requires_grad_(chosen(name))
@@ -31,15 +32,10 @@ def _chosen(network: TextClassifier, setting: Setting, chosen: Callable[[str], b
     return Adapted(adapter=adapter, values=sum(p.numel() for p in trained.values()), bytes=size)
 
 
+@register_text_method("full", learning_rate=5e-5)
 def full(network: TextClassifier, setting: Setting) -> Adapted:
     """Full fine-tuning."""
-    return _chosen(network, setting, lambda name: True)
-
-
-def last_layer(network: TextClassifier, setting: Setting) -> Adapted:
-    """The encoder's last layer."""
-    prefix = last_layer_of(network.encoder)
-    return _chosen(network, setting, lambda key: key.startswith(prefix))
+    return train_chosen(network, setting, lambda name: True)
 
 
 def last_layer_of(encoder: nn.Module) -> str:
@@ -51,18 +47,20 @@ def last_layer_of(encoder: nn.Module) -> str:
     return f"{name}.{len(layers) - 1}."
 
 
+@register_text_method("last_layer", learning_rate=3e-4, check=lambda encoder, _: last_layer_of(encoder))
+def last_layer(network: TextClassifier, setting: Setting) -> Adapted:
+    """The encoder's last layer."""
+    prefix = last_layer_of(network.encoder)
+    return train_chosen(network, setting, lambda key: key.startswith(prefix))
+
+
+@register_text_method("bias_norm", learning_rate=1e-3)
 def bias_norm(network: TextClassifier, setting: Setting) -> Adapted:
     """Biases (BitFit, Ben Zaken et al. 2022) and the scales of normalization layers."""
     scales = {
         f"{name}.weight" for name, module in network.encoder.named_modules() if "norm" in type(module).__name__.lower()
     }
-    return _chosen(network, setting, lambda name: name.endswith("bias") or name in scales)
-
-
-def lora(network: TextClassifier, setting: Setting) -> Adapted:
-    """Low-rank differences of the query and value projections (Hu et al. 2022), by `peft`."""
-    targets = _projections(network.encoder)
-    return _peft("LoraConfig", network, setting, targets, target_modules=targets, lora_alpha=16, lora_dropout=0.0)
+    return train_chosen(network, setting, lambda name: name.endswith("bias") or name in scales)
 
 
 # What families of encoders call their query and value projections; one that has all three in one layer comes last.
@@ -77,6 +75,33 @@ def _projections(encoder: nn.Module) -> list[str]:
     raise UserError(f"lora: none of this encoder's layers is a query projection by name ({', '.join(sorted(linear))})")
 
 
+def _rank(config: str, encoder: nn.Module, endings: Sequence[str], rate: float) -> int:
+    layers = (module for name, module in encoder.named_modules() if name.endswith(tuple(endings)))
+    one = sum(layer.in_features + layer.out_features for layer in layers if isinstance(layer, nn.Linear))
+    rank = int(rate * sum(parameter.numel() for parameter in encoder.parameters()) // max(1, one))
+    if rank == 0:
+        raise UserError(f"{config}: rank 1 has {one} values, more than a rate of {rate:g} allows: raise it")
+    return rank
+
+
+def _lora_rank(encoder: nn.Module, rate: float) -> int:
+    """Return the rank of `lora`. Raise `UserError` if there is none."""
+    return _rank("LoraConfig", encoder, _projections(encoder), rate)
+
+
+def _shira_rank(encoder: nn.Module, rate: float) -> int:
+    """Return the rank of `shira`. Raise `UserError` if there is none."""
+    return _rank("ShiraConfig", encoder, [""], rate)
+
+
+@register_text_method("lora", learning_rate=5e-4, check=_lora_rank)
+def lora(network: TextClassifier, setting: Setting) -> Adapted:
+    """Low-rank differences of the query and value projections (Hu et al. 2022), by `peft`."""
+    targets = _projections(network.encoder)
+    return _peft("LoraConfig", network, setting, targets, target_modules=targets, lora_alpha=16, lora_dropout=0.0)
+
+
+@register_text_method("shira", learning_rate=5e-4, check=_shira_rank)
 def shira(network: TextClassifier, setting: Setting) -> Adapted:
     """Sparse differences at random positions of all linear layers (SHiRA, Bhardwaj et al. 2024), by `peft`."""
     torch.sparse.check_sparse_tensor_invariants.disable()  # as it is by default, but without a warning
@@ -110,24 +135,5 @@ def _peft(config: str, network: TextClassifier, setting: Setting, endings: Seque
     return Adapted(adapter=adapter, values=_trained(model) + own, bytes=size + 4 * own)
 
 
-def _rank(config: str, encoder: nn.Module, endings: Sequence[str], rate: float) -> int:
-    layers = (module for name, module in encoder.named_modules() if name.endswith(tuple(endings)))
-    one = sum(layer.in_features + layer.out_features for layer in layers if isinstance(layer, nn.Linear))
-    rank = int(rate * sum(parameter.numel() for parameter in encoder.parameters()) // max(1, one))
-    if rank == 0:
-        raise UserError(f"{config}: rank 1 has {one} values, more than a rate of {rate:g} allows: raise it")
-    return rank
-
-
 def _trained(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-
-
-def for_lora(encoder: nn.Module, rate: float) -> int:
-    """The rank that `lora` has. Raises `UserError` where it can have none."""
-    return _rank("LoraConfig", encoder, _projections(encoder), rate)
-
-
-def for_shira(encoder: nn.Module, rate: float) -> int:
-    """The rank that `shira` has. Raises `UserError` where it can have none."""
-    return _rank("ShiraConfig", encoder, [""], rate)

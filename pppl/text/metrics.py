@@ -46,9 +46,3 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "accuracy and F1": _accuracy_and_f1,
     "Pearson and Spearman": _pearson_and_spearman,
 }
-
-
-def score(metric: str, targets: np.ndarray, outputs: np.ndarray) -> float:
-    """The metric of a network's `(N, outputs)`: logits of classes, or one number where a task is a regression."""
-    predicted = outputs[:, 0] if outputs.shape[1] == 1 else outputs.argmax(1)
-    return METRICS[metric](targets, predicted)

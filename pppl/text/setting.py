@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from torch import nn
-
 from ..config import TextDiffSettings
 from ..diff import Delta
 from ..training.adapters import Adapter, Dense
@@ -51,21 +49,6 @@ class Adapted:
     values: int
     bytes: int
     delta: Delta | None = None
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to adapt.
-
-    - `learning_rate`: that a search for its own begins with.
-    - `reads`: the fields of `TextDiffSettings` that it reads.
-    - `check`: raises `UserError` where it cannot adapt an encoder, or not at a rate, before anything is trained.
-    """
-
-    adapt: Callable[[TextClassifier, Setting], Adapted]
-    learning_rate: float
-    reads: tuple[str, ...] = ()
-    check: Callable[[nn.Module, float], object] = lambda encoder, rate: None
 
 
 def head_of(network: TextClassifier, setting: Setting) -> Dense:

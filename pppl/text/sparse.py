@@ -1,12 +1,13 @@
 """Ways to adapt by a sparse difference: diff pruning, and masks that are chosen otherwise."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..config import TextDiffSettings
 from ..diff import (
     FixedDiff,
     Flat,
@@ -20,11 +21,47 @@ from ..diff import (
 )
 from ..training.adapters import Dense, Fixed, Relaxed, Together
 from .encoder import TextClassifier
+from .methods import register_text_method
 from .setting import Adapted, Setting, head_of
 
+_DIFF = tuple(field.name for field in fields(TextDiffSettings))
 
-def diff(network: TextClassifier, setting: Setting, *, structured: bool = True) -> Adapted:
+
+@register_text_method("gradient_mask", learning_rate=5e-4)
+def gradient_mask(network: TextClassifier, setting: Setting) -> Adapted:
+    """Positions of the largest mean gradient before training (SPEFT, 2024)."""
+    flat, sha256 = _flat(network)
+    positions = top_positions(_gathered(network, setting, flat, lambda g: g).abs(), flat, setting.rate)
+    return _fixed(network, setting, flat, sha256, positions)
+
+
+@register_text_method("fisher_mask", learning_rate=5e-4)
+def fisher_mask(network: TextClassifier, setting: Setting) -> Adapted:
+    """Positions of the largest mean squared gradient before training (FISH mask, Sung et al. 2021)."""
+    flat, sha256 = _flat(network)
+    positions = top_positions(_gathered(network, setting, flat, torch.square), flat, setting.rate)
+    return _fixed(network, setting, flat, sha256, positions)
+
+
+@register_text_method("magnitude_mask", learning_rate=5e-4, reads=("first_share", "first_rate"))
+def magnitude_mask(network: TextClassifier, setting: Setting) -> Adapted:
+    """Positions that full fine-tuning moves most, then trained from the base (LT-SFT, Ansell et al. 2022)."""
+    flat, sha256 = _flat(network)
+    base = [part.clone() for part in flat.parts]
+    encoder = Dense([*flat.parameters.values()], learning_rate=setting.diff.first_rate * setting.learning_rate)
+    setting.train(Together(encoder, head_of(network, setting)), setting.first_steps)
+    positions = top_positions(_taken_back(flat, base), flat, setting.rate)
+    del encoder, base  # three copies of the parameters
+    return _fixed(network, setting, flat, sha256, positions, steps=setting.steps - setting.first_steps)
+
+
+@register_text_method("diff", learning_rate=5e-4, reads=_DIFF)
+def diff(network: TextClassifier, setting: Setting) -> Adapted:
     """Diff pruning (Guo et al. 2021): gates choose, the best are projected to the rate and trained on."""
+    return _diff(network, setting, structured=True)
+
+
+def _diff(network: TextClassifier, setting: Setting, *, structured: bool) -> Adapted:
     (flat, sha256), own = _flat(network), setting.diff
     options: dict[str, Any] = {"structured": structured, "groups": own.groups, "penalty": own.penalty}
     relaxed = RelaxedDiff(flat, seed=setting.seed, compiled=setting.compiled, **options)
@@ -38,34 +75,10 @@ def diff(network: TextClassifier, setting: Setting, *, structured: bool = True) 
     return _fixed(network, setting, flat, sha256, positions, start, steps=setting.steps - setting.first_steps)
 
 
+@register_text_method("diff_elementwise", learning_rate=5e-4, reads=_DIFF)
 def diff_elementwise(network: TextClassifier, setting: Setting) -> Adapted:
     """Diff pruning without gates of whole tensors."""
-    return diff(network, setting, structured=False)
-
-
-def gradient_mask(network: TextClassifier, setting: Setting) -> Adapted:
-    """Positions of the largest mean gradient before training (SPEFT, 2024)."""
-    flat, sha256 = _flat(network)
-    positions = top_positions(_gathered(network, setting, flat, lambda g: g).abs(), flat, setting.rate)
-    return _fixed(network, setting, flat, sha256, positions)
-
-
-def fisher_mask(network: TextClassifier, setting: Setting) -> Adapted:
-    """Positions of the largest mean squared gradient before training (FISH mask, Sung et al. 2021)."""
-    flat, sha256 = _flat(network)
-    positions = top_positions(_gathered(network, setting, flat, torch.square), flat, setting.rate)
-    return _fixed(network, setting, flat, sha256, positions)
-
-
-def magnitude_mask(network: TextClassifier, setting: Setting) -> Adapted:
-    """Positions that full fine-tuning moves most, then trained from the base (LT-SFT, Ansell et al. 2022)."""
-    flat, sha256 = _flat(network)
-    base = [part.clone() for part in flat.parts]
-    encoder = Dense([*flat.parameters.values()], learning_rate=setting.diff.first_rate * setting.learning_rate)
-    setting.train(Together(encoder, head_of(network, setting)), setting.first_steps)
-    positions = top_positions(_taken_back(flat, base), flat, setting.rate)
-    del encoder, base  # three copies of the parameters
-    return _fixed(network, setting, flat, sha256, positions, steps=setting.steps - setting.first_steps)
+    return _diff(network, setting, structured=False)
 
 
 def _taken_back(flat: Flat, base: list[Tensor]) -> Tensor:

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from ..data.catalogue import data_folder
 from ..system.errors import UserError, unknown
+from ..tasks import TASKS, Task
 from .csv_file import read_csv_file
+from .metrics import METRICS
 
 # Of the training examples, where a task has no validation examples of its own.
 _HELD_BACK, _MOST_HELD_BACK = 0.1, 1000
@@ -56,6 +58,24 @@ class TextTask:
     validation: Examples
     test: Examples
     about: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Task:
+        """What its networks are for: classification, or regression if it has no labels."""
+        return TASKS["classification" if self.labels else "regression"]
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss of outputs `(B, outputs)` and targets `(B,)`."""
+        return self.kind.loss(outputs, targets if self.labels else targets[:, None])
+
+    def predict(self, outputs: Tensor) -> np.ndarray:
+        """Return class indices, or numbers, `(N,)`, of outputs `(N, outputs)`."""
+        predicted = self.kind.predict(outputs)
+        return (predicted if self.labels else predicted[:, 0]).numpy()
+
+    def score(self, outputs: Tensor, targets: Tensor) -> float:
+        """Return the metric of outputs `(N, outputs)` and targets `(N,)`."""
+        return METRICS[self.metric](targets.numpy(), self.predict(outputs))
 
     @property
     def outputs(self) -> int:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import torch
 
 from pppl import Experiment, compare
 from pppl.cli.command import main
-from pppl.comparison.compare import _headline, warn_near_chance
+from pppl.comparison.person_plan import PersonPlan, warn_near_chance
 from pppl.data import IdentityDataset
 from pppl.report.terminal import as_text
 from pppl.system.errors import UserError
@@ -204,7 +205,8 @@ def test_a_full_network_at_chance_is_told(capsys: pytest.CaptureFixture[str]):
 def test_seen_and_unseen_people_have_summaries_of_their_own():
     row = {"persons": "person", "method": "ppp", "control": "own", "budget": 0.1}
     rows = [row | {"seen": True, "score": 0.9}, row | {"seen": False, "score": 0.5}]
-    assert _headline(pd.DataFrame(rows)) == {"person/ppp/own/0.1": 0.9, "person/unseen/ppp/own/0.1": 0.5}
+    headline = PersonPlan.headline(cast(PersonPlan, None), pd.DataFrame(rows))
+    assert headline == {"person/ppp/own/0.1": 0.9, "person/unseen/ppp/own/0.1": 0.5}
 
 
 @pytest.mark.slow

@@ -10,11 +10,11 @@ import pytest
 
 from pppl import Experiment, compare
 from pppl.cli.command import main
-from pppl.comparison.check import check
 from pppl.comparison.confirm import confirm
 from pppl.comparison.effort import effort
 from pppl.comparison.load import draw_groups, open_experiment
 from pppl.comparison.merge import merge
+from pppl.comparison.result_kinds import KINDS, find_faults
 from pppl.data import IdentityDataset, split_for
 from pppl.data.identities import TRAIN
 from pppl.system.errors import Differs, UserError
@@ -72,11 +72,11 @@ def test_rows_that_are_what_they_were_have_their_stamp_renewed(
 ):
     table, before = (copy / "table.csv.gz").read_bytes(), read_run(copy)["fingerprints"]
     _stamped(copy, change)
-    assert len(check(copy)) == 1
+    assert len(find_faults(copy, KINDS)) == 1
     assert main(["results", "confirm", str(copy), "--persons", "1", "--workers", "1"]) == 0
     assert "rows of 5 methods are what they were" in capsys.readouterr().out
     assert read_run(copy)["fingerprints"] == before
-    assert check(copy) == []
+    assert find_faults(copy, KINDS) == []
     compare(experiment, copy)
     assert (copy / "table.csv.gz").read_bytes() == table, "nothing was computed again"
     assert "is of today's code" not in confirm(copy)
@@ -107,10 +107,7 @@ def test_networks_of_other_hardware_are_told(copy: Path):
         confirm(copy)
 
 
-def test_other_settings_or_data_are_no_refactoring(copy: Path):
-    _stamped(copy, lambda stamp: {**stamp, "settings": "others"})
-    with pytest.raises(UserError, match="which is no refactoring"):
-        confirm(copy)
+def test_other_data_are_no_refactoring(copy: Path):
     _stamped(copy, _as_before)
     update_run(copy, dataset_sha256="another")
     with pytest.raises(UserError, match="data set is not that of today"):
@@ -133,7 +130,7 @@ def test_stale_rows_are_told_before_they_are_computed_again(
     assert "8 of other code (l1)" in told
     assert "8 of other settings or data (l1+finetune)" in told
     assert f"pppl results confirm {copy}" in told
-    assert check(copy) == []
+    assert find_faults(copy, KINDS) == []
 
 
 def test_training_for_everybody_is_counted_alike(experiment: Experiment, digits: IdentityDataset, results: Path):
@@ -171,11 +168,11 @@ def test_training_for_everybody_is_counted_alike(experiment: Experiment, digits:
 def test_budgets_of_many_decimals_survive_tables(experiment: Experiment, results: Path, copy: Path, tmp_path: Path):
     """Written and read, joined, checked, gone on with, and drawn; also as earlier versions have rounded them."""
     assert 1 / 3 in set(pd.read_csv(copy / "table.csv.gz")["budget"])
-    assert check(copy) == []
+    assert find_faults(copy, KINDS) == []
     part = tmp_path / "part"
     compare(experiment.replace(budgets=[2 / 7]), part)
     merge([copy, part], tmp_path / "all")
-    assert check(tmp_path / "all") == []
+    assert find_faults(tmp_path / "all", KINDS) == []
     budgets = pd.read_csv(tmp_path / "all" / "summary.csv")["budget"]
     assert set(budgets) == {2 / 7, 1 / 3, 0.5, 1.0}
     text = gzip.decompress((copy / "table.csv.gz").read_bytes())

@@ -9,7 +9,7 @@ from stub_training import sketching
 
 from pppl import Experiment, compare
 from pppl.cli.command import main
-from pppl.comparison.check import check
+from pppl.comparison.result_kinds import KINDS, find_faults
 from pppl.lab import merge
 from pppl.system.errors import UserError
 from pppl.tables.journal import TIMED
@@ -69,7 +69,7 @@ def test_parts_make_the_table_of_the_whole(experiment: Experiment, whole: Path, 
     pd.testing.assert_frame_equal(merged.drop(columns=TIMED), expected.drop(columns=TIMED))
     assert (tmp_path / "all" / "gates.csv").read_bytes() == (whole / "gates.csv").read_bytes()
     assert (tmp_path / "all" / "figures" / "accuracy_vs_macs.pdf").exists()
-    assert check(tmp_path / "all") == []
+    assert find_faults(tmp_path / "all", KINDS) == []
     before = (tmp_path / "all" / "table.csv.gz").read_bytes()
     compare(experiment, tmp_path / "all")
     assert (tmp_path / "all" / "table.csv.gz").read_bytes() == before, "nothing was computed again"
@@ -107,7 +107,7 @@ def test_a_method_has_the_budgets_of_all_parts(experiment: Experiment, whole: Pa
         assert _table(folder).query("method == 'l1'")["budget"].unique().tolist() == settings["l1"]["budgets"]
     merge([tmp_path / str(budget) for budget in experiment.budgets], tmp_path / "all")
     assert len(_table(tmp_path / "all")) == len(_table(whole))
-    assert check(tmp_path / "all") == []
+    assert find_faults(tmp_path / "all", KINDS) == []
     config = json.loads((tmp_path / "all" / "run.json").read_text())["config"]
     assert config["settings"] == {"l1": {"budgets": [*experiment.budgets]}}
 
@@ -153,13 +153,13 @@ def test_a_damaged_table_is_told_and_not_taken_in(experiment: Experiment, copies
     whole = (folder / "table.csv.gz").read_bytes()
     (folder / "table.csv.gz").write_bytes(whole[:-30])
     with pytest.raises(UserError, match=r"cannot read .*table\.csv\.gz as a table of results: "):
-        check(folder)
+        find_faults(folder, KINDS)
     (folder / "journal.jsonl").unlink()
     with pytest.raises(UserError, match=r"table\.csv\.gz was not written by pppl, or was changed since"):
         compare(experiment.replace(seeds=[1]), folder)  # somebody may have worked on it
     (folder / "table.csv.gz").unlink()
     compare(experiment.replace(seeds=[1]), folder)
-    assert check(folder) == []
+    assert find_faults(folder, KINDS) == []
 
 
 def test_a_folder_that_is_none_is_told(tmp_path: Path, copies: list[Path]):
@@ -198,9 +198,9 @@ def test_check_tells_what_is_wrong(copies: list[Path], capsys: pytest.CaptureFix
     assert "8 findings" in printed.err
     _edit(folder / "run.json", lambda run: run["config"]["data"].update(name="gone.npz"))
     table[table["method"] != "diff"].to_csv(folder / "table.csv.gz", index=False)
-    assert "table.csv.gz lacks 1 of 17 series of a seed" in check(folder)
+    assert "table.csv.gz lacks 1 of 17 series of a seed" in find_faults(folder, KINDS)
     (folder / "summary.csv").unlink()
-    lines = check(folder)
+    lines = find_faults(folder, KINDS)
     assert "summary.csv is missing" in lines
     assert any(line.startswith("whether rows are current cannot be told: ") for line in lines)
 
@@ -219,13 +219,13 @@ def test_check_knows_what_should_be_there(whole: Path, tmp_path: Path, without: 
     """Also where nothing of it is."""
     folder = Path(shutil.copytree(whole, tmp_path / "whole"))
     _table(whole).query(f"not ({without})").to_csv(folder / "table.csv.gz", index=False)
-    assert f"table.csv.gz lacks {count} of 136 rows" in check(folder)
+    assert f"table.csv.gz lacks {count} of 136 rows" in find_faults(folder, KINDS)
 
 
 def test_check_knows_what_should_not_be_there(whole: Path, tmp_path: Path):
     folder = Path(shutil.copytree(whole, tmp_path / "whole"))
     _edit(folder / "run.json", lambda run: run["config"].update(budgets=[0.2]))
-    assert "table.csv.gz has 56 rows that its experiment has not" in check(folder)
+    assert "table.csv.gz has 56 rows that its experiment has not" in find_faults(folder, KINDS)
 
 
 def test_settings_that_contradict_each_other_are_named(experiment: Experiment, copies: list[Path], tmp_path: Path):

@@ -13,7 +13,7 @@ from tiny_encoder import make_encoder, write_task
 
 from pppl import Experiment, TextExperiment, compare
 from pppl.cli.command import main
-from pppl.comparison import result_kinds as remaking
+from pppl.comparison import task_plan
 from pppl.comparison.reproduce import reproduce
 from pppl.comparison.result_kinds import ResultKind, TextResults
 from pppl.config import Sweep
@@ -229,7 +229,7 @@ def test_text_tasks(tmp_path: Path, monkeypatch):
     }
     row = _made_from_run_alone(tmp_path / "texts", run, TextResults())
     assert (row["kind"], row["verdict"], row["rows"], row["equal"]) == ("tasks", "reproduced", 1, 1)
-    monkeypatch.setattr(remaking, "encoder_sha256", _missing)
+    monkeypatch.setattr(task_plan, "encoder_sha256", _missing)
     (row,) = reproduce([tmp_path / "texts"], tmp_path / "out").to_dict("records")
     assert (row["verdict"], row["reason"]) == ("skipped", "text needs the package transformers")
 

@@ -13,10 +13,9 @@ from tiny_encoder import make_encoder, write_task
 from pppl import TextExperiment, compare_tasks
 from pppl.cli.command import main
 from pppl.comparison.confirm import confirm
-from pppl.comparison.reproduce import KINDS
-from pppl.comparison.result_kinds import find_faults
-from pppl.comparison.task_comparison import COLUMNS
+from pppl.comparison.result_kinds import KINDS, find_faults
 from pppl.comparison.task_memory import MemoryRun, measure_memory, memory_journal
+from pppl.comparison.task_plan import COLUMNS
 from pppl.system.errors import Differs, UserError
 from pppl.system.memory import PeakMemory
 from pppl.tables.provenance import read_run, update_run
@@ -256,7 +255,7 @@ def test_each_task_is_resampled_for_itself(experiment: TextExperiment):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--methods=[lor]"], "unknown method 'lor': did you mean 'lora'?"),
+        (["--methods=[lor]"], "unknown text method 'lor': did you mean 'lora'?"),
         (["--tasks=[glue/COLA]"], "unknown task 'glue/COLA': did you mean 'glue/CoLA'?"),
         (["--rate=2"], "rate is 2.0: a fraction in (0, 1]"),
         (["--epochs=0"], "epochs is 0: at least 1"),

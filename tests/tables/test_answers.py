@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pppl import Experiment
-from pppl.comparison.compare import check_settings
+from pppl.comparison.person_plan import check_settings
 from pppl.system.errors import UserError
 from pppl.tables.answers import answers
 from pppl.tables.paired import wilcoxon_p

@@ -17,9 +17,9 @@ from torch import nn
 from pppl.config import TextDiffSettings
 from pppl.diff import DeltaFile, DeltaStore, base_sha256, batch_statistics, write_delta
 from pppl.system.errors import UserError
+from pppl.text import TEXT_METHODS
 from pppl.text.encoder import TextClassifier, Tokens
 from pppl.text.setting import Setting
-from pppl.text.text_methods import METHODS
 from pppl.text.text_tasks import Examples
 from pppl.training import outputs
 from pppl.training.adapters import Adapter
@@ -54,7 +54,7 @@ def test_batches_are_of_similar_length_and_hold_everything_once(encoder: str, ex
     assert inputs["token_type_ids"].max() == 1, "the second sentence is told apart"
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TEXT_METHODS)
 def test_every_method_learns_within_its_rate(method: str, encoder: str, examples: Examples):
     torch.manual_seed(0)
     network, tokens = TextClassifier(encoder, 2), Tokens(encoder, examples)
@@ -76,7 +76,7 @@ def test_every_method_learns_within_its_rate(method: str, encoder: str, examples
 
     rates = {"learning_rate": 2e-2, "head_rate": 1e-2, "rate": 0.004}
     setting = _setting(**rates, steps=75, train=train, each_gradient=each_gradient)
-    adapted = METHODS[method].adapt(network, setting)
+    adapted = TEXT_METHODS[method].adapt(network, setting)
     logits, targets = outputs(network, tokens.batches(16), adapted.adapter)
     assert (logits.argmax(1) == targets).float().mean() > 0.85
     head = 16 * 2 + 2
@@ -92,9 +92,9 @@ def test_every_method_learns_within_its_rate(method: str, encoder: str, examples
         assert adapted.delta.metadata == {"labels": '["glad", "cross"]'}
     if method in ("lora", "shira"):
         with pytest.raises(UserError, match=r"rank 1 has .* values, more than a rate of 1e-06 allows"):
-            METHODS[method].adapt(TextClassifier(encoder, 2), replace(setting, rate=1e-6))
+            TEXT_METHODS[method].adapt(TextClassifier(encoder, 2), replace(setting, rate=1e-6))
         with pytest.raises(UserError, match=r"rank 1 has .* values, more than a rate of 1e-06 allows"):
-            METHODS[method].check(TextClassifier(encoder, 2).encoder, 1e-6)
+            TEXT_METHODS[method].check(TextClassifier(encoder, 2).encoder, 1e-6)
 
 
 def _setting(**options: Any) -> Setting:
@@ -117,9 +117,11 @@ def test_any_family_of_encoders_in_any_precision(family: str, examples: Examples
     rates = {"learning_rate": 1e-2, "head_rate": 1e-2, "rate": 0.004}
     for method in ("lora", "last_layer", "diff"):
         network = TextClassifier(folder, 2)
-        METHODS[method].check(network.encoder, 0.004)
+        TEXT_METHODS[method].check(network.encoder, 0.004)
         before = {name: value.clone() for name, value in network.encoder.named_parameters()}
-        adapted = METHODS[method].adapt(network, _setting(**rates, steps=2, train=train, each_gradient=lambda _: None))
+        adapted = TEXT_METHODS[method].adapt(
+            network, _setting(**rates, steps=2, train=train, each_gradient=lambda _: None)
+        )
         assert adapted.values > 0
         changed = [
             not torch.equal(value, before.get(name, value)) for name, value in network.encoder.named_parameters()
@@ -129,7 +131,7 @@ def test_any_family_of_encoders_in_any_precision(family: str, examples: Examples
 
 def test_an_encoder_that_has_no_query_projection(encoder: str):
     with pytest.raises(UserError, match=r"lora: none of this encoder's layers is a query projection by name \(out\)"):
-        METHODS["lora"].check(nn.ModuleDict({"out": nn.Linear(3, 3)}), 0.1)
+        TEXT_METHODS["lora"].check(nn.ModuleDict({"out": nn.Linear(3, 3)}), 0.1)
 
 
 def test_batch_statistics_of_an_encoder_are_a_tasks_own(encoder: str, examples: Examples, tmp_path: Path):
@@ -148,7 +150,7 @@ def test_batch_statistics_of_an_encoder_are_a_tasks_own(encoder: str, examples: 
             adapter.step(1.0)
 
     rates = {"learning_rate": 1e-2, "head_rate": 1e-2, "rate": 0.004}
-    adapted = METHODS["diff"].adapt(network, _setting(**rates, steps=6, train=train, each_gradient=lambda _: None))
+    adapted = TEXT_METHODS["diff"].adapt(network, _setting(**rates, steps=6, train=train, each_gradient=lambda _: None))
     assert adapted.delta is not None
     assert adapted.delta.base_sha256 == sha256
     write_delta(tmp_path / "task", adapted.delta)
@@ -180,4 +182,4 @@ def test_a_rank_that_no_layer_has(encoder: str):
         each_gradient=lambda after: None,
     )
     with pytest.raises(UserError, match=r"ShiraConfig of rank \d+: "):
-        METHODS["shira"].adapt(TextClassifier(encoder, 2), setting)
+        TEXT_METHODS["shira"].adapt(TextClassifier(encoder, 2), setting)

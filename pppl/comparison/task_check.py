@@ -12,7 +12,7 @@ from ..config import TextExperiment
 from ..tables.agreement import TOLERANCE
 from ..tables.journal import TABLE, Row, key_of
 from ..tables.task_statistics import AVERAGE
-from .task_runs import NAMES
+from .task_units import NAMES
 
 _MEANS = ("score", "values", "task_bytes", "peak_memory_mib", "train_seconds")
 _REFERENCES = ("full", "diff")

@@ -1,18 +1,18 @@
-"""One run of a comparison on tasks: a method, a task, a learning rate and a seed make a row."""
+"""The unit of a comparison on text tasks: a method, a task, a learning rate and a seed make a row."""
 
 import math
 import re
 import time
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from ..config import TextExperiment
 from ..diff import base_sha256, write_delta
@@ -22,14 +22,13 @@ from ..tables.journal import Journal, Row
 from ..tables.provenance import Stamp, fingerprint
 from ..text.adapt import Prepared, adapt, evaluate, prepare
 from ..text.encoder import TextClassifier
-from ..text.metrics import score as score_of
 
 NAMES = ("task", "encoder", "method", "rate", "learning_rate", "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRun:
-    """One row, as a task for a worker."""
+    """The work of one row."""
 
     experiment: TextExperiment
     task: str
@@ -43,6 +42,25 @@ class TaskRun:
     def key(self) -> tuple[str | float, ...]:
         """In the order of `NAMES`."""
         return self.task, self.experiment.encoder, self.method, self.experiment.rate, self.learning_rate, self.seed
+
+    @property
+    def keys(self) -> list[tuple[str | float, ...]]:
+        """The key of its row."""
+        return [self.key]
+
+    def compute(self) -> None:
+        """Compute the row and append it to the journal."""
+        prepared = prepared_task(self.experiment.encoder, self.task, self.experiment.examples)
+        _warm_up(self)
+        try:
+            measured = measured_run(self, prepared)
+        except Diverged:
+            notice(
+                f"{self.method} on {self.task} diverged at a learning rate of {self.learning_rate:g}, seed {self.seed}"
+            )
+            measured = diverged_run(prepared)
+        row = dict(zip(NAMES, self.key, strict=True)) | {"metric": prepared.task.metric} | measured
+        journal_of(self.folder, {(self.task, self.method): self.fingerprint}).append([row])
 
     @property
     def delta_path(self) -> Path:
@@ -62,17 +80,13 @@ def encoder_sha256(encoder: str) -> str:
     return base_sha256(TextClassifier(encoder, 1).encoder)
 
 
-def compute_run(run: TaskRun) -> None:
-    """Computes a row and appends it to the journal."""
-    prepared = prepared_task(run.experiment.encoder, run.task, run.experiment.examples)
-    _warm_up(run)
-    try:
-        measured = measured_run(run, prepared)
-    except Diverged:
-        notice(f"{run.method} on {run.task} diverged at a learning rate of {run.learning_rate:g}, seed {run.seed}")
-        measured = diverged_run(prepared)
-    row = dict(zip(NAMES, run.key, strict=True)) | {"metric": prepared.task.metric} | measured
-    journal_of(run.folder, {(run.task, run.method): run.fingerprint}).append([row])
+class _Computable(Protocol):
+    def compute(self) -> None: ...
+
+
+def compute_unit(unit: _Computable) -> None:
+    """Compute a unit in a worker process."""
+    unit.compute()
 
 
 def journal_of(folder: Path, fingerprints: Mapping[tuple[str, str], Stamp], **options: Any) -> Journal:
@@ -80,7 +94,7 @@ def journal_of(folder: Path, fingerprints: Mapping[tuple[str, str], Stamp], **op
     return Journal(folder, fingerprints, by=itemgetter("task", "method"), **{"names": NAMES, **options})
 
 
-_warm: set[tuple[str, str, str, bool]] = set()
+_warm: deque[tuple[str, str, str, bool]] = deque(maxlen=64)
 
 
 def _warm_up(run: TaskRun) -> None:
@@ -92,7 +106,7 @@ def _warm_up(run: TaskRun) -> None:
         prepared = prepared_task(few.encoder, run.task, few.examples)
         with suppress(Diverged):
             adapt(few, prepared, run.method, learning_rate=run.learning_rate, seed=run.seed)
-        _warm.add(key)
+        _warm.append(key)
 
 
 def measured_run(run: TaskRun, prepared: Prepared) -> Row:
@@ -100,9 +114,9 @@ def measured_run(run: TaskRun, prepared: Prepared) -> Row:
     start = time.perf_counter()
     network, adapted = adapt(run.experiment, prepared, run.method, learning_rate=run.learning_rate, seed=run.seed)
     seconds = time.perf_counter() - start
-    metric, adapter = prepared.task.metric, adapted.adapter
-    validation, _ = evaluate(network, metric, prepared.validation, adapter)
-    score, outputs = evaluate(network, metric, prepared.test, adapter)
+    task, adapter = prepared.task, adapted.adapter
+    validation, _ = evaluate(network, task, prepared.validation, adapter)
+    score, outputs = evaluate(network, task, prepared.test, adapter)
     if not bool(outputs.isfinite().all()):
         raise Diverged("outputs")
     if adapted.delta is not None:
@@ -113,17 +127,13 @@ def measured_run(run: TaskRun, prepared: Prepared) -> Row:
         "values": adapted.values,
         "task_bytes": adapted.bytes,
         "train_seconds": seconds,
-        "predicted": _predicted(prepared, outputs),
+        "predicted": prepared.task.predict(outputs).tolist(),
     }
 
 
 def diverged_run(prepared: Prepared) -> Row:
     """No validation score, so that a search takes another; and what a network says that says always the same."""
     outputs = torch.zeros(len(prepared.test.rows), prepared.task.outputs)
-    constant = score_of(prepared.task.metric, prepared.test.targets.numpy(), outputs.numpy())
+    constant = prepared.task.score(outputs, prepared.test.targets)
     missing = dict.fromkeys(("validation", "values", "task_bytes", "train_seconds"), math.nan)
-    return missing | {"score": constant, "predicted": _predicted(prepared, outputs)}
-
-
-def _predicted(prepared: Prepared, outputs: Tensor) -> list[float]:
-    return (outputs.argmax(1) if prepared.task.labels else outputs[:, 0]).tolist()
+    return missing | {"score": constant, "predicted": prepared.task.predict(outputs).tolist()}

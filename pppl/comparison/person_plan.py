@@ -1,0 +1,197 @@
+"""The comparison of methods on people: every method on the same persons, the same support and the same budgets."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..backbones import build, spec_for
+from ..config import Experiment
+from ..data import IdentityDataset
+from ..data.datamodule import check_augmentations
+from ..personalizers import make_personalizers
+from ..personalizers.ppp import SamplePPP
+from ..pruning import CostModel
+from ..system.errors import UserError, unknown
+from ..system.files import output_folder, remove
+from ..system.processes import Workers, threads
+from ..system.tracking import notice
+from ..tables.derived import TABLES, write_tables
+from ..tables.journal import (
+    COLUMNS,
+    NUMBERS,
+    TIMED,
+    Journal,
+    Row,
+    adopt_table,
+    name_budgets_exactly,
+    round_numbers,
+    write_table,
+)
+from ..tables.metric import metric_of
+from ..tasks import task_of
+from .effort import EFFORT, effort
+from .execution import compute_missing
+from .folders import refuse_other_results
+from .freshness import fingerprints
+from .gatemap import GATES, gates_are_whole, write_gates
+from .global_models import global_model, list_training_devices
+from .load import draw_groups, load_split, open_experiment, report_data, report_folds
+from .plan import Key, Plan
+from .recipes import weights_sha256
+from .units import PersonUnit
+
+# A full network whose score exceeds chance by less than this has not been trained.
+_NEXT_TO_CHANCE = 0.1
+
+
+class PersonPlan(Plan[Experiment, PersonUnit]):
+    """The plan of an experiment whose results are in `out`.
+
+    **Arguments:**
+
+    - `report`: whether to report what was read of the user's own data.
+
+    Raise `UserError` for an unknown data set, backbone or method, a budget that is too small, or a folder that cannot
+    be written to.
+    """
+
+    command = "compare"
+    files = (*TABLES, EFFORT, GATES, "run.json")
+    measured = ("score_full", *(name for name in NUMBERS if name not in (TIMED, "score_full")))
+
+    def __init__(self, experiment: Experiment, out: str | Path, *, report: bool = False):
+        self.experiment, self.dataset = open_experiment(experiment)
+        check_settings(self.experiment, self.dataset)
+        if report:
+            report_data(self.experiment, self.dataset)
+            report_folds(self.experiment)
+        self.groups = [
+            group for seed in self.experiment.seeds for group in draw_groups(self.experiment, seed, report=report)
+        ]
+        self.stamps = fingerprints(self.experiment, self.dataset)
+        self.data_sha256, self.weights_sha256 = self.dataset.sha256, weights_sha256(self.experiment)
+        self.journal = Journal(output_folder(out), self.stamps)
+        self.journals = (self.journal,)
+
+    @cached_property
+    def units(self) -> list[PersonUnit]:
+        """One unit for each person."""
+        return [unit for group in self.groups for unit in group.units()]
+
+    def refuse_others(self) -> None:
+        """Raise `UserError` if the folder holds results of another command or on other data."""
+        refuse_other_results(self.folder, self.command, self.experiment.data, self.dataset)
+
+    def adopt(self) -> None:
+        """Take in the rows of a finished table."""
+        adopt_table(self.journal)
+
+    def due(self) -> list[PersonUnit]:
+        """Return the persons who lack a row."""
+        return [unit for unit in self.units if not self.journal.has(unit.keys)]
+
+    def sample(self, table: Sequence[Row], count: int) -> list[PersonUnit]:
+        """Return persons of the first seed, evenly spread over each group."""
+        groups = [group for group in self.groups if group.seed == self.experiment.seeds[0]]
+        return [unit for group in groups for unit in group.units()[:: max(1, len(group.persons) // count)][:count]]
+
+    def compute(self, units: Sequence[PersonUnit], pool: Workers) -> None:
+        """Train the networks that persons lack, and compute the persons' rows."""
+        compute_missing(units, total=max(len(self.units), len(units)), journal=self.journal, pool=pool)
+
+    def keys(self) -> Iterator[Key]:
+        """Yield the keys of all rows."""
+        return (key for unit in self.units for key in unit.keys)
+
+    def stale_keys(self) -> Iterator[Key]:
+        """Yield the keys of all rows; a journal may have stale rows of other methods."""
+        return self.keys()
+
+    def computed(self, pool: Workers) -> pd.DataFrame:
+        """Compute what is missing, and return the rows."""
+        self.finish(pool)
+        return self.table()
+
+    def table(self) -> pd.DataFrame:
+        """Return the rows. None may be missing."""
+        rows = [self.journal.rows[key] for unit in self.units for key in unit.keys]
+        rows = name_budgets_exactly(rows, self.experiment.budgets)
+        return round_numbers(pd.DataFrame(rows, columns=list(COLUMNS)))
+
+    def write_tables(self, *, anew: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Write the table, its derived tables, `effort.csv` and `gates.csv`."""
+        table = self.table()
+        if anew:
+            warn_near_chance(table, self.dataset)
+        write_table(self.folder / EFFORT, effort(self.groups))
+        summary = write_tables(self.folder, table, self.experiment)
+        self._write_gates(anew=anew)
+        return table, summary
+
+    def _write_gates(self, *, anew: bool) -> None:
+        """Write `gates.csv` of the first seed if a method has gates for each sample."""
+        groups = [group for group in self.groups if group.seed == self.experiment.seeds[0]]
+        methods = groups[0].personalizers
+        gates = next((each.gates for each in methods if each.gates and isinstance(each, SamplePPP)), None)
+        if gates is None:
+            remove(self.folder / GATES)
+        elif anew or not gates_are_whole(self.folder, groups):
+            with threads(1):
+                model = global_model(self.experiment, groups[0].dataset, groups[0].seed, self.folder)
+                write_gates(self.folder, model, groups, gates)
+
+    def facts(self, table: pd.DataFrame, computed: Sequence[PersonUnit]) -> dict[str, Any]:
+        """Return the number of persons, the metric, and the devices that networks were trained on."""
+        of_seed = {seed: load_split(self.experiment, seed) for seed in self.experiment.seeds}
+        return {
+            "persons_computed": len(computed),
+            "persons": len(self.units),
+            "metric": metric_of(table).to_dict(),
+            "networks_trained_on": list_training_devices(self.experiment, of_seed),
+        }
+
+    def name_row(self, row: Row) -> str:
+        """Return method, control, budget, person and seed."""
+        what = " ".join(str(row[name]) for name in ("method", "control") if row[name])
+        return f"{what}, budget {row['budget']:g}, {row['persons']} {row['identity']}, seed {row['seed']}"
+
+    def headline(self, summary: pd.DataFrame) -> dict[str, float]:
+        """Return every score by the names of its series."""
+        rows = summary.to_dict("records")
+        names = ("persons", "who", "method", "control", "budget")
+        named = [{**row, "who": "" if row["seen"] else "unseen"} for row in rows]
+        return {"/".join(str(row[name]) for name in names if row[name] != ""): float(row["score"]) for row in named}
+
+
+def warn_near_chance(table: pd.DataFrame, dataset: IdentityDataset) -> None:
+    """Warn if the full network has learnt next to nothing, which makes every comparison with it empty."""
+    task = task_of(dataset)
+    metric, chance = task.metrics[0], task.chance(dataset)
+    mean = table["score_full"].to_numpy(float).mean()
+    if chance is not None and mean < chance + _NEXT_TO_CHANCE:
+        remedy = "train longer (training.epochs, or a smaller training.batch_size), since all is measured against it"
+        shown = [f"{value:.0%}" if metric.percent else f"{metric.name} {value:.2f}" for value in (mean, chance)]
+        notice(f"the full network has {shown[0]} on average, by chance it would have {shown[1]}: {remedy}")
+
+
+def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
+    """Raise `UserError`, before anything is trained, for an unknown name or a budget too small for the backbone."""
+    check_augmentations(experiment.training.augment)
+    if experiment.reference not in (*experiment.methods, Experiment.reference):
+        raise unknown("reference", experiment.reference, experiment.methods)
+    for question, methods in experiment.questions.items():
+        for method in methods:
+            if method not in experiment.methods:
+                raise unknown(f"method of question {question!r}", method, experiment.methods)
+    backbone, personalizers = experiment.backbone, make_personalizers(experiment)
+    task = task_of(dataset)
+    network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, task.outputs(dataset)))
+    cost = CostModel(network, dataset.input_shape)
+    for personalizer in personalizers:
+        if lacking := personalizer.unmet_needs(task):
+            what = f"method {personalizer.method} needs {', '.join(lacking)}"
+            raise UserError(f"{what}, and {dataset.name} is for {dataset.task}, which has none: leave it out")
+        personalizer.check(network, cost)

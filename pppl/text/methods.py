@@ -1,0 +1,61 @@
+"""The registry of ways to give one encoder many tasks.
+
+A method is a function that trains a network in place and returns what a task's own file holds. Each task has its own
+head, which every method trains. All methods train for the same number of steps, in one stage or in two.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from ..system.registries import Registry
+from .encoder import TextClassifier
+from .setting import Adapted, Setting
+
+Adapt = Callable[[TextClassifier, Setting], Adapted]
+Check = Callable[[nn.Module, float], object]
+
+
+def _accept(encoder: nn.Module, rate: float) -> None:
+    """Accept every encoder and rate."""
+
+
+@dataclass(frozen=True)
+class TextMethod:
+    """A way to adapt a text encoder, as `register_text_method` describes it."""
+
+    adapt: Adapt
+    learning_rate: float
+    reads: tuple[str, ...]
+    check: Check
+
+
+TEXT_METHODS: Registry[TextMethod] = Registry("text method")
+
+
+def register_text_method(
+    name: str, *, learning_rate: float, reads: Sequence[str] = (), check: Check = _accept
+) -> Callable[[Adapt], Adapt]:
+    """Return a decorator that adds a function as a way to adapt a text encoder.
+
+    ```python
+    @register_text_method("embeddings", learning_rate=1e-3)
+    def embeddings(network: TextClassifier, setting: Setting) -> Adapted:
+        return train_chosen(network, setting, lambda name: name.startswith("embeddings."))
+    ```
+
+    **Arguments:**
+
+    - `learning_rate`: its own; experiments search multiples of it.
+    - `reads`: the fields of `TextDiffSettings` that it reads.
+    - `check`: raises `UserError` before any training if the method cannot adapt an encoder, or not at a rate.
+
+    Raise `UserError` if the name is taken.
+    """
+
+    def add(function: Adapt) -> Adapt:
+        TEXT_METHODS.add(name, TextMethod(function, learning_rate, tuple(reads), check), made_by=function)
+        return function
+
+    return add
