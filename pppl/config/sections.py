@@ -44,9 +44,7 @@ def register_settings(name: str, *, trains_gates: bool = False) -> Callable[[typ
 
     def add(kind: type[Settings]) -> type[Settings]:
         frozen = dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen  # pyright: ignore
-        require(
-            bool(frozen), f"settings {name!r} are no frozen dataclass: put @dataclass(frozen=True) above the class"
-        )
+        require(bool(frozen), f"settings {name!r} are no frozen dataclass: put @dataclass(frozen=True) above the class")
         for field in dataclasses.fields(kind):  # pyright: ignore[reportArgumentType]
             usual = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
             require(usual, f"settings {name!r}: field {field.name} has no default: give it one")

@@ -54,8 +54,8 @@ class TextExperiment(Tree):
     - `search`: learning rates to try, as multiples of a method's own. The first seed runs all of them on
       `search_tasks`. The one with the best mean score on their validation examples is used on all tasks with all seeds.
       Without `search_tasks`, each task chooses its own.
-    - `beyond`: how many further learning rates a search may try, one at a time, while the best one is the smallest or the
-      largest. A `search` of fewer than three has no such end.
+    - `beyond`: how many further learning rates a search may try, one by one, while the best one is the smallest or the
+      largest. A `search` with fewer than three is never extended.
     - `examples`: the largest number of examples in each split of a task. 0: all.
     - `seeds`: the seeds of the head, the order of examples, and the gates.
 

@@ -101,9 +101,8 @@ def _returning_people_variance(parts: np.ndarray, deviations: np.ndarray) -> np.
         return np.zeros(deviations.shape[2])
     pairs = (deviations.sum(0) ** 2 - (deviations**2).sum(0)).sum(0)
     person = np.maximum(pairs / apart, 0) * people / (people - 1)  # the variance between persons
-    shown = (
-        count / (count - 1) * ((parts - np.outer(seed_weights, person_weights)) ** 2).sum()
-    )  # the part that seeds show
+    independent = np.outer(seed_weights, person_weights)
+    shown = count / (count - 1) * ((parts - independent) ** 2).sum()  # the part that seeds show
     return person * max((person_weights**2).sum() - shown, 0)
 
 
