@@ -255,9 +255,6 @@ class Experiment(Tree):
 
         With new `methods`, questions about missing methods are left out. If the reference is not among the methods,
         `full` or else the first method takes its place. The default reference stays.
-
-        >>> Experiment(reference="l1").replace(methods=["gated", "full"]).reference
-        'full'
         """
         alone = self._about(changes["methods"]) if "methods" in changes else {}
         return super().replace(**{**alone, **changes})
@@ -283,10 +280,6 @@ class Experiment(Tree):
         return {key: value for stage in stages(method) for key, value in self.settings.get(stage, {}).items()}
 
     def tried(self, method: str) -> list[dict[str, Any]]:
-        """Return the settings that `tuning` tries for a method: all combinations, or one empty one if it has none.
-
-        >>> Experiment(tuning={"l1": {"pruning.round_to": [1, 8]}}).tried("l1")
-        [{'pruning.round_to': 1}, {'pruning.round_to': 8}]
-        """
+        """Return the settings that `tuning` tries for a method: all combinations, or one empty one if it has none."""
         knobs = self.tuning.get(method, {})
         return [dict(zip(knobs, values, strict=True)) for values in product(*knobs.values())]
