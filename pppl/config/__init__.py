@@ -1,7 +1,7 @@
-"""Everything that determines a result, as trees of frozen dataclasses.
+"""The settings that determine a result, as trees of frozen dataclasses.
 
-A YAML file and the command line hold only what differs from the defaults here. This package imports nothing heavy, so
-a notebook builds an experiment in one line: `Experiment().replace(**{"training.epochs": 5})`.
+A YAML file and the command line hold only the settings that differ from the defaults here. This package imports nothing
+heavy, so a notebook builds an experiment in one line: `Experiment().replace(**{"training.epochs": 5})`.
 """
 
 from .experiment import (

@@ -1,4 +1,4 @@
-"""`Experiment`: everything that determines a comparison of personalizers."""
+"""`Experiment`: the settings that determine a comparison of personalizers."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ Settings = TypeVar("Settings")
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """Which data set; 0 for all of it, other numbers for a quick look.
+    """The data set, or a part of it for a quick look.
 
     - `name`: a registered source (`pppl data list`), or the path of an `.npz` file.
-    - `classes`: the first so many classes.
-    - `people`: so many of the people, those with the most samples.
-    - `samples`: so many samples of each class, split and person.
+    - `classes`: the number of classes, the first ones. 0: all.
+    - `people`: the number of people, those with the most samples. 0: all.
+    - `samples`: the number of samples of each class, split and person. 0: all.
     """
 
     name: str = "digits"
@@ -31,7 +31,7 @@ class DataSettings:
     samples: int = 0
 
     def __post_init__(self) -> None:
-        require(is_text(self.name), f"data.name is {self.name!r}, which is no text (UTF-8): rename the file")
+        require(is_text(self.name), f"data.name is {self.name!r}, which is not UTF-8 text: rename the file")
         for key in ("classes", "people", "samples"):
             value = getattr(self, key)
             require(value >= 0 and value != 1, f"data.{key} is {value}: 0 (all) or at least 2")
@@ -40,18 +40,18 @@ class DataSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PersonSettings:
-    """Who is personalized.
+    """The persons that networks are personalized for.
 
     - `protocol`: `classes`, a person is a subset of the classes; `person`, a speaker or writer with all classes;
-      `person+classes`, a speaker with some classes; `auto`, the last where the data set knows whose its samples are,
-      else the first.
+      `person+classes`, a speaker or writer with some classes; `auto`, `person+classes` if the data set names the person
+      of each sample, else `classes`.
     - `split`: `official`, the data set's own; `random`, people (or samples) are held out by seed.
-    - `folds`: people are held out by turns in place of any split: as many seeds in a row have everybody unseen once,
-      and the next so many again, in other company. 0: no folds.
-    - `classes`: sizes of the subsets; each size gives at most `count` persons, seen and unseen ones apart.
+    - `folds`: people are held out in turn, and `split` is ignored. Over the seeds 0 to `folds - 1` everybody is unseen
+      once, and over the next `folds` seeds once again, in other folds. 0: no folds.
+    - `classes`: sizes of the subsets of classes. Each size gives at most `count` seen and `count` unseen persons.
     - `shots`: support samples per class.
-    - `queries`: query samples per class, at most; 0 for all.
-    - `query`: the split that the query samples come from. Everything that is tuned is tuned on `validation`.
+    - `queries`: the largest number of query samples per class. 0: all.
+    - `query`: the split that the query samples come from. All tuning uses `validation`.
     """
 
     protocol: Literal["auto", "classes", "person", "person+classes"] = "auto"
@@ -66,7 +66,10 @@ class PersonSettings:
     def __post_init__(self) -> None:
         require(self.count >= 2, f"persons.count is {self.count}: the control `other` needs at least 2 persons")
         require(self.folds == 0 or self.folds >= 2, f"persons.folds is {self.folds}: 0 (none) or at least 2")
-        require(self.folds == 0 or self.protocol != "classes", "persons.folds holds people out: protocol is classes")
+        require(
+            self.folds == 0 or self.protocol != "classes",
+            "persons.folds holds people out, but persons.protocol is classes: set it to person, or folds to 0",
+        )
         require(self.shots >= 1, f"persons.shots is {self.shots}: a support set needs at least 1 sample per class")
         require(self.queries >= 0, f"persons.queries is {self.queries}: 0 (all) or more")
         require(min(self.classes, default=0) >= 1, f"persons.classes is {list(self.classes)}: give sizes of 1 or more")
@@ -78,12 +81,12 @@ class PersonSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSettings:
-    """The network that everybody starts from.
+    """The network architecture, and the weights that training starts from.
 
     - `name`: a registered backbone.
     - `options`: keyword arguments of its constructor, such as `widths`.
-    - `weights`: a state dict to start from, `.npz`, `.safetensors` or a Lightning checkpoint; relative to here or to
-      the data folder. Empty: random weights.
+    - `weights`: the file of a state dict to start from: `.npz`, `.safetensors` or a Lightning checkpoint. The path is
+      relative to the current folder or to the data folder. Empty: random weights.
     """
 
     name: str = "convnet"
@@ -96,15 +99,15 @@ class BackboneSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How every global network is trained, gated or not: AdamW with a one-cycle learning rate.
+    """The training of every global network, gated or not: AdamW with a one-cycle learning rate.
 
-    - `threads`: of each training; sums in another order change numbers, so that results hold for one number of threads.
-      Comparisons train as many networks at once as their workers have threads for.
+    - `threads`: CPU threads of each training. Sums in another order change numbers, so results hold for one number of
+      threads. A comparison trains as many networks at once as its workers have threads for.
     - `augment`: random changes of each batch, by name: `crop`, `flip`, `shift`, `specaugment`.
-    - `averaging`: decay of a running average of the weights, whose last value is kept. 0: none, and the last epoch is
-      kept.
-    - `devices`: how many GPUs train one network together, or processes where there is none; `auto`: all GPUs.
-      `batch_size` is that of all together, so that results are the same up to rounding.
+    - `averaging`: decay of a running average of the weights. The last average is kept. 0: no average; the weights of
+      the last epoch are kept.
+    - `devices`: the number of GPUs, or of processes without a GPU, that train one network together; `auto`: all GPUs.
+      `batch_size` is the total over all devices, so results are the same up to rounding.
     """
 
     epochs: int = 60
@@ -127,14 +130,14 @@ class TrainingSettings:
         require(0 <= self.averaging < 1, f"training.averaging is {self.averaging}: in [0, 1)")
 
     def to_hash(self) -> dict[str, Any]:
-        """Return what networks and rows depend on: all settings, `devices` only where they are not 1."""
+        """Return the settings that networks and rows depend on: all of them, but `devices` only if it is not 1."""
         tree = dataclasses.asdict(self)
         return {key: value for key, value in tree.items() if (key, value) != ("devices", 1)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class PruningSettings:
-    """What a budget counts.
+    """The unit of budgets, and the channel counts that pruning may keep.
 
     - `unit`: `macs` (multiply-accumulates, batch 1) or `params`.
     - `round_to`: layers keep multiples of this many channels.
@@ -148,7 +151,11 @@ class PruningSettings:
 
 
 def stages(method: str) -> list[str]:
-    """What a method's name is built of: `l1+bn+quant` of `l1`, `l1+bn` and itself."""
+    """Return the methods that a method's name is built from, itself last.
+
+    >>> stages("l1+bn+quant")
+    ['l1', 'l1+bn', 'l1+bn+quant']
+    """
     return list(accumulate(method.split("+"), "{}+{}".format))
 
 
@@ -156,21 +163,25 @@ def stages(method: str) -> list[str]:
 class Experiment(Tree):
     """One comparison: data, persons, networks, methods, budgets and seeds.
 
-    - `methods`: names of personalizers, with any steps behind them (`ppp+bn`); `full` is always computed, since every
+    - `methods`: names of personalizers, each with any steps after it (`ppp+bn`). `full` is always computed, since every
       row carries its accuracy.
     - `budgets`: fractions of the full network's cost, in (0, 1].
     - `seeds`: each seed trains its own global networks and draws its own persons.
-    - `reference`: the method whose paired differences to all others `summary.csv` and `gains.csv` have.
-    - `questions`: by name, a method and the one that it is held against: their paired differences are in `answers.csv`.
-    - `settings`: by method, dotted keys of its own, which hold for it and for what has further steps behind it, not for
-      others that read the same section; and `budgets`, where it is to have only some of them.
+    - `reference`: the method that `summary.csv` and `gains.csv` compare with all others by paired differences.
+    - `questions`: by name, a method and the method that it is compared with. Their paired differences are in
+      `answers.csv`.
+    - `settings`: by method, values of dotted keys that hold for it alone and for the same method with further steps
+      (`ppp+bn` takes those of `ppp`). The key `budgets` limits the method to some of the budgets.
     - `tuning`: by method, dotted keys with the values that `pppl compare --tune` tries, in all combinations.
-    - `searched`: by method, how many settings any other search tried, for `effort.csv` to tell.
+    - `searched`: by method, the number of settings that any other search tried. `effort.csv` reports it.
     - `plugins`: modules, or paths of Python files, that register methods, networks, data sets or tasks.
-    - `sections`: the settings of methods by name, as they were registered (`register_settings`). In a YAML file each is
-      a section beside those above, and `experiment.NAME` reads it.
+    - `sections`: the settings of methods by the names that `register_settings` gave them. In a YAML file each is a
+      section beside those above, and `experiment.NAME` reads it.
 
-    Raises `UserError` where a value is out of its range.
+    Raise `UserError` if a value is out of its range.
+
+    >>> Experiment(seeds=(0, 1)).replace(training__epochs=5).training.epochs
+    5
     """
 
     data: DataSettings = field(default_factory=DataSettings)
@@ -191,7 +202,7 @@ class Experiment(Tree):
 
     def __post_init__(self) -> None:
         known = {name: self.sections.get(name, section.kind()) for name, section in all_sections().items()}
-        object.__setattr__(self, "sections", known)  # frozen, and not made yet
+        object.__setattr__(self, "sections", known)  # the dataclass is frozen
         for budget in self.budgets:
             require(0 < budget <= 1, f"budgets holds {budget}: a budget is a fraction in (0, 1]")
         self.check_lists("methods", "budgets", "seeds")
@@ -199,7 +210,7 @@ class Experiment(Tree):
             same = round(one, 8) == round(other, 8)
             require(not same, f"budgets holds {one} and {other}, which are the same to 8 decimals: name one")
         for question, methods in self.questions.items():
-            two = f"questions holds {question!r} with {len(methods)} methods: give one and what it is held against"
+            two = f"questions holds {question!r} with {len(methods)} methods: name two, to be compared"
             require(len(methods) == 2, two)
         for method, knobs in self.tuning.items():
             for key, values in knobs.items():
@@ -222,13 +233,13 @@ class Experiment(Tree):
         return tree | tree.pop("sections")
 
     def __getitem__(self, kind: type[Settings]) -> Settings:
-        """Return the settings of a registered dataclass: `experiment[PPPSettings].epochs`."""
+        """Return the settings of a registered dataclass, as in `experiment[PPPSettings].epochs`."""
         section = self.sections[name_of(kind)]
         if isinstance(section, kind):
             return section
-        return kind(**dataclasses.asdict(section))  # of a notebook's cell that has been run again since
+        return kind(**dataclasses.asdict(section))  # a notebook has defined its class again since
 
-    if not TYPE_CHECKING:  # so that a misspelt attribute stays an error for type checkers
+    if not TYPE_CHECKING:  # type checkers still report misspelt attributes
 
         def __getattr__(self, name: str) -> Any:
             if name in self.__dict__.get("sections", {}):
@@ -236,18 +247,20 @@ class Experiment(Tree):
             raise AttributeError(f"an experiment has no {name!r}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return how another process makes this one, which may have to load plugins first."""
+        """Return how another process rebuilds the experiment: from plain values, after loading plugins."""
         return from_dict, (self.to_dict(), type(self))
 
     def replace(self, **changes: Any) -> Self:
-        """As of `Tree`. Where methods are replaced, questions about others are left out, and so is a reference that is
-        none of them: `full`, or the first of them, takes its place.
+        """Return a copy with dotted keys replaced, in the form that `Tree.replace` takes.
+
+        With new `methods`, questions about missing methods are left out. If the reference is not among the methods,
+        `full` or else the first method takes its place. The default reference stays.
         """
         alone = self._about(changes["methods"]) if "methods" in changes else {}
         return super().replace(**{**alone, **changes})
 
     def override(self, changes: Mapping[str, Any]) -> Self:
-        """With dotted keys replaced, also where methods have values of their own."""
+        """Return a copy with dotted keys replaced, for all methods: their own values of these keys are dropped."""
         settings = {
             method: {key: value for key, value in own.items() if key not in changes}
             for method, own in self.settings.items()
@@ -255,7 +268,7 @@ class Experiment(Tree):
         return self.replace(**{"settings": settings, **changes})
 
     def _about(self, methods: Any) -> dict[str, Any]:
-        """The questions and the reference that are left where an experiment has these methods."""
+        """Return the questions about these methods, and a reference that they allow."""
         named = [each for each in methods if isinstance(each, str)] if isinstance(methods, (list, tuple)) else []
         left = {question: two for question, two in self.questions.items() if {*two} <= {*named}}
         known = (*named, Experiment.reference)
@@ -263,10 +276,10 @@ class Experiment(Tree):
         return {"questions": left, "reference": reference}
 
     def own_settings(self, method: str) -> dict[str, Any]:
-        """A method's values of its own, those of what it is a step behind among them."""
+        """Return the values in `settings` that hold for a method: its own and those of its earlier stages."""
         return {key: value for stage in stages(method) for key, value in self.settings.get(stage, {}).items()}
 
     def tried(self, method: str) -> list[dict[str, Any]]:
-        """The settings that `tuning` tries for a method, all combinations of its values; one, empty, without any."""
+        """Return the settings that `tuning` tries for a method: all combinations, or one empty one if it has none."""
         knobs = self.tuning.get(method, {})
         return [dict(zip(knobs, values, strict=True)) for values in product(*knobs.values())]

@@ -15,32 +15,36 @@ Sections = tuple[tuple[str, type], ...]
 
 
 class Readable(Protocol):
-    """Settings that can be read: a frozen dataclass, whose field `sections` holds more dataclasses by name, if any."""
+    """A frozen dataclass of settings. If it has a field `sections`, that holds further dataclasses by name."""
 
     @classmethod
     def prepare(cls, tree: Mapping[str, Any]) -> None:
-        """Do what must come before the values in `tree` can be understood."""
+        """Prepare for reading the values in `tree`, for example by loading plugins."""
 
     @classmethod
     def section_kinds(cls) -> Mapping[str, type]:
-        """Return the dataclasses in `sections`."""
+        """Return the dataclasses in `sections` by name."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all settings as plain values, sections by their names."""
+        """Return all settings as plain values, with sections under their names."""
         ...
 
 
 Kind = TypeVar("Kind", bound=Readable)
 _SECTIONS = "sections"
 
-# What was read last. A comparison makes the same few experiments for every part of its work, 50 ms each.
-_READ: OrderedDict[tuple[type, Sections, str], Any] = OrderedDict()
-_MOST_READ = 1000
+# A cache of parsed settings. A comparison reads the same few experiments for every part of its work, in 50 ms each.
+_CACHE: OrderedDict[tuple[type, Sections, str], Any] = OrderedDict()
+_CACHE_SIZE = 1000
 
 
 def all_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Every key of a nested mapping, dotted."""
+    """Yield every key of a nested mapping in dotted form.
+
+    >>> [*all_keys({"training": {"epochs": 5}})]
+    ['training', 'training.epochs']
+    """
     for key, value in tree.items():
         yield prefix + key
         if isinstance(value, Mapping):
@@ -48,7 +52,7 @@ def all_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def as_plain(value: Any) -> Any:
-    """Return settings as plain dictionaries and lists, as `run.json` and YAML hold them."""
+    """Return settings as plain dictionaries and lists, in the form of `run.json` and YAML."""
     value = dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
     if isinstance(value, Mapping):
         return {key: as_plain(item) for key, item in value.items()}
@@ -64,28 +68,32 @@ def _check_keys(given: Mapping[str, Any], valid: Mapping[str, Any], prefix: str 
             raise UserError(f"{name} is empty: give it a value or leave the key out")
         if isinstance(valid[key], Mapping):
             if not isinstance(value, Mapping):
-                keys = ", ".join(valid[key]) or "of your choice"
+                keys = ", ".join(valid[key]) or "that you choose"
                 raise UserError(f"{name} is {value!r}: it is a section with the keys {keys}")
             if valid[key]:  # a section that is empty by default takes any key
                 _check_keys(value, valid[key], f"{name}.")
 
 
 def from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
-    """Return settings of some kind from nested plain values, such as a YAML file's.
+    """Return settings of the given `kind` from nested plain values, such as those of a YAML file.
 
-    What is left out has its default. Names of earlier versions are read as today's.
+    Missing keys have their defaults. Names of earlier versions are translated to those of today.
 
-    Raise `UserError`, naming the key, if one is unknown, of the wrong type or out of range.
+    Raise `UserError`, which names the key, for an unknown key, a value of a wrong type, or a value out of its range.
+
+    ```python
+    from_dict({"training": {"epochs": 5}}, Experiment)
+    ```
     """
     tree = current_names(tree)
     kind.prepare(tree)
     sections = tuple(kind.section_kinds().items())
     key = kind, sections, repr(tree)  # not JSON, in which 1 and "1" may be the same key
-    if key not in _READ:
-        _READ[key] = _from_dict(tree, kind, sections)
-        if len(_READ) > _MOST_READ:
-            _READ.popitem(last=False)
-    return cast(Kind, _READ[key])
+    if key not in _CACHE:
+        _CACHE[key] = _from_dict(tree, kind, sections)
+        if len(_CACHE) > _CACHE_SIZE:
+            _CACHE.popitem(last=False)
+    return cast(Kind, _CACHE[key])
 
 
 @lru_cache(maxsize=8)
@@ -103,37 +111,38 @@ def _from_dict(tree: Mapping[str, Any], kind: type[Kind], sections: Sections) ->
     _check_keys(tree, kind().to_dict())
     parser = _parser(kind, sections)
     try:
-        parsed = parser.instantiate(parser.parse_object(copy.deepcopy(dict(tree))))  # which changes what it is given
+        # A copy, since the parser changes its argument.
+        parsed = parser.instantiate(parser.parse_object(copy.deepcopy(dict(tree))))
         values = vars(parsed)
         own = {_SECTIONS: {name: values.pop(name) for name, _ in sections}} if sections else {}
-        return cast(Kind, _as_given(kind(**values, **own), tree))
+        return cast(Kind, _restore_given(kind(**values, **own), tree))
     except UserError:
         raise
     except Exception as error:  # jsonargparse raises several kinds, with the key in the first line
-        raise UserError(_readable(str(error))) from error
+        raise UserError(_one_line(str(error))) from error
 
 
-def _as_given(read: Any, given: Mapping[str, Any], prefix: str = "") -> Any:
-    """Return what was read, a dataclass, with sections of any values as they were given.
+def _restore_given(parsed: Any, given: Mapping[str, Any], prefix: str = "") -> Any:
+    """Return the parsed dataclass with the given values in fields of any type.
 
-    jsonargparse takes text in them for YAML, so that "1.0" would become a number.
+    jsonargparse reads text in such fields as YAML, which would turn the text "1.0" into a number.
     """
     changes = {}
-    for field in dataclasses.fields(read):
+    for field in dataclasses.fields(parsed):
         name = field.name
-        if name in given and dataclasses.is_dataclass(getattr(read, name)):
-            changes[name] = _as_given(getattr(read, name), given[name], f"{prefix}{name}.")
+        if name in given and dataclasses.is_dataclass(getattr(parsed, name)):
+            changes[name] = _restore_given(getattr(parsed, name), given[name], f"{prefix}{name}.")
         elif name in given and "typing.Any" in str(field.type):
             changes[name] = _plain(given[name], prefix + name)
-    return dataclasses.replace(read, **changes) if changes else read
+    return dataclasses.replace(parsed, **changes) if changes else parsed
 
 
 def _plain(value: Any, name: str) -> Any:
-    """Return a copy of plain values. Raises `UserError` for a name or a value that is no such one."""
+    """Return a copy of plain values. Raise `UserError` for a key that is not text or a value that is not plain."""
     if isinstance(value, Mapping):
         wrong = next((key for key in value if not isinstance(key, str)), None)
         if wrong is not None:
-            raise UserError(f"{name} holds the name {wrong!r}: names are text, write {str(wrong)!r}")
+            raise UserError(f"{name} holds the key {wrong!r}: keys are text, write {str(wrong)!r}")
         return {key: _plain(each, f"{name}.{key}") for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(each, name) for each in value]
@@ -142,8 +151,8 @@ def _plain(value: Any, name: str) -> Any:
     raise UserError(f"{name} holds {value!r}, a {type(value).__name__}: give text, numbers, lists or mappings")
 
 
-def _readable(message: str) -> str:
-    """Jsonargparse's message as one line: `training.epochs: expected int, got 'x'`."""
+def _one_line(message: str) -> str:
+    """Return the message of jsonargparse as one line, such as `training.epochs: expected int, got 'x'`."""
     line = " ".join(message.split())
     found = re.fullmatch(r'Parser key "(?P<key>[^"]+)": Expected a (?P<type>.+?)\. Got value: (?P<value>.*)', line)
     if found is None:

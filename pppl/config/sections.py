@@ -1,4 +1,4 @@
-"""Sections of settings, each a frozen dataclass beside the method that reads it."""
+"""Sections of settings, each a frozen dataclass in the module of the method that reads it."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -14,11 +14,11 @@ Settings = TypeVar("Settings")
 
 @dataclass(frozen=True)
 class Section(Generic[Settings]):
-    """A part of an experiment's settings.
+    """A section of an experiment's settings.
 
-    - `kind`: its frozen dataclass; every field has a default.
-    - `trains_gates`: whether gates are trained by it, so that a method can have settings of its own in it only where it
-      has gates of its own.
+    - `kind`: its frozen dataclass. Every field has a default.
+    - `trains_gates`: whether its settings control the training of gates. Only a method with gates of its own can then
+      have its own values in this section.
     """
 
     kind: type[Settings]
@@ -29,7 +29,7 @@ SECTIONS: Registry[Section[Any]] = Registry("section of settings")
 
 
 def register_settings(name: str, *, trains_gates: bool = False) -> Callable[[type[Settings]], type[Settings]]:
-    """Return a decorator that makes a frozen dataclass the section `name` of every experiment.
+    """Return a decorator that adds a frozen dataclass to every experiment as the section `name`.
 
     ```python
     >>> @register_settings("shake")
@@ -39,7 +39,7 @@ def register_settings(name: str, *, trains_gates: bool = False) -> Callable[[typ
 
     ```
 
-    Raise `UserError` if it is no frozen dataclass, or if a field has no default.
+    The decorator raises `UserError` if the class is not a frozen dataclass, or if a field has no default.
     """
 
     def add(kind: type[Settings]) -> type[Settings]:
@@ -55,11 +55,11 @@ def register_settings(name: str, *, trains_gates: bool = False) -> Callable[[typ
 
 
 def name_of(kind: type[Any]) -> str:
-    """Return the name under which a dataclass was registered."""
+    """Return the section name of a registered dataclass."""
     return next(name for name, section in SECTIONS.items() if section.kind is kind)
 
 
 def all_sections() -> Mapping[str, Section[Any]]:
-    """Return every section by name, those of installed plugins among them."""
+    """Return all sections by name, including those of installed plugins."""
     load_plugins(())
     return SECTIONS

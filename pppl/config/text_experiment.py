@@ -1,4 +1,4 @@
-"""`TextExperiment`: everything that determines a comparison of ways to give one encoder many tasks."""
+"""`TextExperiment`: the settings that determine a comparison of ways to adapt one encoder to many tasks."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,16 +9,18 @@ from .tree import Tree, expand_paths, require
 
 @dataclass(frozen=True, kw_only=True)
 class TextDiffSettings:
-    """Diff pruning of an encoder (Guo, Rush, Kim, ACL 2021), with a gate per tensor or without.
+    """The settings of diff pruning of an encoder (Guo, Rush, Kim, ACL 2021), with or without a gate per tensor.
 
-    - `first_share`: of all steps, how many choose what differs; those left train the chosen. `first_rate`: the learning
-      rate meanwhile, as a fraction of the other's, since it moves everything. `magnitude_mask` has both, too.
-    - `gates_way`: how far those steps can move a gate's log_alpha, which begins at 5; below 0 it is closed. (The
-      paper's code has a rate of 0.1 for as many steps as there are.)
+    - `first_share`: the fraction of all steps in the first stage, which chooses the values that differ. The second
+      stage trains the chosen values. `magnitude_mask` has both stages, too.
+    - `first_rate`: the learning rate of the first stage, as a fraction of that of the second stage. It is smaller since
+      the first stage moves all values.
+    - `gates_way`: the largest distance that the first stage can move a gate's log_alpha. It starts at 5, and below 0
+      the gate is closed. (The paper's code has a learning rate of 0.1 for any number of steps.)
     - `penalty`: lambda, the price of one difference.
-    - `groups`: what is priced of the gates of tensors, see `RelaxedDiff`; `product` is the paper's.
-    - `ranking`: what the projection to the rate keeps most of: `open`, P(z > 0) |w|, which still tells apart what gates
-      have closed, or `gated`, |z w| with the gates without noise, which is the paper's.
+    - `groups`: how the penalty counts the gates of tensors, see `RelaxedDiff`. `product` follows the paper.
+    - `ranking`: the score by which the projection to `rate` ranks differences. `open` is P(z > 0) |w|, which still
+      ranks differences with closed gates. `gated` is |z w| with gates without noise, as in the paper.
     """
 
     first_share: float = 0.2
@@ -40,23 +42,27 @@ class TextExperiment(Tree):
     """One encoder, adapted to each task by each method.
 
     - `encoder`: `minilm-l6`, a folder, or a model of the Hugging Face hub.
-    - `tasks`: `glue/CoLA`, `clinc150`, `clinc150/banking` and the like, or CSV files.
+    - `tasks`: names such as `glue/CoLA`, `clinc150` or `clinc150/banking`, or paths of CSV files.
     - `methods`: names in `METHODS` of `pppl.text.text_methods`.
-    - `rate`: fraction of the encoder's values that a sparse or low-rank method has for itself.
-    - `epochs`, `batch_size`: of every method, both stages together where it has two. `epochs_of`: of tasks that need
-      another number, by name.
-    - `precision`: of training, as Lightning names it; evaluation has 32 bits.
-    - `compiled`: whether `torch.compile` fuses the passes of diff pruning: faster, and needs a C++ compiler.
-    - `head_rate`: learning rate of the head, which every method trains.
-    - `diff`: of diff pruning.
-    - `search`: multiples of a method's own learning rate. The first seed runs all of them on `search_tasks`; what has
-      the best mean score on their validation examples is run on all tasks with all seeds. Without `search_tasks` each
-      task chooses for itself.
-    - `beyond`: how often the search goes on beyond its end, for methods whose best learning rate lies there.
-    - `examples`: of each split of a task, at most; 0 for all.
-    - `seeds`: of head, order and gates.
+    - `rate`: the fraction of the encoder's values that a sparse or low-rank method may store for a task.
+    - `epochs`, `batch_size`: the training of every method. The epochs include both stages of methods that have two.
+    - `epochs_of`: by name, the epochs of tasks that need another number.
+    - `precision`: the precision of training, as Lightning names it. Evaluation uses 32 bits.
+    - `compiled`: whether `torch.compile` fuses the passes of diff pruning. This is faster, and needs a C++ compiler.
+    - `head_rate`: the learning rate of the head, which every method trains.
+    - `diff`: the settings of diff pruning.
+    - `search`: learning rates to try, as multiples of a method's own. The first seed runs all of them on
+      `search_tasks`. The one with the best mean score on their validation examples is used on all tasks with all seeds.
+      Without `search_tasks`, each task chooses its own.
+    - `beyond`: how many further learning rates a search may try, one by one, while the best one is the smallest or the
+      largest. A `search` with fewer than three is never extended.
+    - `examples`: the largest number of examples in each split of a task. 0: all.
+    - `seeds`: the seeds of the head, the order of examples, and the gates.
 
-    Raises `UserError` where a value is out of its range.
+    Raise `UserError` if a value is out of its range.
+
+    >>> TextExperiment(epochs_of={"glue/RTE": 5}).epochs_on("glue/RTE")
+    5
     """
 
     name: str = "tasks"
@@ -81,7 +87,7 @@ class TextExperiment(Tree):
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def epochs_on(self, task: str) -> int:
-        """How many epochs every method gets on a task."""
+        """Return the number of epochs of every method on a task."""
         return self.epochs_of.get(task, self.epochs)
 
     def __post_init__(self) -> None:
@@ -98,5 +104,7 @@ class TextExperiment(Tree):
         require(min(self.search, default=1) > 0, f"search is {list(self.search)}: each more than 0")
         require(self.beyond >= 0, f"beyond is {self.beyond}: 0 or more")
         require(self.examples >= 0 and self.examples != 1, f"examples is {self.examples}: 0 (all) or at least 2")
-        require(len(set(self.search_tasks)) == len(self.search_tasks), "search_tasks names a task twice")
+        require(
+            len(set(self.search_tasks)) == len(self.search_tasks), "search_tasks names a task twice: name each once"
+        )
         self.check_lists("tasks", "methods", "search", "seeds")

@@ -1,4 +1,4 @@
-"""What all kinds of experiments are: a tree of frozen dataclasses with dotted keys."""
+"""`Tree`, the base of all kinds of experiments: nested frozen dataclasses with dotted keys."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,15 +12,20 @@ from .reading import all_keys, as_plain, from_dict
 
 
 def require(condition: bool, message: str) -> None:
-    """Raises `UserError` unless the condition holds."""
+    """Raise `UserError` with the message unless the condition holds."""
     if not condition:
         raise UserError(message)
 
 
 def expand_paths(section: Any, *names: str) -> None:
-    """Expand `~` in settings that may be paths: texts, lists of them, and mappings by them.
+    """Expand `~` in settings that may hold paths: text, lists of text, and the keys of mappings.
 
-    Raises `UserError` where a path names a user that is not there.
+    Raise `UserError` if a path names a user who does not exist.
+
+    **Arguments:**
+
+    - `section`: a frozen dataclass whose fields are replaced in place.
+    - `names`: the names of the fields.
     """
     for name in names:
         value = getattr(section, name)
@@ -30,26 +35,26 @@ def expand_paths(section: Any, *names: str) -> None:
             value = {expand_name(key): item for key, item in value.items()}
         else:
             value = tuple(map(expand_name, value))
-        object.__setattr__(section, name, value)  # frozen, and not made yet
+        object.__setattr__(section, name, value)  # the dataclass is frozen
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """A frozen dataclass whose fields are plain values and sections, dataclasses of their own."""
+    """A frozen dataclass. Each field is a plain value or a section, itself a dataclass."""
 
     name: str = "experiment"
 
     @classmethod
     def prepare(cls, tree: Mapping[str, Any]) -> None:
-        """Do what must come before the values in `tree` can be understood: nothing, of most kinds."""
+        """Prepare for reading the values in `tree`, for example by loading plugins. By default, do nothing."""
 
     @classmethod
     def section_kinds(cls) -> Mapping[str, type]:
-        """Return the dataclasses of sections that are no fields, by name."""
+        """Return the dataclasses of further sections, which are not fields, by name."""
         return {}
 
     def check_lists(self, *names: str) -> None:
-        """Raises `UserError` where a list is empty or names something twice, or a seed is impossible."""
+        """Raise `UserError` if one of the named lists is empty or repeats a value, or if a seed is out of range."""
         for key in names:
             values = getattr(self, key)
             require(len(values) > 0, f"{key} is empty: name at least one")
@@ -59,18 +64,25 @@ class Tree:
 
     @classmethod
     def load(cls, path: str | Path, overrides: Mapping[str, Any] | None = None, *, fast: bool = False) -> Self:
-        """Reads a YAML file, then applies dotted `overrides`.
+        """Return the settings in a YAML file with dotted `overrides` applied.
 
         **Arguments:**
 
-        - `fast`: whether to apply the file's section `fast` first, dotted keys for a quick look; the name then ends in
-          `-fast`.
+        - `overrides`: values by dotted key.
+        - `fast`: whether to apply the file's section `fast` first, which holds dotted keys for a quick look. The name
+          then ends in `-fast`.
 
-        Raises `UserError` where the file is missing, is no mapping, or holds an unknown or mistyped key.
+        Raise `UserError` if the file is missing, is not a mapping, or holds an unknown key or a value of a wrong type.
+
+        ```python
+        Experiment.load("sweeps/compare/digits.yaml", {"training.epochs": 5})
+        ```
         """
         path = expand(path)
         if not is_text(path.stem):
-            raise UserError(f"the name of {str(path)!r} is no text (UTF-8), and names results: rename the file")
+            raise UserError(
+                f"the name of {str(path)!r} is not UTF-8 text, but results are named after it: rename the file"
+            )
         tree = read_yaml_file(path)
         tree = {} if tree is None else tree
         if not isinstance(tree, dict):
@@ -90,10 +102,12 @@ class Tree:
         return experiment.override(overrides or {})
 
     def replace(self, **changes: Any) -> Self:
-        """This one with dotted keys replaced: `replace(training__epochs=5, seeds=[0])`, two underscores for a dot, or
-        `replace(**{"training.epochs": 5})`.
+        """Return a copy with dotted keys replaced.
 
-        Raises `UserError` for an unknown key, a value of the wrong type or one out of range.
+        Two underscores stand for a dot: `replace(training__epochs=5, seeds=[0])` equals
+        `replace(**{"training.epochs": 5, "seeds": [0]})`.
+
+        Raise `UserError` for an unknown key, a value of a wrong type, or a value out of its range.
         """
         tree, default = self.to_dict(), type(self)().to_dict()
         for key, value in changes.items():
@@ -109,16 +123,16 @@ class Tree:
         return from_dict(tree, type(self))
 
     def override(self, changes: Mapping[str, Any]) -> Self:
-        """As `replace`, for changes that hold for all parts of it: those of a command line, or of a file's `fast`."""
+        """Return a copy with the changes of a command line or of a section `fast`, which hold for all parts."""
         return self.replace(**changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """The tree as plain dictionaries and lists, as `run.json` and YAML hold it."""
+        """Return the tree as plain dictionaries and lists, in the form of `run.json` and YAML."""
         return as_plain(self)
 
 
 def _is_flat(section: object) -> bool:
-    """Whether it is a mapping of text to values that are no sections."""
+    """Return whether a section maps text to values that are not mappings."""
     return isinstance(section, dict) and all(
         isinstance(key, str) and not isinstance(value, dict) for key, value in section.items()
     )

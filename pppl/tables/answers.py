@@ -1,4 +1,4 @@
-"""The answers to an experiment's questions by paired differences: `answers.csv`."""
+"""The answers to an experiment's questions as paired differences: `answers.csv`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -60,12 +60,12 @@ def answers(table: pd.DataFrame, questions: Mapping[str, Sequence[str]]) -> pd.D
 
 def _pairs(one: pd.DataFrame, other: pd.DataFrame) -> list[tuple[float, pd.DataFrame]]:
     """Return the rows of `one` with the score of the same person under `other`, for each budget."""
-    of_other = other.loc[:, [*_PERSON, "budget"]].assign(score_against=other["score"])
-    prune = [bool((each["budget"] < 1).any()) for each in (one, other)]
-    if all(prune) or not any(prune):
-        pairs = one.merge(of_other, on=[*_PERSON, "budget"])
-    elif prune[0]:
-        pairs = one.merge(of_other.drop(columns="budget"), on=_PERSON)
+    scores_against = other.loc[:, [*_PERSON, "budget"]].assign(score_against=other["score"])
+    prunes = [bool((each["budget"] < 1).any()) for each in (one, other)]
+    if all(prunes) or not any(prunes):
+        pairs = one.merge(scores_against, on=[*_PERSON, "budget"])
+    elif prunes[0]:
+        pairs = one.merge(scores_against.drop(columns="budget"), on=_PERSON)
     else:
-        pairs = one.drop(columns="budget").merge(of_other, on=_PERSON)
+        pairs = one.drop(columns="budget").merge(scores_against, on=_PERSON)
     return [(float(budget), each) for budget, each in pairs.groupby("budget")]  # pyright: ignore[reportArgumentType]

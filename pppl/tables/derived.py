@@ -12,7 +12,7 @@ from .journal import TABLE, write_table
 from .summary import curves, gains, summarize
 
 # A function that draws the figures of a results folder and returns the files that are also shown elsewhere, as in W&B.
-# Callers pass it in, so that this package does not depend on figures.
+# Callers pass it in, since this package must not depend on figures.
 Draw = Callable[[Path], list[Path]]
 # The files that `write_tables` writes, or removes as those of an earlier version.
 TABLES = (TABLE, "table.csv", "summary.csv", "curves.csv", "gains.csv", ANSWERS)
@@ -46,5 +46,5 @@ def derive_tables(table: pd.DataFrame, experiment: Experiment) -> dict[str, pd.D
 
 
 def draw_nothing(_: Path) -> list[Path]:
-    """Draw no figure, for tables alone."""
+    """Draw no figures: the `Draw` function for callers who need tables alone."""
     return []

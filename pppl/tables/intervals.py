@@ -75,15 +75,15 @@ def _half_width(parts: np.ndarray, sums: np.ndarray) -> np.ndarray:
     - `parts`: `(S, P)`, the weights of persons under seeds, which add up to 1.
     - `sums`: `(S, P, K)`, the weighted values, which add up to the means.
     """
-    (count, people), of_seed = parts.shape, parts.sum(1)  # (S,)
+    (count, people), seed_weights = parts.shape, parts.sum(1)  # (S,)
     # Deviations from the seed's own mean, times their weights, (S, P, K).
-    deviations = sums - parts[..., None] * (sums.sum(1) / of_seed[:, None])[:, None]
+    deviations = sums - parts[..., None] * (sums.sum(1) / seed_weights[:, None])[:, None]
     within = _sum_variance(deviations.sum(0))  # over people under these networks
     if count == 1:
         return _quantile(people - 1) * np.sqrt(within)
-    seeds = _sum_variance(sums.sum(1) - of_seed[:, None] * sums.sum((0, 1)))
-    more = _returning_people_variance(parts, deviations)
-    total = seeds + more
+    seeds = _sum_variance(sums.sum(1) - seed_weights[:, None] * sums.sum((0, 1)))
+    returning = _returning_people_variance(parts, deviations)
+    total = seeds + returning
     share = np.divide(seeds, total, out=np.ones_like(total), where=total > 0)
     freedom = 1 / (share**_SHARE_POWER / (count - 1) + (1 - share) ** _SHARE_POWER / max(1, people - 1))
     half = np.fmax(_quantile(freedom) * np.sqrt(total), np.sqrt(within))
@@ -95,14 +95,15 @@ def _half_width(parts: np.ndarray, sums: np.ndarray) -> np.ndarray:
 
 def _returning_people_variance(parts: np.ndarray, deviations: np.ndarray) -> np.ndarray:
     """Return the variance that people who come back add, as far as differences between seeds do not show it, `(K,)`."""
-    (count, people), of_seed, of_person = parts.shape, parts.sum(1), parts.sum(0)
-    apart = (of_person**2).sum() - (parts**2).sum()  # the weight of pairs of one person under different seeds
+    (count, people), seed_weights, person_weights = parts.shape, parts.sum(1), parts.sum(0)
+    apart = (person_weights**2).sum() - (parts**2).sum()  # the weight of pairs of one person under different seeds
     if people == 1 or apart <= 0:
         return np.zeros(deviations.shape[2])
     pairs = (deviations.sum(0) ** 2 - (deviations**2).sum(0)).sum(0)
     person = np.maximum(pairs / apart, 0) * people / (people - 1)  # the variance between persons
-    shown = count / (count - 1) * ((parts - np.outer(of_seed, of_person)) ** 2).sum()  # the part that seeds show
-    return person * max((of_person**2).sum() - shown, 0)
+    independent = np.outer(seed_weights, person_weights)
+    shown = count / (count - 1) * ((parts - independent) ** 2).sum()  # the part that seeds show
+    return person * max((person_weights**2).sum() - shown, 0)
 
 
 def _quantile(freedom: np.ndarray | int) -> np.ndarray:

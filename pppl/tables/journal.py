@@ -1,4 +1,4 @@
-"""The results of one comparison: a journal that survives a kill, and the tables made of it."""
+"""The results of one comparison: a journal that survives a kill, and the tables written from it."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from ..system.errors import UserError
 from .provenance import Stamp, read_run, staleness
 from .schema import csv_text, current_row, read_frame, write_csv
 
-# One row per person, method, control and budget; these name the row, the rest measure it.
+# The columns that name a row. There is one row per person, method, control and budget; other columns are measures.
 KEYS = ("dataset", "backbone", "persons", "seen", "method", "control", "budget", "seed", "identity", "shots")
 NUMBERS = (
     "score",
@@ -29,30 +29,37 @@ NUMBERS = (
     "queries",
     "personalize_seconds",
 )
-# Texts that every row of persons has besides its key: what is predicted, and how it is scored.
+# Text columns of a table of persons that are not part of its key: the task, and its metric.
 ABOUT = ("task", "metric")
 COLUMNS = ("dataset", "backbone", "task", *KEYS[2:], "metric", *NUMBERS)
 TABLE = "table.csv.gz"
-TIMED = "personalize_seconds"  # differs between runs by nature
-ADDED = ("train_samples", "queries")  # which tables of earlier versions lack
+TIMED = "personalize_seconds"  # naturally differs between runs
+ADDED = ("train_samples", "queries")  # tables of earlier versions lack these
 _DECIMALS = 8
-_EXACT = ("budget", "rate", "learning_rate")  # numbers that name rows
-_BEGINS = b'{"fingerprint": '  # each line of a journal
+_UNROUNDED = ("budget", "rate", "learning_rate")  # numbers that name rows are not rounded
+_LINE_START = b'{"fingerprint": '  # how each line of a journal starts
 Row = dict[str, Any]
 
 
 class Journal:
-    """Finished rows, one JSON line each.
+    """A file of finished rows, one JSON line each.
 
-    A unit's rows are appended by a single write and synced, so a kill loses at most the unit in hand. A line that a
-    kill cut short is left out when it is read, and computed again.
+    The rows of a unit of work are appended and synced together, so a kill loses at most the current unit. A line that a
+    kill cut short is skipped when the file is read, and its row is computed again.
+
+    - `rows`: the current rows by key.
+    - `stale`: by key, why a row is out of date.
+    - `broken`: the number of lines that a kill cut short.
 
     **Arguments:**
 
-    - `folder`: of the results; `file`: its name in there.
-    - `fingerprints`: the stamp of all that a row depends on besides its keys, by what `by` gives of the row; rows with
-      another one are left out, and `stale` tells why.
-    - `names`: of the columns that name a row.
+    - `folder`, `file`: the results folder, and the name of the file in it.
+    - `fingerprints`: the stamp of everything that a row depends on apart from its key. Rows with another stamp are
+      stale.
+    - `by`: a function that returns the key of a row's stamp in `fingerprints`, by default its method.
+    - `names`: the columns that name a row.
+
+    Raise `UserError` if the file cannot be read, or is not a journal of this package.
     """
 
     def __init__(
@@ -69,22 +76,22 @@ class Journal:
         self.rows: dict[tuple[Any, ...], Row] = {}
         self.stale: dict[tuple[Any, ...], str] = {}
         self.broken = 0
-        self._offset = self._fragments = 0  # what has been read, and the broken lines in it
+        self._offset = self._fragments = 0  # bytes read so far, and broken lines in them
         self.read()
 
     def has(self, keys: Iterable[tuple[Any, ...]]) -> bool:
-        """Whether all rows of these keys are there."""
+        """Return whether the journal has a current row for each key."""
         return all(key in self.rows for key in keys)
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Adds the rows of one unit."""
+        """Append the rows of one unit of work."""
         marked = ({"fingerprint": self.fingerprints[self.by(row)], **row} for row in rows)
-        # It begins a line of its own, whatever another process was killed at.
+        # Start a new line, since a killed process may have left part of one.
         lines = "\n" + "".join(json.dumps(row) + "\n" for row in marked)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
             data = lines.encode()
-            while data := data[os.write(descriptor, data) :]:  # what did not fit is not taken, either, and says why
+            while data := data[os.write(descriptor, data) :]:  # on a full disk the next write raises the error
                 pass
             os.fsync(descriptor)
         except OSError as error:
@@ -95,9 +102,9 @@ class Journal:
         self.rows.update((key_of(row, self.names), row) for row in rows)
 
     def read(self) -> None:
-        """Takes in what other processes have appended since; `broken` counts the lines that a kill cut short.
+        """Read the lines that other processes have appended since the last read.
 
-        Raises `UserError` where the file cannot be read.
+        Raise `UserError` if the file cannot be read, or is not a journal of this package.
         """
         try:
             with self.path.open("rb") as file:
@@ -106,67 +113,85 @@ class Journal:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise UserError(f"cannot read {self.path}: {error.strerror}; move it away and run again") from error
-        self._refuse_others(lines or rest)
+            raise UserError(
+                f"cannot read {self.path}: {error.strerror}; move it away, and run the command again"
+            ) from error
+        self._check_start(lines or rest)
         self._offset += len(lines) + bool(lines)
         for line in lines.split(b"\n"):
             try:
                 row = current_row(json.loads(line))
                 current = self.fingerprints.get(self.by(row))
-                told, key = row.pop("fingerprint"), key_of(row, self.names)
+                stamp, key = row.pop("fingerprint"), key_of(row, self.names)
                 if current is not None:
-                    if why := staleness(told, current):
-                        self.stale[key] = why
+                    if reason := staleness(stamp, current):
+                        self.stale[key] = reason
                     else:
                         self.rows[key] = row
             except (ValueError, KeyError, AttributeError, TypeError):
                 self._fragments += bool(line.strip())
         self.broken = self._fragments + bool(rest.strip())
 
-    def _refuse_others(self, text: bytes) -> None:
-        """Raises `UserError` where the file is no journal: nothing is added to somebody else's.
+    def _check_start(self, text: bytes) -> None:
+        """Raise `UserError` if the file is not a journal, so that nothing is appended to somebody else's file.
 
-        What a kill or a power failure leaves of one has blanks in place of lines, or less than a line.
+        A kill or a power failure may leave a journal with blanks in place of lines, or with only a part of a line.
         """
-        begins = text.strip(b"\0 \r\n\t")[: len(_BEGINS)]
-        if not self._offset and b"\n" + _BEGINS not in text and not _BEGINS.startswith(begins):
+        start = text.strip(b"\0 \r\n\t")[: len(_LINE_START)]
+        if not self._offset and b"\n" + _LINE_START not in text and not _LINE_START.startswith(start):
             raise UserError(
-                f"{self.path} is no journal of pppl: it stays as it is; move it away, or name another --out"
+                f"{self.path} is no journal of pppl and is left as it is: move it away, or name another --out"
             )
 
 
 def key_of(row: Row, names: Sequence[str] = KEYS) -> tuple[Any, ...]:
-    """What names a row, in the order of `names`; of a budget 8 decimals, which tables of earlier versions have."""
+    """Return the values that name a row, in the order of `names`.
+
+    The budget is rounded to 8 decimals, as in tables of earlier versions.
+
+    >>> key_of({"method": "ppp", "budget": 1 / 3, "score": 0.9}, ["method", "budget"])
+    ('ppp', 0.33333333)
+    """
     return tuple(round(row[name], _DECIMALS) if name == "budget" else row[name] for name in names)
 
 
 def name_budgets_exactly(rows: Iterable[Row], budgets: Sequence[float]) -> list[Row]:
-    """Return rows with their budgets as an experiment names them, not as earlier versions have rounded them."""
+    """Return rows with the exact budgets of an experiment in place of those that earlier versions rounded.
+
+    >>> name_budgets_exactly([{"budget": 0.33333333}], [1 / 3])
+    [{'budget': 0.3333333333333333}]
+    """
     exact = {round(budget, _DECIMALS): budget for budget in budgets}
     return [{**row, "budget": exact.get(round(row["budget"], _DECIMALS), row["budget"])} for row in rows]
 
 
 def adopt_table(journal: Journal) -> None:
-    """Adds the rows of the table that the journal lacks, where `run.json` says that they are current: of results that
-    came without their journal. `journal.stale` tells of the others.
+    """Append rows of the folder's table that the journal lacks, as results may come without their journal.
+
+    Only rows that are current by the fingerprints in `run.json` are appended. `journal.stale` reports why others are
+    out of date.
     """
     folder = journal.path.parent
-    told = read_run(folder).get("fingerprints")
-    if not isinstance(told, dict):
+    stamps = read_run(folder).get("fingerprints")
+    if not isinstance(stamps, dict):
         return
-    why = {method: staleness(told.get(method), stamp) for method, stamp in journal.fingerprints.items()}
-    with suppress(UserError):  # what cannot be read is computed again
-        rows = [row for row in read_table(folder / TABLE) if row["method"] in why]
+    reasons = {method: staleness(stamps.get(method), stamp) for method, stamp in journal.fingerprints.items()}
+    with suppress(UserError):  # rows of an unreadable table are computed again
+        rows = [row for row in read_table(folder / TABLE) if row["method"] in reasons]
         lacking = [row for row in rows if key_of(row) not in journal.rows]
-        journal.stale |= {key_of(row): reason for row in lacking if (reason := why[row["method"]])}
-        if current := [row for row in lacking if not why[row["method"]]]:
+        journal.stale |= {key_of(row): reason for row in lacking if (reason := reasons[row["method"]])}
+        if current := [row for row in lacking if not reasons[row["method"]]]:
             journal.append(current)
 
 
 def read_table(path: Path) -> list[Row]:
-    """The rows of a table of persons; without `train_samples` or `queries` where it is of an earlier version.
+    """Return the rows of a table of persons. Tables of earlier versions may lack `train_samples` and `queries`.
 
-    Raises `UserError` where it cannot be read.
+    Raise `UserError` if the table cannot be read.
+
+    ```python
+    read_table(Path("results/digits/table.csv.gz"))[0]["score"]
+    ```
     """
     try:
         frame = read_frame(path)
@@ -181,16 +206,20 @@ def read_table(path: Path) -> list[Row]:
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
-    """Writes a CSV, atomically, with 8 decimals; numbers that name rows are written exactly."""
+    """Write a table as CSV, atomically. Numbers have 8 decimals, but those that name rows are exact."""
     write_csv(path, table_text(frame))
 
 
 def table_text(frame: pd.DataFrame) -> str:
-    """What `write_table` writes."""
+    """Return the text that `write_table` writes."""
     return csv_text(round_numbers(frame))
 
 
 def round_numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table as `write_table` keeps it."""
-    exact = [name for name in _EXACT if name in frame.columns]
+    """Return a table with its numbers rounded as `write_table` does.
+
+    >>> round_numbers(pd.DataFrame({"budget": [1 / 3], "score": [1 / 3]})).iloc[0].tolist()
+    [0.3333333333333333, 0.33333333]
+    """
+    exact = [name for name in _UNROUNDED if name in frame.columns]
     return frame.round(_DECIMALS).assign(**{name: frame[name] for name in exact})

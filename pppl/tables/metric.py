@@ -12,9 +12,11 @@ import pandas as pd
 class Metric:
     """A metric of predictions, as tables, figures and reports show it.
 
-    - `name`: in the column `metric` of tables; `title`: for people.
+    - `name`: the name in the column `metric` of tables.
+    - `title`: the name that people read.
     - `percent`: whether values are shown in % and differences in points, or both as plain numbers with 3 decimals.
     - `limits`: the least and the largest possible value.
+    - `higher_is_better`: whether larger values are better.
 
     >>> METRICS["accuracy"].show(0.9), METRICS["R2"].show(0.9)
     ('90.0', '0.900')
@@ -34,12 +36,12 @@ class Metric:
 
     @property
     def scale(self) -> float:
-        """What values are multiplied by when they are shown."""
+        """The factor that converts values into what is shown."""
         return 100.0 if self.percent else 1.0
 
     @property
     def sign(self) -> int:
-        """1 if more is better, else -1."""
+        """The direction of improvement: 1 if higher values are better, else -1."""
         return 1 if self.higher_is_better else -1
 
     @property
@@ -49,16 +51,16 @@ class Metric:
 
     @property
     def unit(self) -> str:
-        """The unit of values behind a title: ` (%)`, or nothing."""
+        """The unit of values, to be appended to a title: ` (%)` or empty."""
         return " (%)" if self.percent else ""
 
     @property
     def points(self) -> str:
-        """The unit of differences behind a title."""
+        """The unit of differences, to be appended to a title."""
         return " (points)" if self.percent else f" ({self.title})"
 
     def step(self, points: int) -> str:
-        """Return a distance of so many hundredths in words.
+        """Return a distance of `points` hundredths in words.
 
         >>> METRICS["accuracy"].step(1), METRICS["R2"].step(3)
         ('1 point', '0.03')
@@ -66,12 +68,12 @@ class Metric:
         return f"{points} point{'s' * (points > 1)}" if self.percent else f"{points / 100:g}"
 
     def show(self, value: float, decimals: int = 1) -> str:
-        """Return a value or a difference as text without its unit, and without a negative zero."""
+        """Return a value or a difference as text without its unit. Zero has no sign."""
         text = f"{value * self.scale:.{decimals if self.percent else 3}f}"
         return text.removeprefix("-") if not text.strip("-0.") else text
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the metric as plain values, as `run.json` holds it: a limit is null where there is none."""
+        """Return the metric as plain values, in the form of `run.json`. Infinite limits become null."""
         limits = [each if math.isfinite(each) else None for each in self.limits]
         return {
             "name": self.name,
@@ -101,8 +103,8 @@ SCORE = Metric("", "score", limits=(-1.0, 1.0))
 def metric_of(source: "str | Mapping[Any, Any] | pd.DataFrame") -> Metric:
     """Return the metric of a name, of a row, or of a table whose rows have one metric.
 
-    A table or a row without the column `metric` is of accuracy, as in tables of earlier versions. Tables of text tasks,
-    which have a column `encoder`, have `SCORE`. A metric that is not known is shown as a plain number.
+    Tables and rows without the column `metric` are of earlier versions, which had accuracy only. Tables of text tasks,
+    which have a column `encoder`, have `SCORE`. An unknown metric is shown as a plain number.
 
     >>> metric_of("R2").title, metric_of({"method": "ppp"}).title
     ('R²', 'accuracy')
@@ -119,7 +121,7 @@ def metric_of(source: "str | Mapping[Any, Any] | pd.DataFrame") -> Metric:
 
 
 def declare_metric(run: Mapping[str, Any]) -> None:
-    """Make the metric of a `run.json` known if it is not one of this package's, as a plugin's is not."""
+    """Register the metric in a `run.json` if it is unknown, as that of a plugin may be."""
     tree = run.get("metric")
     if not isinstance(tree, Mapping) or not isinstance(tree.get("name"), str) or tree["name"] in METRICS:
         return

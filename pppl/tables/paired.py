@@ -1,4 +1,4 @@
-"""Paired tests over people, by which tables and figures call differences significant."""
+"""Paired tests over people. Tables and figures use them to decide which differences are significant."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -71,8 +71,8 @@ def fingerprint(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-# Two hashes of all that results depend on: `settings`, of settings, persons, starting weights and data; and `code`, of
-# the source code.
+# Two hashes of everything that results depend on. `settings` covers settings, persons, starting weights and data.
+# `code` covers the source code.
 Stamp = Mapping[str, str]
 
 
@@ -118,7 +118,7 @@ def data_mark(folder: Path) -> str:
 
 
 def refuse_other_figures(folder: Path, out: Path) -> None:
-    """Raise `UserError` if `out` is itself a results folder, with other data than `folder`."""
+    """Raise `UserError` if `out` is itself a results folder whose data differ from those of `folder`."""
     here, there = data_mark(folder), data_mark(out)
     if here and there and here != there:
         raise UserError(f"{out} holds results on other data than {folder}: name another --out")
@@ -132,7 +132,7 @@ def _version(package: str) -> str | None:
 
 
 def own_commit() -> str | None:
-    """Return `git_commit` of the checkout that this package lies in."""
+    """Return the `git_commit` of the checkout that contains this package."""
     return git_commit(Path(__file__).resolve().parents[2])
 
 
@@ -165,7 +165,7 @@ def _hardware() -> dict[str, Any]:
 
 
 def device_name() -> str:
-    """Return the name of the device that networks are trained on here: the GPU, or else the processor."""
+    """Return the name of the device that trains networks on this machine: the GPU, or else the processor."""
     hardware = _hardware()
     return str(hardware["gpu"] or hardware["cpu"])
 

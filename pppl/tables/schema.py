@@ -17,18 +17,19 @@ import pandas as pd
 from ..system.errors import UserError
 from ..system.files import claim, remove, replacing
 from ..system.printable import NUMBER, TRUTH
+from .provenance import read_run
 
 
 @dataclass(frozen=True)
 class ColumnType:
     """The declaration of a column.
 
-    - `kind`: `text` (`NA`, `007` and `1e3` are names there, and an empty cell is an empty name), `flag` (True or
-      False), or `number` (an empty cell is NaN); `<name>_low` and `<name>_high` are numbers, too.
-    - `title`: for people, without its unit; `{metric}`, `{one}` and `{three}` stand for the metric and its steps. Empty
-      if the name itself is shown.
+    - `kind`: `text` (`NA`, `007` and `1e3` are text, and an empty cell is empty text), `flag` (True or False), or
+      `number` (an empty cell is NaN). `<name>_low` and `<name>_high` are numbers, too.
+    - `title`: the title for people, without its unit. `{metric}`, `{one}` and `{three}` stand for the metric and its
+      steps. If it is empty, the name is shown.
     - `unit`: how numbers are shown: in the `metric`, its `points`, `percent`, `kilobytes`, ...
-    - `head`: a shorter title for notebooks, where the column is one of the main ones.
+    - `head`: a shorter title for notebooks, if the column is one of the main ones.
     """
 
     name: str
@@ -121,20 +122,21 @@ COLUMN_TYPES: dict[str, ColumnType] = {
     ),
 }
 TEXTS = frozenset(name for name, column in COLUMN_TYPES.items() if column.kind == "text")
-# What older tables and journals call a column, and what it is called today.
+# Names of columns in older tables and journals, with their names today.
 _RENAMED = {
     f"accuracy{end}": f"score{end}" for end in ("", "_low", "_high", "_full", "_full_low", "_full_high", "_against")
 }
-# What rows of earlier versions were all about.
+# The task and the metric of all rows of earlier versions.
 EARLIER = {"task": "classification", "metric": "accuracy"}
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
-ODD_BYTES = "surrogateescape"  # names of files may hold bytes that are no text
+ODD_BYTES = "surrogateescape"  # names of files may hold bytes that are not text
 GZIP = ".gz"
-_NOTES = ("budget",)  # numbers that may be text: "any" in notes
+_LINE_END = "\r\n\r\r\n\n"
+_NOTES = ("budget",)  # columns of numbers that may hold text, such as "any"
 
 
 def column_type(name: str) -> ColumnType | None:
-    """Return the declaration of a column or of the column whose interval it ends; None if there is none.
+    """Return the declaration of a column, also for the ends of its interval. Return None if there is none.
 
     >>> column_type("gain_low").title
     'Gain'
@@ -145,23 +147,23 @@ def column_type(name: str) -> ColumnType | None:
 
 
 def read_frame(path: Path, rows: int | None = None) -> pd.DataFrame:
-    """Return a table that this package has written, also of an earlier version, whose columns are renamed.
+    """Return a table that this package has written. Columns of earlier versions are renamed.
 
-    Columns that are not declared hold numbers or truth values if all of their cells are such, else text, NaN where it
-    is empty. A name that ends in `.gz` is read compressed; without such a file, the plain one beside it is read.
+    An undeclared column holds numbers or truth values if all its cells do, else text, with NaN for empty cells. A name
+    that ends in `.gz` is read compressed. Without such a file, the plain one beside it is read.
 
     **Arguments:**
 
-    - `rows`: how many are read, all by default.
+    - `rows`: the number of rows to read, all by default.
 
-    Raise `OSError` if there is no such file, `ValueError`, with the reason, if it is no such table.
+    Raise `OSError` if the file cannot be read, and `ValueError`, with the reason, if it is not such a table.
     """
     header, *lines = _lines(existing(path), rows)
     renamed = {_RENAMED[name] for name in header if name in _RENAMED}
     header = [_RENAMED.get(name, name) for name in header]
-    twice = next((name for at, name in enumerate(header) if name in header[:at]), None)
-    if twice is not None:
-        raise ValueError(f"it has two columns {twice!r}")
+    repeated = next((name for at, name in enumerate(header) if name in header[:at]), None)
+    if repeated is not None:
+        raise ValueError(f"it has two columns {repeated!r}")
     for number, line in enumerate(lines, 2):
         if len(line) != len(header):
             raise ValueError(f"row {number} has {len(line)} cells, the header {len(header)}")
@@ -172,13 +174,13 @@ def read_frame(path: Path, rows: int | None = None) -> pd.DataFrame:
 
 
 def load_frame(path: Path, remedy: str = "") -> pd.DataFrame:
-    """Return `read_frame`'s table of a results folder.
+    """Return a table of a results folder, in the form of `read_frame`.
 
     Raise `UserError` if it is missing or corrupted.
 
     **Arguments:**
 
-    - `remedy`: what to do about a corrupted table; by default to run the command that writes it.
+    - `remedy`: the remedy for a corrupted table, by default to run the command that writes it.
     """
     try:
         return read_frame(path)
@@ -192,12 +194,14 @@ def load_frame(path: Path, remedy: str = "") -> pd.DataFrame:
 
 def rewriting(path: Path) -> str:
     """Return the remedy for a corrupted table: the command that writes it anew."""
-    verb = "sweep" if path.name in ("trials.csv", "importances.csv") else "compare"
-    return f"run `pppl {verb}` with the same --out again, it rewrites the tables from its journal"
+    config = read_run(path.parent).get("config")
+    verb = "tasks" if isinstance(config, dict) and "tasks" in config else "compare"
+    verb = "sweep" if path.name in ("trials.csv", "importances.csv") else verb
+    return f"run `pppl {verb}` with the same --out again, which rewrites the tables from its journal"
 
 
 def with_task(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of an earlier version with the columns `task` and `metric`, which were always the same."""
+    """Return a table of an earlier version with the columns `task` and `metric`, which had only one value then."""
     frame = frame.copy()
     if "identity" in frame.columns and "task" not in frame.columns:
         frame.insert(frame.columns.tolist().index("backbone") + 1, "task", EARLIER["task"])
@@ -208,7 +212,7 @@ def with_task(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def current_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of persons as today's columns have it, also one of an earlier version.
+    """Return a row of persons with the columns of today, also if it is from an earlier version.
 
     >>> current_row({"accuracy": 0.5, "shots": 5})
     {'score': 0.5, 'shots': 5, 'task': 'classification', 'metric': 'accuracy'}
@@ -247,14 +251,14 @@ def _column(name: str, cells: Sequence[str]) -> pd.Series:
     kind = COLUMN_TYPES[name].kind if name in COLUMN_TYPES else ""
     if kind == "text":
         return pd.Series(cells, dtype=str)
-    given = {cell for cell in cells if cell}
-    if given and given <= TRUTH.keys() and "" not in cells and kind != "number":
+    filled = {cell for cell in cells if cell}
+    if filled and filled <= TRUTH.keys() and "" not in cells and kind != "number":
         return pd.Series([TRUTH[cell] for cell in cells])
-    if kind == "flag" and given:
-        raise ValueError(f"column {name!r} holds something other than True and False")
+    if kind == "flag" and filled:
+        raise ValueError(f"column {name!r} holds a value other than True and False")
     if all(map(_INTEGER.match, cells)):
         return pd.Series([int(cell) for cell in cells], dtype=None if cells else float)
-    if all(map(NUMBER.match, given)):
+    if all(map(NUMBER.match, filled)):
         return pd.Series([float(cell) if cell else math.nan for cell in cells], dtype=float)
     declared = column_type(name)
     if declared is not None and declared.kind == "number" and name not in _NOTES:
@@ -263,16 +267,16 @@ def _column(name: str, cells: Sequence[str]) -> pd.Series:
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """Return a table as `read_frame` gives it back."""
-    # The writer puts cells into quotes that hold a character of its line end, and "\r" ends a line for readers, too.
+    """Return a table as CSV text that `read_frame` reads back."""
+    # The writer quotes cells that hold a character of its line end. This must include "\r", at which readers end lines.
     return frame.to_csv(index=False, lineterminator=_LINE_END).replace(_LINE_END, "\n")
 
 
 def write_csv(path: Path, text: str) -> None:
-    """Write a table, atomically; `text` is that of `csv_text`.
+    """Write the `text` of a table, as `csv_text` returns it, atomically.
 
-    A name that ends in `.gz` is written compressed, the same text always as the same bytes; the plain file beside it,
-    of an earlier version, is removed.
+    A name that ends in `.gz` is written compressed, and equal text gives equal bytes. The plain file beside it, from an
+    earlier version, is removed.
     """
     data = text.encode("utf-8", ODD_BYTES)
     if path.suffix == GZIP:
@@ -283,16 +287,13 @@ def write_csv(path: Path, text: str) -> None:
         remove(path.with_suffix(""))
 
 
-_LINE_END = "\r\n\r\r\n\n"
-
-
 def with_names(frame: pd.DataFrame, names: Iterable[str] = TEXTS) -> pd.DataFrame:
-    """Return a frame whose names are text, also where `pandas.read_csv` took an empty one for a missing number."""
+    """Return a frame whose names are text, also if `pandas.read_csv` took an empty name for a missing number."""
     lacking = [name for name in names if name in frame.columns and frame[name].isna().to_numpy().any()]
     return frame.assign(**{name: frame[name].astype(object).fillna("").astype(str) for name in lacking})
 
 
 def settings_of(columns: Iterable[str]) -> list[str]:
-    """Return the columns of `trials.csv` that hold what was tried: those behind `seconds`."""
+    """Return the columns of `trials.csv` that hold the values of a trial: those after `seconds`."""
     names = [*map(str, columns)]
     return names[names.index("seconds") + 1 :]

@@ -36,7 +36,7 @@ def summarize(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
     """
     table = table.reset_index(drop=True)  # differences are matched with their rows by the index
     metric = metric_of(table)
-    means = [c for c in table.columns if c not in (*GROUP, *ABOUT, "seed", "identity", "shots", "score")]
+    means = [name for name in table.columns if name not in (*GROUP, *ABOUT, "seed", "identity", "shots", "score")]
     to_reference = _differences(table.query("method == @reference and control in ('', 'own')"), table)
     rows = []
     for key, group in iterate_groups(table, GROUP):
@@ -52,7 +52,7 @@ def summarize(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `curves.csv`: one row over all budgets for each method that prunes. A method that lacks one is left out.
+    """Return `curves.csv`: one row over all budgets per pruning method. A method that lacks a budget is left out.
 
     - `area`: the mean score over the range of MACs from the least to the largest budget, by the trapezoid rule.
     - `macs_within_1`, `macs_within_3`: the least fraction of the MACs with a mean score at most 0.01 or 0.03 worse than
@@ -104,20 +104,20 @@ def gains(table: pd.DataFrame, reference: str = "ppp") -> pd.DataFrame:
     gained = pd.concat(
         [_differences(own, table.query("control == @name"), "method").assign(against=name) for name in _CONTROLS]
     )
-    more = _differences(gained.query("method == @reference"), gained, "against")
+    reference_gains = _differences(gained.query("method == @reference"), gained, "against")
     by_key = dict(list(gained.groupby(place, sort=False)))
     rows = []
-    for first, group in iterate_groups(own, place[:-1]):
+    for names, group in iterate_groups(own, place[:-1]):
         for control in _CONTROLS:
-            key = first | {"against": control}
+            key = names | {"against": control}
             differences = by_key.get(tuple(key.values()))
             if differences is None:
                 continue
             row = key | count_people(group) | test_differences("gain", differences, metric)
-            better = more.loc[more.index.intersection(differences.index)]
-            if key["method"] != reference and len(better):
-                twice = (2 * metric.spread[0], 2 * metric.spread[1])
-                row |= {"reference": reference} | mean_of("reference_gain_minus_this", better, twice)
+            advantages = reference_gains.loc[reference_gains.index.intersection(differences.index)]
+            if key["method"] != reference and len(advantages):
+                limits = (2 * metric.spread[0], 2 * metric.spread[1])
+                row |= {"reference": reference} | mean_of("reference_gain_minus_this", advantages, limits)
             rows.append(row)
     measured = [*interval_columns("gain"), "wilcoxon_p", "reference", *interval_columns("reference_gain_minus_this")]
     columns = [*GROUP[:-2], "budget", "against", "metric", "n", "people", *measured]

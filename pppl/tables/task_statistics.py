@@ -51,10 +51,10 @@ def summarize_tasks(rows: Sequence[Row], tests: Mapping[str, Scoring]) -> pd.Dat
     drawn[AVERAGE] = np.mean([drawn[task] for task in tasks], axis=0)
     records = []
     for task in [*tasks, AVERAGE] if len(tasks) > 1 else tasks:
-        of_task = [task] if task != AVERAGE else tasks
-        scores = {m: float(np.mean([groups[each, m]["score"].mean() for each in of_task])) for m in methods}
+        members = [task] if task != AVERAGE else tasks
+        scores = {m: float(np.mean([groups[each, m]["score"].mean() for each in members])) for m in methods}
         for index, method in enumerate(methods):
-            group = pd.concat([groups[each, method] for each in of_task])
+            group = pd.concat([groups[each, method] for each in members])
             record: Row = {name: group[name].iloc[0] for name in ("encoder", "method", "rate")} | {"task": task}
             record |= {"metric": group["metric"].iloc[0] if task != AVERAGE else "", "n": group["seed"].nunique()}
             record |= {"score": scores[method]} | _interval("score", drawn[task][index])
@@ -85,7 +85,7 @@ def _resample(groups: Sequence[pd.DataFrame], test: Scoring, *, seed: int) -> np
     for resample in range(_RESAMPLES):
         rows = rng.integers(len(targets), size=len(targets))
         choice = rng.integers(seeds, size=seeds)
-        for index, of_seed in enumerate(predicted):
-            scores = {seed: metric(targets[rows], of_seed[seed][rows]) for seed in set(choice.tolist())}
+        for index, predictions in enumerate(predicted):
+            scores = {seed: metric(targets[rows], predictions[seed][rows]) for seed in set(choice.tolist())}
             means[index, resample] = np.mean([scores[seed] for seed in choice.tolist()])
     return means

@@ -64,7 +64,7 @@ def test_more_folds_than_people_and_nobody_to_train_on():
         split_for(_people(2), PersonSettings(protocol="person", folds=2), seed=0)
     with pytest.raises(UserError, match=r"persons\.folds is 1: 0 \(none\) or at least 2"):
         PersonSettings(folds=1)
-    with pytest.raises(UserError, match=r"persons\.folds holds people out: protocol is classes"):
+    with pytest.raises(UserError, match=r"persons\.folds holds people out, but persons\.protocol is classes"):
         PersonSettings(protocol="classes", folds=3)
 
 

@@ -52,9 +52,7 @@ def test_a_question_about_a_method_that_is_not_compared_is_named(digits):
     experiment = Experiment().replace(methods=["full", "l1"], questions={"which": ["full", "l2"]})
     with pytest.raises(UserError, match=r"unknown method of question 'which' 'l2': did you mean 'l1'"):
         check_settings(experiment, digits)
-    with pytest.raises(
-        UserError, match=r"questions holds 'which' with 1 methods: give one and what it is held against"
-    ):
+    with pytest.raises(UserError, match=r"questions holds 'which' with 1 methods: name two, to be compared"):
         Experiment().replace(questions={"which": ["full"]})
     with pytest.raises(UserError, match=r"unknown reference 'fll': did you mean 'full'"):
         check_settings(Experiment().replace(methods=["full"], reference="fll"), digits)

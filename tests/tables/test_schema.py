@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from pppl.system.files import output_folder
 from pppl.system.printable import align, cell_of, clip, columns_of, printable
 from pppl.tables.derived import write_tables
 from pppl.tables.journal import ADDED, COLUMNS, read_table, write_table
-from pppl.tables.schema import COLUMN_TYPES, EARLIER, csv_text, read_frame, with_names, write_csv
+from pppl.tables.schema import COLUMN_TYPES, EARLIER, csv_text, load_frame, read_frame, with_names, write_csv
 
 RESULTS = Path(__file__).parents[2] / "results"
 NAMES = [
@@ -282,3 +283,16 @@ def test_mutated_tables_end_in_a_table_or_in_one_line(source: str, name: str, tm
 def test_a_folder_that_no_file_system_has_is_told(name: str, tmp_path: Path):
     with pytest.raises(UserError, match="choose another folder"):
         output_folder(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "verb"),
+    [("fsdd", "summary.csv", "compare"), ("minilm", "summary.csv", "tasks"), ("digits_ppp", "trials.csv", "sweep")],
+)
+def test_the_remedy_for_a_damaged_table_names_the_command_that_wrote_it(
+    source: str, name: str, verb: str, tmp_path: Path
+):
+    shutil.copy(RESULTS / source / "run.json", tmp_path)
+    (tmp_path / name).write_text("a,a\n1,2\n")
+    with pytest.raises(UserError, match=f"run `pppl {verb}` with the same --out again"):
+        load_frame(tmp_path / name)
