@@ -20,8 +20,8 @@ from ..config import register_settings, require
 from ..data import Support
 from ..gating import Rule
 from .global_model import GlobalModel
-from .personalizer import ScorePruner, register_method
-from .scores import uniform
+from .personalizer import register_method
+from .scores import ScorePruner, uniform
 from .static import StaticSettings
 
 

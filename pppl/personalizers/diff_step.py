@@ -11,10 +11,9 @@ from ..config import Experiment
 from ..data import Support
 from ..training import learn_delta
 from ..training.delta_training import DiffSettings
-from .full import Full
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
-from .personalizer import Personalizer, Step, register_method, register_step
+from .personalizer import Full, Personalizer, Step, register_method, register_step
 
 
 class DiffPruned(Step):

@@ -9,10 +9,9 @@ from ..data import Support
 from ..data.datamodule import check_augmentations
 from ..pruning import CostModel
 from ..training import finetune
-from .full import Full
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
-from .personalizer import Personalizer, Step, register_method, register_step
+from .personalizer import Full, Personalizer, Step, register_method, register_step
 
 
 @register_settings("finetune")

@@ -20,8 +20,8 @@ from ..config import register_settings, require
 from ..data import Support
 from ..gating import Rule
 from .global_model import GlobalModel
-from .personalizer import ScorePruner, register_method
-from .scores import uniform
+from .personalizer import register_method
+from .scores import ScorePruner, uniform
 
 
 @register_settings("ocap")
@@ -65,7 +65,7 @@ class OCAPFrequency(ScorePruner):
         return uniform([self._votes(norm) for norm in _norms(model.full, support)])
 
     def _votes(self, norm: Tensor) -> Tensor:
-        """Return the votes for each channel, `(C,)`, from norms `(N, C)`, plus less than one vote for the norm."""
+        """Return the votes for each channel, `(C,)`, from norms `(N, C)`, plus at most half a vote for its norm."""
         strongest = norm.topk(ceil(self.settings.top * norm.shape[1]), dim=1).indices
         votes = torch.zeros_like(norm).scatter_(1, strongest, 1).sum(0)
         (rank,) = uniform([norm.norm(dim=0)])

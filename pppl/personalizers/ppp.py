@@ -23,7 +23,8 @@ from ..pruning import CostModel, slice_network, threshold_masks
 from ..training.gate_settings import PersonTraining, PPPSettings
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
-from .personalizer import Personalizer, ScorePruner, SupportFrom, register_method
+from .personalizer import Personalizer, SupportFrom, register_method
+from .scores import ScorePruner
 
 _CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other", "twin", "swap")
 GateSettings = PPPSettings | PersonTraining

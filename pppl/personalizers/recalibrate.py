@@ -33,8 +33,8 @@ class BNSettings:
 class Recalibrated(Step):
     """The network of `first` with its batch normalization recalibrated in one pass over the support set.
 
-    Pruning changes the inputs of later layers, so the statistics of the full network no longer fit (Li et al., EagleEye,
-    ECCV 2020). A person's samples also differ from everybody's (Li et al., AdaBN, 2016).
+    Pruning changes the inputs of later layers, so the full network's statistics do not fit (Li et al., EagleEye, ECCV
+    2020). A person's samples also differ from everybody's (Li et al., AdaBN, 2016).
     """
 
     reads = (BNSettings,)

@@ -32,7 +32,7 @@ class RetrainedForAll(Step):
 
     @property
     def for_all(self) -> Personalizer:
-        """This step itself."""
+        """The step itself."""
         return self
 
     def train_samples(self, rows: int) -> int:

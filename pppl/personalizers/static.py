@@ -36,8 +36,8 @@ from ..pruning import CostModel, filters, importance_scores, mean_gradients
 from ..system.errors import UserError
 from ..tasks import TASKS, Task
 from .global_model import GlobalModel
-from .personalizer import Factory, ScorePruner, register_method
-from .scores import relative, uniform
+from .personalizer import Factory, register_method
+from .scores import ScorePruner, relative, uniform
 
 
 @register_settings("static")

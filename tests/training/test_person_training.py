@@ -193,7 +193,7 @@ def test_more_than_the_largest_budget_of_training_is_not_used(
     for personalizer in make_personalizers(few):
         if personalizer.method == "ppp@persons":
             assert personalizer.personalize(model, support, 0.9).cost.macs <= 0.4 * model.cost.full.macs
-            with pytest.raises(UserError, match="ppp@persons has no rule of its own: give a budget"):
+            with pytest.raises(UserError, match="ppp@persons cannot choose a size by itself: give a budget"):
                 personalizer.personalize(model, support)
 
 
