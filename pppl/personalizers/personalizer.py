@@ -154,9 +154,7 @@ class Step(Personalizer):
     def __init__(self, method: str, first: Personalizer):
         super().__init__(method, first.experiment)
         if self.reads_labels and not first.answers_all:
-            raise UserError(
-                f"method {method} reads labels, but classes.cut removes classes before it: set classes.cut to false"
-            )
+            raise UserError(f"method {method} reads labels, but classes.cut removes classes: set classes.cut to false")
         self.first, self.prunes, self.gates = first, first.prunes, first.gates
         self.reads_labels = self.reads_labels or first.reads_labels
         self.answers_all = first.answers_all
