@@ -22,8 +22,8 @@ class WholeBatch(TorchFunctionMode):
     **Arguments:**
 
     - `rank`: index of this process.
-    - `sizes`: number of samples of each process. `torch.rand` for another number than this process's draws the same in
-      all processes.
+    - `sizes`: number of samples of each process. Random numbers for another number of samples than this process's
+      are the same in all processes.
     """
 
     current: ClassVar["WholeBatch | None"] = None
@@ -117,9 +117,7 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        total = grads[0].clone(
-            memory_format=torch.contiguous_format
-        )  # the loss of every process depends on these values
+        total = grads[0].clone(memory_format=torch.contiguous_format)  # every process's loss depends on these values
         dist.all_reduce(total)
         return total
 
