@@ -95,7 +95,7 @@ class Personalizer(ABC):
 
     @property
     def shared(self) -> bool:
-        """Whether persons of a group get the same network."""
+        """True if persons of a group get the same network."""
         return self.support_from in ("none", "population")
 
     @property
@@ -184,7 +184,7 @@ class Step(Personalizer):
 
     @property
     def shared(self) -> bool:
-        """Whether persons share the network; they do not if the step keeps controls, because it reads their samples."""
+        """True if persons share the network; False if the step keeps controls, because it reads each person's samples."""
         return super().shared and not self.keeps_controls
 
     @property

@@ -227,7 +227,7 @@ def test_settings_can_be_a_methods_own(tiny: Experiment):
         ({"finetune": {"finetune.step": 3}}, r"unknown key 'finetune\.step'"),
         (
             {"ppp": {"ppp.target_rate": 0.1}},
-            r"method ppp hold ppp\.target_rate: a method can have its own budgets, ",
+            r"method ppp hold ppp\.target_rate: a method can have its own budgets and sections ",
         ),
         ({"ppp": {"budgets": 0.2}}, r"hold budgets 0\.2: write a list"),
         ({"ppp": {"budgets": [0.3]}}, r"hold budgets \[0\.3\]: choose from the experiment's, 0\.2, 0\.5"),
@@ -238,12 +238,12 @@ def test_settings_can_be_a_methods_own(tiny: Experiment):
         ({"ppp@0.05": {}}, r"unknown method 'ppp@0\.05'"),
         (
             {"ppp@a+bn": {"person_training.epochs": 3}},
-            r"settings of method ppp@a\+bn hold person_training\.epochs: a method can have its own budgets, ",
+            r"settings of method ppp@a\+bn hold person_training\.epochs: a method can have its own budgets and sections ",
         ),
         ({"ppp@mine": {"person_training.classes": [2, 2]}}, r"person_training\.classes is \[2, 2\]: name each once"),
         (
             {"ppp@mine": {"persons.count": 3}},
-            r"settings of method ppp@mine hold persons\.count: only .*, ppp, person_training",
+            r"settings of method ppp@mine hold persons\.count: .* sections .*, ppp, person_training",
         ),
         ({"ppp@mine": {"person_training.gate_input": "all"}}, r"person_training\.gate_input"),
         (
