@@ -81,7 +81,9 @@ def _own_settings(method: str, experiment: Experiment) -> dict[str, Any]:
         for key in experiment.settings.get(stage, {}):
             if key.split(".")[0] not in (*sections, "budgets"):
                 names = ", ".join(sections)
-                raise UserError(f"settings of method {stage} hold {key}: a method can have its own budgets and sections {names}")
+                raise UserError(
+                    f"settings of method {stage} hold {key}: a method can have its own budgets and sections {names}"
+                )
     if "budgets" in own:
         own["budgets"] = _select_budgets(method, own["budgets"], experiment)
     return own

@@ -184,7 +184,7 @@ class Step(Personalizer):
 
     @property
     def shared(self) -> bool:
-        """True if persons share the network; False if the step keeps controls, because it reads each person's samples."""
+        """True if persons share the network; False if the step keeps controls, since it reads each person's samples."""
         return super().shared and not self.keeps_controls
 
     @property

@@ -238,7 +238,7 @@ def test_settings_can_be_a_methods_own(tiny: Experiment):
         ({"ppp@0.05": {}}, r"unknown method 'ppp@0\.05'"),
         (
             {"ppp@a+bn": {"person_training.epochs": 3}},
-            r"settings of method ppp@a\+bn hold person_training\.epochs: a method can have its own budgets and sections ",
+            r"method ppp@a\+bn hold person_training\.epochs: a method can have its own budgets and sections ",
         ),
         ({"ppp@mine": {"person_training.classes": [2, 2]}}, r"person_training\.classes is \[2, 2\]: name each once"),
         (
