@@ -1,8 +1,8 @@
 """`basis` and `basis_support`: basis pruning (Wong, Kashyap, Moradi, 2024), see `pppl.pruning.basis`.
 
-`basis` leaves out basis filters by their scale, the same for everybody. `basis_support` does by what leaving one out
-costs on the person's labelled support set to first order, the paper's criterion on its target data. The paper trains
-the scales on that data first; we do not (`+finetune` is a step).
+`basis` removes basis filters by their scale, the same for everybody. `basis_support` removes them by the first-order
+change of the loss on the person's labelled support set, which is the paper's criterion on its target data. The paper
+first trains the scales on that data; here they are not trained (`+finetune` is a step).
 """
 
 from dataclasses import asdict
@@ -22,20 +22,21 @@ from .scores import relative
 
 @register_method("basis")
 class BasisPruned(Personalizer):
-    """Basis filters kept by their scale relative to their layer's mean."""
+    """A method that keeps basis filters by their scale relative to their layer's mean."""
 
     support_from = "none"
 
     def depends_on(self) -> dict[str, Any]:
-        """What a budget counts."""
+        """Return the settings of pruning."""
         return {"pruning": asdict(self.experiment.pruning)}
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
-        """Raises `UserError` where one basis filter per convolution is over the least budget."""
+        """Raise `UserError` if one basis filter per convolution costs more than the least budget."""
         ranks = [torch.zeros(full_rank(conv)) for conv in convolutions(backbone).values()]
         self.masks_within(min(self.experiment.budgets), ranks, BasisCost(backbone, cost))
 
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        """Return the network with the basis filters that fit the budget."""
         bases = model.train.once(("bases", model.full), lambda: decompose(model.full))
         scores, cost = self.scores(model, bases, support), BasisCost(model.full, model.cost)
         masks = self.masks_within(budget, scores, cost)
@@ -43,18 +44,19 @@ class BasisPruned(Personalizer):
         return MethodOutput(module=basis_network(model.full, bases, masks), stated_cost=cost(kept))
 
     def scores(self, model: GlobalModel, bases: list[Basis], support: Support) -> list[Tensor]:
-        """Per convolution `(R,)`."""
+        """Return the scores of basis filters, per convolution `(R,)`, comparable between convolutions."""
         return relative([basis.scale for basis in bases])
 
 
 @register_method("basis_support")
 class BasisPrunedOnSupport(BasisPruned):
-    """Basis filters kept by abs(scale * gradient of the scale), relative to their layer's mean."""
+    """A method that keeps basis filters by abs(scale * gradient of the scale), relative to their layer's mean."""
 
     support_from = "own"
     reads_labels = True
 
     def scores(self, model: GlobalModel, bases: list[Basis], support: Support) -> list[Tensor]:
+        """Return the scores of basis filters on the support set, per convolution `(R,)`."""
         return support.once(("basis", model.full), lambda: _taylor(model, bases, support))
 
 
@@ -65,6 +67,6 @@ def _taylor(model: GlobalModel, bases: list[Basis], support: Support) -> list[Te
         for basis in bases:
             gradient = network.get_parameter(f"{basis.path}.weight").grad
             assert gradient is not None
-            of_scale = ((basis.left.T @ gradient.flatten(1)) * basis.right).sum(1)  # the diagonal of U'GV
-            scores.append((of_scale * basis.scale).abs())
+            scale_gradient = ((basis.left.T @ gradient.flatten(1)) * basis.right).sum(1)  # the diagonal of U'GV
+            scores.append((scale_gradient * basis.scale).abs())
     return relative(scores)

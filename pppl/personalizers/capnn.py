@@ -1,11 +1,12 @@
-"""`capnn`: channels kept by how often they fire for the person's classes, as training data tell (after CAP'NN: Hemmat,
-San Miguel, Davoodi, DAC 2020). Nothing is retrained and no label of the person is read.
+"""`capnn`: channels kept by how often they fire for the person's classes (after CAP'NN).
 
-Of the paper the abstract and what others tell of it were at hand: firing rates of each class are profiled on training
-data, weighted by how much a person uses the class, and channels that serve confusing classes are removed, too. Our
-choices: a channel fires where its mean over positions is above the mean over all training samples that are looked at;
-usage is the share of the support set that the full network takes for a class; how confusing a class is to those is its
-mean probability on training samples of theirs; the budget rule, with layers alike.
+The method follows Hemmat, San Miguel, Davoodi (DAC 2020). Nothing is retrained and no label of the person is read.
+
+Only the paper's abstract and descriptions by other authors were available. They say: firing rates of each class are
+measured on training data and weighted by how much a person uses the class; channels that serve confusing classes are
+removed, too. Our choices: a channel fires if its mean over positions is above its mean over the training samples that
+are read. The usage of a class is its share of the full network's predictions on the support set. A class confuses the
+person's classes by its mean probability on training samples of those. Every layer loses the same fraction of channels.
 """
 
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ from ..config import register_settings, require
 from ..data import Support
 from ..gating import Rule
 from .global_model import GlobalModel
-from .personalizer import ScorePruner, register_method
-from .scores import uniform
+from .personalizer import register_method
+from .scores import ScorePruner, uniform
 from .static import StaticSettings
 
 
@@ -29,7 +30,7 @@ from .static import StaticSettings
 class CAPNNSettings:
     """`capnn`, channels kept by how often they fire for the person's classes (after Hemmat et al., DAC 2020).
 
-    - `confusing`: how much of the firing for classes that the person's are mistaken for is taken off.
+    - `confusing`: weight of the firing rates that are subtracted: those for classes that the person's are mistaken for.
     """
 
     confusing: float = 0.5
@@ -40,7 +41,7 @@ class CAPNNSettings:
 
 @register_method("capnn")
 class CAPNNPruner(ScorePruner):
-    """Scores a channel by its firing rate over the person's classes less that over classes they are mistaken for."""
+    """A method that scores a channel by its firing rate for the person's classes, less that for confusing classes."""
 
     needs = frozenset({"classes"})
     reads = (CAPNNSettings, StaticSettings)
@@ -48,13 +49,14 @@ class CAPNNPruner(ScorePruner):
 
     @property
     def training_samples(self) -> int:
-        """As many as static pruning looks at."""
+        """Number of training samples that firing rates are measured on, the same as for static pruning."""
         return self.experiment[StaticSettings].samples
 
     def scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
+        """Return the ranks of the channels by their score, per group `(C_l,)`."""
         count = self.training_samples
-        seen = model.train.once(("firing", model.full, count), lambda: profile(model.full, model.samples, count))
-        rates, confusion = seen
+        key = ("firing", model.full, count)
+        rates, confusion = model.train.once(key, lambda: profile(model.full, model.samples, count))
         usage = support.once(("usage", model.full), lambda: find_used_classes(model.full, support.x))
         return uniform(class_scores(rates, confusion, usage, self.settings.confusing))
 
@@ -63,23 +65,22 @@ class CAPNNPruner(ScorePruner):
 def profile(network: Backbone, samples: Support, count: int) -> tuple[list[Tensor], Tensor]:
     """Return firing rates by class, per group `(K, C_l)`, and mean probabilities of other classes, by class, `(K, K)`.
 
-    A class without samples never fires.
+    The rates of a class without samples are 0.
     """
     activations: list[Tensor] = []
     x, y = samples.x[:count], samples.y[:count]
-    see = hook_groups(network, after=lambda _, values: activations.append(values.flatten(2).mean(2)))
-    with see:
+    with hook_groups(network, after=lambda _, values: activations.append(values.flatten(2).mean(2))):
         logits = network(x)
-    of_class = F.one_hot(y, logits.shape[1]).float()  # (N, K)
-    share = of_class / of_class.sum(0).clamp(min=1)
-    rates = [share.T @ (each > each.mean(0)).float() for each in activations]
+    one_hot = F.one_hot(y, logits.shape[1]).float()  # (N, K)
+    share = one_hot / one_hot.sum(0).clamp(min=1)
+    rates = [share.T @ (means > means.mean(0)).float() for means in activations]
     confusion = share.T @ logits.float().softmax(1)  # (K, K)
     return rates, confusion.fill_diagonal_(0)
 
 
 @torch.no_grad()
 def find_used_classes(network: Backbone, x: Tensor) -> Tensor:
-    """Return the share of samples, `(N, C, ...)`, that a network takes for each class, `(K,)`."""
+    """Return the share of samples, `(N, C, ...)`, for which a network predicts each class, `(K,)`."""
     logits = network(x)
     return torch.bincount(logits.argmax(1), minlength=logits.shape[1]) / len(x)
 
@@ -87,15 +88,16 @@ def find_used_classes(network: Backbone, x: Tensor) -> Tensor:
 def class_scores(rates: list[Tensor], confusion: Tensor, usage: Tensor, confusing: float) -> list[Tensor]:
     """Return the score of each channel, per group `(C_l,)`.
 
-    ```python
-    class_scores([torch.tensor([[1.0, 0.0], [0.0, 1.0]])], torch.zeros(2, 2), torch.tensor([1.0, 0.0]), 0.5)  # 1, 0
-    ```
+    >>> class_scores([torch.tensor([[1.0, 0.0], [0.0, 1.0]])], torch.zeros(2, 2), torch.tensor([1.0, 0.0]), 0.5)
+    [tensor([1., 0.])]
 
     **Arguments:**
 
-    - `rates`: per group `(K, C_l)`; `confusion`: `(K, K)`, from true to other ones; `usage`: `(K,)`.
-    - `confusing`: weight of the classes, outside of those in use, that the ones in use are mistaken for.
+    - `rates`: firing rates by class, per group `(K, C_l)`.
+    - `confusion`: `(K, K)`, mean probabilities of other classes, one row per true class.
+    - `usage`: `(K,)`, the share of each class in the person's samples.
+    - `confusing`: weight of the unused classes that the used ones are mistaken for.
     """
     mistaken = torch.where(usage > 0, 0, usage @ confusion)  # (K,)
     mistaken = mistaken / mistaken.sum().clamp(min=1e-12)
-    return [(usage - confusing * mistaken) @ each for each in rates]
+    return [(usage - confusing * mistaken) @ rate for rate in rates]

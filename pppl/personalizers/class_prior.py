@@ -1,12 +1,12 @@
 """The step `+classes`: the person's class prior in place of the training data's; no label is read, nothing is trained.
 
-A person who uses some of the classes tells so by the predictions on the support set. Logits become
+The predictions on the support set show which of the classes a person uses. Logits become
 `logit_c + log q_c - log pi_c`, with the training data's prior pi and the person's prior q (Saerens, Latinne,
-Decaestecker, Neural Computation 2002). What that brings is free: any gain of a personal network is held against it. The
-correction is a bias of the classifier, so that a personal network stays a plain one in every form.
+Decaestecker, Neural Computation 2002). This gain costs nothing, so the gain of any personal network is compared with
+it. The correction is a bias of the classifier: a personal network stays a plain network in every form.
 
-Where predictions on the support set are wrong it does harm: `ClassPrior.confidence` tells how sure they are. So it
-does, by `votes`, to persons who have most of the classes, since a tenth of the samples is much then.
+The step does harm if predictions on the support set are wrong; `ClassPrior.confidence` is their mean probability. The
+rule `votes` also harms persons who have most of the classes, because few classes get a tenth of the samples then.
 """
 
 from collections.abc import Callable
@@ -31,13 +31,13 @@ from .personalizer import Personalizer, Step, register_step
 class ClassSettings:
     """The step `+classes`, the person's class prior in place of the training data's (label-shift correction).
 
-    - `rule`: how the prior is estimated on the support set, without labels. `votes`: uniform over the classes that a
-      tenth of the samples at least are taken for, which suits persons with few classes; `mean`: the mean prediction;
-      `em`: the maximum of the likelihood (Saerens, Latinne, Decaestecker 2002). `told`: uniform over the classes of the
-      support's labels, as if the person had ticked them in a list.
-    - `by`: whose predictions: those of the network that is `deployed`, or of the `full` one.
-    - `cut`: whether classes with prior 0 lose their row of the classifier. Nothing that reads labels can follow.
-    - `training_prior`: of the training data, a number for each class; empty: uniform.
+    - `rule`: how the prior is estimated on the support set. Without labels: `votes` is uniform over the classes that
+      are predicted for at least a tenth of the samples, which suits persons with few classes; `mean` is the mean
+      prediction; `em` maximizes the likelihood (Saerens, Latinne, Decaestecker 2002). With labels: `told` is uniform
+      over the classes of the support set, as if the person had ticked them in a list.
+    - `by`: the network that predicts, `deployed` or `full`.
+    - `cut`: whether classes with prior 0 lose their row of the classifier. No step that reads labels can follow.
+    - `training_prior`: the prior of the training data, a number for each class; empty: uniform.
     """
 
     rule: Literal["votes", "mean", "em", "told"] = "votes"
@@ -50,16 +50,16 @@ class ClassSettings:
             require(value > 0, f"classes.training_prior holds {value}: more than 0 for each class")
 
 
-# Classes that are taken for less of the support set get no vote [choice].
+# A class that is predicted for a smaller share of the support set has prior 0 [choice].
 LEAST_SHARE = 0.1
-_SMALLEST = 1e-6  # a prior that is less is 0
+_SMALLEST = 1e-6  # a smaller prior counts as 0
 _CONVERGED, _MOST_STEPS = 1e-7, 10_000
 
 
 def votes(probabilities: Tensor, _: Tensor) -> Tensor:
-    """Return the prior, `(K,)`, that is uniform over classes that at least `LEAST_SHARE` of the samples are taken for.
+    """Return the prior, `(K,)`, that is uniform over classes predicted for at least `LEAST_SHARE` of the samples.
 
-    Where predictions agree on nothing, so that no class has so many, all classes are as likely.
+    All classes are equally likely if no class has so many samples.
 
     ```python
     votes(torch.eye(3)[[0, 0, 2]], torch.ones(3) / 3)  # 0.5, 0.0, 0.5
@@ -76,7 +76,12 @@ def votes(probabilities: Tensor, _: Tensor) -> Tensor:
 
 
 def mean(probabilities: Tensor, _: Tensor) -> Tensor:
-    """Return the mean of predictions, `(N, K)`, as the prior, `(K,)`."""
+    """Return the mean prediction as the prior, `(K,)`.
+
+    **Arguments:**
+
+    - `probabilities`: `(N, K)`, predictions on the support set.
+    """
     return probabilities.mean(0)
 
 
@@ -86,7 +91,7 @@ def em(probabilities: Tensor, training: Tensor) -> Tensor:
     **Arguments:**
 
     - `probabilities`: `(N, K)`, predictions on the support set.
-    - `training`: `(K,)`, the prior that these assume.
+    - `training`: `(K,)`, the prior of the training data, which the predictions assume.
     """
     likelihood = probabilities.double() / training.double()
     prior = training.double()
@@ -99,10 +104,10 @@ def em(probabilities: Tensor, training: Tensor) -> Tensor:
 
 
 def told(labels: Tensor, classes: int) -> Tensor:
-    """Return the prior, `(K,)`, that is uniform over the classes of some labels, `(N,)`: what a person knows who ticks
-    their classes in a list.
+    """Return the prior, `(K,)`, that is uniform over the classes that occur in `labels`, `(N,)`.
 
-    It is no estimate, and what labels bring beyond it is more than which classes a person has.
+    It is exact, not an estimate: the knowledge of a person who ticks their classes in a list. A method that gains more
+    from labels learns more from them than which classes a person has.
     """
     present = torch.bincount(labels, minlength=classes) > 0
     return present / present.sum()
@@ -113,10 +118,7 @@ RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"votes": votes, "mean": 
 
 @register_step("classes")
 class ClassPriorStep(Step):
-    """Whatever `first` gives, its classifier corrected for the classes of the person.
-
-    Raises `UserError` where `training_prior` is not a number for each class.
-    """
+    """The network of `first` with its classifier corrected for the classes of the person."""
 
     needs = frozenset({"classes"})
     keeps_controls = True
@@ -129,7 +131,10 @@ class ClassPriorStep(Step):
         self.answers_all = first.answers_all and not self.settings.cut
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
-        """Raises `UserError` also where the network has no classes to correct for."""
+        """Raise `UserError` if the network ends in no classifier, or if `training_prior` has another number of classes.
+
+        Also raise it if `first` cannot work on such a network.
+        """
         super().check(backbone, cost)
         try:
             classifier_of(backbone)
@@ -138,57 +143,66 @@ class ClassPriorStep(Step):
         self._training_prior(len(outputs_of(backbone)))
 
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        """Return the network of `first` with the log ratio of the priors added to its logits.
+
+        Raise `UserError` if a step before has cut classes.
+        """
         first, own = self.output_of_first(model, support, budget), support.own or support
         if not self.first.answers_all:
-            raise UserError(f"method {self.method} corrects what classes.cut has cut: name +classes once")
-        found = self._estimated(first.module if self.settings.by == "deployed" else model.full, own)
-        module = correct_logits(first.module, found.added, cut=found.cut)
-        if not found.cut:
-            return first.with_module(module, delta=first.delta, size=_size(first, model, found), classes=found)
+            raise UserError(f"method {self.method} follows a step +classes that cut the classifier: use +classes once")
+        estimate = self._estimate(first.module if self.settings.by == "deployed" else model.full, own)
+        module = correct_logits(first.module, estimate.added, cut=estimate.cut)
+        if not estimate.cut:
+            return first.with_module(module, delta=first.delta, size=_size(first, model, estimate), classes=estimate)
         cost = _cut_cost(first, model.cost, len(outputs_of(module)))
-        size = None if first.size is None else first.size + found.size
-        return first.with_module(module, delta=first.delta, size=size, classes=found, stated_cost=cost)
+        size = None if first.size is None else first.size + estimate.size
+        return first.with_module(module, delta=first.delta, size=size, classes=estimate, stated_cost=cost)
 
     def _training_prior(self, classes: int) -> Tensor:
-        told = self.settings.training_prior
-        if told and len(told) != classes:
-            raise UserError(f"classes.training_prior holds {len(told)} numbers for {classes} classes: one for each")
-        prior = torch.tensor(told) if told else torch.ones(classes)
+        given = self.settings.training_prior
+        if given and len(given) != classes:
+            raise UserError(
+                f"classes.training_prior holds {len(given)} numbers for {classes} classes: give one number per class"
+            )
+        prior = torch.tensor(given) if given else torch.ones(classes)
         return prior / prior.sum()
 
     @torch.no_grad()
-    def _estimated(self, network: Backbone, own: Support) -> ClassPrior:
+    def _estimate(self, network: Backbone, own: Support) -> ClassPrior:
         settings = self.settings
         with evaluating(network):
             probabilities = network(own.x).float().softmax(1)  # (N, K)
         training = self._training_prior(probabilities.shape[1]).to(probabilities)
-        is_told = settings.rule == "told"
-        prior = told(own.y, len(training)) if is_told else RULES[settings.rule](probabilities, training)
+        from_labels = settings.rule == "told"
+        prior = told(own.y, len(training)) if from_labels else RULES[settings.rule](probabilities, training)
         prior = torch.where(prior < _SMALLEST, 0, prior)
         prior = prior / prior.sum()
         added = torch.where(prior > 0, (prior / training).log(), NEVER)
-        bits = settings.rule in ("votes", "told")  # which classes, or how much of each
+        is_uniform = settings.rule in ("votes", "told")  # a bit per class is enough; other priors need a number
         return ClassPrior(
             prior=prior,
             added=added,
-            confidence=1.0 if is_told else float(probabilities.max(1).values.mean()),
+            confidence=1.0 if from_labels else float(probabilities.max(1).values.mean()),
             cut=settings.cut and bool((prior > 0).sum() > 1),
-            size=-(-len(prior) // 8) if bits else 4 * len(prior),
+            size=-(-len(prior) // 8) if is_uniform else 4 * len(prior),
         )
 
 
-def _size(first: MethodOutput, model: GlobalModel, found: ClassPrior) -> int | None:
-    """Bytes of the person's own file: on the shared network the prior alone; None where the weights have it in them."""
+def _size(first: MethodOutput, model: GlobalModel, estimate: ClassPrior) -> int | None:
+    """Return the bytes of the person's own file, or None if its size follows from the weights.
+
+    On the shared network that is the prior alone.
+    """
     if first.module is model.full:
-        return found.size
-    return None if first.size is None else first.size + found.size
+        return estimate.size
+    return None if first.size is None else first.size + estimate.size
 
 
 def _cut_cost(first: MethodOutput, cost: CostModel, outputs: int) -> Cost:
-    """The cost of a network whose classifier has so many outputs, each with a bias."""
+    """Return the cost of the network of `first` with a classifier of `outputs` outputs, each with a bias."""
     path, layer = classifier_of(first.module)
     whole, features = first.stated_cost or cost(first.module.widths), layer.in_features
-    gone = layer.out_features - outputs
+    removed = layer.out_features - outputs
     biases = outputs - (0 if layer.bias is None else layer.out_features)
-    macs = whole.macs - cost.positions[path] * gone * features
-    return Cost(macs=macs, params=whole.params - gone * features + biases)
+    macs = whole.macs - cost.positions[path] * removed * features
+    return Cost(macs=macs, params=whole.params - removed * features + biases)

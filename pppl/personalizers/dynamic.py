@@ -1,7 +1,8 @@
-"""`ppp_dynamic` and `gated_dynamic`: the gated network as it is, each sample through its own gates.
+"""`ppp_dynamic` and `gated_dynamic`: the gated network as it is, every sample through its own gates.
 
-No person is looked at and nothing is pruned: what gating comes to at best, at the mean cost of the samples (as in
-Convolutional Networks with Adaptive Inference Graphs: Veit, Belongie, ECCV 2018). A device holds the whole network.
+Nothing is pruned for a person, and no support set is read. The rows show the best that gating can reach, at the mean
+cost of the samples (as in Convolutional Networks with Adaptive Inference Graphs: Veit, Belongie, ECCV 2018). A device
+holds the whole network.
 """
 
 from typing import Any, cast
@@ -25,11 +26,11 @@ _BATCH = 256
 
 
 class DynamicNetwork(Backbone):
-    """A gated network that gives logits; its `spec` and `groups` are those of the backbone inside.
+    """A gated network that returns logits; its `spec` and `groups` are those of the backbone inside.
 
     **Arguments:**
 
-    - `cost`: of the backbone.
+    - `cost`: the cost model of the backbone.
     """
 
     def __init__(self, gated: GatedNetwork, cost: CostModel):
@@ -38,28 +39,31 @@ class DynamicNetwork(Backbone):
         self.spec, self.groups = gated.backbone.spec, gated.backbone.groups
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C, ...)` to logits, `(B, num_outputs)`."""
+        """Return the logits, `(B, num_outputs)`, of samples `(B, C, ...)`."""
         return self.gated(x).logits
 
     def linear_layers(self) -> list[tuple[str, nn.Linear]]:
-        """Those of the backbone, not of its gates."""
+        """Return the linear layers of the backbone with their paths, without those of its gates."""
         return [(f"gated.backbone.{path}", layer) for path, layer in self.gated.backbone.linear_layers()]
 
     @torch.no_grad()
     def cost_on(self, x: Tensor) -> Cost:
-        """Mean MACs of samples, `(B, C, ...)`, in the channels that are open; parameters of all channels.
+        """Return the mean MACs of samples, `(B, C, ...)`, in their open channels, and the parameters of all channels.
 
-        The gates' own, which a device needs here, are left out of both; the bytes of the file have them.
+        Neither counts the gates themselves, which a device needs here; the bytes of the file do.
         """
         gates = [self.gated.decide(chunk) for chunk in x.split(_BATCH)]
-        layers = [torch.cat(layer) for layer in zip(*gates, strict=True)]
+        layers = [torch.cat(layer) for layer in zip(*gates, strict=True)]  # per group (B, C_l)
         open_channels = torch.stack([(layer >= 0).sum(1) for layer in layers], 1)  # (B, L)
         macs = self._cost.fraction(open_channels.cpu().numpy()).mean() * self._cost.full.macs
         return Cost(macs=round(macs), params=self._cost.full.params)
 
 
 class Dynamic(Personalizer):
-    """Runs the gated network `gates`."""
+    """A method that runs the gated network `gates` without pruning it.
+
+    Raise `UserError` if gates are trained by persons.
+    """
 
     support_from = "none"
     prunes = False
@@ -67,20 +71,23 @@ class Dynamic(Personalizer):
     def __init__(self, method: str, experiment: Experiment, gates: str):
         super().__init__(method, experiment)
         if experiment[PPPSettings].training == "persons":
-            raise UserError(f"method {method} has gates of each sample, ppp.training is persons: leave {method} out")
+            raise UserError(
+                f"method {method} needs gates trained by samples, but ppp.training is persons: leave {method} out"
+            )
         self.gates = gates
 
     def depends_on(self) -> dict[str, Any]:
-        """How gates are trained."""
+        """Return the settings that the training of its gates reads, by section."""
         assert self.gates is not None
         return gates_read(self.gates, self.experiment)
 
     def train_samples(self, rows: int) -> int:
-        """Those of its gates."""
+        """Return how many samples the training of its gates goes through, of `rows` in a pass."""
         assert self.gates is not None
         return gate_samples(self.gates, self.experiment, rows)
 
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        """Return the whole gated network, at its mean cost on the support set."""
         assert self.gates is not None
         module = DynamicNetwork(cast(GatedNetwork, model.gated[self.gates]), model.cost)
         return MethodOutput(module=module, stated_cost=module.cost_on(support.x), cost_of=DynamicNetwork.cost_on)

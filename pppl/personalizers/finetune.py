@@ -1,4 +1,4 @@
-"""`finetune` and the step `+finetune`: training on the support set's labels, of the full network or a pruned one."""
+"""`finetune` and the step `+finetune`: the full network or a pruned one trained on the support set's labels."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,10 +9,9 @@ from ..data import Support
 from ..data.datamodule import check_augmentations
 from ..pruning import CostModel
 from ..training import finetune
-from .full import Full
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
-from .personalizer import Personalizer, Step, register_method, register_step
+from .personalizer import Full, Personalizer, Step, register_method, register_step
 
 
 @register_settings("finetune")
@@ -24,9 +23,9 @@ class FinetuneSettings:
 
     - `steps`, `learning_rate`: for the full network.
     - `pruned_steps`, `pruned_learning_rate`: for a network that was pruned before.
-    - `layers`: `all`, or the `last` one alone, the classifier.
-    - `augment`: random changes of the support set in each step, by name, as of `training.augment`; where samples
-      are moved or masked, what is empty is filled with the mean of the training data.
+    - `layers`: `all` layers are trained, or the `last` alone, the classifier.
+    - `augment`: random changes of the support set in each step, by name, as in `training.augment`. Parts of a sample
+      that a shift or mask empties are filled with the mean of the training data.
     """
 
     steps: int = 10
@@ -45,7 +44,7 @@ class FinetuneSettings:
 
 @register_step("finetune")
 class FineTuned(Step):
-    """Whatever `first` gives, fine-tuned on the person's own labelled support set."""
+    """The network of `first`, fine-tuned on the person's labelled support set."""
 
     reads_labels = True
     reads = (FinetuneSettings,)
@@ -53,24 +52,30 @@ class FineTuned(Step):
 
     @property
     def steps(self) -> int:
-        """Those of `first`, and full batches of the support set."""
+        """Number of training steps: those of `first`, and full batches of the support set."""
         config = self.settings
         return self.first.steps + (config.pruned_steps if self.prunes else config.steps)
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
-        """Raises `UserError` also for an unknown augmentation, or where the last layer is not to be found."""
+        """Raise `UserError` for an unknown augmentation, or if `layers` is `last` and no classifier is found.
+
+        Also raise it if `first` cannot work on such a network.
+        """
         super().check(backbone, cost)
         check_augmentations(self.settings.augment)
         if self.settings.layers == "last":
             classifier_of(backbone)
 
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        """Return the network of `first` after fine-tuning."""
         first = self.output_of_first(model, support, budget)
         config = self.settings
         steps = config.pruned_steps if self.prunes else config.steps
         learning_rate = config.pruned_learning_rate if self.prunes else config.learning_rate
-        how = {"layers": config.layers, "augment": config.augment}
-        tuned, samples = finetune(first.module, support, model.task, steps=steps, learning_rate=learning_rate, **how)
+        options = {"layers": config.layers, "augment": config.augment}
+        tuned, samples = finetune(
+            first.module, support, model.task, steps=steps, learning_rate=learning_rate, **options
+        )
         return first.with_module(tuned, samples=samples)
 
 

@@ -1,4 +1,4 @@
-"""The networks that were trained for everybody, which every method begins with."""
+"""The global model: networks that were trained for everybody, with which every method begins."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -20,9 +20,9 @@ from ..tasks import Task
 @register_settings("retrain")
 @dataclass(frozen=True, kw_only=True)
 class RetrainSettings:
-    """The step `+retrain`: the pruned network fine-tuned on the global training set, otherwise as `training` says.
+    """The step `+retrain`: the pruned network fine-tuned on the global training set, with the settings of `training`.
 
-    - `epochs`, `learning_rate`: of this training.
+    - `epochs`, `learning_rate`: replace those of `training`.
     - `distillation`: weight of the divergence from the full network's predictions (Hinton et al. 2015).
     """
 
@@ -40,7 +40,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class RetrainedNetwork(NamedTuple):
-    """A network that was trained on, and seconds that were spent on it before now."""
+    """A retrained network, and the seconds that its training took if it comes from a cache."""
 
     network: Backbone
     seconds_before: float
@@ -50,20 +50,20 @@ Retrain = Callable[[Backbone, RetrainSettings], RetrainedNetwork]
 
 
 def _cannot_retrain(network: Backbone, settings: RetrainSettings) -> RetrainedNetwork:
-    raise UserError("this global model came without its training data: leave methods with +retrain out")
+    raise UserError("this global model has no training data: leave out methods with +retrain")
 
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalModel:
     """The networks that were trained for everybody.
 
-    - `task`: what the networks are for.
+    - `task`: the task of the networks.
     - `full`: the backbone, trained without gates.
-    - `gated`: gated networks by the name of the method that trained them.
-    - `cost`: of the backbone at any widths.
-    - `train`: some of the samples that they were trained on, in random order, for methods that prune for everybody by
-      data; `NoSamples` where the model came without.
-    - `retrain`: trains a pruned network on all of them.
+    - `gated`: gated networks, by the name of the method that trained them.
+    - `cost`: the cost model of the backbone, for any widths.
+    - `train`: some training samples, in random order, for methods that prune for everybody by data; `NoSamples` if the
+      model has none.
+    - `retrain`: a function that trains a pruned network on the whole training set.
     """
 
     task: Task
@@ -74,21 +74,23 @@ class GlobalModel:
     retrain: Retrain = _cannot_retrain
 
     def to(self, device: torch.device) -> "GlobalModel":
-        """The same model on `device`; this one stays where it is."""
+        """Return a copy of this model on `device`. Networks that are there already are shared."""
         gated = {name: _on(device, network) for name, network in self.gated.items()}
         return replace(self, full=_on(device, self.full), gated=gated, train=self.train.to(device))
 
     @property
     def samples(self) -> Support:
-        """Those of `train`. Raises `UserError` where there are none."""
+        """The samples of `train`. Raise `UserError` if there are none."""
         if isinstance(self.train, NoSamples):
-            raise UserError("this method reads training data, which a run does not hold: choose another, such as ppp")
+            raise UserError(
+                "this method reads training data, which a run folder does not hold: choose another method, such as ppp"
+            )
         return self.train
 
 
 def _on(device: torch.device, network: Network) -> Network:
-    """The network itself where it is there, else a copy."""
-    there = {tensor.device for tensor in (*network.parameters(), *network.buffers())}
-    if all(each.type == device.type and device.index in (None, each.index) for each in there):
+    """Return the network itself if it is on `device`, else a copy that is."""
+    present = {tensor.device for tensor in (*network.parameters(), *network.buffers())}
+    if all(place.type == device.type and device.index in (None, place.index) for place in present):
         return network
     return copy.deepcopy(network).to(device)

@@ -1,4 +1,4 @@
-"""Methods by name, with their steps and the settings that are theirs alone."""
+"""Construction of methods from their names: variants, steps, and settings that hold for one method alone."""
 
 import re
 from dataclasses import replace
@@ -9,17 +9,17 @@ from ..config.sections import all_sections
 from ..system.errors import UserError, unknown
 from .personalizer import METHODS, STEPS, Personalizer, Step
 
-# Methods whose variants, `ppp@NAME`, have gates of their own.
+# Methods whose variants, such as `ppp@NAME`, train their own gates.
 _VARIED = ("ppp", "gated")
-_NAME = re.compile(r"[A-Za-z][\w-]*")  # part of names of files
+_NAME = re.compile(r"[A-Za-z][\w-]*")  # it becomes part of file names
 
 
 def own_sections(*, with_gates: bool = False) -> list[str]:
-    """Return the sections that a method may have settings of its own in, on which neither persons nor budgets depend.
+    """Return the sections in which a method may have its own settings. Persons and budgets do not depend on them.
 
     **Arguments:**
 
-    - `with_gates`: whether it is a variant whose gates are its own, so that it may set how these are trained, too.
+    - `with_gates`: whether to add the sections that say how gates are trained, for a variant with its own gates.
     """
     sections = all_sections()
     first = [name for name, section in sections.items() if not section.trains_gates]
@@ -27,94 +27,105 @@ def own_sections(*, with_gates: bool = False) -> list[str]:
 
 
 def make_personalizers(experiment: Experiment) -> list[Personalizer]:
-    """All personalizers of an experiment's methods, controls included.
+    """Return the personalizers of all methods of an experiment, including controls.
 
-    Raises `UserError` for an unknown method, or settings that a method cannot have for its own.
+    >>> [personalizer.method for personalizer in make_personalizers(Experiment(methods=("full", "l1+finetune")))]
+    ['full', 'l1+finetune']
+
+    Raise `UserError` for an unknown method, or for settings that a method cannot have of its own.
     """
     _check_names(experiment)
-    return [each for method in experiment.methods for each in _made(method, experiment)]
+    return [personalizer for method in experiment.methods for personalizer in _make_method(method, experiment)]
 
 
 def make_own_personalizer(experiment: Experiment, method: str) -> Personalizer:
-    """The method by name, of those with controls with the person's own samples.
+    """Return the personalizer of a method; of a method with controls, the one that gets the person's own samples.
 
-    Raises as `make_personalizers`, but not for other methods of the experiment, which may be known elsewhere alone.
+    Raise `UserError` as `make_personalizers` does, but ignore other methods of the experiment: they may be registered
+    by plugins that are not loaded here.
     """
     _check_names(experiment)
-    others = {*experiment.methods} - {*stages(method)}
+    ignored = {*experiment.methods} - {*stages(method)}
     alone: dict[str, Any] = {"methods": (method,)}
     for section in ("settings", "tuning", "searched"):
-        alone[section] = {name: given for name, given in getattr(experiment, section).items() if name not in others}
-    return next(each for each in make_personalizers(replace(experiment, **alone)) if each.control in ("", "own"))
+        alone[section] = {name: given for name, given in getattr(experiment, section).items() if name not in ignored}
+    personalizers = make_personalizers(replace(experiment, **alone))
+    return next(personalizer for personalizer in personalizers if personalizer.control in ("", "own"))
 
 
 def _check_names(experiment: Experiment) -> None:
-    """Raises `UserError` for settings of a method that is neither among the experiment's nor known: a misspelt one."""
+    """Raise `UserError` for settings of an unknown method, which catches misspelt names."""
     for method in {*experiment.settings, *experiment.tuning, *experiment.searched}.difference(experiment.methods):
-        _made(method, experiment)
+        _make_method(method, experiment)
 
 
-def _made(method: str, experiment: Experiment) -> list[Personalizer]:
+def _make_method(method: str, experiment: Experiment) -> list[Personalizer]:
     own = _own_settings(method, experiment)
     given = experiment.settings
     experiment = experiment.replace(**own) if own else experiment
     first, *steps = stages(method)
-    made = _of_name(first, experiment)
+    personalizers = _make_first(first, experiment)
     for stage in steps:
-        made = _behind(made, stage)
-    if "budgets" in given.get(method, {}) and not made[0].prunes:
+        personalizers = _add_step(personalizers, stage)
+    if "budgets" in given.get(method, {}) and not personalizers[0].prunes:
         raise UserError(f"settings of method {method} hold budgets: it does not prune; leave them out")
-    return made
+    return personalizers
 
 
 def _own_settings(method: str, experiment: Experiment) -> dict[str, Any]:
-    """The settings of all stages of a method. Raises `UserError` for what cannot be its own."""
+    """Return the own settings of all stages of a method. Raise `UserError` for a key that no method can set."""
     own, first = experiment.own_settings(method), stages(method)[0]
-    for stage in stages(method):  # what stands behind a variant has no gates of its own
-        gated = stage == first and _varies(first) and first.partition("@")[0] in _VARIED
-        sections = own_sections(with_gates=gated)
+    for stage in stages(method):  # only the first stage can have its own gates
+        with_gates = stage == first and _is_variant(first) and first.partition("@")[0] in _VARIED
+        sections = own_sections(with_gates=with_gates)
         for key in experiment.settings.get(stage, {}):
             if key.split(".")[0] not in (*sections, "budgets"):
                 names = ", ".join(sections)
-                raise UserError(f"settings of method {stage} hold {key}: only budgets, {names} can be its own")
+                raise UserError(
+                    f"settings of method {stage} hold {key}: a method can have its own budgets and sections {names}"
+                )
     if "budgets" in own:
-        own["budgets"] = _some_budgets(method, own["budgets"], experiment)
+        own["budgets"] = _select_budgets(method, own["budgets"], experiment)
     return own
 
 
-def _varies(name: str) -> bool:
+def _is_variant(name: str) -> bool:
     return _NAME.fullmatch(name.partition("@")[2]) is not None
 
 
-def _of_name(name: str, experiment: Experiment) -> list[Personalizer]:
-    """Those of a method, or of a variant of it, which has gates of its own where it has any."""
+def _make_first(name: str, experiment: Experiment) -> list[Personalizer]:
+    """Return the personalizers of a method without steps, or of a variant of one."""
     if name in METHODS:
         return METHODS[name](experiment)
     kind = name.partition("@")[0]
-    if not _varies(name) or kind not in METHODS:
+    if not _is_variant(name) or kind not in METHODS:
         raise unknown("method", name, METHODS)
-    return [each.called(name + each.method.removeprefix(kind)) for each in METHODS[kind](experiment)]
+    personalizers = METHODS[kind](experiment)
+    return [personalizer.called(name + personalizer.method.removeprefix(kind)) for personalizer in personalizers]
 
 
-def _behind(made: list[Personalizer], stage: str) -> list[Personalizer]:
-    """What a step, or a variant of it, makes of personalizers; of controls only where it keeps them."""
+def _add_step(personalizers: list[Personalizer], stage: str) -> list[Personalizer]:
+    """Return the personalizers with a step, or a variant of one, behind them.
+
+    Leave out controls unless the step keeps them.
+    """
     name = stage.rpartition("+")[2]
-    step = name.partition("@")[0] if _varies(name) else name
+    step = name.partition("@")[0] if _is_variant(name) else name
     if step not in STEPS:
         raise unknown(f"step of method {stage}", name, STEPS)
-    behind = [each for first in made for each in STEPS[step](first)]
-    kept = [each for each in behind if each.control or cast(Step, each).first.control in ("", "own")]
-    for each in kept:
-        each.method = stage + each.method.removeprefix(f"{cast(Step, each).first.method}+{step}")
-    return kept
+    extended = [cast(Step, personalizer) for first in personalizers for personalizer in STEPS[step](first)]
+    kept = [with_step for with_step in extended if with_step.control or with_step.first.control in ("", "own")]
+    for with_step in kept:
+        with_step.method = stage + with_step.method.removeprefix(f"{with_step.first.method}+{step}")
+    return [*kept]
 
 
-def _some_budgets(method: str, budgets: Any, experiment: Experiment) -> list[float]:
-    """Those of the experiment's that a method's settings name; all for a method that it does not compare."""
-    if not isinstance(budgets, list) or not all(isinstance(each, (int, float)) for each in budgets):
+def _select_budgets(method: str, budgets: Any, experiment: Experiment) -> list[float]:
+    """Return the budgets of the experiment that a method's settings name; all if the method is not compared."""
+    if not isinstance(budgets, list) or not all(isinstance(budget, (int, float)) for budget in budgets):
         raise UserError(f"settings of method {method} hold budgets {budgets!r}: write a list such as [0.1, 0.2]")
-    some = [budget for budget in experiment.budgets if budget in budgets]
-    if not some and method in experiment.methods:
-        all_ = ", ".join(f"{budget:g}" for budget in experiment.budgets)
-        raise UserError(f"settings of method {method} hold budgets {budgets}, none of the experiment's: {all_}")
-    return some or [*experiment.budgets]
+    selected = [budget for budget in experiment.budgets if budget in budgets]
+    if not selected and method in experiment.methods:
+        known = ", ".join(f"{budget:g}" for budget in experiment.budgets)
+        raise UserError(f"settings of method {method} hold budgets {budgets}: choose from the experiment's, {known}")
+    return selected or [*experiment.budgets]

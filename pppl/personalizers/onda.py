@@ -1,14 +1,14 @@
-"""`onda_*`: channels pruned and weights tuned on the device, by pseudo-labels of the person's samples.
+"""`onda_*`: pruning and fine-tuning on the device, with pseudo-labels of the person's samples.
 
-OnDA (Risso, Burrello, Jahier Pagliari, 2026; arXiv 2603.02247) prunes a keyword spotter by a criterion that looks at
-weights only, global L1, or at pseudo-labelled user data, HAP (Yu et al., WACV 2022), and fine-tunes it on that data,
-after pruning or before it as well (`_tpt`: tune, prune, tune). Its 300 random probes of the Hessian are an exact trace
-here, see `pppl.pruning.hessian`.
+OnDA (Risso, Burrello, Jahier Pagliari, 2026; arXiv 2603.02247) prunes a keyword spotter by one of two criteria: global
+L1, which reads weights only, or HAP (Yu et al., WACV 2022), which reads pseudo-labelled user data. It fine-tunes the
+network on that data after pruning, or before pruning as well (`_tpt`: tune, prune, tune). Its 300 random probes of the
+Hessian are an exact trace here, see `pppl.pruning.hessian`.
 
-Of the paper only abstract and introduction were at hand. Our choices: pseudo-labels are the full network's own, or
-those of the nearest class prototype (as in SHOT: Liang, Hu, Feng, ICML 2020, equations 4 and 5); training is that of
-`finetune`; channels are kept by their scores up to a budget, over the whole network as in the paper or in every layer
-alike (`onda.scope`).
+Only the paper's abstract and introduction were available. Our choices: pseudo-labels are the full network's predictions
+or the nearest class prototype (as in SHOT: Liang, Hu, Feng, ICML 2020, equations 4 and 5). Training is that of
+`finetune`. Channels are kept by their scores up to a budget, over the whole network as in the paper, or the same
+fraction of every layer (`onda.scope`).
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -36,8 +36,8 @@ from .static import CRITERIA
 class OnDASettings:
     """`onda_*`, pruning and fine-tuning by pseudo-labels.
 
-    - `labels`: `model`, what the full network takes a sample for; `prototypes`, the class whose prototype is nearest.
-    - `scope`: `global` compares channels of all layers by their scores; `local` takes the same fraction of every layer.
+    - `labels`: `model`, the full network's predictions; `prototypes`, the class with the nearest prototype.
+    - `scope`: `global` compares scores of channels of all layers; `local` keeps the same fraction of every layer.
     """
 
     labels: Literal["model", "prototypes"] = "model"
@@ -45,7 +45,13 @@ class OnDASettings:
 
 
 class OnDAPruner(Personalizer):
-    """Prunes and fine-tunes on pseudo-labels; the person's labels are never read."""
+    """A method that prunes and fine-tunes on pseudo-labels; the person's labels are never read.
+
+    **Arguments:**
+
+    - `criterion`: the score of channels.
+    - `tune_first`: whether the full network is fine-tuned before pruning, too.
+    """
 
     needs = frozenset({"classes"})
     reads = (OnDASettings, FinetuneSettings)
@@ -57,20 +63,21 @@ class OnDAPruner(Personalizer):
 
     @property
     def steps(self) -> int:
-        """Full batches of the support set, before pruning (`_tpt`) and after."""
+        """Number of training steps, on full batches of the support set, before pruning (`_tpt`) and after."""
         config = self.experiment[FinetuneSettings]
         return config.pruned_steps + config.steps * self.tune_first
 
     def depends_on(self) -> dict[str, Any]:
-        """What a budget counts, and how it labels, scores and tunes."""
+        """Return the settings of pruning, labelling, scoring and fine-tuning, by section."""
         return {"pruning": asdict(self.experiment.pruning)} | super().depends_on()
 
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
-        config, seen = self.experiment[FinetuneSettings], 0
-        support, network = self._labelled(model, support), model.full
+        """Return the network that is pruned by pseudo-labels and then fine-tuned on them."""
+        config, samples_before = self.experiment[FinetuneSettings], 0
+        support, network = self._label(model, support), model.full
         if self.tune_first:
             key = ("tuned", self.settings.labels, config.steps, config.learning_rate, model.full)
-            network, seen = support.once(key, lambda: self._tuned(model, support))
+            network, samples_before = support.once(key, lambda: self._tune(model, support))
         scores = support.once(("scores", self.criterion, network), lambda: self._score(model, network, support))
         if self.settings.scope == "local":
             scores = uniform(scores)
@@ -79,16 +86,18 @@ class OnDAPruner(Personalizer):
         tuned, samples = finetune(
             pruned, support, model.task, steps=config.pruned_steps, learning_rate=config.pruned_learning_rate
         )
-        return MethodOutput(module=pruned, masks=masks).with_module(tuned, samples=seen + samples)
+        return MethodOutput(module=pruned, masks=masks).with_module(tuned, samples=samples_before + samples)
 
-    def _labelled(self, model: GlobalModel, support: Support) -> Support:
+    def _label(self, model: GlobalModel, support: Support) -> Support:
         label = {"model": _predicted, "prototypes": _of_nearest_prototype}[self.settings.labels]
         return replace(support, y=support.once((label, model.full), lambda: label(model.full, support.x)))
 
-    def _tuned(self, model: GlobalModel, support: Support) -> tuple[Backbone, int]:
+    def _tune(self, model: GlobalModel, support: Support) -> tuple[Backbone, int]:
         config = self.experiment[FinetuneSettings]
-        tuned, seen = finetune(model.full, support, model.task, steps=config.steps, learning_rate=config.learning_rate)
-        return cast(Backbone, tuned), seen
+        tuned, samples = finetune(
+            model.full, support, model.task, steps=config.steps, learning_rate=config.learning_rate
+        )
+        return cast(Backbone, tuned), samples
 
     def _score(self, model: GlobalModel, network: Backbone, support: Support) -> list[Tensor]:
         return (
@@ -99,8 +108,10 @@ class OnDAPruner(Personalizer):
 
 
 def hap_scores(network: Backbone, x: Tensor) -> list[Tensor]:
-    """Trace of a filter's Hessian block times its mean squared weight, over 2: what setting it to zero costs if the
-    block were a multiple of the identity (HAP, section 3.2). Per group `(C_l,)`.
+    """Return HAP scores per group, `(C_l,)`, from samples `(N, C, ...)` (HAP, section 3.2).
+
+    The score is half the trace of the filter's Hessian block times its mean squared weight. If the block is a multiple
+    of the identity, this is the increase of the loss when the filter is set to zero.
     """
     traces = filter_traces(network, x)
     weights = filters(network)
@@ -114,11 +125,14 @@ def _predicted(network: Backbone, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _of_nearest_prototype(network: Backbone, x: Tensor) -> Tensor:
-    """Labels `(N,)` by the cosine to class prototypes: features' means weighted by the network's probabilities."""
+    """Return the class, `(N,)`, whose prototype has the largest cosine to each sample's features.
+
+    Prototypes are means of features weighted by the network's probabilities.
+    """
     features, logits = split_classifier(network, x)
     probabilities = logits.softmax(1)  # (N, K)
     prototypes = F.normalize(probabilities.T @ F.normalize(features))  # (K, D)
-    present = probabilities.argmax(1).unique()  # a class that no sample is taken for has no prototype worth the name
+    present = probabilities.argmax(1).unique()  # other classes have no sample to make a prototype of
     return present[(F.normalize(features) @ prototypes[present].T).argmax(1)]
 
 

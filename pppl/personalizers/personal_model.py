@@ -1,4 +1,4 @@
-"""What a method makes of a support set: a network, what it costs, and what it takes on a device."""
+"""A personal model: a network, its cost, and its size on a device."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,13 +14,13 @@ from .shown import as_html, describe_costs, list_layers
 
 @dataclass(frozen=True, kw_only=True)
 class ClassPrior:
-    """What a person's samples tell of their classes.
+    """The class prior of a person.
 
-    - `prior`: `(K,)`, adds up to 1.
-    - `added`: `(K,)`, to the logits of the classes.
+    - `prior`: `(K,)`, probabilities of the classes; their sum is 1.
+    - `added`: `(K,)`, the numbers that are added to the logits.
     - `confidence`: mean probability of the predicted class over the support set.
     - `cut`: whether classes with prior 0 have no output.
-    - `size`: bytes that it takes.
+    - `size`: bytes of the prior in the person's file.
     """
 
     prior: Tensor
@@ -32,17 +32,19 @@ class ClassPrior:
 
 @dataclass(frozen=True, kw_only=True)
 class MethodOutput:
-    """What a method makes of a support set.
+    """The output of a method for one support set.
 
-    - `module`: plain modules, in evaluation mode.
-    - `masks`: per group, `(C_l,)` boolean; None where nothing was pruned.
-    - `retrain_samples`: samples of the person that went through a training step on the way.
-    - `delta`: the module's difference to the global network, or to what `masks` leave of it, where it is kept.
-    - `size`: bytes of the module's file, where its weights are coded.
-    - `stated_cost`: where it does not follow from how many channels are kept.
-    - `cost_of`: of the module, mean over samples, where each chooses its own channels.
-    - `seconds_before`: that were spent earlier on what is kept, to be told again.
-    - `classes`: the person's class prior, where the classifier has it.
+    - `module`: the network, of plain modules, in evaluation mode.
+    - `masks`: the kept channels, per group `(C_l,)`, boolean; None if nothing was pruned.
+    - `retrain_samples`: number of the person's samples that went through a training step, repeated ones included.
+    - `delta`: difference of the module to the global network, or to the global network cut by `masks`; None if it is
+      not kept.
+    - `size`: bytes of the module's file if its weights are coded, else None.
+    - `stated_cost`: cost of the module if it does not follow from the number of kept channels, else None.
+    - `cost_of`: a function of the module and samples that returns their mean cost, if every sample chooses its own
+      channels.
+    - `seconds_before`: seconds that an earlier call spent on a cached result; they count again.
+    - `classes`: the person's class prior, if the classifier contains it.
     """
 
     module: Backbone
@@ -55,16 +57,21 @@ class MethodOutput:
     seconds_before: float = 0.0
     classes: ClassPrior | None = None
 
-    def with_module(self, module: nn.Module, *, samples: int = 0, **others: Any) -> "MethodOutput":
-        """The same network with other weights, after a training that saw so many samples."""
-        own = {"delta": None, "size": None} | others
-        return replace(self, module=cast(Backbone, module), retrain_samples=self.retrain_samples + samples, **own)
+    def with_module(self, module: nn.Module, *, samples: int = 0, **changes: Any) -> "MethodOutput":
+        """Return this output with another module, which was trained on `samples` more samples.
+
+        Other fields, such as `classes`, are set by `changes`. `delta` and `size` become None if they are not among
+        them.
+        """
+        changes = {"delta": None, "size": None} | changes
+        return replace(self, module=cast(Backbone, module), retrain_samples=self.retrain_samples + samples, **changes)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class PersonalModel(MethodOutput):
-    """What runs on a person's device. In a notebook it shows its layers, the channels that they keep, and its costs.
+    """The network for a person's device, with its cost. A notebook shows its layers, kept channels and costs.
 
+    - `cost`: cost of the module.
     - `full`: cost of the full network.
     - `seconds`: wall time from the support set to the module.
     """
@@ -83,12 +90,12 @@ class PersonalModel(MethodOutput):
 
     @property
     def bytes(self) -> int:
-        """Size of the file that is a person's own: the module's weights, or its delta to the whole shared network."""
+        """Size of the person's own file: the module's weights, or its delta to the shared full network."""
         if self.size is not None:
             return self.size
-        of_whole = self.delta if self.masks is None else None
-        return artifact_bytes(self.module) if of_whole is None else delta_bytes(of_whole)
+        delta_to_full = self.delta if self.masks is None else None
+        return artifact_bytes(self.module) if delta_to_full is None else delta_bytes(delta_to_full)
 
     def cost_on(self, x: Tensor) -> Cost:
-        """Mean cost of samples, `(B, C, ...)`: `cost`, but where each chooses its own channels."""
+        """Return the mean cost of samples, `(B, C, ...)`: `cost`, unless every sample chooses its own channels."""
         return self.cost if self.cost_of is None else self.cost_of(self.module, x)

@@ -1,11 +1,11 @@
 """`ppp`: Prototype-based Personalized Pruning (Kim, Chang, Yun, Kwak; ICASSP 2021; arXiv 2103.15564).
 
 The prototype of a few unlabelled samples prunes the gated network; nothing is trained after that. `gated` is the
-ablation: the same, but the gates were trained without the prototype loss. Both come with controls beside the person's
-own prototype: everybody's (`population`), another person's (`other`), another's of the same classes (`twin`), the same
-person's of other classes (`swap`), and a `random` mask of the same cost.
+ablation whose gates are trained without the prototype loss. Both methods have controls, which take the prototype of
+everybody (`population`), of another person (`other`), of another person with the same classes (`twin`) or of the same
+person with other classes (`swap`), or draw a `random` mask of the same cost.
 
-With `ppp.training: persons` gates are trained for a person at a time, beyond the paper (see `PersonTraining`).
+`ppp.training: persons` goes beyond the paper: gates are trained for one person at a time (see `PersonTraining`).
 """
 
 from dataclasses import asdict, replace
@@ -23,15 +23,17 @@ from ..pruning import CostModel, slice_network, threshold_masks
 from ..training.gate_settings import PersonTraining, PPPSettings
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
-from .personalizer import Personalizer, ScorePruner, SupportFrom, register_method
+from .personalizer import Personalizer, SupportFrom, register_method
+from .scores import ScorePruner
 
 _CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other", "twin", "swap")
 GateSettings = PPPSettings | PersonTraining
 
 
 def gate_settings(gates: str, experiment: Experiment) -> GateSettings:
-    """How the gates are trained that a personalizer of `experiment` calls `gates`; those of `gated` without a prototype
-    loss, whose scale then says nothing.
+    """Return the settings that the gates named `gates` are trained with.
+
+    The weight of the prototype loss is 0 for `gated`, and its scale, which has no effect then, is the default.
     """
     settings = experiment[PersonTraining] if experiment[PPPSettings].training == "persons" else experiment[PPPSettings]
     if _with_prototype_loss(gates):
@@ -40,7 +42,7 @@ def gate_settings(gates: str, experiment: Experiment) -> GateSettings:
 
 
 def gates_read(gates: str, experiment: Experiment) -> dict[str, Any]:
-    """What is read of the experiment's settings to train gates, by section."""
+    """Return the settings that the training of gates reads, by section of the experiment."""
     settings = asdict(gate_settings(gates, experiment))
     if experiment[PPPSettings].training == "persons":
         by_classes = experiment.persons.protocol != "person"
@@ -54,7 +56,7 @@ def gates_read(gates: str, experiment: Experiment) -> dict[str, Any]:
 
 
 def gate_samples(gates: str, experiment: Experiment, rows: int) -> int:
-    """Return how many samples the training of gates saw, of `rows` training samples."""
+    """Return how many samples the training of gates goes through if there are `rows` training samples."""
     settings = gate_settings(gates, experiment)
     if isinstance(settings, PPPSettings):
         epochs = settings.epochs or experiment.training.epochs
@@ -64,40 +66,43 @@ def gate_samples(gates: str, experiment: Experiment, rows: int) -> int:
 
 
 def _with_prototype_loss(gates: str) -> bool:
-    return gates.partition("@")[0] == "ppp"  # before the name of a variant
+    return gates.partition("@")[0] == "ppp"  # without the name of a variant
 
 
 class _Gated(Personalizer):
-    """Prunes the network whose gates are called as it is called itself."""
+    """A method that prunes the gated network of the same name."""
 
     def __init__(self, method: str, experiment: Experiment, support_from: SupportFrom):
         super().__init__(method, experiment)
         self.gates, self.control, self.support_from = method, str(support_from), support_from
 
     def called(self, method: str) -> Personalizer:
-        """Itself under another name, with gates of its own."""
+        """Return this personalizer under another name, which is that of its gates, too."""
         self.gates = method
         return super().called(method)
 
     def depends_on(self) -> dict[str, Any]:
-        """How gates are trained and prototypes taken, and what a budget counts."""
+        """Return the settings of pruning and of the gates' training, by section."""
         return {"pruning": asdict(self.experiment.pruning)} | gates_read(self.method, self.experiment)
 
     def train_samples(self, rows: int) -> int:
-        """Those of its gates."""
+        """Return how many samples the training of its gates goes through, of `rows` in a pass."""
         return gate_samples(self.method, self.experiment, rows)
 
     def network(self, model: GlobalModel) -> Backbone:
+        """Return the backbone of the gated network."""
         return model.gated[self.method].backbone
 
 
 class SamplePPP(_Gated, ScorePruner):
-    """Prunes the gated network `method` by a prototype. Without a budget it keeps channels that are open on average."""
+    """A method that prunes a gated network, trained by samples, by a prototype of the support set."""
 
     def masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
+        """Return the masks within the budget; without one, those of the channels that are open on average."""
         return threshold_masks(scores) if budget is None else super().masks(model, scores, budget)
 
     def scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
+        """Return the prototype, per group `(C_l,)`; `rule` prunes each layer before the next if it is sequential."""
         network = cast(GatedNetwork, model.gated[self.method])
         if self.experiment[PPPSettings].prototypes == "sequential":
             return prototype(network, support.x, sequential=rule)
@@ -105,38 +110,41 @@ class SamplePPP(_Gated, ScorePruner):
 
 
 class PersonPPP(_Gated):
-    """Prunes the network `method`, whose gates were trained for a person at a time, by what they see on average."""
+    """A method that prunes a gated network, trained by persons, by the mean view of the support set."""
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
-        """Raises `UserError` where the least budget that is used is too small for the network."""
+        """Raise `UserError` if the least budget, capped as in training, is too small for the network."""
         least = self.experiment[PersonTraining].capped(min(self.experiment.budgets))
         self.masks_within(least, [torch.zeros(width) for width in backbone.widths], cost)
 
     @torch.inference_mode()
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        """Return the network with the mask that its gates choose for the support set and the budget."""
         network, person_training = cast(PersonGatedNetwork, model.gated[self.method]), self.experiment[PersonTraining]
-        within = None if budget is None else person_training.capped(budget)
-        seen = support.once(("view", network), lambda: network.view(support.x, model.full).mean(0, keepdim=True))
-        asked = seen.new_tensor([max(within or person_training.most, person_training.least)])
-        scores = network.scores(seen, asked)[0]
-        masks = self.masks_within(within, list(scores.split(model.full.widths)), model.cost)
+        capped = None if budget is None else person_training.capped(budget)
+        view = support.once(("view", network), lambda: network.view(support.x, model.full).mean(0, keepdim=True))
+        gate_budget = view.new_tensor([max(capped or person_training.most, person_training.least)])
+        scores = network.scores(view, gate_budget)[0]
+        masks = self.masks_within(capped, list(scores.split(model.full.widths)), model.cost)
         with torch.inference_mode(False):
             return MethodOutput(module=slice_network(network.backbone, masks), masks=masks)
 
 
 class RandomMask(_Gated, ScorePruner):
-    """The control of PPP that draws channels by lot: a mask of the same cost, whatever the rule."""
+    """The control of PPP that draws the channels of a mask at random, at the same budget."""
 
     def __init__(self, method: str, experiment: Experiment):
         super().__init__(method, experiment, "own")
         self.control = "random"
 
     def masks(self, model: GlobalModel, scores: list[Tensor], budget: float | None) -> list[Tensor]:
+        """Return the masks within the budget, capped as that of `PersonPPP` if gates are trained by persons."""
         if budget is not None and self.experiment[PPPSettings].training == "persons":
             budget = self.experiment[PersonTraining].capped(budget)
         return super().masks(model, scores, budget)
 
     def scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
+        """Return random scores, per group `(C_l,)`, that follow from the support set's seed."""
         generator = torch.Generator().manual_seed(support.seed)
         return [torch.rand(width, generator=generator).to(support.x.device) for width in model.full.widths]
 
@@ -145,7 +153,7 @@ def _with_controls(method: str, experiment: Experiment) -> list[Personalizer]:
     by_persons = experiment[PPPSettings].training == "persons"
     kind = PersonPPP if by_persons else SamplePPP
     if by_persons and experiment[PersonTraining].gate_input == "nothing":
-        (alone := kind(method, experiment, "own")).support_from = "none"  # whose samples they are makes no difference
+        (alone := kind(method, experiment, "own")).support_from = "none"  # the mask does not depend on samples
         return [alone]
     return [*(kind(method, experiment, whose) for whose in _CONTROLS), RandomMask(method, experiment)]
 

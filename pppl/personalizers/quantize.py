@@ -1,4 +1,4 @@
-"""The step `+quant`: weights shared by centroids behind any method; pruning and quantization together."""
+"""The step `+quant`: quantization by shared weights, behind any method."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ from .personalizer import Personalizer, Step, register_step
 @register_settings("quantize")
 @dataclass(frozen=True, kw_only=True)
 class QuantizeSettings:
-    """The step `+quant`, weights shared by centroids.
+    """The step `+quant`, in which each weight is replaced by the nearest of a few centroids.
 
-    - `bits`: of a weight; a tensor has `2**bits` centroids.
+    - `bits`: bits per weight; a tensor has `2**bits` centroids.
     """
 
     bits: int = 4
@@ -26,9 +26,9 @@ class QuantizeSettings:
 
 @register_step("quant")
 class Quantized(Step):
-    """Whatever `first` gives, with `2**quantize.bits` different values in each weight tensor.
+    """The network of `first` with at most `2**quantize.bits` different values in each weight tensor.
 
-    MACs stay: a device looks weights up and computes as before.
+    MACs stay the same: a device looks weights up and computes as before.
     """
 
     reads = (QuantizeSettings,)
@@ -39,6 +39,7 @@ class Quantized(Step):
         self.support_from = first.support_from
 
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        """Return the network of `first` with shared weights, and the bytes of its coded file."""
         first = self.output_of_first(model, support, budget)
         module, size = share_weights(first.module, self.settings.bits)
         return first.with_module(module, size=size)

@@ -1,4 +1,4 @@
-"""The step `+bn`: batch statistics of the support set in place of the training data's; no label is read."""
+"""The step `+bn`: batch normalization with statistics of the support set; no label is read."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from .personalizer import Step, register_step
 class BNSettings:
     """The step `+bn`, batch statistics of the support set.
 
-    - `share`: of the support set's statistics, the rest being the training data's.
+    - `share`: weight of the support set's statistics; the rest is the training data's.
     """
 
     share: float = 1.0
@@ -31,32 +31,35 @@ class BNSettings:
 
 @register_step("bn")
 class Recalibrated(Step):
-    """Whatever `first` gives, its batch normalization recalibrated in one pass over the support set.
+    """The network of `first` with its batch normalization recalibrated in one pass over the support set.
 
-    Pruning changes what later layers receive, so that the statistics of the whole network no longer fit (Li et al.,
-    EagleEye, ECCV 2020); a person's samples differ from everybody's, too (Li et al., AdaBN, 2016). Raises `UserError`
-    for a support set of one sample, which has no variance.
+    Pruning changes the inputs of later layers, so the full network's statistics do not fit (Li et al., EagleEye, ECCV
+    2020). A person's samples also differ from everybody's (Li et al., AdaBN, 2016).
     """
 
     reads = (BNSettings,)
     settings: BNSettings
 
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        """Return the network of `first` with new running statistics.
+
+        Raise `UserError` for a support set of one sample, which has no variance.
+        """
         if len(support.x) < 2:
-            raise UserError(f"method {self.method} needs 2 support samples or more: give more persons.shots")
+            raise UserError(f"method {self.method} needs at least 2 support samples: raise persons.shots")
         first = self.output_of_first(model, support, budget)
         module = copy.deepcopy(first.module).eval()
         normalizing: list[Any] = [layer for layer in module.modules() if "running_mean" in layer._buffers]
         momenta = [layer.momentum for layer in normalizing]
         for layer in normalizing:
             layer.momentum = self.settings.share
-            layer.train()  # and nothing else: dropout would make statistics random
+            layer.train()  # these layers only: dropout would make statistics random
         with torch.no_grad():
             module(support.x)
         for layer, momentum in zip(normalizing, momenta, strict=True):
             layer.momentum = momentum
         if first.delta is None:
-            return first.with_module(module.eval(), size=first.size)  # which has the statistics in it
+            return first.with_module(module.eval(), size=first.size)  # the weights in the file include the statistics
         statistics = {name: module.get_buffer(name) for name in batch_statistics(module)}
         own = base_sha256(model.full, own=statistics)
         delta = replace(first.delta, state={**first.delta.state, **statistics}, base_sha256=own)

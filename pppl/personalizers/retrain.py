@@ -1,6 +1,6 @@
-"""The step `+retrain`: a static method's network fine-tuned on the global training set, the usual pipeline of pruning.
+"""The step `+retrain`: a static method's network fine-tuned on the global training set, as pruning usually does.
 
-An upper bound for everything that happens on the device: it needs all the training data again for each budget.
+The result is an upper bound for methods that run on the device: each budget needs all the training data again.
 """
 
 from ..data import Support
@@ -13,10 +13,10 @@ from .personalizer import Personalizer, Step, register_step
 
 @register_step("retrain")
 class RetrainedForAll(Step):
-    """Whatever static method `first` gives, retrained; everybody shares the result.
+    """The network of a static method `first`, retrained; everybody shares the result.
 
-    Raises `UserError` where `first` looks at a person, which would be a training on everybody's data for each of them,
-    or keeps gates.
+    Raise `UserError` if `first` reads a person's samples, since each person would need such a training, or if it has
+    gates.
     """
 
     support_from = "none"
@@ -32,15 +32,16 @@ class RetrainedForAll(Step):
 
     @property
     def for_all(self) -> Personalizer:
-        """All of it."""
+        """The step itself."""
         return self
 
     def train_samples(self, rows: int) -> int:
-        """Those of `first`, and all that retraining goes through."""
-        of_pass = seen_in_a_pass(rows, self.experiment.training.batch_size)
-        return super().train_samples(rows) + self.settings.epochs * of_pass
+        """Return how many samples the training of `first` and the retraining go through, of `rows` in a pass."""
+        in_a_pass = seen_in_a_pass(rows, self.experiment.training.batch_size)
+        return super().train_samples(rows) + self.settings.epochs * in_a_pass
 
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        """Return the retrained network, with the seconds of its training if it comes from a cache."""
         first = self.output_of_first(model, support, budget)
         network, seconds = model.retrain(first.module, self.settings)
         return first.with_module(network, seconds_before=first.seconds_before + seconds)

@@ -1,4 +1,4 @@
-"""What a personal model says of itself, as text and in a notebook."""
+"""Display of a personal model, as text and in a notebook."""
 
 from html import escape
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from ..pruning import Cost
 
 
 class KeptLayer(NamedTuple):
-    """Channels of a group that are kept, of how many."""
+    """A group of channels: how many are kept (`kept`), and how many the full network has (`of`)."""
 
     name: str
     kept: int
@@ -16,14 +16,14 @@ class KeptLayer(NamedTuple):
 
 
 def list_layers(module: Backbone, masks: list | None) -> list[KeptLayer]:
-    """What each group keeps; all of it where nothing was pruned."""
+    """Return the kept channels of each group: all if `masks` is None, else those of `masks`, per group `(C_l,)`."""
     full = module.widths if masks is None else [len(mask) for mask in masks]
     kept = module.widths if masks is None else [int(mask.sum()) for mask in masks]
     return [KeptLayer(g.producer, k, of) for g, k, of in zip(module.groups, kept, full, strict=True)]
 
 
 def describe_costs(cost: Cost, full: Cost, size: int, seconds: float) -> str:
-    """One line: MACs and parameters beside the full network's, the person's file, and the time that it took."""
+    """Return one line: MACs and parameters relative to the full network's, bytes of the file, and seconds spent."""
     parts = [
         f"{cost.macs / full.macs:.1%} of the MACs ({_short(cost.macs)} of {_short(full.macs)})",
         f"{cost.params / full.params:.1%} of the parameters ({_short(cost.params)} of {_short(full.params)})",
@@ -34,7 +34,7 @@ def describe_costs(cost: Cost, full: Cost, size: int, seconds: float) -> str:
 
 
 def _short(count: float) -> str:
-    """With three digits and k, M or G."""
+    """Return a number with three digits and k, M or G."""
     for unit in ("", "k", "M"):
         if count < 999.5:
             return f"{count:.3g} {unit}".rstrip() + " " * (not unit)
@@ -43,7 +43,7 @@ def _short(count: float) -> str:
 
 
 def as_html(line: str, shown: list[KeptLayer]) -> str:
-    """The line, and below it a bar for each layer."""
+    """Return HTML that shows the line, and below it a table with a bar for each layer."""
     rows = "".join(
         f"<tr><td style='text-align:left'><code>{escape(layer.name)}</code></td><td>{layer.kept} of {layer.of}</td>"
         f"<td style='text-align:left'><div style='width:10em;background:#dddddd'>"

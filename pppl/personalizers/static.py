@@ -1,20 +1,21 @@
-"""Static pruning: one smaller network for everybody, by its weights or by some training samples.
+"""Static pruning: one smaller network for everybody, chosen by its weights or by some training samples.
 
 | criterion | score of a channel | source |
 |---|---|---|
 | `l1`, `l2` | sum of its filter's absolute or squared values | Li et al., ICLR 2017; He et al., IJCAI 2018 |
 | `bn_scale` | scale of its batch normalization | network slimming: Liu et al., ICCV 2017 |
 | `fpgm` | distance of its filter to the others of the layer | He et al., CVPR 2019, equation 6 |
-| `lamp` | share among those of its layer that are not less | Lee et al., ICLR 2021, equation 2 |
+| `lamp` | its squared norm over the sum of those of its layer that are not less | Lee et al., ICLR 2021, equation 2 |
 | `taylor` | sum of abs(weight * gradient), Torch-Pruning's form | after Molchanov et al., CVPR 2019 |
 | `hessian` | sum of weight^2 * diagonal of the Hessian | LeCun et al., NeurIPS 1989, equation 5 |
-| `random` | by lot | |
+| `random` | random number | |
 
-`taylor_support` and `hessian_support` take the person's labelled support set in place of training samples: a network
-for each person, which is no static pruning any more.
+`taylor_support` and `hessian_support` take the person's labelled support set in place of training samples. Each person
+gets another network then, so these two are not static.
 
-Layers are compared by score over the layer's mean (`lamp` compares by itself), or, `_local`, not at all: each loses the
-same fraction; or, `_isomorphic`, by rank among the layers of the same structure (Fang et al., ECCV 2024).
+Scores of different layers are compared relative to the layer's mean (`lamp` is comparable as it is). With the suffix
+`_local` layers are not compared: each loses the same fraction of its channels. With `_isomorphic` channels are compared
+by their rank among all layers of the same structure (Fang et al., ECCV 2024).
 """
 
 from collections import defaultdict
@@ -35,8 +36,8 @@ from ..pruning import CostModel, filters, importance_scores, mean_gradients
 from ..system.errors import UserError
 from ..tasks import TASKS, Task
 from .global_model import GlobalModel
-from .personalizer import Factory, ScorePruner, register_method
-from .scores import relative, uniform
+from .personalizer import Factory, register_method
+from .scores import ScorePruner, relative, uniform
 
 
 @register_settings("static")
@@ -44,7 +45,7 @@ from .scores import relative, uniform
 class StaticSettings:
     """Static pruning, one smaller network for everybody.
 
-    - `samples`: training samples by whose gradients `taylor` and `hessian` score channels.
+    - `samples`: number of training samples whose gradients `taylor` and `hessian` use.
     """
 
     samples: int = 512
@@ -59,10 +60,11 @@ Scope = Callable[[Backbone, list[Tensor]], list[Tensor]]
 
 @dataclass(frozen=True, kw_only=True)
 class Criterion:
-    """How channels are scored.
+    """A score of channels.
 
-    - `score`: of a network and samples, per group `(C_l,)`, layers comparable.
-    - `by`: whose samples it looks at.
+    - `score`: a function of a network, samples and a task; it returns scores per group, `(C_l,)`, comparable between
+      groups.
+    - `by`: whose samples it reads.
     """
 
     score: Score
@@ -70,7 +72,12 @@ class Criterion:
 
 
 class StaticPruner(ScorePruner):
-    """Scores channels by a criterion and compares layers by `scope`."""
+    """A method that scores channels by a criterion.
+
+    **Arguments:**
+
+    - `scope`: a function of a network and its scores that makes scores of different layers comparable.
+    """
 
     def __init__(self, method: str, experiment: Experiment, criterion: Criterion, scope: Scope):
         super().__init__(method, experiment)
@@ -79,17 +86,20 @@ class StaticPruner(ScorePruner):
         self.support_from = "own" if self.reads_labels else "none"
 
     def depends_on(self) -> dict[str, Any]:
-        """How many training samples are looked at, too."""
-        told = {"static": asdict(self.experiment[StaticSettings])} if self.criterion.by == "training" else {}
-        return super().depends_on() | told
+        """Return the settings of pruning, and those of static pruning if training samples are read."""
+        static = {"static": asdict(self.experiment[StaticSettings])} if self.criterion.by == "training" else {}
+        return super().depends_on() | static
 
     @property
     def training_samples(self) -> int:
-        """How many samples score channels, where training samples do."""
+        """Number of training samples that the criterion reads."""
         return self.experiment[StaticSettings].samples if self.criterion.by == "training" else 0
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
-        """Raises `UserError` also where a group of channels has nothing that the criterion looks at."""
+        """Raise `UserError` if a group of channels has nothing that a criterion of weights reads.
+
+        Also raise it if the network is too large for the least budget.
+        """
         super().check(backbone, cost)
         if self.criterion.by != "nobody":
             return
@@ -99,13 +109,14 @@ class StaticPruner(ScorePruner):
             raise UserError(f"method {self.method} cannot be used: {error}") from error
 
     def scores(self, model: GlobalModel, support: Support, rule: Rule) -> list[Tensor]:
+        """Return the criterion's scores per group, `(C_l,)`; they are computed once for all budgets."""
         by, score = self.criterion.by, self.criterion.score
-        kept_by = support if by == "support" else model.train
+        owner = support if by == "support" else model.train
         samples = {"nobody": _NOTHING, "support": support}[by] if by != "training" else model.samples
         count = self.training_samples if by == "training" else len(samples.x)
-        looked_at = Support(x=samples.x[:count], y=samples.y[:count])
+        scored_by = Support(x=samples.x[:count], y=samples.y[:count])
         return self.scope(
-            model.full, kept_by.once((score, model.full, count), lambda: score(model.full, looked_at, model.task))
+            model.full, owner.once((score, model.full, count), lambda: score(model.full, scored_by, model.task))
         )
 
 
@@ -113,7 +124,7 @@ _NOTHING = Support(x=torch.zeros(1), y=torch.zeros(1))
 
 
 def _by_weights(name: str, **options: object) -> Criterion:
-    """A criterion of Torch-Pruning that looks at weights alone."""
+    """Return a criterion of Torch-Pruning that reads weights alone."""
 
     def score(backbone: Backbone, _: Support, __: Task) -> list[Tensor]:
         return importance_scores(backbone, getattr(importance, name)(**options))
@@ -127,19 +138,19 @@ def _taylor(backbone: Backbone, samples: Support, task: Task) -> list[Tensor]:
 
 
 def _hessian(backbone: Backbone, samples: Support, task: Task) -> list[Tensor]:
-    # Torch-Pruning 1.6 adds samples' gradients up under keys that it looks for by other ones, so that the last counts.
+    # Torch-Pruning 1.6 sums the gradients of samples under keys that it does not read, and uses the last sample's only.
     with mean_gradients(backbone, task, samples.x, samples.y, squared=True):
         return importance_scores(backbone, importance.GroupHessianImportance())
 
 
 def _fpgm(backbone: Backbone, _: Support, __: Task) -> list[Tensor]:
-    # Torch-Pruning 1.6 has distances of squared weights.
+    # Torch-Pruning 1.6 takes distances between squared weights instead.
     weights = filters(backbone)
     return relative([torch.cdist(weight, weight).sum(1) for weight in weights])
 
 
 def _random(backbone: Backbone, _: Support, __: Task) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(0)  # the network's own seed makes its channels exchangeable
+    generator = torch.Generator().manual_seed(0)  # random initialization makes channels exchangeable
     device = next(backbone.parameters()).device
     return [torch.rand(width, generator=generator).to(device) for width in backbone.widths]
 
@@ -149,14 +160,14 @@ def _local(_: Backbone, scores: list[Tensor]) -> list[Tensor]:
 
 
 def _isomorphic(backbone: Backbone, scores: list[Tensor]) -> list[Tensor]:
-    alike: dict[tuple[type, ...], list[int]] = defaultdict(list)
+    same_structure: dict[tuple[type, ...], list[int]] = defaultdict(list)
     for index, group in enumerate(backbone.groups):
         paths = (group.producer, *group.followers, *group.consumers)
-        alike[tuple(type(backbone.get_submodule(path)) for path in paths)].append(index)
+        same_structure[tuple(type(backbone.get_submodule(path)) for path in paths)].append(index)
     ranks: dict[int, Tensor] = {}
-    for indices in alike.values():
-        (together,) = uniform([torch.cat([scores[i] for i in indices])])
-        ranks |= zip(indices, together.split([len(scores[i]) for i in indices]), strict=True)
+    for indices in same_structure.values():
+        (joint_ranks,) = uniform([torch.cat([scores[i] for i in indices])])
+        ranks |= zip(indices, joint_ranks.split([len(scores[i]) for i in indices]), strict=True)
     return [ranks[i] for i in range(len(scores))]
 
 
@@ -175,9 +186,9 @@ CRITERIA = {
 _SCOPES: dict[str, Scope] = {"": lambda _, scores: scores, "_local": _local, "_isomorphic": _isomorphic}
 
 
-def _alone(method: str, criterion: Criterion, scope: Scope) -> Factory:
+def _factory(method: str, criterion: Criterion, scope: Scope) -> Factory:
     return lambda experiment: [StaticPruner(method, experiment, criterion, scope)]
 
 
 for (_name, _criterion), (_suffix, _scope) in product(CRITERIA.items(), _SCOPES.items()):
-    register_method(_name + _suffix)(_alone(_name + _suffix, _criterion, _scope))
+    register_method(_name + _suffix)(_factory(_name + _suffix, _criterion, _scope))

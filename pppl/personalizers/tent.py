@@ -1,7 +1,7 @@
-"""The step `+tent`: the entropy of predictions on the support set minimized (Wang et al., ICLR 2021); no label is read.
+"""The step `+tent`: minimal entropy of the predictions on the support set (Wang et al., ICLR 2021); no label is read.
 
-Scales and shifts of batch normalization are trained, nothing else. Statistics stay what they are, since a device gets
-one sample at a time [choice]; the paper's are those of the batch, which `+bn` before this step comes near to.
+Only scales and shifts of batch normalization are trained. Its statistics stay as they are, because a device gets one
+sample at a time [choice]. The paper uses those of the batch; the step `+bn` in front of this one comes near to that.
 """
 
 import copy
@@ -23,9 +23,9 @@ from .personalizer import Step, register_step
 @register_settings("tent")
 @dataclass(frozen=True, kw_only=True)
 class TentSettings:
-    """The step `+tent`, the entropy of predictions on the support set minimized (Wang et al., ICLR 2021).
+    """The step `+tent`, which minimizes the entropy of predictions on the support set (Wang et al., ICLR 2021).
 
-    - `steps`, `learning_rate`: Adam, full batches, on the scales and shifts of batch normalization alone.
+    - `steps`, `learning_rate`: of Adam, on full batches; only scales and shifts of batch normalization are trained.
     """
 
     steps: int = 10
@@ -38,7 +38,7 @@ class TentSettings:
 
 @register_step("tent")
 class TentStep(Step):
-    """Whatever `first` gives, surer of the person's samples."""
+    """The network of `first`, trained to have a low entropy of predictions on the person's samples."""
 
     needs = frozenset({"classes"})
     reads = (TentSettings,)
@@ -46,11 +46,14 @@ class TentStep(Step):
 
     @property
     def steps(self) -> int:
-        """Those of `first`, and full batches of the support set."""
+        """Number of training steps: those of `first`, and full batches of the support set."""
         return self.first.steps + self.settings.steps
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
-        """Raises `UserError` also where the network has no batch normalization with scales and shifts."""
+        """Raise `UserError` if the network has no batch normalization with scales and shifts.
+
+        Also raise it if `first` cannot work on such a network.
+        """
         super().check(backbone, cost)
         if not affine(backbone):
             raise UserError(
@@ -59,6 +62,7 @@ class TentStep(Step):
             )
 
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
+        """Return a copy of the network of `first` after the training."""
         first, config = self.output_of_first(model, support, budget), self.settings
         module = copy.deepcopy(first.module).eval()
         parameters = affine(module)
@@ -75,7 +79,7 @@ class TentStep(Step):
 
 
 def affine(network: nn.Module) -> list[nn.Parameter]:
-    """Return scales and shifts of batch normalization, whatever its dimensions."""
+    """Return the scales and shifts of batch normalization, 1D to 3D."""
     return [
         parameter
         for layer in network.modules()
@@ -85,6 +89,10 @@ def affine(network: nn.Module) -> list[nn.Parameter]:
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """Return the mean entropy of predictions, of logits `(B, K)`, in nats."""
+    """Return the mean entropy of predictions, in nats, from logits `(B, K)`.
+
+    >>> round(float(entropy(torch.zeros(1, 2))), 4)  # log 2
+    0.6931
+    """
     log_probabilities = logits.log_softmax(1)
     return -(log_probabilities.exp() * log_probabilities).sum(1).mean()

@@ -1,4 +1,4 @@
-"""LightningModules, their callbacks, and fine-tuning."""
+"""Training: LightningModules, their callbacks, adapters, fine-tuning and diff pruning."""
 
 from .delta_training import learn_delta
 from .finetuning import finetune

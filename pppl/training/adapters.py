@@ -1,4 +1,4 @@
-"""Ways in which a task changes a network: what a training step moves, behind one small protocol."""
+"""Adapters: ways to train a network on a task, each with its own parameters and optimizer."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -12,33 +12,41 @@ from ..system.errors import Diverged
 
 
 class Adapter(Protocol):
-    """What `TaskModule` trains. One step is `sample`, any number of backward passes, `step`."""
+    """The part of a network that `TaskModule` trains.
+
+    A training step calls `sample`, then runs any number of backward passes, then calls `step`.
+    """
 
     def sample(self) -> None:
-        """Readies the network for the forward pass."""
+        """Prepare the network for the forward pass."""
         ...
 
     def step(self, scale: float) -> None:
-        """Moves along the gradients, at `scale` times the learning rate, and drops them."""
+        """Update the parameters by their gradients, at `scale` times the learning rate, and clear the gradients."""
         ...
 
     def evaluating(self) -> AbstractContextManager[None]:
-        """Inside, the network is as it is evaluated."""
+        """Return a context manager in which the network has the values that it is evaluated with."""
         ...
 
 
 class Dense:
-    """AdamW on parameters as they are: full fine-tuning, a head, biases, the matrices of `peft`."""
+    """AdamW on given parameters: full fine-tuning, a head, biases, the matrices of `peft`.
+
+    **Arguments:**
+
+    - `clip`: largest norm of the gradients; longer ones are scaled to it.
+    """
 
     def __init__(self, parameters: Sequence[nn.Parameter], *, learning_rate: float, clip: float = 1.0):
         self.parameters, self.learning_rate, self.clip = list(parameters), learning_rate, clip
         self.optimizer = torch.optim.AdamW(self.parameters, lr=learning_rate, weight_decay=0.0, fused=True)
 
     def sample(self) -> None:
-        """Nothing to do."""
+        """Do nothing: the network is ready."""
 
     def step(self, scale: float) -> None:
-        """AdamW on clipped gradients. Raises `Diverged` where they are not finite."""
+        """Run a step of AdamW on clipped gradients. Raise `Diverged` if they are not finite."""
         if not bool(nn.utils.clip_grad_norm_(self.parameters, self.clip).isfinite()):
             raise Diverged("gradients")
         for group in self.optimizer.param_groups:
@@ -47,46 +55,51 @@ class Dense:
         self.optimizer.zero_grad()
 
     def evaluating(self) -> AbstractContextManager[None]:
-        """The network is what it is."""
+        """Return a context manager that changes nothing."""
         return nullcontext()
 
 
 class Relaxed:
-    """The first stage of diff pruning."""
+    """The first stage of diff pruning, in which gates choose the positions of a difference.
+
+    **Arguments:**
+
+    - `learning_rate`, `gate_rate`: of the values and of the gates.
+    """
 
     def __init__(self, relaxed: RelaxedDiff, *, learning_rate: float, gate_rate: float):
         self.relaxed, self.learning_rate, self.gate_rate = relaxed, learning_rate, gate_rate
 
     def sample(self) -> None:
-        """One sample of the gates for all micro-batches of a step."""
+        """Draw the gates' noise, once for all micro-batches of a step."""
         self.relaxed.sample()
 
     def step(self, scale: float) -> None:
-        """The gates' learning rate stays as it is (Guo et al.'s code)."""
+        """Update values at `scale` times their learning rate, and gates at their own (as Guo et al.'s code)."""
         self.relaxed.step(learning_rate=self.learning_rate * scale, gate_rate=self.gate_rate)
 
     def evaluating(self) -> AbstractContextManager[None]:
-        """Gates without noise."""
+        """Return a context manager in which gates have no noise."""
         return self.relaxed.evaluating()
 
 
 class Fixed:
-    """Differences at fixed positions, the second stage of diff pruning and what any other choice of positions needs."""
+    """Differences at fixed positions: the second stage of diff pruning, or training after any choice of positions."""
 
     def __init__(self, fixed: FixedDiff, *, learning_rate: float):
         self.fixed, self._values = fixed, Dense([fixed.values], learning_rate=learning_rate)
 
     def sample(self) -> None:
-        """Nothing to do."""
+        """Do nothing: the network is ready."""
 
     def step(self, scale: float) -> None:
-        """AdamW on the values at these positions."""
+        """Run a step of AdamW on the values at these positions."""
         self.fixed.gather()
         self._values.step(scale)
         self.fixed.scatter()
 
     def evaluating(self) -> AbstractContextManager[None]:
-        """The network is what it is."""
+        """Return a context manager that changes nothing."""
         return nullcontext()
 
 
@@ -97,18 +110,18 @@ class Together:
         self.adapters = adapters
 
     def sample(self) -> None:
-        """Each in turn."""
+        """Prepare the network for each adapter in turn."""
         for adapter in self.adapters:
             adapter.sample()
 
     def step(self, scale: float) -> None:
-        """Each in turn, at its own learning rate."""
+        """Run a step of each adapter in turn, at its own learning rate."""
         for adapter in self.adapters:
             adapter.step(scale)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """All of them."""
+        """Enter the contexts of all adapters."""
         with ExitStack() as stack:
             for adapter in self.adapters:
                 stack.enter_context(adapter.evaluating())

@@ -1,4 +1,4 @@
-"""Diff pruning on a support set: what a device would learn and send as a delta."""
+"""Diff pruning on a support set: training of the delta that a device would send."""
 
 import copy
 import dataclasses
@@ -22,14 +22,14 @@ class DiffSettings:
 
     The defaults are the best of a grid on validation persons of the digits.
 
-    - `rates`: fractions of the parameters that differ. The first is that of method `diff`, any other makes a method
-      `diff@RATE` of its own.
+    - `rates`: fractions of the parameters that differ. The first is that of method `diff`; any other rate adds a method
+      `diff@RATE`.
     - `penalty`: lambda, the price of one difference in the first stage.
-    - `groups`: what is priced of the gates of tensors: `sum` or `product`, see `pppl.diff.RelaxedDiff`.
-    - `steps`, `learning_rate`: of the first stage, in which gates choose. `gates_way`: how far it can move a gate's
-      log_alpha, which begins at 5; a gate is no longer whole below 1.6 and closed below 0. Where the way is shorter,
-      magnitudes alone choose.
-    - `fixed_steps`, `fixed_learning_rate`: of the second, in which the chosen are trained on.
+    - `groups`: how the penalty counts the gates of tensors, `sum` or `product`, see `pppl.diff.RelaxedDiff`.
+    - `steps`, `learning_rate`: of the first stage, in which gates choose positions.
+    - `gates_way`: how far the first stage can move a gate's log_alpha, which begins at 5. A gate is fully open
+      above 1.6 and closed below 0. If it cannot move so far, magnitudes alone choose positions.
+    - `fixed_steps`, `fixed_learning_rate`: of the second stage, which trains the values at the chosen positions.
     """
 
     rates: tuple[float, ...] = (0.005,)
@@ -63,20 +63,21 @@ def learn_delta(
     structured: bool,
     once: TimedCache | None = None,
 ) -> tuple[nn.Module, Delta, int]:
-    """Both stages of diff pruning on the support set's labels, full batches; batch statistics stay as they are.
+    """Run both stages of diff pruning on the support set's labels, with full batches.
 
-    In each stage the learning rate decays linearly.
+    The learning rate decays linearly in each stage. Batch statistics stay as they are.
 
     **Arguments:**
 
-    - `rate`: fraction of the network's parameters that differ in the end, exactly so many.
-    - `structured`: whether each parameter tensor has a gate too.
-    - `once`: keeps the first stage, which is the same for all rates of a network.
+    - `rate`: exact fraction of the network's parameters that differ in the end.
+    - `structured`: whether each parameter tensor has a gate, too.
+    - `once`: cache of the first stage, which is the same for all rates of a network.
 
-    **Returns:** a copy of `network` with the difference, in evaluation mode; the difference; and the samples seen.
+    **Returns:** a copy of `network` with the difference, in evaluation mode; the difference; and the number of samples
+    that went through training steps, repeated ones included.
     """
-    of_first = dataclasses.replace(diff, rates=(1.0,), fixed_steps=1, fixed_learning_rate=1.0)
-    key = ("relaxed", network, structured, of_first)
+    first_stage = dataclasses.replace(diff, rates=(1.0,), fixed_steps=1, fixed_learning_rate=1.0)
+    key = ("relaxed", network, structured, first_stage)
     importance, difference = (once or TimedCache())(key, lambda: _relaxed(network, support, task, diff, structured))
     tuned, flat = _copy(network)
     positions = top_positions(importance, flat, rate)
@@ -89,7 +90,7 @@ def learn_delta(
 def _relaxed(
     network: nn.Module, support: Support, task: Task, diff: DiffSettings, structured: bool
 ) -> tuple[Tensor, Tensor]:
-    """The first stage: how important each value's difference is, and the differences, `(blocks, BLOCK)`."""
+    """Run the first stage; return the importance of each value's difference, and the differences, `(blocks, BLOCK)`."""
     tuned, flat = _copy(network)
     relaxed = RelaxedDiff(flat, structured=structured, groups=diff.groups, penalty=diff.penalty, seed=support.seed)
     gate_rate = diff.gates_way / diff.steps

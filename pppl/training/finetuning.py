@@ -1,4 +1,4 @@
-"""Fine-tuning on a support set: what the baselines that retrain do on the device."""
+"""Fine-tuning on a support set, as baselines that train on the device do."""
 
 import copy
 from collections.abc import Sequence
@@ -24,24 +24,24 @@ def finetune(
     layers: Literal["all", "last"] = "all",
     augment: Sequence[str] = (),
 ) -> tuple[nn.Module, int]:
-    """Return a copy of `network` after Adam on the support set's labels, full batches, and how many samples it saw.
+    """Return a fine-tuned copy of `network`, in evaluation mode, and how many samples its training steps saw.
 
-    Batch statistics stay as they are. The copy is in evaluation mode.
+    The copy is trained by Adam on the support set's labels, with full batches. Batch statistics stay as they are.
 
     **Arguments:**
 
-    - `layers`: whether all are trained, or the classifier alone.
-    - `augment`: random changes of each step's samples, by name; the support set's seed decides them.
+    - `layers`: the trained layers, `all` or the `last` alone, the classifier.
+    - `augment`: names of random changes of each step's samples, which follow from the support set's seed.
     """
     tuned = copy.deepcopy(network).eval()  # evaluation mode: a few samples make poor batch statistics
     trained = tuned if layers == "all" else classifier_of(cast(Backbone, tuned))[1]
-    chance = torch.Generator().manual_seed(support.seed)
+    generator = torch.Generator().manual_seed(support.seed)
     with channels_last(tuned), torch.enable_grad():
         optimizer = torch.optim.Adam(trained.parameters(), lr=learning_rate, fused=True)
         for _ in range(steps):
             x = support.x
             for name in augment:
-                x = AUGMENTATIONS[name](x, chance)
+                x = AUGMENTATIONS[name](x, generator)
             optimizer.zero_grad()
             task.loss(tuned(x), support.y).backward()
             optimizer.step()

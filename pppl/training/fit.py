@@ -1,4 +1,4 @@
-"""One training: a module and its data in, the weights of the last epoch (or their average) out."""
+"""Training of a module on a data set, to the weights of the last epoch or their average."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +20,13 @@ EpochLog = Callable[[Mapping[str, float], int], None]
 
 
 class _LogEpochs(Callback):
-    """Hands every epoch's metrics to a function."""
+    """A callback that passes every epoch's metrics to a function."""
 
     def __init__(self, log: EpochLog):
         self.log_epoch = log
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Call the function with this epoch's metrics and number."""
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.log_epoch(values, trainer.current_epoch)
 
@@ -40,24 +41,24 @@ def fit(
     progress: bool = False,
     watching: Sequence[Callback] = (),
 ) -> tuple[GlobalModule, dict[str, float]]:
-    """Trains on the training split and keeps the last epoch, or the last average of the weights.
+    """Train a module on the training split; return it with the weights of the last epoch, or their average.
 
-    No epoch is chosen by validation: where many are equally good the first of them would be kept, so that what is
-    compared would not have been trained alike.
+    No epoch is chosen by validation. If many epochs are equally good, the first of them would be kept, and the compared
+    networks would have been trained for different times.
+
+    If `training.devices` is more than one, this process trains on the first device, and it alone writes and logs.
 
     **Arguments:**
 
     - `make_module`: called after seeding, so that the initial weights follow from `seed`.
     - `folder`: receives `metrics.csv`.
     - `log_epoch`: called with each epoch's metrics and number.
-    - `progress`: whether to show a bar.
+    - `progress`: whether to show a progress bar.
     - `watching`: more callbacks, which may end the training with an error of their own.
-
-    Where `training.devices` are several, this process trains on the first of them, and writes and logs alone.
 
     **Returns:** the module, on the CPU in evaluation mode, and the last epoch's metrics.
 
-    Raises `UserError` where there are fewer devices, or a process of another device is killed.
+    Raise `UserError` if there are fewer devices, or if a process of another device is killed.
     """
     with seed_inside(seed):
         return _fit(make_module, dataset, seed, folder, log_epoch, progress, watching)
@@ -73,7 +74,7 @@ def _fit(
     watching: Sequence[Callback],
 ) -> tuple[GlobalModule, dict[str, float]]:
     module = make_module()
-    callbacks = [*watching]  # first, so that they see the average that is validated
+    callbacks = [*watching]  # first, so that they read the average that is validated
     callbacks += _averaging(module)
     callbacks += [_LogEpochs(log_epoch)] if log_epoch else []
     callbacks += [TQDMProgressBar(leave=False)] if progress else []
@@ -85,14 +86,14 @@ def _fit(
 
 
 def _take_part(place: Place, module: GlobalModule, dataset: IdentityDataset, seed: int) -> None:
-    """Train as one of the ranks that write and log nothing."""
+    """Train as a rank other than 0, which writes and logs nothing."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # rank 0 has the same
+        warnings.simplefilter("ignore")  # rank 0 shows the same warnings
         _run(place, module, dataset, seed, callbacks=_averaging(module), logger=False, enable_progress_bar=False)
 
 
 def _averaging(module: GlobalModule) -> list[Callback]:
-    """Return what keeps the average of the weights, and puts it into the module at the end."""
+    """Return the callback that averages the weights and puts the average into the module at the end, if any."""
     decay = module.training_config.averaging
     return [EMAWeightAveraging(decay=decay)] if decay else []
 
@@ -101,7 +102,7 @@ def _run(place: Place, module: GlobalModule, dataset: IdentityDataset, seed: int
     """Train the module and return the last epoch's metrics."""
     options |= {"max_epochs": module.training_config.epochs, "precision": module.training_precision}
     options |= {"accelerator": device_kind(), "enable_checkpointing": False, "num_sanity_val_steps": 0}
-    # Lightning would set the seed anew where there are several processes.
+    # Without this, Lightning would set the seed again if there are several processes.
     with without_variables("PL_GLOBAL_SEED"), trainer(place, **options) as training:
         training.fit(module, datamodule=module.data(dataset, seed))
     return {name: float(value) for name, value in training.callback_metrics.items()}

@@ -1,4 +1,4 @@
-"""How gates are trained: for each sample, or for a person at a time."""
+"""Settings of the training of gates, by samples or by persons."""
 
 from dataclasses import dataclass
 from math import inf
@@ -12,18 +12,18 @@ from ..config import register_settings, require
 class PPPSettings:
     """Gates and losses of Prototype-based Personalized Pruning (Kim et al., ICASSP 2021).
 
-    Of the paper's text only the abstract and the introduction were at hand, so each of these is our choice.
+    Only the paper's abstract and introduction were available, so each of these settings is our choice.
 
     - `gate_width`: hidden units of a gate.
-    - `temperature`: of the binary concrete relaxation.
-    - `gate_speed`: the gates' learning rate, as a multiple of the backbone's; more than 1 where that starts from
-      weights that it should keep.
+    - `temperature`: temperature of the binary concrete relaxation.
+    - `gate_speed`: the gates' learning rate as a multiple of the backbone's. Choose more than 1 if the backbone starts
+      from weights that it should keep.
     - `target_rate`, `target_weight`: tau and alpha of the target-rate loss.
     - `prototype_weight`, `prototype_scale`: beta and scale of the prototype loss; `gated` trains with beta 0.
-    - `prototypes`: `parallel` takes all gates from one pass; `sequential` prunes layer by layer.
-    - `epochs`: of training, in place of those of the full network; 0: the same.
-    - `training`: `samples`: every sample of a batch has gates of its own, and what is above holds. `persons` goes
-      beyond the paper: gates are trained for a person at a time, as section `person_training` says.
+    - `prototypes`: `parallel` takes all gates from one forward pass; `sequential` prunes layer by layer.
+    - `epochs`: number of epochs; 0: as many as the full network.
+    - `training`: with `samples`, every sample of a batch has its own gates, trained by the settings above. `persons`
+      goes beyond the paper: gates are trained for one person at a time, by the settings of section `person_training`.
     """
 
     gate_width: int = 16
@@ -51,26 +51,28 @@ class PPPSettings:
 @register_settings("person_training", trains_gates=True)
 @dataclass(frozen=True, kw_only=True)
 class PersonTraining:
-    """`ppp.training: persons`, training as in deployment: batches are made of synthetic persons, each of
-    whom has a support set, a budget and, in the whole forward pass, the one mask that personalizing makes of these.
+    """`ppp.training: persons`, training as in deployment, on batches of synthetic persons.
 
-    This goes beyond the paper. The defaults come of 49 trials on validation persons, most of them of Arabic keywords.
+    Each person has a support set and a budget, of which personalizing makes one mask for the whole forward pass.
+    This goes beyond the paper. The defaults come from 49 trials on validation persons, most of them of Arabic keywords.
 
-    - `gate_input`: what gates see: `predictions`, what the full network takes the support samples for, on average;
-      `layers`, each layer's own input, as of gates for each sample; `nothing`, so that everybody gets the same mask.
-    - `warm_start`: whether training begins with the full network's weights, not with random ones.
-    - `epochs`, `learning_rate`: in place of those in `training`.
-    - `persons`, `queries`: of a batch, and samples of each person besides their support set. 0 persons: as many as make
-      a batch of `training.batch_size`, so that gates take as many steps as the full network in as many epochs.
-    - `classes`: how many a person has, one of these numbers; without any, as `persons` says. 0: all.
-    - `least`, `most`: between these a person's budget is drawn, uniformly on a logarithmic scale. A larger one that is
-      asked for later is filled up to `most` only, since more channels than in training do harm; to a smaller one those
-      channels are kept that would be the best of `least`.
-    - `gate_width`, `temperature`: hidden units of the gates, and how steep their relaxation is.
+    - `gate_input`: the input of the gates. `predictions`: the full network's mean prediction on the support set;
+      `layers`: the input of each layer, as for gates trained by samples; `nothing`: everybody gets the same mask.
+    - `warm_start`: whether training begins with the full network's weights instead of random ones.
+    - `epochs`, `learning_rate`: replace those in `training`.
+    - `persons`: number of persons in a batch; 0: as many as make a batch of `training.batch_size`, so that gates take
+      as many steps per epoch as the full network.
+    - `queries`: samples of each person in addition to the support set.
+    - `classes`: numbers of classes that a person may have, one of which is drawn (0: all classes); empty: as in section
+      `persons`.
+    - `least`, `most`: range of a person's budget, which is drawn uniformly on a logarithmic scale. Larger budgets are
+      cut to `most` later, because more channels than in training do harm. For smaller budgets the gates rank channels
+      as for `least`.
+    - `gate_width`, `temperature`: hidden units of the gates, and the temperature of their relaxation.
     - `distillation`: weight of the divergence from the full network's predictions (Hinton et al. 2015).
-    - `prototype_weight`, `prototype_scale`: of the prototype loss between persons; with `gated` its weight is 0.
-    - `precision`: of training, as Lightning names it; `auto`: bf16 where there is a GPU. `bf16-mixed` pays on
-      processors that multiply it (Intel's AMX), too, for networks that are not tiny.
+    - `prototype_weight`, `prototype_scale`: of the prototype loss between persons; `gated` trains with weight 0.
+    - `precision`: precision of training, as Lightning names it; `auto`: bf16 if there is a GPU. `bf16-mixed` also pays
+      on processors that multiply bf16 (Intel's AMX), for networks that are not tiny.
     """
 
     gate_input: Literal["predictions", "layers", "nothing"] = "predictions"
@@ -109,9 +111,13 @@ class PersonTraining:
             require(getattr(self, name) >= 0, f"person_training.{name} is {getattr(self, name)}: 0 or more")
 
     def persons_of(self, batch_size: int) -> int:
-        """Return how many persons a batch has, where the full network's has `batch_size` samples."""
+        """Return how many persons a batch has if a batch of the full network has `batch_size` samples."""
         return self.persons or max(2, batch_size // self.queries)
 
     def capped(self, budget: float) -> float:
-        """What is used of a budget: more channels than in training do harm."""
+        """Return the budget, at most `most`; more channels than in training do harm.
+
+        >>> PersonTraining(most=0.6).capped(0.8)
+        0.6
+        """
         return min(budget, self.most)

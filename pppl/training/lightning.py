@@ -1,4 +1,4 @@
-"""What every use of Lightning's trainer needs."""
+"""Lightning's trainer: its devices, precision, seeds and environment."""
 
 import logging
 import os
@@ -20,45 +20,45 @@ Precision = Literal["bf16-mixed", "32-true"]
 
 
 def usual_precision() -> Precision:
-    """Of training: bf16 where there is a GPU."""
+    """Return the default precision of training: bf16 if there is a GPU."""
     return "bf16-mixed" if torch.cuda.is_available() else "32-true"
 
 
-def precision_here(asked: Literal["auto"] | Precision) -> Precision:
-    """Return the precision that training has here, as Lightning names it."""
-    return usual_precision() if asked == "auto" else asked
+def precision_here(precision: Literal["auto"] | Precision) -> Precision:
+    """Return the precision that training has on this machine, as Lightning names it."""
+    return usual_precision() if precision == "auto" else precision
 
 
 def device_kind() -> str:
-    """Return the kind of device that networks are trained on here, as Lightning names its accelerators."""
+    """Return the kind of device that networks are trained on, `cuda`, `mps` or `cpu`, as Lightning names it."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def device_count(asked: int | Literal["auto"]) -> int:
-    """Return how many devices a training has here that asks for so many; `auto`: all GPUs, or one processor.
+def device_count(devices: int | Literal["auto"]) -> int:
+    """Return the number of devices of a training.
+
+    **Arguments:**
+
+    - `devices`: the number, which is returned, or `auto` for all GPUs or one processor.
 
     Raise `UserError` if there are fewer.
     """
     kind = device_kind()
-    there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(kind, os.cpu_count() or 1)
-    if asked == "auto":
-        return 1 if kind == "cpu" else there
-    if asked > there:
-        name = "processor" if kind == "cpu" else "GPU"
-        raise UserError(f"training.devices is {asked}, and there {_are(there, name)} here: ask for at most {there}")
-    return asked
-
-
-def _are(count: int, name: str) -> str:
-    return f"is 1 {name}" if count == 1 else f"are {count} {name}s"
+    present = {"cuda": torch.cuda.device_count(), "mps": 1}.get(kind, os.cpu_count() or 1)
+    if devices == "auto":
+        return 1 if kind == "cpu" else present
+    if devices > present:
+        name = ("processor" if kind == "cpu" else "GPU") + "s" * (present != 1)
+        raise UserError(f"training.devices is {devices}, but this machine has {present} {name}: set at most {present}")
+    return devices
 
 
 @contextmanager
 def seed_inside(seed: int) -> Iterator[None]:
-    """Let random numbers of Python, numpy and torch follow from `seed` inside; outside they go on as if nothing was."""
-    names = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # which Lightning leaves behind for its worker processes
+    """Seed the random numbers of Python, numpy and torch inside; restore their states afterwards."""
+    names = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # Lightning sets these for its worker processes
     before = {name: os.environ.get(name) for name in names}
     try:
         with isolate_rng():
@@ -74,9 +74,14 @@ def seed_inside(seed: int) -> Iterator[None]:
 
 @contextmanager
 def trainer(place: Place | None = None, **options: Any) -> Iterator[pl.Trainer]:
-    """A trainer of one process on one device, or of as many as its place says, whatever the environment says of others.
+    """Make a trainer for one process on one device, or for the processes of `place`.
 
-    Inside, it neither chats nor warns of what is meant, and Ctrl-C is a KeyboardInterrupt.
+    Launchers and clusters in the environment are ignored. Inside, Lightning is quiet, warnings of intended behaviour
+    are off, and Ctrl-C raises a KeyboardInterrupt.
+
+    **Arguments:**
+
+    - `options`: more arguments of Lightning's trainer.
     """
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
@@ -84,14 +89,14 @@ def trainer(place: Place | None = None, **options: Any) -> Iterator[pl.Trainer]:
         logger.setLevel(logging.WARNING)
     place = place or Place()
     with warnings.catch_warnings(), without_launcher(), _connected(place), _ranked(place):
-        # Lightning 2.6 asks torch 2.13 in a way that it deprecates.
+        # Lightning 2.6 makes a call that torch 2.13 deprecates.
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
-        warnings.filterwarnings("ignore", ".*GPU available but not used.*")  # a task is trained where its network is
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")  # batches are made in memory
-        warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated.*")  # what replaces it is new
+        warnings.filterwarnings("ignore", ".*GPU available but not used.*")  # a task is trained on its network's device
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")  # data are in memory and need no workers
+        warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated.*")  # its replacement is new
         try:
             yield pl.Trainer(**place.options(), enable_model_summary=False, **options)
-        except SystemExit as end:  # what Lightning makes of Ctrl-C
+        except SystemExit as end:  # Lightning turns Ctrl-C into this
             cause = end.__context__
             raise (cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt()) from end
         finally:
@@ -101,7 +106,7 @@ def trainer(place: Place | None = None, **options: Any) -> Iterator[pl.Trainer]:
 
 @contextmanager
 def _ranked(place: Place) -> Iterator[None]:
-    """Inside, rank 0 writes logs; a rank that Lightning met when it was imported would mute them."""
+    """Set the rank that decides who writes logs, rank 0; else a rank that Lightning found at import could mute them."""
     decorator = cast(Any, rank_zero_only)
     before, decorator.rank = getattr(decorator, "rank", 0), place.rank
     try:
@@ -112,12 +117,12 @@ def _ranked(place: Place) -> Iterator[None]:
 
 @contextmanager
 def _connected(place: Place) -> Iterator[None]:
-    """End the connection of several processes with the block, so that another training can have its own."""
+    """Close the connection of several processes at the end, so that another training can open its own."""
     try:
         yield
     finally:
         if place.count > 1:
             if torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()
-            for name in ("MASTER_ADDR", "MASTER_PORT"):  # which Lightning leaves behind
+            for name in ("MASTER_ADDR", "MASTER_PORT"):  # Lightning does not remove these
                 os.environ.pop(name, None)

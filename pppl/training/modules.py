@@ -21,15 +21,15 @@ from .whole_batch import WholeBatch
 
 
 class GlobalModule(pl.LightningModule):
-    """Trains a network on the loss of a task, with AdamW and a one-cycle learning rate.
+    """A module that trains a network on the loss of a task, with AdamW and a one-cycle learning rate.
 
-    It logs `train_loss`, `val_loss` and what the task tells of its progress, such as `val_accuracy`, of every epoch.
+    It logs `train_loss`, `val_loss` and the task's metrics of progress, such as `val_accuracy`, in every epoch.
     """
 
     def __init__(self, network: nn.Module, training: TrainingSettings, task: Task):
         super().__init__()
         self.task = task
-        use_channels_last(network, torch.channels_last)  # on a CPU images and spectrograms train 10 to 35 % faster so
+        use_channels_last(network, torch.channels_last)  # 10 to 35 % faster for images and spectrograms on a CPU
         self.network, self.training_config = network, training
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,11 +38,11 @@ class GlobalModule(pl.LightningModule):
 
     @property
     def training_precision(self) -> Precision:
-        """As Lightning names it."""
+        """Precision of training, as Lightning names it."""
         return usual_precision()
 
     def data(self, dataset: IdentityDataset, seed: int) -> pl.LightningDataModule:
-        """What it is trained on."""
+        """Return the batches of a data set that the module is trained on."""
         config = self.training_config
         return InMemoryData(dataset, config.batch_size, seed, config.augment)
 
@@ -52,6 +52,7 @@ class GlobalModule(pl.LightningModule):
         return outputs, {"task": self.task.loss(_of_all_processes(outputs), _of_all_processes(y))}
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+        """Return the loss of a batch, and log it with its terms."""
         _, terms = self.losses(*batch)
         loss = torch.stack([*terms.values()]).sum()
         values = {f"train_{name}": value.detach() for name, value in {"loss": loss, **terms}.items()}
@@ -59,6 +60,7 @@ class GlobalModule(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
+        """Log the loss of a batch, its terms, and the task's metrics of progress."""
         outputs, terms = self.losses(*batch)
         x, y, *_ = batch
         values = {f"val_{name}": value for name, value in {"loss": sum(terms.values()), **terms}.items()}
@@ -67,15 +69,16 @@ class GlobalModule(pl.LightningModule):
 
     def _log_epoch(self, values: Mapping[str, Tensor], samples: int, *, prog_bar: bool = False) -> None:
         count = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-        # Lightning divides the number of samples by that of processes, and would round.
+        # Lightning divides the number of samples by the number of processes, which would round it.
         weight = samples * count
         self.log_dict(values, batch_size=weight, on_step=False, on_epoch=True, prog_bar=prog_bar, sync_dist=count > 1)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Parameters with their learning rate at its highest."""
+        """Return the groups of parameters for the optimizer, with their largest learning rates."""
         return [{"params": list(self.network.parameters()), "lr": self.training_config.learning_rate}]
 
     def configure_optimizers(self) -> Any:
+        """Return AdamW and its one-cycle schedule."""
         groups = self.parameter_groups()
         optimizer = torch.optim.AdamW(groups, weight_decay=self.training_config.weight_decay, fused=True)
         steps = int(self.trainer.estimated_stepping_batches)
@@ -85,26 +88,26 @@ class GlobalModule(pl.LightningModule):
 
 
 class DistilledModule(GlobalModule):
-    """Trains a network on the loss of its task and on the divergence from another's outputs.
+    """A module that trains a network on the loss of its task and on the divergence from a teacher's outputs.
 
     **Arguments:**
 
-    - `teacher`: stays as it is, and is not kept with the network.
-    - `weight`: of the divergence.
+    - `teacher`: a network that is copied, not changed; the copy is no part of the module's state.
+    - `weight`: weight of the divergence.
     """
 
     def __init__(self, network: nn.Module, training: TrainingSettings, task: Task, teacher: nn.Module, weight: float):
         super().__init__(network, training, task)
         frozen = copy.deepcopy(teacher).eval().requires_grad_(False)
         use_channels_last(frozen, torch.channels_last)
-        self._teacher, self.weight = (frozen,), weight  # in a tuple, or it were a part of this module
+        self._teacher, self.weight = (frozen,), weight  # in a tuple, or it would be a submodule
 
     def on_fit_start(self) -> None:
-        """Moves the teacher to the device."""
+        """Move the teacher to the device."""
         self._teacher[0].to(self.device)
 
     def losses(self, x: Tensor, y: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """As of `GlobalModule`, with the divergence."""
+        """Return the outputs, `(B, K)`, and the terms of the loss, with the divergence."""
         outputs, terms = super().losses(x, y)
         with torch.no_grad():
             teacher = self._teacher[0](x)
@@ -113,13 +116,14 @@ class DistilledModule(GlobalModule):
 
 
 class PPPModule(GlobalModule):
-    """Trains a gated network: task + alpha * target rate + beta * prototype loss."""
+    """A module that trains a gated network on task + alpha * target rate + beta * prototype loss."""
 
     def __init__(self, backbone: Backbone, training: TrainingSettings, task: Task, ppp: PPPSettings):
         super().__init__(GatedNetwork(backbone, width=ppp.gate_width, temperature=ppp.temperature), training, task)
         self.ppp = ppp
 
     def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the parameters of the backbone and of the gates, with their largest learning rates."""
         network, rate = cast(GatedNetwork, self.network), self.training_config.learning_rate
         gates = {"params": list(network.gates.parameters()), "lr": rate * self.ppp.gate_speed}
         return [{"params": list(network.backbone.parameters()), "lr": rate}, gates]
@@ -129,6 +133,7 @@ class PPPModule(GlobalModule):
         return self.network(x).logits
 
     def losses(self, x: Tensor, y: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the outputs, `(B, K)`, and the terms of the loss: task, target rate and prototypes."""
         ppp = self.ppp
         output = self.network(x)
         targets, gates = _of_all_processes(y), [_of_all_processes(gate) for gate in output.gates]
@@ -144,14 +149,15 @@ class PPPModule(GlobalModule):
 
 
 def _of_all_processes(values: Tensor) -> Tensor:
-    """Return a batch of all processes, where this one has a share of it: losses are those of whole batches."""
+    """Return the whole batch if several processes share it, because losses are those of whole batches."""
     return values if WholeBatch.current is None else WholeBatch.current.gather(values)
 
 
 @contextmanager
 def channels_last(network: nn.Module) -> Iterator[None]:
-    """Inside, the network is arranged so, which makes it 1.2 to 2 times as fast on a CPU; not to be entered in
-    inference mode, whose tensors nothing can train later.
+    """Use the memory format `channels_last` inside, which is 1.2 to 2 times as fast on a CPU.
+
+    Do not enter it in inference mode, because the converted parameters could not be trained later.
     """
     use_channels_last(network, torch.channels_last)
     try:
@@ -161,5 +167,5 @@ def channels_last(network: nn.Module) -> Iterator[None]:
 
 
 def use_channels_last(network: nn.Module, memory_format: torch.memory_format) -> None:
-    """Lays out the weights of convolutions over images in memory; what they compute stays the same."""
+    """Convert the weights of 2D convolutions to a memory format; their results stay the same."""
     network.to(memory_format=memory_format)  # pyright: ignore[reportCallIssue] (missing in torch's stubs)

@@ -13,13 +13,14 @@ from ..system.errors import UserError
 
 
 class PersonBatch(NamedTuple):
-    """P persons with Q samples each.
+    """A batch of P persons with Q samples to classify each.
 
-    - `x`, `y`: `(P * Q, C, ...)` and `(P * Q,)`, person by person.
-    - `support`: `(n,)`, rows of the data set, of all persons.
-    - `person`, `half`: `(n,)`, whose support each is, and which half of it, 0 or 1.
-    - `budgets`: `(P,)`.
-    - `label`: `(P,)`, the same number for the same person, who may be drawn twice.
+    - `x`, `y`: `(P * Q, C, ...)` and `(P * Q,)`, samples to classify and their targets, person by person.
+    - `support`: `(n,)`, rows of the data set that are the support sets of all persons.
+    - `person`: `(n,)`, index of the person whose support set a row belongs to, 0 to P - 1.
+    - `half`: `(n,)`, which half of the support set it belongs to, 0 or 1.
+    - `budgets`: `(P,)`, fractions of the full network's cost.
+    - `label`: `(P,)`, a number for each different person; a person who is drawn twice has it twice.
     """
 
     x: Tensor
@@ -32,21 +33,26 @@ class PersonBatch(NamedTuple):
 
 
 class PersonBatches:
-    """Iterates over batches of persons that are drawn from some rows as `draw_persons` draws them: a person, some of
-    their classes, `shots` samples of each as support, others as what is to be classified.
+    """An iterable of batches of synthetic persons, drawn as `draw_persons` draws them.
+
+    A person is drawn, then some of their classes, `shots` samples of each class as the support set, and other samples
+    to classify.
 
     **Arguments:**
 
-    - `dataset`: on the device that batches are wanted on.
-    - `rows`: `(n,)`, the samples that persons are made of.
-    - `by_people`: whether each is one of the data set's people, where they have two samples of a class.
-    - `sizes`: numbers of classes that a person may have, each as likely; 0 for all.
-    - `persons`, `queries`, `shots`: of a batch, of a person, and of a class.
-    - `budgets`: the least and the most.
-    - `count`: batches of a pass.
+    - `dataset`: the data set, on the device of the batches.
+    - `rows`: `(n,)`, the rows of the data set that persons are made of.
+    - `by_people`: whether a person is one of the data set's people, of those with two samples of a class. If there are
+      none, persons are subsets of the classes.
+    - `sizes`: numbers of classes that a person may have, equally likely; 0 for all.
+    - `persons`: persons per batch.
+    - `queries`: samples to classify per person.
+    - `shots`: support samples per class.
+    - `budgets`: least and largest budget.
+    - `count`: batches per pass.
     - `again`: whether every pass has the same persons.
 
-    Raises `UserError` where no class has two samples.
+    Raise `UserError` if no class has two samples.
     """
 
     def __init__(
@@ -70,11 +76,11 @@ class PersonBatches:
         self.rng = np.random.default_rng(seed)
         self._inputs = Batches(dataset, torch.from_numpy(rows), persons * queries, seed=seed, augment=augment)
         nobody, labels = np.zeros(len(rows), np.int64), dataset.to("cpu").strata[rows]
-        whose = dataset.identity[rows] if by_people and dataset.identity is not None else nobody
-        self._cells = _cells(rows, whose, labels) or _cells(rows, nobody, labels)
+        people = dataset.identity[rows] if by_people and dataset.identity is not None else nobody
+        self._cells = _cells(rows, people, labels) or _cells(rows, nobody, labels)
         if not self._cells:
             raise UserError(
-                f"{dataset.name} has no class with two samples to make persons of: set ppp.training to samples"
+                f"no class of {dataset.name} has two samples, so no persons can be drawn: set ppp.training to samples"
             )
 
     def __len__(self) -> int:
@@ -104,32 +110,32 @@ class PersonBatches:
         )
 
     def _draw(self) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
-        """Rows of a person's support set, and of what is to be classified; who it is, and with which classes."""
-        who = int(self.rng.integers(len(self._cells)))
-        cells = self._cells[who]
+        """Return the rows of a person's support set, the rows to classify, and the person's index and classes."""
+        person = int(self.rng.integers(len(self._cells)))
+        cells = self._cells[person]
         size = self.sizes[int(self.rng.integers(len(self.sizes)))]
         own = [*cells]
         classes = own if size == 0 else self.rng.choice(own, min(size, len(own)), replace=False).tolist()
-        each = -(-self.queries // len(classes))
-        support, others = [], []
+        queries_per_class = -(-self.queries // len(classes))
+        support, candidates = [], []
         for rows in (cells[c] for c in classes):
             shots = min(self.shots, len(rows) - 1)
-            chosen = rows[self.rng.choice(len(rows), min(len(rows), shots + each), replace=False)]
+            chosen = rows[self.rng.choice(len(rows), min(len(rows), shots + queries_per_class), replace=False)]
             support.append(chosen[:shots])
-            others.append(chosen[shots:])
-        pool = np.concatenate(others)
+            candidates.append(chosen[shots:])
+        pool = np.concatenate(candidates)
         queries = self.rng.choice(pool, self.queries, replace=len(pool) < self.queries)
-        return np.concatenate(support), queries, (who, *sorted(classes))
+        return np.concatenate(support), queries, (person, *sorted(classes))
 
     def _on_device(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(self.dataset.x.device)
 
 
-def _cells(rows: np.ndarray, whose: np.ndarray, labels: np.ndarray) -> list[Mapping[int, np.ndarray]]:
-    """Of each of the people, rows by class, where there are at least two, for support and for classifying."""
-    people = []
-    for who in np.unique(whose):
-        own = {int(c): rows[(whose == who) & (labels == c)] for c in np.unique(labels[whose == who])}
-        if usable := {c: of_class for c, of_class in own.items() if len(of_class) >= 2}:
-            people.append(usable)
-    return people
+def _cells(rows: np.ndarray, people: np.ndarray, labels: np.ndarray) -> list[Mapping[int, np.ndarray]]:
+    """Return the rows of each person by class, with classes of at least two rows: one for support, one to classify."""
+    cells = []
+    for person in np.unique(people):
+        own = {int(c): rows[(people == person) & (labels == c)] for c in np.unique(labels[people == person])}
+        if usable := {c: class_rows for c, class_rows in own.items() if len(class_rows) >= 2}:
+            cells.append(usable)
+    return cells

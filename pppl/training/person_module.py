@@ -1,4 +1,4 @@
-"""PPP trained on synthetic persons, each with one mask in the whole forward pass. Beyond the paper."""
+"""PPP trained on synthetic persons, each with one mask in the whole forward pass, which goes beyond the paper."""
 
 import copy
 from collections.abc import Callable
@@ -26,15 +26,21 @@ from .lightning import Precision, precision_here
 from .modules import GlobalModule, use_channels_last
 from .person_batches import PersonBatches
 
-# Passes over the training samples, each augmented in another way, from which support sets are drawn.
+# Number of views of the training samples that support sets are drawn from: one plain, the others augmented.
 _VIEWS = 4
-# Validation has as many persons for all, in few batches, whatever those of training.
+# Validation has the same number of persons for all settings of training.
 _VALIDATION = {"count": 4, "persons": 32}
 _LONGEST_GRADIENT = 5.0
 
 
 class PersonData(InMemoryData):
-    """Training and validation rows as batches of persons; `cost` is that of the network whose budgets they have."""
+    """Training and validation rows as batches of persons.
+
+    **Arguments:**
+
+    - `settings`: arguments of `PersonBatches`.
+    - `cost`: cost model of the network that budgets refer to.
+    """
 
     def __init__(
         self,
@@ -47,13 +53,18 @@ class PersonData(InMemoryData):
         super().__init__(dataset, settings["persons"] * settings["queries"], seed, augment)
         self.settings, self.cost = settings, cost
 
-    def _persons(self, split: int, **others: Any) -> PersonBatches:
+    def _persons(self, split: int, **changes: Any) -> PersonBatches:
         rows = self.dataset.rows(split)
-        return PersonBatches(self.on_device, rows, seed=self.seed, **(self.settings | others))
+        return PersonBatches(self.on_device, rows, seed=self.seed, **(self.settings | changes))
 
     def views(self, see: Callable[[Tensor], Tensor]) -> list[Tensor]:
-        """What `see` makes of training and validation samples as they are, and of training samples augmented a few
-        times, `(N, K)` each; other rows are 0.
+        """Return views of the samples, `(N, K)` each: one of plain samples, the others of augmented training samples.
+
+        The first view covers training and validation samples. All other rows are 0.
+
+        **Arguments:**
+
+        - `see`: a function from samples, `(B, C, ...)`, to their view, `(B, K)`.
         """
         train, validation = (torch.from_numpy(self.dataset.rows(split)) for split in (TRAIN, VALIDATION))
         augmented = self._batches(train, None, self.augment)
@@ -62,30 +73,34 @@ class PersonData(InMemoryData):
 
     def _view(self, rows: Tensor, see: Callable[[Tensor], Tensor]) -> Tensor:
         chunks = rows.to(self.on_device.x.device).split(1024)
-        seen = [see(chunk) for chunk in chunks]
-        view = seen[0].new_zeros(len(self.dataset.y), seen[0].shape[1])
-        return view.index_copy_(0, torch.cat(chunks), torch.cat(seen))
+        views = [see(chunk) for chunk in chunks]
+        view = views[0].new_zeros(len(self.dataset.y), views[0].shape[1])
+        return view.index_copy_(0, torch.cat(chunks), torch.cat(views))
 
     def train_dataloader(self) -> PersonBatches:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return batches of persons of the training split, as many as a pass over its samples has."""
         steps = batches_in_a_pass(len(self.dataset.rows(TRAIN)), self.batch_size)
         return self._persons(TRAIN, count=steps, augment=self.augment)
 
     def val_dataloader(self) -> PersonBatches:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return batches of persons of the validation split, the same in every epoch."""
         return self._persons(VALIDATION, again=True, **_VALIDATION)
 
 
 class PersonModule(GlobalModule):
-    """Task + distillation from the full network + prototype loss between persons; each person of a batch has a budget,
-    and one mask that is made as `budget_masks` makes it.
+    """A module that trains a gated network on batches of persons.
 
-    While training, logistic noise is added to the scores, less and less of it: channels compete as binary concrete
-    gates would. The gradient goes straight through the mask, by `sigmoid((score - cut) / temperature)`.
+    The loss is task + distillation from the full network + prototype loss between persons. Each person has a budget,
+    and one mask, which is made as `budget_masks` makes it.
+
+    In training, logistic noise is added to the scores, and its scale falls to 0: channels compete as binary concrete
+    gates would. The gradient passes the mask by a straight-through estimator, `sigmoid((score - cut) / temperature)`.
 
     **Arguments:**
 
-    - `full`: the network whose predictions are seen and distilled; it stays as it is.
-    - `pruning`: what budgets count.
-    - `by_people`, `sizes`, `shots`: who is a person, as `PersonBatches` takes them.
+    - `full`: the network whose predictions gates see and the module distils; it is copied, not changed.
+    - `pruning`: settings that say what budgets count.
+    - `by_people`, `sizes`, `shots`: the definition of a person, see `PersonBatches`.
     """
 
     def __init__(
@@ -110,15 +125,15 @@ class PersonModule(GlobalModule):
         self.draws = {"by_people": by_people, "sizes": sizes, "shots": shots}
         teacher = copy.deepcopy(full).eval().requires_grad_(False)
         use_channels_last(teacher, torch.channels_last)
-        self._full = (teacher,)  # no module of this one, which would train and keep it
+        self._full = (teacher,)  # in a tuple, or it would be a submodule, trained and stored
 
     @property
     def training_precision(self) -> Precision:
-        """As the settings say; masks are ranked in 32 bits all the same."""
+        """Precision that the settings choose; channels are always ranked in 32 bits."""
         return precision_here(self.person_training.precision)
 
     def data(self, dataset: IdentityDataset, seed: int) -> pl.LightningDataModule:
-        """Batches of persons, with budgets that a network of one channel per layer meets."""
+        """Return batches of persons, whose budgets are large enough for the smallest network that pruning allows."""
         person_training = self.person_training
         cost = CostModel(self._full[0], dataset.input_shape)
         fewest = np.minimum(self.pruning.round_to, self.widths)
@@ -136,9 +151,9 @@ class PersonModule(GlobalModule):
 
     @torch.no_grad()
     def on_fit_start(self) -> None:
-        """Looks at all samples with the full network, a few times. Raises `UserError` in one of several processes."""
+        """Compute the views of all samples. Raise `UserError` if several processes train."""
         if self.trainer.world_size > 1:
-            raise UserError("ppp.training is persons, which trains in one process: give it one device")
+            raise UserError("ppp.training is persons, which trains in one process: set training.devices to 1")
         data = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue] (Lightning's stubs lack it)
         self.dataset: IdentityDataset = data.on_device
         self.cost: CostModel = data.cost
@@ -148,22 +163,27 @@ class PersonModule(GlobalModule):
 
     @property
     def person_network(self) -> PersonGatedNetwork:
-        """What is trained."""
+        """The gated network that is trained."""
         assert isinstance(self.network, PersonGatedNetwork)
         return self.network
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
-        """A person who gets few channels can ask for a step that undoes the others'."""
+        """Clip the gradients: a person with few channels could make a step that undoes those of other persons."""
         nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_GRADIENT)
 
     def losses(self, x: Tensor, y: Tensor, *person: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """As of `GlobalModule`; `person` is the rest of a `PersonBatch`."""
-        support, whose, half, budgets, labels = person
+        """Return the outputs, `(B, K)`, and the terms of the loss; their sum is minimized.
+
+        **Arguments:**
+
+        - `person`: the other fields of a `PersonBatch`.
+        """
+        support, owner, half, budgets, labels = person
         network, person_training, persons = self.person_network, self.person_training, len(budgets)
-        seen = self._seen(support)  # (n, K)
-        scores = network.scores(_means(seen, whose, persons), budgets)  # (P, D)
+        view = self._view(support)  # (n, K)
+        scores = network.scores(_means(view, owner, persons), budgets)  # (P, D)
         if self.training:
-            scores = scores + self._noise_left() * logistic_noise(*scores.shape, device=scores.device)
+            scores = scores + self._noise_scale() * logistic_noise(*scores.shape, device=scores.device)
         masks, cut = self._masks(scores, budgets)
         gates = with_gradient_of(masks, relaxed_masks(scores, cut, person_training.temperature))
         outputs = network(x, gates.repeat_interleave(len(x) // persons, 0))
@@ -171,19 +191,19 @@ class PersonModule(GlobalModule):
         if person_training.distillation > 0:
             terms["distillation"] = person_training.distillation * self._divergence(x, outputs)
         if person_training.prototype_weight > 0:
-            of_half = whose + persons * half
-            both = torch.bincount(of_half, minlength=2 * persons).view(2, persons).bool().all(0)  # (P,)
-            halves = _means(seen, of_half, 2 * persons).view(2, persons, -1)[:, both].flatten(0, 1)
-            loss = self._between_persons(halves, labels[both], budgets[:1])
+            group = owner + persons * half
+            has_halves = torch.bincount(group, minlength=2 * persons).view(2, persons).bool().all(0)  # (P,)
+            halves = _means(view, group, 2 * persons).view(2, persons, -1)[:, has_halves].flatten(0, 1)
+            loss = self._between_persons(halves, labels[has_halves], budgets[:1])
             terms["prototype"] = person_training.prototype_weight * loss
         return outputs, terms
 
-    def _seen(self, support: Tensor) -> Tensor:
+    def _view(self, support: Tensor) -> Tensor:
         if not self.views:
             return self.person_network.view(self.dataset.inputs(support), self._full[0])
         return self.views[int(torch.randint(len(self.views), ())) if self.training else 0][support]
 
-    def _noise_left(self) -> float:
+    def _noise_scale(self) -> float:
         return 1 - self.trainer.global_step / int(self.trainer.estimated_stepping_batches)
 
     def _masks(self, scores: Tensor, budgets: Tensor) -> tuple[Tensor, Tensor]:
@@ -196,7 +216,10 @@ class PersonModule(GlobalModule):
         return self.task.divergence(outputs, teacher)
 
     def _between_persons(self, halves: Tensor, labels: Tensor, budget: Tensor) -> Tensor:
-        """Whose half a mask belongs to, at one budget: one half of each support set is support, the other query."""
+        """Return the prototype loss between the masks of halves of support sets, `(2 P, K)`, all at one budget.
+
+        It compares the two halves of the same person with halves of other persons.
+        """
         budgets = budget.expand(len(halves))
         scores = self.person_network.scores(halves, budgets)
         relaxed = relaxed_masks(scores, self._masks(scores, budgets)[1], self.person_training.temperature)
@@ -204,7 +227,10 @@ class PersonModule(GlobalModule):
 
 
 def _means(values: Tensor, group: Tensor, groups: int) -> Tensor:
-    """Means of rows by group, `(G, K)`; 0 for a group without rows. Never bf16, which ranks channels the same."""
+    """Return the means of rows by group, `(G, K)`; 0 for a group without rows.
+
+    They are computed in 32 bits, because channels with near scores would tie in bf16.
+    """
     with torch.autocast(values.device.type, enabled=False):
         one_hot = F.one_hot(group, groups).float()  # (n, G)
         return (one_hot / one_hot.sum(0).clamp(min=1)).T @ values.float()

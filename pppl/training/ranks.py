@@ -1,7 +1,8 @@
-"""The processes of one training on several devices: rank 0 is this one, which alone writes and logs.
+"""The processes of one training on several devices: this process is rank 0, which alone writes and logs.
 
-Lightning would start the program's main module again for each device, or fork this process. Neither suits a worker, a
-notebook or a GPU. So the other ranks are workers of this package, and Lightning finds its processes started already.
+Lightning would start the program's main module again for each device, or fork this process. Neither works in a worker
+process, in a notebook or with a GPU. Therefore the other ranks are worker processes of this package, and Lightning is
+told that its processes run already.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,24 +22,27 @@ from .whole_batch import WholeBatch
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Which of the `count` processes of a training this is, and the port that they meet at."""
+    """The place of a process in a training: its rank, the number of processes, and the port at which they connect."""
 
     rank: int = 0
     count: int = 1
     port: int = 0
 
     def options(self) -> dict[str, Any]:
-        """Return what Lightning's trainer must know of it."""
+        """Return the arguments of Lightning's trainer that describe the processes."""
         options: dict[str, Any] = {"devices": self.count, "num_nodes": 1}
-        # A named environment, or Lightning looks for one and starts MPI where it is installed.
+        # Without a named environment, Lightning looks for one, and starts MPI if it is installed.
         if self.count == 1:
             return options | {"plugins": [LightningEnvironment()]}
-        # Processes have the same statistics, so that buffers need not be sent.
-        return options | {"plugins": [_Started(self)], "strategy": _WholeBatchStrategy(broadcast_buffers=False)}
+        # All processes have the same batch statistics, so buffers need not be sent.
+        return options | {
+            "plugins": [_RunningProcesses(self)],
+            "strategy": _WholeBatchStrategy(broadcast_buffers=False),
+        }
 
 
-class _Started(LightningEnvironment):
-    """Processes that are there already."""
+class _RunningProcesses(LightningEnvironment):
+    """An environment whose processes run already."""
 
     def __init__(self, place: Place):
         super().__init__()
@@ -61,10 +65,10 @@ class _Started(LightningEnvironment):
 
 
 class _WholeBatchStrategy(DDPStrategy):
-    """Trains as one process would, up to rounding."""
+    """A strategy that trains as one process would, up to rounding."""
 
     def _configure_launcher(self) -> None:
-        """Have nothing that starts processes, which Lightning would refuse in a notebook."""
+        """Set no launcher of processes, because Lightning would refuse it in a notebook."""
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         with self._whole_batch(*args):
@@ -83,11 +87,11 @@ class _WholeBatchStrategy(DDPStrategy):
 
 @contextmanager
 def other_ranks(count: int, train: Callable[..., None], *arguments: Any) -> Iterator[Place]:
-    """Run `train(place, *arguments)` in `count - 1` more processes while the block runs; yield the place of this one.
+    """Run `train(place, *arguments)` in `count - 1` more processes while the block runs; yield this process's place.
 
-    Random numbers of torch go on there as they would here.
+    Each of them starts with this process's state of torch's random numbers.
 
-    Raise `UserError` if one of them cannot start or is killed, and what one of them raises.
+    Raise `UserError` if one of them cannot start or is killed. An error in one of them is raised here, too.
     """
     if count == 1:
         yield Place()
@@ -105,7 +109,7 @@ def other_ranks(count: int, train: Callable[..., None], *arguments: Any) -> Iter
             worker.give(_take_part, Place(rank=rank, count=count, port=port))
         try:
             yield Place(count=count, port=port)
-        except RuntimeError as error:  # of torch, when it has lost a process
+        except RuntimeError as error:  # torch raises it when it has lost a process
             _raise_failure(workers, error)
             raise
         for worker in workers:
@@ -119,31 +123,32 @@ def other_ranks(count: int, train: Callable[..., None], *arguments: Any) -> Iter
 
 
 def _raise_failure(workers: list[Worker], error: RuntimeError) -> None:
-    """Raise what ended another rank, if one has ended."""
+    """Raise the error that ended another rank, if one has ended."""
     for worker in workers:
         if worker.pipe.poll(_PATIENCE):
             try:
                 worker.answer()
             except RuntimeError:
-                continue  # it has lost a process, too
+                continue  # this rank has lost a process, too
             except Exception as failure:
                 raise failure from error
 
 
-_PATIENCE = 1.0  # seconds until a process that is ending has ended
+_PATIENCE = 1.0  # seconds to wait for the answer of a process that is ending
 _received: list[Any] = []
 
 
 def _receive(task: tuple[list[str], bytes]) -> None:
-    """Unpack what `other_ranks` sent, of which plugins may be a part."""
+    """Load plugins and unpack the function and arguments that `other_ranks` sent, which may need plugins."""
     files, packed = task
     load_plugins(files)
     _received[:] = cast(tuple[Any, ...], cloudpickle.loads(packed))
 
 
 def _take_part(place: Place) -> None:
+    """Train as the rank of `place`, with the state of random numbers that was received."""
     train, arguments, state, seed, threads = _received
     torch.set_num_threads(threads)
-    torch.manual_seed(seed)  # of GPUs, too
+    torch.manual_seed(seed)  # sets the seeds of GPUs, too
     torch.set_rng_state(state)
     train(place, *arguments)

@@ -17,15 +17,16 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class TaskModule(pl.LightningModule):
-    """Linear warm-up and decay of the learning rate; gradients of `accumulate` batches make a step.
+    """A module that trains a network through an adapter, with linear warm-up and decay of the learning rate.
 
-    The last step of an epoch takes what batches are left. Logs `train_loss`.
+    It logs `train_loss`.
 
     **Arguments:**
 
-    - `network`: batches' inputs to outputs. It stays where it is, and is no module of this one, which Lightning would
-      move: adapters hold views of its parameters.
-    - `loss`: the mean over a batch, of outputs and targets.
+    - `network`: a network from a batch's inputs to outputs. It stays on its device and is no submodule, because
+      Lightning would move it, and adapters hold views of its parameters.
+    - `loss`: the mean loss of a batch, from outputs and targets.
+    - `accumulate`: batches per training step; the last step of an epoch takes those that are left.
     - `warm_up`: fraction of all steps in which the learning rate rises.
     """
 
@@ -37,29 +38,30 @@ class TaskModule(pl.LightningModule):
         self.steps, self.waiting = 0, 0
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """None: the adapter has its own."""
+        """Return no optimizer, because the adapter has its own."""
         return []
 
     def training_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> None:
+        """Run the backward pass of a batch, and a step of the adapter after the last batch of the step."""
         inputs, targets = batch
         self.adapter.sample()
         loss = self.loss(self._network[0](inputs), targets)
         batches = int(self.trainer.num_training_batches)
-        together = min(self.accumulate, batches - batch_idx // self.accumulate * self.accumulate)
-        self.manual_backward(loss / together)
+        step_batches = min(self.accumulate, batches - batch_idx // self.accumulate * self.accumulate)
+        self.manual_backward(loss / step_batches)
         self.waiting += 1
-        if self.waiting == together:
+        if self.waiting == step_batches:
             self.adapter.step(self._scale(-(-batches // self.accumulate) * int(self.trainer.max_epochs or 1)))
             self.steps, self.waiting = self.steps + 1, 0
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(targets))
 
     def _scale(self, total: int) -> float:
-        rising = max(1, round(self.warm_up * total))
-        return min((self.steps + 1) / rising, (total - self.steps) / max(1, total - rising))
+        warm_up_steps = max(1, round(self.warm_up * total))
+        return min((self.steps + 1) / warm_up_steps, (total - self.steps) / max(1, total - warm_up_steps))
 
 
 class TokenBatches(Protocol):
-    """An epoch's batches of inputs and targets whenever it is iterated over; no list, which Lightning takes apart."""
+    """An iterable over an epoch's batches of inputs and targets; not a list, which Lightning would take apart."""
 
     def __len__(self) -> int: ...
 
@@ -76,11 +78,12 @@ def train_task(
     accumulate: int = 1,
     precision: Precision | None = None,
 ) -> None:
-    """Trains `network` in place, on the device that it is on.
+    """Train `network` in place, on its device.
 
     **Arguments:**
 
-    - `precision`: as Lightning names it; by default bf16 where there is a GPU.
+    - `loss`, `accumulate`: see `TaskModule`.
+    - `precision`: precision as Lightning names it; None: bf16 if there is a GPU.
     """
     precision = precision or usual_precision()
     options = {"max_epochs": epochs, "accelerator": next(network.parameters()).device.type, "precision": precision}
@@ -93,7 +96,10 @@ def train_task(
 def outputs(
     network: nn.Module, batches: Iterable[tuple[Any, Tensor]], adapter: Adapter | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Outputs, `(N, outputs)`, and targets of all batches, in evaluation mode, on the CPU."""
+    """Return the outputs, `(N, outputs)`, and targets of all batches, on the CPU.
+
+    The network is in evaluation mode, in the state in which `adapter` evaluates it.
+    """
     device = next(network.parameters()).device
     with evaluating(network), nullcontext() if adapter is None else adapter.evaluating():
         pairs = [(network(move_data_to_device(inputs, device)).float().cpu(), targets) for inputs, targets in batches]

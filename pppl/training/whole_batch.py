@@ -1,4 +1,4 @@
-"""A batch that several processes share, computed as one process would: its statistics and its random numbers."""
+"""A batch that several processes share, with the statistics and random numbers of a single process."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -13,16 +13,17 @@ _DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d)
 
 
 class WholeBatch(TorchFunctionMode):
-    """Let what is computed inside be that of the whole batch, of which each process has a share.
+    """A context in which operations that mix samples act on the whole batch, of which each process has a share.
 
     Batch normalization takes its statistics over all processes, on any device, with their gradients. Dropout and
-    `torch.rand` draw for all samples and keep the numbers of this share, so that generators that begin alike stay
-    alike. torch's own `SyncBatchNorm` needs a GPU, and sees modules only, not functions.
+    `torch.rand` draw numbers for all samples and keep those of this share: generators that begin in the same state stay
+    in the same state. torch's own `SyncBatchNorm` needs a GPU and replaces modules only, not functions.
 
     **Arguments:**
 
     - `rank`: index of this process.
-    - `sizes`: of the share of each process. Tensors of another size than this one's are drawn alike in all of them.
+    - `sizes`: number of samples of each process. Random numbers for another number of samples than this process's
+      are the same in all processes.
     """
 
     current: ClassVar["WholeBatch | None"] = None
@@ -40,7 +41,7 @@ class WholeBatch(TorchFunctionMode):
         super().__exit__(*error)
 
     def gather(self, values: Tensor) -> Tensor:
-        """Return all processes' samples, `(B, ...)` of the whole batch in its order, with their gradient in each."""
+        """Return the values of the whole batch, `(B, ...)`, in its order; gradients flow back to each process's own."""
         after = self.total - self.before - self.samples
         return sum_over_processes(F.pad(values, [*(0, 0) * (values.ndim - 1), self.before, after]))
 
@@ -51,12 +52,12 @@ class WholeBatch(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Compute `func`, or what takes its place."""
+        """Call `func`, or its replacement for whole batches."""
         kwargs = kwargs or {}
         if func is F.batch_norm:
-            return self._normalized(*args, **kwargs)
+            return self._normalize(*args, **kwargs)
         if func in _DROPOUTS:
-            return self._dropped(func, *args, **kwargs)
+            return self._dropout(func, *args, **kwargs)
         if func is torch.rand and args[:1] == (self.samples,):
             return self._share(torch.rand(self.total, *args[1:], **kwargs))
         return func(*args, **kwargs)
@@ -64,17 +65,17 @@ class WholeBatch(TorchFunctionMode):
     def _share(self, values: Tensor) -> Tensor:
         return values[self.before :][: self.samples]
 
-    def _dropped(
+    def _dropout(
         self, func: Callable[..., Tensor], x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
     ) -> Tensor:
         if not training or p == 0 or len(x) != self.samples:
             return func(x, p, training, inplace)
-        # Of the same layout, since random numbers come in the order of memory.
+        # The layout of `x` is kept, because random numbers are drawn in the order of memory.
         ones = torch.empty_strided((self.total, *x.shape[1:]), x.stride(), dtype=x.dtype, device=x.device).fill_(1)
         factor = self._share(func(ones, p))
         return x.mul_(factor) if inplace else x * factor
 
-    def _normalized(
+    def _normalize(
         self,
         x: Tensor,
         running_mean: Tensor | None,
@@ -85,14 +86,14 @@ class WholeBatch(TorchFunctionMode):
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> Tensor:
-        """Return what `F.batch_norm` makes of this share of the whole batch."""
+        """Return this share of `F.batch_norm` of the whole batch."""
         if not training:
             return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
-        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        x32 = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         dims, shape = [0, *range(2, x.ndim)], (1, -1, *(1,) * (x.ndim - 2))
         count = x.numel() // x.shape[1] // self.samples * self.total
-        mean = sum_over_processes(wide.sum(dims)) / count
-        centred = wide - mean.view(shape)
+        mean = sum_over_processes(x32.sum(dims)) / count
+        centred = x32 - mean.view(shape)
         variance = sum_over_processes(centred.square().sum(dims)) / count
         with torch.no_grad():
             if running_mean is not None:
@@ -106,6 +107,8 @@ class WholeBatch(TorchFunctionMode):
 
 
 class _Sum(torch.autograd.Function):
+    """The sum over processes, whose gradient is the sum of the processes' gradients."""
+
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
         total = values.clone(memory_format=torch.contiguous_format)
@@ -114,11 +117,11 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        total = grads[0].clone(memory_format=torch.contiguous_format)  # every process's loss depends on every part
+        total = grads[0].clone(memory_format=torch.contiguous_format)  # every process's loss depends on these values
         dist.all_reduce(total)
         return total
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
-    """Return the sum of all processes' values, with its gradient in each of them."""
+    """Return the sum of all processes' values, through which gradients flow back to each process."""
     return _Sum.apply(values)  # pyright: ignore[reportReturnType] (what torch's stubs leave open)

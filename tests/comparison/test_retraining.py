@@ -91,7 +91,7 @@ def test_it_is_for_networks_that_everybody_shares(tiny: Experiment, model: Globa
     (personalizer,) = make_personalizers(tiny.replace(methods=["l1+retrain+finetune"]))
     assert personalizer.support_from == "own"
     (alone,) = make_personalizers(tiny.replace(methods=["l1+retrain"]))
-    with pytest.raises(UserError, match=r"leave methods with \+retrain out"):
+    with pytest.raises(UserError, match=r"leave out methods with \+retrain"):
         alone.personalize(replace(model, retrain=_cannot_retrain), model.train, 0.5)
 
 

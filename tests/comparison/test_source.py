@@ -99,8 +99,8 @@ EDITS = {
     "losses of gates": ("gating/losses.py", ".clamp(min=1)", ".clamp(min=2)", GATED),
     "what is used instead": (
         "personalizers/ocap.py",
-        "import uniform",
-        "import relative as uniform",
+        "import ScorePruner, uniform",
+        "import ScorePruner, relative as uniform",
         {"ocap", "ocap+finetune"},
     ),
     "who persons are": ("data/persons.py", "permutation(people)", "permutation(people[::-1])", set(METHODS_TRIED)),

@@ -264,7 +264,7 @@ def test_the_files_of_another_person_are_not_replaced(
         (["--budget", "10B"], "budget of 10 bytes is too small"),
         (["--budget", "0.3", "--method", "pppp"], "unknown method 'pppp': did you mean 'ppp'?"),
         (["--budget", "0.3", "--method", "gated"], "unknown network of"),
-        (["--budget", "0.3", "--method", "taylor_local"], "reads training data, which a run does not hold"),
+        (["--budget", "0.3", "--method", "taylor_local"], "reads training data, which a run folder does not hold"),
         (["--budget", "0.3", "--method", "finetune"], "method finetune does not prune: give it a budget of 1"),
         (["--budget", "1", "--method", "ppp_dynamic"], "chooses channels for each sample"),
         (["--budget", "0.3", "--seed", "7"], "has no seed 7: choose from 0"),

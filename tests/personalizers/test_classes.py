@@ -115,7 +115,7 @@ def test_a_told_training_prior_takes_the_place_of_the_uniform_one(
     present = found.prior > 0
     expected = (found.prior / torch.tensor(told)).log()[present]
     torch.testing.assert_close(found.added[present], expected)
-    with pytest.raises(UserError, match=r"training_prior holds 2 numbers for 10 classes: one for each"):
+    with pytest.raises(UserError, match=r"training_prior holds 2 numbers for 10 classes: give one number per class"):
         _one(tiny, "full+classes", **{"classes.training_prior": [0.5, 0.5]}).check(model.full, model.cost)
 
 
@@ -139,7 +139,7 @@ def test_classes_that_are_cut_leave_outputs_macs_and_parameters(tiny: Experiment
     assert predict_classes(cut.module, logits).tolist() == predict_classes(whole.module, all_logits).tolist()
     rebuilt = build(cut.module.spec)
     rebuilt.load_state_dict(cut.module.state_dict())
-    with pytest.raises(UserError, match=r"reads labels of classes that classes\.cut leaves out"):
+    with pytest.raises(UserError, match=r"reads labels, but classes\.cut removes classes"):
         make_personalizers(tiny.replace(methods=["full+classes+finetune"], **{"classes.cut": True}))
 
 

@@ -90,7 +90,7 @@ def test_the_threshold_rule_needs_no_budget(tiny: Experiment, model: GlobalModel
     assert personal.masks is not None
     for mask, values in zip(personal.masks, probabilities, strict=True):
         assert mask.sum() == max(1, (values >= 0.5).sum())
-    with pytest.raises(UserError, match="l1 has no rule of its own: give a budget"):
+    with pytest.raises(UserError, match="l1 cannot choose a size by itself: give a budget"):
         _one(tiny, "l1").personalize(model, support)
     with pytest.raises(UserError, match="give a budget"):
         _one(tiny, "ppp", "random").personalize(model, support)
@@ -225,9 +225,12 @@ def test_settings_can_be_a_methods_own(tiny: Experiment):
     [
         ({"ppq": {"finetune.steps": 3}}, "unknown method 'ppq'"),
         ({"finetune": {"finetune.step": 3}}, r"unknown key 'finetune\.step'"),
-        ({"ppp": {"ppp.target_rate": 0.1}}, r"settings of method ppp hold ppp\.target_rate: only budgets, "),
+        (
+            {"ppp": {"ppp.target_rate": 0.1}},
+            r"method ppp hold ppp\.target_rate: a method can have its own budgets and sections ",
+        ),
         ({"ppp": {"budgets": 0.2}}, r"hold budgets 0\.2: write a list"),
-        ({"ppp": {"budgets": [0.3]}}, r"hold budgets \[0\.3\], none of the experiment's: 0\.2, 0\.5"),
+        ({"ppp": {"budgets": [0.3]}}, r"hold budgets \[0\.3\]: choose from the experiment's, 0\.2, 0\.5"),
         ({"finetune": {"budgets": [0.2]}}, "settings of method finetune hold budgets: it does not prune; leave them"),
         ({"finetune": {"finetune.steps": 0}}, r"finetune\.steps is 0: at least 1"),
         ({"l7@mine": {"static.samples": 3}}, "unknown method 'l7@mine'"),
@@ -235,12 +238,12 @@ def test_settings_can_be_a_methods_own(tiny: Experiment):
         ({"ppp@0.05": {}}, r"unknown method 'ppp@0\.05'"),
         (
             {"ppp@a+bn": {"person_training.epochs": 3}},
-            r"settings of method ppp@a\+bn hold person_training\.epochs: only budgets, ",
+            r"method ppp@a\+bn hold person_training\.epochs: a method can have its own budgets and sections ",
         ),
         ({"ppp@mine": {"person_training.classes": [2, 2]}}, r"person_training\.classes is \[2, 2\]: name each once"),
         (
             {"ppp@mine": {"persons.count": 3}},
-            r"settings of method ppp@mine hold persons\.count: only .*, ppp, person_training",
+            r"settings of method ppp@mine hold persons\.count: .* sections .*, ppp, person_training",
         ),
         ({"ppp@mine": {"person_training.gate_input": "all"}}, r"person_training\.gate_input"),
         (
@@ -264,7 +267,7 @@ def test_a_variant_has_gates_and_settings_of_its_own(tiny: Experiment):
     assert rates == {"ppp": usual, "ppp@few": 0.1, "gated@few": usual, "ppp@few+bn": 0.1, "ppp+bn": usual}
     assert [each.gates for each in made.values()] == ["ppp", "ppp@few", "gated@few", "ppp@few", "ppp"]
     assert "prototype_weight" not in made["gated@few"].depends_on()["ppp"]
-    with pytest.raises(UserError, match=r"ppp_dynamic has gates of each sample, ppp\.training is persons: leave"):
+    with pytest.raises(UserError, match=r"needs gates trained by samples, but ppp\.training is persons: leave"):
         make_personalizers(tiny.replace(methods=["ppp_dynamic"], **{"ppp.training": "persons"}))
 
 

@@ -85,7 +85,7 @@ def test_bytes_are_of_what_is_sent(tiny: Experiment, model: GlobalModel, support
 
 
 def test_one_sample_has_no_variance(tiny: Experiment, model: GlobalModel, support: Support):
-    with pytest.raises(UserError, match=r"method l1\+bn needs 2 support samples or more: give more persons\.shots"):
+    with pytest.raises(UserError, match=r"method l1\+bn needs at least 2 support samples: raise persons\.shots"):
         _made(tiny, model, Support(x=support.x[:1], y=support.y[:1]), 1.0)
 
 

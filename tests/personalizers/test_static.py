@@ -9,7 +9,7 @@ from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.data import Support
 from pppl.personalizers import GlobalModel, make_personalizers
-from pppl.personalizers.personalizer import ScorePruner
+from pppl.personalizers.scores import ScorePruner
 from pppl.personalizers.static import CRITERIA
 from pppl.pruning import CostModel
 from pppl.system.errors import UserError

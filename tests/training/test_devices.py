@@ -184,12 +184,12 @@ def test_devices_that_are_not_there(digits: IdentityDataset, tmp_path: Path, mon
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     assert [device_count(asked) for asked in ("auto", 1, 2)] == [1, 1, 2]
-    with pytest.raises(UserError, match=r"training\.devices is 3, and there are 2 processors here: ask for at most 2"):
+    with pytest.raises(UserError, match=r"training\.devices is 3, but this machine has 2 processors: set at most 2"):
         device_count(3)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     assert device_count("auto") == 1
-    with pytest.raises(UserError, match=r"there is 1 GPU here"):
+    with pytest.raises(UserError, match=r"this machine has 1 GPU: set at most 1"):
         device_count(2)
     with pytest.raises(UserError, match=r"training\.devices is 0: at least 1, or auto"):
         _experiment(**{"training.devices": 0})

@@ -138,7 +138,7 @@ def test_classes_with_few_samples_lend_what_they_have(digits: IdentityDataset):
     rows = np.concatenate([np.flatnonzero(digits.y.numpy() == c)[:2] for c in range(10)])
     batch = next(iter(batches(digits, rows)))
     assert set(torch.bincount(batch.person).tolist()) <= {2, 3}, "one sample of each class, one is left to classify"
-    with pytest.raises(UserError, match=r"digits has no class with two samples .*: set ppp\.training to samples"):
+    with pytest.raises(UserError, match=r"no class of digits has two samples.*: set ppp\.training to samples"):
         batches(digits, rows[::2])
 
 
@@ -193,7 +193,7 @@ def test_more_than_the_largest_budget_of_training_is_not_used(
     for personalizer in make_personalizers(few):
         if personalizer.method == "ppp@persons":
             assert personalizer.personalize(model, support, 0.9).cost.macs <= 0.4 * model.cost.full.macs
-            with pytest.raises(UserError, match="ppp@persons has no rule of its own: give a budget"):
+            with pytest.raises(UserError, match="ppp@persons cannot choose a size by itself: give a budget"):
                 personalizer.personalize(model, support)
 
 
