@@ -39,7 +39,7 @@ def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1) -> str:
     kept = KeptResults.read(folder)
     kind = kind_of(kept, KINDS)
     if not isinstance(kind, ComparisonKind):
-        raise UserError(f"{folder} has no rows with stamps to renew: trials of a sweep are history")
+        raise UserError(f"{folder} has no rows with stamps to renew: a sweep's trials are history")
     plan = kind.plan(kept, folder)
     before = kept.run.get("fingerprints")
     before = before if isinstance(before, dict) else {}

@@ -19,7 +19,7 @@ _LEFT_OUT = (
     *("tables", "figures", "report", "comparison", "config.reading"),
     *("system.errors", "system.files", "system.progress", "system.printable"),
     *("system.processes", "system.memory", "system.tracking"),
-    *("personalizers.methods", "personalizers.shown", "backbones.registry", "text.methods"),
+    *("personalizers.methods", "personalizers.shown", "backbones.registry", "text.text_methods"),
     *("data.catalogue", "data.download", "data.unpack", "data.prepare"),
 )
 # Settings: their values are known to whoever asks; only what they compute is code.

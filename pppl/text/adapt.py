@@ -20,8 +20,8 @@ from ..system.errors import UserError
 from ..training.adapters import Adapter
 from ..training.task_module import outputs, train_task
 from .encoder import TextClassifier, Tokens
-from .methods import TEXT_METHODS
 from .setting import Adapted, Setting
+from .text_methods import TEXT_METHODS
 from .text_tasks import Examples, TextTask, load_task
 
 # Training examples whose gradients, each its own, choose a mask; Sung et al. (2021) find that a hundred or so suffice.

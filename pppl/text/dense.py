@@ -13,8 +13,8 @@ from torch import nn
 from ..system.errors import UserError
 from ..training.adapters import Dense, Together
 from .encoder import TextClassifier
-from .methods import register_text_method
 from .setting import Adapted, Setting, head_of
+from .text_methods import register_text_method
 
 
 def train_chosen(network: TextClassifier, setting: Setting, chosen: Callable[[str], bool]) -> Adapted:

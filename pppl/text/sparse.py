@@ -21,8 +21,8 @@ from ..diff import (
 )
 from ..training.adapters import Dense, Fixed, Relaxed, Together
 from .encoder import TextClassifier
-from .methods import register_text_method
 from .setting import Adapted, Setting, head_of
+from .text_methods import register_text_method
 
 _DIFF = tuple(field.name for field in fields(TextDiffSettings))
 

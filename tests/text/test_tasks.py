@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pppl.system.errors import UserError
-from pppl.text.metrics import METRICS, score
-from pppl.text.text_tasks import load_task, task_names
+from pppl.text.metrics import METRICS
+from pppl.text.text_tasks import Examples, TextTask, load_task, task_names
 
 
 @pytest.fixture
@@ -125,19 +126,26 @@ def test_metrics_are_those_of_scikit_learn():
         assert METRICS["accuracy and F1"](targets, predicted) == pytest.approx(both / 2)
 
 
+def _score(metric: str, targets: np.ndarray, outputs: np.ndarray) -> float:
+    none = Examples(texts=[], targets=torch.zeros(0))
+    labels = ("no", "yes") if outputs.shape[1] > 1 else ()
+    task = TextTask(name="mine", metric=metric, labels=labels, train=none, validation=none, test=none)
+    return task.score(torch.tensor(outputs), torch.tensor(targets))
+
+
 def test_metrics_are_the_official_ones():
     targets, right = np.array([0, 1, 1, 0, 1]), np.array([0, 1, 0, 0, 1])
     logits = np.eye(2)[right]
-    assert score("accuracy", targets, logits) == pytest.approx(0.8)
+    assert _score("accuracy", targets, logits) == pytest.approx(0.8)
     # F1 of class 1: precision 1, recall 2 / 3.
-    assert score("accuracy and F1", targets, logits) == pytest.approx((0.8 + 0.8) / 2)
-    assert score("matthews", targets, logits) == pytest.approx((2 * 2 - 0 * 1) / np.sqrt(2 * 3 * 2 * 3))
-    assert score("matthews", targets, np.eye(2)[np.ones(5, int)]) == 0
+    assert _score("accuracy and F1", targets, logits) == pytest.approx((0.8 + 0.8) / 2)
+    assert _score("matthews", targets, logits) == pytest.approx((2 * 2 - 0 * 1) / np.sqrt(2 * 3 * 2 * 3))
+    assert _score("matthews", targets, np.eye(2)[np.ones(5, int)]) == 0
     values = np.array([[0.1], [0.9], [1.9], [3.2]])
-    assert score("Pearson and Spearman", np.array([0, 1, 2, 3]), values) == pytest.approx(
+    assert _score("Pearson and Spearman", np.array([0, 1, 2, 3]), values) == pytest.approx(
         (np.corrcoef([0, 1, 2, 3], values[:, 0])[0, 1] + 1) / 2
     )
-    assert score("Pearson and Spearman", np.array([0, 1, 2, 3]), np.ones((4, 1))) == 0
+    assert _score("Pearson and Spearman", np.array([0, 1, 2, 3]), np.ones((4, 1))) == 0
     assert set(METRICS) == {"accuracy", "matthews", "accuracy and F1", "Pearson and Spearman"}
 
 
