@@ -154,8 +154,8 @@ def _is_settings(statement: ast.ClassDef) -> bool:
     return any(isinstance(each, ast.Name) and each.id == "register_settings" for each in made_by)
 
 
-# The next two caches, and that of `_text`, have an entry for each module or definition that this package has or imports,
-# and no more. What users add is read by `origins.py`.
+# This cache, the next one and that of `_text` have one entry for each module or definition that the package has or
+# imports, and so a bound. What users add is read by `origins.py`.
 @cache
 def _file(module: str) -> Path | None:
     """Where a module of the package lies; None for any other."""

@@ -26,6 +26,9 @@ _TAKEN = ("budgets", "methods", "seeds", "name")
 class Sweep(Tree):
     """A search for the settings with which one method does best on validation persons.
 
+    >>> Sweep(base="digits.yaml", space={"ppp.target_rate": {"low": 0.05, "high": 0.5}}, trials=20).method
+    'ppp'
+
     - `base`: the experiment that trials change, a YAML file; relative to here or to the sweep's own file. Of its
       `settings` those of `method` hold.
     - `settings`: dotted keys of that experiment, the same for all trials.

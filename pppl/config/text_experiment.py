@@ -39,6 +39,9 @@ class TextDiffSettings:
 class TextExperiment(Tree):
     """One encoder, adapted to each task by each method.
 
+    >>> TextExperiment(tasks=("moods.csv",), methods=("full", "diff")).replace(epochs=2).epochs
+    2
+
     - `encoder`: `minilm-l6`, a folder, or a model of the Hugging Face hub.
     - `tasks`: `glue/CoLA`, `clinc150`, `clinc150/banking` and the like, or CSV files.
     - `methods`: names in `METHODS` of `pppl.text.text_methods`.

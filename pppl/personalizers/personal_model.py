@@ -34,6 +34,11 @@ class ClassPrior:
 class MethodOutput:
     """What a method makes of a support set.
 
+    >>> from pppl.backbones import build, spec_for
+    >>> network = build(spec_for("convnet", {"widths": (4, 8)}, (1, 8, 8), 10))
+    >>> MethodOutput(module=network).with_module(network, samples=20).retrain_samples
+    20
+
     - `module`: plain modules, in evaluation mode.
     - `masks`: per group, `(C_l,)` boolean; None where nothing was pruned.
     - `retrain_samples`: samples of the person that went through a training step on the way.
@@ -64,6 +69,11 @@ class MethodOutput:
 @dataclass(frozen=True, kw_only=True, repr=False)
 class PersonalModel(MethodOutput):
     """What runs on a person's device. In a notebook it shows its layers, the channels that they keep, and its costs.
+
+    ```python
+    personal = run.personalize(run.persons[0], method="ppp", budget=0.1)
+    personal.cost.macs, personal.bytes
+    ```
 
     - `full`: cost of the full network.
     - `seconds`: wall time from the support set to the module.

@@ -29,6 +29,15 @@ class Personalizer(ABC):
 
     A subclass overrides `make`.
 
+    ```python
+    @register_method("whole")
+    class Whole(Personalizer):
+        prunes = False
+
+        def make(self, model, support, budget):
+            return MethodOutput(module=model.full)
+    ```
+
     - `method`, `control`: the columns of the table.
     - `support_from`: whose samples it is given; `none` if it looks at nobody's.
     - `gates`: the gated network that must be trained for it, if any.
@@ -136,6 +145,14 @@ class ScorePruner(Personalizer):
     """A method that scores channels, keeps the best that the budget allows, and slices.
 
     A subclass overrides `scores`.
+
+    ```python
+    @register_method("at_random")
+    class AtRandom(ScorePruner):
+        def scores(self, model, support, rule):
+            chance = torch.Generator().manual_seed(support.seed)
+            return [torch.rand(width, generator=chance) for width in model.full.widths]
+    ```
     """
 
     def depends_on(self) -> dict[str, Any]:
@@ -166,6 +183,14 @@ class ScorePruner(Personalizer):
 
 class Step(Personalizer):
     """What is done on the person's support set to the output of `first`; its method is `first.method` + a step's name.
+
+    ```python
+    @register_step("frozen")
+    class Frozen(Step):
+        def make(self, model, support, budget):
+            made = self.output_of_first(model, support, budget)
+            return made.with_module(copy.deepcopy(made.module).requires_grad_(False))
+    ```
 
     - `keeps_controls`: whether it has rows for the controls of `first`, too. Then `first` is given the control's
       samples, and the step the person's own.
@@ -256,6 +281,13 @@ def register_method(name: str, *, settings: type[Any] | None = None) -> Callable
 
 def register_step(name: str, *, settings: type[Any] | None = None) -> Callable[[Maker], Maker]:
     """Return a decorator that adds a step, called for by `+name`: a `Step` class, or a function of a personalizer.
+
+    ```python
+    @register_step("nothing")
+    class Nothing(Step):
+        def make(self, model, support, budget):
+            return self.output_of_first(model, support, budget)
+    ```
 
     Arguments and errors are those of `register_method`.
     """

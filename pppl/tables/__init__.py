@@ -1,1 +1,7 @@
 """Tables of results: their schema, the journal of finished rows, and statistics. Importing it loads no torch."""
+
+from .metric import Metric
+from .schema import load_frame
+from .summary import summarize
+
+__all__ = ["Metric", "load_frame", "summarize"]

@@ -176,6 +176,10 @@ def load_frame(path: Path, remedy: str = "") -> pd.DataFrame:
 
     Raise `UserError` if it is missing or corrupted.
 
+    ```python
+    load_frame(Path("results/digits/table.csv.gz"))
+    ```
+
     **Arguments:**
 
     - `remedy`: what to do about a corrupted table; by default to run the command that writes it.
