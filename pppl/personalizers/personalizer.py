@@ -27,14 +27,9 @@ SupportFrom = Literal["own", "population", "other", "twin", "swap", "none"]
 class Personalizer(ABC):
     """One method, or one of its controls.
 
-    A subclass overrides `make`.
-
     ```python
-    @register_method("whole")
     class Whole(Personalizer):
-        prunes = False
-
-        def make(self, model, support, budget):
+        def make(self, model, support, budget):  # what a subclass overrides
             return MethodOutput(module=model.full)
     ```
 
@@ -144,15 +139,8 @@ class Personalizer(ABC):
 class ScorePruner(Personalizer):
     """A method that scores channels, keeps the best that the budget allows, and slices.
 
-    A subclass overrides `scores`.
-
-    ```python
-    @register_method("at_random")
-    class AtRandom(ScorePruner):
-        def scores(self, model, support, rule):
-            chance = torch.Generator().manual_seed(support.seed)
-            return [torch.rand(width, generator=chance) for width in model.full.widths]
-    ```
+    >>> ScorePruner.__abstractmethods__  # what a subclass overrides
+    frozenset({'scores'})
     """
 
     def depends_on(self) -> dict[str, Any]:
@@ -185,11 +173,9 @@ class Step(Personalizer):
     """What is done on the person's support set to the output of `first`; its method is `first.method` + a step's name.
 
     ```python
-    @register_step("frozen")
-    class Frozen(Step):
+    class Nothing(Step):
         def make(self, model, support, budget):
-            made = self.output_of_first(model, support, budget)
-            return made.with_module(copy.deepcopy(made.module).requires_grad_(False))
+            return self.output_of_first(model, support, budget)
     ```
 
     - `keeps_controls`: whether it has rows for the controls of `first`, too. Then `first` is given the control's
@@ -283,10 +269,7 @@ def register_step(name: str, *, settings: type[Any] | None = None) -> Callable[[
     """Return a decorator that adds a step, called for by `+name`: a `Step` class, or a function of a personalizer.
 
     ```python
-    @register_step("nothing")
-    class Nothing(Step):
-        def make(self, model, support, budget):
-            return self.output_of_first(model, support, budget)
+    register_step("nothing")(Nothing)
     ```
 
     Arguments and errors are those of `register_method`.

@@ -2,6 +2,5 @@
 
 from .metric import Metric
 from .schema import load_frame
-from .summary import summarize
 
-__all__ = ["Metric", "load_frame", "summarize"]
+__all__ = ["Metric", "load_frame"]

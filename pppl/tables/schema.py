@@ -176,9 +176,7 @@ def load_frame(path: Path, remedy: str = "") -> pd.DataFrame:
 
     Raise `UserError` if it is missing or corrupted.
 
-    ```python
-    load_frame(Path("results/digits/table.csv.gz"))
-    ```
+    >>> load_frame(Path("results/digits/table.csv.gz"))  # doctest: +SKIP
 
     **Arguments:**
 
