@@ -26,9 +26,8 @@ import pandas as pd
 from IPython.display import Markdown
 from sklearn.decomposition import PCA
 
-from pppl import load_run, study
+from pppl import load_run, prototype, study
 from pppl.figures import gates_figure, style
-from pppl.gating import prototype
 
 run = load_run("../results/digits")
 GATES = "ppp@tenth"  # trained for each sample, for a tenth of the MACs

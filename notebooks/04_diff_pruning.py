@@ -24,10 +24,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown
 
-from pppl import load_run
+from pppl import DiffSettings, learn_delta, load_run
 from pppl.figures import accuracy_vs_bytes, scores_figure, storage, style
-from pppl.training import learn_delta
-from pppl.training.delta_training import DiffSettings
 
 digits, text, domains = (
     load_run(f"../results/{name}") for name in ("digits", "minilm", "clinc150_domains")

@@ -31,15 +31,8 @@ import torch
 from IPython.display import Markdown
 from sklearn.datasets import load_digits
 
-from pppl import Experiment
-from pppl.comparison.network_files import load_network
-from pppl.comparison.train import train
-from pppl.deploy import People, Thin
-from pppl.deploy.latency import latency
-from pppl.deploy.limit import Limit
-from pppl.deploy.personalize import DeployRequest, personalize
-from pppl.deploy.timing import time_in_turns
-from pppl.system.errors import UserError
+from pppl import Experiment, UserError, latency, load_run, personalize, train
+from pppl.deploy import DeployRequest, Limit, People, Thin, time_in_turns
 
 torch.set_num_threads(1)
 experiment = Experiment.load("../sweeps/compare/digits.yaml").replace(
@@ -170,7 +163,7 @@ sizes.to_frame().style.format("{:,}")
 # One global network, a mask per person; a batch of different people is one pass.
 
 # %%
-network, _ = load_network(base / "models" / "ppp-seed0.safetensors")
+network = load_run(base).global_model("ppp").gated["ppp"]
 people = People(network.backbone, networks=16)
 thin = Thin.read(base / "auto" / "personal.thin")
 for _ in range(1000):

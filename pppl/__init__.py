@@ -1,4 +1,7 @@
-"""What does it cost, in accuracy, to make one global network small and personal, and which way is best?"""
+"""What does it cost, in accuracy, to make one global network small and personal, and which way is best?
+
+What is public stands here and in `pppl.figures`, `pppl.report`, `pppl.deploy`, `pppl.diff`, `pppl.text` and `pppl.tables`.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -6,15 +9,91 @@ from typing import TYPE_CHECKING, Any
 from .system.environment import without_launcher
 
 if TYPE_CHECKING:
-    from .config import Experiment, Sweep, TextExperiment
+    from .backbones import Backbone, ChannelGroup, ChannelIndex, register_backbone
+    from .comparison.train import train
+    from .config import Experiment, Sweep, TextExperiment, register_settings
+    from .data import IdentityDataset, Support, register_source
+    from .deploy.latency import latency
+    from .deploy.personalize import personalize
+    from .deploy.predict import predict
+    from .gating import prototype
     from .lab import compare, compare_tasks, load_run, study
+    from .personalizers import GlobalModel, Personalizer, PersonalModel, register_method
+    from .personalizers.personal_model import MethodOutput
+    from .personalizers.personalizer import Step, register_step
+    from .personalizers.scores import ScorePruner
+    from .pruning import slice_network
+    from .system.errors import UserError
+    from .tables import Metric
+    from .tasks import Task, register_task
+    from .text import register_text_method
+    from .training.delta_training import DiffSettings, learn_delta
 
 __version__ = "0.1.0"
-__all__ = ["Experiment", "Sweep", "TextExperiment", "compare", "compare_tasks", "load_run", "study"]
+__all__ = [
+    "Backbone",
+    "ChannelGroup",
+    "ChannelIndex",
+    "DiffSettings",
+    "Experiment",
+    "GlobalModel",
+    "IdentityDataset",
+    "MethodOutput",
+    "Metric",
+    "PersonalModel",
+    "Personalizer",
+    "ScorePruner",
+    "Step",
+    "Support",
+    "Sweep",
+    "Task",
+    "TextExperiment",
+    "UserError",
+    "compare",
+    "compare_tasks",
+    "latency",
+    "learn_delta",
+    "load_run",
+    "personalize",
+    "predict",
+    "prototype",
+    "register_backbone",
+    "register_method",
+    "register_settings",
+    "register_source",
+    "register_step",
+    "register_task",
+    "register_text_method",
+    "slice_network",
+    "study",
+    "train",
+]
 
 # All load on first use: `import pppl` must not import torch, and a command heeds Ctrl-C before it imports anything.
-_LAZY: dict[str, str] = dict.fromkeys(("compare", "compare_tasks", "load_run", "study"), "pppl.lab")
-_LAZY |= dict.fromkeys(("Experiment", "Sweep", "TextExperiment"), "pppl.config")
+_MODULES: dict[str, tuple[str, ...]] = {
+    # What commands and notebooks begin with.
+    "config": ("Experiment", "Sweep", "TextExperiment", "register_settings"),
+    "lab": ("compare", "compare_tasks", "load_run", "study"),
+    "comparison.train": ("train",),
+    "deploy.personalize": ("personalize",),
+    "deploy.predict": ("predict",),
+    "deploy.latency": ("latency",),
+    "gating": ("prototype",),
+    "training.delta_training": ("DiffSettings", "learn_delta"),
+    "system.errors": ("UserError",),
+    # What those need who add a method, a step, a network, a data set, a task or settings.
+    "personalizers": ("GlobalModel", "PersonalModel", "Personalizer", "register_method"),
+    "personalizers.personal_model": ("MethodOutput",),
+    "personalizers.personalizer": ("Step", "register_step"),
+    "personalizers.scores": ("ScorePruner",),
+    "text": ("register_text_method",),
+    "pruning": ("slice_network",),
+    "backbones": ("Backbone", "ChannelGroup", "ChannelIndex", "register_backbone"),
+    "data": ("IdentityDataset", "Support", "register_source"),
+    "tasks": ("Task", "register_task"),
+    "tables": ("Metric",),
+}
+_LAZY = {name: f"pppl.{module}" for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
@@ -22,3 +101,7 @@ def __getattr__(name: str) -> Any:
         with without_launcher():  # libraries read some variables as they are imported
             return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'pppl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

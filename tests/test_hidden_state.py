@@ -1,9 +1,12 @@
 """What is called leaves modes, random numbers, settings, devices and caches as they were."""
 
+import ast
 import logging
 import os
 import random
+from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,10 @@ import pytest
 import torch
 from torch import nn
 
+import pppl
 from pppl import Experiment, compare
-from pppl.backbones import Backbone, build, evaluating, spec_for
+from pppl.backbones import Backbone, ChannelGroup, build, evaluating, spec_for
+from pppl.bench.ratio import Measured
 from pppl.comparison import compare as comparison
 from pppl.comparison import load as opening
 from pppl.comparison.execution import _Kept
@@ -24,8 +29,9 @@ from pppl.deploy.people import People
 from pppl.gating import GatedNetwork, PersonGatedNetwork, prototype
 from pppl.personalizers import GlobalModel, Personalizer
 from pppl.personalizers.personalizer import MethodOutput
-from pppl.pruning import CostModel, threshold_masks
+from pppl.pruning import CostModel, slice_network, threshold_masks
 from pppl.system.errors import UserError
+from pppl.system.processes import threads
 from pppl.tasks import TASKS
 from pppl.training import GlobalModule, PersonModule, fit
 from pppl.training.lightning import trainer
@@ -264,3 +270,91 @@ def test_a_worker_that_turns_to_another_seed_forgets_the_one_before():
     assert kept.workbench() == "bench"
     kept.turn_to("two")
     assert (kept._bench, kept._units) == (None, {})
+
+
+PACKAGE = Path(pppl.__file__).parent
+# Caches without a number of entries, and what bounds them.
+_BOUNDED = {
+    "_load_installed",  # it takes no arguments
+    "_file",  # modules that the package has or imports
+    "_module",  # modules of the package
+    "_text",  # definitions of the package
+    "compile_passes",  # functions of one module
+}
+
+
+def _nodes(kind: type[ast.AST]) -> Iterator[tuple[str, Any]]:
+    """All nodes of a kind in the package, each with the path of its file."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, kind):
+                yield path.relative_to(PACKAGE).as_posix(), node
+
+
+def test_caches_have_a_bound():
+    unbounded = {"cache", "functools.cache", "lru_cache", "functools.lru_cache", "lru_cache(maxsize=None)"}
+    functions = (function for _, function in _nodes(ast.FunctionDef))
+    assert {each.name for each in functions if unbounded & {*map(ast.unparse, each.decorator_list)}} == _BOUNDED
+
+
+def test_nothing_is_keyed_by_where_it_lies():
+    """But by one walk over objects that cannot be keys, which holds them as long as it holds their places."""
+    assert {path for path, node in _nodes(ast.Call) if ast.unparse(node.func) == "id"} == {"comparison/origins.py"}
+
+
+def test_no_private_attribute_of_another_is_set():
+    for path, node in _nodes(ast.Attribute):
+        is_own = ast.unparse(node.value) in ("self", "cls")
+        private = node.attr.startswith("_") and not node.attr.startswith("__")
+        assert is_own or not private or isinstance(node.ctx, ast.Load), f"{path}, line {node.lineno}"
+    for path, node in _nodes(ast.Subscript):
+        if isinstance(node.ctx, ast.Load) or not isinstance(node.value, ast.Attribute):
+            continue
+        is_own = ast.unparse(node.value.value) in ("self", "cls")
+        assert is_own or not node.value.attr.startswith("_"), f"{path}, line {node.lineno}"
+
+
+class _Recurrent(Backbone):
+    """A recurrent layer keeps its weights in a list, too."""
+
+    groups = (ChannelGroup(producer="conv", output="act", followers=(), consumers=("head",)),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recurrent = nn.LSTM(8, 3, batch_first=True)
+        self.conv, self.act, self.head = nn.Conv1d(5, 4, 1), nn.ReLU(), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, _ = self.recurrent(x)
+        return self.head(self.act(self.conv(y)).mean(-1))
+
+
+def test_a_smaller_network_shares_no_weight_with_the_whole_one():
+    network = _Recurrent()
+    network.spec = spec_for("convnet", {"widths": (4,)}, (5, 8), 2)
+    x = torch.randn(2, 5, 8)
+    before = network(x)
+    smaller = slice_network(network, [torch.tensor([True, False, True, True])])
+    layer = smaller.get_submodule("recurrent")
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+    assert not layer(x)[0].any(), "its own weights are those that it computes with"
+    assert torch.equal(network(x), before)
+
+
+def test_a_benchmark_leaves_threads_and_random_numbers(monkeypatch: pytest.MonkeyPatch):
+    def measured(_: str) -> Iterator[Measured]:
+        assert torch.get_num_threads() == 1
+        torch.manual_seed(0)
+        yield Measured("nothing", 1.0, "itself", "<= 1")
+
+    runner = import_module("pppl.bench.bench")  # the package has a function of this name
+    monkeypatch.setattr(runner, "_measured", measured)
+    with threads(2):
+        torch.manual_seed(3)
+        expected = torch.rand(())
+        torch.manual_seed(3)
+        runner.bench(["surgery"])
+        assert torch.get_num_threads() == 2
+        assert torch.equal(torch.rand(()), expected)

@@ -100,9 +100,9 @@ def _take_tied(network: nn.Module, found: dict[str, Entry]) -> list[list[str]]:
 
     A file may hold such a tensor under one of its names. Its other names are then added to `found`.
     """
-    shared = defaultdict(list)
+    shared: dict[Tensor, list[str]] = defaultdict(list)
     for name, parameter in network.named_parameters(remove_duplicate=False):
-        shared[id(parameter)].append(name)
+        shared[parameter].append(name)
     tied = [names for names in shared.values() if len(names) > 1]
     for names in tied:
         there = next((name for name in names if name in found), None)

@@ -10,6 +10,7 @@ import torch
 
 from ..system.errors import unknown
 from ..system.files import claim, output_folder, replacing
+from ..system.processes import threads
 from ..system.tracking import notice
 from .ratio import Measured
 
@@ -60,14 +61,15 @@ def bench(names: Sequence[str] = (), json_file: Path | None = None) -> list[Resu
         output_folder(json_file.parent)
         claim([json_file])
     results: list[Result] = []
-    torch.set_num_threads(1)  # ratios of small kernels must not depend on how threads are scheduled
-    for name in names or _BENCHES:
-        notice(f"measuring {name}, one thread")
-        for result in map(_result, _measured(name)):
-            results.append(result)
-            verdict = "holds" if result.holds else "DOES NOT HOLD"
-            line = f"{result.name:<42} {result.value:8.2f} {result.unit}  goal {result.goal}: {verdict}"
-            print(f"{line}  (peer: {result.peer})")
+    # Ratios of small kernels must not depend on how threads are scheduled.
+    with threads(1), torch.random.fork_rng():
+        for name in names or _BENCHES:
+            notice(f"measuring {name}, one thread")
+            for result in map(_result, _measured(name)):
+                results.append(result)
+                verdict = "holds" if result.holds else "DOES NOT HOLD"
+                line = f"{result.name:<42} {result.value:8.2f} {result.unit}  goal {result.goal}: {verdict}"
+                print(f"{line}  (peer: {result.peer})")
     if json_file is not None:
         with replacing(json_file) as path:
             path.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n", encoding="utf-8")

@@ -8,9 +8,9 @@ from .verb import Verb, user_path
 
 
 def _personalize(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    from ..deploy import DeployRequest, Limit
     from ..deploy.deploy_text import deployment_as_text
-    from ..deploy.limit import Limit
-    from ..deploy.personalize import DeployRequest, personalize
+    from ..deploy.personalize import personalize
 
     request = DeployRequest(
         limit=Limit.parse(options.budget),

@@ -172,7 +172,7 @@ def _cells(function: FunctionType) -> dict[str, Any]:
     return cells
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1000)  # a notebook's cell that is run again makes another function
 def _said(function: FunctionType) -> CodeText:
     """What the source of a function says; where there is none, its bytecode."""
     said = CodeText()

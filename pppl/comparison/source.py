@@ -7,7 +7,7 @@ import ast
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +154,8 @@ def _is_settings(statement: ast.ClassDef) -> bool:
     return any(isinstance(each, ast.Name) and each.id == "register_settings" for each in made_by)
 
 
+# This cache, the next one and that of `_text` have one entry for each module or definition that the package has or
+# imports, and so a bound. What users add is read by `origins.py`.
 @cache
 def _file(module: str) -> Path | None:
     """Where a module of the package lies; None for any other."""
@@ -197,7 +199,7 @@ def collect_texts(roots: Iterable[str], alone: Iterable[str] = ()) -> frozenset[
     return _reached(frozenset(roots)) | {_text(*_parts(each)) for each in alone}
 
 
-@cache
+@lru_cache(maxsize=200)  # methods that a session asks for
 def _reached(roots: frozenset[str]) -> frozenset[str]:
     waiting = [_parts(root) for root in roots]
     seen: set[tuple[str, str]] = set()

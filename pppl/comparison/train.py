@@ -30,6 +30,10 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
     Writes `models/<network>-seed<n>.safetensors`, `models/inputs-seed<n>.json` (what they take, and who is unseen),
     `models.csv` and `run.json`, and for what is trained now the curves, `training/<network>-seed<n>.csv`.
 
+    ```python
+    train(Experiment.load("sweeps/compare/digits.yaml"), "results/base")
+    ```
+
     **Returns:** one row per network: its last epoch and that epoch's validation metrics.
 
     Raises `UserError` where the folder cannot be written, or holds a network that is corrupted.

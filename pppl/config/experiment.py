@@ -163,6 +163,10 @@ def stages(method: str) -> list[str]:
 class Experiment(Tree):
     """One comparison: data, persons, networks, methods, budgets and seeds.
 
+    >>> experiment = Experiment(name="mine").replace(training__epochs=5, methods=["full", "ppp"])
+    >>> experiment.training.epochs, experiment.methods
+    (5, ('full', 'ppp'))
+
     - `methods`: names of personalizers, each with any steps after it (`ppp+bn`). `full` is always computed, since every
       row carries its accuracy.
     - `budgets`: fractions of the full network's cost, in (0, 1].

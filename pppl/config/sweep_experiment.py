@@ -26,6 +26,9 @@ _RESERVED = ("budgets", "methods", "seeds", "name")
 class Sweep(Tree):
     """A search for the settings with which one method does best on validation persons.
 
+    >>> Sweep(base="digits.yaml", space={"ppp.target_rate": {"low": 0.05, "high": 0.5}}, trials=20).method
+    'ppp'
+
     - `base`: the YAML file of the experiment that trials change. The path is relative to the current folder or to the
       sweep's own file. From its `settings`, only those of `method` hold.
     - `settings`: values of dotted keys of that experiment, the same for all trials.
@@ -46,10 +49,6 @@ class Sweep(Tree):
       many hours again. 0: no limit.
 
     Raise `UserError` if a value is out of its range.
-
-    ```python
-    Sweep(base="digits.yaml", space={"ppp.target_rate": {"low": 0.1, "high": 0.5}})
-    ```
     """
 
     name: str = "sweep"

@@ -41,6 +41,9 @@ class TextDiffSettings:
 class TextExperiment(Tree):
     """One encoder, adapted to each task by each method.
 
+    >>> TextExperiment(tasks=("moods.csv",), methods=("full", "diff")).replace(epochs=2).epochs
+    2
+
     - `encoder`: `minilm-l6`, a folder, or a model of the Hugging Face hub.
     - `tasks`: names such as `glue/CoLA`, `clinc150` or `clinc150/banking`, or paths of CSV files.
     - `methods`: names in `METHODS` of `pppl.text.text_methods`.

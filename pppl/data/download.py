@@ -1,5 +1,8 @@
 """Downloads of published archives. They continue after an interruption, and files with a wrong hash are rejected."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +51,6 @@ def fetch(archive: Archive, folder: Path) -> Path:
     import urllib3
 
     path = folder / archive.name
-    pooch.get_logger().setLevel("WARNING")  # the progress bar is enough
     if path.exists():
         algorithm, expected = archive.hash.split(":")
         found = pooch.file_hash(str(path), alg=algorithm)
@@ -61,7 +63,8 @@ def fetch(archive: Archive, folder: Path) -> Path:
     # Pooch's type of a downloader has other parameter names than its documentation and its calls.
     downloader: Any = _Resuming(path)
     try:
-        pooch.retrieve(archive.url, archive.hash, fname=archive.name, path=folder, downloader=downloader)
+        with _quiet(pooch.get_logger()):
+            pooch.retrieve(archive.url, archive.hash, fname=archive.name, path=folder, downloader=downloader)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise UserError(
             f"cannot download {archive.url} ({_reason(error)}): run the same command again to continue the download, "
@@ -70,6 +73,17 @@ def fetch(archive: Archive, folder: Path) -> Path:
     except ValueError as error:  # wrong hash: pooch's message names the file, the expected and the found hash
         raise UserError(f"{error} Run the same command again, or put the right file at {path}") from error
     return path
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Let a logger show warnings only, since the progress bar is enough."""
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _reason(error: Exception) -> str:

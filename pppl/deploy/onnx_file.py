@@ -21,6 +21,11 @@ _HEAD = b"\x72" + bytes([len(_ENTRY) + 64]) + _ENTRY
 class Session(NamedTuple):
     """An ONNX file that is ready to run.
 
+    ```python
+    session = open_onnx("personal.onnx")
+    session.meta["classes"], session(np.zeros((1, 1, 8, 8), np.float32))
+    ```
+
     - `run`: the session of ONNX Runtime.
     - `input`: name of the input.
     - `meta`: the file's metadata: preprocessing, spec, provenance.

@@ -14,7 +14,11 @@ _CALLS_PER_TURN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Milliseconds of one call: median and quartiles."""
+    """Milliseconds of one call: median and quartiles.
+
+    >>> Latency(median=1.5, low=1.4, high=1.8).median
+    1.5
+    """
 
     median: float
     low: float

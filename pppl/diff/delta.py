@@ -15,6 +15,11 @@ from .flat import Flat
 class Delta:
     """The difference that turns the base network into a task's network.
 
+    >>> positions, values = {"weight": torch.tensor([0, 7])}, {"weight": torch.tensor([0.5, -1.0])}
+    >>> shapes = {"weight": torch.Size((4, 5))}
+    >>> Delta(shapes=shapes, positions=positions, values=values, state={}, base_sha256="").rate
+    0.1
+
     - `shapes`: shapes of the base's parameters that may differ, by name.
     - `positions`: per parameter, the ascending positions of its differences, `(K_t,)` int64. A parameter without
       differences may be missing.

@@ -46,7 +46,12 @@ def write_delta(path: Path, delta: Delta, dtype: torch.dtype = torch.float32) ->
 
 
 def delta_bytes(delta: Delta, dtype: torch.dtype = torch.float32) -> int:
-    """Return the size in bytes of the file that `write_delta` would write."""
+    """Return the size in bytes of the file that `write_delta` would write.
+
+    ```python
+    delta_bytes(delta, torch.float16)  # 2.1 kB of a network with 454 kB
+    ```
+    """
     tensors, header = _packed(delta, dtype)
     return len(safetensors.torch.save(tensors, metadata=header))
 

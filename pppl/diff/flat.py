@@ -19,6 +19,9 @@ BLOCK = 256
 class Roles:
     """Names of a module's parameters, grouped by what a task may change. Tied parameters have one name.
 
+    >>> Roles(diff=("encoder.weight",), dense=("head.weight",), frozen=()).dense
+    ('head.weight',)
+
     - `diff`: shared parameters with a sparse difference per task.
     - `dense`: parameters that each task has for itself, such as those of a head.
     - `frozen`: shared parameters that never change.

@@ -204,7 +204,7 @@ class RelaxedDiff:
         return (compile_passes(function) if self._compiled else function)(*arguments)
 
 
-@cache
+@cache  # an entry for each function of `passes.py`
 def compile_passes(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a pass to one loop over its tensors. Its first call takes about half a minute."""
     with warnings.catch_warnings():

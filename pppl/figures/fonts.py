@@ -13,7 +13,6 @@ from ..system.progress import notice
 
 _FIRST = "DejaVu Sans"  # comes with matplotlib; covers most scripts except Chinese, Japanese and Korean
 _NO_FONT = "Last Resort"  # comes with matplotlib, too; draws a box for each script
-_reported: set[str] = set()  # missing characters that a notice has named
 
 
 def characters_of(folder: Path) -> set[str]:
@@ -29,7 +28,7 @@ def characters_of(folder: Path) -> set[str]:
 def fonts_for(characters: Iterable[str]) -> Iterator[None]:
     """Write text inside the block in fonts of this machine that have these characters.
 
-    The usual font is still used for all characters it has. A notice names characters that no font has, once each.
+    The usual font is still used for all characters it has. A notice names characters that no font has.
 
     ```python
     with fonts_for("語"):
@@ -42,11 +41,9 @@ def fonts_for(characters: Iterable[str]) -> Iterator[None]:
     if not lacking:
         yield
         return
-    families, lacking = _families(lacking)
-    unknown = sorted(lacking - _reported)
+    families, unknown = _families(lacking)
     if unknown:
-        _reported.update(unknown)
-        shown = "".join(unknown[:12]) + "…" * (len(unknown) > 12)
+        shown = "".join(sorted(unknown)[:12]) + "…" * (len(unknown) > 12)
         notice(f"no installed font has {shown}: figures show boxes instead; install one that has, such as Noto Sans")
     with mpl.rc_context({"font.family": [*usual, *families]}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from")

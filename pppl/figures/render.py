@@ -37,6 +37,9 @@ def rendered(folder: Path) -> list[Path]:
     """Return the files of a folder that have names of `render`, whoever wrote them.
 
     Check them with `claim` before long work: `render` does not replace files of somebody else.
+
+    >>> rendered(Path("no such folder"))
+    []
     """
     kinds = (("figures", _FIGURES, _FIGURE), ("tables", _TABLES, _TABLE))
     return [

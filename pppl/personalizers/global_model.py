@@ -57,6 +57,13 @@ def _cannot_retrain(network: Backbone, settings: RetrainSettings) -> RetrainedNe
 class GlobalModel:
     """The networks that were trained for everybody.
 
+    >>> from pppl.backbones import build, spec_for
+    >>> from pppl.tasks import TASKS
+    >>> full, shape = build(spec_for("convnet", {"widths": (4, 8)}, (1, 8, 8), 10)), (1, 8, 8)
+    >>> cost, none = CostModel(full, shape), NoSamples.of_shape(shape)
+    >>> GlobalModel(task=TASKS["classification"], full=full, gated={}, cost=cost, train=none).full.widths
+    (4, 8)
+
     - `task`: the task of the networks.
     - `full`: the backbone, trained without gates.
     - `gated`: gated networks, by the name of the method that trained them.

@@ -34,6 +34,11 @@ class ClassPrior:
 class MethodOutput:
     """The output of a method for one support set.
 
+    >>> from pppl.backbones import build, spec_for
+    >>> network = build(spec_for("convnet", {"widths": (4, 8)}, (1, 8, 8), 10))
+    >>> MethodOutput(module=network).with_module(network, samples=20).retrain_samples
+    20
+
     - `module`: the network, of plain modules, in evaluation mode.
     - `masks`: the kept channels, per group `(C_l,)`, boolean; None if nothing was pruned.
     - `retrain_samples`: number of the person's samples that went through a training step, repeated ones included.
@@ -70,6 +75,11 @@ class MethodOutput:
 @dataclass(frozen=True, kw_only=True, repr=False)
 class PersonalModel(MethodOutput):
     """The network for a person's device, with its cost. A notebook shows its layers, kept channels and costs.
+
+    ```python
+    personal = run.personalize(run.persons[0], method="ppp", budget=0.1)
+    personal.cost.macs, personal.bytes
+    ```
 
     - `cost`: cost of the module.
     - `full`: cost of the full network.

@@ -26,7 +26,11 @@ SupportFrom = Literal["own", "population", "other", "twin", "swap", "none"]
 class Personalizer(ABC):
     """A method, or one of its controls.
 
-    A subclass overrides `make`.
+    ```python
+    class Whole(Personalizer):
+        def make(self, model, support, budget):  # what a subclass overrides
+            return MethodOutput(module=model.full)
+    ```
 
     - `method`, `control`: its names in these two columns of the table.
     - `support_from`: whose samples it is given; `none` if it reads no support set.
@@ -142,6 +146,12 @@ class Step(Personalizer):
     """A change of the output of `first`, another personalizer, on the person's support set.
 
     Its method's name is that of `first` with the step's name behind it, such as `ppp+bn`.
+
+    ```python
+    class Nothing(Step):
+        def make(self, model, support, budget):
+            return self.output_of_first(model, support, budget)
+    ```
 
     - `keeps_controls`: whether it has rows for the controls of `first`, too. Then `first` is given the control's
       samples, and the step is given the person's own.

@@ -18,7 +18,8 @@ from .personalizer import Personalizer
 class ScorePruner(Personalizer):
     """A method that scores channels, keeps the best that the budget allows, and slices the network.
 
-    A subclass overrides `scores`.
+    >>> ScorePruner.__abstractmethods__  # what a subclass overrides
+    frozenset({'scores'})
     """
 
     def depends_on(self) -> dict[str, Any]:

@@ -91,10 +91,10 @@ class CostModel:
         sides = _sides(backbone)
         macs, params = _FormBuilder(len(self.full_widths)), _FormBuilder(len(self.full_widths))
         for path, layer in layers_of(backbone).items():
-            macs.add(counted.positions[path], *_entries(layer.weight, sides.get(id(layer.weight), {})))
+            macs.add(counted.positions[path], *_entries(layer.weight, sides.get(layer.weight, {})))
         macs.constant += sum(counted.others.values())
         for parameter in backbone.parameters():
-            params.add(1, *_entries(parameter, sides.get(id(parameter), {})))
+            params.add(1, *_entries(parameter, sides.get(parameter, {})))
         self._macs, self._params = macs.form(), params.form()
         self.full = self(self.full_widths)
         _check_outputs(backbone, counted)
@@ -138,13 +138,13 @@ class CostModel:
         return form(np.asarray(widths, np.int64)) / getattr(self.full, unit)
 
 
-def _sides(backbone: Backbone) -> dict[int, dict[int, int]]:
-    """Return, for the id of each sliced parameter, the group of each dimension that holds channels of one."""
-    sides: dict[int, dict[int, int]] = {}
+def _sides(backbone: Backbone) -> dict[Tensor, dict[int, int]]:
+    """Return, for each sliced parameter, the group of each dimension that holds channels of one."""
+    sides: dict[Tensor, dict[int, int]] = {}
     for cut in cuts(backbone):
         for name, dim in cut.dims.items():
             if (parameter := cut.layer._parameters.get(name)) is not None:
-                sides.setdefault(id(parameter), {})[dim] = cut.group
+                sides.setdefault(parameter, {})[dim] = cut.group
     return sides
 
 
@@ -154,11 +154,11 @@ def _entries(parameter: Tensor, groups: Mapping[int, int]) -> list[tuple[int | N
 
 def _check_outputs(backbone: Backbone, counted: Counted) -> None:
     """Raise `UserError` if a mask at a group's output would not multiply the channels of this group alone."""
-    first = {id(module): path for path, module in backbone.named_modules()}  # modules are counted by their first path
-    outputs = [first[id(backbone.get_submodule(group.output))] for group in backbone.groups]
+    first = {module: path for path, module in backbone.named_modules()}  # modules are counted by their first path
+    outputs = [first[backbone.get_submodule(group.output)] for group in backbone.groups]
     for group, width, output in zip(backbone.groups, backbone.widths, outputs, strict=True):
         producer = backbone.get_submodule(group.producer)
-        if outputs.count(output) > 1 or counted.calls[output] != counted.calls[first[id(producer)]]:
+        if outputs.count(output) > 1 or counted.calls[output] != counted.calls[first[producer]]:
             raise refusal(
                 backbone,
                 output,

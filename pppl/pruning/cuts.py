@@ -41,7 +41,7 @@ def cuts(backbone: Backbone) -> Iterator[Cut]:
 
     Raise `UserError` if a layer cannot lose channels, or if it has another number of channels than its group.
     """
-    seen: dict[tuple[int, bool], int] = {}
+    seen: dict[tuple[nn.Module, bool], int] = {}
     for index, (group, width) in enumerate(zip(backbone.groups, backbone.widths, strict=True)):
         roles = [("producer", group.producer), *(("follower", path) for path in group.followers)]
         for role, path in (*roles, *(("consumer", path) for path in group.consumers)):
@@ -49,7 +49,7 @@ def cuts(backbone: Backbone) -> Iterator[Cut]:
             if isinstance(layer, BasisConv) and role != "follower":
                 part = "mix" if role == "producer" else "basis"
                 path, layer = f"{path}.{part}", getattr(layer, part)
-            key = id(layer), role == "consumer"
+            key = layer, role == "consumer"
             if key in seen:
                 if seen[key] != index:
                     raise refusal(backbone, path, f"holds channels of two groups, {seen[key]} and {index}")

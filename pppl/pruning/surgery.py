@@ -11,8 +11,8 @@ from ..backbones import Backbone
 from .cuts import cuts, refusal
 
 Module = TypeVar("Module", bound=nn.Module)
-# The copy of each module and the module itself, by the module's id.
-Copies = dict[int, tuple[nn.Module, nn.Module]]
+# The copy of each module.
+Copies = dict[nn.Module, nn.Module]
 
 
 @torch.no_grad()
@@ -38,13 +38,13 @@ def slice_network(backbone: Backbone, masks: Sequence[Tensor]) -> Backbone:
     device = next(backbone.parameters()).device  # masks may be on another device, and the network on `meta`
     kept = [mask.nonzero().flatten().to(device) for mask in masks]
     for cut in cuts(backbone):
-        twin, channels = copies[id(cut.layer)][0], kept[cut.group]
-        parameters, buffers = twin._parameters, twin._buffers
+        twin, channels = copies[cut.layer], kept[cut.group]
         for name, dim in cut.dims.items():
-            tensors = parameters if name in parameters else buffers
-            tensors[name] = tensors[name].index_select(dim, channels)  # type: ignore[union-attr,assignment]
+            whole: Tensor = getattr(twin, name)
+            sliced = whole.index_select(dim, channels)
+            setattr(twin, name, nn.Parameter(sliced) if isinstance(whole, nn.Parameter) else sliced)
         for name in cut.stated:
-            twin.__dict__[name] = len(channels)
+            setattr(twin, name, len(channels))
     smaller.spec = backbone.spec.with_widths([len(each) for each in kept])
     _own_tensors(backbone, copies)
     return smaller
@@ -55,14 +55,15 @@ def _copy_modules(module: Module, copies: Copies) -> Module:
 
     A module that occurs at several places is copied once.
     """
-    if id(module) in copies:
-        return copies[id(module)][0]  # type: ignore[return-value]
+    if module in copies:
+        return copies[module]  # type: ignore[return-value]
     twin = type(module).__new__(type(module))
-    twin.__dict__.update({k: v.copy() if isinstance(v, dict) else v for k, v in module.__dict__.items()})
-    copies[id(module)] = twin, module
+    # Also lists: a recurrent layer has one of its weights.
+    twin.__dict__.update({k: v.copy() if isinstance(v, dict | list) else v for k, v in vars(module).items()})
+    copies[module] = twin
     for name, child in module._modules.items():
         if child is not None:
-            twin._modules[name] = _copy_modules(child, copies)
+            twin.add_module(name, _copy_modules(child, copies))
     return twin
 
 
@@ -71,22 +72,21 @@ def _own_tensors(backbone: Backbone, copies: Copies) -> None:
 
     Raise `UserError` if a shared tensor was sliced, since the other layer would still read all of it.
     """
-    own: dict[int, Tensor] = {}
-    for module, original in copies.values():
-        parameters, buffers = original._parameters, original._buffers
-        for name, value in module._parameters.items():
-            if value is None:
+    own: dict[Tensor, nn.Parameter] = {}
+    for original, twin in copies.items():
+        for name, source in original._parameters.items():
+            if source is None:
                 continue
-            source = parameters[name]
-            if id(source) not in own:
-                own[id(source)] = nn.Parameter(value.clone() if value is source else value)
-            elif value.shape != source.shape or own[id(source)].shape != source.shape:  # type: ignore[union-attr]
+            value: nn.Parameter = getattr(twin, name)
+            if source not in own:
+                own[source] = nn.Parameter(value.clone()) if value is source else value
+            elif value.shape != source.shape or own[source].shape != source.shape:
                 path = next(path for path, each in backbone.named_modules() if each is original)
                 raise refusal(backbone, path, f"shares its {name} with another layer")
-            module._parameters[name] = own[id(source)]  # type: ignore[assignment]
-        for name, value in module._buffers.items():
-            if value is not None and value is buffers[name]:
-                module._buffers[name] = value.clone()
+            setattr(twin, name, own[source])
+        for name, source in original._buffers.items():
+            if source is not None and getattr(twin, name) is source:
+                setattr(twin, name, source.clone())
 
 
 def artifact_bytes(network: nn.Module) -> int:

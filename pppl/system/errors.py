@@ -11,7 +11,11 @@ _LISTED = 12
 
 
 class UserError(ValueError):
-    """Bad input. The command line prints the message as one line and exits with `exit_code`."""
+    """Bad input. The command line prints the message as one line and exits with `exit_code`.
+
+    >>> UserError("budget is 2: it is a fraction in (0, 1]").exit_code
+    2
+    """
 
     exit_code = 2
 

@@ -39,7 +39,7 @@ def load_plugins(names: Iterable[str]) -> None:
             _import(name, name)
 
 
-@cache
+@cache  # of one entry
 def _load_installed() -> None:
     for name in _OWN:
         importlib.import_module(name)

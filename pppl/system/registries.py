@@ -23,7 +23,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
     9
     >>> shapes.find("squere")
     Traceback (most recent call last):
-    pppl.system.errors.UserError: unknown shape 'squere': did you mean 'square'?
+    pppl.system.errors.UserError: unknown shape 'squere': did you mean 'square'? known: square
 
     ```
 

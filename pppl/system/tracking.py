@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +220,7 @@ def _logged_in(wandb: Any) -> bool:
         wandb.termsetup(settings, None)
 
 
-@cache
+@lru_cache(maxsize=4)
 def _answers(url: str) -> bool:
     """Return whether a server answers within `_ANSWER` seconds. A thread limits the wait for a name server, too."""
     answered = threading.Event()

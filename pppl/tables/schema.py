@@ -178,6 +178,8 @@ def load_frame(path: Path, remedy: str = "") -> pd.DataFrame:
 
     Raise `UserError` if it is missing or corrupted.
 
+    >>> load_frame(Path("results/digits/table.csv.gz"))  # doctest: +SKIP
+
     **Arguments:**
 
     - `remedy`: the remedy for a corrupted table, by default to run the command that writes it.

@@ -15,6 +15,12 @@ from ..tables.metric import METRICS, Metric
 class Task(ABC):
     """What a network is for.
 
+    >>> import torch
+    >>> from pppl.tasks import TASKS
+    >>> task, logits = TASKS["classification"], torch.tensor([[2.0, 0.0], [1.0, 3.0]])
+    >>> task.score(logits, torch.tensor([0, 0]))["accuracy"]
+    0.5
+
     Outputs are `(B, K)`: what a network returns for a batch. Targets are what a data set holds for each sample.
 
     - `name`: the name under which it is registered, and that `IdentityDataset.task` has.

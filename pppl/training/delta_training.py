@@ -22,6 +22,9 @@ class DiffSettings:
 
     The defaults are the best of a grid on validation persons of the digits.
 
+    >>> DiffSettings(rates=(0.01,)).steps
+    20
+
     - `rates`: fractions of the parameters that differ. The first is that of method `diff`; any other rate adds a method
       `diff@RATE`.
     - `penalty`: lambda, the price of one difference in the first stage.
@@ -66,6 +69,13 @@ def learn_delta(
     """Run both stages of diff pruning on the support set's labels, with full batches.
 
     The learning rate decays linearly in each stage. Batch statistics stay as they are.
+
+    >>> from pppl.tasks import TASKS
+    >>> support = Support(x=torch.rand(4, 8), y=torch.tensor([0, 1, 0, 1]))
+    >>> network, few = nn.Linear(8, 2), DiffSettings(steps=2, fixed_steps=2)
+    >>> tuned, delta, seen = learn_delta(network, support, TASKS["classification"], few, rate=0.25, structured=False)
+    >>> delta.count, seen
+    (4, 16)
 
     **Arguments:**
 

@@ -16,8 +16,8 @@ import pppl
 from pppl.backbones import Backbone, PaddedSubsample, build, spec_for
 from pppl.data.features import LogMel
 from pppl.data.preprocessing import Preprocessing
-from pppl.deploy import FORMATS, Deployed, open_onnx
-from pppl.deploy.formats import to_onnx
+from pppl.deploy import Deployed, open_onnx
+from pppl.deploy.formats import FORMATS, to_onnx
 from pppl.deploy.narrowed import narrow
 from pppl.pruning import slice_network
 from pppl.system.errors import UserError

@@ -140,8 +140,8 @@ def test_a_folder_of_odd_names_is_drawn_and_reported(tmp_path: Path, capsys: pyt
 
 
 def test_a_script_without_a_font_is_told_once(capsys: pytest.CaptureFixture[str]):
-    for _ in range(2):
-        with style("icml"), fonts_for("a\u0378日"):
+    with style("icml"), fonts_for("a\u0378日"):
+        for _ in range(2):
             figure = Figure()
             figure.suptitle("日 $x")
             figure.canvas.draw()
