@@ -168,9 +168,9 @@ class Experiment(Tree):
     - `tuning`: by method, dotted keys with the values that `pppl compare --tune` tries, in all combinations.
     - `searched`: by method, how many settings any other search tried, for `effort.csv` to tell.
     - `looks`: by method with its steps, its `label`, `colour` (`#0072B2`), `marker` and `dash` (of matplotlib) in
-      figures and reports, each optional; what is not given follows from the name. `ppp@mine` is its look with own samples,
-      `ppp@mine other` with those of a control. Legends keep this order: the first stands behind its base method, any
-      other behind the one before it; built-in ones keep their places.
+      figures and reports, each optional; what is not given follows from the name. `ppp@mine` is the look with own
+      samples, `ppp@mine other` with those of a control. Legends keep this order: the first stands behind its base
+      method, any other behind the one before it; built-in ones keep their places.
     - `plugins`: modules, or paths of Python files, that register methods, networks, data sets or tasks.
     - `sections`: the settings of methods by name, as they were registered (`register_settings`). In a YAML file each is
       a section beside those above, and `experiment.NAME` reads it.
