@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from ..system.errors import is_text
 from ..system.plugins import load_plugins
-from .looks import check_looks
+from .look_checks import check_looks
 from .reading import from_dict
 from .sections import all_sections, name_of
 from .tree import Tree, expand_paths, require

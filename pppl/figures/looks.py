@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..config.looks import check_looks
+from ..config.look_checks import check_looks
 from ..system.printable import printable
 
 

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.lines import Line2D
 
 from pppl import Experiment
-from pppl.config.looks import DASHES, MARKERS
+from pppl.config.look_checks import DASHES, MARKERS
 from pppl.system.errors import UserError
 
 
