@@ -93,7 +93,7 @@ for name, network in networks.items():
 # %%
 with style("icml"):
     fig, ax = plt.subplots(figsize=(5, 3), layout="constrained")
-    accuracy_vs_macs(summary, ax)
+    accuracy_vs_macs(summary, ax, looks=run.looks)
     ax.set_ylabel("accuracy on the person's queries")
     fig.legend(loc="outside right upper", frameon=False)
 

@@ -31,7 +31,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from pppl import load_run
-from pppl.figures import overview_figure, style
+from pppl.figures import Looks, overview_figure, style
 from pppl.report import accuracies_of, answers_of
 
 NAMES = ("digits", "photographs", "keywords", "fsdd", "shoulder", "writers")
@@ -72,8 +72,16 @@ def panels_of(name):
 
 
 panels = dict(panel for name in runs for panel in panels_of(name))
+SERIES = (
+    ("full", ""),
+    ("full+classes", ""),
+    ("l1_local+retrain+classes", ""),
+    ("ppp@persons+classes", "own"),
+    ("l1_local+retrain+finetune", ""),
+)
+looks = {name: look for run in runs.values() for name, look in run.experiment.looks.items()}
 with style("icml"):
-    fig = overview_figure(panels)
+    fig = overview_figure(panels, SERIES, looks=Looks.of(looks))
 fig
 
 # %% [markdown]

@@ -32,7 +32,7 @@ from IPython.display import Markdown, display
 from PIL import Image
 
 from pppl import load_run
-from pppl.figures import overview_figure, render, style
+from pppl.figures import Looks, overview_figure, render, style
 
 VENUE = "icml"  # or neurips, ieee, slides
 results = Path("../results")
@@ -58,17 +58,26 @@ pd.DataFrame({"figures": figures}).style
 
 # %%
 NAMES = ("digits", "photographs", "keywords", "fsdd", "shoulder", "writers")
-panels = {}
+SERIES = (
+    ("full", ""),
+    ("full+classes", ""),
+    ("l1_local+retrain+classes", ""),
+    ("ppp@persons+classes", "own"),
+    ("l1_local+retrain+finetune", ""),
+)
+panels, looks = {}, {}
 for name in NAMES:
     if not (results / name).is_dir():
         continue
-    summary = load_run(results / name).summary
+    run = load_run(results / name)
+    looks |= run.experiment.looks
+    summary = run.summary
     # Whom training has not seen; where persons are classes, all.
     unseen = summary[~summary["seen"] | ~summary["persons"].str.startswith("person")]
     for persons, rows in unseen.groupby("persons", sort=False):
         panels[f"{name}, {str(persons).removeprefix('person+')}"] = rows
 with style(VENUE):
-    fig = overview_figure(panels)
+    fig = overview_figure(panels, SERIES, looks=Looks.of(looks))
     fig.savefig(results / "overview.png")
     fig.savefig(results / "overview.pdf", metadata={"CreationDate": None})
 fig

@@ -1,6 +1,7 @@
 """What does it cost, in accuracy, to make one global network small and personal, and which way is best?
 
-What is public stands here and in `pppl.figures`, `pppl.report`, `pppl.deploy`, `pppl.diff`, `pppl.text` and `pppl.tables`.
+Public names stand here and in `pppl.figures`, `pppl.report`, `pppl.deploy`, `pppl.diff`, `pppl.text` and
+`pppl.tables`.
 """
 
 import importlib

@@ -25,7 +25,7 @@ from .gatemap import GATES
 # Settings that rows name themselves: parts of one experiment may have different ones.
 _NAMED = ("methods", "budgets", "seeds", "persons.classes")
 # Of single methods: what their rows depend on is in their fingerprints.
-_OF_METHODS = ("settings", "tuning", "searched")
+_OF_METHODS = ("settings", "tuning", "searched", "looks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,10 @@ def _joined(experiment: Experiment, part: FinishedResults) -> Experiment:
             if mine[method] != theirs[method]:
                 raise UserError(f"{part.folder} tells other {name} of {method} than others: merge one experiment")
     named = {key: [*dict.fromkeys([*one[key], *other[key]])] for key in _NAMED}
-    of_methods = {name: getattr(part.experiment, name) | getattr(experiment, name) for name in _OF_METHODS}
+    of_methods: dict[str, dict[str, Any]] = {}
+    for name in _OF_METHODS:  # in the order of the first part that names them, as it names them
+        mine, theirs = getattr(experiment, name), getattr(part.experiment, name)
+        of_methods[name] = {**mine, **theirs, **mine}
     of_methods["settings"] = _with_all_budgets(of_methods["settings"], experiment, part.experiment)
     return experiment.replace(**named, **of_methods)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from ..system.errors import is_text
 from ..system.plugins import load_plugins
+from .look_checks import check_looks
 from .reading import from_dict
 from .sections import all_sections, name_of
 from .tree import Tree, expand_paths, require
@@ -178,14 +179,15 @@ class Experiment(Tree):
       (`ppp+bn` takes those of `ppp`). The key `budgets` limits the method to some of the budgets.
     - `tuning`: by method, dotted keys with the values that `pppl compare --tune` tries, in all combinations.
     - `searched`: by method, the number of settings that any other search tried. `effort.csv` reports it.
+    - `looks`: by method with its steps, its `label`, `colour` (`#0072B2`), `marker` and `dash` (of matplotlib) in
+      figures and reports, each optional; what is not given follows from the name. `ppp@mine` is the look with own
+      samples, `ppp@mine other` with those of a control. Legends keep this order: the first stands behind its base
+      method, any other behind the one before it; built-in ones keep their places.
     - `plugins`: modules, or paths of Python files, that register methods, networks, data sets or tasks.
     - `sections`: the settings of methods by the names that `register_settings` gave them. In a YAML file each is a
       section beside those above, and `experiment.NAME` reads it.
 
     Raise `UserError` if a value is out of its range.
-
-    >>> Experiment(seeds=(0, 1)).replace(training__epochs=5).training.epochs
-    5
     """
 
     data: DataSettings = field(default_factory=DataSettings)
@@ -201,6 +203,7 @@ class Experiment(Tree):
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     tuning: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     searched: dict[str, int] = field(default_factory=dict)
+    looks: dict[str, dict[str, str]] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     sections: Mapping[str, Any] = field(default_factory=dict)
 
@@ -216,15 +219,17 @@ class Experiment(Tree):
         for question, methods in self.questions.items():
             two = f"questions holds {question!r} with {len(methods)} methods: name two, to be compared"
             require(len(methods) == 2, two)
+        check_looks(self.looks)
         for method, knobs in self.tuning.items():
             for key, values in knobs.items():
                 require(len(values) > 0, f"tuning of method {method} names no value of {key}: name at least one")
 
     @classmethod
     def prepare(cls, tree: Mapping[str, Any]) -> None:
-        """Load plugins. Raise `UserError` if one cannot be imported."""
+        """Load plugins. Raise `UserError` if one cannot be imported, or for looks that cannot be drawn."""
         names = tree.get("plugins", ())
         load_plugins(names if isinstance(names, (list, tuple)) else ())  # any other value is refused as it is read
+        check_looks(tree.get("looks", {}))  # before its values are read, whose errors name `looks` alone
 
     @classmethod
     def section_kinds(cls) -> Mapping[str, type]:

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from ..tables.metric import metric_of
 from ..tables.schema import with_names
 from .layout import log_ticks, scores
-from .looks import draw_series, look
+from .looks import BUILT_IN, Looks, draw_series
 
 # Marker and dash of each method. Other figures draw these methods as levels, with another dash and no marker.
 _METHODS = {"diff": ("o", "-"), "diff_elementwise": ("^", "--")}
@@ -21,7 +21,7 @@ def has_rates(summary: pd.DataFrame) -> bool:
     return any(method.startswith("diff@") for method in summary["method"])
 
 
-def accuracy_vs_bytes(summary: pd.DataFrame, ax: Axes) -> Axes:
+def accuracy_vs_bytes(summary: pd.DataFrame, ax: Axes, *, looks: Looks = BUILT_IN) -> Axes:
     """Draw the score of diff pruning over the size of a delta file, with 95 % intervals.
 
     ```python
@@ -32,16 +32,17 @@ def accuracy_vs_bytes(summary: pd.DataFrame, ax: Axes) -> Axes:
 
     - `summary`: rows of `summary.csv` for one protocol; the columns `method`, `artifact_bytes`, `score`,
       `score_low` and `score_high` are read.
+    - `looks`: of the experiment; by default the built-in ones.
     """
     summary = with_names(summary)
     family = summary["method"].str.split("@").str[0]
     for method, (marker, dash) in _METHODS.items():
         rows = summary.loc[family == method].sort_values(by="artifact_bytes")
         kilobytes = rows["artifact_bytes"].to_numpy(float) / 1e3
-        draw_series(rows, kilobytes, replace(look(method, ""), marker=marker, dash=dash), ax)
+        draw_series(rows, kilobytes, replace(looks.look(method, ""), marker=marker, dash=dash), ax)
     for method in _LEVELS:
         for level in summary.loc[summary["method"] == method, "score"]:
-            style = look(method, "")
+            style = looks.look(method, "")
             ax.axhline(level, color=style.colour, ls=style.dash, lw=1, label=style.label)
     ax.set_xscale("log")
     ax.set_xticks(log_ticks(*ax.get_xlim(), (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)))

@@ -11,7 +11,7 @@ from matplotlib.ticker import MultipleLocator, NullLocator
 from ..tables.metric import metric_of
 from ..tables.schema import with_names
 from .layout import log_ticks, percents, scores
-from .looks import LOOKS, draw_series, look, rank
+from .looks import BUILT_IN, Looks, draw_series
 
 # Series in tables only: controls of ablations, and diff pruning without groups.
 _LEFT_OUT = {("gated", "population"), ("gated", "other"), ("gated", "random"), ("diff_elementwise", "")}
@@ -41,19 +41,19 @@ def shown_budgets(frame: pd.DataFrame) -> list[float]:
     return [*dict.fromkeys(near)]
 
 
-def shown_series(frame: pd.DataFrame) -> list[tuple[str, str]]:
+def shown_series(frame: pd.DataFrame, looks: Looks = BUILT_IN) -> list[tuple[str, str]]:
     """Return the methods and controls that figures show, in the order of legends.
 
     >>> shown_series(pd.DataFrame({"method": ["l1", "ppp", "full"], "control": ["", "own", ""]}))
     [('full', ''), ('ppp', 'own'), ('l1', '')]
     """
     pairs = {(method, control) for method, control in zip(frame["method"], frame["control"], strict=True)}
-    return sorted(filter(_is_shown, pairs - _LEFT_OUT), key=lambda pair: rank(*pair))
+    return sorted((pair for pair in pairs - _LEFT_OUT if _is_shown(pair, looks)), key=lambda pair: looks.rank(*pair))
 
 
-def _is_shown(pair: tuple[str, str]) -> bool:
+def _is_shown(pair: tuple[str, str], looks: Looks) -> bool:
     method, control = pair
-    of_variant = "@" in method and control not in ("", "own") and pair not in LOOKS
+    of_variant = "@" in method and control not in ("", "own") and pair not in looks.known
     return not of_variant and not _RATE.search(method)
 
 
@@ -65,7 +65,12 @@ def lower_limit(rows: pd.DataFrame) -> float:
 
 
 def accuracy_vs_macs(
-    summary: pd.DataFrame, ax: Axes, series: Sequence[tuple[str, str]] | None = None, *, bottom: float = 0.0
+    summary: pd.DataFrame,
+    ax: Axes,
+    series: Sequence[tuple[str, str]] | None = None,
+    *,
+    bottom: float = 0.0,
+    looks: Looks = BUILT_IN,
 ) -> Axes:
     """Draw the score of each method over its MACs, with 95 % intervals.
 
@@ -79,13 +84,14 @@ def accuracy_vs_macs(
       `score`, `score_low` and `score_high` are read.
     - `series`: methods and controls, in the order of the legend; by default those of `shown_series`.
     - `bottom`: the lower end of the score axis.
+    - `looks`: of the experiment; by default the built-in ones.
     """
     summary = with_names(summary)
-    looks = [look(method, control) for method, control in zip(summary["method"], summary["control"], strict=True)]
-    points = np.array([not each.dash for each in looks])  # methods with MACs of their own but no budget
+    styles = [looks.look(*pair) for pair in zip(summary["method"], summary["control"], strict=True)]
+    points = np.array([not each.dash for each in styles])  # methods with MACs of their own but no budget
     left, right = macs_range(summary.loc[(summary["budget"] < 1) | points])
-    for method, control in shown_series(summary) if series is None else series:
-        style = look(method, control)
+    for method, control in shown_series(summary, looks) if series is None else series:
+        style = looks.look(method, control)
         rows = summary.query("method == @method and control == @control").sort_values("macs_fraction")
         if rows["macs_fraction"].to_numpy(float).min() > right:
             # A method that does not prune is a reference level at every budget.

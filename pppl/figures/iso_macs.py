@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from ..tables.metric import ACCURACY, Metric
 from ..tables.schema import with_names
 from .layout import percents
-from .looks import look
+from .looks import BUILT_IN, Looks
 
 # Appearance of bars, by points below the full network.
 _BARS: dict[str, dict[str, Any]] = {
@@ -20,7 +20,7 @@ _BARS: dict[str, dict[str, Any]] = {
 _NONE: dict[str, Any] = {"facecolor": "none", "edgecolor": "#999999", "lw": 0.6}
 
 
-def iso_macs(curves: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:
+def iso_macs(curves: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes, *, looks: Looks = BUILT_IN) -> Axes:
     """Draw the least MACs within 1 and 3 points of the full network's score as bars, with 95 % intervals.
 
     A bar without colour reaches to 1: no budget suffices, only the full network itself. An interval that reaches to 1
@@ -34,6 +34,7 @@ def iso_macs(curves: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
 
     - `curves`: rows of `curves.csv` for one protocol.
     - `series`: methods and controls, from top to bottom.
+    - `looks`: of the experiment; by default the built-in ones.
     """
     curves = with_names(curves)
     by_series = {(str(row["method"]), str(row["control"])): row for row in curves.to_dict("records")}
@@ -46,7 +47,7 @@ def iso_macs(curves: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
                     ax.plot([low, high], [place + offset] * 2, color="#000000", lw=0.8, marker="|", ms=3)
                     if high == 1:
                         ax.plot([high], [place + offset], color="#000000", marker=">", ms=2.5, clip_on=False)
-    ax.set_yticks(range(len(series)), [look(*key).label for key in series])
+    ax.set_yticks(range(len(series)), [looks.look(*key).label for key in series])
     ax.set_ylim(len(series) - 0.5, -0.5)
     ax.set_xlim(0, 1.02)
     ax.set_xticks([0, 0.25, 0.5, 0.75])  # no tick at 1, which is close to the next panel's 0

@@ -9,7 +9,7 @@ from ..system.printable import printable
 from ..tables.metric import metric_of
 from ..tables.schema import with_names
 from .accuracy_vs_macs import shown_series
-from .looks import label_task, look, task_rank
+from .looks import BUILT_IN, Looks, label_task, task_rank
 from .protocols import by_protocol
 from .retraining import samples_of
 from .significance import clear_best
@@ -32,7 +32,7 @@ def escape(text: str) -> str:
     )
 
 
-def accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) -> str:
+def accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float, *, looks: Looks = BUILT_IN) -> str:
     """Return scores (accuracies in %) as LaTeX: a row for each method that figures show, a column for each protocol.
 
     Cells hold the mean with its 95 % interval. Methods that do not prune stand apart, above those at the budget. The
@@ -46,16 +46,20 @@ def accuracy_table(summary: pd.DataFrame, table: pd.DataFrame, budget: float) ->
 
     - `summary`, `table`: `summary.csv` and `table.csv.gz` of a comparison on persons.
     - `budget`: a fraction of the full network, in (0, 1].
+    - `looks`: of the experiment; by default the built-in ones.
     """
     summary = with_names(summary)
     table = with_names(table)
-    series, of_protocol = shown_series(summary), dict(by_protocol(summary))
+    series, of_protocol = shown_series(summary, looks), dict(by_protocol(summary))
     pruning = set(_series(summary.loc[summary["budget"] < 1]))
     at_budget = set(_series(summary.loc[summary["budget"] == budget])) & pruning
-    bold = {name: _best(rows.loc[rows["budget"] == budget]) for name, rows in by_protocol(table)} if budget < 1 else {}
+    bold = {}
+    if budget < 1:
+        bold = {name: _best(rows.loc[rows["budget"] == budget], looks) for name, rows in by_protocol(table)}
+    labels = {key: escape(looks.look(*key).label) for key in series}
     blocks = [
-        [_row(key, 1.0, of_protocol, {}) for key in series if key not in pruning],
-        [_row(key, budget, of_protocol, bold) for key in series if key in at_budget],
+        [[labels[key], *_cells(key, 1.0, of_protocol, {})] for key in series if key not in pruning],
+        [[labels[key], *_cells(key, budget, of_protocol, bold)] for key in series if key in at_budget],
     ]
     header = ["method", *map(escape, of_protocol), "samples trained on"]
     return tabular(header, blocks)
@@ -102,16 +106,18 @@ def _series(frame: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(frame["method"], frame["control"], strict=True))
 
 
-def _best(rows: pd.DataFrame) -> tuple[str, str] | None:
+def _best(rows: pd.DataFrame, looks: Looks) -> tuple[str, str] | None:
     """Return the clear best of the shown series; `rows` are of `table.csv.gz` for one protocol and budget."""
-    keys, shown = _series(rows), {" ".join(key): key for key in shown_series(rows)}
+    keys, shown = _series(rows), {" ".join(key): key for key in shown_series(rows, looks)}
     best = (
         clear_best({name: rows.loc[[each == key for each in keys]] for name, key in shown.items()}) if shown else None
     )
     return None if best is None else shown[best]
 
 
-def _row(key: tuple[str, str], budget: float, of_protocol: dict[str, pd.DataFrame], bold: dict[str, Any]) -> list[str]:
+def _cells(
+    key: tuple[str, str], budget: float, of_protocol: dict[str, pd.DataFrame], bold: dict[str, Any]
+) -> list[str]:
     cells, samples = [], []
     for name, rows in of_protocol.items():
         found = rows.loc[(rows["method"] == key[0]) & (rows["control"] == key[1]) & (rows["budget"] == budget)]
@@ -121,7 +127,7 @@ def _row(key: tuple[str, str], budget: float, of_protocol: dict[str, pd.DataFram
         cells += [""] * (not len(found))
     least, most = min(samples, default=0), max(samples, default=0)
     trained = f"{least:,}" if least == most else f"{least:,}--{most:,}"
-    return [escape(look(*key).label), *cells, trained if most else "none"]
+    return [*cells, trained if most else "none"]
 
 
 def _cell(row: Any, name: str, *, bold: bool = False) -> str:

@@ -1,15 +1,18 @@
 """The look of every method in all figures: colours mostly of Okabe and Ito, and a marker and a dash.
 
-Marker and dash tell methods apart in greyscale, too.
+Marker and dash tell methods apart in greyscale, too. Built-in methods have theirs here, variants (`METHOD@NAME`) in
+`Experiment.looks`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ..config.look_checks import check_looks
 from ..system.printable import printable
 
 
@@ -34,8 +37,10 @@ _FACES: dict[str, dict[str, Any]] = {
     "-.": {"fillstyle": "bottom", "markerfacecoloralt": "white"},
 }
 
+# A method and a control.
+Series = tuple[str, str]
 # In the order of legends.
-LOOKS: dict[tuple[str, str], Look] = {
+LOOKS: dict[Series, Look] = {
     ("full", ""): Look("full network", "#000000", "", "-"),
     ("full+classes", ""): Look("full, person's classes", "#000000", "", ":"),
     ("finetune", ""): Look("full, fine-tuned on the person", "#7f7f7f", "", "--"),
@@ -45,21 +50,6 @@ LOOKS: dict[tuple[str, str], Look] = {
     ("ppp", "twin"): Look("PPP, a twin's", "#0072B2", "d", "-."),
     ("ppp", "swap"): Look("PPP, other classes'", "#0072B2", "v", ":"),
     ("ppp", "random"): Look("PPP, random mask", "#56B4E9", "+", ":"),
-    ("ppp@persons", "own"): Look("PPP per person, own", "#C51B7D", "d", "-"),
-    ("ppp@persons", "population"): Look("PPP per person, everybody's", "#C51B7D", "d", "--"),
-    ("ppp@persons", "other"): Look("PPP per person, another's", "#C51B7D", "x", "-."),
-    ("ppp@persons+classes", "own"): Look("PPP per person, person's classes", "#C51B7D", "H", "-"),
-    ("ppp@persons_slow+classes", "own"): Look("PPP per person, lower rate, person's classes", "#D4539F", "P", "--"),
-    ("ppp@persons_fast+classes", "own"): Look("PPP per person, higher rate, person's classes", "#D4539F", "P", ":"),
-    ("ppp@persons_long", "own"): Look("PPP per person, trained longer", "#D4539F", "*", "-."),
-    ("ppp@persons_long+classes", "own"): Look("PPP per person, trained longer, person's classes", "#D4539F", "*", "--"),
-    ("gated@persons", "own"): Look("per person, no prototype loss", "#009E73", "^", ":"),
-    ("ppp@nothing", "own"): Look("one mask for all", "#8C564B", "v", "-."),
-    ("ppp@nothing+classes", "own"): Look("one mask for all, person's classes", "#8C564B", "s", "-"),
-    ("ppp@nothing_slow+classes", "own"): Look("one mask for all, lower rate, person's classes", "#C9A29A", "D", ":"),
-    ("ppp@nothing_fast+classes", "own"): Look("one mask for all, higher rate, person's classes", "#C9A29A", "h", ":"),
-    ("ppp@tenth", "own"): Look("gates per sample, for 10 %", "#0072B2", "8", ":"),
-    ("ppp@quarter", "own"): Look("gates per sample, for 25 %", "#56B4E9", "p", ":"),
     ("ppp_dynamic", ""): Look("PPP's gates, each sample its own", "#0072B2", "*", ""),
     ("ppp+bn", ""): Look("PPP, recalibrated", "#44AA99", "h", "--"),
     ("gated", "own"): Look("no prototype loss, own", "#009E73", "^", "-."),
@@ -129,34 +119,100 @@ _DASHES = ("-", "--", "-.", ":")
 _SPARE = ("#882255", "#44AA99", "#AA4499", "#117733", "#661100")
 
 
-def look(method: str, control: str) -> Look:
-    """Return the look of a series: its entry in `LOOKS`, else that of its criterion, else a spare colour and dash.
+@dataclass(frozen=True)
+class Looks:
+    """The looks of methods, in the order of legends.
 
-    A name always has the same look.
-
-    >>> look("l1_local+bn", "").label, look("mine", "own").label
-    ('L1, per layer, recalibrated', 'mine, own')
+    - `known`: by method and control; those of others follow from the parts of their names.
     """
-    if (method, control) in LOOKS:
-        return LOOKS[method, control]
-    first, *steps = method.split("+")
-    after = "".join(_step(step) for step in steps)
-    scope = next((end for end in _SCOPES if end and first.endswith(end)), "")
-    if first.removesuffix(scope) in _CRITERIA:
-        (label, colour, marker), (how, dash) = _CRITERIA[first.removesuffix(scope)], _SCOPES[scope]
-        return Look(f"{label}{how}{after}", colour, marker, dash)
-    number, colour = divmod(sum(map(ord, method + control)), len(_SPARE))
-    return Look(printable(_first(first, control) + after), _SPARE[colour], "*", _DASHES[number % len(_DASHES)])
+
+    known: Mapping[Series, Look] = field(default_factory=lambda: LOOKS)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Mapping[str, str]]) -> "Looks":
+        """Return the built-in looks with those of an experiment (`Experiment.looks`). What these leave out is derived.
+
+        >>> Looks.of({"ppp@mine": {"label": "mine", "colour": "#C51B7D"}}).look("ppp@mine+bn", "own").label
+        'mine, recalibrated'
+
+        Raise `UserError`, naming the key, for one that cannot be drawn.
+        """
+        check_looks(given)
+        parts = {series: each for name, each in given.items() for series in _series_of(name)}
+        known = dict(LOOKS)
+        for method, control in sorted(parts, key=lambda series: ("+" in series[0], "@" in series[0])):  # bases first
+            known[method, control] = replace(cls(known).look(method, control), **parts[method, control])
+        return cls({series: known[series] for series in _ordered(list(parts))})
+
+    @classmethod
+    def of_run(cls, run: Mapping[str, Any]) -> "Looks":
+        """Return the looks of the experiment in a `run.json`; the built-in ones if it gives none."""
+        config = run.get("config")
+        return cls.of(config.get("looks", {})) if isinstance(config, Mapping) else cls()
+
+    def look(self, method: str, control: str) -> Look:
+        """Return the look of a series: a known one, else that of its criterion, else a spare colour and dash.
+
+        A name always has the same look.
+
+        >>> Looks().look("l1_local+bn", "").label, Looks().look("mine", "own").label
+        ('L1, per layer, recalibrated', 'mine, own')
+        """
+        if (method, control) in self.known:
+            return self.known[method, control]
+        first, *steps = method.split("+")
+        after = "".join(_step(step) for step in steps)
+        scope = next((end for end in _SCOPES if end and first.endswith(end)), "")
+        if first.removesuffix(scope) in _CRITERIA:
+            (label, colour, marker), (how, dash) = _CRITERIA[first.removesuffix(scope)], _SCOPES[scope]
+            return Look(f"{label}{how}{after}", colour, marker, dash)
+        number, colour = divmod(sum(map(ord, method + control)), len(_SPARE))
+        label = printable(self._first(first, control) + after)
+        return Look(label, _SPARE[colour], "*", _DASHES[number % len(_DASHES)])
+
+    def rank(self, method: str, control: str) -> tuple[int, str]:
+        """Return a sorting key: the order of known looks, then by name."""
+        places = list(self.known)
+        series = method, control
+        return (places.index(series) if series in self.known else len(places), f"{method} {control}")
+
+    def _first(self, method: str, control: str) -> str:
+        """Return the label of a method without its steps, with the name of its variant, if any."""
+        kind, _, variant = method.partition("@")
+        for known, more in ((method, ""), (kind, f" ({variant})")):
+            for each in (control,) if control else ("", "own"):
+                if (known, each) in self.known:
+                    return self.known[known, each].label + more
+        return f"{method}, {control}" if control else method
 
 
-def _first(method: str, control: str) -> str:
-    """Return the label of a method without its steps, with the name of its variant, if any."""
-    kind, _, variant = method.partition("@")
-    for known, more in ((method, ""), (kind, f" ({variant})")):
-        for each in (control,) if control else ("", "own"):
-            if (known, each) in LOOKS:
-                return LOOKS[known, each].label + more
-    return f"{method}, {control}" if control else method
+BUILT_IN = Looks()
+
+
+def _series_of(name: str) -> list[Series]:
+    """Return the method and control that a name in `Experiment.looks` stands for.
+
+    A name without a control stands for the own samples, and for a method that has no controls.
+
+    >>> _series_of("ppp@mine other"), _series_of("ppp"), _series_of("mine")
+    ([('ppp@mine', 'other')], [('ppp', 'own')], [('mine', ''), ('mine', 'own')])
+    """
+    method, _, control = name.partition(" ")
+    series = [(method, control)] if control else [(method, ""), (method, "own")]
+    return [each for each in series if each in LOOKS] or series
+
+
+def _ordered(given: list[Series]) -> list[Series]:
+    """Return the built-in series with those given: the first behind its base method, others behind the one before."""
+    order = list(LOOKS)
+    for before, series in zip([None, *given], given, strict=False):
+        if series in LOOKS:
+            continue
+        base = series[0].split("+")[0].split("@")[0]
+        of_base = [place for place, (method, _) in enumerate(order) if method == base]
+        behind = of_base[-1] if of_base else len(order) - 1
+        order.insert((behind if before is None else order.index(before)) + 1, series)
+    return order
 
 
 def _step(name: str) -> str:
@@ -204,9 +260,3 @@ def draw_series(rows: pd.DataFrame, x: np.ndarray, style: Look, ax: Axes) -> Non
         elinewidth=0.8,
         label=style.label,
     )
-
-
-def rank(method: str, control: str) -> tuple[int, str]:
-    """Return a sorting key: the order of `LOOKS`, then by name."""
-    keys = list(LOOKS)
-    return (keys.index((method, control)) if (method, control) in LOOKS else len(keys), f"{method} {control}")

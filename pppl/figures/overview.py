@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator
 from ..tables.schema import with_names
 from .accuracy_vs_macs import macs_axis, macs_range
 from .layout import ROW_HEIGHT, label, make_room, panel_grid, percents, write_titles
-from .looks import look
+from .looks import BUILT_IN, Looks
 from .protocols import count_protocols
 
 # The full network without and with its classes corrected, which is free; the simplest small network; PPP's; and one
@@ -21,14 +21,16 @@ SERIES = (
     ("full", ""),
     ("full+classes", ""),
     ("l1_local+retrain+classes", ""),
-    ("ppp@persons+classes", "own"),
+    ("ppp+classes", "own"),
     ("l1_local+retrain+finetune", ""),
 )
 # Smaller errors are drawn at this one: a few hundred queries cannot tell them apart.
 _LEAST = 1e-3
 
 
-def overview_figure(panels: Mapping[str, pd.DataFrame], series: Sequence[tuple[str, str]] = SERIES) -> Figure:
+def overview_figure(
+    panels: Mapping[str, pd.DataFrame], series: Sequence[tuple[str, str]] = SERIES, *, looks: Looks = BUILT_IN
+) -> Figure:
     """Draw error against MACs, a panel for each kind of persons.
 
     ```python
@@ -40,12 +42,13 @@ def overview_figure(panels: Mapping[str, pd.DataFrame], series: Sequence[tuple[s
     - `panels`: the rows of a `summary.csv` for one protocol, by title.
     - `series`: methods and controls, in the order of the legend. A panel shows those that it has. If it lacks a method
       with `+classes`, it shows the method without.
+    - `looks`: of the experiments; by default the built-in ones.
     """
     panels = {title: with_names(rows) for title, rows in panels.items()}
     figure, axes = panel_grid(len(panels), ROW_HEIGHT)
     for ax, rows in zip(chain(*axes), panels.values(), strict=True):
         there = set(zip(rows["method"], rows["control"], strict=True))
-        error_vs_macs(rows, _shown(series, there), ax)
+        error_vs_macs(rows, _shown(series, there), ax, looks=looks)
     write_titles(axes, [(title, f"({count_protocols(rows)})") for title, rows in panels.items()])
     make_room(figure, label(figure, axes, "error on queries", most=3))
     return figure
@@ -56,16 +59,17 @@ def _shown(series: Sequence[tuple[str, str]], there: Set[tuple[str, str]]) -> li
     return [*dict.fromkeys(key if key in there else alone for key, alone in named if key in there or alone in there)]
 
 
-def error_vs_macs(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:
+def error_vs_macs(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes, *, looks: Looks = BUILT_IN) -> Axes:
     """Draw the error, with 95 % intervals, over the fraction of the full MACs; both axes are logarithmic.
 
     **Arguments:**
 
     - `rows`: of `summary.csv` for one protocol.
     - `series`: methods and controls, in the order of the legend.
+    - `looks`: of the experiment; by default the built-in ones.
     """
     for method, control in series:
-        style = look(method, control)
+        style = looks.look(method, control)
         of = rows.query("method == @method and control == @control").sort_values("macs_fraction")
         error, low, high = (
             1 - of[f"score{end}"].to_numpy(float) for end in ("", "_high", "_low")

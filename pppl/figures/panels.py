@@ -13,7 +13,7 @@ from .families import families
 from .gates import channel_order, gates
 from .iso_macs import iso_legend, iso_macs
 from .layout import ROW_HEIGHT, axes_of, inches, label, make_room, panel_grid, rows_of, wrap, write_legend, write_titles
-from .looks import LOOKS, look
+from .looks import BUILT_IN, Looks
 from .personal_gain import personal_gain
 from .protocols import by_protocol, count_protocols
 from .retraining import retraining, samples_of
@@ -22,7 +22,7 @@ from .venues import active_venue
 _NOTE_SIZE = 7.0
 
 
-def accuracy_figure(summary: pd.DataFrame) -> Figure:
+def accuracy_figure(summary: pd.DataFrame, *, looks: Looks = BUILT_IN) -> Figure:
     """Draw scores against MACs, a panel for each protocol.
 
     If there are many series, each family of methods has a row of panels. Four families or more are higher than a page:
@@ -33,7 +33,8 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
     ```
     """
     summary = with_names(summary)
-    panels, series_of, on_queries = by_protocol(summary), families(summary), f"{metric_of(summary).title} on queries"
+    panels, series_of = by_protocol(summary), families(summary, looks)
+    on_queries = f"{metric_of(summary).title} on queries"
     height = (ROW_HEIGHT - 0.2 * (len(series_of) > 2)) * rows_of(len(panels))
     figure = Figure(figsize=(active_venue().text, height * len(series_of)), layout="constrained")
     places = figure.add_gridspec(len(series_of), 1)
@@ -45,7 +46,7 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
         bottom = lower_limit(summary.loc[shown])
         for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
             there = set(zip(rows["method"], rows["control"], strict=True))
-            accuracy_vs_macs(rows, ax, [each for each in series if each in there], bottom=bottom)
+            accuracy_vs_macs(rows, ax, [each for each in series if each in there], bottom=bottom, looks=looks)
         write_titles(axes, [(name, f"({count_protocols(rows)})") for name, rows in panels])
         below = label(part, axes, on_queries, most=4)
         if family:
@@ -56,7 +57,7 @@ def accuracy_figure(summary: pd.DataFrame) -> Figure:
     return figure
 
 
-def bytes_figure(summary: pd.DataFrame) -> Figure:
+def bytes_figure(summary: pd.DataFrame, *, looks: Looks = BUILT_IN) -> Figure:
     """Draw scores against the bytes of a person's file, a panel for each protocol.
 
     ```python
@@ -67,13 +68,13 @@ def bytes_figure(summary: pd.DataFrame) -> Figure:
     panels = by_protocol(summary)
     figure, axes = panel_grid(len(panels), ROW_HEIGHT)
     for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
-        accuracy_vs_bytes(rows, ax)
+        accuracy_vs_bytes(rows, ax, looks=looks)
     write_titles(axes, [(name,) for name, _ in panels])
     make_room(figure, label(figure, axes, f"{metric_of(summary).title} on queries", most=4))
     return figure
 
 
-def iso_figure(curves: pd.DataFrame) -> Figure:
+def iso_figure(curves: pd.DataFrame, *, looks: Looks = BUILT_IN) -> Figure:
     """Draw MACs at the same score as the full network; methods that are never within 3 points are named below.
 
     ```python
@@ -81,14 +82,14 @@ def iso_figure(curves: pd.DataFrame) -> Figure:
     ```
     """
     curves = with_names(curves)
-    panels, every = by_protocol(curves), shown_series(curves)
-    series = shown_series(curves.loc[curves["macs_within_3_low"] < 1]) or every
-    names = {key: look(*key).label for key in every}
+    panels, every = by_protocol(curves), shown_series(curves, looks)
+    series = shown_series(curves.loc[curves["macs_within_3_low"] < 1], looks) or every
+    names = {key: looks.look(*key).label for key in every}
     never = [name for key, name in names.items() if key not in series]
     note = f"No budget suffices: {'; '.join(never)}." if never else ""
     figure, axes = panel_grid(len(panels), 0.75 + 0.2 * len(series))
     for ax, (_, of_panel) in zip(chain(*axes), panels, strict=True):
-        iso_macs(of_panel, series, ax)
+        iso_macs(of_panel, series, ax, looks=looks)
     write_titles(axes, [(name,) for name, _ in panels], beside=max(inches(names[key], 7.0) for key in series) + 0.1)
     bars, note = iso_legend(metric_of(curves)), "\n".join(wrap(note, active_venue().text - 0.2, _NOTE_SIZE))
     below = write_legend(
@@ -98,7 +99,7 @@ def iso_figure(curves: pd.DataFrame) -> Figure:
     return figure
 
 
-def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
+def gain_figure(table: pd.DataFrame, gains: pd.DataFrame, *, looks: Looks = BUILT_IN) -> Figure:
     """Draw the personal gain, with a dot for each person where there is room.
 
     Panels show the gain over a twin (the effect of who it is) and over a swap (the effect of which classes). A protocol
@@ -111,6 +112,7 @@ def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
     **Arguments:**
 
     - `table`, `gains`: `table.csv.gz` and `gains.csv`.
+    - `looks`: of the experiment; by default the built-in ones.
     """
     table = with_names(table)
     gains = with_names(gains)
@@ -119,7 +121,7 @@ def gain_figure(table: pd.DataFrame, gains: pd.DataFrame) -> Figure:
     panels = [(name, rows, each) for name, rows in by_protocol(tested) for each in _controls(means[name])]
     figure, axes = panel_grid(len(panels), ROW_HEIGHT)
     for ax, (name, rows, against) in zip(chain(*axes), panels, strict=True):
-        personal_gain(rows, means[name], ax, against)
+        personal_gain(rows, means[name], ax, against, looks=looks)
     write_titles(axes, [(name, _LESS[against]) for name, _, against in panels])
     metric = metric_of(table)
     difference = f"{metric.title}{' (points)' * metric.percent}"
@@ -135,7 +137,7 @@ def _controls(gains: pd.DataFrame) -> list[str]:
     return [each for each in ("twin", "swap") if each in there] or ["other"]
 
 
-def retraining_figure(summary: pd.DataFrame) -> Figure:
+def retraining_figure(summary: pd.DataFrame, *, looks: Looks = BUILT_IN) -> Figure:
     """Draw scores against training samples, a panel for each budget and protocol.
 
     Methods that do not prune are in all panels of their protocol.
@@ -153,16 +155,16 @@ def retraining_figure(summary: pd.DataFrame) -> Figure:
     ]
     figure, axes = panel_grid(len(panels), ROW_HEIGHT + 0.1)
     for ax, (_, rows) in zip(chain(*axes), panels, strict=True):
-        retraining(rows, _retraining_series(rows), ax)
+        retraining(rows, _retraining_series(rows, looks), ax, looks=looks)
     write_titles(axes, [parts for parts, _ in panels], apart=True)
     make_room(figure, label(figure, axes, f"{metric_of(summary).title} on queries", most=4))
     return figure
 
 
-def _retraining_series(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """Select series that retrain, plus untrained methods that have an entry in `LOOKS`."""
+def _retraining_series(rows: pd.DataFrame, looks: Looks) -> list[tuple[str, str]]:
+    """Select series that retrain, plus untrained methods whose look is known."""
     trained = {(str(row["method"]), str(row["control"])) for row in rows.to_dict("records") if samples_of(row) > 0}
-    return [key for key in shown_series(rows) if key in trained or key in LOOKS]
+    return [key for key in shown_series(rows, looks) if key in trained or key in looks.known]
 
 
 def gates_figure(frame: pd.DataFrame) -> Figure:

@@ -6,14 +6,16 @@ from matplotlib.axes import Axes
 
 from ..tables.metric import metric_of
 from ..tables.schema import with_names
-from .looks import look
+from .looks import BUILT_IN, Looks
 
 _PERSON = ["method", "budget", "seed", "identity"]
 _SIDE = 0.36  # half the width of a budget's place on the axis, shared by all methods
 _CROWD = 24  # more clouds of dots than this hide each other
 
 
-def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes, against: str = "other") -> Axes:
+def personal_gain(
+    table: pd.DataFrame, gains: pd.DataFrame, ax: Axes, against: str = "other", *, looks: Looks = BUILT_IN
+) -> Axes:
     """Draw each person's score with the own samples less that with a control's (accuracy in points) at each budget.
 
     Beside the dots of persons stand means with 95 % intervals. The dots are left out if methods and budgets are many.
@@ -27,6 +29,7 @@ def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes, against: s
     - `table`: rows of `table.csv.gz` for one protocol.
     - `gains`: rows of `gains.csv` for it.
     - `against`: the control: `other`, `twin`, `swap` or `population`.
+    - `looks`: of the experiment; by default the built-in ones.
     """
     table = with_names(table)
     gains = with_names(gains)
@@ -36,7 +39,7 @@ def personal_gain(table: pd.DataFrame, gains: pd.DataFrame, ax: Axes, against: s
     budgets, methods = sorted(set(per_person["budget"])), list(dict.fromkeys(per_person["method"]))
     width = 2 * _SIDE / max(1, len(methods))
     for at, method in enumerate(methods):
-        style, left = look(method, "own"), -_SIDE + at * width
+        style, left = looks.look(method, "own"), -_SIDE + at * width
         of_budget = per_person.query("method == @method").groupby("budget")["score"]
         for budget, each in of_budget if len(methods) * len(budgets) <= _CROWD else ():
             dots = np.random.default_rng(0).permutation(np.sort(each.to_numpy()))  # a strip, not a curve

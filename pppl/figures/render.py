@@ -17,6 +17,7 @@ from .accuracy_vs_macs import shown_budgets
 from .fonts import characters_of, fonts_for
 from .frames import CURVES_NUMBERS, GAINS_NUMBERS, SUMMARY_NUMBERS, TASK_NUMBERS, check_columns, read_columns
 from .latex import accuracy_table, scores_table
+from .looks import Looks
 from .panels import accuracy_figure, bytes_figure, gain_figure, gates_figure, iso_figure, retraining_figure
 from .retraining import samples_of
 from .sweep_panels import sweep_figures
@@ -77,11 +78,16 @@ def render(folder: Path, *, venue: str = DEFAULT, out: Path | None = None, of: s
 
     **Returns:** the PNG files.
 
+    Labels, colours, markers and dashes are those of the experiment in `run.json` (`Looks.of_run`).
+
     Raise `UserError` if a table is missing or corrupted, the venue is unknown, or a foreign file is in the way.
     """
-    declare_metric(read_run(folder))
-    with style(venue), fonts_for(characters_of(folder)):
-        drawn = _of_sweep(folder) if (folder / "trials.csv").exists() else _of_comparison(folder)
+    run = read_run(folder)
+    declare_metric(run)
+    looks = Looks.of_run(run)
+    named = {letter for each in looks.known.values() for letter in each.label}
+    with style(venue), fonts_for(characters_of(folder) | named):
+        drawn = _of_sweep(folder) if (folder / "trials.csv").exists() else _of_comparison(folder, looks)
         return drawn.save(out or folder, of)
 
 
@@ -131,9 +137,9 @@ def _of_sweep(folder: Path) -> _Drawn:
     return drawn
 
 
-def _of_comparison(folder: Path) -> _Drawn:
+def _of_comparison(folder: Path, looks: Looks) -> _Drawn:
     summary = read_columns(folder / "summary.csv", ["method"], [])
-    return _of_tasks(folder, summary) if "encoder" in summary.columns else _of_persons(folder, summary)
+    return _of_tasks(folder, summary) if "encoder" in summary.columns else _of_persons(folder, summary, looks)
 
 
 def _of_tasks(folder: Path, summary: pd.DataFrame) -> _Drawn:
@@ -147,7 +153,7 @@ def _of_tasks(folder: Path, summary: pd.DataFrame) -> _Drawn:
     return drawn
 
 
-def _of_persons(folder: Path, summary: pd.DataFrame) -> _Drawn:
+def _of_persons(folder: Path, summary: pd.DataFrame, looks: Looks) -> _Drawn:
     check_columns(
         folder / "summary.csv", summary, ["dataset", "backbone", "persons", "seen", "control"], SUMMARY_NUMBERS
     )
@@ -155,7 +161,7 @@ def _of_persons(folder: Path, summary: pd.DataFrame) -> _Drawn:
     names = ["persons", "seen", "method", "control", "seed", "identity", "shots"]
     table = read_columns(folder / TABLE, names, ["budget", "score"])
     drawn = _Drawn()
-    for name, figure in _figures_of_persons(folder, summary, table).items():
+    for name, figure in _figures_of_persons(folder, summary, table, looks).items():
         drawn.figure(name, figure, captions.caption_comparison(name, summary, table))
     if (folder / "gates.csv").exists():
         frame = read_columns(folder / "gates.csv", ["persons", "seen", "identity"], ["layer", "channel", "probability"])
@@ -164,27 +170,27 @@ def _of_persons(folder: Path, summary: pd.DataFrame) -> _Drawn:
         stem = "accuracy" if metric_of(summary) is ACCURACY else "score"
         name = stem if budget == 1 else f"{stem}_{budget * 100:g}".replace(".", "_")
         caption = captions.caption_accuracy_table(summary, table, budget)
-        drawn.table(name, accuracy_table(summary, table, budget), caption)
+        drawn.table(name, accuracy_table(summary, table, budget, looks=looks), caption)
     return drawn
 
 
-def _figures_of_persons(folder: Path, summary: pd.DataFrame, table: pd.DataFrame) -> dict[str, Figure]:
-    figures = {"accuracy_vs_macs": accuracy_figure(summary)}
+def _figures_of_persons(folder: Path, summary: pd.DataFrame, table: pd.DataFrame, looks: Looks) -> dict[str, Figure]:
+    figures = {"accuracy_vs_macs": accuracy_figure(summary, looks=looks)}
     if has_rates(summary):
         check_columns(folder / "summary.csv", summary, [], ["artifact_bytes"])
-        figures["accuracy_vs_bytes"] = bytes_figure(summary)
+        figures["accuracy_vs_bytes"] = bytes_figure(summary, looks=looks)
     if (folder / "curves.csv").exists():
         curves = read_columns(folder / "curves.csv", ["persons", "seen", "method", "control"], [], rows=False)
         if len(curves):
             check_columns(folder / "curves.csv", curves, [], CURVES_NUMBERS)
-            figures["iso_macs"] = iso_figure(curves)
+            figures["iso_macs"] = iso_figure(curves, looks=looks)
     if (folder / "gains.csv").exists():
         gains = read_columns(folder / "gains.csv", ["persons", "seen", "method", "against"], [], rows=False)
         if {"other", "twin"} & {*gains["against"]}:
             check_columns(folder / "gains.csv", gains, [], GAINS_NUMBERS)
-            figures["personal_gain"] = gain_figure(table, gains)
+            figures["personal_gain"] = gain_figure(table, gains, looks=looks)
     if any(map(samples_of, summary.to_dict("records"))):
-        figures["retraining"] = retraining_figure(summary)
+        figures["retraining"] = retraining_figure(summary, looks=looks)
     return figures
 
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from ..tables.schema import with_names
 from .accuracy_vs_macs import lower_limit, score_axis
-from .looks import look
+from .looks import BUILT_IN, Looks
 
 _LINEAR = 10.0  # samples up to which the axis is linear; a logarithmic one has no place for 0
 
@@ -43,7 +43,7 @@ def _for_all(row: Mapping[Any, Any]) -> float:
     return 0 if count != count else count
 
 
-def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) -> Axes:
+def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes, *, looks: Looks = BUILT_IN) -> Axes:
     """Draw the score, with 95 % intervals, over the samples trained on.
 
     Samples that go through a training step count, for the person and for everybody, beyond those of the full network.
@@ -56,6 +56,7 @@ def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
 
     - `rows`: of `summary.csv` for one protocol and one budget, with those of methods that do not prune.
     - `series`: methods and controls, in the order of the legend.
+    - `looks`: of the experiment; by default the built-in ones.
     """
     rows = with_names(rows)
     by_series = {(str(row["method"]), str(row["control"])): row for row in rows.to_dict("records")}
@@ -63,7 +64,7 @@ def retraining(rows: pd.DataFrame, series: Sequence[tuple[str, str]], ax: Axes) 
     # Side by side, since many of them have about the same score.
     places = dict(zip(untrained, np.linspace(-_LINEAR, _LINEAR, len(untrained) + 2)[1:-1], strict=True))
     for key in series:
-        row, style = by_series[key], look(*key)
+        row, style = by_series[key], looks.look(*key)
         spread = [[max(0.0, row["score"] - row["score_low"])], [max(0.0, row["score_high"] - row["score"])]]
         ax.errorbar(
             places.get(key, samples_of(row)), row["score"], yerr=spread, ls="", color=style.colour,

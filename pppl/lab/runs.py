@@ -16,6 +16,7 @@ from ..config import Experiment, TextExperiment
 from ..config.reading import from_dict
 from ..data import IdentityDataset, Person
 from ..deploy.trained_run import TrainedRun
+from ..figures import Looks
 from ..personalizers import GlobalModel, Personalizer, PersonalModel, make_own_personalizer
 from ..report.results_frame import ResultsFrame
 from ..system.errors import UserError
@@ -80,6 +81,11 @@ class LoadedRun:
         if not isinstance(self.settings, Experiment):
             raise UserError(f"{self.folder} compares text tasks: it has tables, but no persons and no gates")
         return self.settings
+
+    @property
+    def looks(self) -> Looks:
+        """How its methods look in figures: `accuracy_vs_macs(rows, ax, looks=run.looks)`."""
+        return Looks.of_run(self.about)
 
     def frame(self, name: str) -> ResultsFrame:
         """Return a table of the folder, such as `effort.csv`. Raise `UserError` if it is missing or damaged."""

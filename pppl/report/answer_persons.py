@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
+from ..figures.looks import Looks
 from ..figures.retraining import samples_of, training_label
 from ..tables.metric import metric_of
 from .columns import FORMATS
@@ -30,9 +31,11 @@ class _Protocol:
 
     - `name`: of these persons.
     - `methods`: rows of `summary` at the reported budget, own samples only, best first; without the full network.
+    - `looks`: which say how methods are called.
     """
 
     name: str
+    looks: Looks
     methods: Sequence[TableRow]
     summary: Sequence[TableRow]
     rows: Sequence[TableRow]
@@ -68,7 +71,8 @@ def _protocol(results: FolderTables, row: TableRow, budget: float) -> _Protocol:
     methods = sorted(
         (each for each in methods if each["method"] != "full"), key=lambda each: -results.metric.sign * each["score"]
     )
-    return _Protocol(title, methods, summary, rows, [each for each in gains if each["budget"] == budget])
+    gains = [each for each in gains if each["budget"] == budget]
+    return _Protocol(title, results.looks, methods, summary, rows, gains)
 
 
 def _opening(results: FolderTables, budget: float) -> Html:
@@ -119,7 +123,7 @@ def _best(protocol: _Protocol) -> list[Html]:
     next_one = protocol.untrained if training_label(best) else protocol.trained
     if next_one is not None:
         what = "Of those that are retrained" if training_label(next_one) else "Without any training after pruning"
-        distance = subtract(next_one, best, protocol.rows).against(label_of(best))
+        distance = subtract(next_one, best, protocol.rows).against(label_of(best, protocol.looks))
         parts = (f"{what}, the best is ", _described(next_one, protocol), f"{_trained_on(next_one)} and {distance}.")
         sentences.append(join(parts))
     return sentences
@@ -133,7 +137,9 @@ def _reaches(row: TableRow, best: TableRow) -> bool:
 
 def _described(row: TableRow, protocol: _Protocol) -> Html:
     score, distance = Estimate.of(row, "score"), subtract_from_full(row, protocol.rows)
-    return join((element("b", label_of(row)), f": {score.as_value}, {distance.against('the full network')}"))
+    return join(
+        (element("b", label_of(row, protocol.looks)), f": {score.as_value}, {distance.against('the full network')}")
+    )
 
 
 def _trained_on(row: TableRow) -> str:
@@ -149,7 +155,7 @@ def _training(protocol: _Protocol) -> list[Html]:
     added, lift = _TRAINING_STEPS[row["method"].rpartition("+")[2]], subtract(row, base, protocol.rows)
     start, end = (Estimate(each["score"], metric=metric_of(each)).as_value for each in (base, row))
     text = f" gains most by training: {added}, it goes from {start} to {end}, by {lift.in_points}."
-    return [join((element("b", label_of(base)), text))]
+    return [join((element("b", label_of(base, protocol.looks)), text))]
 
 
 def _base(row: TableRow) -> str:
@@ -174,7 +180,7 @@ def _gain(protocol: _Protocol) -> list[Html]:
     text = f", own less {_WHOSE[against]}, is {Estimate.of(other or {}, 'gain').in_points}{tested}"
     if population is not None:
         text += f", and over everybody's {Estimate.of(population, 'gain').in_points}"
-    return [join(("The personal gain of ", element("b", label_of(row)), f"{text}."))]
+    return [join(("The personal gain of ", element("b", label_of(row, protocol.looks)), f"{text}."))]
 
 
 _WHOSE = {"twin": "a twin's samples (of the same classes)", "other": "another person's samples"}

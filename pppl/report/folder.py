@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..figures.looks import Looks
 from ..system.errors import UserError
 from ..tables.journal import TABLE
 from ..tables.metric import Metric, declare_metric
@@ -70,6 +71,11 @@ class FolderTables:
         """Settings in `run.json`; empty if it has none."""
         config = self.run.get("config")
         return config if isinstance(config, dict) else {}
+
+    @property
+    def looks(self) -> Looks:
+        """How methods are called: as in figures."""
+        return Looks.of_run(self.run)
 
     @property
     def metric(self) -> Metric:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
-from ..figures.looks import label_task
+from ..figures.looks import Looks, label_task
 from ..tables.schema import settings_of
 from .columns import Column
 from .folder import FolderTables
@@ -19,17 +19,18 @@ from .table import Table, TableRow
 
 def main_table(results: FolderTables) -> Html:
     """Return a table of the rows of `summary.csv`, or of a sweep's `trials.csv`."""
-    of = {"persons": _of_persons, "tasks": _of_tasks, "sweep": _of_sweep}
-    return of[results.kind](results.main)
+    if results.kind == "persons":
+        return _of_persons(results.main, results.looks)
+    return {"tasks": _of_tasks, "sweep": _of_sweep}[results.kind](results.main)
 
 
-def _of_persons(summary: Table) -> Html:
+def _of_persons(summary: Table, looks: Looks) -> Html:
     metric = summary.metric
     whom = [(row["persons"], row["seen"]) for row in summary.rows]
     places = {each: place for place, each in enumerate(dict.fromkeys(whom))}
     table = _sorted(summary, lambda row: (places[row["persons"], row["seen"]], -metric.sign * row["score"]))
     table = table.with_columns(
-        label=[label_of(row) for row in table.rows],
+        label=[label_of(row, looks) for row in table.rows],
         series=[row_key(row) for row in table.rows],
         less_full=[row["score"] - row["score_full"] for row in table.rows],
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
+from ..figures.looks import Looks
 from ..system.errors import UserError
 from ..tables.metric import metric_of
 from .folder import FolderTables, read_results
@@ -56,11 +57,13 @@ def accuracies_of(folders: Sequence[Path], budget: float, methods: Sequence[str]
 
     Raise `UserError` if a folder does not hold a comparison on persons.
     """
-    rows = [row for folder in folders for row in _of_persons(folder).main.rows if _is_shown(row, budget, seen)]
+    read = [_of_persons(folder) for folder in folders]
+    shown = [(row, each.looks) for each in read for row in each.main.rows if _is_shown(row, budget, seen)]
+    rows = [row for row, _ in shown]
     columns = list(dict.fromkeys(whom(row) for row in rows))
     queries = {whom(row): row.get("queries", "") for row in rows}
     cells = {(str(row["method"]), whom(row)): _cell(row) for row in rows}
-    labels = {str(row["method"]): _label(row) for row in rows}
+    labels = {str(row["method"]): _label(row, looks) for row, looks in shown}
     named = [method for method in (methods or labels) if method in labels]
     body: list[list[str]] = []
     if all(queries.values()):
@@ -74,8 +77,8 @@ def _is_shown(row: TableRow, budget: float, seen: bool) -> bool:
     return row["budget"] in (budget, 1.0) and row["control"] in ("", "own") and (seen or is_unseen(row))
 
 
-def _label(row: TableRow) -> str:
-    return f"{label_of(row)}, `{row['method']}`" + ", all MACs" * (row["budget"] == 1)
+def _label(row: TableRow, looks: Looks) -> str:
+    return f"{label_of(row, looks)}, `{row['method']}`" + ", all MACs" * (row["budget"] == 1)
 
 
 def _cell(row: TableRow) -> str:

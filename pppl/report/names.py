@@ -1,7 +1,7 @@
 """Names of methods, their families and persons in prose and tables."""
 
 from ..figures.families import chosen_by
-from ..figures.looks import look
+from ..figures.looks import BUILT_IN, Looks
 from ..figures.retraining import training_label
 from .table import TableRow
 
@@ -11,13 +11,13 @@ _CHOSEN = {"gates": "gates", "support": "by the person's samples", "everybody": 
 _WHOLE_METHODS = {"full", "finetune", "diff", "diff_elementwise"}
 
 
-def label_of(row: TableRow) -> str:
+def label_of(row: TableRow, looks: Looks = BUILT_IN) -> str:
     """Return the name of a method in the legends of figures.
 
     >>> label_of({"method": "ppp", "control": "own"})
     'PPP, own prototype'
     """
-    return look(str(row["method"]), str(row["control"])).label
+    return looks.look(str(row["method"]), str(row["control"])).label
 
 
 def row_key(row: TableRow) -> str:

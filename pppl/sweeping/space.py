@@ -34,6 +34,7 @@ def base_of(sweep: Sweep, beside: Path, *, fast: bool = False) -> Experiment:
     experiment = Experiment.load(path, fast=fast)
     own = experiment.own_settings(sweep.method)
     alone = {"persons.query": "validation", "methods": [sweep.method], "budgets": [sweep.budget], "seeds": sweep.seeds}
+    alone["looks"] = {name: each for name, each in experiment.looks.items() if name.split(" ")[0] == sweep.method}
     alone["searched"] = {sweep.method: experiment.searched.get(sweep.method, 0)}
     return experiment.replace(**_UNUSED).replace(**own).replace(**sweep.settings).replace(**alone, name=sweep.name)
 

@@ -33,7 +33,7 @@ def queue_of(settings: Sweep, base: Experiment, sources: Sequence[str], folder: 
     Raise `UserError` if the folder or database holds a different study of that name.
     """
     study = open_study(settings, folder, url)
-    experiment = base.to_dict() | {"searched": {}}  # `searched` does not affect trials
+    experiment = base.to_dict() | {"searched": {}, "looks": {}}  # which do not affect trials
     config = {**settings.to_dict(), "experiment": experiment, "sources": list(sources)}
     known = study.user_attrs.get(_CONFIG)
     other = _begun_elsewhere(study, settings) if known is None else _differing(known, config)

@@ -95,6 +95,15 @@ def test_what_single_methods_are_set_to_is_joined(copies: list[Path], tmp_path: 
     assert not (tmp_path / "out" / "effort.csv").exists()
 
 
+def test_looks_are_joined_and_the_first_folder_has_its_way(copies: list[Path], tmp_path: Path):
+    first, second = {"ppp@b": {"label": "b"}, "ppp": {"label": "P"}}, {"ppp@a": {}, "ppp": {"label": "other"}}
+    for folder, looks in zip(copies[:2], (first, second), strict=True):
+        _edit(folder / "run.json", lambda run, looks=looks: run["config"].update(looks=looks))
+    merge(copies, tmp_path / "out")
+    config = json.loads((tmp_path / "out" / "run.json").read_text())["config"]
+    assert [*config["looks"].items()] == [*first.items(), ("ppp@a", {})]
+
+
 def test_a_method_has_the_budgets_of_all_parts(experiment: Experiment, whole: Path, tmp_path: Path):
     of_parts = [{"l1": {"budgets": [budget]}} for budget in experiment.budgets]
     for settings in of_parts:

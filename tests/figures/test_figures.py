@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pppl.figures import (
+    Looks,
     accuracy_figure,
     accuracy_vs_bytes,
     accuracy_vs_macs,
@@ -21,15 +22,16 @@ from pppl.figures import (
     style,
 )
 from pppl.figures.accuracy_vs_macs import shown_series
-from pppl.figures.looks import LOOKS, look
+from pppl.figures.looks import BUILT_IN, LOOKS
 from pppl.personalizers.static import CRITERIA
 
 
 def test_variants_are_shown_by_their_own_masks_and_rates_are_not():
-    shown = {("ppp", "other"), ("ppp@persons", "other"), ("ppp@mine", "own"), ("ppp@mine+bn", ""), ("diff", "")}
+    shown = {("ppp", "other"), ("ppp@known", "other"), ("ppp@mine", "own"), ("ppp@mine+bn", ""), ("diff", "")}
     hidden = {("ppp@mine", "other"), ("ppp@mine", "random"), ("diff@0.05", ""), ("ppp@mine+diff@1e-05", "")}
     frame = pd.DataFrame([*shown, *hidden], columns=["method", "control"])
-    assert set(shown_series(frame)) == shown
+    assert set(shown_series(frame, Looks.of({"ppp@known other": {}}))) == shown
+    assert set(shown_series(frame)) == shown - {("ppp@known", "other")}
 
 
 @pytest.fixture
@@ -90,6 +92,7 @@ def test_many_series_stand_in_rows_by_family(summary: pd.DataFrame):
     """None is left out, and what all are compared with is in each row."""
     template = summary.query("method == 'l1'").assign(persons="2 classes", seen=True, n=3, people=3, retrain_samples=0)
     keys = [key for key in LOOKS if key not in (("full", ""), ("finetune", ""), ("diff", ""))]
+    keys += [("ppp@mine", "own"), ("ppp@mine+classes", "own")]
     keys += [(f"{criterion}{scope}", "") for criterion in ("fpgm", "lamp", "random") for scope in ("", "_isomorphic")]
     keys += [(f"{criterion}_local", "") for criterion in ("fpgm", "lamp", "random", "l1", "l2", "hessian")]
     trained = {"l1_local+finetune", "onda_hap", "ppp+diff"}
@@ -98,7 +101,8 @@ def test_many_series_stand_in_rows_by_family(summary: pd.DataFrame):
     of_row = {
         str(part.get_suptitle()): {text.get_text() for text in part.legends[0].get_texts()} for part in figure.subfigs
     }
-    own = {look("ppp", "own").label, look("ppp@persons", "own").label}
+    look = BUILT_IN.look
+    own = {look("ppp", "own").label}
     assert of_row["trained after pruning, on the person or for all"] == own | {look(name, "").label for name in trained}
     assert look("ocap", "").label in of_row["by the person's samples, nothing is trained"]
     gates = [labels for title, labels in of_row.items() if title.startswith("channels chosen by gates")]
@@ -108,10 +112,15 @@ def test_many_series_stand_in_rows_by_family(summary: pd.DataFrame):
     assert max(map(len, of_row.values())) <= 13
     assert set.union(*of_row.values()) == {look(*key).label for key in keys} - {look("diff_elementwise", "").label}
     assert set.intersection(*of_row.values()) == own
+    rows = [template.assign(method=m, control=c) for m, c in keys if m.partition("+")[0] != "ppp"]
+    first = {str(part.get_suptitle()): part for part in accuracy_figure(pd.concat(rows)).subfigs}
+    for part in first.values():
+        assert look("ppp@mine", "own").label in {text.get_text() for text in part.legends[0].get_texts()}
 
 
 def test_criteria_of_static_pruning_are_told_apart():
     names = [f"{criterion}{scope}" for criterion in CRITERIA for scope in ("", "_local", "_isomorphic")]
+    look = BUILT_IN.look
     looks = [look(name, "") for name in names]
     assert len({each.label for each in looks}) == len(looks)
     assert len({(each.marker, each.dash) for each in looks}) == len(looks), "in grey, too"
@@ -134,7 +143,7 @@ def test_rates_of_diff_pruning_are_drawn_over_bytes_and_nowhere_else(summary: pd
 
 
 def test_a_method_looks_the_same_everywhere_and_unlike_the_others():
-    assert look("mine", "") == look("mine", "")
+    assert BUILT_IN.look("mine", "") == Looks().look("mine", "")
     seen = {(each.colour, each.marker, each.dash) for each in LOOKS.values()}
     assert len(seen) == len(LOOKS)
     # In grey, series are told apart by marker and dash alone.

@@ -11,8 +11,8 @@ import pytest
 from report_pages import RESULTS, Parsed
 
 from pppl.cli.command import main
-from pppl.figures.looks import look
-from pppl.report import report
+from pppl.figures import Looks
+from pppl.report import accuracies_of, report
 from pppl.system.errors import UserError
 from pppl.tables.intervals import mean_interval
 
@@ -103,7 +103,8 @@ def test_prose_has_the_numbers_of_the_tables(folder: Path, tmp_path: Path):
     each = table[(table["method"] == best["method"]) & (table["budget"] == 0.1)]
     below = (each["score_full"] - each["score"]).to_numpy()
     low, high = mean_interval(below, each["seed"].tolist(), each["identity"].tolist())
-    name, other = (look(row["method"], row["control"]).label for row in (best, untrained))
+    looks = Looks.of_run(json.loads((folder / "run.json").read_text()))
+    name, other = (looks.look(row["method"], row["control"]).label for row in (best, untrained))
     distance = f"{abs(np.mean(below)) * 100:.1f} points ["
     assert f"Best of {len(rows)} methods that prune is {name}: {_mean(best)}, {distance}" in text
     side = "below" if np.mean(below) >= 0 else "above"
@@ -121,6 +122,22 @@ def test_prose_has_the_numbers_of_the_tables(folder: Path, tmp_path: Path):
     own, everybody = (_mean(gains.loc[method, 0.1, against], "gain", "points") for against in ("twin", "population"))
     assert f"own less a twin's samples (of the same classes), is {own} (p" in text
     assert f", corrected), and over everybody's {everybody}." in text
+
+
+def test_variants_are_called_as_their_experiment_calls_them(folder: Path, tmp_path: Path):
+    run = json.loads((folder / "run.json").read_text())
+    run["config"]["looks"] = {"ppp@persons": {"label": "masks of <one's> own"}}
+    (folder / "run.json").write_text(json.dumps(run))
+    assert "masks of <one's> own" in _page(folder, tmp_path).text
+    assert "masks of <one's> own, `ppp@persons`" in accuracies_of([folder], 0.1)
+    assert "masks of <one's> own" not in accuracies_of([RESULTS / "digits"], 0.1)
+    del run["config"]["looks"]  # as in run.json of earlier versions
+    (folder / "run.json").write_text(json.dumps(run))
+    assert "PPP, own prototype (persons)" in _page(folder, tmp_path).text
+    run["config"]["looks"] = {"ppp@persons": {"label": 7}}
+    (folder / "run.json").write_text(json.dumps(run))
+    with pytest.raises(UserError, match=r"looks\.ppp@persons\.label is 7: it is text"):
+        report(folder, tmp_path / "report.html")
 
 
 def test_without_the_table_of_persons_there_are_means_without_intervals(folder: Path, tmp_path: Path):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+import yaml
 
 from pppl.comparison.load import open_experiment
 from pppl.config import Sweep
@@ -40,6 +41,17 @@ def test_a_study_of_an_older_version_goes_on_where_what_was_added_is_at_its_defa
     queue.study.set_user_attr("sweep", known)
     with pytest.raises(UserError, match="has a study with different base"):
         queue_of(short, base.replace(**{"ppp.gate_speed": 3.0}), [], folder / "out", "")
+
+
+def test_looks_do_not_make_another_study(folder: Path, settings: Sweep):
+    base, _ = open_experiment(base_of(settings, folder))
+    out = output_folder(folder / "out")
+    before = queue_of(settings, base, [], out, "").study.user_attrs["sweep"]
+    looks = {settings.method: {"label": "mine"}, f"{settings.method} other": {"label": "theirs"}, "l1": {}}
+    assert queue_of(settings, base.replace(looks=looks), [], out, "").study.user_attrs["sweep"] == before
+    path = folder / settings.base
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"looks": looks}, sort_keys=False))
+    assert [*base_of(settings, folder).looks] == [settings.method, f"{settings.method} other"]
 
 
 @pytest.mark.parametrize("name", ["study.log", "trials.csv", "importances.csv", "best.yaml", "figures/history.png"])
