@@ -76,7 +76,7 @@ def _load_file(path: Path) -> None:
     if _RUN.get(path) == digest:
         return
     name = _PREFIX + hashlib.sha256(str(path).encode()).hexdigest()[:8] + f"_{path.stem}"
-    specification = importlib.util.spec_from_file_location(name, path, loader=_Loader(name, str(path)))
+    specification = importlib.util.spec_from_file_location(name, path, loader=_PluginLoader(name, str(path)))
     assert specification is not None
     assert specification.loader is not None
     linecache.checkcache(str(path))
@@ -94,7 +94,7 @@ def _load_file(path: Path) -> None:
     _RUN[path] = digest
 
 
-class _Loader(SourceFileLoader):
+class _PluginLoader(SourceFileLoader):
     """Runs a file as it is now. Kept bytecode is told apart by the second and the size, which two edits may share."""
 
     def get_code(self, fullname: str) -> CodeType:
