@@ -107,7 +107,8 @@ def test_cells_of_a_notebook_run_with_two_workers_and_edits_are_computed_again(e
     keep = "import shutil; shutil.copy('results/table.csv.gz', 'first.csv.gz')"
     sources = [*cells.values(), _RUN, keep, edited, _RUN]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
-    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(example)}})
+    here = {"metadata": {"path": str(example)}}
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources=here)
     client.execute(env=os.environ | {"TQDM_DISABLE": "1"})
     told = "".join(each.get("text", "") for each in notebook.cells[-1].outputs)
     assert told.count(" of other code (shrink)") == 1, told
@@ -218,7 +219,7 @@ _BAD = {
     "@register_task('mine')\nclass Mine(Task):\n    def outputs(self, dataset): return 1": (
         r"task 'mine' \(bad\.py, line 6\) lacks divergence, loss, score: define it"
     ),
-    _TASK.replace("    metrics", "    _").format(1): r"task 'off' \(bad\.py, line 6\) lacks metrics: name one or more.*",
+    _TASK.replace("    metrics", "    _").format(1): r"task 'off' \(bad\.py, line 6\) lacks metrics: .*",
     "@register_backbone('mine')\nclass Mine(Backbone): ...": (
         r"backbone 'mine' \(bad\.py, line 6\) takes no widths: add the channels per group"
     ),
