@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from .system.environment import without_launcher
 
 if TYPE_CHECKING:
-    from .backbones import Backbone, ChannelGroup, ChannelIndex, register_backbone
+    from .backbones import Backbone, ChannelGroup, ChannelIndex, evaluating, hook_groups, register_backbone
     from .comparison.train import train
-    from .config import Experiment, Sweep, TextExperiment, register_settings
+    from .config import Experiment, Sweep, TextExperiment, register_settings, require
     from .data import IdentityDataset, Support, register_source
     from .deploy.latency import latency
     from .deploy.personalize import personalize
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .pruning import slice_network
     from .system.errors import UserError
     from .tables import Metric
-    from .tasks import Task, register_task
+    from .tasks import Classification, Regression, Task, register_task
     from .text import register_text_method
     from .training.delta_training import DiffSettings, learn_delta
 
@@ -35,6 +35,7 @@ __all__ = [
     "Backbone",
     "ChannelGroup",
     "ChannelIndex",
+    "Classification",
     "DiffSettings",
     "Experiment",
     "GlobalModel",
@@ -43,6 +44,7 @@ __all__ = [
     "Metric",
     "PersonalModel",
     "Personalizer",
+    "Regression",
     "ScorePruner",
     "Step",
     "Support",
@@ -52,6 +54,8 @@ __all__ = [
     "UserError",
     "compare",
     "compare_tasks",
+    "evaluating",
+    "hook_groups",
     "latency",
     "learn_delta",
     "load_run",
@@ -65,6 +69,7 @@ __all__ = [
     "register_step",
     "register_task",
     "register_text_method",
+    "require",
     "slice_network",
     "study",
     "train",
@@ -73,7 +78,7 @@ __all__ = [
 # All load on first use: `import pppl` must not import torch, and a command heeds Ctrl-C before it imports anything.
 _MODULES: dict[str, tuple[str, ...]] = {
     # What commands and notebooks begin with.
-    "config": ("Experiment", "Sweep", "TextExperiment", "register_settings"),
+    "config": ("Experiment", "Sweep", "TextExperiment", "register_settings", "require"),
     "lab": ("compare", "compare_tasks", "load_run", "study"),
     "comparison.train": ("train",),
     "deploy.personalize": ("personalize",),
@@ -89,9 +94,9 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "personalizers.scores": ("ScorePruner",),
     "text": ("register_text_method",),
     "pruning": ("slice_network",),
-    "backbones": ("Backbone", "ChannelGroup", "ChannelIndex", "register_backbone"),
+    "backbones": ("Backbone", "ChannelGroup", "ChannelIndex", "evaluating", "hook_groups", "register_backbone"),
     "data": ("IdentityDataset", "Support", "register_source"),
-    "tasks": ("Task", "register_task"),
+    "tasks": ("Classification", "Regression", "Task", "register_task"),
     "tables": ("Metric",),
 }
 _LAZY = {name: f"pppl.{module}" for module, names in _MODULES.items() for name in names}

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PUBLIC = ("pppl", "pppl.figures", "pppl.report", "pppl.deploy", "pppl.diff", "pppl.text", "pppl.tables")
 NAMES = [(module, name) for module in PUBLIC for name in import_module(module).__all__]
 TEXTS = ("README.md", "CONTRIBUTING.md", *(f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("[0-9]*.py")))
+TEXTS += tuple(f"tests/outside/footsteps/{path.name}" for path in (ROOT / "tests/outside/footsteps").glob("*.py"))
 _BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 
 

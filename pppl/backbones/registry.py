@@ -33,6 +33,7 @@ def register_backbone(name: str) -> Callable[[Constructor], Constructor]:
     """
 
     def add(constructor: Constructor) -> Constructor:
+        BACKBONES.check(name, constructor, Backbone)
         if "widths" not in inspect.signature(constructor).parameters:
             raise UserError(f"backbone {name!r} ({place(constructor)}) takes no widths: add the channels per group")
         BACKBONES.add(name, constructor)
@@ -67,6 +68,8 @@ def build(spec: ShapeSpec) -> Backbone:
             )
     try:
         network = constructor(**options)
+        if not hasattr(network, "groups"):
+            raise ValueError(f"{type(network).__name__} ({place(type(network))}) sets no groups of channels")
         network.spec = ShapeSpec(backbone=spec.backbone, options=_recorded(constructor, options, network))
         network = put_bases(network, spec.options.get(RANKS, {}))
         return put_outputs(network, spec.options[OUTPUTS]) if OUTPUTS in spec.options else network
@@ -84,7 +87,7 @@ def spec_for(name: str, options: Mapping[str, Any], input_shape: tuple[int, ...]
     """
     constructor = _constructor(name)
     dims = len(input_shape) - 1
-    if dims not in _class_of(constructor).dims:
+    if dims not in _dims_of(constructor):
         held = _TAKEN.get(dims, f"of shape {input_shape}")
         raise UserError(f"backbone {name} takes {_taken(constructor)}, but the data are {held}: use convnet")
     data = {"in_channels": input_shape[0], "num_outputs": num_outputs, "dims": dims, "bands": input_shape[-1]}
@@ -113,11 +116,11 @@ def _constructor(name: str) -> Callable[..., Backbone]:
     return BACKBONES.find(name)
 
 
-def _class_of(constructor: Callable[..., Backbone]) -> type[Backbone]:
+def _dims_of(constructor: Callable[..., Backbone]) -> tuple[int, ...]:
+    """Return which samples a network takes; all of them for a function, which says so itself."""
     made = constructor.func if isinstance(constructor, partial) else constructor
-    assert isinstance(made, type)
-    return made
+    return made.dims if isinstance(made, type) and issubclass(made, Backbone) else tuple(_TAKEN)
 
 
 def _taken(constructor: Callable[..., Backbone]) -> str:
-    return " and ".join(_TAKEN[dims] for dims in _class_of(constructor).dims)
+    return " and ".join(_TAKEN[dims] for dims in _dims_of(constructor))

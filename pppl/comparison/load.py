@@ -28,10 +28,11 @@ def open_experiment(experiment: Experiment) -> tuple[Experiment, IdentityDataset
 
     With the protocol `auto` people are persons where the data set knows them and they have samples enough.
 
-    Raises `UserError` where the data set is missing or damaged, or there are too few persons.
+    Raises `UserError` where the data set is missing or damaged, its task is unknown, or there are too few persons.
     """
     _read.forget()
     dataset = _read.dataset(experiment.data)
+    task_of(dataset)  # a misspelt one is told first
     persons = resolve_protocol(experiment.persons, dataset)
     decided = dataclasses.replace(experiment, persons=persons)
     try:

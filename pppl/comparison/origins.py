@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import functools
 import inspect
+import reprlib
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ from ..system.tracking import notice
 from .source import PACKAGE, CodeText, collect_texts, digest
 
 _INSTALLED = {"site-packages", "dist-packages"}  # folders of what is nobody's own
+# Files whose functions a dataclass gets that nobody has written.
+_GENERATED = {"<string>", dataclasses.__file__, reprlib.__file__}
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis))
 
 
@@ -125,11 +128,11 @@ class _Walk:
         if _home(kind) == PACKAGE:
             self._add(kind)
         elif self._is_users(kind):
-            generated = "<string>" if dataclasses.is_dataclass(kind) else None
+            generated = _GENERATED if dataclasses.is_dataclass(kind) else ()
             self.texts.add(f"class {kind.__qualname__}")
             for name, value in vars(kind).items():
                 function = getattr(value, "__code__", None)
-                if function is not None and function.co_filename == generated:
+                if function is not None and function.co_filename in generated:
                     continue  # made of the fields, which are told
                 if function is not None or not (name.startswith("__") or name == "_abc_impl"):
                     self.visit(value, f"{kind.__qualname__}.{name}")
@@ -180,7 +183,8 @@ def _said(function: FunctionType) -> CodeText:
         said.read(ast.parse(textwrap.dedent(inspect.getsource(function))))
     except (OSError, TypeError):
         what = f"{function.__module__}.{function.__qualname__}"
-        notice(f"{what} has no source that can be read: its bytecode counts, which another Python makes anew")
+        why = "its bytecode counts, which another Python makes anew"
+        notice(f"{what} has no source that can be read: {why}; put it into a file")
         return _compiled(function.__code__)
     except SyntaxError:  # a lambda amid other lines
         return _compiled(function.__code__)

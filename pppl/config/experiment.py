@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise, product
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from ..system.errors import is_text
+from ..system.errors import UserError, is_text
 from ..system.plugins import load_plugins
+from ..system.registries import place
 from .look_checks import check_looks
 from .reading import from_dict
 from .sections import all_sections, name_of
@@ -234,7 +235,11 @@ class Experiment(Tree):
     @classmethod
     def section_kinds(cls) -> Mapping[str, type]:
         """Return the dataclasses of methods' settings by name."""
-        return {name: section.kind for name, section in all_sections().items()}
+        sections = all_sections()
+        for name in {part.name for part in dataclasses.fields(cls)} & sections.keys():
+            there = place(sections[name].kind)
+            raise UserError(f"settings {name!r} ({there}) have a name that every experiment has: rename them")
+        return {name: section.kind for name, section in sections.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the tree as plain dictionaries and lists, as `run.json` and YAML hold it."""

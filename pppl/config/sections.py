@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ..system.plugins import load_plugins
-from ..system.registries import Registry
+from ..system.registries import Registry, place
 from .tree import require
 
 Settings = TypeVar("Settings")
@@ -44,10 +44,11 @@ def register_settings(name: str, *, trains_gates: bool = False) -> Callable[[typ
 
     def add(kind: type[Settings]) -> type[Settings]:
         frozen = dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen  # pyright: ignore
-        require(bool(frozen), f"settings {name!r} are no frozen dataclass: put @dataclass(frozen=True) above the class")
+        what = f"settings {name!r} ({place(kind)})"
+        require(bool(frozen), f"{what} are no frozen dataclass: put @dataclass(frozen=True) above the class")
         for field in dataclasses.fields(kind):  # pyright: ignore[reportArgumentType]
             usual = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-            require(usual, f"settings {name!r}: field {field.name} has no default: give it one")
+            require(usual, f"{what}: field {field.name} has no default: give it one")
         SECTIONS.add(name, Section(kind, trains_gates), made_by=kind)
         return kind
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ..system.errors import UserError, unknown
 from ..system.files import cache_folder
 from ..system.plugins import load_plugins
-from ..system.registries import Registry
+from ..system.registries import Registry, place
 from .download import Archive
 from .features import LogMel
 from .identities import IdentityDataset
@@ -96,6 +96,9 @@ def load_dataset(name: str) -> IdentityDataset:
     if not source.present():
         raise source.missing(name)
     dataset = source.load(source.path or data_folder())
+    if not isinstance(dataset, IdentityDataset):
+        made = f"{place(source.load)}) returns {dataset!r:.40}"
+        raise UserError(f"data set {name} ({made}: return an IdentityDataset")
     return dataclasses.replace(dataset, name=name) if source.file.endswith(".npz") else dataset
 
 
@@ -120,10 +123,10 @@ def register_source(name: str, **about: Any) -> Callable[[Load], Load]:
     Raise `UserError` if the name is taken, or if a field is unknown.
     """
     known = {field.name for field in dataclasses.fields(Source)} - {"load"}
-    for key in about.keys() - known:
-        raise unknown(f"field of data set {name}", key, known)
 
     def add(load: Load) -> Load:
+        for key in about.keys() - known:
+            raise unknown(f"field of data set {name} ({place(load)})", key, known)
         SOURCES.add(name, Source(load=load, **about), made_by=load)
         return load
 

@@ -15,7 +15,7 @@ from ..config.sections import name_of
 from ..data import Support, synchronized_time
 from ..pruning import CostModel, Costs, budget_masks
 from ..system.errors import UserError
-from ..system.registries import Registry
+from ..system.registries import Registry, place
 from ..tasks import Task
 from .global_model import GlobalModel
 from .personal_model import MethodOutput, PersonalModel
@@ -237,7 +237,7 @@ def register_method(name: str, *, settings: type[Any] | None = None) -> Callable
 
     Raise `UserError` if the name is taken, or if a class lacks the method that it must have.
     """
-    return _make_decorator(METHODS, name, settings, lambda kind, experiment: kind(name, experiment))
+    return _make_decorator(METHODS, name, settings, Personalizer, lambda kind, experiment: kind(name, experiment))
 
 
 def register_step(name: str, *, settings: type[Any] | None = None) -> Callable[[Maker], Maker]:
@@ -254,22 +254,30 @@ def register_step(name: str, *, settings: type[Any] | None = None) -> Callable[[
             return first.with_module(copy.deepcopy(first.module).half().float())
     ```
     """
-    return _make_decorator(STEPS, name, settings, lambda kind, first: kind(f"{first.method}+{name}", first))
+    return _make_decorator(STEPS, name, settings, Step, lambda kind, first: kind(f"{first.method}+{name}", first))
 
 
 def _make_decorator(
-    registry: Registry[Any], name: str, settings: type[Any] | None, construct: Callable[[Any, Any], Personalizer]
+    registry: Registry[Any],
+    name: str,
+    settings: type[Any] | None,
+    base: type[Personalizer],
+    construct: Callable[[Any, Any], Personalizer],
 ) -> Callable[[Maker], Maker]:
     """Return the decorator of `register_method` and `register_step`.
 
     **Arguments:**
 
+    - `base`: the class that it must be derived from.
     - `construct`: makes an instance, given the class and the argument that a function would get.
     """
 
     def add(maker: Maker) -> Maker:
         kind: Any = maker
         is_class = inspect.isclass(maker)
+        registry.check(name, maker, base)
+        if is_class and issubclass(kind, Step) and base is not Step:
+            raise UserError(f"method {name!r} ({place(maker)}) is a Step: put @register_step above the class")
         if settings is not None:
             register_settings(name)(settings)
             if is_class:

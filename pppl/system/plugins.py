@@ -8,8 +8,10 @@ import sys
 import traceback
 from collections.abc import Iterable
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import CodeType
 
 from .errors import UserError, unknown
 from .files import expand
@@ -20,6 +22,7 @@ _OWN = ("pppl.data.sources", "pppl.tasks", "pppl.backbones", "pppl.personalizers
 _GROUP = "pppl.plugins"
 _PREFIX = "pppl_plugin_"
 _NOTEBOOK = "__main__"
+_IMPORTING = (__file__, importlib.__file__)  # what stands above a plugin in a traceback
 
 
 def load_plugins(names: Iterable[str]) -> None:
@@ -52,7 +55,7 @@ def _import(module: str, name: str) -> None:
         importlib.import_module(module)
     except UserError as error:
         raise UserError(f"plugin {name}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
             there = [path.stem for path in Path().glob("*.py")]
             raise unknown("plugin", name, [*there, *(f"{each}.py" for each in there)]) from error
@@ -73,21 +76,36 @@ def _load_file(path: Path) -> None:
     if _RUN.get(path) == digest:
         return
     name = _PREFIX + hashlib.sha256(str(path).encode()).hexdigest()[:8] + f"_{path.stem}"
-    specification = importlib.util.spec_from_file_location(name, path)
+    specification = importlib.util.spec_from_file_location(name, path, loader=_PluginLoader(name, str(path)))
     assert specification is not None
     assert specification.loader is not None
     linecache.checkcache(str(path))
-    for registry in REGISTRIES.values():
-        registry.drop(name)
+    _forget(name)
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module
     try:
         specification.loader.exec_module(module)
     except UserError as error:
+        _forget(name)
         raise UserError(f"plugin {path}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        _forget(name)
         raise UserError(f"plugin {path} cannot be imported: {_where(error)}") from error
     _RUN[path] = digest
+
+
+class _PluginLoader(SourceFileLoader):
+    """Runs a file as it is now. Kept bytecode is told apart by the second and the size, which two edits may share."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def _forget(module: str) -> None:
+    """Drop a module and all that it has added."""
+    for registry in REGISTRIES.values():
+        registry.drop(module)
+    sys.modules.pop(module, None)
 
 
 def plugin_files() -> list[str]:
@@ -95,12 +113,14 @@ def plugin_files() -> list[str]:
     return [str(path) for path in _RUN]
 
 
-def _where(error: Exception) -> str:
-    """Return the file and line that an error arose in, and what it says."""
+def _where(error: BaseException) -> str:
+    """Return the line of the plugin, or of a file beside it, that an error arose in, and what it says."""
     if isinstance(error, SyntaxError):
         return f"{Path(error.filename or '?').name}, line {error.lineno}: {error.msg}"
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<frozen")]
-    last = frames[-1]
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if each.filename not in _IMPORTING]
+    frames = [each for each in frames if not each.filename.startswith("<frozen")]
+    home = Path(frames[0].filename).parent
+    last = [each for each in frames if Path(each.filename).parent == home][-1]
     return f"{Path(last.filename).name}, line {last.lineno}: {type(error).__name__}: {error}"
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -11,6 +12,7 @@ from .errors import UserError, unknown
 Entry = TypeVar("Entry")
 # Every registry by what it holds, so that worker processes get what a notebook has added.
 REGISTRIES: dict[str, "Registry[Any]"] = {}
+_NAME = re.compile(r"[A-Za-z][\w-]*")  # `+`, `@` and `.` have meanings in an experiment
 
 
 class Registry(Mapping[str, Entry], Generic[Entry]):
@@ -44,18 +46,24 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 
         - `made_by`: the class or function that messages point at, if it is not the entry itself.
 
-        Raise `UserError` if somebody else has the name, or if a class lacks a method that it must have.
+        Raise `UserError` if somebody else has the name, if it is none that an experiment can call for, or if a class
+        lacks a method that it must have.
         """
         before, maker = self._entries.get(name), entry if made_by is None else made_by
         if before is not None and _origin(_MAKERS[self.kind, name]) != _origin(maker):
             there, here = place(_MAKERS[self.kind, name]), place(maker)
             raise UserError(f"{self.kind} {name!r} is registered twice, by {there} and by {here}: rename the second")
+        if not _NAME.fullmatch(name):
+            what = f"{self.kind} {name!r} ({place(maker)})"
+            raise UserError(f"{what} cannot be called for: name it with letters, digits, _ and -, a letter first")
         self.check(name, maker)
         self._entries[name] = entry
         _MAKERS[self.kind, name] = maker
 
-    def check(self, name: str, maker: object) -> None:
-        """Raise `UserError` if a class lacks a method that it must have."""
+    def check(self, name: str, maker: object, base: type = object) -> None:
+        """Raise `UserError` if a class is not derived from `base`, or lacks a method that it must have."""
+        if inspect.isclass(maker) and not issubclass(maker, base):
+            raise UserError(f"{self.kind} {name!r} ({place(maker)}) is no {base.__name__}: derive the class from it")
         lacking = sorted(getattr(maker, "__abstractmethods__", ())) if inspect.isclass(maker) else []
         if lacking:
             raise UserError(f"{self.kind} {name!r} ({place(maker)}) lacks {', '.join(lacking)}: define it")

@@ -7,8 +7,9 @@ from typing import ClassVar, TypeVar, cast
 from torch import Tensor
 
 from ..data import IdentityDataset
+from ..system.errors import UserError
 from ..system.plugins import load_plugins
-from ..system.registries import Registry
+from ..system.registries import Registry, place
 from ..tables.metric import METRICS, Metric
 
 
@@ -77,6 +78,7 @@ class Task(ABC):
 
 
 TASKS: Registry[Task] = Registry("task")
+_KNOWN = frozenset(METRICS)  # metrics that no task changes
 Kind = TypeVar("Kind", bound=type[Task])
 
 
@@ -92,10 +94,12 @@ def register_task(name: str) -> Callable[[Kind], Kind]:
     """
 
     def add(kind: Kind) -> Kind:
+        TASKS.check(name, kind, Task)
+        if not getattr(kind, "metrics", ()):
+            raise UserError(f"task {name!r} ({place(kind)}) lacks metrics: name one or more, the headline first")
         kind.name = name
-        TASKS.check(name, kind)
         TASKS.add(name, cast(Task, kind()), made_by=kind)
-        METRICS.update({metric.name: metric for metric in kind.metrics if metric.name not in METRICS})
+        METRICS.update({metric.name: metric for metric in kind.metrics if metric.name not in _KNOWN})
         return kind
 
     return add
