@@ -22,7 +22,7 @@ from pppl.personalizers import METHODS, STEPS
 from pppl.pruning import CostModel
 from pppl.sweeping.space import base_of, check_space
 from pppl.system.errors import UserError
-from pppl.text import TEXT_METHODS
+from pppl.text.text_methods import TEXT_METHODS
 from pppl.text.text_tasks import task_names
 
 ROOT = Path(__file__).parents[1]

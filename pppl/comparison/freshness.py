@@ -10,9 +10,9 @@ from ..data import IdentityDataset, Support, limit, split_for
 from ..personalizers import METHODS, STEPS, Personalizer, gate_settings, make_personalizers
 from ..pruning import CostModel
 from ..tables.provenance import Stamp, fingerprint
-from ..text import TEXT_METHODS
 from ..text.adapt import Prepared, adapt, evaluate, prepare
 from ..text.encoder import TextClassifier
+from ..text.text_methods import TEXT_METHODS
 from .global_models import assemble, retrain
 from .origins import code_hash
 from .recipes import training_code, weights_sha256

@@ -15,8 +15,8 @@ from ..system.memory import PeakMemory, keep_freed
 from ..system.processes import describe_exit, start_quietly, threads, worker_context
 from ..tables.journal import Journal
 from ..tables.provenance import Stamp
-from ..text import TEXT_METHODS
 from ..text.adapt import Prepared, adapt
+from ..text.text_methods import TEXT_METHODS
 from .task_units import journal_of, prepared_task
 
 MEMORY_NAMES = ("task", "encoder", "method", "rate")

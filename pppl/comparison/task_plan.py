@@ -18,9 +18,9 @@ from ..system.processes import Workers
 from ..system.tracking import notice
 from ..tables.journal import TABLE, Row, key_of, write_table
 from ..tables.task_statistics import Scoring, summarize_tasks
-from ..text import TEXT_METHODS
 from ..text.encoder import TextClassifier
 from ..text.metrics import METRICS
+from ..text.text_methods import TEXT_METHODS
 from ..text.text_tasks import task_names
 from .folders import refuse_other_tasks
 from .freshness import combine_task_stamps, task_stamps

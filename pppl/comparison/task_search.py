@@ -8,7 +8,7 @@ from ..config import TextExperiment
 from ..system.tracking import notice
 from ..tables.journal import Journal
 from ..tables.provenance import Stamp
-from ..text import TEXT_METHODS
+from ..text.text_methods import TEXT_METHODS
 from .task_units import TaskRun
 
 

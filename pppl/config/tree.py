@@ -12,7 +12,10 @@ from .reading import all_keys, as_plain, from_dict
 
 
 def require(condition: bool, message: str) -> None:
-    """Raise `UserError` with the message unless the condition holds."""
+    """Raise `UserError` with the message unless the condition holds.
+
+    >>> require(1 > 0, "power is 0: more than 0")
+    """
     if not condition:
         raise UserError(message)
 

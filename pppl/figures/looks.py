@@ -123,6 +123,9 @@ _SPARE = ("#882255", "#44AA99", "#AA4499", "#117733", "#661100")
 class Looks:
     """The looks of methods, in the order of legends.
 
+    >>> Looks().look("l1_local+bn", "").label
+    'L1, per layer, recalibrated'
+
     - `known`: by method and control; those of others follow from the parts of their names.
     """
 

@@ -17,6 +17,10 @@ class Classification(Task):
 
     A person may use some of the classes only, which is why persons are drawn by class, and why predictions on a support
     set tell a class prior.
+
+    >>> import torch
+    >>> Classification().predict(torch.tensor([[0.1, 2.0], [3.0, 1.0]]))
+    tensor([1, 0])
     """
 
     metrics = (METRICS["accuracy"],)

@@ -15,7 +15,11 @@ from .task import Task, register_task
 
 @register_task("regression")
 class Regression(Task):
-    """Numbers `(D,)` for each sample; the loss is the mean squared error, the metrics are R2 and MAE."""
+    """Numbers `(D,)` for each sample; the loss is the mean squared error, the metrics are R2 and MAE.
+
+    >>> Regression().loss(torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0], [1.0]]))
+    tensor(2.)
+    """
 
     metrics = (METRICS["R2"], METRICS["MAE"])
 

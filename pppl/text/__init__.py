@@ -4,6 +4,6 @@ from . import dense, sparse  # noqa: F401 (each registers its methods)
 from .dense import train_chosen
 from .encoder import TextClassifier
 from .setting import Adapted, Setting
-from .text_methods import TEXT_METHODS, register_text_method
+from .text_methods import register_text_method
 
-__all__ = ["TEXT_METHODS", "Adapted", "Setting", "TextClassifier", "register_text_method", "train_chosen"]
+__all__ = ["Adapted", "Setting", "TextClassifier", "register_text_method", "train_chosen"]

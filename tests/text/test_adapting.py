@@ -17,9 +17,9 @@ from torch import nn
 from pppl.config import TextDiffSettings
 from pppl.diff import DeltaFile, DeltaStore, base_sha256, batch_statistics, write_delta
 from pppl.system.errors import UserError
-from pppl.text import TEXT_METHODS
 from pppl.text.encoder import TextClassifier, Tokens
 from pppl.text.setting import Setting
+from pppl.text.text_methods import TEXT_METHODS
 from pppl.text.text_tasks import Examples
 from pppl.training import outputs
 from pppl.training.adapters import Adapter
