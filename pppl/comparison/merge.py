@@ -17,6 +17,7 @@ from ..system.errors import UserError
 from ..system.files import claim, expand, output_folder, remove, replacing
 from ..tables.derived import TABLES, Draw, draw_nothing, write_tables
 from ..tables.journal import COLUMNS, NUMBERS, TABLE, TIMED, Row, key_of, name_budgets_exactly, read_table
+from ..tables.metric import ACCURACY
 from ..tables.provenance import read_run, write_run
 from .effort import EFFORT
 from .folders import refuse_other_command
@@ -221,11 +222,13 @@ def _copy_gates(parts: Sequence[FinishedResults], seed: int, folder: Path) -> No
 
 def _write_run(parts: Sequence[FinishedResults], experiment: Experiment, folder: Path) -> None:
     told = ("git_commit", "hardware", "wall_seconds")
+    metric = parts[0].run.get("metric", ACCURACY.to_dict())  # earlier versions had no other
     write_run(
         folder,
         experiment.to_dict(),
         parts[0].run["dataset_sha256"],
         weights_sha256=parts[0].run["weights_sha256"],
         fingerprints={method: each for part in parts for method, each in part.fingerprints.items()},
+        metric=metric,
         merged=[{key: part.run.get(key) for key in told} for part in parts],
     )

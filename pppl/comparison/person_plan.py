@@ -171,7 +171,7 @@ def warn_near_chance(table: pd.DataFrame, dataset: IdentityDataset) -> None:
     task = task_of(dataset)
     metric, chance = task.metrics[0], task.chance(dataset)
     mean = table["score_full"].to_numpy(float).mean()
-    if chance is not None and mean < chance + _NEXT_TO_CHANCE:
+    if chance is not None and metric.sign * (mean - chance) < _NEXT_TO_CHANCE:
         remedy = "train longer (training.epochs, or a smaller training.batch_size), since all is measured against it"
         shown = [f"{value:.0%}" if metric.percent else f"{metric.name} {value:.2f}" for value in (mean, chance)]
         notice(f"the full network has {shown[0]} on average, by chance it would have {shown[1]}: {remedy}")

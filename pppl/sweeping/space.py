@@ -13,6 +13,7 @@ from ..data import IdentityDataset
 from ..personalizers import make_personalizers
 from ..system.errors import UserError
 from ..system.printable import cell_of
+from ..tasks import task_of
 
 # Sections of the base that mean nothing for one method on validation persons.
 _UNUSED = {"tuning": {}, "settings": {}}
@@ -61,12 +62,18 @@ def check_split(sweep: Sweep, base: Experiment, dataset: IdentityDataset) -> Non
     """Check the search space against the data before any trial.
 
     Raise `UserError` if the data are split by seed, so that validation persons of one seed are test persons of another,
-    or if a trial could not run on the data.
+    if less of its metric is better, or if a trial could not run on the data.
     """
     if dataset.split is None or base.persons.split != "official" or base.persons.folds:
         raise UserError(
             f"{base.data.name} is split by seed, so validation persons of one seed are test persons of another: search "
             "on a data set with an official split"
+        )
+    metric = task_of(dataset).metrics[0]
+    if not metric.higher_is_better:
+        raise UserError(
+            f"{base.data.name} is compared in {metric.name}, of which less is better, and sweeps maximize the score: "
+            f"give the task {dataset.task} a first metric of which more is better"
         )
     for key, value, changed in _ends(sweep, base):
         try:

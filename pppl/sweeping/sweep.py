@@ -18,6 +18,7 @@ from ..system.errors import UserError
 from ..system.files import claim, expand, output_folder
 from ..tables.derived import Draw, draw_nothing
 from ..tables.provenance import read_run, write_run
+from ..tasks import task_of
 from .life import GRACE
 from .queue import SLOT, WHY, Queue
 from .space import base_of, check_space, check_split, values_taken
@@ -93,7 +94,12 @@ def sweep(
             table = write_results(settings, base, queue, folder, run="" if written else run, draw=draw)
         done = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
         done |= {"trials_run": queue.finished() - before, "trials": queue.finished()}
-        done |= {"experiment": base.to_dict(), "weights_sha256": sources[1], "study_run": run}
+        done |= {
+            "metric": task_of(dataset).metrics[0].to_dict(),
+            "experiment": base.to_dict(),
+            "weights_sha256": sources[1],
+            "study_run": run,
+        }
         if not written:
             write_run(folder, settings.to_dict() | {"seeds": list(settings.seeds)}, dataset.sha256, **done)
     except (OSError, StorageInternalError, DBAPIError) as error:

@@ -174,9 +174,7 @@ def read_frame(path: Path, rows: int | None = None) -> pd.DataFrame:
 
 
 def load_frame(path: Path, remedy: str = "") -> pd.DataFrame:
-    """Return a table of a results folder, in the form of `read_frame`.
-
-    Raise `UserError` if it is missing or corrupted.
+    """Return a table in the form of `read_frame`. Raise `UserError` if it is missing or corrupted.
 
     >>> load_frame(Path("results/digits/table.csv.gz"))  # doctest: +SKIP
 

@@ -28,6 +28,8 @@ from pppl.sweeping.study import queue_of
 from pppl.sweeping.trial import is_behind
 from pppl.system.errors import UserError
 from pppl.system.files import output_folder
+from pppl.tables.metric import METRICS
+from pppl.tasks import TASKS
 
 pytestmark = pytest.mark.usefixtures("sketched")
 
@@ -317,6 +319,12 @@ def test_mistakes_are_told_before_the_first_trial(folder: Path, changes: dict[st
     with pytest.raises(UserError, match=message):
         sweep(Sweep.load(folder / "mine.yaml"), folder / "out", beside=folder)
     assert not (folder / "out" / "study.log").exists()
+
+
+def test_a_metric_of_which_less_is_better_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(TASKS["classification"], "metrics", (METRICS["MAE"],))
+    with pytest.raises(UserError, match="is compared in MAE, of which less is better"):
+        sweep(Sweep.load(folder / "mine.yaml"), folder / "out", beside=folder)
 
 
 def test_the_command_and_its_status(folder: Path, capsys: pytest.CaptureFixture[str]):
