@@ -50,7 +50,7 @@ def task_stamps(
     experiment: TextExperiment, prepared: Mapping[str, Prepared], encoder_sha256: str
 ) -> dict[tuple[str, str], Stamp]:
     """The stamp of the rows of each task and method, of a comparison on tasks."""
-    in_the_row = {"name", "tasks", "encoder", "methods", "rate", "seeds", "epochs_of"}
+    in_the_row = {"name", "plugins", "tasks", "encoder", "methods", "rate", "seeds", "epochs_of"}
     in_the_row |= {"search", "search_tasks", "beyond", "diff"}
     tree = {key: value for key, value in experiment.to_dict().items() if key not in in_the_row}
     stamps: dict[tuple[str, str], Stamp] = {}

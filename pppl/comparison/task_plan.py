@@ -14,6 +14,7 @@ from ..config import TextExperiment
 from ..system import progress
 from ..system.errors import UserError, unknown
 from ..system.files import output_folder
+from ..system.plugins import load_plugins
 from ..system.processes import Workers
 from ..system.tracking import notice
 from ..tables.journal import TABLE, Row, key_of, write_table
@@ -53,6 +54,7 @@ class TaskPlan(Plan[TextExperiment, TaskRun | MemoryRun]):
     measured = ("validation", "score", "values", "task_bytes")
 
     def __init__(self, experiment: TextExperiment, out: str | Path, *, report: bool = False):
+        load_plugins(experiment.plugins)  # which may have changed since the experiment was read
         check_text_settings(experiment)
         prepared_task.cache_clear()  # files may have changed since an earlier call
         self.experiment = experiment

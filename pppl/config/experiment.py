@@ -7,10 +7,8 @@ from itertools import accumulate, pairwise, product
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from ..system.errors import UserError, is_text
-from ..system.plugins import load_plugins
 from ..system.registries import place
 from .look_checks import check_looks
-from .reading import from_dict
 from .sections import all_sections, name_of
 from .tree import Tree, expand_paths, require
 
@@ -228,8 +226,7 @@ class Experiment(Tree):
     @classmethod
     def prepare(cls, tree: Mapping[str, Any]) -> None:
         """Load plugins. Raise `UserError` if one cannot be imported, or for looks that cannot be drawn."""
-        names = tree.get("plugins", ())
-        load_plugins(names if isinstance(names, (list, tuple)) else ())  # any other value is refused as it is read
+        super().prepare(tree)
         check_looks(tree.get("looks", {}))  # before its values are read, whose errors name `looks` alone
 
     @classmethod
@@ -259,10 +256,6 @@ class Experiment(Tree):
             if name in self.__dict__.get("sections", {}):
                 return self.sections[name]
             raise AttributeError(f"an experiment has no {name!r}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Return how another process rebuilds the experiment: from plain values, after loading plugins."""
-        return from_dict, (self.to_dict(), type(self))
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with dotted keys replaced, in the form that `Tree.replace` takes.

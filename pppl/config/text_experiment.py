@@ -46,7 +46,7 @@ class TextExperiment(Tree):
 
     - `encoder`: `minilm-l6`, a folder, or a model of the Hugging Face hub.
     - `tasks`: names such as `glue/CoLA`, `clinc150` or `clinc150/banking`, or paths of CSV files.
-    - `methods`: names in `METHODS` of `pppl.text.text_methods`.
+    - `methods`: names of registered text methods (`register_text_method`).
     - `rate`: the fraction of the encoder's values that a sparse or low-rank method may store for a task.
     - `epochs`, `batch_size`: the training of every method. The epochs include both stages of methods that have two.
     - `epochs_of`: by name, the epochs of tasks that need another number.
@@ -61,6 +61,7 @@ class TextExperiment(Tree):
       largest. A `search` with fewer than three is never extended.
     - `examples`: the largest number of examples in each split of a task. 0: all.
     - `seeds`: the seeds of the head, the order of examples, and the gates.
+    - `plugins`: modules, or paths of Python files, that register text methods.
 
     Raise `UserError` if a value is out of its range.
 
@@ -88,6 +89,7 @@ class TextExperiment(Tree):
     beyond: int = 1
     examples: int = 0
     seeds: tuple[int, ...] = (0, 1, 2)
+    plugins: tuple[str, ...] = ()
 
     def epochs_on(self, task: str) -> int:
         """Return the number of epochs of every method on a task."""

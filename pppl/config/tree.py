@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from ..system.errors import UserError, is_text, unknown
 from ..system.files import expand, expand_name
+from ..system.plugins import load_plugins
 from .plain_yaml import read_yaml_file
 from .reading import all_keys, as_plain, from_dict
 
@@ -49,7 +50,13 @@ class Tree:
 
     @classmethod
     def prepare(cls, tree: Mapping[str, Any]) -> None:
-        """Prepare for reading the values in `tree`, for example by loading plugins. By default, do nothing."""
+        """Load the plugins that `tree` names. Raise `UserError` if one cannot be imported."""
+        names = tree.get("plugins", ())
+        load_plugins(names if isinstance(names, (list, tuple)) else ())  # any other value is refused as it is read
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process rebuilds the settings: from plain values, after loading plugins."""
+        return from_dict, (self.to_dict(), type(self))
 
     @classmethod
     def section_kinds(cls) -> Mapping[str, type]:
