@@ -1,4 +1,4 @@
-"""Text encoders, text tasks, and methods that adapt an encoder to a task. The extra `text` installs their requirements."""
+"""Text encoders, text tasks, and methods that adapt encoders to tasks. The extra `text` installs the requirements."""
 
 from . import dense, sparse  # noqa: F401 (each registers its methods)
 from .dense import train_chosen

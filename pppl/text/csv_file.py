@@ -100,7 +100,9 @@ def _decode(path: Path, content: bytes) -> tuple[str, str]:
             text = ""
         # In Western languages, letters with accents stand alone. In other languages, all letters are beyond ASCII.
         if not text or re.search(r"[^\x00-\x7f]{3}", text):
-            raise UserError(f"{message}, nor Windows-1252 of a Western language; save it as UTF-8") from error
+            raise UserError(
+                f"{message}, and the text is of no Western language (Windows-1252); save it as UTF-8"
+            ) from error
         return text, "Windows-1252 (not UTF-8)"
 
 
