@@ -187,7 +187,7 @@ def test_a_rank_that_no_layer_has(encoder: str):
 
 def test_checks_of_sparse_tensors_stay_on(encoder: str):
     setting = _setting(
-        **{"learning_rate": 1e-3, "head_rate": 1e-3, "rate": 0.1, "steps": 0},
+        **{"learning_rate": 1e-3, "head_rate": 1e-3, "rate": 0.004, "steps": 0},
         train=lambda adapter, steps: None,
         each_gradient=lambda after: None,
     )
