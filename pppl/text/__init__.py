@@ -1,4 +1,4 @@
-"""Text tasks and encoders; the extra `text` installs what they need."""
+"""Text encoders, text tasks, and methods that adapt encoders to tasks. The extra `text` installs the requirements."""
 
 from . import dense, sparse  # noqa: F401 (each registers its methods)
 from .dense import train_chosen

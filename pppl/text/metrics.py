@@ -1,7 +1,7 @@
-"""The official metrics of text tasks, all at most 1 and better when larger.
+"""The official metrics of text tasks. All are at most 1, and larger is better.
 
-Intervals need each of them a hundred thousand times, so that those of two classes are made of four counts; tests hold
-them against scikit-learn, which takes a hundred times as long.
+Confidence intervals compute each metric a hundred thousand times. Metrics of two classes are therefore computed from
+four counts, a hundred times as fast as in scikit-learn. Tests compare the two.
 """
 
 import warnings
@@ -16,7 +16,7 @@ def _accuracy(targets: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def _counts(targets: np.ndarray, predicted: np.ndarray) -> list[int]:
-    """Of two classes: true negatives, false positives, false negatives, true positives."""
+    """Return the true negatives, false positives, false negatives and true positives of two classes."""
     return np.bincount(2 * targets + predicted, minlength=4).tolist()
 
 
@@ -35,11 +35,11 @@ def _accuracy_and_f1(targets: np.ndarray, predicted: np.ndarray) -> float:
 def _pearson_and_spearman(targets: np.ndarray, predicted: np.ndarray) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConstantInputWarning)
-        both = np.array([correlation(targets, predicted)[0] for correlation in (pearsonr, spearmanr)], float)
-    return 0.0 if np.isnan(both).any() else float(both.mean())  # a constant prediction tells nothing
+        correlations = np.array([correlation(targets, predicted)[0] for correlation in (pearsonr, spearmanr)], float)
+    return 0.0 if np.isnan(correlations).any() else float(correlations.mean())  # 0: a prediction is constant
 
 
-# As in GLUE (Wang et al. 2019, table 1); where a task has two, their mean.
+# Metrics of GLUE (Wang et al. 2019, table 1). Tasks with two metrics are scored by their mean.
 METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "accuracy": _accuracy,
     "matthews": _matthews,

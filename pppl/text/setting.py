@@ -1,4 +1,4 @@
-"""What a way to adapt an encoder is given, and what it gives."""
+"""The input and the result of a method that adapts an encoder."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,15 +11,25 @@ from .encoder import TextClassifier
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What a method is given besides the network.
+    """The settings and the training functions that a method gets besides the network.
 
-    - `learning_rate`: of what it changes in the encoder; `head_rate`: of the head.
-    - `rate`: fraction of the encoder's values that a sparse method changes.
-    - `diff`: settings of diff pruning; `compiled`: whether its passes are compiled.
-    - `steps`: all that a method has.
-    - `metadata`: of the task, for files of deltas.
-    - `train`: trains through an adapter for so many steps, on the batches that come next.
-    - `each_gradient`: goes through some of the training examples, and calls a function after the backward pass of each.
+    >>> setting = Setting(
+    ...     learning_rate=5e-4, head_rate=1e-3, rate=0.005, seed=0, diff=TextDiffSettings(first_share=0.4),
+    ...     compiled=False, steps=100, metadata={}, train=lambda adapter, steps: None, each_gradient=lambda after: None,
+    ... )
+    >>> setting.first_steps
+    40
+
+    - `learning_rate`: the learning rate of what the method changes in the encoder.
+    - `head_rate`: the learning rate of the head.
+    - `rate`: the fraction of the encoder's values that a sparse method changes.
+    - `seed`: the seed of the method's own random choices.
+    - `diff`: the settings of diff pruning.
+    - `compiled`: whether the passes of diff pruning are compiled.
+    - `steps`: the number of training steps of all stages together.
+    - `metadata`: the metadata of the task, for files of deltas.
+    - `train`: trains through an adapter for a number of steps, on the next batches.
+    - `each_gradient`: goes through some training examples, and calls a function after the backward pass of each.
     """
 
     learning_rate: float
@@ -35,14 +45,23 @@ class Setting:
 
     @property
     def first_steps(self) -> int:
-        """Of a method that has two stages."""
+        """The number of steps in the first of two stages."""
         return max(1, round(self.diff.first_share * self.steps))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adapted:
-    """What came of it: how it is evaluated, how many values are a task's own, the size of their file, and what is in
-    it where that is a sparse difference.
+    """The result of a method: a network adapted to one task.
+
+    >>> from torch import nn
+    >>> head = nn.Linear(4, 2)
+    >>> Adapted(adapter=Dense([*head.parameters()], learning_rate=1e-3), values=10, bytes=128).values
+    10
+
+    - `adapter`: the adapter that the network is evaluated with.
+    - `values`: the number of values that are the task's own, the head included.
+    - `bytes`: the size of the file of these values.
+    - `delta`: the content of the file if it is a sparse difference.
     """
 
     adapter: Adapter
@@ -52,5 +71,5 @@ class Adapted:
 
 
 def head_of(network: TextClassifier, setting: Setting) -> Dense:
-    """Trains the head, as every method does."""
+    """Return the adapter that trains the head. Every method uses it."""
     return Dense([*network.head.parameters()], learning_rate=setting.head_rate)

@@ -1,7 +1,7 @@
-"""The registry of ways to give one encoder many tasks.
+"""The registry of methods that adapt one encoder to many tasks.
 
-A method is a function that trains a network in place and returns what a task's own file holds. Each task has its own
-head, which every method trains. All methods train for the same number of steps, in one stage or in two.
+A method is a function. It trains a network in place and returns what is the task's own. Each task has its own head,
+and every method trains it. All methods train for the same number of steps, in one stage or in two.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ def _accept(encoder: nn.Module, rate: float) -> None:
 
 @dataclass(frozen=True)
 class TextMethod:
-    """A way to adapt a text encoder, as `register_text_method` describes it."""
+    """A method that adapts a text encoder. `register_text_method` describes the fields."""
 
     adapt: Adapt
     learning_rate: float
@@ -37,7 +37,7 @@ TEXT_METHODS: Registry[TextMethod] = Registry("text method")
 def register_text_method(
     name: str, *, learning_rate: float, reads: Sequence[str] = (), check: Check = _accept
 ) -> Callable[[Adapt], Adapt]:
-    """Return a decorator that adds a function as a way to adapt a text encoder.
+    """Return a decorator that registers a function as a method that adapts a text encoder.
 
     ```python
     @register_text_method("embeddings", learning_rate=1e-3)
@@ -47,9 +47,10 @@ def register_text_method(
 
     **Arguments:**
 
-    - `learning_rate`: its own; experiments search multiples of it.
-    - `reads`: the fields of `TextDiffSettings` that it reads.
-    - `check`: raises `UserError` before any training if the method cannot adapt an encoder, or not at a rate.
+    - `learning_rate`: the method's own learning rate. Experiments search multiples of it.
+    - `reads`: the fields of `TextDiffSettings` that the method reads. Its rows depend on these only.
+    - `check`: gets the encoder and the rate, and raises `UserError` if the method cannot adapt it. It runs before any
+      training.
 
     Raise `UserError` if the name is taken.
     """

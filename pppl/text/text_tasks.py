@@ -1,4 +1,4 @@
-"""Text tasks: GLUE, CLINC150, and any CSV file with text and label."""
+"""Text tasks: GLUE, CLINC150, and CSV files with texts and labels."""
 
 import dataclasses
 import io
@@ -18,7 +18,7 @@ from ..tasks import TASKS, Task
 from .csv_file import read_csv_file
 from .metrics import METRICS
 
-# Of the training examples, where a task has no validation examples of its own.
+# The fraction and the largest number of examples to hold back if a task lacks a split.
 _HELD_BACK, _MOST_HELD_BACK = 0.1, 1000
 _SPLITS = ("train", "validation", "test")
 _FILES = (".csv", ".tsv")
@@ -26,7 +26,11 @@ _FILES = (".csv", ".tsv")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Examples:
-    """Texts of one sentence or a pair each, and `(N,)` class indices, or numbers where a task is a regression."""
+    """Texts and targets.
+
+    - `texts`: the one or two sentences of each text.
+    - `targets`: class indices, or numbers in a regression, `(N,)`.
+    """
 
     texts: list[tuple[str, ...]]
     targets: Tensor
@@ -35,7 +39,7 @@ class Examples:
         return len(self.texts)
 
     def rows(self, rows: Iterable[int]) -> "Examples":
-        """Some of them."""
+        """Return the examples of some rows, in that order."""
         rows = list(rows)
         return Examples(texts=[self.texts[row] for row in rows], targets=self.targets[rows])
 
@@ -45,10 +49,12 @@ class TextTask:
     """A task with its three splits.
 
     - `metric`: a name in `METRICS` of `pppl.text.metrics`.
-    - `labels`: the classes' names; none for a regression.
-    - `test`: what is reported. GLUE hides the labels of its test split, so that this is the official development set.
-    - `validation`: what may be tuned on; a tenth of the training examples where a task has none of its own.
-    - `about`: what was read of a file of a user, and what may be a slip in it, a line each.
+    - `labels`: the names of the classes; none for a regression.
+    - `test`: the examples that results are reported on. GLUE hides the labels of its test split. The official
+      development set takes its place.
+    - `validation`: the examples for tuning. A task that has none holds back a tenth of its training examples, at most
+      1,000.
+    - `about`: lines about a user's file: what was read, and what may be a mistake in it.
     """
 
     name: str
@@ -61,7 +67,7 @@ class TextTask:
 
     @property
     def kind(self) -> Task:
-        """What its networks are for: classification, or regression if it has no labels."""
+        """The kind of task: classification, or regression if it has no labels."""
         return TASKS["classification" if self.labels else "regression"]
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -79,13 +85,13 @@ class TextTask:
 
     @property
     def outputs(self) -> int:
-        """Of a network's head."""
+        """The number of outputs of a network's head."""
         return len(self.labels) or 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Glue:
-    """Columns of an official TSV, by name, or by number where it has no header."""
+    """Columns of an official TSV file, by name, or by number if it has no header."""
 
     texts: tuple[str | int, ...]
     label: str | int
@@ -103,48 +109,53 @@ _GLUE = {
 
 
 def task_names() -> list[str]:
-    """Of all tasks but CSV files."""
+    """Return the names of all tasks but CSV files."""
     return [*(f"glue/{name}" for name in _GLUE), "clinc150", *(f"clinc150/{name}" for name in _domains())]
 
 
 def load_task(name: str) -> TextTask:
-    """A task by name: `glue/CoLA`, `clinc150` (150 intents), `clinc150/banking` (the 15 of a domain), or a CSV file.
+    """Return a task by name.
 
-    A CSV file has the columns `text` and `label`, and may have `text2`, the second of a pair, and `split` (`train`,
-    `validation`, `test`); without, a tenth each is held back. Commas, semicolons, tabs or bars are between cells.
+    Names are `glue/CoLA`, `clinc150` (150 intents), `clinc150/banking` (the 15 intents of a domain), or the path of a
+    CSV file.
 
-    Raises `UserError` where the task is unknown, not there, or damaged.
+    A CSV file has the columns `text` and `label`. It may have `text2`, the second sentence of a pair, and `split`
+    (`train`, `validation` or `test`). Without `split`, a tenth is held back for testing, and a tenth of the rest for
+    validation. Commas, semicolons, tabs or bars separate cells.
+
+    Raise `UserError` if the task is unknown, not there, or damaged.
     """
     if Path(name).suffix.lower() in _FILES:
-        return _from_csv(Path(name))
+        return _load_csv(Path(name))
     family, _, part = name.partition("/")
     if family == "glue" and part in _GLUE:
-        return _glue(part, data_folder() / "glue" / part)
+        return _load_glue(part, data_folder() / "glue" / part)
     if family == "clinc150" and (not part or part in _domains()):
-        return _clinc(name, part, data_folder() / "clinc150")
+        return _load_clinc(name, part, data_folder() / "clinc150")
     raise unknown("task", name, task_names())
 
 
-def _glue(name: str, folder: Path) -> TextTask:
+def _load_glue(name: str, folder: Path) -> TextTask:
     source = _GLUE[name]
-    train, test = (_tsv(folder / f"{part}.tsv", source) for part in ("train", "dev"))
+    train, test = (_read_tsv(folder / f"{part}.tsv", source) for part in ("train", "dev"))
     return _with_validation(Path("glue") / name, source.metric, source.labels, train, test)
 
 
-def _tsv(path: Path, source: _Glue) -> Examples:
-    lines = _text(path, "GLUE (gluebenchmark.com)").rstrip("\n").split("\n")  # splitlines knows too many line ends
+def _read_tsv(path: Path, source: _Glue) -> Examples:
+    content = _read_text(path, "GLUE (gluebenchmark.com)")
+    lines = content.rstrip("\n").split("\n")  # splitlines would split at more than line ends
     rows = [line.split("\t") for line in lines]
     columns: list[Any] = [*range(len(rows[0]))]
     if isinstance(source.label, str):
         columns, rows = rows[0], rows[1:]
     try:
-        texts, label = [columns.index(column) for column in source.texts], columns.index(source.label)
-        pairs = [tuple(row[column] for column in texts) for row in rows]
+        text_columns, label = [columns.index(column) for column in source.texts], columns.index(source.label)
+        texts = [tuple(row[column] for column in text_columns) for row in rows]
         index = {name: i for i, name in enumerate(source.labels)}
         targets = [index[row[label]] if source.labels else float(row[label]) for row in rows]
     except (ValueError, IndexError, KeyError) as error:
         raise UserError(f"{path} is damaged ({error}): fetch it again") from error
-    return Examples(texts=pairs, targets=torch.tensor(targets))
+    return Examples(texts=texts, targets=torch.tensor(targets))
 
 
 def _domains() -> tuple[str, ...]:
@@ -154,45 +165,45 @@ def _domains() -> tuple[str, ...]:
     )
 
 
-def _clinc(name: str, domain: str, folder: Path) -> TextTask:
+def _load_clinc(name: str, domain: str, folder: Path) -> TextTask:
     origin = "CLINC150 (github.com/clinc/oos-eval)"
-    texts = [_text(folder / name, origin) for name in ("data_full.json", "domains.json")]
+    contents = [_read_text(folder / name, origin) for name in ("data_full.json", "domains.json")]
     try:
-        data, intents = map(json.loads, texts)
+        data, intents = map(json.loads, contents)
         labels = tuple(sorted(intents[domain] if domain else {label for _, label in data["train"]}))
         splits = [
             [(text, label) for text, label in data[part] if label in set(labels)] for part in ("train", "val", "test")
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder} is damaged ({error}): fetch {origin} again") from error
-    train, validation, test = (_labelled(rows, labels) for rows in splits)
+    train, validation, test = (_make_examples(rows, labels) for rows in splits)
     return TextTask(name=name, metric="accuracy", labels=labels, train=train, validation=validation, test=test)
 
 
-def _labelled(rows: Sequence[tuple[str, str]], labels: Sequence[str]) -> Examples:
+def _make_examples(rows: Sequence[tuple[str, str]], labels: Sequence[str]) -> Examples:
     index = {label: i for i, label in enumerate(labels)}
     return Examples(texts=[(text,) for text, _ in rows], targets=torch.tensor([index[label] for _, label in rows]))
 
 
-def _from_csv(path: Path) -> TextTask:
-    file = read_csv_file(path, _content(path, "a file of yours"))
-    task = _of_rows(path, file.rows, file.columns)
+def _load_csv(path: Path) -> TextTask:
+    file = read_csv_file(path, _read_content(path, "a file of yours"))
+    task = _make_task(path, file.rows, file.columns)
     splits = ", ".join(f"{part} {len(getattr(task, part)):,}" for part in _SPLITS)
-    told = f"{path}: {len(file.rows):,} texts, {len(task.labels)} classes; columns {', '.join(file.columns)}"
-    return dataclasses.replace(task, about=(f"{told}; {splits} ({file.how})", *file.notes()))
+    summary = f"{path}: {len(file.rows):,} texts, {len(task.labels)} classes; columns {', '.join(file.columns)}"
+    return dataclasses.replace(task, about=(f"{summary}; {splits} ({file.how})", *file.notes()))
 
 
-def _of_rows(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> TextTask:
+def _make_task(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> TextTask:
     labels = tuple(sorted({row["label"] for row in rows}))
     if len(labels) < 2:
         raise UserError(f"{path} has {len(labels)} labels: a task needs 2 at least")
     texts = [tuple(row[key] for key in ("text", "text2") if key in columns) for row in rows]
-    every = Examples(texts=texts, targets=torch.tensor([labels.index(row["label"]) for row in rows]))
+    examples = Examples(texts=texts, targets=torch.tensor([labels.index(row["label"]) for row in rows]))
     if "split" not in columns:
-        rest, test = _apart(every, str(path), seed=1)
+        rest, test = _hold_back(examples, str(path), seed=1)
         return _with_validation(path, "accuracy", labels, rest, test)
     split_of = [row["split"].strip().casefold() for row in rows]
-    parts = {part: every.rows(i for i, split in enumerate(split_of) if split == part) for part in _SPLITS}
+    parts = {part: examples.rows(i for i, split in enumerate(split_of) if split == part) for part in _SPLITS}
     for split in split_of:
         if split not in _SPLITS:
             raise unknown(f"split in {path}", split, _SPLITS)
@@ -206,13 +217,13 @@ def _of_rows(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[st
 
 
 def _with_validation(path: Path, metric: str, labels: tuple[str, ...], train: Examples, test: Examples) -> TextTask:
-    rest, validation = _apart(train, str(path), seed=0)
+    rest, validation = _hold_back(train, str(path), seed=0)
     name = path.stem if path.suffix.lower() in _FILES else path.as_posix()
     return TextTask(name=name, metric=metric, labels=labels, train=rest, validation=validation, test=test)
 
 
-def _apart(examples: Examples, origin: str, *, seed: int) -> tuple[Examples, Examples]:
-    """Most of the examples and a random part that is held back."""
+def _hold_back(examples: Examples, origin: str, *, seed: int) -> tuple[Examples, Examples]:
+    """Return most of the examples, and a random part that is held back. Raise `UserError` if there are too few."""
     if len(examples) < 2:
         raise UserError(f"{origin}: {len(examples)} examples are too few to hold some back: give at least 2")
     count = min(max(1, round(_HELD_BACK * len(examples))), _MOST_HELD_BACK)
@@ -220,15 +231,15 @@ def _apart(examples: Examples, origin: str, *, seed: int) -> tuple[Examples, Exa
     return examples.rows(sorted(order[count:])), examples.rows(sorted(order[:count]))
 
 
-def _text(path: Path, origin: str) -> str:
-    """Return a text with line ends as they are here."""
+def _read_text(path: Path, origin: str) -> str:
+    """Return the text of a file, with newlines as line ends."""
     try:
-        return io.TextIOWrapper(io.BytesIO(_content(path, origin)), encoding="utf-8-sig").read()
+        return io.TextIOWrapper(io.BytesIO(_read_content(path, origin)), encoding="utf-8-sig").read()
     except UnicodeDecodeError as error:
         raise UserError(f"cannot read {path}: {error}") from error
 
 
-def _content(path: Path, origin: str) -> bytes:
+def _read_content(path: Path, origin: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:

@@ -183,3 +183,14 @@ def test_a_rank_that_no_layer_has(encoder: str):
     )
     with pytest.raises(UserError, match=r"ShiraConfig of rank \d+: "):
         TEXT_METHODS["shira"].adapt(TextClassifier(encoder, 2), setting)
+
+
+def test_checks_of_sparse_tensors_stay_on(encoder: str):
+    setting = _setting(
+        **{"learning_rate": 1e-3, "head_rate": 1e-3, "rate": 0.004, "steps": 0},
+        train=lambda adapter, steps: None,
+        each_gradient=lambda after: None,
+    )
+    with torch.sparse.check_sparse_tensor_invariants(enable=True):
+        TEXT_METHODS["shira"].adapt(TextClassifier(encoder, 2), setting)
+        assert torch.sparse.check_sparse_tensor_invariants.is_enabled()
