@@ -124,7 +124,7 @@ def test_a_method_has_the_budgets_of_all_parts(experiment: Experiment, whole: Pa
 def test_parts_that_tell_other_searches_are_not_joined(copies: list[Path], tmp_path: Path):
     for folder, count in zip(copies[:2], (3, 4), strict=True):
         _edit(folder / "run.json", lambda run, count=count: run["config"].update(searched={"ppp": count}))
-    with pytest.raises(UserError, match="tells other searched of ppp than others"):
+    with pytest.raises(UserError, match="has other searched of ppp than the others"):
         merge(copies, tmp_path / "out")
 
 
