@@ -21,9 +21,9 @@ def effort(groups: Iterable[PersonGroup]) -> pd.DataFrame:
     - `device_steps`: training steps on the device; each uses `samples`.
     - `train_samples`: the number of samples seen in training for everybody, off the device and beyond the training of
       the full network: training of gates, and `+retrain`. Mean over persons. `trained_for_all`: whether it is above 0.
-    - `settings_tried`: the number of settings that searches tried for all stages of the method and for its gates; 1 without
-      a search. It counts the settings in `Experiment.tuning` if the chosen ones are in `Experiment.settings`, and adds
-      the number in `Experiment.searched`. Gates without prototype loss (`gated`, `gated@NAME`) have the count of `ppp`
+    - `settings_tried`: the number of settings that searches tried for all stages of the method and for its gates; 1
+      without a search. It counts the settings in `Experiment.tuning` if the chosen ones are in `Experiment.settings`,
+      and adds the number in `Experiment.searched`. Gates without prototype loss (`gated`, `gated@NAME`) have the count of `ppp`
       (`ppp@NAME`) unless they have one of their own.
     """
     rows: dict[tuple[object, ...], list[tuple[int, int, Personalizer]]] = {}
@@ -38,11 +38,11 @@ def effort(groups: Iterable[PersonGroup]) -> pd.DataFrame:
             trained = each.train_samples(len(group.dataset.rows(TRAIN)))
             rows.setdefault(key, []).extend((size * uses_samples, trained, each) for size in sizes)
     table = []
-    for (persons, seen, method, control), each in rows.items():
-        if not each:  # no person has samples for this control
+    for (persons, seen, method, control), entries in rows.items():
+        if not entries:  # no person has samples for this control
             continue
-        personalizer, samples = each[0][2], sum(size for size, _, _ in each) / len(each)
-        trained = sum(count for _, count, _ in each) / len(each)
+        personalizer, samples = entries[0][2], sum(size for size, _, _ in entries) / len(entries)
+        trained = sum(count for _, count, _ in entries) / len(entries)
         row = {"persons": persons, "seen": seen, "method": method, "control": control, "samples": samples}
         row |= {"labels": samples * personalizer.reads_labels, "device_steps": personalizer.steps}
         row |= {"train_samples": trained, "trained_for_all": trained > 0}
@@ -54,7 +54,8 @@ def effort(groups: Iterable[PersonGroup]) -> pd.DataFrame:
 def _count_settings(experiment: Experiment, personalizer: Personalizer) -> int:
     """Return how many settings were tried for a method, its stages and its gates."""
     named = personalizer.method in experiment.methods
-    parts = stages(personalizer.method if named else personalizer.method.rpartition("@")[0])  # one tuning for all rates
+    # All rates of a method are tuned together.
+    parts = stages(personalizer.method if named else personalizer.method.rpartition("@")[0])
     if personalizer.gates and personalizer.gates not in parts:
         parts = [personalizer.gates, *parts]
     return max(1, sum(_count_settings_of_part(experiment, part) for part in parts))

@@ -97,7 +97,7 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, draw: Draw = draw_n
 
 
 def _join_settings(experiment: Experiment, part: FinishedResults) -> Experiment:
-    """Return the experiment extended by a part's. Raise `UserError` if they differ in settings that rows do not name."""
+    """Return both experiments as one. Raise `UserError` if they differ in settings that are no keys of rows."""
     one, other = _flat(experiment.to_dict()), _flat(part.experiment.to_dict())
     for key in {**one, **other}:
         if key in (*_ROW_SETTINGS, "name", "reference") or key.split(".")[0] in _METHOD_SETTINGS:

@@ -1,4 +1,4 @@
-"""The hash of code that objects come from: this package's definitions by name, users' modules and notebooks by source."""
+"""The hash of the code behind objects: this package's definitions by name, users' modules and notebooks by source."""
 
 import ast
 import dataclasses

@@ -150,8 +150,8 @@ def _reproduce_folder(folder: Path, again: Path, kinds: Sequence[ResultKind], wo
         kind.remake(kept, again, workers)
         rows = kind.agreement(folder, again)
         write_table(again / ROWS, rows)
-    except MissingInputs as error_of_inputs:
-        return Reproduced(folder=folder.name, kind=kind.name, verdict="skipped", reason=str(error_of_inputs))
+    except MissingInputs as error:
+        return Reproduced(folder=folder.name, kind=kind.name, verdict="skipped", reason=str(error))
     except UserError as error:
         return Reproduced(folder=folder.name, kind=kind.name, verdict="failed", reason=str(error))
     _report_outside(folder, rows)

@@ -77,12 +77,12 @@ def _mean(rows: Sequence[Row], name: str) -> float:
     return fmean(fmean(row[name] for row in rows if row["task"] == task) for task in tasks)
 
 
-def _follows(row: Any, rows: Sequence[Row], references: Mapping[str, float]) -> bool:
+def _follows(summary_row: Any, rows: Sequence[Row], references: Mapping[str, float]) -> bool:
     """Return whether a row of the summary follows from its runs."""
-    means = [(row[name], _mean(rows, name)) for name in _MEANS]
+    means = [(summary_row[name], _mean(rows, name)) for name in _MEANS]
     for name, score in references.items():
-        if name != row["method"]:
-            means.append((row[f"minus_{name}"], _mean(rows, "score") - score))
+        if name != summary_row["method"]:
+            means.append((summary_row[f"minus_{name}"], _mean(rows, "score") - score))
     close = all(bool(np.isclose(one, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)) for one, other in means)
-    inside = row["score_low"] - TOLERANCE <= row["score"] <= row["score_high"] + TOLERANCE
-    return close and inside and row["n"] == len({row["seed"] for row in rows})
+    inside = summary_row["score_low"] - TOLERANCE <= summary_row["score"] <= summary_row["score_high"] + TOLERANCE
+    return close and inside and summary_row["n"] == len({row["seed"] for row in rows})

@@ -211,7 +211,7 @@ def test_check_tells_what_is_wrong(copies: list[Path], capsys: pytest.CaptureFix
     (folder / "summary.csv").unlink()
     lines = find_faults(folder, KINDS)
     assert "summary.csv is missing" in lines
-    assert any(line.startswith("whether rows are current cannot be told: ") for line in lines)
+    assert any(line.startswith("whether rows are current cannot be decided: ") for line in lines)
 
 
 @pytest.mark.parametrize(

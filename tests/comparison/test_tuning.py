@@ -62,8 +62,8 @@ def test_errors_come_before_the_first_trial(experiment: Experiment, tmp_path: Pa
     with pytest.raises(UserError, match=r"tuning of method l1 names no value of static\.samples"):
         experiment.replace(tuning={"l1": {"static.samples": []}})
     for changes, message in (
-        ({"seeds": [1000]}, "seeds hold 1000, with which settings are tuned"),
-        ({"persons.split": "random"}, "digits is split by seed, so that what is tuned with one seed is tested"),
+        ({"seeds": [1000]}, "seeds contain 1000, the seed that settings are tuned with"),
+        ({"persons.split": "random"}, "digits is split by seed, so persons that tune with one seed would test"),
     ):
         with pytest.raises(UserError, match=message):
             tune(experiment.replace(**changes), tmp_path / "none")
