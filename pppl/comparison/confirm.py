@@ -67,13 +67,13 @@ def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1) -> str:
 
 def _refuse_other_inputs(kept: KeptResults, plan: Plan[Any, Any], before: Mapping[str, object]) -> None:
     """Raise `UserError` if today's data, starting weights or methods are not those of the results."""
-    lacking = [method for method in before if method not in plan.stamps]
+    unknown_methods = [method for method in before if method not in plan.stamps]
     inputs = (
         ("dataset_sha256", "data set", plan.data_sha256),
         ("weights_sha256", "file of starting weights", plan.weights_sha256),
     )
     changes = [f"its {what} is not that of today" for key, what, sha in inputs if kept.run.get(key, sha) != sha]
-    changes += [f"rows of {method} are of settings that it no longer has" for method in lacking]
+    changes += [f"rows of {method} are of settings that it no longer has" for method in unknown_methods]
     if changes:
         raise UserError(
             f"{kept.folder}: {changes[0]}, which is no refactoring: `pppl {plan.command}` computes rows again"
@@ -89,13 +89,13 @@ def _pairs(
 ) -> list[tuple[Row, Row]]:
     """Return pairs of a row of the table and the same row computed anew."""
     names = plan.journal.names
-    known = {key_of(row, names): row for row in table}
+    table_rows = {key_of(row, names): row for row in table}
     written = _records(round_numbers(pd.DataFrame(rows, columns=[*names, *plan.measured])))
-    pairs = [(known[key_of(row, names)], row) for row in written if key_of(row, names) in known]
-    lacking = methods.keys() - {str(row["method"]) for row, _ in pairs}
-    if lacking:
+    pairs = [(table_rows[key_of(row, names)], row) for row in written if key_of(row, names) in table_rows]
+    uncompared = methods.keys() - {str(row["method"]) for row, _ in pairs}
+    if uncompared:
         raise UserError(
-            f"{plan.folder} has no row of {min(lacking)} to compare with: `pppl {plan.command}` computes it"
+            f"{plan.folder} has no row of {min(uncompared)} to compare with: `pppl {plan.command}` computes it"
         )
     return pairs
 
@@ -107,11 +107,13 @@ def _refuse_differences(kept: KeptResults, plan: Plan[Any, Any], pairs: Sequence
     for name in plan.measured:
         for before, now in pairs:
             if not _alike(now[name], before.get(name, now[name])):  # an older table may lack the column
-                what = f"{name} of {plan.name_row(before)}, is {now[name]!r} now, {before[name]!r} in the table"
+                difference_text = (
+                    f"{name} of {plan.name_row(before)}, is {now[name]!r} now, {before[name]!r} in the table"
+                )
                 if name == "score_full":
-                    what = f"the full network is another one here: {what}"
+                    difference_text = f"the full network is another one here: {difference_text}"
                 difference = f"({now[name] - before[name]:+g})"
-                raise Differs(f"{kept.folder}: {what} {difference}; nothing renewed; {trained}")
+                raise Differs(f"{kept.folder}: {difference_text} {difference}; nothing renewed; {trained}")
 
 
 def _alike(value: Any, written: Any) -> bool:
@@ -125,15 +127,15 @@ def _renew(journal: Journal, table: Sequence[Row]) -> None:
     """Append the rows that a journal and the table share once more, with today's stamps."""
     if not journal.path.exists():
         return
-    known = {key_of(row, journal.names): row for row in table}
+    table_rows = {key_of(row, journal.names): row for row in table}
     lines = journal.path.read_text(encoding="utf-8").splitlines()
     rows = {
         key_of(row, journal.names): row
         for line in lines
-        if (row := _parse_row(line)) and _in_table(row, known, journal)
+        if (row := _parse_row(line)) and _in_table(row, table_rows, journal)
     }
-    if lacking := [row for key, row in rows.items() if key not in journal.rows]:
-        journal.append(lacking)
+    if renewed := [row for key, row in rows.items() if key not in journal.rows]:
+        journal.append(renewed)
 
 
 def _parse_row(line: str) -> Row:

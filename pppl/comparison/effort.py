@@ -23,8 +23,8 @@ def effort(groups: Iterable[PersonGroup]) -> pd.DataFrame:
       the full network: training of gates, and `+retrain`. Mean over persons. `trained_for_all`: whether it is above 0.
     - `settings_tried`: the number of settings that searches tried for all stages of the method and for its gates; 1
       without a search. It counts the settings in `Experiment.tuning` if the chosen ones are in `Experiment.settings`,
-      and adds the number in `Experiment.searched`. Gates without prototype loss (`gated`, `gated@NAME`) have the count of `ppp`
-      (`ppp@NAME`) unless they have one of their own.
+      and adds the number in `Experiment.searched`. Gates without prototype loss (`gated`, `gated@NAME`) have the count
+      of `ppp` (`ppp@NAME`) unless they have one of their own.
     """
     rows: dict[tuple[object, ...], list[tuple[int, int, Personalizer]]] = {}
     tried = {}

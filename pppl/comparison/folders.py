@@ -27,10 +27,10 @@ def refuse_other_results(folder: Path, command: str, data: DataSettings, dataset
     """
     refuse_other_command(folder, command)
     run, name = _read_description(folder), _dataset_name(folder)
-    known, before = run.get("dataset_sha256"), _data_settings(run)
+    kept_sha256, before = run.get("dataset_sha256"), _data_settings(run)
     source = SOURCES.get(data.name)
-    if isinstance(known, str) and not (source and source.log_mel):
-        if known in (dataset.sha256, _limited_sha256(data, before)):
+    if isinstance(kept_sha256, str) and not (source and source.log_mel):
+        if kept_sha256 in (dataset.sha256, _limited_sha256(data, before)):
             return
     elif name in ("", dataset.name):
         return
@@ -47,14 +47,16 @@ def refuse_other_tasks(folder: Path, sha256: Mapping[str, str]) -> None:
     - `sha256`: the hash of each task's texts, by the name of the task.
     """
     refuse_other_command(folder, "tasks")
-    known = read_run(folder).get("dataset_sha256")
-    if not isinstance(known, dict) or not known:
+    kept_sha256 = read_run(folder).get("dataset_sha256")
+    if not isinstance(kept_sha256, dict) or not kept_sha256:
         return
-    changed = [name for name in sha256 if known.get(name, sha256[name]) != sha256[name]]
+    changed = [name for name in sha256 if kept_sha256.get(name, sha256[name]) != sha256[name]]
     if changed:
         raise UserError(f"{folder} holds results on other texts of {changed[0]} (by SHA-256): name another --out")
-    if not set(known.values()) & set(sha256.values()):
-        raise UserError(f"{folder} holds results on {', '.join(known)}: name another --out for those on other tasks")
+    if not set(kept_sha256.values()) & set(sha256.values()):
+        raise UserError(
+            f"{folder} holds results on {', '.join(kept_sha256)}: name another --out for those on other tasks"
+        )
 
 
 def refuse_other_command(folder: Path, command: str) -> None:

@@ -145,24 +145,24 @@ def _input_conflicts(parts: Sequence[FinishedResults]) -> Iterator[str]:
     """Yield parts that differ in data, starting weights or full networks."""
     first = parts[0]
     for part in parts[1:]:
-        for name, what in (("dataset_sha256", "data"), ("weights_sha256", "starting weights")):
+        for name, label in (("dataset_sha256", "data"), ("weights_sha256", "starting weights")):
             if part.run.get(name) != first.run.get(name):
-                yield f"{first.folder} and {part.folder} are of other {what}"
+                yield f"{first.folder} and {part.folder} are of other {label}"
     scores: dict[tuple[Any, ...], tuple[Path, float]] = {}
     for part in parts:
         for key, value in {_person_key(row): row["score_full"] for row in part.rows}.items():
             folder, before = scores.setdefault(key, (part.folder, value))
             if value != before:
-                who = f"{key[1]} {key[3]}, seed {key[0]}"
-                yield f"{folder} and {part.folder} have {before:g} and {value:g} as score of the full network, {who}"
+                person = f"{key[1]} {key[3]}, seed {key[0]}"
+                yield f"{folder} and {part.folder} have {before:g} and {value:g} as score of the full network, {person}"
 
 
 def _refuse_others(part: FinishedResults, out: Path) -> None:
     """Raise `UserError` if `out` holds results of another command or, by their hash, on other data."""
     refuse_other_command(out, "compare")
     run = read_run(out)
-    known, data = run.get("dataset_sha256"), run.get("config", {}).get("data")
-    if known and known != part.run.get("dataset_sha256") and data == part.run["config"].get("data"):
+    kept_sha256, data = run.get("dataset_sha256"), run.get("config", {}).get("data")
+    if kept_sha256 and kept_sha256 != part.run.get("dataset_sha256") and data == part.run["config"].get("data"):
         raise UserError(f"{out} holds results on other data than {part.folder}: name another --out")
 
 
@@ -201,10 +201,10 @@ def _number_conflicts(parts: Sequence[FinishedResults]) -> Iterator[str]:
                 if name == TIMED or name not in row or name not in before:
                     continue
                 if row[name] != before[name]:
-                    what = f"{row['method']} {row['control']}".strip()
-                    where = f"budget {row['budget']:g}, {row['persons']} {row['identity']}, seed {row['seed']}"
+                    series = f"{row['method']} {row['control']}".strip()
+                    person = f"budget {row['budget']:g}, {row['persons']} {row['identity']}, seed {row['seed']}"
                     values = f"{before[name]:g} and {row[name]:g}"
-                    yield f"{folder} and {part.folder} have {values} as {name} of {what}, {where}"
+                    yield f"{folder} and {part.folder} have {values} as {name} of {series}, {person}"
 
 
 def _sort_rows(rows: Sequence[Row], experiment: Experiment) -> list[Row]:

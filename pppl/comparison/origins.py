@@ -112,8 +112,8 @@ class _Walk:
             case functools.cached_property():
                 parts = {"": value.func}
             case _:
-                known = _top_package(value) == PACKAGE or self._is_user_code(value)
-                parts = {"": type(value), **vars(value)} if known and hasattr(value, "__dict__") else {}
+                followed = _top_package(value) == PACKAGE or self._is_user_code(value)
+                parts = {"": type(value), **vars(value)} if followed and hasattr(value, "__dict__") else {}
         for name, part in parts.items():
             self.visit(part, f"{type(value).__qualname__}.{name}")
 
@@ -154,9 +154,9 @@ class _Walk:
             self.visit(function.__defaults__, f"{name} default")
             self.visit(function.__kwdefaults__, f"{name} default")
             self.visit(getattr(function, "__wrapped__", None))
-            known = {**function.__globals__, **_closure_values(function)}
-            for each in sorted(code_text.names & known.keys()):
-                self._visit_name(known[each], each, code_text)
+            namespace = {**function.__globals__, **_closure_values(function)}
+            for each in sorted(code_text.names & namespace.keys()):
+                self._visit_name(namespace[each], each, code_text)
 
     def _visit_name(self, value: Any, name: str, code_text: CodeText) -> None:
         """Collect the value of a name; of a module, only the attributes that the code uses."""
@@ -188,9 +188,9 @@ def _source_text(function: FunctionType) -> CodeText:
     try:
         code_text.read(ast.parse(textwrap.dedent(inspect.getsource(function))))
     except (OSError, TypeError):
-        what = f"{function.__module__}.{function.__qualname__}"
-        why = "its bytecode is hashed, which changes with the version of Python"
-        notice(f"{what} has no source that can be read: {why}; put it into a file")
+        qualified_name = f"{function.__module__}.{function.__qualname__}"
+        reason = "its bytecode is hashed, which changes with the version of Python"
+        notice(f"{qualified_name} has no source that can be read: {reason}; put it into a file")
         return _bytecode_text(function.__code__)
     except SyntaxError:  # the source of a lambda within an expression is not a statement
         return _bytecode_text(function.__code__)

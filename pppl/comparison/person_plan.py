@@ -155,8 +155,8 @@ class PersonPlan(Plan[Experiment, PersonUnit]):
 
     def name_row(self, row: Row) -> str:
         """Return method, control, budget, person and seed."""
-        what = " ".join(str(row[name]) for name in ("method", "control") if row[name])
-        return f"{what}, budget {row['budget']:g}, {row['persons']} {row['identity']}, seed {row['seed']}"
+        series = " ".join(str(row[name]) for name in ("method", "control") if row[name])
+        return f"{series}, budget {row['budget']:g}, {row['persons']} {row['identity']}, seed {row['seed']}"
 
     def headline(self, summary: pd.DataFrame) -> dict[str, float]:
         """Return every score by the names of its series."""
@@ -172,7 +172,7 @@ def warn_near_chance(table: pd.DataFrame, dataset: IdentityDataset) -> None:
     metric, chance = task.metrics[0], task.chance(dataset)
     mean = table["score_full"].to_numpy(float).mean()
     if chance is not None and mean < chance + _NEXT_TO_CHANCE:
-        remedy = "train longer (training.epochs, or a smaller training.batch_size), since all methods are measured against it"
+        remedy = "train longer (training.epochs, or a smaller training.batch_size), as methods are measured against it"
         shown = [f"{value:.0%}" if metric.percent else f"{metric.name} {value:.2f}" for value in (mean, chance)]
         notice(f"the full network has {shown[0]} on average, by chance it would have {shown[1]}: {remedy}")
 
@@ -191,7 +191,7 @@ def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
     network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, task.outputs(dataset)))
     cost = CostModel(network, dataset.input_shape)
     for personalizer in personalizers:
-        if lacking := personalizer.unmet_needs(task):
-            what = f"method {personalizer.method} needs {', '.join(lacking)}"
-            raise UserError(f"{what}, and {dataset.name} is for {dataset.task}, which has none: leave it out")
+        if unmet := personalizer.unmet_needs(task):
+            need = f"method {personalizer.method} needs {', '.join(unmet)}"
+            raise UserError(f"{need}, and {dataset.name} is for {dataset.task}, which has none: leave it out")
         personalizer.check(network, cost)

@@ -168,11 +168,11 @@ def run_plan(plan: Plan[Any, Any], *, workers: int, draw: Draw) -> pd.DataFrame:
 
 def report_stale(journal: Journal, keys: Iterable[Key]) -> None:
     """Report how many finished rows of these keys are computed again, and why."""
-    stale, folder, at = journal.stale, journal.path.parent, journal.names.index("method")
+    stale, folder, method_column = journal.stale, journal.path.parent, journal.names.index("method")
     reasons: dict[str, list[str]] = {}
     for key in keys:
         if key in stale and key not in journal.rows:
-            reasons.setdefault(stale[key], []).append(str(key[at]))
+            reasons.setdefault(stale[key], []).append(str(key[method_column]))
     lines = [f"{len(methods)} {why} ({', '.join(dict.fromkeys(methods))})" for why, methods in reasons.items()]
     if lines:
         notice(
@@ -185,7 +185,7 @@ def stale_methods(before: Mapping[str, object], today: Mapping[str, Stamp]) -> d
     """Return the methods whose stamps are not today's, by the reason."""
     reasons: dict[str, list[str]] = {}
     for method, stamp in before.items():
-        why = staleness(stamp, today[method]) if method in today else "of settings that are gone"
-        if why:
-            reasons.setdefault(why, []).append(method)
+        reason = staleness(stamp, today[method]) if method in today else "of settings that are gone"
+        if reason:
+            reasons.setdefault(reason, []).append(method)
     return reasons

@@ -73,11 +73,11 @@ def reproduce(
     Raise `UserError` if no folder is named, two have the same name, or `out` is where one of them lies.
     """
     out = expand(out)
-    given = _list_results(folders, out)
+    results = _list_results(folders, out)
     output_folder(out)
     claim([out / TABLE])
     report: dict[str, Reproduced] = {}
-    for folder in given:
+    for folder in results:
         with _use_cache(out / "cache"):
             result = _reproduce_folder(folder, out / folder.name, kinds, workers)
         report[result.folder] = result

@@ -181,8 +181,8 @@ def _find_definition(module: str, name: str) -> tuple[str, str] | None:
     if name in module_code.bound:
         return module, name
     if name in module_code.imports:
-        at, original = module_code.imports[name]
-        return _find_definition(at, original) if original else None
+        source_module, original = module_code.imports[name]
+        return _find_definition(source_module, original) if original else None
     return None
 
 

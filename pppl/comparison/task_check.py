@@ -24,10 +24,10 @@ def check_tasks(experiment: TextExperiment, table: pd.DataFrame, summary: pd.Dat
     Intervals follow from single predictions, which the tables do not have. Only their order is checked: each interval
     must contain its mean.
     """
-    lacking = {"task", "method", "seed", "chosen", "tried", "learning_rate", *_MEANS} - {*table.columns}
-    lacking |= {"task", "method", "n", "score_low", "score_high", *_MEANS} - {*summary.columns}
-    if lacking:
-        yield f"{TABLE} or summary.csv lacks column {min(lacking)}"
+    missing = {"task", "method", "seed", "chosen", "tried", "learning_rate", *_MEANS} - {*table.columns}
+    missing |= {"task", "method", "n", "score_low", "score_high", *_MEANS} - {*summary.columns}
+    if missing:
+        yield f"{TABLE} or summary.csv lacks column {min(missing)}"
         return
     rows: list[Row] = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
     chosen = [row for row in rows if row["chosen"]]

@@ -68,8 +68,8 @@ def measure_memory(run: MemoryRun) -> None:
         peak = receive.recv()
     except EOFError as error:
         process.join()
-        what = f"measuring the memory of {run.method} on {run.task}"
-        raise UserError(f"{what}: a worker process {describe_exit(process.exitcode)}") from error
+        action = f"measuring the memory of {run.method} on {run.task}"
+        raise UserError(f"{action}: a worker process {describe_exit(process.exitcode)}") from error
     finally:
         process.kill()  # it is finished, or this call is interrupted
         process.join()

@@ -75,8 +75,8 @@ def inputs_name(seed: int) -> str:
 
 def _write_inputs(path: Path, experiment: Experiment, source: IdentityDataset, split: IdentityDataset) -> None:
     """Write the preprocessing of a seed's inputs and its unseen people."""
-    known = SOURCES.get(experiment.data.name)
-    preprocessing = Preprocessing.of(source, split, known.log_mel if known else None)
+    entry = SOURCES.get(experiment.data.name)
+    preprocessing = Preprocessing.of(source, split, entry.log_mel if entry else None)
     people = set() if split.identity is None else set(split.identity) - set(split.identity[split.rows(TRAIN)])
     tree = {
         "preprocessing": json.loads(preprocessing.to_json()),

@@ -66,15 +66,15 @@ def tune(experiment: Experiment, out: str | Path, *, workers: int = 1) -> pd.Dat
     claim([folder / "tuned.csv"])
     with Workers(workers) as pool, progress.bar(total=len(trials), desc="trials") as bar:
         for method in methods:
-            trials_of_method = []
+            candidates = []
             for each in experiment.tried(method):
                 trial = _trial(experiment, method, each)
                 plan = PersonPlan(trial, folder / "tuning" / f"{method}-{fingerprint(each)[:8]}")
                 row = {"method": method, "settings": json.dumps(each)} | _score(plan.computed(pool), method)
-                trials_of_method.append(row)
+                candidates.append(row)
                 bar.update()
-            best = max(trials_of_method, key=lambda row: metric_of(row).sign * row["score"])
-            rows += [row | {"chosen": row is best} for row in trials_of_method]
+            best = max(candidates, key=lambda row: metric_of(row).sign * row["score"])
+            rows += [row | {"chosen": row is best} for row in candidates]
             experiment = _with_settings(experiment, method, json.loads(best["settings"]))
     table = pd.DataFrame(rows)
     write_table(folder / "tuned.csv", table)
