@@ -134,7 +134,7 @@ def measured_run(run: TaskRun, prepared: Prepared) -> Row:
 def diverged_run(prepared: Prepared) -> Row:
     """Return the columns of a diverged run: no validation score, and the predictions of a constant network.
 
-    A search never chooses a run without a validation score.
+    A search prefers any run that has a validation score.
     """
     outputs = torch.zeros(len(prepared.test.rows), prepared.task.outputs)
     constant = prepared.task.score(outputs, prepared.test.targets)
