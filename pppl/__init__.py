@@ -1,4 +1,4 @@
-"""What does it cost, in accuracy, to make one global network small and personal, and which way is best?
+"""Compare ways to make one global network small and personal, by what they cost in accuracy.
 
 Public names stand here and in `pppl.figures`, `pppl.report`, `pppl.deploy`, `pppl.diff`, `pppl.text` and
 `pppl.tables`.

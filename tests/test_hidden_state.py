@@ -22,7 +22,7 @@ from pppl.backbones import Backbone, ChannelGroup, build, evaluating, spec_for
 from pppl.bench.ratio import Measured
 from pppl.comparison import compare as comparison
 from pppl.comparison import load as opening
-from pppl.comparison.execution import _Kept
+from pppl.comparison.execution import _SeedCache
 from pppl.comparison.units import PersonGroup, PersonUnit, Source, Workbench, evaluate
 from pppl.data import IdentityDataset, NoSamples, Support
 from pppl.deploy.people import People
@@ -233,7 +233,7 @@ def test_data_are_read_once_until_they_are_forgotten(
 ):
     reads: list[str] = []
     monkeypatch.setattr(opening, "load_dataset", lambda name: reads.append(name) or digits)
-    read = opening._Read()
+    read = opening._DatasetCache()
     splits = [read.split(tiny.data, tiny.persons, seed) for seed in (0, 1, 0, 2, 3, 4, 0)]
     assert splits[0] is splits[2] is splits[6], "the latest four"
     assert reads == ["digits"]
@@ -263,12 +263,12 @@ def test_supports_are_kept_by_whose_they_are_and_not_by_where_they_lie(
 
 
 def test_a_worker_that_turns_to_another_seed_forgets_the_one_before():
-    kept: Any = _Kept()
-    kept.turn_to("one")
+    kept: Any = _SeedCache()
+    kept.switch_to("one")
     kept._bench, kept._units = "bench", {(2, True): []}
-    kept.turn_to("one")
+    kept.switch_to("one")
     assert kept.workbench() == "bench"
-    kept.turn_to("two")
+    kept.switch_to("two")
     assert (kept._bench, kept._units) == (None, {})
 
 

@@ -1,4 +1,4 @@
-"""Whether a results folder is whole, consistent and current."""
+"""The faults of a comparison of people: missing, contradictory or impossible rows, and tables that do not follow."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,11 +17,12 @@ from .person_plan import PersonPlan
 
 
 def check_persons(finished: FinishedResults, plan: PersonPlan | UserError) -> Iterator[str]:
-    """Yield what is wrong with the tables of a comparison of people, one line each.
+    """Yield the faults of the tables of a comparison of people, one line each.
 
     **Arguments:**
 
-    - `plan`: today's plan of it, or why there is none; then holes are found as far as settings alone tell.
+    - `plan`: today's plan of the comparison, or the error that prevents one. After an error, missing rows are found as
+      far as the settings alone tell.
     """
     yield from _rows(finished)
     yield from _holes(finished, plan)
@@ -29,43 +30,46 @@ def check_persons(finished: FinishedResults, plan: PersonPlan | UserError) -> It
 
 
 def _rows(finished: FinishedResults) -> Iterator[str]:
+    """Yield rows that contradict each other, and numbers outside their range."""
     keys = [key_of(row) for row in finished.rows]
     if len(set(keys)) < len(keys):
         yield f"{TABLE} has {len(keys) - len(set(keys))} rows twice"
-    of_person: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    rows_by_person: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in finished.rows:
-        of_person[row["seed"], row["persons"], row["seen"], row["identity"]].append(row)
-    if several := sum(len({row["score_full"] for row in rows}) > 1 for rows in of_person.values()):
+        rows_by_person[row["seed"], row["persons"], row["seen"], row["identity"]].append(row)
+    if several := sum(len({row["score_full"] for row in rows}) > 1 for rows in rows_by_person.values()):
         yield f"{TABLE} has {several} persons for whom the full network has several scores"
     if len({(row["task"], row["metric"]) for row in finished.rows}) > 1:
         yield f"{TABLE} has rows of several tasks or metrics"
     limits = metric_of(finished.rows[0]).limits if finished.rows else (0, 1)
-    of = {"score": limits, "score_full": limits, "macs_fraction": (0, 1), "params_fraction": (0, 1)}
-    for name, (low, high) in of.items():
+    ranges = {"score": limits, "score_full": limits, "macs_fraction": (0, 1), "params_fraction": (0, 1)}
+    for name, (low, high) in ranges.items():
         if outside := sum(not low <= row[name] <= high for row in finished.rows):
             yield f"{TABLE} has {outside} rows whose {name} is outside [{low:g}, {high:g}]"
 
 
 def _holes(finished: FinishedResults, plan: PersonPlan | UserError) -> Iterator[str]:
-    """Rows that the experiment comes to and the table has not, or the other way round; without the data set as far as
-    the experiment itself tells.
+    """Yield how many rows the table lacks, and how many it has beyond the experiment.
+
+    Without a plan, compare the series of each seed instead of single rows.
     """
     if isinstance(plan, UserError):
-        there = {(row["seed"], row["method"], row["control"], row["budget"]) for row in finished.rows}
+        present = {(row["seed"], row["method"], row["control"], row["budget"]) for row in finished.rows}
         series = {
             (p.method, p.control, budget) for p in make_personalizers(finished.experiment) for budget in p.budgets
         }
-        wanted, what = {(seed, *each) for seed in finished.experiment.seeds for each in series}, "series of a seed"
+        wanted, unit = {(seed, *each) for seed in finished.experiment.seeds for each in series}, "series of a seed"
     else:
-        there, wanted, what = {key_of(row) for row in finished.rows}, {*plan.keys()}, "rows"
-    lacking, unknown = wanted - there, there - wanted
-    if lacking:
-        yield f"{TABLE} lacks {len(lacking)} of {len(wanted)} {what}"
+        present, wanted, unit = {key_of(row) for row in finished.rows}, {*plan.keys()}, "rows"
+    missing, unknown = wanted - present, present - wanted
+    if missing:
+        yield f"{TABLE} lacks {len(missing)} of {len(wanted)} {unit}"
     if unknown:
-        yield f"{TABLE} has {len(unknown)} {what} that its experiment has not"
+        yield f"{TABLE} has {len(unknown)} {unit} that its experiment has not"
 
 
 def _tables(finished: FinishedResults) -> Iterator[str]:
+    """Yield derived tables that are missing or do not follow from the rows."""
     columns = [name for name in COLUMNS if not finished.rows or name in finished.rows[0]]
     table = pd.DataFrame(finished.rows, columns=columns)
     for name, frame in derive_tables(table, finished.experiment).items():

@@ -1,4 +1,4 @@
-"""After a refactoring: some rows of every method are computed anew, and stamps are renewed if the rows are the same."""
+"""Confirmation after a refactoring: stamps are renewed if sampled rows of every method are still the same."""
 
 import json
 import os
@@ -22,18 +22,22 @@ from .result_kinds import KINDS, ComparisonKind, KeptResults, kind_of
 def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1) -> str:
     """Renew the stamps of a results folder if every method still gives the rows that its table has.
 
-    Settings are those of its `run.json`, so they may have other names today. The comparison covers all methods,
-    controls and budgets for some persons of the first seed, or the runs of the first task with the first seed: every
-    number, as it is written, but seconds and memory.
+    Settings come from its `run.json`, so they may have other names today. All methods, controls and budgets are
+    computed again for some persons of the first seed, or for the runs of the first task with the first seed. Every
+    number is compared as it is written, except seconds and memory.
+
+    ```python
+    confirm("results/digits", persons=2)
+    ```
 
     **Arguments:**
 
-    - `persons`: how many of each size, seen in training or not.
+    - `persons`: the number of persons in each group: of one size, seen in training or not.
 
-    **Returns:** one line about what was compared.
+    **Returns:** one line that counts the rows and methods that were compared.
 
     Raise `Differs` if a number differs; then nothing is renewed. Raise `UserError` if data or starting weights have
-    changed, and for folders without rows that go stale.
+    changed, and if the folder has no rows that can become stale.
     """
     folder = Path(folder)
     kept = KeptResults.read(folder)
@@ -48,11 +52,11 @@ def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1) -> str:
         return f"{folder}: all stamps are of today's code"
     table = _records(load_frame(folder / TABLE))
     with tempfile.TemporaryDirectory() as scratch, _without_tracking():
-        again = kind.plan(kept, Path(scratch))
+        fresh_plan = kind.plan(kept, Path(scratch))
         with Workers(workers) as pool:
-            again.compute(again.sample(table, persons), pool)
-        again.read()
-        rows = [*again.journal.rows.values()]
+            fresh_plan.compute(fresh_plan.sample(table, persons), pool)
+        fresh_plan.read()
+        rows = [*fresh_plan.journal.rows.values()]
     pairs = _pairs(plan, table, rows, before)
     _refuse_differences(kept, plan, pairs)
     update_run(folder, fingerprints={name: plan.stamps[name] for name in before}, confirmed_at=own_commit())
@@ -63,16 +67,16 @@ def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1) -> str:
 
 def _refuse_other_inputs(kept: KeptResults, plan: Plan[Any, Any], before: Mapping[str, object]) -> None:
     """Raise `UserError` if today's data, starting weights or methods are not those of the results."""
-    lacking = [method for method in before if method not in plan.stamps]
+    unknown_methods = [method for method in before if method not in plan.stamps]
     inputs = (
         ("dataset_sha256", "data set", plan.data_sha256),
         ("weights_sha256", "file of starting weights", plan.weights_sha256),
     )
-    others = [f"its {what} is not that of today" for key, what, sha in inputs if kept.run.get(key, sha) != sha]
-    others += [f"rows of {method} are of settings that it has no more" for method in lacking]
-    if others:
+    changes = [f"its {what} is not that of today" for key, what, sha in inputs if kept.run.get(key, sha) != sha]
+    changes += [f"rows of {method} are of settings that it no longer has" for method in unknown_methods]
+    if changes:
         raise UserError(
-            f"{kept.folder}: {others[0]}, which is no refactoring: `pppl {plan.command}` computes rows again"
+            f"{kept.folder}: {changes[0]}, which is no refactoring: `pppl {plan.command}` computes rows again"
         )
 
 
@@ -83,53 +87,59 @@ def _records(frame: pd.DataFrame) -> list[Row]:
 def _pairs(
     plan: Plan[Any, Any], table: Sequence[Row], rows: Sequence[Row], methods: Mapping[str, object]
 ) -> list[tuple[Row, Row]]:
-    """Return rows of the table beside the same rows as they were computed anew."""
+    """Return pairs of a row of the table and the same row computed anew."""
     names = plan.journal.names
-    known = {key_of(row, names): row for row in table}
+    table_rows = {key_of(row, names): row for row in table}
     written = _records(round_numbers(pd.DataFrame(rows, columns=[*names, *plan.measured])))
-    pairs = [(known[key_of(row, names)], row) for row in written if key_of(row, names) in known]
-    lacking = methods.keys() - {str(row["method"]) for row, _ in pairs}
-    if lacking:
+    pairs = [(table_rows[key_of(row, names)], row) for row in written if key_of(row, names) in table_rows]
+    uncompared = methods.keys() - {str(row["method"]) for row, _ in pairs}
+    if uncompared:
         raise UserError(
-            f"{plan.folder} has no row of {min(lacking)} to compare with: `pppl {plan.command}` computes it"
+            f"{plan.folder} has no row of {min(uncompared)} to compare with: `pppl {plan.command}` computes it"
         )
     return pairs
 
 
 def _refuse_differences(kept: KeptResults, plan: Plan[Any, Any], pairs: Sequence[tuple[Row, Row]]) -> None:
     """Raise `Differs` for the first number that differs."""
-    where = kept.run.get("networks_trained_on") or {"hardware that run.json does not name": []}
-    trained = f"its networks were trained on {' and '.join(where)}, this is {device_name()}"
+    devices = kept.run.get("networks_trained_on") or {"hardware that run.json does not name": []}
+    trained = f"its networks were trained on {' and '.join(devices)}, this is {device_name()}"
     for name in plan.measured:
         for before, now in pairs:
-            if not _alike(now[name], before.get(name, now[name])):  # a column may have come later
-                what = f"{name} of {plan.name_row(before)}, is {now[name]!r} now, {before[name]!r} in the table"
+            if not _alike(now[name], before.get(name, now[name])):  # an older table may lack the column
+                difference_text = (
+                    f"{name} of {plan.name_row(before)}, is {now[name]!r} now, {before[name]!r} in the table"
+                )
                 if name == "score_full":
-                    what = f"the full network is another one here: {what}"
+                    difference_text = f"the full network is another one here: {difference_text}"
                 difference = f"({now[name] - before[name]:+g})"
-                raise Differs(f"{kept.folder}: {what} {difference}; nothing renewed; {trained}")
+                raise Differs(f"{kept.folder}: {difference_text} {difference}; nothing renewed; {trained}")
 
 
 def _alike(value: Any, written: Any) -> bool:
-    """Return whether a table holds a value so; NaN equals NaN."""
+    """Return whether a value, rounded to 8 digits, is the one in the table; NaN equals NaN."""
     if isinstance(value, str) or isinstance(written, str):
         return value == written
     return bool(round(value, 8) == written or (pd.isna(value) and pd.isna(written)))
 
 
 def _renew(journal: Journal, table: Sequence[Row]) -> None:
-    """Append the rows of a journal that the table has, too, once more with today's stamps."""
+    """Append the rows that a journal and the table share once more, with today's stamps."""
     if not journal.path.exists():
         return
-    known = {key_of(row, journal.names): row for row in table}
+    table_rows = {key_of(row, journal.names): row for row in table}
     lines = journal.path.read_text(encoding="utf-8").splitlines()
-    rows = {key_of(row, journal.names): row for line in lines if (row := _row_of(line)) and _is_of(row, known, journal)}
-    if lacking := [row for key, row in rows.items() if key not in journal.rows]:
-        journal.append(lacking)
+    rows = {
+        key_of(row, journal.names): row
+        for line in lines
+        if (row := _parse_row(line)) and _in_table(row, table_rows, journal)
+    }
+    if renewed := [row for key, row in rows.items() if key not in journal.rows]:
+        journal.append(renewed)
 
 
-def _row_of(line: str) -> Row:
-    """Return a line's row without its stamp; nothing of a broken line."""
+def _parse_row(line: str) -> Row:
+    """Return a line's row without its stamp; an empty row for a broken line."""
     try:
         row = json.loads(line)
         del row["fingerprint"]
@@ -138,13 +148,13 @@ def _row_of(line: str) -> Row:
     return row
 
 
-def _is_of(row: Row, known: Mapping[tuple[Any, ...], Row], journal: Journal) -> bool:
+def _in_table(row: Row, known: Mapping[tuple[Any, ...], Row], journal: Journal) -> bool:
     """Return whether the table has this row, with the same numbers."""
     if not {*journal.names} <= row.keys():
         return False
     written = known.get(key_of(row, journal.names), {})
-    alike = [_alike(row[name], value) for name, value in written.items() if name in row and name not in journal.names]
-    return bool(alike) and all(alike)
+    equal = [_alike(row[name], value) for name, value in written.items() if name in row and name not in journal.names]
+    return bool(equal) and all(equal)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What is missing of a comparison, computed by worker processes."""
+"""The computation of the missing rows of a comparison by worker processes."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from .units import PersonGroup, PersonUnit, Workbench
 
 @dataclass(frozen=True, kw_only=True)
 class _Training:
-    """A network to train, as a task for a worker."""
+    """A network to train: a task for a worker."""
 
     experiment: Experiment
     kind: str
@@ -35,8 +35,8 @@ class _Training:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _ForAll:
-    """What a method makes for everybody at one budget and keeps in the cache, as a task for a worker."""
+class _SharedOutput:
+    """An output of a method that all persons share at one budget, kept in the cache: a task for a worker."""
 
     experiment: Experiment
     method: str
@@ -47,7 +47,7 @@ class _ForAll:
 
 @dataclass(frozen=True, kw_only=True)
 class _Chunk:
-    """Some persons of one draw, as a task for a worker."""
+    """Some persons of one group: a task for a worker."""
 
     experiment: Experiment
     seed: int
@@ -58,20 +58,20 @@ class _Chunk:
     fingerprints: Mapping[str, Stamp]
 
 
-# Small enough for an even load and a lively progress bar.
+# Small chunks spread the load evenly and keep the progress bar moving.
 _PERSONS_PER_CHUNK = 4
-# What tables round away.
-_ROUNDED = 1e-6
+# Tables round smaller differences away.
+_TOLERANCE = 1e-6
 
 
 def compute_missing(missing: Sequence[PersonUnit], *, total: int, journal: Journal, pool: Workers) -> None:
-    """Computes the missing units in the pool's processes; each appends its rows to the journal as they are finished.
+    """Compute the missing units in the pool's processes; each process appends finished rows to the journal.
 
-    Networks come first, then what methods make of them for everybody, then persons.
+    Networks come first, then the outputs that persons share, then persons.
 
     **Arguments:**
 
-    - `total`: units of the whole comparison, for the progress bar.
+    - `total`: the number of units in the whole comparison, for the progress bar.
     """
     if not missing:
         return
@@ -82,7 +82,7 @@ def compute_missing(missing: Sequence[PersonUnit], *, total: int, journal: Journ
         for recipe in recipes(experiment, load_split(experiment, seed), seed)
         if not is_cached(recipe)
     ]
-    shared = _for_all(missing, journal)
+    shared = _shared_outputs(missing, journal)
     chunks, step = [], _PERSONS_PER_CHUNK
     for among, units in groupby(missing, key=lambda unit: unit.among):
         indices = tuple(unit.index for unit in units)
@@ -96,18 +96,18 @@ def compute_missing(missing: Sequence[PersonUnit], *, total: int, journal: Journ
             fingerprints=journal.fingerprints,
         )
         chunks += [task(indices=indices[at : at + step]) for at in range(0, len(indices), step)]
-    start = os.getpid() % len(chunks)  # so that a second process begins elsewhere
+    start = os.getpid() % len(chunks)  # a second process begins with other chunks
     chunks = chunks[start:] + chunks[:start]
     training = experiment.training
     cores = training.threads * (device_count(training.devices) if trainings or shared else 1)
     at_once = max(1, pool.count // cores)
-    full = [task for task in trainings if task.kind == "full"]  # others may begin with it
+    full = [task for task in trainings if task.kind == "full"]  # training of other networks may start from it
     gated = [task for task in trainings if task.kind != "full"]
     with progress.bar(total=len(trainings) + len(shared), desc="networks") as bar:
         for _ in chain(
             pool.spread(_train, full, at_once=at_once),
             pool.spread(_train, gated, at_once=at_once),
-            pool.spread(_make_for_all, shared, at_once=at_once),
+            pool.spread(_make_shared_output, shared, at_once=at_once),
         ):
             bar.update()
     with progress.bar(total=total, initial=total - len(missing), desc="persons", unit="person") as bar:
@@ -122,21 +122,21 @@ def _train(task: _Training) -> None:
         load_or_train(recipe, task.experiment, dataset, task.folder)
 
 
-def _for_all(missing: Sequence[PersonUnit], journal: Journal) -> list[_ForAll]:
-    """What persons' rows share and takes long."""
-    tasks: dict[tuple[object, ...], _ForAll] = {}
+def _shared_outputs(missing: Sequence[PersonUnit], journal: Journal) -> list[_SharedOutput]:
+    """List the expensive outputs that rows of several persons share, one task each."""
+    tasks: dict[tuple[object, ...], _SharedOutput] = {}
     for unit in missing:
         among = unit.among
         for personalizer, label in unit.labels:
             part = personalizer.for_all
             if part is not None and key_of(label) not in journal.rows:
                 names = {"method": personalizer.method, "budget": label["budget"], "seed": among.seed}
-                task = _ForAll(experiment=among.experiment, folder=journal.path.parent, **names)
+                task = _SharedOutput(experiment=among.experiment, folder=journal.path.parent, **names)
                 tasks.setdefault((part.method, repr(part.depends_on()), label["budget"], among.seed), task)
     return list(tasks.values())
 
 
-def _make_for_all(task: _ForAll) -> None:
+def _make_shared_output(task: _SharedOutput) -> None:
     dataset = load_split(task.experiment, task.seed)
     model = global_model(task.experiment, dataset, task.seed, task.folder).to(_device())
     (personalizer,) = (each for each in make_personalizers(task.experiment) if each.method == task.method)
@@ -145,18 +145,20 @@ def _make_for_all(task: _ForAll) -> None:
 
 
 def _device() -> torch.device:
-    """Where persons are personalized; what is kept for all of them is made there, too, since its bits name it."""
+    """Return the device on which persons are personalized.
+
+    Shared outputs are computed there, too: the cache names them by their exact bits, which differ between devices.
+    """
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _compute_chunk(chunk: _Chunk) -> int:
-    """Computes what is missing of a chunk, appends it to the journal person by person, and returns their number."""
-    of_seed = _OfSeed.of(chunk)
-    _kept.turn_to(of_seed)
-    bench, units = _kept.workbench(), _kept.units(chunk.size, chunk.seen)
+    """Compute the missing rows of a chunk, append them person by person, and return the number of persons."""
+    _seed_cache.switch_to(_SeedInputs.from_chunk(chunk))
+    bench, units = _seed_cache.workbench(), _seed_cache.units(chunk.size, chunk.seen)
     journal = Journal(chunk.folder, chunk.fingerprints)
     for index in chunk.indices:
-        journal.read()  # another writer may have been here
+        journal.read()  # another process may have written to it
         if rows := bench.rows(units[index], known=journal.rows.keys()):
             _check_networks(rows, journal, units[index])
             journal.append(rows)
@@ -164,20 +166,20 @@ def _compute_chunk(chunk: _Chunk) -> int:
 
 
 def _check_networks(rows: Sequence[Row], journal: Journal, unit: PersonUnit) -> None:
-    """Raises `UserError` where rows that are there already are of other networks, as another machine trains them."""
+    """Raise `UserError` if finished rows are of other networks, which happens if another machine trained them."""
     for key in unit.keys:
-        there = journal.rows.get(key)
-        if there is not None and abs(there["score_full"] - rows[0]["score_full"]) > _ROUNDED:
+        finished = journal.rows.get(key)
+        if finished is not None and abs(finished["score_full"] - rows[0]["score_full"]) > _TOLERANCE:
             raise UserError(
                 f"{journal.path.parent} has rows of other networks: the full one is right on "
-                f"{there['score_full']:.1%} of {unit.person.identity}'s samples there, on "
+                f"{finished['score_full']:.1%} of {unit.person.identity}'s samples there, on "
                 f"{rows[0]['score_full']:.1%} here; name another --out"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _OfSeed:
-    """What chunks of a seed have in common; `text` tells the experiment, its data and weights apart from others."""
+class _SeedInputs:
+    """The inputs that all chunks of a seed share; `text` identifies the experiment, its data and its weights."""
 
     text: str
     seed: int
@@ -185,45 +187,48 @@ class _OfSeed:
     experiment: Experiment = field(compare=False)
 
     @staticmethod
-    def of(chunk: _Chunk) -> "_OfSeed":
-        """That of a chunk's seed."""
+    def from_chunk(chunk: _Chunk) -> "_SeedInputs":
+        """Return the inputs of a chunk's seed."""
         experiment = chunk.experiment
         parts = (experiment, load_split(experiment, chunk.seed).sha256, weights_sha256(experiment))
-        return _OfSeed(text=repr(parts), seed=chunk.seed, folder=chunk.folder, experiment=experiment)
+        return _SeedInputs(text=repr(parts), seed=chunk.seed, folder=chunk.folder, experiment=experiment)
 
     @property
     def dataset(self) -> IdentityDataset:
-        """As this seed splits it."""
+        """The data set as this seed splits it."""
         return load_split(self.experiment, self.seed)
 
 
-class _Kept:
-    """What this process made for the chunks of a seed, until it turns to another."""
+class _SeedCache:
+    """The global model and persons of one seed, which a worker keeps for all chunks of this seed."""
 
     def __init__(self) -> None:
-        self._of: _OfSeed | None = None
+        self._inputs: _SeedInputs | None = None
         self._bench: Workbench | None = None
         self._units: dict[tuple[int, bool], list[PersonUnit]] = {}
 
-    def turn_to(self, of: _OfSeed) -> None:
-        if self._of != of:
-            self._of, self._bench, self._units = of, None, {}
+    def switch_to(self, inputs: _SeedInputs) -> None:
+        """Drop everything if the seed or the experiment is another one."""
+        if self._inputs != inputs:
+            self._inputs, self._bench, self._units = inputs, None, {}
 
     def workbench(self) -> Workbench:
-        of = self._of
-        assert of is not None
+        """Return the workbench with the seed's global model."""
+        inputs = self._inputs
+        assert inputs is not None
         if self._bench is None:
-            model = global_model(of.experiment, of.dataset, of.seed, of.folder)
+            model = global_model(inputs.experiment, inputs.dataset, inputs.seed, inputs.folder)
             self._bench = Workbench(model.to(_device()), _device())
         return self._bench
 
     def units(self, size: int, seen: bool) -> list[PersonUnit]:
-        of = self._of
-        assert of is not None
+        """Return the persons of one size, seen in training or not."""
+        inputs = self._inputs
+        assert inputs is not None
         if (size, seen) not in self._units:
-            drawn = PersonGroup.draw(of.experiment, of.dataset, of.seed, size, seen)
-            self._units[size, seen] = drawn.units()
+            group = PersonGroup.draw(inputs.experiment, inputs.dataset, inputs.seed, size, seen)
+            self._units[size, seen] = group.units()
         return self._units[size, seen]
 
 
-_kept = _Kept()
+_seed_cache = _SeedCache()

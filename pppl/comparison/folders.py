@@ -1,4 +1,4 @@
-"""Whether a results folder holds results of something else, which would be replaced."""
+"""The protection of results folders: results of another command or on other data are never replaced."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ from ..tables.schema import existing, read_frame
 
 
 def refuse_other_results(folder: Path, command: str, data: DataSettings, dataset: IdentityDataset) -> None:
-    """Raise `UserError` where a folder holds results of another command, or on other data.
+    """Raise `UserError` if a folder holds results of another command or on other data.
 
-    Data are the same by their content, whatever they are called, and in part the same as whole. Features that are
-    computed of recordings differ in their last bits between processors; of these the name decides.
+    Data sets are compared by content, not by name, and a part of a data set counts as the same data. Features computed
+    from recordings differ in their last bits between processors; these data sets are compared by name.
 
     **Arguments:**
 
-    - `command`: the verb that is about to write, such as `compare`.
-    - `data`, `dataset`: what it has opened.
+    - `command`: the command that is about to write, such as `compare`.
+    - `data`: the experiment's settings of data; `dataset`: the data set that they name.
     """
     refuse_other_command(folder, command)
-    run, name = _told(folder), _dataset_name(folder)
-    known, before = run.get("dataset_sha256"), _data_of(run)
+    run, name = _read_description(folder), _dataset_name(folder)
+    kept_sha256, before = run.get("dataset_sha256"), _data_settings(run)
     source = SOURCES.get(data.name)
-    if isinstance(known, str) and not (source and source.log_mel):
-        if known in (dataset.sha256, _limited_sha256(data, before)):
+    if isinstance(kept_sha256, str) and not (source and source.log_mel):
+        if kept_sha256 in (dataset.sha256, _limited_sha256(data, before)):
             return
     elif name in ("", dataset.name):
         return
@@ -40,32 +40,34 @@ def refuse_other_results(folder: Path, command: str, data: DataSettings, dataset
 
 
 def refuse_other_tasks(folder: Path, sha256: Mapping[str, str]) -> None:
-    """Raise `UserError` where a folder holds results of another command, on other texts of one of these tasks, or on
-    other tasks altogether.
+    """Raise `UserError` if a folder holds results of another command, on other texts, or on none of these tasks.
 
     **Arguments:**
 
-    - `sha256`: of each task, by name.
+    - `sha256`: the hash of each task's texts, by the name of the task.
     """
     refuse_other_command(folder, "tasks")
-    known = read_run(folder).get("dataset_sha256")
-    if not isinstance(known, dict) or not known:
+    kept_sha256 = read_run(folder).get("dataset_sha256")
+    if not isinstance(kept_sha256, dict) or not kept_sha256:
         return
-    changed = [name for name in sha256 if known.get(name, sha256[name]) != sha256[name]]
+    changed = [name for name in sha256 if kept_sha256.get(name, sha256[name]) != sha256[name]]
     if changed:
         raise UserError(f"{folder} holds results on other texts of {changed[0]} (by SHA-256): name another --out")
-    if not set(known.values()) & set(sha256.values()):
-        raise UserError(f"{folder} holds results on {', '.join(known)}: name another --out for those on other tasks")
+    if not set(kept_sha256.values()) & set(sha256.values()):
+        raise UserError(
+            f"{folder} holds results on {', '.join(kept_sha256)}: name another --out for those on other tasks"
+        )
 
 
 def refuse_other_command(folder: Path, command: str) -> None:
-    """Raise `UserError` where a folder holds results that another command has made."""
+    """Raise `UserError` if a folder holds results of another command."""
     before = _command(folder, read_run(folder))
     if before not in ("", command):
         raise UserError(f"{folder} holds results of `pppl {before}`: name another --out for those of `pppl {command}`")
 
 
 def _command(folder: Path, run: Mapping[str, Any]) -> str:
+    """Return the command that made the results in a folder; empty if there are none."""
     config = run.get("config")
     if not isinstance(config, dict):
         return ""
@@ -75,19 +77,21 @@ def _command(folder: Path, run: Mapping[str, Any]) -> str:
     return "compare" if "fingerprints" in run or existing(folder / TABLE).exists() else "train"
 
 
-def _told(folder: Path) -> dict[str, Any]:
-    """What `run.json` says; of a training that was killed, what its first network's inputs do."""
+def _read_description(folder: Path) -> dict[str, Any]:
+    """Return `run.json`; of a training that was killed, the section `of` of the first `inputs-*.json`."""
     run = read_run(folder)
-    return run or next((of for path in sorted((folder / "models").glob("inputs-*.json")) if (of := _of(path))), {})
+    paths = sorted((folder / "models").glob("inputs-*.json"))
+    return run or next((section for path in paths if (section := _read_training_data(path))), {})
 
 
-def _of(path: Path) -> dict[str, Any]:
+def _read_training_data(path: Path) -> dict[str, Any]:
+    """Return the data that networks were trained on, by the file of their inputs; empty if it does not say."""
     tree = read_run(path.parent, path.name)
     return tree["of"] if isinstance(tree.get("of"), dict) else {}
 
 
-def _data_of(run: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The section `data` of the experiment, or of the one that trials of a sweep change."""
+def _data_settings(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the section `data` of the experiment, or of the experiment that a sweep changes."""
     for tree in (run.get("config"), run.get("experiment")):
         if isinstance(tree, dict) and isinstance(tree.get("data"), dict):
             return tree["data"]
@@ -95,17 +99,21 @@ def _data_of(run: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _limited_sha256(data: DataSettings, before: Mapping[str, Any]) -> str:
-    """Hash of today's data, as far as earlier results had taken them; empty where they had taken as much."""
+    """Return the hash of today's data under the limits of earlier results.
+
+    It is empty if the limits are the same, or if today's data are too few for them.
+    """
     names = ("classes", "people", "samples")
     limits = {name: before.get(name, 0) for name in names}
     if limits == {name: getattr(data, name) for name in names}:
         return ""
-    with suppress(UserError, TypeError):  # there is not so much of today's
+    with suppress(UserError, TypeError):
         return limit(load_dataset(data.name), dataclasses.replace(data, **limits)).sha256
     return ""
 
 
 def _dataset_name(folder: Path) -> str:
-    with suppress(OSError, ValueError, KeyError, IndexError):  # no table, or none that can be read: made anew
+    """Return the name of the data set in a folder's table; empty without a readable table."""
+    with suppress(OSError, ValueError, KeyError, IndexError):
         return str(read_frame(folder / TABLE, rows=1)["dataset"].iloc[0])
     return ""

@@ -1,4 +1,4 @@
-"""What a row of a comparison depends on besides its keys: its stamp. A row whose stamp is another is computed again."""
+"""The stamps of rows: hashes of all that a row depends on besides its keys. A row with an old stamp is stale."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -21,9 +21,10 @@ from .units import PersonGroup, Workbench
 
 
 def fingerprints(experiment: Experiment, dataset: IdentityDataset) -> dict[str, Stamp]:
-    """The stamp of each method's rows.
+    """Return the stamp of each method's rows.
 
-    Methods, budgets, seeds and sizes of persons are named by the row, so that adding one leaves rows as they are.
+    Methods, budgets, seeds and sizes of persons are keys of the row, not part of its stamp: adding one of them leaves
+    the other rows current.
     """
     persons = dataclasses.asdict(experiment.persons)
     del persons["classes"]
@@ -34,30 +35,32 @@ def fingerprints(experiment: Experiment, dataset: IdentityDataset) -> dict[str, 
         *(dataclasses.asdict(section) for section in (experiment.data, experiment.backbone)),
         experiment.training.to_hash(),
     ]
-    of_method: dict[str, list[Personalizer]] = {}  # its controls have one stamp
+    by_method: dict[str, list[Personalizer]] = {}  # all controls of a method have one stamp
     for each in make_personalizers(experiment):
-        of_method.setdefault(each.method, []).append(each)
+        by_method.setdefault(each.method, []).append(each)
     return {
         method: {
-            "settings": fingerprint([*shared, of_control[-1].depends_on()]),
-            "code": fingerprint(sorted({hash_code(each, dataset.task) for each in of_control})),
+            "settings": fingerprint([*shared, controls[-1].depends_on()]),
+            "code": fingerprint(sorted({hash_code(each, dataset.task) for each in controls})),
         }
-        for method, of_control in of_method.items()
+        for method, controls in by_method.items()
     }
 
 
 def task_stamps(
     experiment: TextExperiment, prepared: Mapping[str, Prepared], encoder_sha256: str
 ) -> dict[tuple[str, str], Stamp]:
-    """The stamp of the rows of each task and method, of a comparison on tasks."""
-    in_the_row = {"name", "plugins", "tasks", "encoder", "methods", "rate", "seeds", "epochs_of"}
-    in_the_row |= {"search", "search_tasks", "beyond", "diff"}
-    tree = {key: value for key, value in experiment.to_dict().items() if key not in in_the_row}
+    """Return the stamp of the rows of each task and method in a comparison on text tasks."""
+    left_out = {"name", "plugins", "tasks", "encoder", "methods", "rate", "seeds", "epochs_of"}
+    left_out |= {"search", "search_tasks", "beyond", "diff"}
+    tree = {key: value for key, value in experiment.to_dict().items() if key not in left_out}
     stamps: dict[tuple[str, str], Stamp] = {}
     for method in experiment.methods:
-        way = TEXT_METHODS[method]
-        own = [getattr(experiment.diff, key) for key in way.reads]
-        code = code_hash(way.adapt, adapt, evaluate, prepare, TextClassifier, alone=(measured_run, diverged_run))
+        text_method = TEXT_METHODS[method]
+        own = [getattr(experiment.diff, key) for key in text_method.reads]
+        code = code_hash(
+            text_method.adapt, adapt, evaluate, prepare, TextClassifier, alone=(measured_run, diverged_run)
+        )
         for task in experiment.tasks:
             data = [prepared[task].sha256, prepared[task].tokens_sha256]
             settings = [data, encoder_sha256, {**tree, "epochs": experiment.epochs_on(task), "own": own}]
@@ -66,20 +69,23 @@ def task_stamps(
 
 
 def combine_task_stamps(stamps: Mapping[tuple[str, str], Stamp]) -> dict[str, Stamp]:
-    """Those of each method on all its tasks as one, for `run.json`."""
+    """Return one stamp for each method, over all its tasks, for `run.json`."""
     methods = dict.fromkeys(method for _, method in stamps)
     return {
         method: {
-            "settings": fingerprint([[task, each["settings"]] for (task, of), each in stamps.items() if of == method]),
-            "code": next(each["code"] for (_, of), each in stamps.items() if of == method),
+            "settings": fingerprint(
+                [[task, each["settings"]] for (task, name), each in stamps.items() if name == method]
+            ),
+            "code": next(each["code"] for (_, name), each in stamps.items() if name == method),
         }
         for method in methods
     }
 
 
 def hash_code(personalizer: Personalizer, task: str) -> str:
-    """Hash of the source that a method's rows depend on: how it personalizes, who persons are, how networks are trained
-    and how a row is measured.
+    """Return the hash of the source that a method's rows depend on.
+
+    It covers personalization, the choice of persons, the training of networks and the measurement of a row.
     """
     backbone = personalizer.experiment.backbone.name
     rows = code_hash(
@@ -93,7 +99,7 @@ def hash_code(personalizer: Personalizer, task: str) -> str:
 
 
 def _makers(personalizer: Personalizer) -> Iterator[Any]:
-    """The classes and functions of a method and of its steps."""
+    """Yield the classes and functions of a method and of its steps."""
     name, *steps = (part.partition("@")[0] for part in personalizer.method.split("+"))
     yield type(personalizer)
     yield from (maker for maker in (METHODS.get(name), *map(STEPS.get, steps)) if maker is not None)

@@ -1,4 +1,4 @@
-"""`gates.csv`: the prototypes of all persons of one seed, for the heat map."""
+"""The table `gates.csv`: the prototypes of all persons of one seed, for the heat map."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ GATES = "gates.csv"
 
 
 def gates_are_whole(folder: Path, groups: Sequence[PersonGroup]) -> bool:
-    """Whether the file is there and holds every person of `groups`."""
+    """Return whether the file exists and holds every person of `groups`."""
     try:
         frame = read_frame(folder / GATES)
         named = set(zip(frame["persons"], frame["seen"], frame["identity"], strict=True))
@@ -28,7 +28,7 @@ def gates_are_whole(folder: Path, groups: Sequence[PersonGroup]) -> bool:
 
 
 def write_gates(folder: Path, model: GlobalModel, groups: Sequence[PersonGroup], method: str) -> None:
-    """Writes persons, seen, seed, identity, layer, channel and open probability of the gated network `method`."""
+    """Write persons, seen, seed, identity, layer, channel and open probability of the gated network `method`."""
     frames = []
     for group in groups:
         for person in group.persons:

@@ -1,4 +1,4 @@
-"""The global networks of an experiment: trained once, kept by the hash of all that determines them."""
+"""The global networks of an experiment: trained once, then cached by the hash of all that determines them."""
 
 import copy
 import dataclasses
@@ -37,13 +37,13 @@ from .network_files import load_network, read_device, save_network, state_sha256
 from .recipes import Distillation, Recipe, recipes, weights_file
 
 _RETRAINED = "retrained"
-_AT_LEAST = 512  # training samples that a global model holds, whatever methods ask for
+_AT_LEAST = 512  # a global model holds this many training samples even if methods ask for fewer
 
 
 def global_model(experiment: Experiment, dataset: IdentityDataset, seed: int, folder: str | Path) -> GlobalModel:
-    """The global model of one seed, from the cache where it is there, else trained; `folder` receives the logs.
+    """Return the global model of one seed, from the cache or trained now; `folder` receives the logs.
 
-    What it retrains is kept in the cache, too.
+    Networks that the model retrains are cached, too.
     """
     networks = {
         r.kind: load_or_train(r, experiment, dataset, Path(folder))[0] for r in recipes(experiment, dataset, seed)
@@ -54,7 +54,7 @@ def global_model(experiment: Experiment, dataset: IdentityDataset, seed: int, fo
 def assemble(
     networks: Mapping[str, nn.Module], experiment: Experiment, dataset: IdentityDataset, seed: int, folder: str | Path
 ) -> GlobalModel:
-    """The global model that networks, by the kind of their recipe, make up."""
+    """Return the global model made of `networks`, by the kind of their recipe."""
     gated = {
         kind: cast(GatedNetwork | PersonGatedNetwork, network) for kind, network in networks.items() if kind != "full"
     }
@@ -82,11 +82,11 @@ def retrain(
     network: Backbone,
     settings: RetrainSettings,
 ) -> RetrainedNetwork:
-    """A copy of a network, trained on as `settings` say, from the cache where it is there.
+    """Return a copy of a network after further training by `settings`, from the cache or trained now.
 
     **Arguments:**
 
-    - `full`: whose predictions are distilled, where the settings say so.
+    - `full`: the network whose predictions are distilled, if the settings ask for distillation.
     """
     start = copy.deepcopy(network).cpu().train()
     before = state_sha256(start.state_dict(), {})
@@ -105,7 +105,7 @@ def retrain(
         else Distillation(teacher_sha256=state_sha256(teacher.state_dict(), {}), weight=settings.distillation),
         seed=seed,
     )
-    recipe = dataclasses.replace(recipe, kind=f"{_RETRAINED}-{recipe.key[:8]}")  # so that logs have names of their own
+    recipe = dataclasses.replace(recipe, kind=f"{_RETRAINED}-{recipe.key[:8]}")  # gives each log a name of its own
     spent = is_cached(recipe)
     with threads(training.threads):
         tuned, metrics = load_or_train(recipe, experiment, dataset, folder, start, teacher=teacher)
@@ -124,14 +124,18 @@ def load_or_train(
     watching: Sequence[Callback] = (),
     teacher: Backbone | None = None,
 ) -> tuple[nn.Module, dict[str, float]]:
-    """A recipe's network in evaluation mode and the metrics of its last epoch, from the cache or from training.
+    """Return a recipe's network in evaluation mode and the metrics of its last epoch, from the cache or from training.
+
+    The metrics of a retrained network include `seconds`.
 
     **Arguments:**
 
-    - `start`: what training begins with, if not random weights, `backbone.weights` or, where gates are trained for a
-      person at a time, the full network. Its metrics tell `seconds`.
+    - `start`: the network that training starts from. By default, these are random weights, `backbone.weights` or, for
+      gates that are trained one person at a time, the full network.
     - `watching`: callbacks of the training.
-    - `teacher`: the network that is distilled, where the recipe names one.
+    - `teacher`: the network that is distilled, if the recipe names one.
+
+    Raise `UserError` if networks cannot be cached or the devices do not suffice.
     """
     path = _cache_path(recipe)
     if path.exists():
@@ -151,8 +155,10 @@ def load_or_train(
 
 
 def check_devices(experiment: Experiment) -> None:
-    """Raise `UserError` if there are fewer devices than the experiment's networks are to be trained on, or if gates
-    that are trained for a person at a time would be.
+    """Raise `UserError` if the experiment cannot be trained on the devices that it asks for.
+
+    There may be too few devices, the batch may be too small for them, or gates may be trained one person at a time,
+    which takes a single device.
     """
     count, batch = device_count(experiment.training.devices), experiment.training.batch_size
     if batch < 2 * count > 2:
@@ -166,28 +172,29 @@ def check_devices(experiment: Experiment) -> None:
 
 
 def list_training_devices(experiment: Experiment, seeds: Mapping[int, IdentityDataset]) -> dict[str, list[str]]:
-    """The networks of an experiment that are in the cache, by the GPU or processor that they were trained on; what
-    methods retrain of them is left out.
+    """Return the experiment's networks in the cache, by the GPU or processor that they were trained on.
+
+    Networks that methods retrain are left out.
 
     **Arguments:**
 
     - `seeds`: the data set as each of the experiment's seeds splits it.
     """
-    where: dict[str, list[str]] = {}
+    by_device: dict[str, list[str]] = {}
     for seed, dataset in seeds.items():
         for recipe in recipes(experiment, dataset, seed):
             with suppress(OSError, UserError):
-                where.setdefault(read_training_device(recipe), []).append(f"{recipe.kind}-seed{seed}")
-    return where
+                by_device.setdefault(read_training_device(recipe), []).append(f"{recipe.kind}-seed{seed}")
+    return by_device
 
 
 def read_training_device(recipe: Recipe) -> str:
-    """The GPU or processor that a network in the cache was trained on."""
+    """Return the GPU or processor that a network in the cache was trained on."""
     return read_device(_cache_path(recipe))
 
 
 def is_cached(recipe: Recipe) -> bool:
-    """Whether the cache has this network, whole."""
+    """Return whether the cache has this network in a valid file."""
     try:
         load_network(_cache_path(recipe))
     except UserError:
@@ -207,12 +214,13 @@ def model_cache() -> Path:
 def _make_module(
     recipe: Recipe, experiment: Experiment, start: Backbone | None, teacher: Backbone | None
 ) -> GlobalModule:
+    """Return the Lightning module that trains a recipe's network."""
     training, task = TrainingSettings(**recipe.training), TASKS.find(recipe.task)
     if recipe.person_training is not None:
         assert start is not None
-        who = {name: getattr(recipe.person_training, name) for name in ("by_people", "sizes", "shots")}
+        person_options = {name: getattr(recipe.person_training, name) for name in ("by_people", "sizes", "shots")}
         return PersonModule(
-            start, training, task, recipe.person_training.settings, recipe.person_training.pruning, **who
+            start, training, task, recipe.person_training.settings, recipe.person_training.pruning, **person_options
         )
     if start is not None and recipe.distilled is not None:
         assert teacher is not None
@@ -238,10 +246,11 @@ def _train(
     watching: Sequence[Callback],
     teacher: Backbone | None,
 ) -> tuple[nn.Module, dict[str, float]]:
+    """Train a recipe's network, and write its log to `folder`."""
     check_devices(experiment)
     if recipe.person_training is not None:
-        of_all, *_ = recipes(experiment, dataset, recipe.seed)
-        start = cast(Backbone, load_or_train(of_all, experiment, dataset, folder)[0])
+        full_recipe, *_ = recipes(experiment, dataset, recipe.seed)
+        start = cast(Backbone, load_or_train(full_recipe, experiment, dataset, folder)[0])
     name = f"{recipe.kind}-seed{recipe.seed}"
     notice(f"training {recipe.kind}, seed {recipe.seed}, {recipe.training['epochs']} epochs")
     config = {**experiment.to_dict(), "kind": recipe.kind, "seed": recipe.seed}
@@ -257,7 +266,7 @@ def _train(
             seed=recipe.seed,
             folder=Path(scratch),
             log_epoch=tracker.log,
-            # A notebook keeps what a bar of every epoch leaves behind, and so does a file; Lightning draws on stdout.
+            # A notebook or a file would keep the remains of every epoch's bar. Lightning draws on stdout.
             progress=progress.bars_shown(sys.stdout) and not progress.in_notebook(),
             watching=watching,
         )

@@ -1,4 +1,4 @@
-"""From an experiment's names to its data and its persons."""
+"""Loading of an experiment's data set, its splits and its persons."""
 
 import dataclasses
 from collections import OrderedDict
@@ -24,71 +24,74 @@ from .units import PersonGroup
 
 
 def open_experiment(experiment: Experiment) -> tuple[Experiment, IdentityDataset]:
-    """The experiment with its protocol decided, and its data set, read anew.
+    """Return the experiment with its protocol resolved, and its data set, read anew.
 
-    With the protocol `auto` people are persons where the data set knows them and they have samples enough.
+    With the protocol `auto`, people are the persons if the data set has labels of people and enough samples of them.
 
-    Raises `UserError` where the data set is missing or damaged, its task is unknown, or there are too few persons.
+    Raise `UserError` if the data set is missing or damaged, its task is unknown, or there are too few persons.
     """
-    _read.forget()
-    dataset = _read.dataset(experiment.data)
-    task_of(dataset)  # a misspelt one is told first
+    _cache.forget()
+    dataset = _cache.dataset(experiment.data)
+    task_of(dataset)  # an unknown task is reported first
     persons = resolve_protocol(experiment.persons, dataset)
-    decided = dataclasses.replace(experiment, persons=persons)
+    resolved = dataclasses.replace(experiment, persons=persons)
     try:
-        draw_groups(decided, experiment.seeds[0])
+        draw_groups(resolved, experiment.seeds[0])
     except TooFewPersons as error:
         if experiment.persons.protocol != "auto" or persons.protocol == "classes":
             raise
         notice(f"{error}; persons are subsets of the classes instead")
-        decided = dataclasses.replace(experiment, persons=dataclasses.replace(persons, protocol="classes"))
-        draw_groups(decided, experiment.seeds[0])
-    return decided, dataset
+        resolved = dataclasses.replace(experiment, persons=dataclasses.replace(persons, protocol="classes"))
+        draw_groups(resolved, experiment.seeds[0])
+    return resolved, dataset
 
 
 def report_data(experiment: Experiment, dataset: IdentityDataset) -> None:
-    """Say what was read of a file of the user's own, and what looks like a slip in it."""
+    """Report the contents of the user's own file, and what looks like a mistake in it."""
     if experiment.data.name in SOURCES:
         return
     people = 0 if dataset.identity is None else len(set(dataset.identity.tolist()))
-    read = describe(dataset.input_shape, len(dataset.y), people=people, classes=len(dataset.classes))
-    for line in (read, *find_oddities(dataset)):
+    contents = describe(dataset.input_shape, len(dataset.y), people=people, classes=len(dataset.classes))
+    for line in (contents, *find_oddities(dataset)):
         notice(f"{experiment.data.name}: {line}")
 
 
 def unmet_needs(experiment: Experiment) -> dict[str, list[str]]:
-    """Return what methods need and the task of the experiment's data does not offer, by method.
+    """Return the needs of methods that the task of the experiment's data does not meet, by method.
 
     Raise `UserError` if the data cannot be read.
     """
-    task = task_of(_read.dataset(experiment.data))
-    lacking = {each.method: each.unmet_needs(task) for each in make_personalizers(experiment)}
-    return {method: lacking[method] for method in experiment.methods if lacking.get(method)}
+    task = task_of(_cache.dataset(experiment.data))
+    unmet = {each.method: each.unmet_needs(task) for each in make_personalizers(experiment)}
+    return {method: unmet[method] for method in experiment.methods if unmet.get(method)}
 
 
 def load_split(experiment: Experiment, seed: int) -> IdentityDataset:
-    """The data set as one seed sees it: split and standardized."""
-    return _read.split(experiment.data, experiment.persons, seed)
+    """Return the data set as one seed uses it: split and standardized."""
+    return _cache.split(experiment.data, experiment.persons, seed)
 
 
-class _Read:
-    """The data set that was read last, and what the latest seeds see of it; another one takes the place of both."""
+class _DatasetCache:
+    """A cache of the data set that was read last, and of its splits by the latest seeds."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        self._of: DataSettings | None = None
+        """Drop the data set and its splits."""
+        self._settings: DataSettings | None = None
         self._dataset: IdentityDataset | None = None
         self._splits: OrderedDict[tuple[PersonsConfig, int], IdentityDataset] = OrderedDict()
 
     def dataset(self, data: DataSettings) -> IdentityDataset:
-        if self._dataset is None or self._of != data:
+        """Return the data set, read now if another one was read last."""
+        if self._dataset is None or self._settings != data:
             self.forget()
-            self._of, self._dataset = data, limit(load_dataset(data.name), data)
+            self._settings, self._dataset = data, limit(load_dataset(data.name), data)
         return self._dataset
 
     def split(self, data: DataSettings, persons: PersonsConfig, seed: int) -> IdentityDataset:
+        """Return the data set as one seed splits it."""
         dataset, key = self.dataset(data), (persons, seed)
         if key not in self._splits:
             self._splits[key] = split_for(dataset, persons, seed)
@@ -100,37 +103,37 @@ class _Read:
 
 _MOST_SPLITS = 4
 _SHOWN = 5  # names in a notice
-_read = _Read()
+_cache = _DatasetCache()
 
 
 def draw_groups(experiment: Experiment, seed: int, *, report: bool = False) -> list[PersonGroup]:
-    """The groups of persons that an experiment draws with a seed; one for which the data do not suffice is left out.
+    """Return the groups of persons that an experiment draws with a seed, without groups that lack data.
 
     **Arguments:**
 
-    - `report`: whether to say which are left out, and why.
+    - `report`: whether to report the groups and people that are left out, and why.
 
-    Raises `TooFewPersons` where no group is left.
+    Raise `TooFewPersons` if no group is left.
     """
     dataset = load_split(experiment, seed)
-    drawn: list[PersonGroup] = []
+    groups: list[PersonGroup] = []
     reasons: list[TooFewPersons] = []
     for size, seen in person_groups(experiment.persons):
         try:
-            drawn.append(PersonGroup.draw(experiment, dataset, seed, size, seen))
+            groups.append(PersonGroup.draw(experiment, dataset, seed, size, seen))
         except TooFewPersons as error:
             reasons.append(error)
-    if not drawn:
+    if not groups:
         raise reasons[0]
     for reason in reasons if report else []:
         notice(f"left out with seed {seed}: {reason}")
-    for group in drawn if report else []:
-        _tell_of_people(experiment, group)
-    return drawn
+    for group in groups if report else []:
+        _report_people_left_out(experiment, group)
+    return groups
 
 
-def _tell_of_people(experiment: Experiment, group: PersonGroup) -> None:
-    """Says whom the data have too few samples of."""
+def _report_people_left_out(experiment: Experiment, group: PersonGroup) -> None:
+    """Report the people who have too few samples."""
     few = people_left_out(group.dataset, experiment.persons, size=group.size, seen=group.seen)
     if few:
         kind, needed = "seen" if group.seen else "unseen", experiment.persons.shots + (not group.seen)
@@ -142,16 +145,21 @@ def _tell_of_people(experiment: Experiment, group: PersonGroup) -> None:
 
 
 def report_folds(experiment: Experiment) -> None:
-    """Says where the seeds do not have everybody unseen equally often."""
+    """Report missing seeds if the present ones do not hold out everybody equally often."""
     folds = experiment.persons.folds
     if not folds:
         return
     rounds: dict[int, set[int]] = {}
     for seed in experiment.seeds:
         rounds.setdefault(seed // folds, set()).add(seed % folds)
-    lacking = [turn * folds + fold for turn, there in rounds.items() for fold in range(folds) if fold not in there]
-    if lacking:
-        seeds = ", ".join(map(str, sorted(lacking)))
+    missing = [
+        round_index * folds + fold
+        for round_index, folds_present in rounds.items()
+        for fold in range(folds)
+        if fold not in folds_present
+    ]
+    if missing:
+        seeds = ", ".join(map(str, sorted(missing)))
         notice(
-            f"with {folds} folds not everybody is unseen once: seeds {seeds} are lacking, which hold out other people"
+            f"with {folds} folds not everybody is unseen once: seeds {seeds} are missing, which hold out other people"
         )

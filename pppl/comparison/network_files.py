@@ -1,4 +1,4 @@
-"""Files of global networks: safetensors whose header holds what is needed to rebuild them."""
+"""Files of global networks: safetensors with a header from which the network is rebuilt."""
 
 import dataclasses
 import hashlib
@@ -21,9 +21,9 @@ from ..tables.provenance import device_name
 from ..tasks import TASKS
 from .recipes import Recipe
 
-# Settings of gates in a header, if it has any; the last one is the name of an earlier version.
+# Sections of a header with settings of gates, if it has any; `matched` comes from an earlier version.
 _GATES = ("ppp", "person_training", "matched")
-_FORMAT = "3"  # of the file
+_FORMAT = "3"  # version of the file format
 
 
 def save_network(
@@ -35,12 +35,12 @@ def save_network(
     trained_on: str = "",
     hashed: bool = False,
 ) -> None:
-    """Writes weights as safetensors; the header holds shape spec, recipe, metrics and a hash of the weights.
+    """Write weights as safetensors; the header holds shape spec, task, settings of gates, metrics and a hash.
 
     **Arguments:**
 
     - `trained_on`: the GPU or processor; this machine's by default.
-    - `hashed`: as of `replacing`.
+    - `hashed`: passed on to `replacing`.
     """
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
     header = {
@@ -56,13 +56,13 @@ def save_network(
     }
     header["sha256"] = state_sha256(state, header)
     with replacing(path, hashed=hashed) as temporary:
-        temporary.write_bytes(safetensors.torch.save(state, header))  # whose errors are the system's own
+        temporary.write_bytes(safetensors.torch.save(state, header))  # `write_bytes` raises plain errors of the system
 
 
 def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
-    """Reads what `save_network` wrote: the network in evaluation mode, and its metrics.
+    """Return a network that `save_network` wrote, in evaluation mode, and its metrics.
 
-    Raises `UserError` where the file is truncated, altered or of another version.
+    Raise `UserError` if the file is truncated, altered or of another version.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
@@ -90,7 +90,7 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
 
 
 def read_device(path: Path) -> str:
-    """The GPU or processor that a network was trained on; `unknown` where its file does not say."""
+    """Return the GPU or processor that a network was trained on; `unknown` if its file does not say."""
     try:
         with safetensors.safe_open(path, "pt") as file:
             return (file.metadata() or {}).get("trained_on", "unknown")
@@ -99,7 +99,7 @@ def read_device(path: Path) -> str:
 
 
 def state_sha256(state: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
-    """Hash of weights and of texts that belong to them."""
+    """Return the hash of weights and of the header that belongs to them."""
     digest = hashlib.sha256(json.dumps(dict(header), sort_keys=True).encode())
     for key in sorted(state):
         digest.update(key.encode())

@@ -1,4 +1,4 @@
-"""What code classes, functions and values come from: this package's by name, users' modules and notebooks by source."""
+"""The hash of the code behind objects: this package's definitions by name, users' modules and notebooks by source."""
 
 import ast
 import dataclasses
@@ -19,62 +19,63 @@ import torch
 from ..system.tracking import notice
 from .source import PACKAGE, CodeText, collect_texts, digest
 
-_INSTALLED = {"site-packages", "dist-packages"}  # folders of what is nobody's own
-# Files whose functions a dataclass gets that nobody has written.
+_INSTALLED = {"site-packages", "dist-packages"}  # folders of installed packages, whose code is not the user's
+# Files of functions that `dataclass` generates.
 _GENERATED = {"<string>", dataclasses.__file__, reprlib.__file__}
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis))
 
 
 def code_hash(*roots: object, whole: Sequence[object] = (), alone: Sequence[object] = ()) -> str:
-    """A hash of the code that classes, functions and other objects come from, and of what that reaches.
+    """Return the hash of the code that classes, functions and other objects come from, and of the code it uses.
 
-    In this package it follows definitions (`collect_texts`). Elsewhere it follows names into whatever is the user's:
-    into modules that are not installed, and into those that lie beside a root.
+    Code of this package is followed by its definitions (`collect_texts`). Names elsewhere are followed into the user's
+    code: into modules that are not installed, and into modules of the same top package as a root.
 
     **Arguments:**
 
-    - `roots`: any objects; of an instance its class and what it holds.
-    - `whole`: more of them, of whose modules all counts where they are this package's.
-    - `alone`: functions of this package, of which nothing is followed.
+    - `roots`: any objects; for an instance, its class and its attributes count.
+    - `whole`: more roots; for those of this package, their whole modules count.
+    - `alone`: functions of this package that count without the code they use.
     """
     walk = _Walk()
     for root in (*roots, *whole):
-        walk.homes.add(_home(root))
+        walk.homes.add(_top_package(root))
     for root in whole:
-        walk.of_package |= {_module_of(root)} if _home(root) == PACKAGE else set()
+        walk.definitions |= {_module_of(root)} if _top_package(root) == PACKAGE else set()
         walk.visit(root)
     for root in roots:
         walk.visit(root)
-    texts = collect_texts(walk.of_package, [_named(each) for each in alone]) | walk.texts
+    texts = collect_texts(walk.definitions, [_definition_name(each) for each in alone]) | walk.texts
     return digest("\n".join(sorted(texts)))
 
 
 def _module_of(value: object) -> str:
+    """Return the name of the module that an object, or its class, is defined in."""
     return str(getattr(value if callable(value) else type(value), "__module__", None) or "")
 
 
-def _home(value: object) -> str:
-    """The top package that an object belongs to."""
+def _top_package(value: object) -> str:
+    """Return the top package that an object belongs to."""
     value = value.func if isinstance(value, functools.partial) else value
     return _module_of(value).partition(".")[0]
 
 
-def _named(value: Any) -> str:
-    """The definition of this package that an object is made by."""
+def _definition_name(value: Any) -> str:
+    """Return the definition of this package that an object comes from, as `module:name`."""
     return f"{value.__module__}:{value.__qualname__.partition('.')[0]}"
 
 
 class _Walk:
-    """Collects definitions of this package, and texts of all that is the user's."""
+    """The walk through objects: it collects definitions of this package and texts of the user's code."""
 
     def __init__(self) -> None:
-        self.of_package: set[str] = set()
+        self.definitions: set[str] = set()
         self.texts: set[str] = set()
         self.homes: set[str] = set()
-        self._seen: dict[int, object] = {}  # which keeps them, so that no other takes their place
+        self._seen: dict[int, object] = {}  # keeps objects alive, since ids of dead ones are used again
 
     def visit(self, value: Any, name: str = "") -> None:
-        """Takes in an object that goes by a name."""
+        """Collect an object under the name that code uses for it."""
         if isinstance(value, _PLAIN):
             if name:
                 self.texts.add(f"{name} = {value!r}")
@@ -87,9 +88,9 @@ class _Walk:
             self.texts.add(f"{name} = {digest(repr(array.tolist()))}")
         elif isinstance(value, type):
             for each in value.__mro__:
-                self._type(each)
+                self._visit_class(each)
         elif isinstance(value, FunctionType):
-            self._function(value)
+            self._visit_function(value)
         elif isinstance(value, Mapping):
             for key, each in value.items():
                 self.visit(each, f"{name}[{key!r}]")
@@ -97,9 +98,10 @@ class _Walk:
             for at, each in enumerate(sorted(value, key=repr) if isinstance(value, set | frozenset) else value):
                 self.visit(each, f"{name}[{at}]")
         else:
-            self._other(value)
+            self._visit_parts(value)
 
-    def _other(self, value: Any) -> None:
+    def _visit_parts(self, value: Any) -> None:
+        """Collect the parts of a descriptor, a bound method, a partial function or an instance."""
         match value:
             case staticmethod() | classmethod() | MethodType():
                 parts = {"": value.__func__, "self": getattr(value, "__self__", None)}
@@ -110,12 +112,13 @@ class _Walk:
             case functools.cached_property():
                 parts = {"": value.func}
             case _:
-                known = _home(value) == PACKAGE or self._is_users(value)
-                parts = {"": type(value), **vars(value)} if known and hasattr(value, "__dict__") else {}
+                followed = _top_package(value) == PACKAGE or self._is_user_code(value)
+                parts = {"": type(value), **vars(value)} if followed and hasattr(value, "__dict__") else {}
         for name, part in parts.items():
             self.visit(part, f"{type(value).__qualname__}.{name}")
 
-    def _is_users(self, value: object) -> bool:
+    def _is_user_code(self, value: object) -> bool:
+        """Return whether an object is the user's own code."""
         module = _module_of(value)
         home = module.partition(".")[0]
         if home in ("", PACKAGE) or home in sys.stdlib_module_names:
@@ -124,75 +127,79 @@ class _Walk:
         installed = file is None or not _INSTALLED.isdisjoint(Path(file).parts)
         return home == "__main__" or home in self.homes or not installed
 
-    def _type(self, kind: type) -> None:
-        if _home(kind) == PACKAGE:
+    def _visit_class(self, kind: type) -> None:
+        """Collect a class and its attributes."""
+        if _top_package(kind) == PACKAGE:
             self._add(kind)
-        elif self._is_users(kind):
+        elif self._is_user_code(kind):
             generated = _GENERATED if dataclasses.is_dataclass(kind) else ()
             self.texts.add(f"class {kind.__qualname__}")
             for name, value in vars(kind).items():
                 function = getattr(value, "__code__", None)
                 if function is not None and function.co_filename in generated:
-                    continue  # made of the fields, which are told
+                    continue  # generated from the fields, which count themselves
                 if function is not None or not (name.startswith("__") or name == "_abc_impl"):
                     self.visit(value, f"{kind.__qualname__}.{name}")
 
-    def _function(self, function: FunctionType) -> None:
-        if _home(function) == PACKAGE:
+    def _visit_function(self, function: FunctionType) -> None:
+        """Collect a function, its defaults and the values of its names."""
+        if _top_package(function) == PACKAGE:
             self._add(function)
-            for name, cell in _cells(function).items():
+            for name, cell in _closure_values(function).items():
                 self.visit(cell, f"{function.__qualname__}.{name}")
-        elif self._is_users(function):
+        elif self._is_user_code(function):
             name = function.__qualname__
-            said = _said(function)
-            self.texts.add(f"{name}: {said.text}")
+            code_text = _source_text(function)
+            self.texts.add(f"{name}: {code_text.text}")
             self.visit(function.__defaults__, f"{name} default")
             self.visit(function.__kwdefaults__, f"{name} default")
             self.visit(getattr(function, "__wrapped__", None))
-            known = {**function.__globals__, **_cells(function)}
-            for each in sorted(said.names & known.keys()):
-                self._reached(known[each], each, said)
+            namespace = {**function.__globals__, **_closure_values(function)}
+            for each in sorted(code_text.names & namespace.keys()):
+                self._visit_name(namespace[each], each, code_text)
 
-    def _reached(self, value: Any, name: str, said: CodeText) -> None:
+    def _visit_name(self, value: Any, name: str, code_text: CodeText) -> None:
+        """Collect the value of a name; of a module, only the attributes that the code uses."""
         if not isinstance(value, ModuleType):
             return self.visit(value, name)
-        for module, attribute in sorted(said.attributes):
+        for module, attribute in sorted(code_text.attributes):
             if module == name and hasattr(value, attribute):
-                self._reached(getattr(value, attribute), f"{name}.{attribute}", said)
+                self._visit_name(getattr(value, attribute), f"{name}.{attribute}", code_text)
 
     def _add(self, value: Any) -> None:
-        """A definition of this package; of a lambda at the top of a module, all of that."""
-        named = _named(value)
-        self.of_package.add(named if "<" not in named else value.__module__)
+        """Collect a definition of this package; for a lambda at the top of a module, the whole module."""
+        named = _definition_name(value)
+        self.definitions.add(named if "<" not in named else value.__module__)
 
 
-def _cells(function: FunctionType) -> dict[str, Any]:
-    """What a function has from the one that it was made in."""
+def _closure_values(function: FunctionType) -> dict[str, Any]:
+    """Return the values of a function's closure, by name."""
     cells: dict[str, Any] = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        with suppress(ValueError):  # one that is empty still
+        with suppress(ValueError):  # the cell is still empty
             cells[name] = cell.cell_contents
     return cells
 
 
-@functools.lru_cache(maxsize=1000)  # a notebook's cell that is run again makes another function
-def _said(function: FunctionType) -> CodeText:
-    """What the source of a function says; where there is none, its bytecode."""
-    said = CodeText()
+@functools.lru_cache(maxsize=1000)  # a notebook cell that runs again defines another function
+def _source_text(function: FunctionType) -> CodeText:
+    """Return the code text of a function's source; without a source, that of its bytecode."""
+    code_text = CodeText()
     try:
-        said.read(ast.parse(textwrap.dedent(inspect.getsource(function))))
+        code_text.read(ast.parse(textwrap.dedent(inspect.getsource(function))))
     except (OSError, TypeError):
-        what = f"{function.__module__}.{function.__qualname__}"
-        why = "its bytecode counts, which another Python makes anew"
-        notice(f"{what} has no source that can be read: {why}; put it into a file")
-        return _compiled(function.__code__)
-    except SyntaxError:  # a lambda amid other lines
-        return _compiled(function.__code__)
-    return said
+        qualified_name = f"{function.__module__}.{function.__qualname__}"
+        reason = "its bytecode is hashed, which changes with the version of Python"
+        notice(f"{qualified_name} has no source that can be read: {reason}; put it into a file")
+        return _bytecode_text(function.__code__)
+    except SyntaxError:  # the source of a lambda within an expression is not a statement
+        return _bytecode_text(function.__code__)
+    return code_text
 
 
-def _compiled(code: CodeType) -> CodeText:
-    inner = [_compiled(each) for each in code.co_consts if isinstance(each, CodeType)]
+def _bytecode_text(code: CodeType) -> CodeText:
+    """Return the code text of bytecode."""
+    inner = [_bytecode_text(each) for each in code.co_consts if isinstance(each, CodeType)]
     plain = [each for each in code.co_consts if not isinstance(each, CodeType)]
     consts = [repr(sorted(map(repr, each)) if isinstance(each, frozenset) else each) for each in plain]
     tokens = [code.co_code.hex(), *consts, *code.co_names, *(each.text for each in inner)]

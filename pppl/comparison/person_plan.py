@@ -1,4 +1,4 @@
-"""The comparison of methods on people: every method on the same persons, the same support and the same budgets."""
+"""The comparison of methods on people: all methods have the same persons, support sets and budgets."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -52,7 +52,7 @@ class PersonPlan(Plan[Experiment, PersonUnit]):
 
     **Arguments:**
 
-    - `report`: whether to report what was read of the user's own data.
+    - `report`: whether to report the contents of the user's own data.
 
     Raise `UserError` for an unknown data set, backbone or method, a budget that is too small, or a folder that cannot
     be written to.
@@ -86,7 +86,7 @@ class PersonPlan(Plan[Experiment, PersonUnit]):
         refuse_other_results(self.folder, self.command, self.experiment.data, self.dataset)
 
     def adopt(self) -> None:
-        """Take in the rows of a finished table."""
+        """Add the rows of a finished table to the journal."""
         adopt_table(self.journal)
 
     def due(self) -> list[PersonUnit]:
@@ -155,8 +155,8 @@ class PersonPlan(Plan[Experiment, PersonUnit]):
 
     def name_row(self, row: Row) -> str:
         """Return method, control, budget, person and seed."""
-        what = " ".join(str(row[name]) for name in ("method", "control") if row[name])
-        return f"{what}, budget {row['budget']:g}, {row['persons']} {row['identity']}, seed {row['seed']}"
+        series = " ".join(str(row[name]) for name in ("method", "control") if row[name])
+        return f"{series}, budget {row['budget']:g}, {row['persons']} {row['identity']}, seed {row['seed']}"
 
     def headline(self, summary: pd.DataFrame) -> dict[str, float]:
         """Return every score by the names of its series."""
@@ -167,12 +167,12 @@ class PersonPlan(Plan[Experiment, PersonUnit]):
 
 
 def warn_near_chance(table: pd.DataFrame, dataset: IdentityDataset) -> None:
-    """Warn if the full network has learnt next to nothing, which makes every comparison with it empty."""
+    """Warn if the full network is near chance, which makes every comparison with it meaningless."""
     task = task_of(dataset)
     metric, chance = task.metrics[0], task.chance(dataset)
     mean = table["score_full"].to_numpy(float).mean()
     if chance is not None and metric.sign * (mean - chance) < _NEXT_TO_CHANCE:
-        remedy = "train longer (training.epochs, or a smaller training.batch_size), since all is measured against it"
+        remedy = "train longer (training.epochs, or a smaller training.batch_size), as methods are measured against it"
         shown = [f"{value:.0%}" if metric.percent else f"{metric.name} {value:.2f}" for value in (mean, chance)]
         notice(f"the full network has {shown[0]} on average, by chance it would have {shown[1]}: {remedy}")
 
@@ -191,7 +191,7 @@ def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
     network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, task.outputs(dataset)))
     cost = CostModel(network, dataset.input_shape)
     for personalizer in personalizers:
-        if lacking := personalizer.unmet_needs(task):
-            what = f"method {personalizer.method} needs {', '.join(lacking)}"
-            raise UserError(f"{what}, and {dataset.name} is for {dataset.task}, which has none: leave it out")
+        if unmet := personalizer.unmet_needs(task):
+            need = f"method {personalizer.method} needs {', '.join(unmet)}"
+            raise UserError(f"{need}, and {dataset.name} is for {dataset.task}, which has none: leave it out")
         personalizer.check(network, cost)

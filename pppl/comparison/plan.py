@@ -20,8 +20,8 @@ from ..tables.derived import Draw
 from ..tables.journal import Journal, Row
 from ..tables.provenance import Stamp, read_run, staleness, write_run
 
-# How often the same units are computed until the journal must have their rows. Another process that is killed in the
-# middle of a line can spoil one of ours.
+# How often the same units are computed before their rows must be in the journal. Another process that is killed within
+# a line can damage a row of this one.
 _ATTEMPTS = 2
 Key = tuple[Any, ...]
 Settings = TypeVar("Settings", bound=Tree)
@@ -29,7 +29,7 @@ Unit = TypeVar("Unit", bound="WorkUnit")
 
 
 class WorkUnit(Protocol):
-    """Work that is computed at once or not at all."""
+    """Work that is computed as a whole or not at all."""
 
     @property
     def keys(self) -> Sequence[Key]:
@@ -38,12 +38,12 @@ class WorkUnit(Protocol):
 
 
 class Plan(ABC, Generic[Settings, Unit]):
-    """The work of an experiment, and which rows of it are finished.
+    """The work of an experiment, and its finished rows.
 
-    - `command`: the verb of the command line.
-    - `files`: the files that it writes, figures aside.
-    - `measured`: the columns that the same code computes alike on the same machine.
-    - `journal`: the finished rows; `journals`: this one, and others that measure something else.
+    - `command`: the command of the command line.
+    - `files`: the files that it writes, without figures.
+    - `measured`: the columns that the same code reproduces on the same machine.
+    - `journal`: the finished rows; `journals`: this one, and journals of other measurements.
     - `stamps`: what the rows of each method depend on, as `run.json` holds it.
     - `data_sha256`, `weights_sha256`: the hashes of the data, and of the weights that all networks start from.
     """
@@ -85,12 +85,12 @@ class Plan(ABC, Generic[Settings, Unit]):
 
         **Arguments:**
 
-        - `anew`: whether rows were computed. If not, what takes long and is there already stays.
+        - `anew`: whether rows were computed. If not, files that take long to compute are kept.
         """
 
     @abstractmethod
     def facts(self, table: pd.DataFrame, computed: Sequence[Unit]) -> dict[str, Any]:
-        """Return what `run.json` holds about this kind of comparison alone."""
+        """Return the entries of `run.json` that only this kind of comparison has."""
 
     @abstractmethod
     def name_row(self, row: Row) -> str:
@@ -101,11 +101,11 @@ class Plan(ABC, Generic[Settings, Unit]):
         return {}
 
     def adopt(self) -> None:
-        """Take in the rows of a finished table that came without its journal, if a table has all of a row."""
+        """Add the rows of a finished table that came without its journal, if tables of this kind have whole rows."""
         return
 
     def read(self) -> None:
-        """Take in the rows that workers have finished."""
+        """Read the rows that workers have finished."""
         for journal in self.journals:
             journal.read()
 
@@ -114,10 +114,10 @@ class Plan(ABC, Generic[Settings, Unit]):
         return self.journal.stale
 
     def finish(self, pool: Workers) -> list[Unit]:
-        """Compute all that is missing, and return its units. Raise `UserError` if not all could be kept."""
+        """Compute all missing units and return them. Raise `UserError` if some rows cannot be stored."""
         if self.journal.broken:
             path, broken = self.journal.path, self.journal.broken
-            notice(f"{path} has {broken} broken lines, as a kill leaves; their rows are computed again")
+            notice(f"{path} has {broken} broken lines, which a killed process leaves; their rows are computed again")
         computed: list[Unit] = []
         attempts, before = 0, []
         while units := self.due():
@@ -133,7 +133,7 @@ class Plan(ABC, Generic[Settings, Unit]):
 
 
 def run_plan(plan: Plan[Any, Any], *, workers: int, draw: Draw) -> pd.DataFrame:
-    """Compute what a plan lacks, write tables, `run.json` and figures, and return the summary.
+    """Compute the missing rows of a plan, write tables, `run.json` and figures, and return the summary.
 
     If nothing is missing, only tables and figures are written again.
     """
@@ -152,7 +152,7 @@ def run_plan(plan: Plan[Any, Any], *, workers: int, draw: Draw) -> pd.DataFrame:
     with track(folder, group=name, name=plan.command, job_type=plan.command, config=config) as tracker:
         with Workers(workers) as pool:
             computed = plan.finish(pool)
-        remove(folder / "run.json")  # it never describes other tables than those beside it
+        remove(folder / "run.json")  # `run.json` must not describe older tables
         table, summary = plan.write_tables(anew=True)
         work = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": workers}
         work |= {**plan.facts(table, computed), "fingerprints": plan.stamps}
@@ -167,25 +167,25 @@ def run_plan(plan: Plan[Any, Any], *, workers: int, draw: Draw) -> pd.DataFrame:
 
 
 def report_stale(journal: Journal, keys: Iterable[Key]) -> None:
-    """Report how many rows of these keys are there and are computed again all the same, and why."""
-    stale, folder, at = journal.stale, journal.path.parent, journal.names.index("method")
+    """Report how many finished rows of these keys are computed again, and why."""
+    stale, folder, method_column = journal.stale, journal.path.parent, journal.names.index("method")
     reasons: dict[str, list[str]] = {}
     for key in keys:
         if key in stale and key not in journal.rows:
-            reasons.setdefault(stale[key], []).append(str(key[at]))
-    told = [f"{len(methods)} {why} ({', '.join(dict.fromkeys(methods))})" for why, methods in reasons.items()]
-    if told:
+            reasons.setdefault(stale[key], []).append(str(key[method_column]))
+    lines = [f"{len(methods)} {why} ({', '.join(dict.fromkeys(methods))})" for why, methods in reasons.items()]
+    if lines:
         notice(
-            f"{sum(map(len, reasons.values()))} rows in {folder} are stale and computed again: {'; '.join(told)}; "
+            f"{sum(map(len, reasons.values()))} rows in {folder} are stale and computed again: {'; '.join(lines)}; "
             f"after a refactoring `pppl results confirm {folder}` renews their stamp instead"
         )
 
 
 def stale_methods(before: Mapping[str, object], today: Mapping[str, Stamp]) -> dict[str, list[str]]:
-    """Return the methods whose stamps are not those of today, by the reason."""
+    """Return the methods whose stamps are not today's, by the reason."""
     reasons: dict[str, list[str]] = {}
     for method, stamp in before.items():
-        why = staleness(stamp, today[method]) if method in today else "of settings that are gone"
-        if why:
-            reasons.setdefault(why, []).append(method)
+        reason = staleness(stamp, today[method]) if method in today else "of settings that are gone"
+        if reason:
+            reasons.setdefault(reason, []).append(method)
     return reasons

@@ -1,4 +1,4 @@
-"""What determines the global networks of an experiment."""
+"""The recipes of global networks: all that determines them."""
 
 import dataclasses
 import hashlib
@@ -21,11 +21,11 @@ from .origins import code_hash
 
 @dataclass(frozen=True, kw_only=True)
 class PersonRecipe:
-    """How gates are trained for a person at a time.
+    """The recipe of gates that are trained one person at a time.
 
-    - `pruning`: what budgets count.
-    - `full_key`: of the full network, which is looked at, distilled, and begun with.
-    - `by_people`, `sizes`, `shots`: who is a person, as `PersonBatches` takes them.
+    - `pruning`: the quantity that budgets limit.
+    - `full_key`: the key of the full network, which training starts from and distils.
+    - `by_people`, `sizes`, `shots`: the definition of a person, as in `PersonBatches`.
     """
 
     settings: PersonTraining
@@ -38,7 +38,7 @@ class PersonRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Distillation:
-    """From which network's predictions, by its hash, a pruned one is taught, and how much that weighs."""
+    """The teacher that a pruned network is distilled from, by its hash, and the weight of its predictions."""
 
     teacher_sha256: str
     weight: float
@@ -49,8 +49,8 @@ class Recipe:
     """All that determines one global network.
 
     - `ppp` or `person_training`: how its gates are trained, if it has any.
-    - `weights_sha256`: of the weights that training starts from; empty for random ones.
-    - `distilled`: the teacher, if the network is trained on after pruning with one.
+    - `weights_sha256`: the hash of the weights that training starts from; empty for random ones.
+    - `distilled`: the teacher, if the network is retrained with one after pruning.
     """
 
     kind: str
@@ -66,23 +66,21 @@ class Recipe:
 
     @property
     def key(self) -> str:
-        """Hash of the recipe, of the code that follows it, and of the kind of device and the precision of training
-        here.
-        """
+        """The hash of the recipe, its code, and this machine's kind of device and precision of training."""
         tree = dataclasses.asdict(self)
         if self.ppp is not None:
-            for name in ("prototypes", "training"):  # how a prototype is taken, and that gates are trained by samples
+            for name in ("prototypes", "training"):  # neither changes how these gates are trained
                 tree["ppp"].pop(name)
-            tree["ppp"].pop("epochs")  # which `training` has
+            tree["ppp"].pop("epochs")  # `training` has them
         if self.distilled is None:
             del tree["distilled"]
-        asked = "auto"
+        precision = "auto"
         if self.person_training is None:
             del tree["person_training"]
         else:
-            asked = tree["person_training"]["settings"].pop("precision")
+            precision = tree["person_training"]["settings"].pop("precision")
         del tree["kind"]
-        tree["trained"] = [device_kind(), precision_here(asked)]
+        tree["trained"] = [device_kind(), precision_here(precision)]
         gates = (self.person_training and self.person_training.settings) or self.ppp
         tree["code"] = training_code(gates, self.spec.backbone, self.task)
         if self.distilled is not None:
@@ -99,7 +97,7 @@ def training_code(gates: GateSettings | None, backbone: str, task: str) -> str:
 
 
 def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list[Recipe]:
-    """The networks that the experiment's methods need: `full` first, then one for each kind of gates."""
+    """Return the recipes of the networks that methods need: `full` first, then one for each kind of gates."""
     backbone = experiment.backbone
     spec = build(spec_for(backbone.name, backbone.options, dataset.input_shape, task_of(dataset).outputs(dataset))).spec
     full = Recipe(
@@ -112,21 +110,24 @@ def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list
         seed=seed,
     )
     settings = {p.gates: gate_settings(p.gates, p.experiment) for p in make_personalizers(experiment) if p.gates}
-    return [full, *(_gated(full, kind, each, experiment, dataset) for kind, each in sorted(settings.items()))]
+    return [full, *(_gated_recipe(full, kind, each, experiment, dataset) for kind, each in sorted(settings.items()))]
 
 
-def _gated(full: Recipe, kind: str, settings: GateSettings, experiment: Experiment, dataset: IdentityDataset) -> Recipe:
+def _gated_recipe(
+    full: Recipe, kind: str, settings: GateSettings, experiment: Experiment, dataset: IdentityDataset
+) -> Recipe:
+    """Return the recipe of a gated network."""
     if isinstance(settings, PPPSettings):
         training = full.training | ({"epochs": settings.epochs} if settings.epochs else {})
         return dataclasses.replace(full, kind=kind, ppp=settings, training=training)
     persons = resolve_protocol(experiment.persons, dataset)
-    usual = (0,) if persons.protocol == "person" else persons.classes
+    default_sizes = (0,) if persons.protocol == "person" else persons.classes
     person_training = PersonRecipe(
         settings=settings,
         pruning=experiment.pruning,
         full_key=full.key,
         by_people=persons.protocol != "classes",
-        sizes=settings.classes or usual,
+        sizes=settings.classes or default_sizes,
         shots=persons.shots,
     )
     training = full.training | {"epochs": settings.epochs, "learning_rate": settings.learning_rate}
@@ -134,14 +135,14 @@ def _gated(full: Recipe, kind: str, settings: GateSettings, experiment: Experime
 
 
 def weights_sha256(experiment: Experiment) -> str:
-    """Hash of the file of `backbone.weights`; empty without one."""
+    """Return the hash of the file of `backbone.weights`; empty without one."""
     return hashlib.sha256(weights_file(experiment).read_bytes()).hexdigest() if experiment.backbone.weights else ""
 
 
 def weights_file(experiment: Experiment) -> Path:
-    """The file of `backbone.weights`, relative to here or to the data folder.
+    """Return the file of `backbone.weights`, relative to the working directory or to the data folder.
 
-    Raises `UserError` where there is none.
+    Raise `UserError` if there is none.
     """
     name = experiment.backbone.weights
     for path in (Path(name), data_folder() / name):

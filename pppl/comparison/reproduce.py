@@ -1,4 +1,4 @@
-"""Every results folder made again from what its `run.json` says, and compared with what was kept."""
+"""The reproduction of results folders: they are computed again from their `run.json` and compared."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,25 +17,25 @@ from ..tables.provenance import read_run
 from ..tables.schema import load_frame
 from .result_kinds import KINDS, KeptResults, MissingInputs, ResultKind
 
-# The share of rows that must lie in the intervals that were kept.
+# The share of new means that must lie in the kept intervals.
 LEAST = 0.95
 TABLE, ROWS = "reproduced.csv", "agreement.csv"
-# In a folder that was begun here: nothing in it was computed elsewhere.
+# A file that marks a folder as started here: nothing in it was computed elsewhere.
 _MARK = "reproduces.txt"
-# Rows outside that are named on the way; all of them are in the table of rows.
-_NAMED = 10
+# So many rows outside their intervals are reported one by one; all of them are in the table of rows.
+_MOST_REPORTED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduced:
-    """What came of one folder.
+    """The outcome of one folder.
 
-    - `rows`: compared, of which `equal` are the same number by number, `within` have their new mean in the interval
-      that was kept, `overlapping` have intervals with a number in common, and `outside` are not within. `missing`:
-      were not made again.
-    - `seconds`: of the call that finished it, comparison left out.
-    - `verdict`: `reproduced`, `differs`, `failed` (an error on the way) or `skipped` (data or packages are absent).
-    - `reason`: why not reproduced; else what to know.
+    - `rows`: the number of rows compared. Of these, `equal` have the same numbers, `within` have their new mean in the
+      kept interval, `overlapping` have intervals that overlap, and `outside` are not within. `missing` rows were not
+      computed again.
+    - `seconds`: the time of the call that finished the folder, without the comparison.
+    - `verdict`: `reproduced`, `differs`, `failed` (an error occurred) or `skipped` (data or packages are missing).
+    - `reason`: the reason if it was not reproduced; otherwise a note or nothing.
     """
 
     folder: str
@@ -54,27 +54,32 @@ class Reproduced:
 def reproduce(
     folders: Iterable[str | Path], out: str | Path, *, kinds: Sequence[ResultKind] = KINDS, workers: int = 1
 ) -> pd.DataFrame:
-    """Makes results again in folders of the same names below `out`, and returns a row for each, as `Reproduced` says.
+    """Compute results again in folders of the same names below `out`, and return a `Reproduced` row for each.
 
-    Settings are those of each folder's `run.json`. Networks are trained anew: they are kept in `out/cache`, not taken
-    from the user's. Nothing that an earlier call has finished in `out` is computed again. `out` receives
-    `reproduced.csv`, with the rows of earlier calls for other folders, and each folder `agreement.csv`, row by row.
+    Settings come from each folder's `run.json`. Networks are trained anew and kept in `out/cache`; the user's cache is
+    not used. A second call resumes in `out`. `out` receives `reproduced.csv`, which keeps the rows of earlier calls for
+    other folders, and each new folder receives `agreement.csv`, row by row.
 
-    A folder is reproduced where no row is missing and 95 % of them lie in the intervals that were kept. On the machine
-    that made them all rows are equal. Elsewhere networks are others, and the bar is a high one: of means that differ
-    by their networks alone, 83 % lie in each other's 95 % intervals (Cumming, Maillardet, Psychological Methods 2006),
-    of such that differ by their persons alone, who are the same here, all. Rows that share networks leave together.
+    A folder is reproduced if no row is missing and 95 % of the new means lie in the kept intervals. On the machine that
+    made them, all rows are equal. Another machine trains other networks, and the bar is a high one there: of means that
+    differ by their networks alone, 83 % lie in each other's 95 % intervals (Cumming, Maillardet, Psychological Methods
+    2006). Persons are the same and add no difference. Rows that share networks leave their intervals together.
 
-    Raises `UserError` where no folder is named, two have the same name, or `out` would be written into one of them.
+    ```python
+    report = reproduce(["results/digits"], "reproduced")
+    check(report)
+    ```
+
+    Raise `UserError` if no folder is named, two have the same name, or `out` is where one of them lies.
     """
     out = expand(out)
-    given = _results_among(folders, out)
+    results = _list_results(folders, out)
     output_folder(out)
     claim([out / TABLE])
     report: dict[str, Reproduced] = {}
-    for folder in given:
-        with _own_cache(out / "cache"):
-            result = _reproduced(folder, out / folder.name, kinds, workers)
+    for folder in results:
+        with _use_cache(out / "cache"):
+            result = _reproduce_folder(folder, out / folder.name, kinds, workers)
         report[result.folder] = result
         notice(f"{folder}: {result.verdict}" + (f": {result.reason}" if result.reason else ""))
         _write(report, out / TABLE)
@@ -82,41 +87,41 @@ def reproduce(
 
 
 def check(report: pd.DataFrame) -> None:
-    """Raises `UserError` where a folder was not reproduced, or all were skipped, which is no success either."""
+    """Raise `UserError` if a folder was not reproduced, or if all were skipped, which is no success either."""
     bad = [row["folder"] for row in report.to_dict("records") if row["verdict"] in ("differs", "failed")]
     if bad:
-        raise UserError(f"not reproduced: {', '.join(bad)}; {ROWS} in each tells the rows, the same command goes on")
+        raise UserError(f"not reproduced: {', '.join(bad)}; see {ROWS} in each; the same command resumes")
     if set(report["verdict"]) == {"skipped"}:
         raise UserError("nothing was reproduced: name folders of results whose data are here (see `pppl data list`)")
 
 
 def reproduction_as_text(report: pd.DataFrame) -> str:
-    """A row for each folder, and why it was not reproduced."""
+    """Return a text with a row for each folder, and the reasons of those not reproduced."""
     counts = report.drop(columns="reason").assign(seconds=report["seconds"].round().astype(int))
     reasons = [f"{row['folder']}: {row['reason']}" for row in report.to_dict("records") if row["reason"]]
     return "\n".join([counts.to_string(index=False), *reasons])
 
 
-def _results_among(folders: Iterable[str | Path], out: Path) -> list[Path]:
-    """Folders but `out` itself, which a pattern such as `results/*` takes in, as it does files."""
-    given = [path for path in map(expand, folders) if path.resolve() != out.resolve() and not path.is_file()]
-    if not given:
+def _list_results(folders: Iterable[str | Path], out: Path) -> list[Path]:
+    """Return the folders without files and `out` itself, which a pattern such as `results/*` includes."""
+    results = [path for path in map(expand, folders) if path.resolve() != out.resolve() and not path.is_file()]
+    if not results:
         raise UserError("no folder of results was named: name some that hold a run.json")
-    for folder in given:
+    for folder in results:
         if not folder.exists():
             raise UserError(f"no such folder: {folder}")
         if (out / folder.name).resolve() == folder.resolve():
-            raise UserError(f"--out {out} is where {folder} lies: name another folder, what was kept must stay")
-    names = [folder.name for folder in given]
+            raise UserError(f"--out {out} would write into {folder}: name another --out")
+    names = [folder.name for folder in results]
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"two folders are called {name}: make each again below an --out of its own")
-    return given
+            raise UserError(f"two folders are called {name}: reproduce each with an --out of its own")
+    return results
 
 
 @contextmanager
-def _own_cache(folder: Path) -> Iterator[None]:
-    """While open, networks are kept in `folder`, by this process and those that it starts."""
+def _use_cache(folder: Path) -> Iterator[None]:
+    """Make `folder` the cache of networks while the context is open, in worker processes, too."""
     before = os.environ.get("PPPL_CACHE")
     os.environ["PPPL_CACHE"] = str(folder.absolute())
     try:
@@ -128,51 +133,53 @@ def _own_cache(folder: Path) -> Iterator[None]:
             os.environ["PPPL_CACHE"] = before
 
 
-def _reproduced(folder: Path, again: Path, kinds: Sequence[ResultKind], workers: int) -> Reproduced:
+def _reproduce_folder(folder: Path, again: Path, kinds: Sequence[ResultKind], workers: int) -> Reproduced:
+    """Compute the results of `folder` again in `again`, and return the outcome."""
     run = read_run(folder)
     config = run.get("config")
     if not isinstance(config, dict):
-        return Reproduced(folder=folder.name, verdict="skipped", reason="no run.json that tells how it was made")
+        return Reproduced(folder=folder.name, verdict="skipped", reason="no run.json with the settings that made it")
     kind = next((each for each in kinds if each.made(config)), None)
     if kind is None:
         return Reproduced(folder=folder.name, verdict="skipped", reason="run.json is of none of the known kinds")
     kept = KeptResults(folder=folder, run=run)
     try:
-        told = kind.check(kept)
-        _begin(kept, again)
-        notice(f"{folder}: made again in {again}, where networks are trained anew and what is finished is kept")
+        note = kind.check(kept)
+        _mark_folder(kept, again)
+        notice(f"{folder}: computed again in {again}; networks are trained anew, finished work is kept")
         kind.remake(kept, again, workers)
         rows = kind.agreement(folder, again)
         write_table(again / ROWS, rows)
-    except MissingInputs as absent:
-        return Reproduced(folder=folder.name, kind=kind.name, verdict="skipped", reason=str(absent))
+    except MissingInputs as error:
+        return Reproduced(folder=folder.name, kind=kind.name, verdict="skipped", reason=str(error))
     except UserError as error:
         return Reproduced(folder=folder.name, kind=kind.name, verdict="failed", reason=str(error))
-    _tell_outside(folder, rows)
-    return _judged(folder.name, kind.name, rows, read_run(again).get("wall_seconds", 0.0), told)
+    _report_outside(folder, rows)
+    return _judge(folder.name, kind.name, rows, read_run(again).get("wall_seconds", 0.0), note)
 
 
-def _begin(kept: KeptResults, again: Path) -> None:
-    """Marks a folder as one that begins empty, so that no row or network in it was computed by others.
+def _mark_folder(kept: KeptResults, again: Path) -> None:
+    """Mark an empty folder as started here: no row or network in it was computed elsewhere.
 
-    Raises `UserError` where there are other files.
+    Raise `UserError` if it has other files.
     """
     if (again / _MARK).exists():
         return
-    if again.exists() and any(not path.name.startswith(".") for path in again.iterdir()):  # hidden: cut short, or ours
+    if again.exists() and any(not path.name.startswith(".") for path in again.iterdir()):  # hidden files are temporary
         raise UserError(f"{again} has files that were not made by `pppl results reproduce`: name another --out")
     output_folder(again)
     with replacing(again / _MARK) as path:
         path.write_text(f"{kept.folder}, of commit {kept.run.get('git_commit')}\n", encoding="utf-8")
 
 
-def _judged(folder: str, kind: str, rows: pd.DataFrame, seconds: float, told: str) -> Reproduced:
+def _judge(folder: str, kind: str, rows: pd.DataFrame, seconds: float, note: str) -> Reproduced:
+    """Return the outcome of a folder by its table of rows."""
     names = ("missing", "equal", "within", "overlapping")
     missing, equal, within, overlapping = (int(np.count_nonzero(rows[name])) for name in names)
     compared = len(rows) - missing
-    good = compared > 0 and not missing and within >= LEAST * compared
+    reproduced = compared > 0 and not missing and within >= LEAST * compared
     share = f"{within / compared:.1%} of {compared} rows are within" if compared else "no row could be compared"
-    lacking = f", {missing} are missing" if missing else ""
+    missing_rows = f", {missing} are missing" if missing else ""
     return Reproduced(
         folder=folder,
         kind=kind,
@@ -183,27 +190,28 @@ def _judged(folder: str, kind: str, rows: pd.DataFrame, seconds: float, told: st
         overlapping=overlapping,
         outside=compared - within,
         seconds=seconds,
-        verdict="reproduced" if good else "differs",
-        reason=told if good else f"{share}{lacking}" + (f"; {told}" if told else ""),
+        verdict="reproduced" if reproduced else "differs",
+        reason=note if reproduced else f"{share}{missing_rows}" + (f"; {note}" if note else ""),
     )
 
 
-def _tell_outside(folder: Path, rows: pd.DataFrame) -> None:
+def _report_outside(folder: Path, rows: pd.DataFrame) -> None:
+    """Report the first rows that are missing or outside their kept intervals."""
     bad = [row for row in rows.to_dict("records") if not row["within"]]
-    for row in bad[:_NAMED]:
+    for row in bad[:_MOST_REPORTED]:
         if row["missing"]:
             notice(f"{folder}: {row['row']}: missing")
         else:
             interval = f"[{row['kept_low']:.4f}, {row['kept_high']:.4f}]"
             notice(f"{folder}: {row['row']}: {row['again']:.4f}, kept {row['kept']:.4f} {interval}")
-    if len(bad) > _NAMED:
-        notice(f"{folder}: and {len(bad) - _NAMED} more: see {ROWS}")
+    if len(bad) > _MOST_REPORTED:
+        notice(f"{folder}: and {len(bad) - _MOST_REPORTED} more: see {ROWS}")
 
 
 def _write(report: dict[str, Reproduced], path: Path) -> None:
-    """Adds rows to the table, in place of earlier ones of the same folders.
+    """Add rows to the table, in place of earlier rows of the same folders.
 
-    Raises `UserError` where that is something else.
+    Raise `UserError` if the file is another table.
     """
     rows = {name: asdict(each) for name, each in report.items()}
     if path.exists():

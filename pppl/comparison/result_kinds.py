@@ -1,4 +1,4 @@
-"""How results of each kind are made again from their `run.json`, and compared with those that were kept."""
+"""The kinds of results: how each is computed again from its `run.json`, compared and checked."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,17 +33,17 @@ from .task_plan import TaskPlan
 
 Settings = TypeVar("Settings", bound=Tree)
 AnyPlan = TypeVar("AnyPlan", bound=Plan[Any, Any])
-# What all rows of a comparison depend on, whatever their methods read.
+# Sections that all rows of a comparison depend on.
 _SHARED = {"data", "persons", "backbone", "training"}
 
 
 class MissingInputs(UserError):
-    """What results were made of is not here, or is something else: they cannot be made again."""
+    """Data, weights or packages that results depend on are missing or have changed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeptResults:
-    """A results folder, and its `run.json`."""
+    """A results folder and its `run.json`."""
 
     folder: Path
     run: Mapping[str, Any]
@@ -53,7 +53,9 @@ class KeptResults:
         """Return the results in a folder. Raise `UserError` if it has no `run.json` with settings."""
         run = read_run(folder)
         if not isinstance(run.get("config"), dict):
-            raise UserError(f"{folder} has no run.json that tells how results were made: run the experiment again")
+            raise UserError(
+                f"{folder} has no run.json with the settings that made its results: run the experiment again"
+            )
         return KeptResults(folder=folder, run=run)
 
     @property
@@ -62,24 +64,27 @@ class KeptResults:
         return self.run["config"]
 
     def settings(self, config: Mapping[str, Any], kind: type[Settings]) -> Settings:
-        """Settings as today's version has them; what came later is at its default.
+        """Return the settings in today's form; settings that are newer have their defaults.
 
-        One that is gone since is left out where no method of a comparison reads its section.
+        A setting that no longer exists is left out if no method of a comparison reads its section.
 
-        Raises `UserError` where it is read, or a value has become impossible.
+        Raise `UserError` if such a section is read, or if a value is no longer valid.
         """
-        tree, gone = _known(current_names(config), kind().to_dict())
+        tree, gone = _split_settings(current_names(config), kind().to_dict())
         try:
             settings = from_dict(tree, kind)
         except UserError as error:
             raise UserError(f"its settings are of another version ({error}): {self._remedy}") from error
-        read = [key for key in gone if not isinstance(settings, Experiment) or key.split(".")[0] in _read_by(settings)]
+        read = [
+            key for key in gone if not isinstance(settings, Experiment) or key.split(".")[0] in _sections_read(settings)
+        ]
         if read:
             raise UserError(f"its setting {read[0]} is of another version: {self._remedy}")
         return settings
 
     @property
     def _remedy(self) -> str:
+        """The remedy for settings of another version."""
         return f"check out {self.run.get('git_commit')}, which made them"
 
 
@@ -125,7 +130,7 @@ def find_faults(folder: Path, kinds: Sequence[ResultKind]) -> list[str]:
     kept = KeptResults.read(folder)
     kind = kind_of(kept, kinds)
     if kind is None:
-        raise UserError(f"{folder} has no run.json that tells how results were made: run the experiment again")
+        raise UserError(f"{folder} has no run.json with the settings that made its results: run the experiment again")
     return kind.faults(kept)
 
 
@@ -159,12 +164,13 @@ class ComparisonKind(ResultKind, Generic[AnyPlan]):
                 plan = self.plan(kept, Path(scratch))
             except UserError as error:
                 plan = error
-            return [*self.table_faults(kept, plan), *_outdated(kept, plan)]
+            return [*self.table_faults(kept, plan), *_stale_rows(kept, plan)]
 
 
-def _outdated(kept: KeptResults, plan: Plan[Any, Any] | UserError) -> Iterator[str]:
+def _stale_rows(kept: KeptResults, plan: Plan[Any, Any] | UserError) -> Iterator[str]:
+    """Yield the methods whose rows are stale, by the reason."""
     if isinstance(plan, UserError):
-        yield f"whether rows are current cannot be told: {plan}"
+        yield f"whether rows are current cannot be decided: {plan}"
         return
     before = kept.run.get("fingerprints")
     for why, methods in stale_methods(before if isinstance(before, dict) else {}, plan.stamps).items():
@@ -223,9 +229,9 @@ class TextResults(ComparisonKind[TaskPlan]):
         if plan.weights_sha256 != kept.run.get("weights_sha256"):
             raise MissingInputs(f"encoder {plan.experiment.encoder} has other weights than that of these results")
         before = kept.run.get("dataset_sha256") or {}
-        others = [name for name, prepared in plan.prepared.items() if prepared.sha256 != before.get(name)]
-        if others:
-            raise MissingInputs(f"task {others[0]} has other texts than that of these results")
+        changed = [name for name, prepared in plan.prepared.items() if prepared.sha256 != before.get(name)]
+        if changed:
+            raise MissingInputs(f"task {changed[0]} has other texts than that of these results")
         return ""
 
     def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
@@ -244,10 +250,12 @@ KINDS: tuple[ResultKind, ...] = (PersonResults(), TextResults())
 
 
 def check_data(kept: KeptResults, experiment: Experiment) -> str:
-    """As `Kind.check`, for results on persons.
+    """Return what to know about the data of results on persons, as `ResultKind.check` does.
 
-    Features that are computed of recordings differ in their last bits between processors, so that another hash is no
-    reason against these; stored data are the same or are others.
+    Features computed from recordings differ in their last bits between processors. For these data sets, another hash
+    gives a note. For stored data, it is an error.
+
+    Raise `MissingInputs` if data or weights are missing or have changed.
     """
     name = experiment.data.name
     source = SOURCES.get(name)
@@ -269,21 +277,23 @@ def check_data(kept: KeptResults, experiment: Experiment) -> str:
     return "features of recordings differ from those of these results, as they do on another processor"
 
 
-def _known(tree: Mapping[str, Any], usual: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, Any], list[str]]:
-    """Of settings those that are known, and the dotted keys of the others."""
+def _split_settings(
+    tree: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str = ""
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings that still exist, and the dotted keys of the others."""
     known: dict[str, Any] = {}
     gone: list[str] = []
     for key, value in tree.items():
-        if key not in usual:
+        if key not in defaults:
             gone.append(prefix + key)
-        elif isinstance(value, Mapping) and usual[key]:  # a section that is empty by default takes any key
-            known[key], inside = _known(value, usual[key], f"{prefix}{key}.")
+        elif isinstance(value, Mapping) and defaults[key]:  # a section that is empty by default accepts any key
+            known[key], inside = _split_settings(value, defaults[key], f"{prefix}{key}.")
             gone += inside
         else:
             known[key] = value
     return known, gone
 
 
-def _read_by(experiment: Experiment) -> set[str]:
-    """Sections that rows of an experiment depend on."""
+def _sections_read(experiment: Experiment) -> set[str]:
+    """Return the sections that rows of an experiment depend on."""
     return _SHARED.union(*(each.depends_on() for each in make_personalizers(experiment)))

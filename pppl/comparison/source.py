@@ -1,4 +1,4 @@
-"""What code of this package something depends on, as a hash: of what definitions say, not of how they are written.
+"""Hashes of the code of this package that something depends on: of its meaning, not of its layout.
 
 Comments, docstrings, layout, annotations, messages of errors, and the modules that definitions stand in do not count.
 """
@@ -13,8 +13,8 @@ from typing import Any
 
 PACKAGE = __name__.partition(".")[0]
 _FOLDER = Path(__file__).resolve().parents[1]
-# What tells, keeps or names results, and registries, by which all methods would depend on each other. Whoever depends
-# on an entry of a registry names that entry.
+# Modules that report, store or name results, and registries, through which all methods would depend on each other. Code
+# that depends on an entry of a registry names that entry as a root.
 _LEFT_OUT = (
     *("tables", "figures", "report", "comparison", "config.reading"),
     *("system.errors", "system.files", "system.progress", "system.printable"),
@@ -22,14 +22,14 @@ _LEFT_OUT = (
     *("personalizers.methods", "personalizers.shown", "backbones.registry", "text.text_methods"),
     *("data.catalogue", "data.download", "data.unpack", "data.prepare"),
 )
-# Settings: their values are known to whoever asks; only what they compute is code.
+# Settings: the caller hashes their values; only their methods count as code.
 _SETTINGS = f"{PACKAGE}.config"
 _UNREAD = {"annotation", "returns", "type_comment", "type_params", "simple", "ctx", "kind"}
 
 
 @dataclass
 class CodeText:
-    """What a piece of code says, and the names by which it says it: alone, and with an attribute."""
+    """The tokens of a piece of code, and the names that it uses: alone, and with an attribute."""
 
     tokens: list[str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
@@ -37,14 +37,14 @@ class CodeText:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """All tokens as one text."""
         return " ".join(self.tokens)
 
     def read(self, node: Any) -> None:
-        """Adds what a node says."""
+        """Add the tokens and names of a node."""
         match node:
             case ast.Expr(value=ast.Constant(value=str())) | ast.Import() | ast.ImportFrom():
-                return  # what an import binds is told where it is used
+                return  # imported names count where they are used
             case ast.If(test=ast.Name(id="TYPE_CHECKING")):
                 return
             case ast.Call(func=ast.Name(id="cast"), args=[_, value]):
@@ -64,10 +64,10 @@ class CodeText:
             if name not in _UNREAD and value is not None and value != []:
                 self.tokens.append(f"{name}=")
                 for part in value if isinstance(value, list) else [value]:
-                    self._part(part)
+                    self._read_part(part)
         self.tokens.append(")")
 
-    def _part(self, part: Any) -> None:
+    def _read_part(self, part: Any) -> None:
         if isinstance(part, ast.AST):
             self.read(part)
         else:
@@ -75,7 +75,7 @@ class CodeText:
 
 
 class _Module:
-    """A module of the package, as it lies in its file; `bound` has top-level statements by the names that they bind."""
+    """A module of the package, read from its file; `bound` has top-level statements by the names that they bind."""
 
     def __init__(self, name: str):
         self.name = name
@@ -87,33 +87,34 @@ class _Module:
         self.statements = _without_settings(tree.body, name.startswith(_SETTINGS))
         self.bound: dict[str, list[ast.stmt]] = {}
         for statement in self.statements:
-            for bound in set(_bound(statement)):
+            for bound in set(_bound_names(statement)):
                 self.bound.setdefault(bound, []).append(statement)
-        self._said: dict[str, CodeText] = {}
+        self._texts: dict[str, CodeText] = {}
 
-    def said(self, name: str) -> CodeText:
-        """Of the statements that bind `name`; of the whole module for an empty one."""
-        if name not in self._said:
-            self._said[name] = said = CodeText()
+    def text_of(self, name: str) -> CodeText:
+        """Return the code text of the statements that bind `name`; of the whole module if it is empty."""
+        if name not in self._texts:
+            self._texts[name] = code_text = CodeText()
             for statement in self.bound[name] if name else self.statements:
-                said.read(statement)
-        return self._said[name]
+                code_text.read(statement)
+        return self._texts[name]
 
     @cached_property
     def _submodules(self) -> dict[str, str]:
         return {bound: module for bound, (module, attribute) in self.imports.items() if not attribute}
 
-    def links(self, said: CodeText) -> Iterator[tuple[str, tuple[str, str]]]:
-        """Names and what they stand for elsewhere, as module and name there."""
-        for name in said.names & self.imports.keys():
+    def links(self, code_text: CodeText) -> Iterator[tuple[str, tuple[str, str]]]:
+        """Yield imported names, each with the module and the name that it stands for."""
+        for name in code_text.names & self.imports.keys():
             if name not in self._submodules:
                 yield name, self.imports[name]
-        for name, attribute in said.attributes:
+        for name, attribute in code_text.attributes:
             if name in self._submodules:
                 yield f"{name}.{attribute}", (self._submodules[name], attribute)
 
 
-def _bound(statement: ast.stmt) -> Iterator[str]:
+def _bound_names(statement: ast.stmt) -> Iterator[str]:
+    """Yield the names that a top-level statement binds."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield statement.name
         return
@@ -125,7 +126,7 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    """By bound name, module and name in there, empty for the module itself; inside functions, too."""
+    """Yield the names that imports bind, inside functions, too, with module and name; the name of a module is empty."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -140,7 +141,7 @@ def _imports(tree: ast.Module, package: str) -> Iterator[tuple[str, tuple[str, s
 
 
 def _without_settings(statements: Iterable[ast.stmt], everywhere: bool) -> list[ast.stmt]:
-    """Return statements without the fields and checks of classes that are settings: registered ones, or all of them."""
+    """Return statements without the fields and checks of settings: of registered classes, or of all."""
     kept = [*statements]
     for statement in kept:
         if isinstance(statement, ast.ClassDef) and (everywhere or _is_settings(statement)):
@@ -150,15 +151,16 @@ def _without_settings(statements: Iterable[ast.stmt], everywhere: bool) -> list[
 
 
 def _is_settings(statement: ast.ClassDef) -> bool:
-    made_by = [each.func for each in statement.decorator_list if isinstance(each, ast.Call)]
-    return any(isinstance(each, ast.Name) and each.id == "register_settings" for each in made_by)
+    """Return whether a class is registered as settings."""
+    decorators = [each.func for each in statement.decorator_list if isinstance(each, ast.Call)]
+    return any(isinstance(each, ast.Name) and each.id == "register_settings" for each in decorators)
 
 
-# This cache, the next one and that of `_text` have one entry for each module or definition that the package has or
-# imports, and so a bound. What users add is read by `origins.py`.
+# This cache, the next one and that of `_text` are bounded: they have one entry for each module or definition that the
+# package has or imports. Code of users is read by `origins.py`.
 @cache
 def _file(module: str) -> Path | None:
-    """Where a module of the package lies; None for any other."""
+    """Return the file of a module of the package; None for any other module."""
     first, *parts = module.split(".")
     if first != PACKAGE:
         return None
@@ -171,72 +173,76 @@ def _module(name: str) -> _Module:
     return _Module(name)
 
 
-def _defined(module: str, name: str) -> tuple[str, str] | None:
-    """The module of the package that defines what another one only passes on, and its name there; None outside."""
+def _find_definition(module: str, name: str) -> tuple[str, str] | None:
+    """Return the module of the package that defines a name that others pass on, and its name there; None outside."""
     if _file(module) is None:
         return None
-    there = _module(module)
-    if name in there.bound:
+    module_code = _module(module)
+    if name in module_code.bound:
         return module, name
-    if name in there.imports:
-        at, original = there.imports[name]
-        return _defined(at, original) if original else None
+    if name in module_code.imports:
+        source_module, original = module_code.imports[name]
+        return _find_definition(source_module, original) if original else None
     return None
 
 
-def _counts(module: str) -> bool:
+def _is_hashed(module: str) -> bool:
+    """Return whether code of a module counts, rather than its name alone."""
     inside = module.partition(".")[2]
     return not any(inside == each or inside.startswith(f"{each}.") for each in _LEFT_OUT)
 
 
 def collect_texts(roots: Iterable[str], alone: Iterable[str] = ()) -> frozenset[str]:
-    """What definitions say that roots reach, each `module:name`, or `module` for all of one.
+    """Return the hashes of all definitions that roots depend on.
 
     **Arguments:**
 
-    - `alone`: more definitions, of which nothing is followed.
+    - `roots`: definitions as `module:name`, or `module` for a whole module.
+    - `alone`: more definitions, whose dependencies are not followed.
     """
-    return _reached(frozenset(roots)) | {_text(*_parts(each)) for each in alone}
+    return _collect_reached(frozenset(roots)) | {_text(*_split_root(each)) for each in alone}
 
 
-@lru_cache(maxsize=200)  # methods that a session asks for
-def _reached(roots: frozenset[str]) -> frozenset[str]:
-    waiting = [_parts(root) for root in roots]
+@lru_cache(maxsize=200)  # more than the methods of any session
+def _collect_reached(roots: frozenset[str]) -> frozenset[str]:
+    """Return the hashes of all definitions that roots depend on."""
+    waiting = [_split_root(root) for root in roots]
     seen: set[tuple[str, str]] = set()
     while waiting:
         module, name = waiting.pop()
         if (module, name) in seen:
             continue
         seen.add((module, name))
-        there = _module(module)
-        said = there.said(name)
-        waiting += [(module, other) for other in said.names & there.bound.keys() if name]
-        targets = [_defined(*target) for _, target in there.links(said)]
-        waiting += [target for target in targets if target is not None and _counts(target[0])]
+        module_code = _module(module)
+        code_text = module_code.text_of(name)
+        waiting += [(module, other) for other in code_text.names & module_code.bound.keys() if name]
+        targets = [_find_definition(*target) for _, target in module_code.links(code_text)]
+        waiting += [target for target in targets if target is not None and _is_hashed(target[0])]
     return frozenset(_text(module, name) for module, name in seen)
 
 
-def _parts(root: str) -> tuple[str, str]:
+def _split_root(root: str) -> tuple[str, str]:
+    """Return module and name of a root; the name of a whole module is empty."""
     module, _, name = root.partition(":")
     return module, name
 
 
 @cache
 def _text(module: str, name: str) -> str:
-    """A hash of what a definition says, and of what the names say that it has from elsewhere."""
-    there = _module(module)
-    said = there.said(name)
+    """Return the hash of a definition and of the imported definitions that it names."""
+    module_code = _module(module)
+    code_text = module_code.text_of(name)
     links = []
-    for bound, target in there.links(said):
-        defined = _defined(*target)
+    for bound, target in module_code.links(code_text):
+        defined = _find_definition(*target)
         if defined is None:
-            told = ".".join(target)
+            content = ".".join(target)
         else:
-            told = _module(defined[0]).said(defined[1]).text if _counts(defined[0]) else defined[1]
-        links.append(f"{bound} {digest(told)}")
-    return digest("\n".join([said.text, *sorted(links)]))
+            content = _module(defined[0]).text_of(defined[1]).text if _is_hashed(defined[0]) else defined[1]
+        links.append(f"{bound} {digest(content)}")
+    return digest("\n".join([code_text.text, *sorted(links)]))
 
 
 def digest(text: str) -> str:
-    """Short hash of a text."""
+    """Return a short hash of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]

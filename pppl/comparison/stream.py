@@ -1,4 +1,4 @@
-"""Tasks that come one after the other: one base, a delta for each, and what is stored by then."""
+"""The stream of tasks: one base network, a delta for each task, and the bytes stored after each step."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,24 +16,25 @@ COLUMNS = ("step", "task", "method", "seed", "score", "score_at_end", "task_byte
 def replay(
     encoder: str, rows: Sequence[Row], files: Mapping[str, Path], prepared: Mapping[str, Prepared]
 ) -> pd.DataFrame:
-    """`stream.csv`: the deltas of one method put on one base in the order of the tasks.
+    """Return `stream.csv`: the deltas of one method, applied to one base in the order of the tasks.
 
-    Each delta was learnt from the base and its own task alone. It is scored when it arrives, and again, swapped in,
-    when all others are there. `task_bytes` is the size of its file, labels included; `stored_bytes` are the base and
-    all deltas so far, `copies_bytes` as many whole networks.
+    Each delta was trained from the base on its own task alone. It is scored when it is added, and again when all deltas
+    are stored. `task_bytes` is the size of its file, including labels. `stored_bytes` is the size of the base and all
+    deltas so far, `copies_bytes` that of as many whole networks.
 
     **Arguments:**
 
-    - `rows`: one per task, in the order in which they come.
-    - `files`: of the deltas, by task.
+    - `rows`: one per task, in the order of the tasks.
+    - `files`: the files of the deltas, by task.
 
-    Raises `UserError` where a delta is not there or not of this base.
+    Raise `UserError` if a delta is missing or belongs to another base.
     """
     network = TextClassifier(encoder, 1).eval()
     size = sum(parameter.nbytes for parameter in network.encoder.parameters())
     store = DeltaStore(network, dense=["head.*"])
 
     def score_of(task: str) -> float:
+        """Return the test score with a task's delta."""
         store.apply(task)
         return evaluate(network, prepared[task].task, prepared[task].test)[0]
 

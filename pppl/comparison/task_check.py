@@ -1,4 +1,4 @@
-"""Whether the tables of a comparison on text tasks are whole, and follow from each other."""
+"""The faults of a comparison on text tasks: missing rows, and a summary that does not follow from them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
@@ -19,14 +19,15 @@ _REFERENCES = ("full", "diff")
 
 
 def check_tasks(experiment: TextExperiment, table: pd.DataFrame, summary: pd.DataFrame) -> Iterator[str]:
-    """What is wrong with both, one line each.
+    """Yield the faults of the table and its summary, one line each.
 
-    Ends of intervals hang on every prediction, which tables have not: of these only that they hold their mean.
+    Intervals follow from single predictions, which the tables do not have. Only their order is checked: each interval
+    must contain its mean.
     """
-    lacking = {"task", "method", "seed", "chosen", "tried", "learning_rate", *_MEANS} - {*table.columns}
-    lacking |= {"task", "method", "n", "score_low", "score_high", *_MEANS} - {*summary.columns}
-    if lacking:
-        yield f"{TABLE} or summary.csv lacks column {min(lacking)}"
+    missing = {"task", "method", "seed", "chosen", "tried", "learning_rate", *_MEANS} - {*table.columns}
+    missing |= {"task", "method", "n", "score_low", "score_high", *_MEANS} - {*summary.columns}
+    if missing:
+        yield f"{TABLE} or summary.csv lacks column {min(missing)}"
         return
     rows: list[Row] = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
     chosen = [row for row in rows if row["chosen"]]
@@ -35,15 +36,16 @@ def check_tasks(experiment: TextExperiment, table: pd.DataFrame, summary: pd.Dat
 
 
 def _rows(experiment: TextExperiment, rows: Sequence[Row], chosen: Sequence[Row]) -> Iterator[str]:
+    """Yield repeated, missing and unknown rows."""
     twice = len(rows) - len({key_of(row, NAMES) for row in rows})
     if twice:
         yield f"{TABLE} has {twice} rows twice"
-    there = [(row["task"], row["method"], row["seed"]) for row in chosen]
+    present = [(row["task"], row["method"], row["seed"]) for row in chosen]
     wanted = {*product(experiment.tasks, experiment.methods, experiment.seeds)}
-    if missing := wanted - {*there}:
+    if missing := wanted - {*present}:
         yield f"{TABLE} lacks {len(missing)} of {len(wanted)} chosen runs"
-    if more := len(there) - len(wanted & {*there}):
-        yield f"{TABLE} has {more} chosen runs that its experiment has not"
+    if unknown := len(present) - len(wanted & {*present}):
+        yield f"{TABLE} has {unknown} chosen runs that its experiment has not"
     searched = experiment.search_tasks or experiment.tasks
     first = [row for row in rows if row["task"] in searched and row["seed"] == experiment.seeds[0]]
     tried = {(row["task"], row["method"]): row["tried"] for row in first}
@@ -54,31 +56,33 @@ def _rows(experiment: TextExperiment, rows: Sequence[Row], chosen: Sequence[Row]
 
 
 def _summary(experiment: TextExperiment, chosen: Sequence[Row], summary: pd.DataFrame) -> Iterator[str]:
+    """Yield rows of the summary that are missing or do not follow from the chosen runs."""
     tasks = [*experiment.tasks, *([AVERAGE] if len(experiment.tasks) > 1 else [])]
-    of: dict[tuple[str, str], list[Row]] = {}
+    runs: dict[tuple[str, str], list[Row]] = {}
     for task, row in product(tasks, chosen):
         if task in (AVERAGE, row["task"]):
-            of.setdefault((task, row["method"]), []).append(row)
-    told = {(row["task"], row["method"]): row for row in summary.to_dict("records")}
-    if missing := {*product(tasks, experiment.methods)} - told.keys():
+            runs.setdefault((task, row["method"]), []).append(row)
+    summary_rows = {(row["task"], row["method"]): row for row in summary.to_dict("records")}
+    if missing := {*product(tasks, experiment.methods)} - summary_rows.keys():
         yield f"summary.csv lacks {len(missing)} of {len(tasks) * len(experiment.methods)} rows"
-    for (task, method), row in told.items():
-        references = {name: _mean(of[task, name], "score") for name in _REFERENCES if (task, name) in of}
-        if (task, method) not in of or not _follows(row, of[task, method], references):
+    for (task, method), row in summary_rows.items():
+        references = {name: _mean(runs[task, name], "score") for name in _REFERENCES if (task, name) in runs}
+        if (task, method) not in runs or not _follows(row, runs[task, method], references):
             yield f"summary.csv: {method} on {task} does not follow from {TABLE}"
 
 
 def _mean(rows: Sequence[Row], name: str) -> float:
-    """Over tasks of the mean over seeds."""
+    """Return the mean over tasks of the mean over seeds."""
     tasks = dict.fromkeys(row["task"] for row in rows)
     return fmean(fmean(row[name] for row in rows if row["task"] == task) for task in tasks)
 
 
-def _follows(told: Any, rows: Sequence[Row], references: Mapping[str, float]) -> bool:
-    means = [(told[name], _mean(rows, name)) for name in _MEANS]
+def _follows(summary_row: Any, rows: Sequence[Row], references: Mapping[str, float]) -> bool:
+    """Return whether a row of the summary follows from its runs."""
+    means = [(summary_row[name], _mean(rows, name)) for name in _MEANS]
     for name, score in references.items():
-        if name != told["method"]:
-            means.append((told[f"minus_{name}"], _mean(rows, "score") - score))
+        if name != summary_row["method"]:
+            means.append((summary_row[f"minus_{name}"], _mean(rows, "score") - score))
     close = all(bool(np.isclose(one, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)) for one, other in means)
-    inside = told["score_low"] - TOLERANCE <= told["score"] <= told["score_high"] + TOLERANCE
-    return close and inside and told["n"] == len({row["seed"] for row in rows})
+    inside = summary_row["score_low"] - TOLERANCE <= summary_row["score"] <= summary_row["score_high"] + TOLERANCE
+    return close and inside and summary_row["n"] == len({row["seed"] for row in rows})

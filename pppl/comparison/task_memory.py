@@ -1,7 +1,7 @@
-"""How much memory a method's training takes at its peak: measured apart from the runs, in a process of its own.
+"""The peak memory of a method's training, measured apart from the runs in a process of its own.
 
-What a process has done before changes what its next run is charged for (primitives for lengths of texts that it has not
-met, memory that was not given back), so that a run of a comparison cannot tell.
+A run of a comparison cannot measure it: earlier work of the process changes the result. For example, memory may not
+have been returned, or texts of a new length may need new primitives.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from .task_units import journal_of, prepared_task
 
 MEMORY_NAMES = ("task", "encoder", "method", "rate")
 _FILE = "memory.jsonl"
-# Batches of the longest texts, which need most; enough for both stages of a method.
+# The number of batches of the longest texts, which need most memory; enough for both stages of a method.
 _BATCHES = 4
 
 
@@ -37,12 +37,12 @@ class MemoryRun:
 
     @property
     def key(self) -> tuple[str | float, ...]:
-        """In the order of `MEMORY_NAMES`."""
+        """The key of the row, in the order of `MEMORY_NAMES`."""
         return self.task, self.experiment.encoder, self.method, self.experiment.rate
 
     @property
     def keys(self) -> list[tuple[str | float, ...]]:
-        """The key of its row."""
+        """The keys of its rows: one."""
         return [self.key]
 
     def compute(self) -> None:
@@ -51,12 +51,15 @@ class MemoryRun:
 
 
 def memory_journal(folder: Path, fingerprints: Mapping[tuple[str, str], Stamp]) -> Journal:
-    """Finished measurements of a results folder."""
+    """Return the journal of finished measurements in a results folder."""
     return journal_of(folder, fingerprints, names=MEMORY_NAMES, file=_FILE)
 
 
 def measure_memory(run: MemoryRun) -> None:
-    """Measures and appends to the folder's `memory.jsonl`. Raises `UserError` where the process is killed."""
+    """Measure in a process of its own, and append to the folder's `memory.jsonl`.
+
+    Raise `UserError` if the process is killed.
+    """
     context = worker_context(__name__)
     receive, send = context.Pipe(duplex=False)
     with send:
@@ -65,16 +68,17 @@ def measure_memory(run: MemoryRun) -> None:
         peak = receive.recv()
     except EOFError as error:
         process.join()
-        what = f"measuring the memory of {run.method} on {run.task}"
-        raise UserError(f"{what}: a worker process {describe_exit(process.exitcode)}") from error
+        action = f"measuring the memory of {run.method} on {run.task}"
+        raise UserError(f"{action}: a worker process {describe_exit(process.exitcode)}") from error
     finally:
-        process.kill()  # it has nothing left to do, or this is interrupted
+        process.kill()  # it is finished, or this call is interrupted
         process.join()
     row = dict(zip(MEMORY_NAMES, run.key, strict=True)) | {"peak_memory_mib": peak / 2**20}
     memory_journal(run.folder, {(run.task, run.method): run.fingerprint}).append([row])
 
 
 def _measure(run: MemoryRun, connection: Connection) -> None:
+    """Train twice, and send the peak memory of the second training in bytes."""
     keep_freed()
     experiment = run.experiment.replace(epochs=1, epochs_of={})
     prepared = _longest(prepared_task(experiment.encoder, run.task, experiment.examples), experiment.batch_size)
@@ -87,11 +91,12 @@ def _measure(run: MemoryRun, connection: Connection) -> None:
             return
 
     with threads(1):
-        train()  # whatever is set up once
+        train()  # the first training pays for what is set up once
         with PeakMemory() as memory:
             train()
     connection.send(memory.bytes)
 
 
 def _longest(prepared: Prepared, batch_size: int) -> Prepared:
+    """Return the task with the longest training texts only."""
     return replace(prepared, train=prepared.train.longest(_BATCHES * batch_size))

@@ -43,7 +43,7 @@ class TaskPlan(Plan[TextExperiment, TaskRun | MemoryRun]):
 
     **Arguments:**
 
-    - `report`: whether to report what was read of the user's own files.
+    - `report`: whether to report the contents of the user's own files.
 
     Raise `UserError` for an unknown task or method, an encoder that cannot be loaded, or a folder that cannot be
     written to.

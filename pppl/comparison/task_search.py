@@ -36,7 +36,7 @@ class RateSearch:
         ]
 
     def chosen(self) -> list[TaskRun]:
-        """Return a run for each seed with the best learning rate; the first one of equals."""
+        """Return a run for each seed with the best learning rate; the first of equals."""
         return [
             self.run(task, method, self._best_factor(task, method), seed)
             for seed in self.experiment.seeds
@@ -72,7 +72,7 @@ class RateSearch:
         )
 
     def report_ends(self) -> None:
-        """Name the methods whose best learning rate is the least or the largest of three or more."""
+        """Report the methods whose best learning rate is the smallest or the largest of three or more."""
         together = self.experiment.search_tasks
         for task, method in product(self.experiment.tasks[: 1 if together else None], self.experiment.methods):
             best, tried = self._best_factor(task, method), self.factors(task, method)
@@ -85,6 +85,8 @@ class RateSearch:
         return [run for run in runs if not self.journal.has(run.keys)]
 
     def _best_factor(self, task: str, method: str) -> float:
+        """Return the multiple with the best validation score."""
+
         def score(factor: float) -> float:
             validation = self._validation(task, method, factor)
             return -math.inf if validation is None else validation

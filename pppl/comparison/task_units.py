@@ -1,4 +1,4 @@
-"""The unit of a comparison on text tasks: a method, a task, a learning rate and a seed make a row."""
+"""The unit of a comparison on text tasks: one row, by method, task, learning rate and seed."""
 
 import math
 import re
@@ -40,12 +40,12 @@ class TaskRun:
 
     @property
     def key(self) -> tuple[str | float, ...]:
-        """In the order of `NAMES`."""
+        """The key of the row, in the order of `NAMES`."""
         return self.task, self.experiment.encoder, self.method, self.experiment.rate, self.learning_rate, self.seed
 
     @property
     def keys(self) -> list[tuple[str | float, ...]]:
-        """The key of its row."""
+        """The keys of its rows: one."""
         return [self.key]
 
     def compute(self) -> None:
@@ -64,19 +64,19 @@ class TaskRun:
 
     @property
     def delta_path(self) -> Path:
-        """Where the delta goes, of a method that makes one."""
+        """The file of the delta, if the method writes one."""
         name = re.sub("[^A-Za-z0-9]+", "-", f"{self.method}-{Path(self.task).stem}-{self.seed}")
         return self.folder / "deltas" / f"{name}-{fingerprint([self.fingerprint['settings'], *self.key])}.safetensors"
 
 
 @lru_cache(maxsize=16)
 def prepared_task(encoder: str, task: str, examples: int) -> Prepared:
-    """As `prepare`; kept for the runs that follow in this process."""
+    """Return the task as `prepare` does; cached for later runs in this process."""
     return prepare(encoder, task, examples)
 
 
 def encoder_sha256(encoder: str) -> str:
-    """Hash of an encoder's weights. Raises `UserError` where it cannot be loaded."""
+    """Return the hash of an encoder's weights. Raise `UserError` if it cannot be loaded."""
     return base_sha256(TextClassifier(encoder, 1).encoder)
 
 
@@ -90,7 +90,7 @@ def compute_unit(unit: _Computable) -> None:
 
 
 def journal_of(folder: Path, fingerprints: Mapping[tuple[str, str], Stamp], **options: Any) -> Journal:
-    """Finished rows of a results folder, whose fingerprints are those of a task and a method."""
+    """Return the journal of a results folder, with a fingerprint for each task and method."""
     return Journal(folder, fingerprints, by=itemgetter("task", "method"), **{"names": NAMES, **options})
 
 
@@ -98,7 +98,7 @@ _warm: deque[tuple[str, str, str, bool]] = deque(maxlen=64)
 
 
 def _warm_up(run: TaskRun) -> None:
-    """Trains a few steps before anything is timed, once in a process, so that no row pays for imports and compiling."""
+    """Train a few steps before anything is timed, once in a process: no row pays for imports and compilation."""
     experiment = run.experiment
     key = (run.method, experiment.encoder, experiment.precision, experiment.compiled)
     if key not in _warm:
@@ -110,7 +110,7 @@ def _warm_up(run: TaskRun) -> None:
 
 
 def measured_run(run: TaskRun, prepared: Prepared) -> Row:
-    """What comes of a run. Raises `Diverged`."""
+    """Return the measured columns of a run. Raise `Diverged` if training or outputs diverge."""
     start = time.perf_counter()
     network, adapted = adapt(run.experiment, prepared, run.method, learning_rate=run.learning_rate, seed=run.seed)
     seconds = time.perf_counter() - start
@@ -132,7 +132,10 @@ def measured_run(run: TaskRun, prepared: Prepared) -> Row:
 
 
 def diverged_run(prepared: Prepared) -> Row:
-    """No validation score, so that a search takes another; and what a network says that says always the same."""
+    """Return the columns of a diverged run: no validation score, and the predictions of a constant network.
+
+    A search prefers any run that has a validation score.
+    """
     outputs = torch.zeros(len(prepared.test.rows), prepared.task.outputs)
     constant = prepared.task.score(outputs, prepared.test.targets)
     missing = dict.fromkeys(("validation", "values", "task_bytes", "train_seconds"), math.nan)

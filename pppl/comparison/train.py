@@ -1,4 +1,4 @@
-"""Trains the global networks of an experiment and leaves them in a folder of their own."""
+"""Training of an experiment's global networks into a folder of their own."""
 
 import dataclasses
 import json
@@ -25,10 +25,11 @@ from .recipes import recipes, weights_sha256
 
 
 def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
-    """Trains (or takes from the cache) every network that the experiment's methods begin with, for each seed.
+    """Train, or take from the cache, every network that the experiment's methods start from, for each seed.
 
-    Writes `models/<network>-seed<n>.safetensors`, `models/inputs-seed<n>.json` (what they take, and who is unseen),
-    `models.csv` and `run.json`, and for what is trained now the curves, `training/<network>-seed<n>.csv`.
+    Write `models/<network>-seed<n>.safetensors`, `models/inputs-seed<n>.json` (the preprocessing of inputs and the
+    unseen people), `models.csv` and `run.json`. Networks that are trained now also get their learning curves,
+    `training/<network>-seed<n>.csv`.
 
     ```python
     train(Experiment.load("sweeps/compare/digits.yaml"), "results/base")
@@ -36,7 +37,7 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
 
     **Returns:** one row per network: its last epoch and that epoch's validation metrics.
 
-    Raises `UserError` where the folder cannot be written, or holds a network that is corrupted.
+    Raise `UserError` if the folder cannot be written to, holds other results, or holds a corrupted network.
     """
     start = time.perf_counter()
     experiment, dataset = open_experiment(experiment)
@@ -68,18 +69,19 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
 
 
 def inputs_name(seed: int) -> str:
-    """The file that tells what the networks of a seed take."""
+    """Return the name of the file that describes the inputs of a seed's networks."""
     return f"inputs-seed{seed}.json"
 
 
 def _write_inputs(path: Path, experiment: Experiment, source: IdentityDataset, split: IdentityDataset) -> None:
-    known = SOURCES.get(experiment.data.name)
-    preprocessing = Preprocessing.of(source, split, known.log_mel if known else None)
+    """Write the preprocessing of a seed's inputs and its unseen people."""
+    entry = SOURCES.get(experiment.data.name)
+    preprocessing = Preprocessing.of(source, split, entry.log_mel if entry else None)
     people = set() if split.identity is None else set(split.identity) - set(split.identity[split.rows(TRAIN)])
     tree = {
         "preprocessing": json.loads(preprocessing.to_json()),
         "unseen": sorted(split.identities[person] for person in people),
-        # Until there is a run.json, this tells what networks are trained on.
+        # Until there is a run.json, this section names the data that networks are trained on.
         "of": {"dataset_sha256": source.sha256, "config": {"data": dataclasses.asdict(experiment.data)}},
     }
     with replacing(path) as temporary:
@@ -87,6 +89,7 @@ def _write_inputs(path: Path, experiment: Experiment, source: IdentityDataset, s
 
 
 def _refuse_corrupted(path: Path) -> None:
+    """Raise `UserError` if a network's file is damaged."""
     try:
         load_network(path)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""The unit of a comparison: one person, every method and budget, computed at once or not at all."""
+"""The unit of a comparison: one person with every method and budget, computed as a whole or not at all."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -18,13 +18,13 @@ from ..tables.journal import KEYS, Row, key_of
 from ..tasks import Task
 from ..training.modules import channels_last
 
-# Whose samples: the person's of that number, their twin's or other words of theirs, or everybody's.
+# Support samples: own samples of the person with this number, a twin's, other words of the same person, or everybody's.
 Source = tuple[Literal["own", "population", "twin", "swap"], int]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PersonGroup:
-    """The persons of one seed and protocol, and whose samples controls give in place of their own."""
+    """The persons of one seed, size and protocol, and the support samples that each control gives them."""
 
     experiment: Experiment
     dataset: IdentityDataset
@@ -35,7 +35,7 @@ class PersonGroup:
 
     @staticmethod
     def draw(experiment: Experiment, dataset: IdentityDataset, seed: int, size: int, seen: bool) -> "PersonGroup":
-        """The persons that an experiment draws with a seed, of `size` classes, seen in training or not."""
+        """Return the persons that an experiment draws with a seed, of `size` classes, seen in training or not."""
         return PersonGroup(
             experiment=experiment,
             dataset=dataset,
@@ -47,16 +47,17 @@ class PersonGroup:
 
     @cached_property
     def personalizers(self) -> Sequence[Personalizer]:
-        """Of the experiment's methods. Raises `UserError` for one that is not known, which persons do not depend on."""
+        """The personalizers of the experiment's methods. An unknown method raises `UserError` here, not in `draw`."""
         return make_personalizers(self.experiment)
 
     def units(self) -> "list[PersonUnit]":
-        """One unit per person."""
+        """Return one unit per person."""
         return [PersonUnit(among=self, index=index) for index in range(len(self.persons))]
 
     def source(self, personalizer: Personalizer, index: int) -> Source | None:
-        """Return what `personalizer` is given for person `index`; None where there is nothing, as for a twin of
-        somebody whose classes nobody else has.
+        """Return the source of samples that `personalizer` uses for person `index`.
+
+        It is None if there are no samples: a person whose classes nobody else has, has no twin.
         """
         match personalizer.support_from:
             case "population":
@@ -79,7 +80,7 @@ class PersonGroup:
         return person.support_of(self.dataset, getattr(person, control))
 
     def _other(self, index: int) -> int:
-        """The next person who is somebody else, not the same speaker with other words."""
+        """Return the index of the next person who is somebody else, not the same speaker with other words."""
         count = len(self.persons)
         following = ((index + step) % count for step in range(1, count))
         return next(i for i in following if self.persons[i].whose != self.persons[index].whose)
@@ -99,19 +100,19 @@ class PersonGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class PersonUnit:
-    """One person among others."""
+    """The work on one person of a group."""
 
     among: PersonGroup
     index: int
 
     @cached_property
     def person(self) -> Person:
-        """Whose unit it is."""
+        """The person of this unit."""
         return self.among.persons[self.index]
 
     @cached_property
     def labels(self) -> list[tuple[Personalizer, Row]]:
-        """Every personalizer that has samples at every budget, with the columns that name its row."""
+        """Every personalizer that has samples, once for each budget, with the columns that name its row."""
         return [
             (personalizer, self._label(personalizer, budget))
             for personalizer in self.among.personalizers
@@ -146,20 +147,21 @@ class PersonUnit:
 
 
 class Workbench:
-    """Computes units of one seed; what is the same for many persons is made once.
+    """The computation of units of one seed; outputs that persons share are computed once.
 
     **Arguments:**
 
-    - `model`: the global model, on the device that all of it runs on.
+    - `model`: the global model, on `device`.
+    - `device`: the device of all computations.
     """
 
     def __init__(self, model: GlobalModel, device: torch.device):
         self.model, self.device = model, device
         self._shared: dict[tuple[object, ...], PersonalModel] = {}
-        self._moved: dict[Source, Support] = {}  # of the unit in hand
+        self._moved: dict[Source, Support] = {}  # support sets of the current unit
 
     def rows(self, unit: PersonUnit, known: Collection[tuple[object, ...]] = ()) -> list[Row]:
-        """The unit's rows, but for those whose keys are `known`."""
+        """Return the unit's rows without those whose keys are `known`."""
         dataset, person = unit.among.dataset, unit.person
         task, x = self.model.task, dataset.inputs(person.query).to(self.device)
         headline = task.metrics[0].name
@@ -188,7 +190,7 @@ class Workbench:
                 }
             )
         for support in self._moved.values():
-            support.once.clear()  # what methods made of a person's samples is as large as networks
+            support.once.clear()  # cached outputs of a person's samples are as large as networks
         self._moved.clear()
         return rows
 
@@ -204,7 +206,7 @@ class Workbench:
         return personal
 
     def _on_device(self, personalizer: Personalizer, unit: PersonUnit) -> Support:
-        """Moved once, so that what is kept of its samples serves all methods."""
+        """Return the support set on the device. It is moved once, so all methods share what is cached with it."""
         source = unit.among.source(personalizer, unit.index)
         assert source is not None
         if source not in self._moved:
@@ -220,7 +222,7 @@ class Workbench:
 def evaluate(
     network: nn.Module, task: Task, dataset: IdentityDataset, rows: np.ndarray, x: torch.Tensor
 ) -> dict[str, float]:
-    """Return the metrics of a network on some rows of a data set by name; of classes, among all of the data set.
+    """Return the metrics of a network on some rows of a data set, by name. All classes of the data set compete.
 
     **Arguments:**
 

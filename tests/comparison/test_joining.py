@@ -124,7 +124,7 @@ def test_a_method_has_the_budgets_of_all_parts(experiment: Experiment, whole: Pa
 def test_parts_that_tell_other_searches_are_not_joined(copies: list[Path], tmp_path: Path):
     for folder, count in zip(copies[:2], (3, 4), strict=True):
         _edit(folder / "run.json", lambda run, count=count: run["config"].update(searched={"ppp": count}))
-    with pytest.raises(UserError, match="tells other searched of ppp than others"):
+    with pytest.raises(UserError, match="has other searched of ppp than the others"):
         merge(copies, tmp_path / "out")
 
 
@@ -211,7 +211,7 @@ def test_check_tells_what_is_wrong(copies: list[Path], capsys: pytest.CaptureFix
     (folder / "summary.csv").unlink()
     lines = find_faults(folder, KINDS)
     assert "summary.csv is missing" in lines
-    assert any(line.startswith("whether rows are current cannot be told: ") for line in lines)
+    assert any(line.startswith("whether rows are current cannot be decided: ") for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_results_that_were_not_begun_here_are_not_taken_for_new_ones(kept: Path,
 def test_what_was_kept_is_not_written_into(kept: Path, capsys):
     before = (kept / "table.csv.gz").read_bytes()
     assert main(["results", "reproduce", str(kept), "--out", str(kept.parent)]) == 2
-    assert "what was kept must stay" in capsys.readouterr().err
+    assert "name another --out" in capsys.readouterr().err
     assert (kept / "table.csv.gz").read_bytes() == before
 
 
@@ -177,7 +177,7 @@ def test_folders_that_are_not_there_or_have_one_name_are_refused_before_anything
 def test_folders_of_earlier_calls_stay_in_the_table(kept: Path, out: Path):
     (kept.parent / "other").mkdir()
     (row,) = reproduce([kept.parent / "other"], out).to_dict("records")
-    assert (row["verdict"], row["reason"]) == ("skipped", "no run.json that tells how it was made")
+    assert (row["verdict"], row["reason"]) == ("skipped", "no run.json with the settings that made it")
     assert pd.read_csv(out / "reproduced.csv")["folder"].tolist() == ["mine", "other"]
 
 

@@ -23,7 +23,7 @@ METHODS_TRIED = (
     *("full", "ppp", "gated", "ppp_dynamic", "ppp@persons", "l1", "ocap", "ocap+finetune", "l1+bn", "l1+retrain"),
     *("finetune", "diff", "onda_hap", "basis"),
 )
-_CACHED = (source._file, source._module, source._reached, source._text)
+_CACHED = (source._file, source._module, source._collect_reached, source._text)
 
 
 @pytest.fixture

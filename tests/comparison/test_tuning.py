@@ -10,7 +10,7 @@ import yaml
 from pppl import Experiment
 from pppl.cli.command import main
 from pppl.comparison.compare import compare
-from pppl.comparison.effort import _tried
+from pppl.comparison.effort import _count_settings
 from pppl.comparison.tuning import as_settings, tune
 from pppl.personalizers import make_personalizers
 from pppl.system.errors import UserError
@@ -62,8 +62,8 @@ def test_errors_come_before_the_first_trial(experiment: Experiment, tmp_path: Pa
     with pytest.raises(UserError, match=r"tuning of method l1 names no value of static\.samples"):
         experiment.replace(tuning={"l1": {"static.samples": []}})
     for changes, message in (
-        ({"seeds": [1000]}, "seeds hold 1000, with which settings are tuned"),
-        ({"persons.split": "random"}, "digits is split by seed, so that what is tuned with one seed is tested"),
+        ({"seeds": [1000]}, "seeds contain 1000, the seed that settings are tuned with"),
+        ({"persons.split": "random"}, "digits is split by seed, so persons that tune with one seed would test"),
     ):
         with pytest.raises(UserError, match=message):
             tune(experiment.replace(**changes), tmp_path / "none")
@@ -116,12 +116,12 @@ def test_effort_counts_settings_of_which_one_was_chosen(experiment: Experiment):
     chosen = {"l1+finetune": {"finetune.pruned_steps": 1, "finetune.pruned_learning_rate": 1e-3}}
     methods = ["l1+finetune", "gated", "gated_dynamic", "ppp+bn"]
     own = experiment.replace(methods=methods, settings=chosen, searched={"ppp": 5, "ppp+bn": 2})
-    of_method = {each.method: _tried(own, each) for each in make_personalizers(own)}
+    of_method = {each.method: _count_settings(own, each) for each in make_personalizers(own)}
     assert of_method == {"l1+finetune": 2, "gated": 5, "gated_dynamic": 5, "ppp+bn": 7}
     variants = ["ppp", "ppp@mine", "ppp@mine+bn", "ppp@other", "l1+diff"]
     own = experiment.replace(methods=variants, searched={"ppp": 5, "ppp@mine": 3, "ppp@mine+bn": 2, "l1+diff": 4})
     own = own.replace(tuning={}, **{"diff.rates": [0.01, 0.1]})
-    of_method = {each.method: _tried(own, each) for each in make_personalizers(own)}
+    of_method = {each.method: _count_settings(own, each) for each in make_personalizers(own)}
     diff = {"l1+diff": 4, "l1+diff@0.1": 4}
     assert of_method == {"ppp": 5, "ppp@mine": 3, "ppp@mine+bn": 5, "ppp@other": 1, **diff}, "a variant's are its own"
 
