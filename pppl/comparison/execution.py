@@ -16,6 +16,7 @@ from ..system import progress
 from ..system.errors import UserError
 from ..system.processes import Workers, threads
 from ..tables.journal import Journal, Row, key_of
+from ..tables.metric import metric_of
 from ..tables.provenance import Stamp
 from ..training.lightning import device_count
 from .global_models import global_model, is_cached, load_or_train
@@ -170,10 +171,11 @@ def _check_networks(rows: Sequence[Row], journal: Journal, unit: PersonUnit) -> 
     for key in unit.keys:
         finished = journal.rows.get(key)
         if finished is not None and abs(finished["score_full"] - rows[0]["score_full"]) > _TOLERANCE:
+            metric = metric_of(finished)
+            there, here = (f"{metric.show(row['score_full'])}{metric.unit}" for row in (finished, rows[0]))
             raise UserError(
-                f"{journal.path.parent} has rows of other networks: the full one is right on "
-                f"{finished['score_full']:.1%} of {unit.person.identity}'s samples there, on "
-                f"{rows[0]['score_full']:.1%} here; name another --out"
+                f"{journal.path.parent} has rows of other networks: the {metric.title} of the full one on "
+                f"{unit.person.identity} is {there} there, {here} here; name another --out"
             )
 
 

@@ -178,7 +178,9 @@ def test_rows_of_other_networks_are_not_gone_on_with(tiny: Experiment, results: 
     table = _table(results)
     table["score_full"] = 0.5
     table.to_csv(tmp_path / "table.csv.gz", index=False)
-    with pytest.raises(UserError, match=r"has rows of other networks: the full one is right on 50\.0% of .* here"):
+    with pytest.raises(
+        UserError, match=r"has rows of other networks: the accuracy of the full one on .* is 50\.0 \(%\) there, .* here"
+    ):
         compare(tiny, tmp_path)
 
 
