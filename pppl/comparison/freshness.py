@@ -6,7 +6,7 @@ from typing import Any
 
 from ..backbones import BACKBONES
 from ..config import Experiment, TextExperiment
-from ..data import IdentityDataset, Support, limit, split_for
+from ..data import IdentityDataset, Support, limit, split_for, standardize_targets
 from ..personalizers import METHODS, STEPS, Personalizer, gate_settings, make_personalizers
 from ..pruning import CostModel
 from ..tables.provenance import Stamp, fingerprint
@@ -89,7 +89,8 @@ def hash_code(personalizer: Personalizer, task: str) -> str:
     """
     backbone = personalizer.experiment.backbone.name
     rows = code_hash(
-        *(Workbench, PersonGroup, Support, CostModel, split_for, limit, BACKBONES.get(backbone)),
+        *(Workbench, PersonGroup, Support, CostModel, BACKBONES.get(backbone)),
+        *(limit, split_for, standardize_targets),
         whole=[*_makers(personalizer)],
         alone=(assemble, retrain),
     )

@@ -15,11 +15,12 @@ from ..data import (
     person_groups,
     resolve_protocol,
     split_for,
+    standardize_targets,
 )
 from ..data.shapes import describe, find_oddities
 from ..personalizers import make_personalizers
 from ..system.tracking import notice
-from ..tasks import task_of
+from ..tasks import Regression, task_of
 from .units import PersonGroup
 
 
@@ -94,7 +95,9 @@ class _DatasetCache:
         """Return the data set as one seed splits it."""
         dataset, key = self.dataset(data), (persons, seed)
         if key not in self._splits:
-            self._splits[key] = split_for(dataset, persons, seed)
+            split = split_for(dataset, persons, seed)
+            is_regression = isinstance(task_of(dataset), Regression)
+            self._splits[key] = standardize_targets(split) if is_regression else split
         self._splits.move_to_end(key)
         if len(self._splits) > _MOST_SPLITS:
             self._splits.popitem(last=False)

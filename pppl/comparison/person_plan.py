@@ -31,7 +31,7 @@ from ..tables.journal import (
     write_table,
 )
 from ..tables.metric import metric_of
-from ..tasks import task_of
+from ..tasks import Task, task_of
 from .effort import EFFORT, effort
 from .execution import compute_missing
 from .folders import refuse_other_results
@@ -190,8 +190,15 @@ def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
     task = task_of(dataset)
     network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, task.outputs(dataset)))
     cost = CostModel(network, dataset.input_shape)
+    _report_missing_labels(task, dataset, experiment)
     for personalizer in personalizers:
         if unmet := personalizer.unmet_needs(task):
             need = f"method {personalizer.method} needs {', '.join(unmet)}"
             raise UserError(f"{need}, and {dataset.name} is for {dataset.task}, which has none: leave it out")
         personalizer.check(network, cost)
+
+
+def _report_missing_labels(task: Task, dataset: IdentityDataset, experiment: Experiment) -> None:
+    """Report methods that differ in the prototype loss alone, if the task has no labels for it."""
+    if {"ppp", "gated"} <= {*experiment.methods} and task.labels(dataset.y[:1]) is None:
+        notice(f"the task {dataset.task} gives samples no labels, so there is no prototype loss: gated equals ppp")

@@ -104,7 +104,7 @@ class Tree:
         if fast and not quick:
             raise UserError(f"{path} has no section `fast`: write one, or leave --fast out")
         try:
-            experiment = from_dict({"name": path.stem, **tree}, cls)
+            experiment = from_dict({"name": path.stem, **tree, **_plugins_beside(path, tree)}, cls)
             if fast and quick:
                 experiment = experiment.override({"name": f"{experiment.name}-fast", **quick})
         except UserError as error:
@@ -139,6 +139,19 @@ class Tree:
     def to_dict(self) -> dict[str, Any]:
         """Return the tree as plain dictionaries and lists, in the form of `run.json` and YAML."""
         return as_plain(self)
+
+
+def _plugins_beside(path: Path, tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `plugins` of a YAML file, where files that are not found here are those beside it."""
+    names = tree.get("plugins")
+    if not isinstance(names, list):
+        return {}
+
+    def find(name: Any) -> Any:
+        is_file = isinstance(name, str) and name.endswith(".py") and not expand(name).exists()
+        return str(path.parent / name) if is_file and (path.parent / name).exists() else name
+
+    return {"plugins": [find(name) for name in names]}
 
 
 def _is_flat(section: object) -> bool:

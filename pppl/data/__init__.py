@@ -4,7 +4,7 @@ from . import sources  # noqa: F401 (its modules register themselves)
 from .catalogue import SOURCES, data_folder, find_source, load_dataset, register_source
 from .identities import IdentityDataset, NoSamples, Support, TimedCache, synchronized_time
 from .persons import Person, draw_persons, people_left_out, person_groups
-from .splits import TooFewPersons, limit, resolve_protocol, split_for
+from .splits import TooFewPersons, limit, resolve_protocol, split_for, standardize_targets
 
 __all__ = [
     "SOURCES",
@@ -24,5 +24,6 @@ __all__ = [
     "register_source",
     "resolve_protocol",
     "split_for",
+    "standardize_targets",
     "synchronized_time",
 ]

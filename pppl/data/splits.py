@@ -95,8 +95,21 @@ def split_for(dataset: IdentityDataset, persons: PersonSettings, seed: int) -> I
     for part, name in ((VALIDATION, "validation"), (TEST, "test")):
         if not (split == part).any():
             raise UserError(f"{dataset.name} has no {name} samples, and too few of each class to hold some back")
-    split_dataset = _with_standard_targets(dataclasses.replace(dataset, split=split))
+    split_dataset = dataclasses.replace(dataset, split=split)
     return split_dataset if dataset.standardized else _standardized(split_dataset)
+
+
+def standardize_targets(dataset: IdentityDataset) -> IdentityDataset:
+    """Return a split data set whose numeric targets have mean 0 and variance 1 over the training rows.
+
+    ```python
+    dataset = standardize_targets(split_for(load_dataset("regression.npz"), PersonSettings(), seed=0))
+    ```
+    """
+    values = dataset.y[torch.from_numpy(dataset.rows(TRAIN))].double()  # (n, D)
+    scale = values.std(0, correction=0)
+    scale = torch.where(scale > _ROUNDING * values.mean(0).abs(), scale, 1.0)
+    return dataclasses.replace(dataset, target_scale=scale.float(), target_offset=values.mean(0).float())
 
 
 def _people_split(dataset: IdentityDataset, seed: int) -> np.ndarray:
@@ -189,16 +202,6 @@ def identity_of(dataset: IdentityDataset) -> np.ndarray:
     if dataset.identity is None:
         raise UserError(f"{dataset.name} has no person labels: use --persons.protocol classes")
     return dataset.identity
-
-
-def _with_standard_targets(dataset: IdentityDataset) -> IdentityDataset:
-    """Set the scale and offset of targets that are numbers, such that training has mean 0 and variance 1."""
-    if not dataset.y.is_floating_point():
-        return dataset
-    values = dataset.y[torch.from_numpy(dataset.rows(TRAIN))].double()  # (n, D)
-    scale = values.std(0, correction=0)
-    scale = torch.where(scale > _ROUNDING * values.mean(0).abs(), scale, 1.0)
-    return dataclasses.replace(dataset, target_scale=scale.float(), target_offset=values.mean(0).float())
 
 
 def _standardized(dataset: IdentityDataset) -> IdentityDataset:

@@ -25,8 +25,11 @@ class Task(ABC):
     Outputs are `(B, K)`: what a network returns for a batch. Targets are what a data set holds for each sample.
 
     - `name`: the name under which it is registered, and that `IdentityDataset.task` has.
-    - `metrics`: the first one is the headline; tables call it `score`.
+    - `metrics`: the first one is the headline; tables hold it as `score`, and no other.
     - `offers`: what a method may ask for: `classes`, if outputs are logits of classes.
+
+    A subclass defines `metrics`, `outputs`, `loss`, `score` and `divergence`. Targets reach its loss as the data set holds
+    them; those of a `Regression` are standardized.
     """
 
     name: ClassVar[str]

@@ -9,7 +9,7 @@ import pytest
 
 from pppl import Experiment, compare
 from pppl.cli.command import main
-from pppl.data import load_dataset, split_for
+from pppl.comparison.load import load_split
 from pppl.data.identities import TRAIN
 from pppl.system.errors import UserError
 from pppl.tables.schema import load_frame
@@ -46,7 +46,7 @@ def results(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_targets_are_standardized_by_the_training_samples(series: Path, experiment: Experiment):
-    dataset = split_for(load_dataset(str(series)), experiment.persons, 0)
+    dataset = load_split(experiment, 0)
     targets = dataset.targets(dataset.rows(TRAIN))
     assert targets.mean(0).tolist() == pytest.approx([0, 0], abs=1e-5)
     assert targets.std(0, correction=0).tolist() == pytest.approx([1, 1], abs=1e-5)
