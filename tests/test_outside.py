@@ -185,9 +185,9 @@ def test_a_file_is_run_again_even_if_only_its_text_tells_the_edit(tmp_path: Path
 
 _HEAD = """from dataclasses import dataclass
 from pppl import Task, register_backbone, register_method, register_settings, register_source, register_task
-from pppl.backbones import Backbone
-from pppl.personalizers.personalizer import Personalizer, ScorePruner, Step
-from pppl.tasks import Metric
+from pppl import Backbone, Metric, Personalizer, ScorePruner, Step
+
+# Line 6 is the first one of each test.
 """
 _TASK = """@register_task("off")
 class Off(Task):

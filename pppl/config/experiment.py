@@ -182,8 +182,8 @@ class Experiment(Tree):
       figures and reports, each optional; what is not given follows from the name. `ppp@mine` is the look with own
       samples, `ppp@mine other` with those of a control. Legends keep this order: the first stands behind its base
       method, any other behind the one before it; built-in ones keep their places.
-    - `plugins`: modules, or paths of Python files, that register methods, networks, data sets or tasks; relative to here
-      or to the experiment's own file.
+    - `plugins`: modules, or paths of Python files, that register methods, networks, data sets or tasks. Paths are
+      relative to the current folder or to the experiment's own file.
     - `sections`: the settings of methods by the names that `register_settings` gave them. In a YAML file each is a
       section beside those above, and `experiment.NAME` reads it.
 

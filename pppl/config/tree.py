@@ -104,7 +104,8 @@ class Tree:
         if fast and not quick:
             raise UserError(f"{path} has no section `fast`: write one, or leave --fast out")
         try:
-            experiment = from_dict({"name": path.stem, **tree, **_plugins_beside(path, tree)}, cls)
+            plugins = {"plugins": overrides["plugins"]} if overrides and "plugins" in overrides else {}
+            experiment = from_dict({"name": path.stem, **tree, **(plugins or _plugins_beside(path, tree))}, cls)
             if fast and quick:
                 experiment = experiment.override({"name": f"{experiment.name}-fast", **quick})
         except UserError as error:

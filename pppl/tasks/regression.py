@@ -1,8 +1,8 @@
 """Regression: outputs are one or more numbers for each sample.
 
-Networks of this task, and of tasks derived from it, are trained on targets that are standardized by the training samples
-(`IdentityDataset.targets`), so that a loss of 1 is that of the mean, whatever the unit. Scores are computed in the unit of
-the data. Other tasks get their targets as they are.
+Networks of this task, and of tasks derived from it, are trained on targets that are standardized by the training
+samples (`IdentityDataset.targets`), so that a loss of 1 is that of the mean, whatever the unit. Scores are computed in
+the unit of the data. Other tasks get their targets as they are.
 """
 
 import torch

@@ -28,8 +28,8 @@ class Task(ABC):
     - `metrics`: the first one is the headline; tables hold it as `score`, and no other.
     - `offers`: what a method may ask for: `classes`, if outputs are logits of classes.
 
-    A subclass defines `metrics`, `outputs`, `loss`, `score` and `divergence`. Targets reach its loss as the data set holds
-    them; those of a `Regression` are standardized.
+    A subclass defines `metrics`, `outputs`, `loss`, `score` and `divergence`. Targets reach its loss as the data set
+    holds them; those of a `Regression` are standardized.
     """
 
     name: ClassVar[str]

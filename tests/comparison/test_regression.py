@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from pppl import Experiment, compare
 from pppl.cli.command import main
+from pppl.comparison import load
 from pppl.comparison.load import load_split
+from pppl.data import IdentityDataset
 from pppl.data.identities import TRAIN
 from pppl.system.errors import UserError
 from pppl.tables.schema import load_frame
@@ -43,6 +46,16 @@ def results(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("results")
     compare(experiment, folder)
     return folder
+
+
+def test_targets_of_other_tasks_stay_as_they_are(monkeypatch: pytest.MonkeyPatch):
+    tags = (torch.rand(200, 3, generator=torch.Generator().manual_seed(0)) < 0.2).float()
+    dataset = IdentityDataset(name="tags", x=torch.rand(200, 1, 8), y=tags, identity=np.arange(200) % 10, task="tags")
+    monkeypatch.setattr(load, "load_dataset", lambda _: dataset)
+    monkeypatch.setattr(load, "task_of", lambda _: TASKS["classification"])  # which is no regression
+    split = load_split(Experiment().replace(**{"data.name": "tags", "persons.protocol": "person"}), 0)
+    rows = split.rows(TRAIN)
+    assert split.targets(rows).tolist() == tags[torch.from_numpy(rows)].tolist()
 
 
 def test_targets_are_standardized_by_the_training_samples(series: Path, experiment: Experiment):

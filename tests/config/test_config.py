@@ -157,3 +157,14 @@ def test_names_of_earlier_versions_are_read():
     assert (experiment.person_training.gate_input, experiment.person_training.epochs) == ("layers", 7)
     assert experiment.settings == {"ppp@a": {"ppp.training": "persons", "person_training.gate_input": "nothing"}}
     assert experiment.tuning == {"ppp@a": {"person_training.epochs": [1, 2]}}
+
+
+def test_plugins_are_found_beside_their_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "nothing.py").write_text("")
+    (tmp_path / "mine" / "look.yaml").write_text("plugins: [nothing.py]\n")
+    monkeypatch.chdir(tmp_path)
+    assert Experiment.load("mine/look.yaml").plugins == ("mine/nothing.py",)
+    (tmp_path / "other.py").write_text("")
+    (tmp_path / "mine" / "nothing.py").write_text("raise ValueError")
+    assert Experiment.load("mine/look.yaml", {"plugins": ["other.py"]}).plugins == ("other.py",)
