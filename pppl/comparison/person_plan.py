@@ -13,7 +13,7 @@ from ..data import IdentityDataset
 from ..data.datamodule import check_augmentations
 from ..personalizers import make_personalizers
 from ..personalizers.ppp import SamplePPP
-from ..pruning import CostModel
+from ..pruning import CostModel, check_groups
 from ..system.errors import UserError, unknown
 from ..system.files import output_folder, remove
 from ..system.processes import Workers, threads
@@ -189,6 +189,7 @@ def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
     backbone, personalizers = experiment.backbone, make_personalizers(experiment)
     task = task_of(dataset)
     network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, task.outputs(dataset)))
+    check_groups(network, dataset.input_shape)
     cost = CostModel(network, dataset.input_shape)
     _report_missing_labels(task, dataset, experiment)
     for personalizer in personalizers:

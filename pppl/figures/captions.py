@@ -8,7 +8,7 @@ from ..system.printable import printable
 from ..tables.metric import Metric, metric_of
 from ..tables.schema import settings_of, with_names
 from .accuracy_vs_macs import shown_budgets
-from .protocols import are_people, by_protocol
+from .protocols import are_people, by_protocol, counts_classes
 from .sweeps import completed_trials, short_name
 
 _BOOTSTRAP = "95 % intervals are percentiles of a bootstrap over"
@@ -182,9 +182,10 @@ def _whom(summary: pd.DataFrame, table: pd.DataFrame) -> list[str]:
         n = f"{count}" if least == count else f"{least} to {count}"
         protocols.append(f"{name}: n = {n} person-seed pairs of {people} {_kind(rows)}{_queries(rows, table)}")
     seeds, shots = sorted(set(table["seed"])), _distinct(table["shots"])
+    of_each = " of each class" if counts_classes(table) else ""
     return [
         _sentence(protocols),
-        f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'}, {_listed(shots)} support samples of each class.",
+        f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'}, {_listed(shots)} support samples{of_each}.",
     ]
 
 

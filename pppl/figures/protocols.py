@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from ..tables.metric import ACCURACY, metric_of
+
 
 def by_protocol(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Return the rows of each protocol with its name, in the order of the table.
@@ -16,7 +18,7 @@ def by_protocol(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     for persons, of_protocol in frame.groupby("persons", sort=False):
         for seen, rows in of_protocol.groupby("seen", sort=False):
             whom = {"True": ", seen", "False": ", unseen"}[str(seen)] * both
-            panels.append((_protocol(str(persons)) + whom, rows))
+            panels.append((_protocol(str(persons), counts_classes(frame)) + whom, rows))
     return panels
 
 
@@ -35,9 +37,14 @@ def count_protocols(rows: pd.DataFrame) -> str:
     return f"n = {count}, {people} people" if are_people(rows) else f"n = {count}"
 
 
-def _protocol(persons: str) -> str:
+def counts_classes(frame: pd.DataFrame) -> bool:
+    """Return whether samples are drawn by class: those of a table in accuracy are."""
+    return metric_of(frame) == ACCURACY
+
+
+def _protocol(persons: str, by_class: bool) -> str:
     """Return a name: `persons of 2 classes` for `2 classes`, `2 classes of a person` for `person+2 classes`."""
     if persons == "person":
-        return "all classes of a person"
+        return f"all {'classes' if by_class else 'samples'} of a person"
     own = persons.removeprefix("person+")
     return f"persons of {persons}" if own == persons else f"{own} of a person"

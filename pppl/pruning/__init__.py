@@ -5,6 +5,7 @@ from .budget import Costs, budget_masks, masks_within, threshold_masks
 from .cost import Cost, CostModel
 from .cuts import filters
 from .gradients import mean_gradients
+from .group_check import check_groups
 from .hessian import filter_traces
 from .importance import importance_scores
 from .shared_weights import share_weights
@@ -19,6 +20,7 @@ __all__ = [
     "artifact_bytes",
     "basis_network",
     "budget_masks",
+    "check_groups",
     "convolutions",
     "decompose",
     "filter_traces",
