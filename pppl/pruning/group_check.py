@@ -16,8 +16,8 @@ _ROUNDING = 1e-3
 def check_groups(backbone: Backbone, input_shape: tuple[int, ...]) -> None:
     """Raise `UserError`, naming the group, unless masking its output equals removing its channels.
 
-    A copy of the network is tried with random biases, since those of a new network are zero where a wrong `output` would
-    show.
+    A copy of the network is tried with random biases, since those of a new network are zero, which hides a wrong
+    `output`.
 
     >>> from pppl.backbones import build, spec_for
     >>> check_groups(build(spec_for("convnet", {"widths": (4, 8)}, (1, 8, 8), 10)), (1, 8, 8))

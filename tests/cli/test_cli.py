@@ -148,7 +148,7 @@ def test_ctrl_c_ends_with_one_line(tiny_yaml: Path, tmp_path: Path, monkeypatch,
     def interrupt(*_args, **_kwargs) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pppl.comparison.compare.global_model", interrupt)
+    monkeypatch.setattr("pppl.comparison.person_plan.global_model", interrupt)
     assert main(["compare", str(tiny_yaml), "--out", str(tmp_path / "out"), "--workers", "1"]) == 130
     assert capsys.readouterr().err.splitlines()[-1].startswith("pppl: interrupted; finished work is kept")
 

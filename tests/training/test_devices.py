@@ -140,7 +140,8 @@ def test_a_plugins_classes_are_known_to_all_processes_in_a_notebook_too(
     load_plugins([str(tmp_path / "mine.py")])
     import sys
 
-    (kind,) = (module.Mine for name, module in sys.modules.items() if name.endswith("_mine"))
+    path = str(tmp_path / "mine.py")
+    (kind,) = (module.Mine for module in [*sys.modules.values()] if getattr(module, "__file__", None) == path)
     experiment = _experiment(**{"training.devices": 2, "training.epochs": 1})
     backbone = build(spec_for("convnet", {"widths": (6, 8)}, digits.input_shape, 10))
     _, metrics = fit(lambda: kind(backbone, experiment.training, _TASK), digits, seed=0, folder=tmp_path / "logs")
