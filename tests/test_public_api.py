@@ -54,7 +54,7 @@ def test_importing_the_package_imports_no_torch():
 
 def test_an_unknown_name_is_told():
     with pytest.raises(AttributeError, match="no attribute 'compair'"):
-        _ = pppl.compair  # type: ignore[attr-defined]
+        _ = pppl.compair  # type: ignore[attr-defined] (what the test is about)
 
 
 def _imports(code: str) -> Iterator[tuple[str, str]]:

@@ -100,7 +100,7 @@ class PersonPlan(Plan[Experiment, PersonUnit]):
 
     def compute(self, units: Sequence[PersonUnit], pool: Workers) -> None:
         """Train the networks that persons lack, and compute the persons' rows."""
-        compute_missing(units, total=max(len(self.units), len(units)), journal=self.journal, pool=pool)
+        compute_missing(units, total=len(self.units), journal=self.journal, pool=pool)
 
     def keys(self) -> Iterator[Key]:
         """Yield the keys of all rows."""

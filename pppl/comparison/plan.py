@@ -128,7 +128,8 @@ class Plan(ABC, Generic[Settings, Unit]):
                 raise UserError(f"{path} could not take all rows; free some space and run the same command again")
             self.compute(units, pool)
             self.read()
-            computed, before = [*computed, *units], keys
+            computed += units
+            before = keys
         return computed
 
 
@@ -148,8 +149,7 @@ def run_plan(plan: Plan[Any, Any], *, workers: int, draw: Draw) -> pd.DataFrame:
         draw(folder)
         return summary
     report_stale(plan.journal, plan.stale_keys())
-    name = getattr(plan.experiment, "name", plan.command)
-    with track(folder, group=name, name=plan.command, job_type=plan.command, config=config) as tracker:
+    with track(folder, group=plan.experiment.name, name=plan.command, job_type=plan.command, config=config) as tracker:
         with Workers(workers) as pool:
             computed = plan.finish(pool)
         remove(folder / "run.json")  # `run.json` must not describe older tables

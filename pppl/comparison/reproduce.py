@@ -15,7 +15,7 @@ from ..system.tracking import notice
 from ..tables.journal import write_table
 from ..tables.provenance import read_run
 from ..tables.schema import load_frame
-from .result_kinds import KINDS, KeptResults, MissingInputs, ResultKind
+from .result_kinds import KINDS, KeptResults, MissingInputs, ResultKind, kind_of
 
 # The share of new means that must lie in the kept intervals.
 LEAST = 0.95
@@ -135,14 +135,12 @@ def _use_cache(folder: Path) -> Iterator[None]:
 
 def _reproduce_folder(folder: Path, again: Path, kinds: Sequence[ResultKind], workers: int) -> Reproduced:
     """Compute the results of `folder` again in `again`, and return the outcome."""
-    run = read_run(folder)
-    config = run.get("config")
-    if not isinstance(config, dict):
+    kept = KeptResults(folder=folder, run=read_run(folder))
+    if not isinstance(kept.run.get("config"), dict):
         return Reproduced(folder=folder.name, verdict="skipped", reason="no run.json with the settings that made it")
-    kind = next((each for each in kinds if each.made(config)), None)
+    kind = kind_of(kept, kinds)
     if kind is None:
         return Reproduced(folder=folder.name, verdict="skipped", reason="run.json is of none of the known kinds")
-    kept = KeptResults(folder=folder, run=run)
     try:
         note = kind.check(kept)
         _mark_folder(kept, again)

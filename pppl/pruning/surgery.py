@@ -56,7 +56,7 @@ def _copy_modules(module: Module, copies: Copies) -> Module:
     A module that occurs at several places is copied once.
     """
     if module in copies:
-        return copies[module]  # type: ignore[return-value]
+        return copies[module]  # type: ignore[return-value] (a copy is of its original's class)
     twin = type(module).__new__(type(module))
     # Also lists: a recurrent layer has one of its weights.
     twin.__dict__.update({k: v.copy() if isinstance(v, dict | list) else v for k, v in vars(module).items()})
