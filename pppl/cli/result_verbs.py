@@ -52,8 +52,11 @@ def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
     if options.action == "confirm":
         from ..comparison.confirm import confirm
 
+        if options.against is not None and len(options.folders) > 1:
+            raise UserError("--against stands in for one RESULTS_DIR: confirm the others by themselves")
+        workers = worker_count(options.workers)
         for folder in options.folders:
-            print(confirm(folder, persons=options.persons, workers=worker_count(options.workers)))
+            print(confirm(folder, persons=options.persons, workers=workers, against=options.against))
         return
     from ..comparison.result_kinds import KINDS, find_faults
     from ..sweeping.sweep_results import SweepResults
@@ -119,6 +122,8 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     persons = "persons of each group whose rows are recomputed (default: 2)"
     confirm.add_argument("--persons", type=_at_least_one, metavar="N", default=2, help=persons)
     confirm.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per core)")
+    against = "rows to compare with instead: of the code before, from this machine"
+    confirm.add_argument("--against", type=user_path, metavar="DIR", help=against)
     answers = actions.add_parser("answers", help="print the answer to each question that the comparisons ask")
     for action in (merge, check, reproduce, confirm, answers):
         action.add_argument("folders", type=user_path, nargs="+", metavar="RESULTS_DIR")

@@ -19,7 +19,7 @@ from .plan import Plan, stale_methods
 from .result_kinds import KINDS, ComparisonKind, KeptResults, kind_of
 
 
-def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1) -> str:
+def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1, against: str | Path | None = None) -> str:
     """Renew the stamps of a results folder if every method still gives the rows that its table has.
 
     Settings come from its `run.json`, so they may have other names today. All methods, controls and budgets are
@@ -33,11 +33,13 @@ def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1) -> str:
     **Arguments:**
 
     - `persons`: the number of persons in each group: of one size, seen in training or not.
+    - `against`: other results with the same stamps, to compare with in place of the folder's own rows. The code of
+      before computes them on this machine if the folder comes from other hardware. A few rows of each method suffice.
 
     **Returns:** one line that counts the rows and methods that were compared.
 
     Raise `Differs` if a number differs; then nothing is renewed. Raise `UserError` if data or starting weights have
-    changed, and if the folder has no rows that can become stale.
+    changed, if `against` has other stamps, and if the folder has no rows that can become stale.
     """
     folder = Path(folder)
     kept = KeptResults.read(folder)
@@ -50,19 +52,36 @@ def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1) -> str:
     _refuse_other_inputs(kept, plan, before)
     if not stale_methods(before, plan.stamps):
         return f"{folder}: all stamps are of today's code"
-    table = _records(load_frame(folder / TABLE))
+    reference = kept if against is None else _stand_in(Path(against), before)
+    table = _records(load_frame(reference.folder / TABLE))
     with tempfile.TemporaryDirectory() as scratch, _without_tracking():
         fresh_plan = kind.plan(kept, Path(scratch))
         with Workers(workers) as pool:
             fresh_plan.compute(fresh_plan.sample(table, persons), pool)
         fresh_plan.read()
         rows = [*fresh_plan.journal.rows.values()]
-    pairs = _pairs(plan, table, rows, before)
-    _refuse_differences(kept, plan, pairs)
+    pairs = _pairs(plan, table, rows)
+    _refuse_uncompared(reference, plan, before, pairs)
+    _refuse_differences(reference, plan, pairs)
     update_run(folder, fingerprints={name: plan.stamps[name] for name in before}, confirmed_at=own_commit())
+    own_table = _records(load_frame(folder / TABLE))
     for journal in plan.journals:
-        _renew(journal, table)
+        _renew(journal, own_table)
     return f"{folder}: {len(pairs)} rows of {len(before)} methods are what they were; stamps renewed"
+
+
+def _stand_in(folder: Path, before: Mapping[str, object]) -> KeptResults:
+    """Return results that stand in for others with the stamps `before`. Raise `UserError` if theirs are others."""
+    stand_in = KeptResults.read(folder)
+    stamps = stand_in.run.get("fingerprints")
+    stamps = stamps if isinstance(stamps, dict) else {}
+    others = [method for method in before if stamps.get(method) != before[method]]
+    if others:
+        raise UserError(
+            f"{folder} has another stamp of {others[0]} than the results that it stands in for: compute it with the "
+            "settings and the code that made them"
+        )
+    return stand_in
 
 
 def _refuse_other_inputs(kept: KeptResults, plan: Plan[Any, Any], before: Mapping[str, object]) -> None:
@@ -84,20 +103,23 @@ def _records(frame: pd.DataFrame) -> list[Row]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def _pairs(
-    plan: Plan[Any, Any], table: Sequence[Row], rows: Sequence[Row], methods: Mapping[str, object]
-) -> list[tuple[Row, Row]]:
+def _pairs(plan: Plan[Any, Any], table: Sequence[Row], rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     """Return pairs of a row of the table and the same row computed anew."""
     names = plan.journal.names
     table_rows = {key_of(row, names): row for row in table}
     written = _records(round_numbers(pd.DataFrame(rows, columns=[*names, *plan.measured])))
-    pairs = [(table_rows[key_of(row, names)], row) for row in written if key_of(row, names) in table_rows]
+    return [(table_rows[key_of(row, names)], row) for row in written if key_of(row, names) in table_rows]
+
+
+def _refuse_uncompared(
+    reference: KeptResults, plan: Plan[Any, Any], methods: Mapping[str, object], pairs: Sequence[tuple[Row, Row]]
+) -> None:
+    """Raise `UserError` if a method has no row that was compared."""
     uncompared = methods.keys() - {str(row["method"]) for row, _ in pairs}
     if uncompared:
         raise UserError(
-            f"{plan.folder} has no row of {min(uncompared)} to compare with: `pppl {plan.command}` computes it"
+            f"{reference.folder} has no row of {min(uncompared)} to compare with: `pppl {plan.command}` computes it"
         )
-    return pairs
 
 
 def _refuse_differences(kept: KeptResults, plan: Plan[Any, Any], pairs: Sequence[tuple[Row, Row]]) -> None:

@@ -107,6 +107,35 @@ def test_networks_of_other_hardware_are_told(copy: Path):
         confirm(copy)
 
 
+def test_rows_of_the_code_before_stand_in_for_those_of_other_hardware(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Rows of the folder differ; those that the code of before gives here are the same, and no row of the folder is
+    touched."""
+    _stamped(copy, _other_code)
+    here = Path(shutil.copytree(copy, tmp_path / "here"))
+    stamps = read_run(here)["fingerprints"]
+    for method in METHODS:
+        _edit(copy, method, "score", 0.125)
+    table = (copy / "table.csv.gz").read_bytes()
+    with pytest.raises(Differs):
+        confirm(copy)
+    update_run(here, fingerprints={**stamps, "l1": {**stamps["l1"], "code": "yet another"}})
+    with pytest.raises(UserError, match="here has another stamp of l1"):
+        confirm(copy, against=here)
+    update_run(here, fingerprints=stamps)
+    _edit(here, "l1", "score", 0.25)
+    with pytest.raises(Differs, match=r"here: score of l1.*\(-0.25\)"):
+        confirm(copy, against=here)
+    _edit(here, "l1", "score", -0.25)
+    assert main(["results", "confirm", str(copy), str(copy), "--against", str(here)]) == 2
+    assert "--against stands in for one" in capsys.readouterr().err
+    assert main(["results", "confirm", str(copy), "--against", str(here), "--workers", "1"]) == 0
+    assert (copy / "table.csv.gz").read_bytes() == table
+    assert "rows of 5 methods are what they were" in capsys.readouterr().out
+    assert "all stamps are of today's code" in confirm(copy)
+
+
 def test_other_data_are_no_refactoring(copy: Path):
     _stamped(copy, _as_before)
     update_run(copy, dataset_sha256="another")
