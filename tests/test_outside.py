@@ -99,6 +99,7 @@ summary = compare(Experiment().replace(**given, **own), "results", workers=2)
 """
 
 
+@pytest.mark.slow
 def test_cells_of_a_notebook_run_with_two_workers_and_edits_are_computed_again(example: Path):
     cells = {name: (example / "footsteps" / f"{name}.py").read_text() for name in FILES}
     shutil.rmtree(example / "footsteps")

@@ -189,7 +189,8 @@ def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
     backbone, personalizers = experiment.backbone, make_personalizers(experiment)
     task = task_of(dataset)
     network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, task.outputs(dataset)))
-    check_groups(network, dataset.input_shape)
+    if type(network).__module__.partition(".")[0] != "pppl":  # tests hold the groups of this package's networks
+        check_groups(network, dataset.input_shape)
     cost = CostModel(network, dataset.input_shape)
     _report_missing_labels(task, dataset, experiment)
     for personalizer in personalizers:

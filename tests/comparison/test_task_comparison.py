@@ -92,6 +92,7 @@ def _forget(folder: Path) -> None:
         path.unlink()
 
 
+@pytest.mark.slow
 def test_stamps_are_renewed_where_runs_are_what_they_were(experiment: TextExperiment, results: Path, tmp_path: Path):
     folder = Path(shutil.copytree(results, tmp_path / "copy"))
     stamps = read_run(folder)["fingerprints"]

@@ -19,6 +19,7 @@ def embeddings(network, setting):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sketched")
 def test_a_method_of_a_plugin_is_compared_by_two_workers_and_stale_when_it_is_edited(tmp_path: Path):
     plugin, out = tmp_path / "mine.py", tmp_path / "out"
