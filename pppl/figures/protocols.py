@@ -1,5 +1,8 @@
 """Protocols of a comparison: its rows by kind of persons, with a name and counts for each kind."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from ..tables.metric import ACCURACY, metric_of
@@ -18,7 +21,7 @@ def by_protocol(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     for persons, of_protocol in frame.groupby("persons", sort=False):
         for seen, rows in of_protocol.groupby("seen", sort=False):
             whom = {"True": ", seen", "False": ", unseen"}[str(seen)] * both
-            panels.append((_protocol(str(persons), counts_classes(frame)) + whom, rows))
+            panels.append((_protocol(str(persons), all_of_a_person(frame)) + whom, rows))
     return panels
 
 
@@ -37,14 +40,23 @@ def count_protocols(rows: pd.DataFrame) -> str:
     return f"n = {count}, {people} people" if are_people(rows) else f"n = {count}"
 
 
-def counts_classes(frame: pd.DataFrame) -> bool:
-    """Return whether samples are drawn by class: those of a table in accuracy are."""
-    return metric_of(frame) == ACCURACY
+def counts_classes(rows: pd.DataFrame | Mapping[Any, Any]) -> bool:
+    """Return whether samples are drawn by class: those of a table or a row in accuracy are."""
+    return metric_of(rows) == ACCURACY
 
 
-def _protocol(persons: str, by_class: bool) -> str:
+def all_of_a_person(rows: pd.DataFrame | Mapping[Any, Any]) -> str:
+    """Return what a person has if they have all of it: classes, or samples where there are no classes.
+
+    >>> all_of_a_person({"metric": "R2"})
+    'all samples'
+    """
+    return "all classes" if counts_classes(rows) else "all samples"
+
+
+def _protocol(persons: str, everything: str) -> str:
     """Return a name: `persons of 2 classes` for `2 classes`, `2 classes of a person` for `person+2 classes`."""
     if persons == "person":
-        return f"all {'classes' if by_class else 'samples'} of a person"
+        return f"{everything} of a person"
     own = persons.removeprefix("person+")
     return f"persons of {persons}" if own == persons else f"{own} of a person"

@@ -165,6 +165,7 @@ def _of_persons(folder: Path, summary: pd.DataFrame, looks: Looks) -> _Drawn:
         drawn.figure(name, figure, captions.caption_comparison(name, summary, table))
     if (folder / "gates.csv").exists():
         frame = read_columns(folder / "gates.csv", ["persons", "seen", "identity"], ["layer", "channel", "probability"])
+        frame["metric"] = metric_of(summary).name
         drawn.figure("gates", gates_figure(frame), captions.caption_gates(frame, summary))
     for budget in shown_budgets(summary):
         stem = "accuracy" if metric_of(summary) is ACCURACY else "score"

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
 from ..figures.looks import Looks
+from ..figures.protocols import counts_classes
 from ..figures.retraining import samples_of, training_label
 from ..tables.metric import metric_of
 from .columns import FORMATS
@@ -177,7 +178,8 @@ def _gain(protocol: _Protocol) -> list[Html]:
     other, population = (of_method.get((row["method"], control)) for control in (against, "population"))
     p_value = other.get("holm_p", "") if other else ""
     tested = f" ({_p(p_value)})" if isinstance(p_value, float) and p_value == p_value else ""
-    text = f", own less {_WHOSE[against]}, is {Estimate.of(other or {}, 'gain').in_points}{tested}"
+    whose = _WHOSE[against] if counts_classes(row) else _WHOSE[against].partition(" (")[0]
+    text = f", own less {whose}, is {Estimate.of(other or {}, 'gain').in_points}{tested}"
     if population is not None:
         text += f", and over everybody's {Estimate.of(population, 'gain').in_points}"
     return [join(("The personal gain of ", element("b", label_of(row, protocol.looks)), f"{text}."))]

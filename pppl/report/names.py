@@ -2,6 +2,7 @@
 
 from ..figures.families import chosen_by
 from ..figures.looks import BUILT_IN, Looks
+from ..figures.protocols import all_of_a_person
 from ..figures.retraining import training_label
 from .table import TableRow
 
@@ -59,7 +60,7 @@ def protocol_of(row: TableRow, *, told: bool) -> str:
     persons = str(row["persons"])
     own = persons.removeprefix("person+")
     name = (
-        "all classes of a person"
+        f"{all_of_a_person(row)} of a person"
         if own == "person"
         else f"persons of {own}"
         if own == persons

@@ -6,6 +6,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
+from ..figures.protocols import all_of_a_person
 from ..figures.significance import LEVEL
 from ..tables.metric import metric_of
 from .estimate import Estimate
@@ -127,7 +128,7 @@ def whom(row: TableRow) -> str:
     'my words (3 classes, unseen)'
     """
     persons = str(row["persons"])
-    classes = "all classes" if persons == "person" else persons.removeprefix("person+")
+    classes = all_of_a_person(row) if persons == "person" else persons.removeprefix("person+")
     seen = {"True": ", seen", "False": ", unseen"}[str(row["seen"])] * _is_somebody(row)
     return f"{str(row['dataset']).replace('_', ' ')} ({classes}{seen})"
 

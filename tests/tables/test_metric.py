@@ -113,6 +113,8 @@ def test_a_regression_is_drawn_tabled_and_reported_in_its_metric(tmp_path: Path)
     assert "-0.58" in text
     assert "ccuracy" not in text.partition("<body>")[2].partition("Where it comes from")[0]
     assert "points" not in text.partition("<body>")[2].partition("Where it comes from")[0]
+    assert "ll classes" not in text, "there are none"
+    assert "samples (of the same classes)" not in text
 
 
 def test_axes_hold_what_is_below_zero():
