@@ -47,8 +47,7 @@ def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1, against: 
     if not isinstance(kind, ComparisonKind):
         raise UserError(f"{folder} has no rows with stamps to renew: a sweep's trials are history")
     plan = kind.plan(kept, folder)
-    before = kept.run.get("fingerprints")
-    before = before if isinstance(before, dict) else {}
+    before = kept.stamps
     _refuse_other_inputs(kept, plan, before)
     if not stale_methods(before, plan.stamps):
         return f"{folder}: all stamps are of today's code"
@@ -64,7 +63,7 @@ def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1, against: 
     _refuse_uncompared(reference, plan, before, pairs)
     _refuse_differences(reference, plan, pairs)
     update_run(folder, fingerprints={name: plan.stamps[name] for name in before}, confirmed_at=own_commit())
-    own_table = _records(load_frame(folder / TABLE))
+    own_table = table if reference is kept else _records(load_frame(folder / TABLE))
     for journal in plan.journals:
         _renew(journal, own_table)
     return f"{folder}: {len(pairs)} rows of {len(before)} methods are what they were; stamps renewed"
@@ -73,9 +72,7 @@ def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1, against: 
 def _stand_in(folder: Path, before: Mapping[str, object]) -> KeptResults:
     """Return results that stand in for others with the stamps `before`. Raise `UserError` if theirs are others."""
     stand_in = KeptResults.read(folder)
-    stamps = stand_in.run.get("fingerprints")
-    stamps = stamps if isinstance(stamps, dict) else {}
-    others = [method for method in before if stamps.get(method) != before[method]]
+    others = [method for method in before if stand_in.stamps.get(method) != before[method]]
     if others:
         raise UserError(
             f"{folder} has another stamp of {others[0]} than the results that it stands in for: compute it with the "

@@ -63,6 +63,12 @@ class KeptResults:
         """Settings as they were read when the results were made."""
         return self.run["config"]
 
+    @property
+    def stamps(self) -> Mapping[str, Any]:
+        """The stamps of the methods, by name; none in results of an early version."""
+        stamps = self.run.get("fingerprints")
+        return stamps if isinstance(stamps, dict) else {}
+
     def settings(self, config: Mapping[str, Any], kind: type[Settings]) -> Settings:
         """Return the settings in today's form; settings that are newer have their defaults.
 
@@ -172,8 +178,7 @@ def _stale_rows(kept: KeptResults, plan: Plan[Any, Any] | UserError) -> Iterator
     if isinstance(plan, UserError):
         yield f"whether rows are current cannot be decided: {plan}"
         return
-    before = kept.run.get("fingerprints")
-    for why, methods in stale_methods(before if isinstance(before, dict) else {}, plan.stamps).items():
+    for why, methods in stale_methods(kept.stamps, plan.stamps).items():
         renewed = "; after a refactoring `pppl results confirm` renews their stamp"
         yield f"rows of {', '.join(methods)} are {why}{renewed * ('settings that are gone' not in why)}"
 

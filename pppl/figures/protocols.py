@@ -21,7 +21,7 @@ def by_protocol(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     for persons, of_protocol in frame.groupby("persons", sort=False):
         for seen, rows in of_protocol.groupby("seen", sort=False):
             whom = {"True": ", seen", "False": ", unseen"}[str(seen)] * both
-            panels.append((_protocol(str(persons), all_of_a_person(frame)) + whom, rows))
+            panels.append((name_persons(str(persons), frame) + whom, rows))
     return panels
 
 
@@ -54,9 +54,13 @@ def all_of_a_person(rows: pd.DataFrame | Mapping[Any, Any]) -> str:
     return "all classes" if counts_classes(rows) else "all samples"
 
 
-def _protocol(persons: str, everything: str) -> str:
-    """Return a name: `persons of 2 classes` for `2 classes`, `2 classes of a person` for `person+2 classes`."""
+def name_persons(persons: str, rows: pd.DataFrame | Mapping[Any, Any]) -> str:
+    """Return a name for the kind of persons in a table or a row.
+
+    >>> name_persons("2 classes", {}), name_persons("person+2 classes", {})
+    ('persons of 2 classes', '2 classes of a person')
+    """
     if persons == "person":
-        return f"{everything} of a person"
+        return f"{all_of_a_person(rows)} of a person"
     own = persons.removeprefix("person+")
     return f"persons of {persons}" if own == persons else f"{own} of a person"

@@ -178,14 +178,14 @@ def _gain(protocol: _Protocol) -> list[Html]:
     other, population = (of_method.get((row["method"], control)) for control in (against, "population"))
     p_value = other.get("holm_p", "") if other else ""
     tested = f" ({_p(p_value)})" if isinstance(p_value, float) and p_value == p_value else ""
-    whose = _WHOSE[against] if counts_classes(row) else _WHOSE[against].partition(" (")[0]
+    whose = _WHOSE[against] + " (of the same classes)" * (against == "twin" and counts_classes(row))
     text = f", own less {whose}, is {Estimate.of(other or {}, 'gain').in_points}{tested}"
     if population is not None:
         text += f", and over everybody's {Estimate.of(population, 'gain').in_points}"
     return [join(("The personal gain of ", element("b", label_of(row, protocol.looks)), f"{text}."))]
 
 
-_WHOSE = {"twin": "a twin's samples (of the same classes)", "other": "another person's samples"}
+_WHOSE = {"twin": "a twin's samples", "other": "another person's samples"}
 
 
 def _p(value: float) -> str:

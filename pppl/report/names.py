@@ -2,7 +2,7 @@
 
 from ..figures.families import chosen_by
 from ..figures.looks import BUILT_IN, Looks
-from ..figures.protocols import all_of_a_person
+from ..figures.protocols import name_persons
 from ..figures.retraining import training_label
 from .table import TableRow
 
@@ -57,14 +57,5 @@ def protocol_of(row: TableRow, *, told: bool) -> str:
 
     - `told`: whether the name says if persons were seen in training.
     """
-    persons = str(row["persons"])
-    own = persons.removeprefix("person+")
-    name = (
-        f"{all_of_a_person(row)} of a person"
-        if own == "person"
-        else f"persons of {own}"
-        if own == persons
-        else f"{own} of a person"
-    )
     seen = {"True": ", seen in training", "False": ", unseen in training"}.get(str(row["seen"]), "")
-    return name + seen * told
+    return name_persons(str(row["persons"]), row) + seen * told
