@@ -15,8 +15,9 @@ from ..system.processes import Workers
 from ..tables.journal import TABLE, Journal, Row, key_of, round_numbers
 from ..tables.provenance import device_name, own_commit, update_run
 from ..tables.schema import load_frame
+from .kept_results import KeptResults
 from .plan import Plan, stale_methods
-from .result_kinds import KINDS, ComparisonKind, KeptResults, kind_of
+from .result_kinds import KINDS, ComparisonKind, kind_of
 
 
 def confirm(folder: str | Path, *, persons: int = 2, workers: int = 1, against: str | Path | None = None) -> str:

@@ -15,7 +15,8 @@ from ..system.tracking import notice
 from ..tables.journal import write_table
 from ..tables.provenance import read_run
 from ..tables.schema import load_frame
-from .result_kinds import KINDS, KeptResults, MissingInputs, ResultKind, kind_of
+from .kept_results import KeptResults
+from .result_kinds import KINDS, MissingInputs, ResultKind, kind_of
 
 # The share of new means that must lie in the kept intervals.
 LEAST = 0.95

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..comparison.result_kinds import KeptResults, ResultKind, check_data
+from ..comparison.kept_results import KeptResults
+from ..comparison.result_kinds import ResultKind, check_data
 from ..config import Experiment, Sweep
 from ..config.plain_yaml import as_yaml
 from ..system.errors import UserError
