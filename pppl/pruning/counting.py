@@ -41,25 +41,25 @@ def layers_of(network: nn.Module) -> dict[str, _ConvNd | nn.Linear]:
     return {path: layer for path, layer in network.named_modules() if isinstance(layer, (_ConvNd, nn.Linear))}
 
 
-def count(backbone: Backbone, input_shape: tuple[int, ...]) -> Counted:
-    """Count the forward pass of one sample.
+def count(backbone: Backbone, sample: Any) -> Counted:
+    """Count the forward pass of one sample, described by its shape or by an example of the network's argument.
 
     Raise `UserError` if the network cannot take such data, or if a module computes something that cannot be counted.
     """
     counted, macs = Counted(), _Macs()
     for path in layers_of(backbone):
         counted.positions[path] = 0
-    name, x = backbone.spec.backbone, torch.zeros(1, *input_shape, device=next(backbone.parameters()).device)
+    name, inputs = backbone.spec.backbone, _first(sample, next(backbone.parameters()))
     try:
         with evaluating(backbone), torch.no_grad(), _without_fast_paths(), _watched(backbone, counted, macs):
-            backbone(x.to(next(backbone.parameters()).dtype))
+            backbone(inputs)
     except _Uncountable as error:
         path = macs.stack[-1].path if macs.stack else ""
         where = f"{path!r} ({type(backbone.get_submodule(path)).__name__})" if path else "its forward"
         raise UserError(f"backbone {name}: MACs of {where} cannot be counted: it computes {error}") from error
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"backbone {name} cannot take data of shape {input_shape}: {reason}") from error
+        raise UserError(f"backbone {name} cannot take data of shape {_shape(inputs)}: {reason}") from error
     for path, layer in layers_of(backbone).items():
         counted.others[path] -= counted.positions[path] * layer.weight.numel()
         if counted.others[path] < 0:
@@ -67,6 +67,24 @@ def count(backbone: Backbone, input_shape: tuple[int, ...]) -> Counted:
                 f"backbone {name}: MACs of {path!r} cannot be counted: it multiplies by less than its weight"
             )
     return counted
+
+
+def _first(sample: Any, like: Tensor) -> Any:
+    """Return the argument for one sample: zeros of a shape, or the first sample of an example."""
+    if isinstance(sample, tuple) and all(isinstance(size, int) for size in sample):
+        return torch.zeros(1, *sample, device=like.device, dtype=like.dtype)
+    if isinstance(sample, Mapping):
+        return {key: _first(value, like) for key, value in sample.items()}
+    if isinstance(sample, (list, tuple)):
+        return tuple(_first(value, like) for value in sample)
+    return sample[:1].to(like.device) if isinstance(sample, Tensor) and sample.ndim else sample
+
+
+def _shape(inputs: Any) -> Any:
+    """Return the shape of one sample's tensors."""
+    if isinstance(inputs, Mapping):
+        return {key: _shape(value) for key, value in inputs.items()}
+    return tuple(inputs.shape[1:]) if isinstance(inputs, Tensor) else inputs
 
 
 class _Uncountable(Exception):

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 
 from .errors import UserError, unknown
 from .files import expand
@@ -36,10 +36,15 @@ def load_plugins(names: Iterable[str]) -> None:
     """
     _load_installed()
     for name in names:
-        if name.endswith(".py"):
-            _load_file(expand(name))
-        else:
-            _import(name, name)
+        load_module(name)
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module, or a Python file by its path, and return it. A file that has changed is run again.
+
+    Raise `UserError`, with file and line, if it cannot be imported.
+    """
+    return _load_file(expand(name)) if name.endswith(".py") else _import(name, name)
 
 
 @cache  # of one entry
@@ -50,9 +55,9 @@ def _load_installed() -> None:
         _import(entry.module, f"{entry.name} of {entry.dist.name if entry.dist else 'an installed package'}")
 
 
-def _import(module: str, name: str) -> None:
+def _import(module: str, name: str) -> ModuleType:
     try:
-        importlib.import_module(module)
+        return importlib.import_module(module)
     except UserError as error:
         raise UserError(f"plugin {name}: {error}") from error
     except (Exception, SystemExit) as error:
@@ -66,16 +71,16 @@ def _import(module: str, name: str) -> None:
 _RUN: dict[Path, str] = {}
 
 
-def _load_file(path: Path) -> None:
+def _load_file(path: Path) -> ModuleType:
     path = path.absolute()
     try:
         text = path.read_bytes()
     except OSError as error:
         raise UserError(f"plugin {path} cannot be read: {error.strerror}; name a Python file or a module") from error
     digest = hashlib.sha256(text).hexdigest()
-    if _RUN.get(path) == digest:
-        return
     name = _PREFIX + hashlib.sha256(str(path).encode()).hexdigest()[:8] + f"_{path.stem}"
+    if _RUN.get(path) == digest:
+        return sys.modules[name]
     specification = importlib.util.spec_from_file_location(name, path, loader=_PluginLoader(name, str(path)))
     assert specification is not None
     assert specification.loader is not None
@@ -92,6 +97,7 @@ def _load_file(path: Path) -> None:
         _forget(name)
         raise UserError(f"plugin {path} cannot be imported: {_where(error)}") from error
     _RUN[path] = digest
+    return module
 
 
 class _PluginLoader(SourceFileLoader):

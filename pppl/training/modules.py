@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from ..backbones import Backbone
+from ..backbones import Adapted, Backbone
 from ..config import TrainingSettings
 from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData
@@ -56,16 +56,16 @@ class GlobalModule(pl.LightningModule):
         _, terms = self.losses(*batch)
         loss = torch.stack([*terms.values()]).sum()
         values = {f"train_{name}": value.detach() for name, value in {"loss": loss, **terms}.items()}
-        self._log_epoch(values, len(batch[0]))
+        self._log_epoch(values, len(batch[1]))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Log the loss of a batch, its terms, and the task's metrics of progress."""
         outputs, terms = self.losses(*batch)
-        x, y, *_ = batch
+        _, y, *_ = batch
         values = {f"val_{name}": value for name, value in {"loss": sum(terms.values()), **terms}.items()}
         values |= {f"val_{name}": value for name, value in self.task.progress(outputs, y).items()}
-        self._log_epoch(values, len(x), prog_bar=True)
+        self._log_epoch(values, len(y), prog_bar=True)
 
     def _log_epoch(self, values: Mapping[str, Tensor], samples: int, *, prog_bar: bool = False) -> None:
         count = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
@@ -167,5 +167,10 @@ def channels_last(network: nn.Module) -> Iterator[None]:
 
 
 def use_channels_last(network: nn.Module, memory_format: torch.memory_format) -> None:
-    """Convert the weights of 2D convolutions to a memory format; their results stay the same."""
+    """Convert the weights of 2D convolutions to a memory format; their results stay the same.
+
+    Networks from elsewhere keep theirs: their `view` of a convolution's output may need it.
+    """
+    if any(isinstance(module, Adapted) for module in network.modules()):
+        return
     network.to(memory_format=memory_format)  # pyright: ignore[reportCallIssue] (missing in torch's stubs)

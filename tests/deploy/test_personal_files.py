@@ -12,14 +12,13 @@ import safetensors.torch
 import torch
 from small_backbones import small
 
-from pppl.backbones import Backbone, build, spec_for
+from pppl.backbones import Backbone, build, slice_network, spec_for
 from pppl.data import Support
 from pppl.data.preprocessing import Preprocessing
 from pppl.deploy import Deployed, PersonalFile, Thin, open_onnx, read_personal
 from pppl.deploy.formats import to_onnx
 from pppl.deploy.personal_file import _digest
 from pppl.diff import base_sha256
-from pppl.pruning import slice_network
 from pppl.system.errors import UserError
 from pppl.tasks import TASKS
 from pppl.training import learn_delta

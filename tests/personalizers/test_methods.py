@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from pppl import Experiment
-from pppl.backbones import hook_groups
+from pppl.backbones import artifact_bytes, hook_groups
 from pppl.config.sections import name_of
 from pppl.data import IdentityDataset, Support
 from pppl.gating import prototype
 from pppl.personalizers import METHODS, STEPS, GlobalModel, Personalizer, RetrainedNetwork, make_personalizers
 from pppl.personalizers.scores import relative, uniform
-from pppl.pruning import artifact_bytes, budget_masks
+from pppl.pruning import budget_masks
 from pppl.system.errors import UserError
 
 # Each step behind a method that prunes by gates, behind one that does without, and behind another step.

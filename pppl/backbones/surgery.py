@@ -7,8 +7,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ..backbones import Backbone
+from .backbone import Backbone
 from .cuts import cuts, refusal
+from .groups import Span
 
 Module = TypeVar("Module", bound=nn.Module)
 # The copy of each module.
@@ -37,17 +38,34 @@ def slice_network(backbone: Backbone, masks: Sequence[Tensor]) -> Backbone:
     smaller = _copy_modules(backbone, copies)
     device = next(backbone.parameters()).device  # masks may be on another device, and the network on `meta`
     kept = [mask.nonzero().flatten().to(device) for mask in masks]
+    entries: dict[tuple[nn.Module, str, int], Tensor] = {}  # indices that are left along a dimension of a tensor
     for cut in cuts(backbone):
         twin, channels = copies[cut.layer], kept[cut.group]
         for name, dim in cut.dims.items():
-            whole: Tensor = getattr(twin, name)
-            sliced = whole.index_select(dim, channels)
-            setattr(twin, name, nn.Parameter(sliced) if isinstance(whole, nn.Parameter) else sliced)
-        for name in cut.stated:
-            setattr(twin, name, len(channels))
+            size, place = getattr(twin, name).shape[dim], (twin, name, dim)
+            if cut.span.count == 1 and size == len(masks[cut.group]):
+                entries[place] = channels
+            else:
+                removed = _entries(cut.span, ~masks[cut.group].cpu(), size)
+                left = entries.get(place, torch.arange(size))
+                entries[place] = left[~removed[left]]
+        for name, each in cut.stated.items():
+            setattr(twin, name, getattr(twin, name) - each * (len(masks[cut.group]) - len(channels)))
+    for (twin, name, dim), indices in entries.items():
+        whole: Tensor = getattr(twin, name)
+        sliced = whole.index_select(dim, indices.to(device))
+        setattr(twin, name, nn.Parameter(sliced) if isinstance(whole, nn.Parameter) else sliced)
     smaller.spec = backbone.spec.with_widths([len(each) for each in kept])
     _own_tensors(backbone, copies)
     return smaller
+
+
+def _entries(span: Span, mask: Tensor, size: int) -> Tensor:
+    """Return which of `size` entries belong to the channels of a mask, `(size,)` boolean."""
+    chosen = torch.zeros(size, dtype=torch.bool)
+    for start in span.starts:
+        chosen[start : start + len(mask) * span.block] = mask.repeat_interleave(span.block)
+    return chosen
 
 
 def _copy_modules(module: Module, copies: Copies) -> Module:

@@ -1,0 +1,197 @@
+"""Descriptions of groups that were found: which channels are one unit, in which order, and where a mask acts."""
+
+import copy
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import gcd
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .backbone import Backbone, ShapeSpec, channels_in
+from .cuts import CannotCut, cuts
+from .found_groups import CannotRemove, Joined
+from .groups import ChannelGroup, Counter, Span, channel_axis, hook_groups
+from .modes import evaluating
+
+
+@dataclass(kw_only=True)
+class Calls:
+    """What a forward pass called: modules by path, in order, how often, and the shapes of their outputs."""
+
+    order: dict[str, int] = field(default_factory=dict)
+    count: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @staticmethod
+    def of(network: nn.Module, example: Any) -> "Calls":
+        """Return the calls of one pass in evaluation mode."""
+        calls = Calls()
+
+        def note(path: str, _: nn.Module, __: object, output: object) -> None:
+            calls.order.setdefault(path, len(calls.order))
+            calls.count[path] += 1
+            calls.shapes[path] = tuple(output.shape) if isinstance(output, Tensor) else ()
+
+        handles = [module.register_forward_hook(partial(note, path)) for path, module in network.named_modules()]
+        try:
+            with evaluating(network), torch.no_grad():
+                network(example)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return calls
+
+
+def describe(network: Backbone, joined: Joined, calls: Calls, example: Any) -> tuple[ChannelGroup, int]:
+    """Return a group as a backbone describes it, and its number of channels.
+
+    Raise `CannotRemove` with the reason if its channels cannot be removed.
+    """
+    if joined.reason:
+        raise CannotRemove(joined.reason)
+    if not joined.consumers:
+        raise CannotRemove("they are outputs of the network")
+    joined = _units(network, joined)
+    spans = {**joined.consumers, **joined.followers, **joined.producers}
+    for path in spans:
+        if calls.count[path] != 1:
+            raise CannotRemove(f"{path} is called {calls.count[path]} times in a pass")
+    if joined.width < 2:
+        raise CannotRemove("all its channels are one unit")
+    producers = sorted(joined.producers, key=lambda path: calls.order[path])
+    consumers = sorted(joined.consumers, key=lambda path: calls.order[path])
+    group = ChannelGroup(
+        producer=producers[0],
+        output=consumers[0],
+        masked="input",
+        followers=tuple(joined.followers),
+        consumers=tuple(consumers),
+        partners=tuple(producers[1:]),
+        spans=tuple(span for span in spans.values() if span != Span(path=span.path) or _is_part(network, span, joined)),
+        counters=joined.counters,
+    )
+    bare = _alone(network, group, joined.width)
+    try:
+        for _ in cuts(bare):
+            pass
+    except CannotCut as error:
+        raise CannotRemove(error.reason) from error
+    last = network.get_submodule(consumers[0])
+    span = group.span(consumers[0])
+    if len(consumers) == 1 and span.starts[0] == 0 and channels_in(last) == joined.width * span.count:
+        return group, joined.width
+    for place in _places(group, joined.width, network, calls):
+        candidate = replace(group, output=place, masked="output", spans=(*group.spans, *_at_place(group, place)))
+        if _reaches_all(_alone(network, candidate, joined.width), example):
+            return candidate, joined.width
+    raise CannotRemove(f"no one place masks them for all layers that read them ({', '.join(consumers)})")
+
+
+def _is_part(network: nn.Module, span: Span, joined: Joined) -> bool:
+    """Return whether a layer has more channels than those of the group."""
+    layer = network.get_submodule(span.path)
+    sizes = {getattr(layer, name, joined.width) for name in ("num_features", "num_channels")}
+    if span.path in joined.consumers and span.path not in joined.followers:
+        sizes = {channels_in(layer)}
+    return sizes != {joined.width}
+
+
+def _alone(network: Backbone, group: ChannelGroup, width: int) -> Backbone:
+    """Return a backbone of the same modules with one group alone."""
+    bare = copy.copy(network)  # its modules are shared
+    bare.groups, bare.spec = (group,), ShapeSpec(backbone=network.spec.backbone, options={"widths": (width,)})
+    return bare
+
+
+def _units(network: nn.Module, joined: Joined) -> Joined:
+    """Return the layers with the channels as one that normalization or attention binds together."""
+    for path, span in joined.followers.items():
+        layer = network.get_submodule(path)
+        if isinstance(layer, nn.GroupNorm):
+            together = layer.num_channels // layer.num_groups
+            joined = joined.together(together // gcd(span.block, together))
+    if not joined.attends:
+        return joined
+    inner = _common_path([*joined.producers])
+    for path in (inner, _common_path([inner, *joined.consumers])):
+        numbers = {key: value for key, value in vars(network.get_submodule(path)).items() if "head" in key}
+        if sizes := _head_sizes(numbers, joined.width):
+            break
+    if len(sizes) != 1:
+        raise CannotRemove(f"{path} does not say how many heads it has, by an attribute as num_heads or head_dim")
+    (size,) = sizes
+    adds = {joined.width // size: 1, joined.width: size}  # what one head adds to an attribute of this value
+    counters = [
+        Counter(path=path, attribute=key, each=adds[value])
+        for key, value in numbers.items()
+        if type(value) is int and value in adds and not key.endswith("_dim")
+    ]
+    return replace(joined.together(size), counters=tuple(counters))
+
+
+def _common_path(paths: Sequence[str]) -> str:
+    """Return the path of the innermost module that holds all modules."""
+    common: list[str] = []
+    for names in zip(*(path.split(".")[:-1] for path in paths), strict=False):
+        if len(set(names)) > 1:
+            break
+        common.append(names[0])
+    return ".".join(common)
+
+
+def _head_sizes(numbers: Mapping[str, Any], width: int) -> set[int]:
+    """Return the sizes of heads that a module's attributes state, by their names."""
+    whole = {key: value for key, value in numbers.items() if type(value) is int and 0 < value < width}
+    sizes = {value for key, value in whole.items() if key.endswith(("_dim", "_size"))}
+    return sizes | {width // value for key, value in whole.items() if not key.endswith(("_dim", "_size"))}
+
+
+def _places(group: ChannelGroup, width: int, network: nn.Module, calls: Calls) -> Iterator[str]:
+    """Yield modules whose output may be the group's channels before anything reads them, the last one first."""
+    axis, count = channel_axis(network.get_submodule(group.producer)), group.span(group.producer).count
+    first = min(calls.order[path] for path in group.consumers)
+    for path, shape in reversed(calls.shapes.items()):
+        between = calls.count[path] == 1 and calls.order[group.producer] <= calls.order[path] < first
+        if (
+            between
+            and len(shape) > 1
+            and shape[axis] == width * count
+            and not [*network.get_submodule(path).children()]
+        ):
+            yield path
+
+
+def _at_place(group: ChannelGroup, place: str) -> Sequence[Span]:
+    """Return the span of the channels at a place that has none: that of the producer."""
+    span = group.span(group.producer)
+    known = any(each.path == place for each in group.spans)
+    return () if known or span == Span(path=span.path) else (replace(span, path=place),)
+
+
+def _reaches_all(network: Backbone, example: Any) -> bool:
+    """Return whether a mask at the group's output makes the channels zero wherever they are read."""
+    (group,), (width,) = network.groups, network.widths
+    rest: list[float] = []
+
+    def mask(_: int, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+    def see(span: Span, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        entries = [entry for channel in range(width) for entry in span.entries(channel)]
+        rest.append(float(inputs[0].movedim(channel_axis(layer) if inputs[0].ndim > 2 else 1, 0)[entries].abs().max()))
+
+    handles = []
+    for path in group.consumers:
+        layer = network.get_submodule(path)
+        handles.append(layer.register_forward_pre_hook(partial(see, group.span(path))))
+    try:
+        with evaluating(network), torch.no_grad(), hook_groups(network, after=mask):
+            network(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return len(rest) == len(group.consumers) and max(rest) == 0

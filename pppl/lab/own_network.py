@@ -1,0 +1,163 @@
+"""Prototype-based Personalized Pruning of a user's own network, with their own batches: no YAML, no files."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytorch_lightning as pl
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from ..backbones import Adapted, Backbone, adapt_foreign, build, is_foreign, slice_network, spec_for
+from ..config import TrainingSettings
+from ..gating import GatedNetwork, prototype
+from ..pruning import Cost, CostModel, budget_masks
+from ..report.groups_table import GroupsTable
+from ..system.errors import UserError
+from ..tasks import TASKS, Task
+from ..training.gate_settings import PPPSettings
+from ..training.lightning import device_kind, seed_inside, trainer, usual_precision
+from ..training.own_batches import OwnBatches, split_batch
+
+# Gates are new, while the network is already trained: they learn this many times as fast.
+_GATE_SPEED = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Personalized:
+    """A network that was made smaller for one person.
+
+    - `module`: the smaller network, of the same class as the whole one.
+    - `cost`, `full_cost`: MACs of one sample and number of parameters, of this network and of the whole one.
+    - `masks`: which channels were kept, per group `(C_l,)`.
+    """
+
+    module: nn.Module
+    cost: Cost
+    full_cost: Cost
+    masks: Sequence[Tensor]
+
+
+class TrainedGates:
+    """A network with trained gates, which makes it smaller for a person by some unlabelled samples.
+
+    `train_gates` makes it.
+    """
+
+    def __init__(self, network: GatedNetwork, example: Any):
+        self.network = network
+        self._backbone = network.backbone
+        self._cost = CostModel(self._backbone, example)
+
+    @property
+    def groups(self) -> GroupsTable:
+        """The groups of channels that can be removed, and those that stay, with the reason."""
+        return groups_table(self._backbone, self._cost)
+
+    def personalize(self, samples: Any, budget: float) -> Personalized:
+        """Return the network that keeps the channels whose gates are open for a person's samples.
+
+        **Arguments:**
+
+        - `samples`: what the network is called with, for some samples of the person; labels are not needed.
+        - `budget`: fraction of the MACs, in (0, 1].
+
+        Raise `UserError` if even the smallest network exceeds the budget.
+        """
+        if not 0 < budget <= 1:
+            raise UserError(f"budget is {budget}: a fraction of the MACs, in (0, 1]")
+        scores = prototype(self.network, samples)
+        masks = budget_masks(scores, self._cost, budget)
+        smaller = slice_network(self._backbone, masks)
+        return Personalized(
+            module=smaller.net.eval(),  # type: ignore[union-attr]
+            cost=self._cost([int(mask.sum()) for mask in masks]),
+            full_cost=self._cost.full,
+            masks=masks,
+        )
+
+
+def train_gates(
+    module: nn.Module,
+    batches: DataLoader[Any] | pl.LightningDataModule,
+    *,
+    epochs: int = 10,
+    learning_rate: float = 1e-3,
+    settings: PPPSettings | None = None,
+    task: str | Task = "classification",
+    seed: int = 0,
+    progress: bool = True,
+) -> TrainedGates:
+    """Train gates on the channels of any network, together with a copy of the network.
+
+    **Arguments:**
+
+    - `module`: a network, best one that is trained. It is copied and stays as it is.
+    - `batches`: a `DataLoader` or Lightning's data module. A batch is a pair of inputs and targets, or a dictionary
+      with `labels`; the inputs are a tensor, or a tuple or dictionary of arguments.
+    - `settings`: the gates and their losses. `target_rate` is the fraction of channels that gates leave open: train
+      with about the rate that you will prune to.
+    - `task`: a registered task, `classification` or `regression`, or your own.
+
+    ```python
+    gates = pppl.train_gates(net, loader, epochs=5)
+    small = gates.personalize(samples, budget=0.3)  # small.module, small.cost
+    ```
+
+    Raise `UserError` if the network has no channels that can be removed, or if a batch has no targets.
+    """
+    with seed_inside(seed):
+        example, targets = split_batch(next(iter(_loader_of(batches))))
+        if len(targets) < 2:
+            raise UserError("a batch has one sample: gates have batch normalization, so give batches of 2 or more")
+        backbone = Adapted(copy.deepcopy(module).train(), example)
+        training = TrainingSettings(epochs=epochs, learning_rate=learning_rate, weight_decay=0.0)
+        known = TASKS.find(task) if isinstance(task, str) else task
+        gated = OwnBatches(backbone, training, known, settings or PPPSettings(gate_speed=_GATE_SPEED))
+        options = {"accelerator": device_kind(), "precision": usual_precision(), "logger": False}
+        options |= {"enable_checkpointing": False, "num_sanity_val_steps": 0, "enable_progress_bar": progress}
+        with trainer(max_epochs=epochs, **options) as training_loop:
+            training_loop.fit(gated, batches)
+    return TrainedGates(cast(GatedNetwork, gated.network).cpu().eval(), example)
+
+
+def groups(
+    network: str | nn.Module, sample: Any, *, num_outputs: int = 10, options: Mapping[str, Any] | None = None
+) -> GroupsTable:
+    """Return the table of the channels that a network can lose, and of those that stay, with the reason.
+
+    **Arguments:**
+
+    - `network`: a network, or the name of a backbone as in an experiment.
+    - `sample`: an example of what the network is called with, or for a name the shape of one sample, `(C, H, W)`.
+    - `num_outputs`, `options`: for a name, the number of outputs and the arguments of its constructor.
+
+    >>> import torch
+    >>> groups(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), torch.zeros(1, 4))
+    Sequential: 1 group with 8 channels can lose some; the least possible budget is 0.125 of the MACs
+    <BLANKLINE>
+    channels of  how many  also in  read by  stay because
+    0            8                  2
+    2            2                           they are outputs of the network
+    """
+    if isinstance(network, nn.Module):
+        backbone: Backbone = Adapted(network, sample)
+    elif is_foreign(network):
+        backbone = adapt_foreign(network, options or {}, tuple(sample), num_outputs)
+    else:
+        backbone = build(spec_for(network, options or {}, tuple(sample), num_outputs))
+    return groups_table(backbone, CostModel(backbone, sample))
+
+
+def groups_table(backbone: Backbone, cost: CostModel) -> GroupsTable:
+    """Return the table of a backbone's channels."""
+    return GroupsTable.of(backbone, float(cost.fraction([1] * len(backbone.widths))))
+
+
+def _loader_of(batches: DataLoader[Any] | pl.LightningDataModule) -> DataLoader[Any]:
+    if isinstance(batches, DataLoader):
+        return batches
+    batches.prepare_data()
+    batches.setup("fit")
+    return batches.train_dataloader()

@@ -1,0 +1,104 @@
+"""Small networks of `transformers` with random weights, by name as in an experiment, and the table of all networks."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from own_nets import OWN, TwoInputs
+
+from pppl.backbones import Adapted, Backbone, adapt_foreign
+from pppl.pruning import CostModel
+
+_IMAGE, _TOKENS = (3, 32, 32), (1, 12)
+_ENCODER = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+_PATCHES = {**_ENCODER, "image_size": 32, "patch_size": 8}
+_STAGES = {"embedding_size": 8, "hidden_sizes": [16, 32], "depths": [1, 2]}
+_WORDS = {"vocab_size": 100, "max_position_embeddings": 16}
+# By the name of the class: its settings, and the shape of a sample.
+HUB: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
+    "MobileNetV1": ({"image_size": 32, "depth_multiplier": 0.25}, _IMAGE),
+    "MobileNetV2": ({"image_size": 32, "depth_multiplier": 0.35}, _IMAGE),
+    "EfficientNet": (
+        {"image_size": 32, "width_coefficient": 0.25, "depth_coefficient": 0.3, "hidden_dim": 320},
+        _IMAGE,
+    ),
+    "ResNet": (_STAGES, _IMAGE),
+    "RegNet": ({**_STAGES, "groups_width": 8}, _IMAGE),
+    "ConvNext": ({"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]}, (3, 64, 64)),
+    "ViT": (_PATCHES, _IMAGE),
+    "DeiT": (_PATCHES, _IMAGE),
+    "Swin": (
+        {"image_size": 32, "patch_size": 2, "embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4], "window_size": 4},
+        _IMAGE,
+    ),
+    "Wav2Vec2": (
+        {
+            **_ENCODER,
+            "conv_dim": [16, 16, 16],
+            "conv_stride": [5, 2, 2],
+            "conv_kernel": [10, 3, 3],
+            "num_conv_pos_embeddings": 16,
+            "num_conv_pos_embedding_groups": 4,
+        },
+        (1, 2000),
+    ),
+    "AST": ({**_ENCODER, "max_length": 64, "num_mel_bins": 32}, (1, 64, 32)),
+    "Bert": ({**_ENCODER, **_WORDS}, _TOKENS),
+    "DistilBert": ({**_WORDS, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}, _TOKENS),
+}
+OUTPUTS = 5
+
+
+def hub(name: str, folder: Path) -> Adapted:
+    """A network of `transformers`, from the configuration that is written to a folder."""
+    import transformers
+
+    settings, shape = HUB[name]
+    getattr(transformers, f"{name}Config")(**settings, attn_implementation="eager").save_pretrained(folder)
+    torch.manual_seed(0)
+    return adapt_foreign(f"hf/{folder}", {"attn_implementation": "eager"}, shape, OUTPUTS)
+
+
+def own(name: str) -> Adapted:
+    """A network as a user has it."""
+    torch.manual_seed(0)
+    cls, shape = OWN[name]
+    return Adapted(cls(OUTPUTS, shape[0]), torch.rand(2, *shape))
+
+
+def two_inputs() -> tuple[Adapted, dict[str, torch.Tensor]]:
+    """A network with two inputs and two outputs, and an example."""
+    torch.manual_seed(0)
+    example = {"image": torch.rand(2, 3, 8, 8), "vector": torch.rand(2, 5)}
+    return Adapted(TwoInputs(), example), example
+
+
+def _rows() -> Iterator[tuple[str, Backbone, CostModel]]:
+    for name, (_, shape) in HUB.items():
+        with tempfile.TemporaryDirectory() as folder:
+            network = hub(name, Path(folder))
+        yield f"`transformers` {name}", network, CostModel(network, shape)
+    for name, (_, shape) in OWN.items():
+        network = own(name)
+        yield name, network, CostModel(network, shape)
+    network, example = two_inputs()
+    yield "two inputs, two outputs", network, CostModel(network, example)
+
+
+def table() -> str:
+    """Return what is found in every network as a Markdown table."""
+    lines = ["| network | groups | channels | heads | least MACs | what stays, and why |", "|---|---|---|---|---|---|"]
+    for name, network, cost in _rows():
+        heads = [width for group, width in zip(network.groups, network.widths, strict=True) if group.counters]
+        reasons: dict[str, int] = {}
+        for each in network.left_out:  # type: ignore[attr-defined]
+            reason = re.sub(r"\b(layers?|blocks|stages)\.\d+", r"\1.*", each.reason)
+            reasons[reason] = reasons.get(reason, 0) + 1
+        stays = "; ".join(f"{reason} ({count})" if count > 1 else reason for reason, count in reasons.items())
+        least = float(cost.fraction([1] * len(network.widths)))
+        channels = sum(network.widths) - sum(heads)
+        lines.append(f"| {name} | {len(network.groups)} | {channels:,} | {sum(heads) or ''} | {least:.1%} | {stays} |")
+    return "\n".join(lines)
