@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -87,6 +87,13 @@ class GlobalModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+def gates_apart(network: nn.Module, rate: float, speed: float) -> list[dict[str, Any]]:
+    """Return the parameters of a gated network's backbone and of its gates, which learn `speed` times as fast."""
+    backbone = dict.fromkeys(network.get_submodule("backbone").parameters())
+    gates = [each for each in network.parameters() if each not in backbone]
+    return [{"params": [*backbone], "lr": rate}, {"params": gates, "lr": rate * speed}]
+
+
 class DistilledModule(GlobalModule):
     """A module that trains a network on the loss of its task and on the divergence from a teacher's outputs.
 
@@ -124,9 +131,7 @@ class PPPModule(GlobalModule):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the parameters of the backbone and of the gates, with their largest learning rates."""
-        network, rate = cast(GatedNetwork, self.network), self.training_config.learning_rate
-        gates = {"params": list(network.gates.parameters()), "lr": rate * self.ppp.gate_speed}
-        return [{"params": list(network.backbone.parameters()), "lr": rate}, gates]
+        return gates_apart(self.network, self.training_config.learning_rate, self.ppp.gate_speed)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs, `(B, K)`, of samples `(B, C, ...)` through each sample's own gates."""
