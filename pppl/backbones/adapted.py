@@ -68,10 +68,14 @@ class Adapted(Backbone):
         except _ERRORS as error:
             raise UserError(f"{self._name} or its example cannot be copied: {_line(error)}") from error
         try:
-            calls, joined = Calls.of(trial, inputs), find_joined(trial, inputs)
+            calls = Calls.of(trial, inputs)
         except _ERRORS as error:
-            raise UserError(f"{self._name} cannot be traced: {_line(error)}") from error
+            raise UserError(f"{self._name} cannot be called with the example: {_line(error)}") from error
         _require_batch(self._name, trial, calls)
+        try:
+            joined = find_joined(trial, inputs)
+        except _ERRORS as error:
+            raise UserError(f"{self._name} cannot be traced: Torch-Pruning says {_line(error)!r}") from error
         found: list[tuple[ChannelGroup, int]] = []
         for each in joined:
             try:
@@ -124,7 +128,7 @@ class Adapted(Backbone):
         return getattr(output, "logits", output)
 
 
-_ERRORS = (RuntimeError, TypeError, ValueError, AssertionError, KeyError, IndexError, AttributeError)
+_ERRORS = (RuntimeError, TypeError, ValueError, AssertionError, LookupError, AttributeError, ArithmeticError)
 
 
 def _line(error: BaseException) -> str:

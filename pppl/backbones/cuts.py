@@ -66,8 +66,9 @@ def cuts(backbone: Backbone) -> Iterator[Cut]:
             for name, dim in dims.items():
                 tensor = layer._parameters.get(name)
                 held = (layer._buffers[name] if tensor is None else tensor).shape[dim]  # type: ignore[union-attr]
-                if held != width and (span not in group.spans or held < max(span.starts) + width * span.block):
-                    raise refusal(backbone, path, f"has {held} channels in its {name}, but the group has {width}")
+                needed = max(span.starts) + width * span.block
+                if held < needed or (held != width and span not in group.spans):
+                    raise refusal(backbone, path, f"has {held} channels in its {name}, but the group has {needed}")
             yield Cut(index, path, layer, span, dims, stated)
         for counter in group.counters:
             stated = {counter.attribute: counter.each}

@@ -17,6 +17,9 @@ from .found_groups import CannotRemove, Joined
 from .groups import ChannelGroup, Counter, Span, channel_axis, hook_groups
 from .modes import evaluating
 
+# How attributes end that state the size of one head; others state how many heads there are.
+_SIZES = ("_dim", "_size")
+
 
 @dataclass(kw_only=True)
 class Calls:
@@ -118,17 +121,17 @@ def _units(network: nn.Module, joined: Joined) -> Joined:
         return joined
     inner = _common_path([*joined.producers])
     for path in (inner, _common_path([inner, *joined.consumers])):
-        numbers = {key: value for key, value in vars(network.get_submodule(path)).items() if "head" in key}
+        numbers = {key: value for key, value in vars(network.get_submodule(path)).items() if type(value) is int}
         if sizes := _head_sizes(numbers, joined.width):
             break
     if len(sizes) != 1:
         raise CannotRemove(f"{path} does not say how many heads it has, by an attribute as num_heads or head_dim")
     (size,) = sizes
-    adds = {joined.width // size: 1, joined.width: size}  # what one head adds to an attribute of this value
     counters = [
-        Counter(path=path, attribute=key, each=adds[value])
+        Counter(path=path, attribute=key, each=size if value == joined.width else 1)
         for key, value in numbers.items()
-        if type(value) is int and value in adds and not key.endswith("_dim")
+        if (value == joined.width and ("head" in key or "attn" in key))
+        or (value == joined.width // size and "head" in key and not key.endswith(_SIZES))
     ]
     return replace(joined.together(size), counters=tuple(counters))
 
@@ -145,9 +148,8 @@ def _common_path(paths: Sequence[str]) -> str:
 
 def _head_sizes(numbers: Mapping[str, Any], width: int) -> set[int]:
     """Return the sizes of heads that a module's attributes state, by their names."""
-    whole = {key: value for key, value in numbers.items() if type(value) is int and 0 < value < width}
-    sizes = {value for key, value in whole.items() if key.endswith(("_dim", "_size"))}
-    return sizes | {width // value for key, value in whole.items() if not key.endswith(("_dim", "_size"))}
+    stated = {key: value for key, value in numbers.items() if "head" in key and 0 < value < width}
+    return {value if key.endswith(_SIZES) else width // value for key, value in stated.items()}
 
 
 def _places(group: ChannelGroup, width: int, network: nn.Module, calls: Calls) -> Iterator[str]:

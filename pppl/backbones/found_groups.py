@@ -7,7 +7,7 @@ channels are asked about; the pattern of all others follows, and the check that 
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch_pruning as tp
@@ -20,6 +20,10 @@ from .groups import Counter, Span
 Layer = _ConvNd | nn.Linear
 # Modules and parameters by their first paths.
 Paths = dict[nn.Module | nn.Parameter, str]
+# What Torch-Pruning raises at operations that it does not know.
+_LOST = (IndexError, KeyError, ValueError, AttributeError)
+_UNKNOWN = "the graph does not say where they go: an operation is unknown to it"
+Reached = dict[tp.Dependency, set[int]]
 
 
 class CannotRemove(Exception):
@@ -116,47 +120,82 @@ def _probe(graph: tp.DependencyGraph, layer: Layer, path: str, paths: Paths) -> 
         prune = tp.prune_depthwise_conv_out_channels
     size = int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)
     try:
-        items = [*graph.get_pruning_group(layer, prune, [0])]
-    except (IndexError, KeyError, ValueError, AttributeError):  # operations that Torch-Pruning does not know
-        reason = "the graph does not say where they go: an operation is unknown to it"
-        return Joined(width=size, producers={path: Span(path=path)}, reason=reason)
-    operations = " ".join(item.dep.target.name for item in items)
-    first = _entries(items, paths)
-    own = set(first[path, "out"])
+        reached = _reached(graph, layer, prune, 0)
+    except _LOST:
+        return Joined(width=size, producers={path: Span(path=path)}, reason=_UNKNOWN)
+    operations = " ".join(dependency.target.name for dependency in reached)
+    first = _entries(reached, paths)
+    own = first[path, "out"]
     joined = Joined(width=size // len(own), producers={path: Span(path=path)})
     joined.attends = "ScaledDotProduct" in operations or "BmmBackward" in operations
     following = next((entry for entry in range(size) if entry not in own), None)
     if following is None:
         joined.reason = "all its channels depend on one another"
         return joined
-    second = _entries(graph.get_pruning_group(layer, prune, [following]), paths)
     try:
-        _refuse_streams(items)
+        second = _entries(_reached(graph, layer, prune, following), paths)
+        _refuse_streams(reached)
         for (other, side), entries in first.items():
             if side == "parameter":
                 raise CannotRemove(f"a parameter outside of layers ({other}) has an entry for each of its channels")
-            span = _span(other, entries, second.get((other, side), []))
+            span = _span(other, entries, second.get((other, side), set()))
             _place(joined, span, side, next(each for each, name in paths.items() if name == other))
     except CannotRemove as reason:
         joined.reason = str(reason)
+    except _LOST:
+        joined.reason = _UNKNOWN
     return joined
 
 
-def _entries(items: Any, paths: Paths) -> dict[tuple[str, str], list[int]]:
+class _Entry(NamedTuple):
+    """An entry of a layer, in the form that Torch-Pruning's mappings of indices read."""
+
+    idx: int
+    root_idx: int
+
+
+def _reached(graph: tp.DependencyGraph, layer: Layer, prune: Any, entry: int) -> Reached:
+    """Return what goes with an entry of a layer's output: by dependency, the entries of the layer that it leads to.
+
+    Torch-Pruning's own `get_pruning_group` follows the same dependencies, but each of the ways to an entry by itself,
+    which for shifted windows are millions. Raise `IndexError` if an entry is none of any layer.
+    """
+    node = graph.module2node[layer]
+    most = max(max(each.weight.shape) for each in graph.module2node if isinstance(each, Layer))
+    reached: Reached = {}
+    ahead = [(tp.Dependency(prune, prune, source=node, target=node), {entry})]
+    while ahead:
+        dependency, entries = ahead.pop()
+        new = entries - reached.setdefault(dependency, set())
+        if not new:
+            continue
+        if max(new) >= most:
+            raise IndexError(max(new))
+        reached[dependency] |= new
+        for following in dependency.target.dependencies:
+            if following.is_triggered_by(dependency.handler):
+                mapped = [_Entry(each, entry) for each in sorted(new)]
+                for mapping in filter(None, following.index_mapping):
+                    mapped = mapping(mapped)
+                ahead.append((following, {each.idx for each in mapped}))
+    return {dependency: entries for dependency, entries in reached.items() if entries}
+
+
+def _entries(reached: Reached, paths: Paths) -> dict[tuple[str, str], set[int]]:
     """Return, by path and side (`out` or `in`), the entries of one channel in every layer."""
-    entries: dict[tuple[str, str], list[int]] = {}
-    for item in items:
-        module, side = item.dep.target.module, "in" if "in_channels" in item.dep.handler.__name__ else "out"
+    found: dict[tuple[str, str], set[int]] = {}
+    for dependency, entries in reached.items():
+        module, side = dependency.target.module, "in" if "in_channels" in dependency.handler.__name__ else "out"
         if isinstance(module, nn.Parameter):
-            entries.setdefault((paths[module], "parameter"), [])
+            found.setdefault((paths[module], "parameter"), set())
         elif module in paths:
-            entries.setdefault((paths[module], side), []).extend(item.idxs)
-    return entries
+            found.setdefault((paths[module], side), set()).update(entries)
+    return found
 
 
-def _span(path: str, first: list[int], second: list[int]) -> Span:
+def _span(path: str, first: set[int], second: set[int]) -> Span:
     """Return the span of a layer by the entries of the first and the second channel."""
-    one, other = sorted(set(first)), sorted(set(second))
+    one, other = sorted(first), sorted(second)
     step = other[0] - one[0] if one and other else 0
     starts = tuple(one[:: max(step, 1)])
     expected = [start + each for start in starts for each in range(step)]
@@ -177,9 +216,9 @@ def _place(joined: Joined, span: Span, side: str, module: nn.Module | nn.Paramet
         joined.followers[span.path] = span
 
 
-def _refuse_streams(items: Any) -> None:
+def _refuse_streams(reached: Reached) -> None:
     """Raise `CannotRemove` if the channels are those of a residual stream: sums of several layers' outputs."""
-    nodes = {item.dep.target for item in items}
+    nodes = {dependency.target for dependency in reached}
     for node in nodes:
         if "AddBackward" in node.name and sum(_comes_from_layer(each) for each in nodes.intersection(node.inputs)) > 1:
             raise CannotRemove("a residual stream, to which several layers add")

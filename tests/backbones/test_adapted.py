@@ -199,8 +199,8 @@ def _quantized() -> nn.Module:
 REFUSED = {
     "no removable channel": (lambda: nn.Linear(4, 2), "no channels that can be removed"),
     "no layer": (lambda: nn.ReLU(), "no channels that can be removed"),
-    "not traceable": (_Branching, "cannot be traced"),
-    "wrong shape": (lambda: nn.Sequential(nn.Linear(5, 8), nn.Linear(8, 2)), "cannot be traced: mat1 and mat2"),
+    "not traceable": (_Branching, "cannot be called with the example"),
+    "wrong shape": (lambda: nn.Sequential(nn.Linear(5, 8), nn.Linear(8, 2)), "called with the example: mat1 and mat2"),
     "lazy": (lambda: nn.Sequential(nn.LazyLinear(8), nn.Linear(8, 2)), "'0' has no shape yet"),
     "scripted": (lambda: torch.jit.script(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))), "is scripted"),
     "shared weights": (_tied, "'1' (Linear) shares its weight with another layer"),
@@ -234,7 +234,7 @@ def test_an_example_without_a_batch_or_without_values_is_refused():
         ("torch.nn:Linear", {"width": 4}, "refuses"),
         ("hub/resnet", {}, "unknown library of networks 'hub'"),
         ("hf/nowhere", {}, "name a folder with config.json"),
-        ("hf/vit", {"image_size": 32, "patch_size": 8}, "hf/vit cannot be traced: Input image size"),
+        ("hf/vit", {"image_size": 32, "patch_size": 8}, "hf/vit cannot be called with the example: Input image size"),
         ("timm/resnet18", {}, "pip install timm"),
     ],
 )
