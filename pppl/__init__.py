@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from .deploy.personalize import personalize
     from .deploy.predict import predict
     from .gating import prototype
-    from .lab import compare, compare_tasks, groups, load_run, study, train_gates
+    from .lab import compare, compare_tasks, groups, load_run, load_small, study, train_gates
     from .personalizers import GlobalModel, Personalizer, PersonalModel, register_method
     from .personalizers.personal_model import MethodOutput
     from .personalizers.personalizer import Step, register_step
     from .personalizers.scores import ScorePruner
     from .system.errors import UserError
+    from .system.plugins import load_plugins
     from .tables import Metric
     from .tasks import Classification, Regression, Task, register_task
     from .text import register_text_method
@@ -68,7 +69,9 @@ __all__ = [
     "hook_groups",
     "latency",
     "learn_delta",
+    "load_plugins",
     "load_run",
+    "load_small",
     "personalize",
     "predict",
     "prototype",
@@ -90,7 +93,8 @@ __all__ = [
 _MODULES: dict[str, tuple[str, ...]] = {
     # What commands and notebooks begin with.
     "config": ("Experiment", "Sweep", "TextExperiment", "register_settings", "require"),
-    "lab": ("compare", "compare_tasks", "groups", "load_run", "study", "train_gates"),
+    "lab": ("compare", "compare_tasks", "groups", "load_run", "load_small", "study", "train_gates"),
+    "system.plugins": ("load_plugins",),
     "comparison.train": ("train",),
     "deploy.personalize": ("personalize",),
     "deploy.predict": ("predict",),

@@ -1,8 +1,11 @@
-"""Small networks of `transformers` with random weights, by name as in an experiment, and the table of all networks."""
+"""Networks with random weights, by name as in an experiment, and the table of what is found in them.
+
+`python tests/hub_networks.py` prints that of timm and torchvision, in an environment that has them.
+"""
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,42 @@ def hub(name: str, folder: Path) -> Adapted:
     return adapt_foreign(f"hf/{folder}", {"attn_implementation": "eager"}, shape, OUTPUTS)
 
 
+_SMALL, _LARGE = (3, 64, 64), (3, 224, 224)
+# Networks of other libraries by name, with the shape of a sample.
+LIBRARIES = {
+    **{
+        f"timm/{name}": _SMALL
+        for name in (
+            *("mobilenetv3_small_100", "efficientnet_b0", "resnet18", "res2net50_26w_4s", "convnext_atto"),
+            *("regnety_002", "ghostnet_100", "mobilevit_xxs", "densenet121", "efficientvit_b0"),
+        )
+    },
+    **{
+        f"timm/{name}": _LARGE
+        for name in (
+            *("vit_tiny_patch16_224", "deit_tiny_patch16_224", "swin_tiny_patch4_window7_224"),
+            *("mixer_s32_224", "xcit_nano_12_p16_224"),
+        )
+    },
+    **{
+        f"torchvision/{name}": _SMALL
+        for name in (
+            *("mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "resnet18", "resnext50_32x4d"),
+            *("squeezenet1_1", "densenet121", "convnext_tiny", "regnet_y_400mf", "mnasnet0_5", "googlenet"),
+            *("vgg11", "alexnet"),
+        )
+    },
+    **{f"torchvision/{name}": _LARGE for name in ("vit_b_16", "swin_t")},
+}
+
+
+def library_network(name: str) -> tuple[Adapted, tuple[int, ...]]:
+    """A network of timm or torchvision, with the shape of a sample."""
+    torch.manual_seed(0)
+    arguments = {"aux_logits": False, "init_weights": False} if name.endswith("googlenet") else {}
+    return adapt_foreign(name, arguments, LIBRARIES[name], OUTPUTS), LIBRARIES[name]
+
+
 def own(name: str) -> Adapted:
     """A network as a user has it."""
     torch.manual_seed(0)
@@ -88,10 +127,16 @@ def _rows() -> Iterator[tuple[str, Backbone, CostModel]]:
     yield "two inputs, two outputs", network, CostModel(network, example)
 
 
-def table() -> str:
-    """Return what is found in every network as a Markdown table."""
+def _library_rows() -> Iterator[tuple[str, Backbone, CostModel]]:
+    for name in LIBRARIES:
+        network, shape = library_network(name)
+        yield f"`{name}`", network, CostModel(network, shape)
+
+
+def table(rows: Iterable[tuple[str, Backbone, CostModel]] | None = None) -> str:
+    """Return what is found in networks as a Markdown table: those that the tests have everywhere by default."""
     lines = ["| network | groups | channels | heads | least MACs | what stays, and why |", "|---|---|---|---|---|---|"]
-    for name, network, cost in _rows():
+    for name, network, cost in _rows() if rows is None else rows:
         heads = [width for group, width in zip(network.groups, network.widths, strict=True) if group.counters]
         reasons: dict[str, int] = {}
         for each in network.left_out:  # type: ignore[attr-defined]
@@ -102,3 +147,7 @@ def table() -> str:
         channels = sum(network.widths) - sum(heads)
         lines.append(f"| {name} | {len(network.groups)} | {channels:,} | {sum(heads) or ''} | {least:.1%} | {stays} |")
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table(_library_rows()))

@@ -65,6 +65,21 @@ class Dense(nn.Module):
         return self.head(self.pool(F.relu(self.last(F.relu(self.norm(both))))).flatten(1))
 
 
+class Parts(nn.Module):
+    """Channels in parts, each of which is convolved with the one before it (Gao et al. 2019, Res2Net)."""
+
+    def __init__(self, num_classes: int, in_channels: int):
+        super().__init__()
+        self.stem, self.one, self.two = nn.Conv2d(in_channels, 12, 3), nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
+        self.last, self.head = nn.Conv2d(12, 8, 1), nn.Linear(8, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second, third = F.relu(self.stem(x)).chunk(3, 1)
+        one = F.relu(self.one(second))
+        two = F.relu(self.two(one + third))
+        return self.head(F.relu(self.last(torch.cat([first, one, two], 1))).mean((2, 3)))
+
+
 class Shared(nn.Module):
     """A layer that is called twice, whose channels stay, and a transposed convolution."""
 
@@ -131,6 +146,7 @@ OWN = {
     "squeeze-and-excitation": (Squeezed, (3, 12, 12)),
     "gated linear units": (Gated, (3, 12, 12)),
     "concatenation, flattening": (Dense, (3, 12, 12)),
+    "parts of a layer": (Parts, (3, 12, 12)),
     "shared layers": (Shared, (3, 12, 12)),
     "recurrent layer": (Recurrent, (3, 20)),
     "attention": (Attention, (6, 20)),

@@ -125,7 +125,9 @@ def _units(network: nn.Module, joined: Joined) -> Joined:
         if sizes := _head_sizes(numbers, joined.width):
             break
     if len(sizes) != 1:
-        raise CannotRemove(f"{path} does not say how many heads it has, by an attribute as num_heads or head_dim")
+        raise CannotRemove(
+            f"{path or 'the network'} does not say how many heads it has, by an attribute as num_heads or head_dim"
+        )
     (size,) = sizes
     counters = [
         Counter(path=path, attribute=key, each=size if value == joined.width else 1)

@@ -53,7 +53,10 @@ def adapt_foreign(name: str, arguments: Mapping[str, Any], input_shape: tuple[in
         outputs = network(example)
     if not isinstance(outputs, Tensor) or tuple(outputs.shape[1:]) != (num_outputs,):
         what = f"shape {tuple(outputs.shape[1:])}" if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise UserError(f"backbone {name} gives {what} for a sample, not {num_outputs} outputs: set its options")
+        raise UserError(
+            f"backbone {name} gives {what} for a sample, but {num_outputs} outputs are asked for: let its constructor "
+            f"take them as {_OUTPUTS[1]}, or state them in its options"
+        )
     groups = tuple(group.to_dict() for group in network.groups)
     network.spec = ShapeSpec(backbone=name, options={**options, "groups": groups, "widths": network.widths})
     return network
@@ -70,7 +73,7 @@ def build_foreign(spec: ShapeSpec) -> Backbone:
         return network
     network.spec = spec.with_widths(widths)
     kept = zip(widths, spec.options["widths"], strict=True)
-    return slice_network(network, [torch.arange(most) < width for most, width in kept])
+    return slice_network(network, [torch.arange(most, device="cpu") < width for most, width in kept])
 
 
 def plain_module(backbone: Backbone) -> nn.Module:
@@ -144,6 +147,8 @@ def _transformers(
     name: str, model: str, arguments: Mapping[str, Any], num_outputs: int, example: Tensor
 ) -> tuple[nn.Module, Any]:
     """Return a classifier of `transformers` with random weights."""
+    if "trust_remote_code" in arguments:
+        raise UserError(f"backbone {name}: trust_remote_code would run code of the model's folder: leave it out")
     transformers = _library(name, "transformers")
     options = {"num_labels": num_outputs, **arguments}
     try:

@@ -47,7 +47,7 @@ def slice_network(backbone: Backbone, masks: Sequence[Tensor]) -> Backbone:
                 entries[place] = channels
             else:
                 removed = _entries(cut.span, ~masks[cut.group].cpu(), size)
-                left = entries.get(place, torch.arange(size))
+                left = entries.get(place, torch.arange(size, device="cpu"))
                 entries[place] = left[~removed[left]]
         for name, each in cut.stated.items():
             setattr(twin, name, getattr(twin, name) - each * (len(masks[cut.group]) - len(channels)))
@@ -62,7 +62,7 @@ def slice_network(backbone: Backbone, masks: Sequence[Tensor]) -> Backbone:
 
 def _entries(span: Span, mask: Tensor, size: int) -> Tensor:
     """Return which of `size` entries belong to the channels of a mask, `(size,)` boolean."""
-    chosen = torch.zeros(size, dtype=torch.bool)
+    chosen = torch.zeros(size, dtype=torch.bool, device="cpu")
     for start in span.starts:
         chosen[start : start + len(mask) * span.block] = mask.repeat_interleave(span.block)
     return chosen

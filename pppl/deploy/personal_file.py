@@ -22,10 +22,13 @@ from ..backbones.backbone import OUTPUTS, RANKS
 from ..data.preprocessing import Preprocessing
 from ..system.errors import UserError
 from ..system.files import expand, write_bytes
+from ..system.plugins import is_loaded
 
 _FORMAT = "pppl-personal 1"
 # Limit of a header in bytes. The largest backbones of this package take less than a tenth of it.
 _MOST_HEADER = 1 << 20
+# Arguments by which libraries load code or weights from elsewhere.
+_FETCHING = ("trust_remote_code", "checkpoint_path", "pretrained", "pretrained_cfg", "weights", "weights_backbone")
 _TYPES = {"F32": torch.float32, "I64": torch.int64}
 _KEYS = {"format", "spec", "full", "preprocessing", "base_sha256", "provenance", "sha256"}
 
@@ -113,6 +116,7 @@ def _read(path: Path) -> PersonalFile:
             provenance = dict(json.loads(header["provenance"]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise _Damaged(f"its header is invalid: {error}") from error
+        _refuse_code(spec, full)
         _check_fit(spec, full, preprocessing)
         parts = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         shapes = {key: (tuple(part.get_shape()), _TYPES.get(part.get_dtype())) for key, part in parts.items()}
@@ -130,6 +134,20 @@ def _read(path: Path) -> PersonalFile:
         base_sha256=header["base_sha256"],
         provenance=provenance,
     )
+
+
+def _refuse_code(*specs: ShapeSpec) -> None:
+    """Raise `UserError` if a network would be built by code that nobody has imported: a file must not choose it."""
+    for spec in specs:
+        arguments = spec.options.get("arguments", {})
+        if fetched := [name for name in _FETCHING if isinstance(arguments, dict) and arguments.get(name)]:
+            raise UserError(f"its network asks for {fetched[0]}, which a file does not choose: use the ONNX file")
+        place, colon, name = spec.backbone.rpartition(":")
+        if colon and not is_loaded(place):
+            raise UserError(
+                f"its network {name} is code of {place}, which a file does not choose: call "
+                f"`pppl.load_plugins([{place!r}])` before it is read, or use the ONNX file, which needs no code"
+            )
 
 
 def _check_fit(spec: ShapeSpec, full: ShapeSpec, preprocessing: Preprocessing) -> None:

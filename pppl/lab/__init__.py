@@ -2,8 +2,9 @@
 
 from ..report.results_frame import ResultsFrame
 from .commands import compare, compare_tasks, merge, sweep
-from .own_network import Personalized, TrainedGates, groups, train_gates
+from .own_network import TrainedGates, groups, train_gates
 from .runs import LoadedRun, load_run
+from .small_network import Personalized, load_small
 from .studies import Study, study
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "compare_tasks",
     "groups",
     "load_run",
+    "load_small",
     "merge",
     "study",
     "sweep",

@@ -1,42 +1,27 @@
 """Prototype-based Personalized Pruning of a user's own network, with their own batches: no YAML, no files."""
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytorch_lightning as pl
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from ..backbones import Adapted, Backbone, adapt_foreign, build, is_foreign, slice_network, spec_for
 from ..config import TrainingSettings
 from ..gating import GatedNetwork, prototype
-from ..pruning import Cost, CostModel, budget_masks
+from ..pruning import CostModel, budget_masks
 from ..report.groups_table import GroupsTable
 from ..system.errors import UserError
 from ..tasks import TASKS, Task
 from ..training.gate_settings import PPPSettings
 from ..training.lightning import device_kind, seed_inside, trainer, usual_precision
-from ..training.own_batches import OwnBatches, split_batch
+from ..training.own_batches import OwnBatches, first_line, like, refuse_targets, split_batch
+from .small_network import Personalized
 
 # Gates are new, while the network is already trained: they learn this many times as fast.
 _GATE_SPEED = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Personalized:
-    """A network that was made smaller for one person.
-
-    - `module`: the smaller network, of the same class as the whole one.
-    - `cost`, `full_cost`: MACs of one sample and number of parameters, of this network and of the whole one.
-    - `masks`: which channels were kept, per group `(C_l,)`.
-    """
-
-    module: nn.Module
-    cost: Cost
-    full_cost: Cost
-    masks: Sequence[Tensor]
 
 
 class TrainedGates:
@@ -46,7 +31,7 @@ class TrainedGates:
     """
 
     def __init__(self, network: GatedNetwork, example: Any):
-        self.network = network
+        self.network, self._example = network, example
         self._backbone = network.backbone
         self._cost = CostModel(self._backbone, example)
 
@@ -54,6 +39,10 @@ class TrainedGates:
     def groups(self) -> GroupsTable:
         """The groups of channels that can be removed, and those that stay, with the reason."""
         return groups_table(self._backbone, self._cost)
+
+    def __repr__(self) -> str:
+        """Return what can be removed in all."""
+        return f"gates of {self.groups.title}"
 
     def personalize(self, samples: Any, budget: float) -> Personalized:
         """Return the network that keeps the channels whose gates are open for a person's samples.
@@ -63,11 +52,16 @@ class TrainedGates:
         - `samples`: what the network is called with, for some samples of the person; labels are not needed.
         - `budget`: fraction of the MACs, in (0, 1].
 
-        Raise `UserError` if even the smallest network exceeds the budget.
+        Raise `UserError` if samples are unlike those that gates were trained with, or if even the smallest network
+        exceeds the budget.
         """
-        if not 0 < budget <= 1:
-            raise UserError(f"budget is {budget}: a fraction of the MACs, in (0, 1]")
-        scores = prototype(self.network, samples)
+        if not isinstance(budget, (int, float)) or not 0 < budget <= 1:
+            raise UserError(f"budget is {budget!r}: a fraction of the MACs, in (0, 1]")
+        samples = like(samples, self._example)
+        try:
+            scores = prototype(self.network, samples)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise UserError(f"the network cannot be called with these samples: {first_line(error)}") from error
         masks = budget_masks(scores, self._cost, budget)
         smaller = slice_network(self._backbone, masks)
         return Personalized(
@@ -75,6 +69,7 @@ class TrainedGates:
             cost=self._cost([int(mask.sum()) for mask in masks]),
             full_cost=self._cost.full,
             masks=masks,
+            groups=self._backbone.groups,
         )
 
 
@@ -84,7 +79,8 @@ def train_gates(
     *,
     epochs: int = 10,
     learning_rate: float = 1e-3,
-    settings: PPPSettings | None = None,
+    target_rate: float = 0.3,
+    prototype_weight: float = 0.1,
     task: str | Task = "classification",
     seed: int = 0,
     progress: bool = True,
@@ -96,8 +92,8 @@ def train_gates(
     - `module`: a network, best one that is trained. It is copied and stays as it is.
     - `batches`: a `DataLoader` or Lightning's data module. A batch is a pair of inputs and targets, or a dictionary
       with `labels`; the inputs are a tensor, or a tuple or dictionary of arguments.
-    - `settings`: the gates and their losses. `target_rate` is the fraction of channels that gates leave open: train
-      with about the rate that you will prune to.
+    - `target_rate`: the fraction of channels that gates leave open; about that which the budget leaves.
+    - `prototype_weight`: weight of the loss that draws the gates of one class together.
     - `task`: a registered task, `classification` or `regression`, or your own.
 
     ```python
@@ -105,16 +101,17 @@ def train_gates(
     small = gates.personalize(samples, budget=0.3)  # small.module, small.cost
     ```
 
-    Raise `UserError` if the network has no channels that can be removed, or if a batch has no targets.
+    Raise `UserError` if the network has no channels that can be removed, or if a batch has no targets that the task
+    can read.
     """
+    known = TASKS.find(task) if isinstance(task, str) else task
+    ppp = PPPSettings(gate_speed=_GATE_SPEED, target_rate=target_rate, prototype_weight=prototype_weight)
+    training = TrainingSettings(epochs=epochs, learning_rate=learning_rate, weight_decay=0.0)
     with seed_inside(seed):
         example, targets = split_batch(next(iter(_loader_of(batches))))
-        if len(targets) < 2:
-            raise UserError("a batch has one sample: gates have batch normalization, so give batches of 2 or more")
         backbone = Adapted(copy.deepcopy(module).train(), example)
-        training = TrainingSettings(epochs=epochs, learning_rate=learning_rate, weight_decay=0.0)
-        known = TASKS.find(task) if isinstance(task, str) else task
-        gated = OwnBatches(backbone, training, known, settings or PPPSettings(gate_speed=_GATE_SPEED))
+        refuse_targets(backbone, known, example, targets)
+        gated = OwnBatches(backbone, training, known, ppp)
         options = {"accelerator": device_kind(), "precision": usual_precision(), "logger": False}
         options |= {"enable_checkpointing": False, "num_sanity_val_steps": 0, "enable_progress_bar": progress}
         with trainer(max_epochs=epochs, **options) as training_loop:
@@ -158,6 +155,8 @@ def groups_table(backbone: Backbone, cost: CostModel) -> GroupsTable:
 def _loader_of(batches: DataLoader[Any] | pl.LightningDataModule) -> DataLoader[Any]:
     if isinstance(batches, DataLoader):
         return batches
+    if not isinstance(batches, pl.LightningDataModule):
+        raise UserError(f"batches are {type(batches).__name__}: give a DataLoader or a LightningDataModule")
     batches.prepare_data()
     batches.setup("fit")
     return batches.train_dataloader()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from math import ceil
 from typing import Any
 
 from ..system.printable import align
@@ -33,7 +34,7 @@ class GroupsTable:
         rows = [
             (
                 group.producer.removeprefix("net."),
-                f"{width} heads" if group.counters else str(width),
+                _how_many(width, group),
                 _count([*group.partners, *group.followers]),
                 ", ".join(path.removeprefix("net.") for path in group.consumers),
                 "",
@@ -45,7 +46,7 @@ class GroupsTable:
         count, channels = len(backbone.groups), sum(backbone.widths)
         title = (
             f"{backbone.spec.backbone}: {count} group{'s' * (count != 1)} with {channels:,} channels can lose some; "
-            f"the least possible budget is {least:.3g} of the MACs"
+            f"the least possible budget is {ceil(least * 10_000) / 10_000:g} of the MACs"
         )
         return GroupsTable(title=title, rows=rows)
 
@@ -58,6 +59,11 @@ class GroupsTable:
     def _repr_html_(self) -> str:
         """Return the table as HTML, for notebooks."""
         return f"<div><p>{escape(self.title)}</p>{table_as_html(_HEAD, self.rows)}</div>"
+
+
+def _how_many(width: int, group: Any) -> str:
+    entries = group.span(group.producer).count
+    return f"{width} heads" if group.counters else str(width) + f" of {entries} each" * (entries > 1)
 
 
 def _count(paths: Sequence[str]) -> str:

@@ -32,6 +32,10 @@ def load_plugins(names: Iterable[str]) -> None:
 
     - `names`: modules that can be imported, or paths of Python files. A file that has changed is run again.
 
+    ```python
+    pppl.load_plugins(["nets.py"])  # what it registers has a name now, and files of its networks can be read
+    ```
+
     Raise `UserError`, with file and line, if one cannot be imported.
     """
     _load_installed()
@@ -45,6 +49,15 @@ def load_module(name: str) -> ModuleType:
     Raise `UserError`, with file and line, if it cannot be imported.
     """
     return _load_file(expand(name)) if name.endswith(".py") else _import(name, name)
+
+
+def is_loaded(name: str) -> bool:
+    """Return whether a module or a Python file has been imported in this process.
+
+    >>> is_loaded("pppl.system.plugins"), is_loaded("nets.py")
+    (True, False)
+    """
+    return expand(name).absolute() in _RUN if name.endswith(".py") else name in sys.modules
 
 
 @cache  # of one entry

@@ -2,6 +2,8 @@
 
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import safetensors.torch
 import torch
 from small_backbones import small
 
-from pppl.backbones import Backbone, build, slice_network, spec_for
+from pppl.backbones import Backbone, adapt_foreign, build, slice_network, spec_for
 from pppl.data import Support
 from pppl.data.preprocessing import Preprocessing
 from pppl.deploy import Deployed, PersonalFile, Thin, open_onnx, read_personal
@@ -205,6 +207,41 @@ def test_a_hostile_file_with_a_right_hash_is_refused(kind: str, personal: Person
     path.write_bytes(_rewritten(personal, _HOSTILE[kind]))
     with pytest.raises(UserError, match=r"p\.safetensors is damaged"):
         read_personal(path)
+
+
+_OWN_NET = """
+from torch import nn
+
+
+class Net(nn.Sequential):
+    def __init__(self, num_classes, in_channels):
+        super().__init__(nn.Conv2d(in_channels, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, num_classes))
+"""
+
+
+def test_a_file_does_not_choose_which_code_is_run(tmp_path: Path):
+    """A network of the user's own is built only where its code has been loaded by the user."""
+    place = tmp_path / "nets.py"
+    place.write_text(_OWN_NET)
+    full = adapt_foreign(f"{place}:Net", {}, (1, 8, 8), 4)
+    own = slice_network(full, [torch.arange(8) < 3]).eval()
+    about = {"preprocessing": _preprocessing((1, 8, 8)), "base_sha256": base_sha256(full), "provenance": {}}
+    file = PersonalFile(network=own, full=full.spec, **about)  # type: ignore[arg-type]
+    file.write(tmp_path / "personal.safetensors")
+    load = (
+        "import sys, torch, pppl; from pppl.deploy import read_personal; pppl.load_plugins(sys.argv[2:]); "
+        "print(read_personal(sys.argv[1]).network(torch.ones(1, 1, 8, 8)).tolist())"
+    )
+    run = [sys.executable, "-c", load, str(tmp_path / "personal.safetensors")]
+    refused = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert refused.returncode
+    assert f"UserError: its network Net is code of {place}, which a file does not choose" in refused.stderr
+    read = subprocess.run([*run, str(place)], capture_output=True, text=True, check=True)
+    torch.testing.assert_close(torch.tensor(json.loads(read.stdout)), own(torch.ones(1, 1, 8, 8)).detach())
+    remote = _option("arguments", {"trust_remote_code": True})
+    (tmp_path / "remote.safetensors").write_bytes(_rewritten(file, remote))
+    with pytest.raises(UserError, match="asks for trust_remote_code"):
+        read_personal(tmp_path / "remote.safetensors")
 
 
 def test_what_is_not_there_or_something_else_is_told(tmp_path: Path):

@@ -1,5 +1,6 @@
 """Gates on a user's own network, with their own batches."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,8 +112,49 @@ def test_a_transformer_with_its_own_batches():
     assert small.cost.macs <= 0.6 * small.full_cost.macs
 
 
-@pytest.mark.parametrize("budget", [0.0, 1.5])
-def test_a_budget_is_a_fraction(trained: tuple[nn.Module, TrainedGates], budget: float):
+def test_a_smaller_network_is_kept_without_pickles(trained: tuple[nn.Module, TrainedGates], tmp_path: Path):
+    x, _ = _data()
+    small = trained[1].personalize(x[:5], budget=0.5)
+    path = small.save(tmp_path / "small.safetensors")
+    fresh = _net().eval()
+    before = fresh(x)
+    again = pppl.load_small(path, fresh)
+    assert again(x).equal(small.module(x))
+    assert fresh(x).equal(before), "the whole network stays"
+    assert f"with {small.cost.macs:,} of {small.full_cost.macs:,} MACs" in repr(small)
+    with pytest.raises(UserError, match="is of another network than this Linear"):
+        pppl.load_small(path, nn.Linear(2, 2))
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match="truncated or altered"):
+        pppl.load_small(path, _net())
+    with pytest.raises(UserError, match="is not there"):
+        pppl.load_small(tmp_path / "other.safetensors", _net())
+
+
+def test_samples_are_read_as_the_network_reads_its_batches(trained: tuple[nn.Module, TrainedGates]):
+    x, _ = _data()
+    masks = trained[1].personalize(x[:4], budget=0.5).masks
+    for samples in (x[:4].double(), x[:4].numpy(), x[:4].tolist()):
+        again = trained[1].personalize(samples, budget=0.5).masks
+        assert all(one.equal(other) for one, other in zip(masks, again, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("samples", "sentence"),
+    [
+        (torch.rand(1, 8, 8), r"samples have shape \(1, 8, 8\): give one sample or more, as \(N, 1, 8, 8\)"),
+        (torch.rand(0, 1, 8, 8), "give one sample or more"),
+        (torch.full((2, 1, 8, 8), torch.nan), "not finite"),
+        (torch.rand(2, 3, 8, 8), "cannot be called with these samples: "),
+    ],
+)
+def test_samples_that_do_not_fit_are_refused(trained: tuple[nn.Module, TrainedGates], samples: Tensor, sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        trained[1].personalize(samples, budget=0.5)
+
+
+@pytest.mark.parametrize("budget", [0.0, 1.5, "40kB"])
+def test_a_budget_is_a_fraction(trained: tuple[nn.Module, TrainedGates], budget: Any):
     with pytest.raises(UserError, match="a fraction of the MACs"):
         trained[1].personalize(_data()[0][:2], budget=budget)
 
@@ -126,7 +168,13 @@ def test_batches_without_targets_and_of_one_sample_are_refused():
     x, y = _data(8)
     with pytest.raises(UserError, match="a batch has one sample"):
         pppl.train_gates(_net(), DataLoader(TensorDataset(x, y), batch_size=1), epochs=1, progress=False)
-    with pytest.raises(UserError, match="a batch is list"):
+    with pytest.raises(UserError, match="a batch has no targets"):
         pppl.train_gates(_net(), DataLoader(TensorDataset(x), batch_size=4), epochs=1, progress=False)
     with pytest.raises(UserError, match="a batch has image, but no targets: name them labels"):
         split_batch({"image": x})
+    with pytest.raises(UserError, match="batches are list: give a DataLoader"):
+        pppl.train_gates(_net(), [(x, y)], epochs=1, progress=False)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"cannot be trained on targets of shape \(4,\) and torch.float32"):
+        pppl.train_gates(_net(), DataLoader(TensorDataset(x, y.float()), batch_size=4), epochs=1, progress=False)
+    with pytest.raises(UserError, match="set drop_last=True"):
+        pppl.train_gates(_net(), DataLoader(TensorDataset(x[:5], y[:5]), batch_size=4), epochs=1, progress=False)
