@@ -147,7 +147,7 @@ def _probe(graph: tp.DependencyGraph, layer: Layer, path: str, paths: Paths) -> 
     return joined
 
 
-class _Entry(NamedTuple):
+class _Index(NamedTuple):
     """An entry of a layer, in the form that Torch-Pruning's mappings of indices read."""
 
     idx: int
@@ -174,7 +174,7 @@ def _reached(graph: tp.DependencyGraph, layer: Layer, prune: Any, entry: int) ->
         reached[dependency] |= new
         for following in dependency.target.dependencies:
             if following.is_triggered_by(dependency.handler):
-                mapped = [_Entry(each, entry) for each in sorted(new)]
+                mapped = [_Index(each, entry) for each in sorted(new)]
                 for mapping in filter(None, following.index_mapping):
                     mapped = mapping(mapped)
                 ahead.append((following, {each.idx for each in mapped}))

@@ -28,6 +28,7 @@ class Personalized:
     - `module`: the smaller network, of the same class as the whole one.
     - `cost`, `full_cost`: MACs of one sample and number of parameters, of this network and of the whole one.
     - `masks`: which channels were kept, per group `(C_l,)`.
+    - `groups`: the groups of channels, as `pppl.groups` shows them.
     """
 
     module: nn.Module
