@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 from .system.environment import without_launcher
 
 if TYPE_CHECKING:
-    from .backbones import Backbone, ChannelGroup, ChannelIndex, evaluating, hook_groups, register_backbone
+    from .backbones import (
+        Adapted,
+        Backbone,
+        ChannelGroup,
+        ChannelIndex,
+        evaluating,
+        hook_groups,
+        register_backbone,
+        slice_network,
+    )
     from .comparison.train import train
     from .config import Experiment, Sweep, TextExperiment, register_settings, require
     from .data import IdentityDataset, Support, register_source
@@ -18,13 +27,13 @@ if TYPE_CHECKING:
     from .deploy.personalize import personalize
     from .deploy.predict import predict
     from .gating import prototype
-    from .lab import compare, compare_tasks, load_run, study
+    from .lab import compare, compare_tasks, groups, load_run, load_small, study, train_gates
     from .personalizers import GlobalModel, Personalizer, PersonalModel, register_method
     from .personalizers.personal_model import MethodOutput
     from .personalizers.personalizer import Step, register_step
     from .personalizers.scores import ScorePruner
-    from .pruning import slice_network
     from .system.errors import UserError
+    from .system.plugins import load_plugins
     from .tables import Metric
     from .tasks import Classification, Regression, Task, register_task
     from .text import register_text_method
@@ -32,6 +41,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Adapted",
     "Backbone",
     "ChannelGroup",
     "ChannelIndex",
@@ -55,10 +65,13 @@ __all__ = [
     "compare",
     "compare_tasks",
     "evaluating",
+    "groups",
     "hook_groups",
     "latency",
     "learn_delta",
+    "load_plugins",
     "load_run",
+    "load_small",
     "personalize",
     "predict",
     "prototype",
@@ -73,13 +86,15 @@ __all__ = [
     "slice_network",
     "study",
     "train",
+    "train_gates",
 ]
 
 # All load on first use: `import pppl` must not import torch, and a command heeds Ctrl-C before it imports anything.
 _MODULES: dict[str, tuple[str, ...]] = {
     # What commands and notebooks begin with.
     "config": ("Experiment", "Sweep", "TextExperiment", "register_settings", "require"),
-    "lab": ("compare", "compare_tasks", "load_run", "study"),
+    "lab": ("compare", "compare_tasks", "groups", "load_run", "load_small", "study", "train_gates"),
+    "system.plugins": ("load_plugins",),
     "comparison.train": ("train",),
     "deploy.personalize": ("personalize",),
     "deploy.predict": ("predict",),
@@ -93,8 +108,16 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "personalizers.personalizer": ("Step", "register_step"),
     "personalizers.scores": ("ScorePruner",),
     "text": ("register_text_method",),
-    "pruning": ("slice_network",),
-    "backbones": ("Backbone", "ChannelGroup", "ChannelIndex", "evaluating", "hook_groups", "register_backbone"),
+    "backbones": (
+        "Adapted",
+        "Backbone",
+        "ChannelGroup",
+        "ChannelIndex",
+        "evaluating",
+        "hook_groups",
+        "register_backbone",
+        "slice_network",
+    ),
     "data": ("IdentityDataset", "Support", "register_source"),
     "tasks": ("Classification", "Regression", "Task", "register_task"),
     "tables": ("Metric",),

@@ -8,7 +8,7 @@ from pathlib import Path
 from pppl.report import accuracies_of, answers_of
 
 ROOT = Path(__file__).parents[1]
-_NAMES = ("digits", "photographs", "keywords", "fsdd", "shoulder", "writers")
+_NAMES = ("digits", "photographs", "cifar10_mobilenet", "keywords", "fsdd", "shoulder", "writers")
 _MAIN = (
     *("full", "full+classes", "full+classes@told", "full+prototypes", "finetune", "finetune@last"),
     *("l1_local", "l1_local+retrain", "l1_local+retrain+classes", "ppp@nothing", "ppp@nothing+classes"),
@@ -30,7 +30,14 @@ def _of_all(name: str) -> Callable[[], str] | None:
         "results": lambda: accuracies_of(_there(), 0.1, _MAIN, seen=False),
         "answers at a tenth": lambda: answers_of(_there(), budget=0.1),
         "answers at a quarter": lambda: answers_of(_there(), budget=0.25),
+        "networks": _networks,
     }.get(name)
+
+
+def _networks() -> str:
+    from hub_networks import table
+
+    return table()
 
 
 # Beginnings of the answers that the README shows. Those about training gates and settings are in the findings only.
@@ -74,7 +81,7 @@ def with_blocks(text: str) -> str:
     return _BLOCK.sub(lambda found: f"{found[1]}\n{block(found['name'])}\n\n{found[4]}", text)
 
 
-PATHS = (ROOT / "README.md", ROOT / "results" / "FINDINGS.md")
+PATHS = (ROOT / "README.md", ROOT / "results" / "FINDINGS.md", ROOT / "NETWORKS.md")
 
 if __name__ == "__main__":
     for each in PATHS:

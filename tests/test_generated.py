@@ -9,7 +9,7 @@ from generated import PATHS, with_blocks
 
 RESULTS = Path(__file__).parents[1] / "results"
 _TOLD = re.compile(
-    r"(?P<whom>[a-z ]+ \([^)]*\)) (?P<value>[+-]?\d+\.\d)(?:\\\*)? \[(?P<low>-?\d+\.\d), (?P<high>-?\d+\.\d)\]"
+    r"(?P<whom>[\w ]+ \([^)]*\)) (?P<value>[+-]?\d+\.\d)(?:\\\*)? \[(?P<low>-?\d+\.\d), (?P<high>-?\d+\.\d)\]"
 )
 
 

@@ -18,7 +18,7 @@ from torch import nn
 
 import pppl
 from pppl import Experiment, compare
-from pppl.backbones import Backbone, ChannelGroup, build, evaluating, spec_for
+from pppl.backbones import Backbone, ChannelGroup, build, evaluating, slice_network, spec_for
 from pppl.bench.ratio import Measured
 from pppl.comparison import compare as comparison
 from pppl.comparison import load as opening
@@ -29,7 +29,7 @@ from pppl.deploy.people import People
 from pppl.gating import GatedNetwork, PersonGatedNetwork, prototype
 from pppl.personalizers import GlobalModel, Personalizer
 from pppl.personalizers.personalizer import MethodOutput
-from pppl.pruning import CostModel, slice_network, threshold_masks
+from pppl.pruning import CostModel, threshold_masks
 from pppl.system.errors import UserError
 from pppl.system.processes import threads
 from pppl.tasks import TASKS
@@ -298,8 +298,9 @@ def test_caches_have_a_bound():
 
 
 def test_nothing_is_keyed_by_where_it_lies():
-    """But by one walk over objects that cannot be keys, which holds them as long as it holds their places."""
-    assert {path for path, node in _nodes(ast.Call) if ast.unparse(node.func) == "id"} == {"comparison/origins.py"}
+    """But by two walks over objects that cannot be keys, which hold them as long as they hold their places."""
+    walks = {"comparison/origins.py", "backbones/copies.py"}
+    assert {path for path, node in _nodes(ast.Call) if ast.unparse(node.func) == "id"} == walks
 
 
 def test_no_private_attribute_of_another_is_set():

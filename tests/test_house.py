@@ -183,6 +183,10 @@ def test_the_readmes_code_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: p
             with sketching():
                 exec(compile(code, f"README.md block {index}", "exec"), {"__name__": "__main__"})
             continue
+        if language == "yaml":
+            (tmp_path / "part.yaml").write_text(code)
+            assert Experiment.load(tmp_path / "part.yaml") != Experiment()
+            continue
         if language in ("shell", "bibtex"):  # the first needs a data set: tests/deploy runs it where that is there
             continue
         assert language == "sh"

@@ -1,40 +1,13 @@
-"""The interface of all backbones: the spec that rebuilds a network, and the groups of its removable channels."""
+"""The interface of all backbones: a network, the spec that rebuilds it, and the groups of its removable channels."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
-
-@dataclass(frozen=True, kw_only=True)
-class ChannelGroup:
-    """Channels that are removed together, described by the paths of modules inside the backbone.
-
-    Channels are dimension 1 of activations `(B, C, ...)`. If the producer is a linear layer, they are the last
-    dimension, that of tokens `(B, N, C)`.
-
-    - `producer`: the convolution or linear layer that outputs these channels. A depthwise convolution is a producer
-      if it reads a selection of a stream's channels.
-    - `output`: the module whose output a mask multiplies, after batch normalization and activation. Masking there
-      equals slicing exactly. Before the normalization, a masked channel would still pass on the normalization's bias.
-    - `followers`: modules with one set of parameters per channel (batch normalization, depthwise convolutions), and
-      every `ChannelIndex` that stores which of these channels are kept.
-    - `consumers`: convolutions and linear layers that read these channels; empty if a `ChannelIndex` adds the
-      channels back to a stream.
-
-    >>> ChannelGroup(producer="conv1", output="act1", followers=("bn1",), consumers=("conv2",)).producer
-    'conv1'
-    """
-
-    producer: str
-    output: str
-    followers: tuple[str, ...]
-    consumers: tuple[str, ...]
-
+from .groups import ChannelGroup
 
 # The option of a spec that lists, by path, the convolutions that a `BasisConv` replaced, with the rank of each.
 RANKS = "ranks"
@@ -88,6 +61,7 @@ class Backbone(nn.Module):
     """
 
     dims: ClassVar[tuple[int, ...]] = (2,)
+    remedy: ClassVar[str] = "change its groups"  # what an error about a layer tells to do
     spec: ShapeSpec
     groups: tuple[ChannelGroup, ...]
 
@@ -119,53 +93,6 @@ def chosen_widths(widths: Sequence[int] | None, full: Sequence[int]) -> tuple[in
     return tuple(widths)
 
 
-@contextmanager
-def hook_groups(
-    backbone: Backbone,
-    before: Callable[[int, Tensor], None] | None = None,
-    after: Callable[[int, Tensor], Tensor | None] | None = None,
-) -> Iterator[None]:
-    """Call `before` and `after` for every group in each forward pass of `backbone`, while the context is open.
-
-    **Arguments:**
-
-    - `before`: called with the index of the group and the input of its producer, `(B, C_in, ...)`.
-    - `after`: called with the index of the group and its activations, `(B, C, ...)`. If it returns a tensor, that
-      tensor replaces the activations.
-
-    Both receive tokens as `(B, C, N)`.
-
-    ```python
-    with hook_groups(backbone, after=lambda index, x: x * masks[index].view(1, -1, 1, 1)):
-        logits = backbone(images)  # masked
-    ```
-    """
-    handles = []
-    for index, group in enumerate(backbone.groups):
-        producer = backbone.get_submodule(group.producer)
-        axis = channel_axis(producer)
-        if before is not None:
-            see = partial(_see_input, before, index, axis)
-            handles.append(producer.register_forward_pre_hook(see))
-        if after is not None:
-            output = backbone.get_submodule(group.output)
-            handles.append(output.register_forward_hook(partial(_see_output, after, index, axis)))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def channel_axis(producer: nn.Module) -> int:
-    """Return the channel dimension of activations by the layer that produces them: -1 for tokens, otherwise 1.
-
-    >>> channel_axis(nn.Linear(8, 4)), channel_axis(nn.Conv2d(8, 4, 1))
-    (-1, 1)
-    """
-    return -1 if isinstance(producer, nn.Linear) else 1
-
-
 def channels_in(layer: nn.Module) -> int:
     """Return the number of channels that a convolution or linear layer reads.
 
@@ -182,19 +109,3 @@ def channels_out(layer: nn.Module) -> int:
     4
     """
     return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]
-
-
-def _see_input(
-    before: Callable[[int, Tensor], None], index: int, axis: int, _: nn.Module, inputs: tuple[Tensor, ...]
-) -> None:
-    x = inputs[0]
-    before(index, x if axis == 1 or x.ndim < 3 else x.movedim(axis, 1))
-
-
-def _see_output(
-    after: Callable[[int, Tensor], Tensor | None], index: int, axis: int, _: nn.Module, _inputs: object, output: Tensor
-) -> Tensor | None:
-    if axis == 1 or output.ndim < 3:
-        return after(index, output)
-    changed = after(index, output.movedim(axis, 1))
-    return None if changed is None else changed.movedim(1, axis)

@@ -24,6 +24,7 @@ class BasisConv(nn.Module):
         geometry = {name: getattr(like, name) for name in _GEOMETRY}
         self.basis: Conv = kind(like.in_channels, rank, **geometry, bias=False)
         self.mix: Conv = kind(rank, like.out_channels, 1, bias=like.bias is not None)
+        vars(self).update(geometry)  # a network's forward may read them, as where it pads by TensorFlow's rule
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the output of the convolution, `(B, C_out, ...)`, for `x`, `(B, C_in, ...)`."""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .backbone import Backbone, ChannelGroup
+from .backbone import Backbone
+from .groups import ChannelGroup
 from .registry import register_backbone
 
 

@@ -10,7 +10,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from .backbone import Backbone, ChannelGroup, chosen_widths
+from .backbone import Backbone, chosen_widths
+from .groups import ChannelGroup
 from .registry import register_backbone
 
 # By name: number of separable layers, and strides (T, F) of the first convolution and the first separable layer.

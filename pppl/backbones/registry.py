@@ -11,6 +11,7 @@ from ..system.registries import Registry, place
 from .backbone import OUTPUTS, RANKS, Backbone, ShapeSpec, channels_out
 from .basis_conv import put_bases
 from .classifier import put_outputs
+from .foreign import adapt_foreign, build_foreign, is_foreign, source_of
 
 BACKBONES: Registry[Callable[..., Backbone]] = Registry("backbone")
 Constructor = TypeVar("Constructor", bound=Callable[..., Backbone])
@@ -56,6 +57,8 @@ def build(spec: ShapeSpec) -> Backbone:
     >>> build(spec).head
     Linear(in_features=16, out_features=10, bias=True)
     """
+    if is_foreign(spec.backbone):
+        return _changed(build_foreign(spec), spec)
     constructor = _constructor(spec.backbone)
     parameters = inspect.signature(constructor).parameters
     options = {option: value for option, value in spec.options.items() if option not in _LATER}
@@ -71,10 +74,15 @@ def build(spec: ShapeSpec) -> Backbone:
         if not hasattr(network, "groups"):
             raise ValueError(f"{type(network).__name__} ({place(type(network))}) sets no groups of channels")
         network.spec = ShapeSpec(backbone=spec.backbone, options=_recorded(constructor, options, network))
-        network = put_bases(network, spec.options.get(RANKS, {}))
-        return put_outputs(network, spec.options[OUTPUTS]) if OUTPUTS in spec.options else network
+        return _changed(network, spec)
     except (TypeError, ValueError, KeyError, RuntimeError, OverflowError) as error:
         raise UserError(f"backbone {spec.backbone} refuses {dict(spec.options)}: {error}") from error
+
+
+def _changed(network: Backbone, spec: ShapeSpec) -> Backbone:
+    """Return a network with the changes that a spec describes beyond its constructor's arguments."""
+    network = put_bases(network, spec.options.get(RANKS, {}))
+    return put_outputs(network, spec.options[OUTPUTS]) if OUTPUTS in spec.options else network
 
 
 def spec_for(name: str, options: Mapping[str, Any], input_shape: tuple[int, ...], num_outputs: int) -> ShapeSpec:
@@ -85,6 +93,8 @@ def spec_for(name: str, options: Mapping[str, Any], input_shape: tuple[int, ...]
     >>> spec_for("convnet", {"widths": (8, 16)}, (3, 32, 32), 10).options
     {'in_channels': 3, 'num_outputs': 10, 'dims': 2, 'widths': (8, 16)}
     """
+    if is_foreign(name):
+        return adapt_foreign(name, options, input_shape, num_outputs).spec
     constructor = _constructor(name)
     dims = len(input_shape) - 1
     if dims not in _dims_of(constructor):
@@ -101,6 +111,15 @@ def spec_for(name: str, options: Mapping[str, Any], input_shape: tuple[int, ...]
             given = f"{option} = {spec.options[option]}"
             raise UserError(f"backbone {name} has option {given}, but the data have {data[option]}: leave it out")
     return spec
+
+
+def source_of_backbone(name: str) -> object:
+    """Return the class or function that a backbone comes from; what rows depend on.
+
+    >>> source_of_backbone("convnet").__name__
+    'ConvNet'
+    """
+    return source_of(name) if is_foreign(name) else _constructor(name)
 
 
 def _recorded(constructor: Callable[..., Backbone], options: Mapping[str, Any], network: Backbone) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .backbone import Backbone, ChannelGroup, chosen_widths
+from .backbone import Backbone, chosen_widths
+from .groups import ChannelGroup
 from .index import ChannelIndex
 from .registry import register_backbone
 

@@ -20,6 +20,7 @@ _BENCHES = {
     "loader": ("network_speed", "loader"),
     "surgery": ("network_speed", "surgery"),
     "personalize": ("network_speed", "personalize"),
+    "adapt": ("adapting", "measure"),
     "latency": ("deploying", "latency"),
     "people": ("deploying", "people"),
     "diff": ("diffing", "measure"),

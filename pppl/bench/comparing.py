@@ -11,10 +11,9 @@ import torch
 import torch_pruning as tp
 from torch import Tensor
 
-from ..backbones import Backbone, build, spec_for
+from ..backbones import Backbone, build, slice_network, spec_for
 from ..comparison.person_plan import PersonPlan
 from ..config import Experiment
-from ..pruning import slice_network
 from ..system.processes import Workers
 from ..system.tracking import notice
 from ..tables.journal import TIMED, table_text

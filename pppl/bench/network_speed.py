@@ -6,13 +6,13 @@ from functools import partial
 
 import torch
 
-from ..backbones import build, spec_for
+from ..backbones import build, slice_network, spec_for
 from ..config import Experiment
 from ..data import IdentityDataset, Support, draw_persons, load_dataset
 from ..data.datamodule import Batches
 from ..gating import GatedNetwork
 from ..personalizers import GlobalModel, Personalizer, make_personalizers
-from ..pruning import CostModel, slice_network
+from ..pruning import CostModel
 from ..tasks import TASKS
 from ..training import GlobalModule, PPPModule
 from ..training.gate_settings import PPPSettings
@@ -55,7 +55,7 @@ def gating() -> Iterator[Measured]:
         gated = PPPModule(build(spec), experiment.training, TASKS["classification"], experiment[PPPSettings])
         plain = GlobalModule(build(spec), experiment.training, TASKS["classification"])
         x, y = torch.randn(batch, *shape), torch.arange(batch) % 10
-        gated_step, plain_step = partial(_stepper(gated), x, y), partial(_stepper(plain), x, y)
+        gated_step, plain_step = partial(stepper(gated), x, y), partial(stepper(plain), x, y)
         ratio = paired_ratio(gated_step, plain_step, runs=runs, warm_up=3)
         yield Measured(f"gating: {name}", ratio, "the same backbone's plain training step", goal)
 
@@ -73,7 +73,7 @@ def loader() -> Iterator[Measured]:
     module = GlobalModule(
         build(spec_for("resnet20", {}, images.input_shape, 10)), Experiment().training, TASKS["classification"]
     )
-    step, ready = _stepper(module), next(iter(batches))
+    step, ready = stepper(module), next(iter(batches))
 
     def epoch() -> None:
         for batch in batches:
@@ -87,7 +87,7 @@ def loader() -> Iterator[Measured]:
     yield Measured("loader: an epoch", ratio, "its training steps on a batch that is ready", "<= 1.1")
 
 
-def _stepper(module: GlobalModule) -> Callable[[torch.Tensor, torch.Tensor], None]:
+def stepper(module: GlobalModule) -> Callable[[torch.Tensor, torch.Tensor], None]:
     """Return a function that makes a training step on a batch."""
     module.train()
     optimizer = torch.optim.AdamW(module.parameters(), module.training_config.learning_rate, fused=True)

@@ -112,6 +112,22 @@ def _train(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     print(f"\nNetworks and logs are in {out}")
 
 
+def _groups(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
+    from ..lab import groups
+
+    print(groups(options.network, tuple(options.shape), num_outputs=options.outputs, options=overrides))
+
+
+def _add_groups(parser: argparse.ArgumentParser) -> None:
+    names = "a backbone, package.module:Class, file.py:Class, hf/FOLDER, hf/TYPE, hf/ORGANIZATION/MODEL, timm/NAME or "
+    names += "torchvision/NAME"
+    parser.add_argument("network", metavar="NETWORK", help=names)
+    shape = "shape of one sample, such as 3 224 224"
+    parser.add_argument("--shape", type=int, nargs="+", metavar="N", required=True, help=shape)
+    parser.epilog = "Arguments of the network can be set: --widths '[8, 16]'"
+    parser.add_argument("--outputs", type=int, default=10, metavar="K", help="number of outputs (default: 10)")
+
+
 def _add_experiment(parser: argparse.ArgumentParser) -> None:
     _add_file(parser)
     _add_out(parser)
@@ -163,5 +179,6 @@ VERBS: dict[str, Verb] = {
     "compare": (_compare, "compare methods on the same persons, support and budgets", _add_compare),
     "tasks": (_tasks, "compare ways to adapt one text encoder to many tasks", _add_tasks),
     "sweep": (_sweep, "search for a method's settings on validation persons", _add_sweep),
+    "groups": (_groups, "show which channels of a network can be removed, and why others stay", _add_groups),
     "train": (_train, "train the global networks of an experiment", _add_experiment),
 }

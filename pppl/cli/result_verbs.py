@@ -143,7 +143,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
-    names = "gating, loader, surgery, personalize, latency, people, diff, compare, sweep or coverage"
+    names = "gating, loader, surgery, personalize, adapt, latency, people, diff, compare, sweep or coverage"
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{names} (default: all)")
     parser.add_argument("--json", type=user_path, metavar="FILE", help="also write the results to a file")
 

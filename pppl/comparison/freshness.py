@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..backbones import BACKBONES
+from ..backbones import source_of_backbone
 from ..config import Experiment, TextExperiment
 from ..data import IdentityDataset, Support, limit, split_for, standardize_targets
 from ..personalizers import METHODS, STEPS, Personalizer, gate_settings, make_personalizers
@@ -89,7 +89,7 @@ def hash_code(personalizer: Personalizer, task: str) -> str:
     """
     backbone = personalizer.experiment.backbone.name
     rows = code_hash(
-        *(Workbench, PersonGroup, Support, CostModel, BACKBONES.get(backbone)),
+        *(Workbench, PersonGroup, Support, CostModel, source_of_backbone(backbone)),
         *(limit, split_for, standardize_targets),
         whole=[*_makers(personalizer)],
         alone=(assemble, retrain),

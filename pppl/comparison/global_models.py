@@ -16,7 +16,7 @@ import numpy as np
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 
-from ..backbones import Backbone, build, load_weights
+from ..backbones import Backbone, build, load_weights, plain_module
 from ..config import Experiment, TrainingSettings
 from ..data import IdentityDataset, Support
 from ..data.identities import TRAIN
@@ -229,7 +229,7 @@ def _make_module(
         return GlobalModule(start, training, task)
     backbone = build(recipe.spec)
     if experiment.backbone.weights:
-        fresh = load_weights(backbone, weights_file(experiment), notice)
+        fresh = load_weights(plain_module(backbone), weights_file(experiment), notice)
         if fresh:
             notice(f"{', '.join(fresh)} are not taken from {experiment.backbone.weights}: they are for other classes")
     if recipe.ppp is None:

@@ -42,7 +42,8 @@ def save_network(
     - `trained_on`: the GPU or processor; this machine's by default.
     - `hashed`: passed on to `replacing`.
     """
-    state = {key: value.contiguous() for key, value in network.state_dict().items()}
+    # Cloned, since safetensors refuses tensors that layers share.
+    state = {k: v.clone(memory_format=torch.contiguous_format) for k, v in network.state_dict().items()}
     header = {
         "pppl": _FORMAT,
         "spec": recipe.spec.to_json(),

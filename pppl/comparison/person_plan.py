@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from ..backbones import build, spec_for
+from ..backbones import build, check_groups, spec_for
 from ..config import Experiment
 from ..data import IdentityDataset
 from ..data.datamodule import check_augmentations
 from ..personalizers import make_personalizers
 from ..personalizers.ppp import SamplePPP
-from ..pruning import CostModel, check_groups
+from ..pruning import CostModel
 from ..system.errors import UserError, unknown
 from ..system.files import output_folder, remove
 from ..system.processes import Workers, threads
@@ -189,7 +189,8 @@ def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:
     backbone, personalizers = experiment.backbone, make_personalizers(experiment)
     task = task_of(dataset)
     network = build(spec_for(backbone.name, backbone.options, dataset.input_shape, task.outputs(dataset)))
-    if type(network).__module__.partition(".")[0] != "pppl":  # tests hold the groups of this package's networks
+    # Tests hold the groups of this package's networks, and those of other networks are checked as they are found.
+    if type(network).__module__.partition(".")[0] != "pppl":
         check_groups(network, dataset.input_shape)
     cost = CostModel(network, dataset.input_shape)
     _report_missing_labels(task, dataset, experiment)

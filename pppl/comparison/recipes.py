@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..backbones import BACKBONES, ShapeSpec, build, load_weights, spec_for
+from ..backbones import ShapeSpec, build, load_weights, source_of_backbone, spec_for
 from ..config import Experiment, PruningSettings
 from ..data import IdentityDataset, data_folder, resolve_protocol
 from ..personalizers import GateSettings, gate_settings, make_personalizers
@@ -93,7 +93,7 @@ class Recipe:
 def training_code(gates: GateSettings | None, backbone: str, task: str) -> str:
     """Return the hash of the code that trains a network, by the settings of its gates."""
     module = GlobalModule if gates is None else PPPModule if isinstance(gates, PPPSettings) else PersonModule
-    return code_hash(fit, module, BACKBONES.get(backbone), TASKS.get(task))
+    return code_hash(fit, module, source_of_backbone(backbone), TASKS.get(task))
 
 
 def recipes(experiment: Experiment, dataset: IdentityDataset, seed: int) -> list[Recipe]:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from ..system.errors import UserError, is_text, unknown
 from ..system.files import expand, expand_name
-from ..system.plugins import load_plugins
+from ..system.plugins import load_plugins, split_place
 from .plain_yaml import read_yaml_file
 from .reading import all_keys, as_plain, from_dict
 
@@ -105,7 +105,7 @@ class Tree:
             raise UserError(f"{path} has no section `fast`: write one, or leave --fast out")
         try:
             plugins = {"plugins": overrides["plugins"]} if overrides and "plugins" in overrides else {}
-            experiment = from_dict({"name": path.stem, **tree, **(plugins or _plugins_beside(path, tree))}, cls)
+            experiment = from_dict({"name": path.stem, **tree, **_files_beside(path, tree), **plugins}, cls)
             if fast and quick:
                 experiment = experiment.override({"name": f"{experiment.name}-fast", **quick})
         except UserError as error:
@@ -142,17 +142,19 @@ class Tree:
         return as_plain(self)
 
 
-def _plugins_beside(path: Path, tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the `plugins` of a YAML file, where files that are not found here are those beside it."""
-    names = tree.get("plugins")
-    if not isinstance(names, list):
-        return {}
+def _files_beside(path: Path, tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `plugins` and the `backbone` of a YAML file; files that are not found here are those beside it."""
 
-    def find(name: Any) -> Any:
-        is_file = isinstance(name, str) and name.endswith(".py") and not expand(name).exists()
-        return str(path.parent / name) if is_file and (path.parent / name).exists() else name
+    def find(name: Any, *, of_class: bool = False) -> Any:
+        place, attribute = split_place(str(name)) if of_class else (str(name), "")
+        beside = place.endswith(".py") and not expand(place).exists() and (path.parent / place).exists()
+        return str(path.parent / place) + of_class * f":{attribute}" if beside else name
 
-    return {"plugins": [find(name) for name in names]}
+    plugins, backbone = tree.get("plugins"), tree.get("backbone")
+    found: dict[str, Any] = {"plugins": [find(name) for name in plugins]} if isinstance(plugins, list) else {}
+    if isinstance(backbone, dict) and "name" in backbone:
+        found["backbone"] = {**backbone, "name": find(backbone["name"], of_class=True)}
+    return found
 
 
 def _is_flat(section: object) -> bool:

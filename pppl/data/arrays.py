@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..system.errors import UserError
+from ..system.errors import UserError, first_line
 
 KNOWN = ("x", "y", "classes", "identity", "identities", "split", "recording", "scale", "offset", "task")
 _MISSPELT = 0.8  # similarity to a known name from which an unknown name is taken for a misspelling
@@ -55,8 +55,9 @@ def _undamaged(what: object) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # numpy and zipfile raise a dozen kinds of errors on damaged or encrypted files
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{what} cannot be read, it is damaged ({reason}): write or copy it again") from error
+        raise UserError(
+            f"{what} cannot be read, it is damaged ({first_line(error)}): write or copy it again"
+        ) from error
 
 
 class Arrays:

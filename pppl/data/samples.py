@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..system.errors import UserError, unknown
+from ..system.errors import UserError, first_line, unknown
 from ..system.files import expand
 from .audio import loudest_window, read_recording
 from .features import LogMel, fit_length, resample
@@ -243,13 +243,9 @@ def _npy(path: Path, dims: int, dtype: torch.dtype) -> Tensor:
         with np.errstate(over="ignore"):
             values = torch.from_numpy(np.array(array, np.float64 if dtype == torch.float64 else np.float32))
     except Exception as error:  # numpy passes on all kinds of errors of its header parser
-        raise UserError(f"{path} is no array that can be read ({_reason(error)}): write it with np.save") from error
+        raise UserError(f"{path} is no array that can be read ({first_line(error)}): write it with np.save") from error
     return values if values.ndim != dims else values[None]
 
 
 def _taken(preprocessing: Preprocessing) -> str:
     return "recordings" if preprocessing.log_mel else f"arrays of shape {preprocessing.shape}"
-
-
-def _reason(error: BaseException) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..backbones import Backbone, ShapeSpec, build
+from ..backbones import Backbone, ShapeSpec
 from ..data.preprocessing import Preprocessing
 from ..pruning import CostModel
 from ..system.errors import UserError
@@ -19,9 +19,11 @@ from ..system.memory import PeakMemory
 from ..system.processes import threads as torch_threads
 from .formats import to_onnx
 from .graph import Deployed
+from .meta_build import build_bounded
 from .onnx_file import open_onnx, open_onnx_bytes
 from .personal_file import read_personal
 from .timing import time_in_turns
+from .trusted import trusted
 
 ENGINES = ("torch", "onnxruntime")
 
@@ -78,7 +80,7 @@ def latency(paths: Sequence[Path], *, threads: int = 1, runs: int = 100) -> pd.D
     (memory for loading it and one pass). Full networks have random weights, and so does the network that PyTorch builds
     from an `.onnx` file. Speed does not depend on weights.
 
-    Raise `UserError` if a file cannot be read.
+    Raise `UserError` if a file cannot be read, or if its network is made of code that has not been loaded.
     """
     subjects: dict[str, _Subject] = {}
     full_of: dict[str, str] = {}
@@ -89,7 +91,9 @@ def latency(paths: Sequence[Path], *, threads: int = 1, runs: int = 100) -> pd.D
         if key not in fulls:
             name = f"full {full.backbone}" + " with log-mel" * subject.raw_audio
             fulls[key] = name if name not in subjects else f"{name}, {len(fulls) + 1}"
-            subjects[fulls[key]] = replace(subject, network=build(full).eval(), onnx=None, size=None)
+            state = subject.network.state_dict()
+            network = _build(full, path, len(state), sum(value.numel() for value in state.values()))
+            subjects[fulls[key]] = replace(subject, network=network, onnx=None, size=None)
         subjects[str(path)], full_of[str(path)] = subject, fulls[key]
     with torch_threads(threads):
         return _measure(subjects, full_of, threads, runs)
@@ -143,8 +147,24 @@ def _open_subject(path: Path) -> tuple[_Subject, ShapeSpec]:
         preprocessing = Preprocessing.from_json(json.dumps(meta["preprocessing"]))
         spec, full = (ShapeSpec.from_json(json.dumps(meta[key])) for key in ("spec", "full"))
         raw_audio = bool(meta["raw_audio"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} has no description of its network: export it again with `pppl personalize`") from error
-    network = build(spec).eval()
-    size = len(content)
+    spec, full, size = trusted(spec, path), trusted(full, path), len(content)
+    network = _build(spec, path, _count_parts(content), size)
     return _Subject(network=network, preprocessing=preprocessing, raw_audio=raw_audio, onnx=content, size=size), full
+
+
+def _count_parts(content: bytes) -> int:
+    """Return how many tensors and operations an ONNX file has."""
+    import onnx
+
+    graph = onnx.load_from_string(content).graph
+    return len(graph.initializer) + len(graph.node)
+
+
+def _build(spec: ShapeSpec, path: Path, tensors: int, values: int) -> Backbone:
+    """Build a network that a file describes, unless it is much larger than the file."""
+    try:
+        return build_bounded(spec, tensors=tensors, values=values).eval()
+    except UserError as error:
+        raise UserError(f"{path} is damaged ({error}): fetch or make it again") from error

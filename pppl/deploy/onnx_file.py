@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..system.errors import UserError
+from ..system.errors import UserError, first_line
 from ..system.files import expand
 
 _META, _SEAL = "pppl", b"pppl.sha256"
@@ -94,6 +94,5 @@ def open_onnx_bytes(content: bytes, *, threads: int = 1, where: str = "the expor
         run = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         meta = json.loads(run.get_modelmeta().custom_metadata_map[_META])
     except Exception as error:  # ONNX Runtime raises a dozen types of its own
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{where} cannot be run by ONNX Runtime ({reason}): export it again") from error
+        raise UserError(f"{where} cannot be run by ONNX Runtime ({first_line(error)}): export it again") from error
     return Session(run=run, input=run.get_inputs()[0].name, meta=meta)

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..backbones import Backbone, evaluating, hook_groups
-from ..pruning import slice_network
+from ..backbones import Backbone, evaluating, hook_groups, slice_network
 from ..system.errors import UserError
 
 _CHUNK = 1024  # masks are allocated for this many people at a time

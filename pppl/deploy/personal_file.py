@@ -2,11 +2,12 @@
 
 Files from untrusted sources are safe to open: a file is rejected, or read exactly as it was written. The size of its
 header is limited, and its entries are checked. The network is built without memory and compared with the tensors before
-these are read. The file holds no code and no pickles.
+these are read. The file holds no code and no pickles, and it chooses no code that is run (`trusted`).
 """
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ from ..backbones.backbone import OUTPUTS, RANKS
 from ..data.preprocessing import Preprocessing
 from ..system.errors import UserError
 from ..system.files import expand, write_bytes
+from .meta_build import build_on_meta
+from .trusted import trusted
 
 _FORMAT = "pppl-personal 1"
 # Limit of a header in bytes. The largest backbones of this package take less than a tenth of it.
@@ -63,7 +66,7 @@ class PersonalFile:
 
     def to_bytes(self) -> bytes:
         """Return the content of the file that `write` writes."""
-        state = {key: value.detach().cpu().contiguous() for key, value in self.network.state_dict().items()}
+        state = {key: value.detach().cpu().contiguous().clone() for key, value in self.network.state_dict().items()}
         header = {
             "format": _FORMAT,
             "spec": self.network.spec.to_json(),
@@ -113,6 +116,7 @@ def _read(path: Path) -> PersonalFile:
             provenance = dict(json.loads(header["provenance"]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise _Damaged(f"its header is invalid: {error}") from error
+        spec, full = trusted(spec, path), trusted(full, path)
         _check_fit(spec, full, preprocessing)
         parts = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         shapes = {key: (tuple(part.get_shape()), _TYPES.get(part.get_dtype())) for key, part in parts.items()}
@@ -153,8 +157,9 @@ def _check_shapes(spec: ShapeSpec, shapes: Mapping[str, tuple[tuple[int, ...], t
     if not isinstance(widths, tuple) or len(widths) > len(shapes):
         raise _Damaged(f"widths are {widths}"[:80])
     try:
-        with torch.device("meta"):
-            expected = {key: (tuple(value.shape), value.dtype) for key, value in build(spec).state_dict().items()}
+        values = sum(math.prod(shape) for shape, _ in shapes.values())
+        network = build_on_meta(spec, tensors=len(shapes), values=values)
+        expected = {key: (tuple(value.shape), value.dtype) for key, value in network.state_dict().items()}
     except (UserError, RuntimeError, AttributeError) as error:
         raise _Damaged(f"no network can be built: {str(error)[:200]}") from error
     if expected != dict(shapes):

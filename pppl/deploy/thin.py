@@ -21,9 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..backbones import NEVER, Backbone, correct_logits, outputs_of
+from ..backbones import NEVER, Backbone, correct_logits, outputs_of, slice_network
 from ..diff import Delta, DeltaFile, DeltaStore, base_sha256, write_delta
-from ..pruning import slice_network
 from ..system.errors import UserError
 from ..system.files import expand, write_bytes
 

@@ -60,7 +60,7 @@ def gates(frame: pd.DataFrame, order: pd.DataFrame, ax: Axes, *, colour_bar: boo
         ax.axhline(edge, color="white", lw=1)
     sizes = order.groupby("layer").size()
     every = -(-len(sizes) // _LAYER_LABELS)
-    prefix = "layer " if every == 1 else ""
+    prefix = "layer " if every == 1 and _have_room(sizes, ax) else ""
     shown = sizes.index[::every]
     ax.set_yticks((edges - sizes / 2)[shown], [f"{prefix}{layer}" for layer in shown], rotation=90, va="center")
     ax.tick_params(axis="y", length=0)
@@ -73,6 +73,7 @@ def gates(frame: pd.DataFrame, order: pd.DataFrame, ax: Axes, *, colour_bar: boo
 
 # The longest name below, and the most labels beside, a map half a column wide.
 _LONGEST_NAME, _LAYER_LABELS = 14, 8
+_LABEL_LENGTH = 3.5  # of "layer 1", in font sizes
 _SPACING = 1.15  # distance between rotated labels, in font sizes
 _POINTS = 72.0  # per inch
 
@@ -81,6 +82,13 @@ def _in_order(name: object) -> tuple[int, str]:
     """Return a sorting key: numbers by value, then other names alphabetically."""
     text = str(name)
     return (int(text), text) if text.isdecimal() and len(text) < _LONGEST_NAME else (10**_LONGEST_NAME, text)
+
+
+def _have_room(sizes: Any, ax: Axes) -> bool:
+    """Return whether each layer is as high as its rotated label is long."""
+    size = FontProperties(size=mpl.rcParams["ytick.labelsize"]).get_size_in_points()
+    least = float(sizes.min() / sizes.sum()) * ax.bbox.height / ax.figure.dpi * _POINTS
+    return least >= size * _LABEL_LENGTH
 
 
 def _fit_side_by_side(names: int, ax: Axes) -> bool:

@@ -122,7 +122,7 @@ def gain_figure(table: pd.DataFrame, gains: pd.DataFrame, *, looks: Looks = BUIL
     figure, axes = panel_grid(len(panels), ROW_HEIGHT)
     for ax, (name, rows, against) in zip(chain(*axes), panels, strict=True):
         personal_gain(rows, means[name], ax, against, looks=looks)
-    write_titles(axes, [(name, _LESS[against]) for name, _, against in panels])
+    write_titles(axes, [(f"{name}:", _LESS[against]) for name, _, against in panels])
     metric = metric_of(table)
     difference = f"{metric.title}{' (points)' * metric.percent}"
     make_room(figure, label(figure, axes, f"own less a control's\n{difference}", most=4))

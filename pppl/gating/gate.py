@@ -37,7 +37,7 @@ class Gate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return one logit per channel, `(B, C)`, for the layer's input, `(B, C_in, ...)`."""
         # The sum is divided after it is small: its gradient is a view, while that of a mean divides at every position.
-        pooled = x.sum(tuple(range(2, x.ndim))) / prod(x.shape[2:])  # (B, C_in)
+        pooled = x.sum(tuple(range(2, x.ndim))) / prod(x.shape[2:]) if x.ndim > 2 else x  # (B, C_in)
         # Functions are called, since calling a module costs as much as one of these small products.
         norm = self.norm
         statistics = norm.running_mean, norm.running_var, norm.weight, norm.bias
@@ -46,10 +46,13 @@ class Gate(nn.Module):
 
 
 def gates_of(backbone: Backbone, *, width: int) -> nn.ModuleList:
-    """Return a gate for every channel group of a backbone. Each reads the input of its group's producer."""
+    """Return a gate for every channel group of a backbone. Each reads the input of its group's producer.
+
+    A gate has the type of numbers of its producer, such as float64.
+    """
     producers = [backbone.get_submodule(group.producer) for group in backbone.groups]
     return nn.ModuleList(
-        Gate(channels_in(producer), channels, width=width)
+        Gate(channels_in(producer), channels, width=width).to(cast(Tensor, producer.weight).dtype)
         for producer, channels in zip(producers, backbone.widths, strict=True)
     )
 
@@ -94,7 +97,8 @@ class _StraightThrough(torch.autograd.Function):
         grad_activations = None
         if grad_output is not None:
             grad_activations = apply_gate(grad_output, gate)
-            through = (grad_output * activations).sum(tuple(range(2, activations.ndim)))  # (B, C)
+            through = grad_output * activations
+            through = through.sum(tuple(range(2, through.ndim))) if through.ndim > 2 else through  # (B, C)
             grad_gate = through if grad_gate is None else through + grad_gate
         if grad_gate is None:
             return grad_activations, None, None, None

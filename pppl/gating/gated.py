@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..backbones import Backbone, hook_groups
+from ..backbones import Backbone, hook_groups, tensors_of
 from ..system.errors import UserError
 from .gate import apply_gate, gates_of, logistic_noise, straight_through
 
@@ -37,7 +37,8 @@ def _out_of_order(backbone: Backbone, index: int) -> UserError:
     producer = backbone.groups[index].producer
     return UserError(
         f"backbone {backbone.spec.backbone} cannot be gated: {producer!r} is called twice, or before a group that "
-        "stands before its own; name groups in the order of the forward pass, each with a layer that is called once"
+        "stands before its own, which may have been left out (layer drop): name groups in the order of the forward "
+        "pass, each with a layer that is called once in each pass"
     )
 
 
@@ -65,8 +66,8 @@ class GatedNetwork(nn.Module):
         self.temperature = temperature
         self.gates = gates_of(backbone, width=width)
 
-    def forward(self, x: Tensor, masks: Sequence[Tensor | None] | None = None) -> GatedOutput:
-        """Classify samples `x`, `(B, C, ...)`.
+    def forward(self, x: Any, masks: Sequence[Tensor | None] | None = None) -> GatedOutput:
+        """Return the outputs of samples `x`, `(B, C, ...)`, or of what else the backbone is called with.
 
         **Arguments:**
 
@@ -78,7 +79,7 @@ class GatedNetwork(nn.Module):
         assert logits is not None
         return GatedOutput(logits, gates, gate_logits)
 
-    def decide(self, x: Tensor, masks: Sequence[Tensor | None] | None = None) -> list[Tensor]:
+    def decide(self, x: Any, masks: Sequence[Tensor | None] | None = None) -> list[Tensor]:
         """Return the `gate_logits` of `forward`. The pass ends at the last gate, since nothing after it is needed."""
         gate_logits: list[Tensor] = []
         self._run(x, masks, [], gate_logits, whole=False)
@@ -86,7 +87,7 @@ class GatedNetwork(nn.Module):
 
     def _run(
         self,
-        x: Tensor,
+        x: Any,
         masks: Sequence[Tensor | None] | None,
         gates: list[Tensor],
         gate_logits: list[Tensor],
@@ -118,7 +119,7 @@ class GatedNetwork(nn.Module):
             return self.backbone(x)
         return None
 
-    def _noise(self, x: Tensor) -> Sequence[Tensor]:
+    def _noise(self, x: Any) -> Sequence[Tensor]:
         """Return noise for all gates from one draw, per group `(B, C_l)`."""
-        widths = self.backbone.widths
-        return logistic_noise(len(x), sum(widths), device=x.device).split(widths, dim=1)
+        widths, first = self.backbone.widths, tensors_of(x)[0]
+        return logistic_noise(len(first), sum(widths), device=first.device).split(widths, dim=1)

@@ -2,7 +2,24 @@
 
 from ..report.results_frame import ResultsFrame
 from .commands import compare, compare_tasks, merge, sweep
+from .own_network import TrainedGates, groups, train_gates
 from .runs import LoadedRun, load_run
+from .small_network import Personalized, load_small
 from .studies import Study, study
 
-__all__ = ["LoadedRun", "ResultsFrame", "Study", "compare", "compare_tasks", "load_run", "merge", "study", "sweep"]
+__all__ = [
+    "LoadedRun",
+    "Personalized",
+    "ResultsFrame",
+    "Study",
+    "TrainedGates",
+    "compare",
+    "compare_tasks",
+    "groups",
+    "load_run",
+    "load_small",
+    "merge",
+    "study",
+    "sweep",
+    "train_gates",
+]

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..backbones import Backbone, full_rank
 from ..data import Support
 from ..pruning import Basis, BasisCost, CostModel, basis_network, convolutions, decompose, mean_gradients
+from ..system.errors import UserError
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
 from .personalizer import Personalizer, register_method
@@ -31,7 +32,10 @@ class BasisPruned(Personalizer):
         return {"pruning": asdict(self.experiment.pruning)}
 
     def check(self, backbone: Backbone, cost: CostModel) -> None:
-        """Raise `UserError` if one basis filter per convolution costs more than the least budget."""
+        """Raise `UserError` if no convolution can be split, or if one filter for each exceeds the least budget."""
+        if not convolutions(backbone):
+            name = backbone.spec.backbone
+            raise UserError(f"method {self.method} cannot be used: backbone {name} has no convolution to split")
         ranks = [torch.zeros(full_rank(conv)) for conv in convolutions(backbone).values()]
         self.masks_within(min(self.experiment.budgets), ranks, BasisCost(backbone, cost))
 

@@ -69,7 +69,7 @@ def profile(network: Backbone, samples: Support, count: int) -> tuple[list[Tenso
     """
     activations: list[Tensor] = []
     x, y = samples.x[:count], samples.y[:count]
-    with hook_groups(network, after=lambda _, values: activations.append(values.flatten(2).mean(2))):
+    with hook_groups(network, after=lambda _, values: activations.append(values.unsqueeze(2).flatten(2).mean(2))):
         logits = network(x)
     one_hot = F.one_hot(y, logits.shape[1]).float()  # (N, K)
     share = one_hot / one_hot.sum(0).clamp(min=1)

@@ -1,6 +1,8 @@
 """Construction of methods from their names: variants, steps, and settings that hold for one method alone."""
 
+import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -48,7 +50,8 @@ def make_own_personalizer(experiment: Experiment, method: str) -> Personalizer:
     ignored = {*experiment.methods} - {*stages(method)}
     alone: dict[str, Any] = {"methods": (method,)}
     for section in ("settings", "tuning", "searched"):
-        alone[section] = {name: given for name, given in getattr(experiment, section).items() if name not in ignored}
+        kept = getattr(experiment, section).items()
+        alone[section] = {name: given for name, given in kept if ignored.isdisjoint(stages(name))}
     personalizers = make_personalizers(replace(experiment, **alone))
     return next(personalizer for personalizer in personalizers if personalizer.control in ("", "own"))
 
@@ -69,6 +72,8 @@ def _make_method(method: str, experiment: Experiment) -> list[Personalizer]:
         personalizers = _add_step(personalizers, stage)
     if "budgets" in given.get(method, {}) and not personalizers[0].prunes:
         raise UserError(f"settings of method {method} hold budgets: it does not prune; leave them out")
+    for stage in stages(method):
+        _refuse_bare(stage, given)
     return personalizers
 
 
@@ -91,6 +96,16 @@ def _own_settings(method: str, experiment: Experiment) -> dict[str, Any]:
 
 def _is_variant(name: str) -> bool:
     return _NAME.fullmatch(name.partition("@")[2]) is not None
+
+
+def _refuse_bare(stage: str, settings: Mapping[str, Any]) -> None:
+    """Raise `UserError` for a variant that `settings` do not name: it would be the plain method under another name."""
+    first, _, step = stage.rpartition("+")
+    if _is_variant(step) and stage not in settings:
+        plain = (f"{first}+" if first else "") + step.partition("@")[0]
+        nearest = difflib.get_close_matches(stage, settings, n=1)
+        remedy = f"did you mean {nearest[0]!r}?" if nearest else f"give it some under settings, or write {plain!r}"
+        raise UserError(f"variant {stage!r} has no settings of its own: {remedy}")
 
 
 def _make_first(name: str, experiment: Experiment) -> list[Personalizer]:

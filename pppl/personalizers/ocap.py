@@ -82,7 +82,7 @@ def _measure(network: Backbone, x: Tensor) -> list[Tensor]:
     norms: list[Tensor] = []
 
     def record(_: int, activations: Tensor) -> None:
-        norms.append(activations.flatten(2).norm(dim=2))  # (N, C, ...) -> (N, C)
+        norms.append(activations.unsqueeze(2).flatten(2).norm(dim=2))  # (N, C) or (N, C, ...) -> (N, C)
 
     with hook_groups(network, after=record):
         network(x)

@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..backbones import Backbone, split_classifier
+from ..backbones import Backbone, filters, slice_network, split_classifier
 from ..config import Experiment, register_settings
 from ..data import Support
-from ..pruning import filter_traces, filters, slice_network
+from ..pruning import filter_traces
 from ..training import finetune
 from .finetune import FinetuneSettings
 from .global_model import GlobalModel

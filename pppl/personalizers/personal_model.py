@@ -6,9 +6,9 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from ..backbones import Backbone
+from ..backbones import Backbone, artifact_bytes
 from ..diff import Delta, delta_bytes
-from ..pruning import Cost, artifact_bytes
+from ..pruning import Cost
 from .shown import as_html, describe_costs, list_layers
 
 

@@ -14,12 +14,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ..backbones import Backbone
+from ..backbones import Backbone, slice_network
 from ..config import Experiment
 from ..data import Support
 from ..data.datamodule import batches_in_a_pass, seen_in_a_pass
 from ..gating import GatedNetwork, PersonGatedNetwork, Rule, prototype
-from ..pruning import CostModel, slice_network, threshold_masks
+from ..pruning import CostModel, threshold_masks
 from ..training.gate_settings import PersonTraining, PPPSettings
 from .global_model import GlobalModel
 from .personal_model import MethodOutput

@@ -6,10 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..backbones import Backbone
+from ..backbones import Backbone, slice_network
 from ..data import Support
 from ..gating import Rule
-from ..pruning import slice_network
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
 from .personalizer import Personalizer

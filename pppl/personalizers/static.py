@@ -28,11 +28,11 @@ import torch
 from torch import Tensor
 from torch_pruning import importance
 
-from ..backbones import Backbone
+from ..backbones import Backbone, filters
 from ..config import Experiment, register_settings, require
 from ..data import Support
 from ..gating import Rule
-from ..pruning import CostModel, filters, importance_scores, mean_gradients
+from ..pruning import CostModel, importance_scores, mean_gradients
 from ..system.errors import UserError
 from ..tasks import TASKS, Task
 from .global_model import GlobalModel

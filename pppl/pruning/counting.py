@@ -14,8 +14,9 @@ from torch.nn.modules.conv import _ConvNd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count, shape_wrapper
 
-from ..backbones import Backbone, evaluating
-from ..system.errors import UserError
+from ..backbones import Backbone, evaluating, tensors_of
+from ..backbones.examples import FAILURES, first_sample, samples_in, with_tensors
+from ..system.errors import UserError, first_line
 
 
 @dataclass(kw_only=True)
@@ -41,32 +42,67 @@ def layers_of(network: nn.Module) -> dict[str, _ConvNd | nn.Linear]:
     return {path: layer for path, layer in network.named_modules() if isinstance(layer, (_ConvNd, nn.Linear))}
 
 
-def count(backbone: Backbone, input_shape: tuple[int, ...]) -> Counted:
-    """Count the forward pass of one sample.
+def count(backbone: Backbone, sample: Any) -> Counted:
+    """Count the forward pass of one sample, described by its shape or by an example of the network's argument.
 
     Raise `UserError` if the network cannot take such data, or if a module computes something that cannot be counted.
     """
-    counted, macs = Counted(), _Macs()
+    return _count(backbone, _first(sample, next(backbone.parameters())))
+
+
+def check_samples(backbone: Backbone, example: Any, one: Counted) -> None:
+    """Raise `UserError` unless all samples of an example together cost what one does, times their number.
+
+    They do not if an input that has as many rows as there are samples is something else, as a matrix of neighbours.
+    """
+    count = samples_in(example)
+    if count < 2 or sum(each.ndim > 0 and len(each) == count for each in tensors_of(example)) < 2:
+        return
+    device = next(backbone.parameters()).device
+    every = _count(backbone, with_tensors(lambda each: each.to(device), example))
+    for path in one.positions.keys() | one.others.keys():
+        if (every.positions[path], every.others[path]) != (count * one.positions[path], count * one.others[path]):
+            raise UserError(
+                f"backbone {backbone.spec.backbone}: {count} samples do not cost {count} times one: if an input with "
+                f"{count} rows has none for each sample, give an example with another number of samples"
+            )
+
+
+def _count(backbone: Backbone, inputs: Any) -> Counted:
+    """Count a forward pass."""
+    counted, macs, name = Counted(), _Macs(), backbone.spec.backbone
     for path in layers_of(backbone):
         counted.positions[path] = 0
-    name, x = backbone.spec.backbone, torch.zeros(1, *input_shape, device=next(backbone.parameters()).device)
     try:
         with evaluating(backbone), torch.no_grad(), _without_fast_paths(), _watched(backbone, counted, macs):
-            backbone(x.to(next(backbone.parameters()).dtype))
+            backbone(inputs)
     except _Uncountable as error:
         path = macs.stack[-1].path if macs.stack else ""
         where = f"{path!r} ({type(backbone.get_submodule(path)).__name__})" if path else "its forward"
         raise UserError(f"backbone {name}: MACs of {where} cannot be counted: it computes {error}") from error
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"backbone {name} cannot take data of shape {input_shape}: {reason}") from error
+    except FAILURES as error:
+        raise UserError(f"backbone {name} cannot take data of shape {_shape(inputs)}: {first_line(error)}") from error
     for path, layer in layers_of(backbone).items():
         counted.others[path] -= counted.positions[path] * layer.weight.numel()
         if counted.others[path] < 0:
-            raise UserError(
-                f"backbone {name}: MACs of {path!r} cannot be counted: it multiplies by less than its weight"
-            )
+            raise UserError(f"backbone {name}: MACs of {path!r} cannot be counted: it uses only a part of its weight")
     return counted
+
+
+def _first(sample: Any, like: Tensor) -> Any:
+    """Return the argument for one sample: zeros of a shape, or the first sample of an example."""
+    if isinstance(sample, tuple) and all(isinstance(size, int) for size in sample):
+        return torch.zeros(1, *sample, device=like.device, dtype=like.dtype)
+    return with_tensors(lambda each: each.to(like.device), first_sample(sample))
+
+
+def _shape(inputs: Any) -> Any:
+    """Return the shape of one sample's tensors."""
+    if isinstance(inputs, Mapping):
+        return {key: _shape(value) for key, value in inputs.items()}
+    if isinstance(inputs, (list, tuple)):
+        return tuple(map(_shape, inputs))
+    return tuple(inputs.shape[1:]) if isinstance(inputs, Tensor) else inputs
 
 
 class _Uncountable(Exception):

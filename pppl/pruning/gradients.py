@@ -1,11 +1,12 @@
 """Gradients of the loss at a network's weights, stored where Torch-Pruning's criteria read them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..tasks import Task
 
@@ -31,7 +32,8 @@ def mean_gradients(network: nn.Module, task: Task, x: Tensor, y: Tensor, *, squa
     fill = _mean_squared if squared else _mean
     network.zero_grad(set_to_none=True)
     try:
-        with torch.inference_mode(False), torch.enable_grad():
+        # Fused attention has no rule for several samples at once.
+        with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             fill(network, task, x, y)
         yield
     finally:
@@ -49,9 +51,24 @@ def _mean_squared(network: nn.Module, task: Task, x: Tensor, y: Tensor) -> None:
     def loss(values: dict[str, Tensor], inputs: Tensor, target: Tensor) -> Tensor:
         return task.loss(functional_call(network, values, inputs[None]), target[None])
 
-    each = vmap(grad(loss), in_dims=(None, 0, 0))
+    one = grad(loss)
+    each = vmap(one, in_dims=(None, 0, 0))
+    try:
+        each(parameters, x[:2], y[:2])
+    except RuntimeError:  # recurrent layers, for one, take no further dimension
+        each = _in_turn(one)
     size = max(1, min(_BATCH, _MOST_VALUES // sum(value.numel() for value in parameters.values())))
     for inputs, targets in zip(x.split(size), y.split(size), strict=True):
         for name, gradients in each(parameters, inputs, targets).items():
             parameter, share = network.get_parameter(name), gradients.square().sum(0) / len(x)
             parameter.grad = share if parameter.grad is None else parameter.grad + share
+
+
+def _in_turn(one: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:
+    """Return a function of samples that calls `one` for each, as `vmap` does at once."""
+
+    def each(parameters: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        found = [one(parameters, *sample) for sample in zip(inputs, targets, strict=True)]
+        return {name: torch.stack([gradients[name] for gradients in found]) for name in parameters}
+
+    return each

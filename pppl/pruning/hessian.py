@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..backbones import Backbone
-from .cuts import channel_dim
+from ..backbones import Backbone, by_channel, channel_dim
 
 
 def filter_traces(network: Backbone, x: Tensor) -> list[Tensor]:
@@ -29,13 +28,15 @@ def filter_traces(network: Backbone, x: Tensor) -> list[Tensor]:
     """
     filters = [network.get_parameter(f"{group.producer}.weight") for group in network.groups]
     dims = [channel_dim(network.get_submodule(group.producer)) for group in network.groups]
-    traces = [weight.new_zeros(weight.shape[dim]) for weight, dim in zip(filters, dims, strict=True)]
+    spans = [group.span(group.producer) for group in network.groups]
+    traces = [filters[0].new_zeros(width) for width in network.widths]
     with torch.inference_mode(False), torch.enable_grad():
         for sample in x:
             of_classes = network(sample[None]).log_softmax(1)[0]  # (K,)
             each = torch.eye(len(of_classes), device=x.device, dtype=of_classes.dtype)
             gradients = torch.autograd.grad(of_classes, filters, each, is_grads_batched=True)
             shares = of_classes.detach().exp() / len(x)
-            for trace, gradient, dim in zip(traces, gradients, dims, strict=True):
-                trace += shares @ gradient.square().movedim(dim + 1, 1).flatten(2).sum(2)  # (K, C_l, ...) -> (C_l,)
+            for trace, gradient, dim, span in zip(traces, gradients, dims, spans, strict=True):
+                squares = gradient.square().movedim(dim + 1, 1).flatten(2).sum(2)  # (K, entries)
+                trace += by_channel(shares @ squares, span, len(trace)).sum(1)  # (C_l,)
     return traces

@@ -34,33 +34,37 @@ def importance_scores(backbone: Backbone, importance: Importance) -> list[Tensor
     [torch.Size([4]), torch.Size([8])]
     """
     scores = []
-    for group in backbone.groups:
-        score = importance(_coupled(backbone, group))
+    for group, width in zip(backbone.groups, backbone.widths, strict=True):
+        score = importance(_coupled(backbone, group, width))
         if score is None:
             scored, name = type(importance).__name__, backbone.spec.backbone
             raise UserError(f"{scored} finds nothing to score at {group.producer} of backbone {name}; leave it out")
-        scores.append(score)
+        scores.append(score.view(width, -1).mean(1))
     return scores
 
 
-def _coupled(backbone: Backbone, group: ChannelGroup) -> Group:
-    """Return the layers of `group` as a group of Torch-Pruning: producer, batch normalization, consumers.
+def _coupled(backbone: Backbone, group: ChannelGroup, width: int) -> Group:
+    """Return the layers of `group` as a group of Torch-Pruning: producers, batch normalization, consumers.
 
-    A depthwise convolution in between is left out, since it has no weights across channels.
+    Its root is the producer, with all entries of channel 0, then those of channel 1, and so on. A convolution with
+    groups in between is left out, since it has no weights across channels.
     """
-    producer = backbone.get_submodule(group.producer)
-    followers = [backbone.get_submodule(path) for path in group.followers]
-    consumers = [backbone.get_submodule(path) for path in group.consumers]
-    first = tp.prune_linear_out_channels if isinstance(producer, nn.Linear) else tp.prune_conv_out_channels
-    coupled: list[tuple[nn.Module, Callable[..., Any]]] = [(producer, first)]
-    coupled += [(each, tp.prune_batchnorm_out_channels) for each in followers if isinstance(each, _BatchNorm)]
-    for each in consumers:
-        coupled.append(
-            (each, tp.prune_linear_in_channels if isinstance(each, nn.Linear) else tp.prune_conv_in_channels)
+    paths: list[tuple[str, Callable[..., Any]]] = []
+    for path in (group.producer, *group.partners):
+        linear = isinstance(backbone.get_submodule(path), nn.Linear)
+        paths.append((path, tp.prune_linear_out_channels if linear else tp.prune_conv_out_channels))
+    norms = [path for path in group.followers if isinstance(backbone.get_submodule(path), _BatchNorm)]
+    paths += [(path, tp.prune_batchnorm_out_channels) for path in norms]
+    for path in group.consumers:
+        linear = isinstance(backbone.get_submodule(path), nn.Linear)
+        paths.append((path, tp.prune_linear_in_channels if linear else tp.prune_conv_in_channels))
+    root, made, count = Node(backbone.get_submodule(group.producer), None), Group(), group.span(group.producer).count
+    for path, function in paths:
+        span = group.span(path)
+        made.add_dep(
+            Dependency(paths[0][1], function, root, Node(backbone.get_submodule(path), None)),
+            [entry for channel in range(width) for entry in span.entries(channel)],
         )
-    channels = list(range(backbone.widths[backbone.groups.index(group)]))
-    root, made = Node(producer, None), Group()
-    for module, function in coupled:
-        made.add_dep(Dependency(first, function, root, Node(module, None)), channels)
-        made[-1].root_idxs = channels
+        shares = [each * count // span.count for each in range(span.count)]
+        made[-1].root_idxs = [channel * count + share for channel in range(width) for share in shares]
     return made

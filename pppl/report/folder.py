@@ -1,7 +1,8 @@
 """The content of a results folder, read and checked."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,6 +88,35 @@ class FolderTables:
         """Name of the experiment, else of the folder."""
         name = self.config.get("name")
         return name if isinstance(name, str) and name else self.folder.resolve().name
+
+
+def told_apart(folders: Sequence[FolderTables]) -> list[FolderTables]:
+    """Return results with the network beside the data set wherever several networks were compared on that data set."""
+    pairs = {(row["dataset"], row["backbone"]) for each in folders for row in each.main.rows}
+    networks = Counter(data for data, _ in pairs)
+
+    def named(table: Table) -> Table:
+        rows = [
+            row | {"dataset": f"{row['dataset']}, {short_network(row['backbone'])}"}
+            if networks[row.get("dataset", "")] > 1
+            else row
+            for row in table.rows
+        ]
+        return Table(table.names, rows)
+
+    return [
+        replace(each, main=named(each.main), tables={name: named(table) for name, table in each.tables.items()})
+        for each in folders
+    ]
+
+
+def short_network(name: str) -> str:
+    """Return a network's name without the library or the module that it comes from.
+
+    >>> short_network("sweeps/compare/mobilenet.py:MobileNetV2"), short_network("resnet20")
+    ('MobileNetV2', 'resnet20')
+    """
+    return name.rpartition(":")[2].rpartition("/")[2]
 
 
 def read_results(folder: Path) -> FolderTables:

@@ -9,7 +9,7 @@ from ..figures.accuracy_vs_macs import shown_budgets
 from ..figures.looks import Looks
 from ..system.errors import UserError
 from ..tables.metric import metric_of
-from .folder import FolderTables, read_results
+from .folder import FolderTables, read_results, told_apart
 from .names import label_of
 from .practice import is_unseen, practice, whom
 from .table import TableRow
@@ -34,7 +34,7 @@ def answers_of(folders: Sequence[Path], *, budget: float | None = None, seen: bo
 
     Raise `UserError` if a folder does not hold a comparison on persons.
     """
-    read = [_of_persons(folder) for folder in folders]
+    read = told_apart([_of_persons(folder) for folder in folders])
     lines = practice(read, headline(read[0]) if budget is None else budget, seen=seen)
     return "\n".join(f"{number}. **{line.question}**: {line.told}." for number, line in enumerate(lines, 1))
 
@@ -57,7 +57,7 @@ def accuracies_of(folders: Sequence[Path], budget: float, methods: Sequence[str]
 
     Raise `UserError` if a folder does not hold a comparison on persons.
     """
-    read = [_of_persons(folder) for folder in folders]
+    read = told_apart([_of_persons(folder) for folder in folders])
     shown = [(row, each.looks) for each in read for row in each.main.rows if _is_shown(row, budget, seen)]
     rows = [row for row, _ in shown]
     columns = list(dict.fromkeys(whom(row) for row in rows))

@@ -53,6 +53,11 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(f"unknown {kind} {name!r}: {' '.join(parts)}")
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its class if it has none."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 _ELSEWHERE, _FEWER, _NETWORK = "choose another folder", "use fewer --workers", "check the connection, and try again"
 _SMALLER = f"{_FEWER}, or a smaller training.batch_size"
 _PROCESSES = f"{_FEWER}, or allow more processes and threads (ulimit -u)"

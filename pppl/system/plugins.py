@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
-from pathlib import Path
-from types import CodeType
+from pathlib import Path, PureWindowsPath
+from types import CodeType, ModuleType
 
 from .errors import UserError, unknown
 from .files import expand
@@ -32,14 +32,59 @@ def load_plugins(names: Iterable[str]) -> None:
 
     - `names`: modules that can be imported, or paths of Python files. A file that has changed is run again.
 
+    ```python
+    pppl.load_plugins(["nets.py"])  # what it registers has a name now, and files of its networks can be read
+    ```
+
     Raise `UserError`, with file and line, if one cannot be imported.
     """
     _load_installed()
     for name in names:
-        if name.endswith(".py"):
-            _load_file(expand(name))
-        else:
-            _import(name, name)
+        load_module(name)
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module, or a Python file by its path, and return it. A file that has changed is run again.
+
+    Raise `UserError`, with file and line, if it cannot be imported.
+    """
+    if name.endswith(".py"):
+        return _load_file(expand(name))
+    module = _import(name, name)
+    _NAMED.add(name)
+    return module
+
+
+def split_place(name: str) -> tuple[str, str]:
+    """Return the module or file of a class, and the class; two empty names for what is no class by its place.
+
+    The last colon counts, since a path may hold others. What stands before it names a Python file or a module.
+
+    >>> split_place("a:b/nets.py:Net"), split_place("my.nets:Net"), split_place("hf/C:/folder")
+    (('a:b/nets.py', 'Net'), ('my.nets', 'Net'), ('', ''))
+    """
+    place, _, attribute = name.rpartition(":")
+    is_place = place.endswith(".py") or place.replace(".", "").isidentifier()
+    return (place, attribute) if is_place else ("", "")
+
+
+def find_loaded(name: str, attribute: str) -> str:
+    """Return the name of a module or a Python file that the user has loaded, as `load_module` takes it; else "".
+
+    A module that only other code imports does not count. A file may have been loaded from another folder, the last one
+    if there are several: it then has the same file name and defines `attribute`.
+
+    >>> import os
+    >>> find_loaded("os", "system"), find_loaded("nets.py", "Net")
+    ('', '')
+    """
+    if not name.endswith(".py"):
+        return name if name in _NAMED else ""
+    if expand(name).absolute() in _RUN:
+        return name
+    file_name = PureWindowsPath(name).name  # the last part of a path of any system
+    alike = [path for path in _RUN if path.name == file_name and hasattr(sys.modules[_module_name(path)], attribute)]
+    return str(alike[-1]) if alike else ""
 
 
 @cache  # of one entry
@@ -50,9 +95,9 @@ def _load_installed() -> None:
         _import(entry.module, f"{entry.name} of {entry.dist.name if entry.dist else 'an installed package'}")
 
 
-def _import(module: str, name: str) -> None:
+def _import(module: str, name: str) -> ModuleType:
     try:
-        importlib.import_module(module)
+        return importlib.import_module(module)
     except UserError as error:
         raise UserError(f"plugin {name}: {error}") from error
     except (Exception, SystemExit) as error:
@@ -64,18 +109,25 @@ def _import(module: str, name: str) -> None:
 
 # The plugin files that were run, by path: a hash of their text.
 _RUN: dict[Path, str] = {}
+# The modules that were loaded by name.
+_NAMED: set[str] = set()
 
 
-def _load_file(path: Path) -> None:
+def _module_name(path: Path) -> str:
+    return _PREFIX + hashlib.sha256(str(path).encode()).hexdigest()[:8] + f"_{path.stem}"
+
+
+def _load_file(path: Path) -> ModuleType:
     path = path.absolute()
     try:
         text = path.read_bytes()
     except OSError as error:
         raise UserError(f"plugin {path} cannot be read: {error.strerror}; name a Python file or a module") from error
     digest = hashlib.sha256(text).hexdigest()
+    name = _module_name(path)
     if _RUN.get(path) == digest:
-        return
-    name = _PREFIX + hashlib.sha256(str(path).encode()).hexdigest()[:8] + f"_{path.stem}"
+        return sys.modules[name]
+    _RUN.pop(path, None)  # it is forgotten if it fails
     specification = importlib.util.spec_from_file_location(name, path, loader=_PluginLoader(name, str(path)))
     assert specification is not None
     assert specification.loader is not None
@@ -92,6 +144,7 @@ def _load_file(path: Path) -> None:
         _forget(name)
         raise UserError(f"plugin {path} cannot be imported: {_where(error)}") from error
     _RUN[path] = digest
+    return module
 
 
 class _PluginLoader(SourceFileLoader):

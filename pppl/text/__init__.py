@@ -2,8 +2,17 @@
 
 from . import dense, sparse  # noqa: F401 (each registers its methods)
 from .dense import train_chosen
-from .encoder import TextClassifier
-from .setting import Adapted, Setting
+from .encoder import TextClassifier, Tokens
+from .setting import AdaptedEncoder, Setting
 from .text_methods import register_text_method
+from .text_tasks import load_task
 
-__all__ = ["Adapted", "Setting", "TextClassifier", "register_text_method", "train_chosen"]
+__all__ = [
+    "AdaptedEncoder",
+    "Setting",
+    "TextClassifier",
+    "Tokens",
+    "load_task",
+    "register_text_method",
+    "train_chosen",
+]

@@ -20,7 +20,7 @@ from ..system.errors import UserError
 from ..training.adapters import Adapter
 from ..training.task_module import outputs, train_task
 from .encoder import TextClassifier, Tokens
-from .setting import Adapted, Setting
+from .setting import AdaptedEncoder, Setting
 from .text_methods import TEXT_METHODS
 from .text_tasks import Examples, TextTask, load_task
 
@@ -74,7 +74,7 @@ def adapt(
     *,
     learning_rate: float,
     seed: int,
-) -> tuple[TextClassifier, Adapted]:
+) -> tuple[TextClassifier, AdaptedEncoder]:
     """Load the experiment's encoder, adapt it to a task by a method, and return the network and the result.
 
     **Arguments:**
@@ -95,7 +95,7 @@ def adapt(
 
 def _adapt(
     experiment: TextExperiment, prepared: Prepared, method: str, learning_rate: float, seed: int, device: torch.device
-) -> tuple[TextClassifier, Adapted]:
+) -> tuple[TextClassifier, AdaptedEncoder]:
     epochs, batches = experiment.epochs_on(prepared.name), math.ceil(len(prepared.train.rows) / experiment.batch_size)
     network = TextClassifier(experiment.encoder, prepared.task.outputs).to(device)
     trainer = _Trainer(experiment, prepared, network, seed)

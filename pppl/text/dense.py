@@ -13,16 +13,16 @@ from torch import nn
 from ..system.errors import UserError
 from ..training.adapters import Dense, Together
 from .encoder import TextClassifier
-from .setting import Adapted, Setting, head_of
+from .setting import AdaptedEncoder, Setting, head_of
 from .text_methods import register_text_method
 
 
-def train_chosen(network: TextClassifier, setting: Setting, chosen: Callable[[str], bool]) -> Adapted:
+def train_chosen(network: TextClassifier, setting: Setting, chosen: Callable[[str], bool]) -> AdaptedEncoder:
     """Train the head and the parameters of the encoder that a function of their name chooses. Freeze the others.
 
     ```python
     @register_text_method("embeddings", learning_rate=1e-3)
-    def embeddings(network: TextClassifier, setting: Setting) -> Adapted:
+    def embeddings(network: TextClassifier, setting: Setting) -> AdaptedEncoder:
         return train_chosen(network, setting, lambda name: name.startswith("embeddings."))
     ```
 
@@ -40,11 +40,11 @@ def train_chosen(network: TextClassifier, setting: Setting, chosen: Callable[[st
     setting.train(adapter, setting.steps)
     tensors = {name: parameter.detach().contiguous() for name, parameter in trained.items()}
     size = len(safetensors.torch.save(tensors))
-    return Adapted(adapter=adapter, values=sum(p.numel() for p in trained.values()), bytes=size)
+    return AdaptedEncoder(adapter=adapter, values=sum(p.numel() for p in trained.values()), bytes=size)
 
 
 @register_text_method("full", learning_rate=5e-5)
-def full(network: TextClassifier, setting: Setting) -> Adapted:
+def full(network: TextClassifier, setting: Setting) -> AdaptedEncoder:
     """Train all parameters: full fine-tuning."""
     return train_chosen(network, setting, lambda name: True)
 
@@ -59,14 +59,14 @@ def last_layer_of(encoder: nn.Module) -> str:
 
 
 @register_text_method("last_layer", learning_rate=3e-4, check=lambda encoder, _: last_layer_of(encoder))
-def last_layer(network: TextClassifier, setting: Setting) -> Adapted:
+def last_layer(network: TextClassifier, setting: Setting) -> AdaptedEncoder:
     """Train the last layer of the encoder."""
     prefix = last_layer_of(network.encoder)
     return train_chosen(network, setting, lambda name: name.startswith(prefix))
 
 
 @register_text_method("bias_norm", learning_rate=1e-3)
-def bias_norm(network: TextClassifier, setting: Setting) -> Adapted:
+def bias_norm(network: TextClassifier, setting: Setting) -> AdaptedEncoder:
     """Train biases (BitFit, Ben Zaken et al. 2022) and the scales of normalization layers."""
     scales = {
         f"{name}.weight" for name, module in network.encoder.named_modules() if "norm" in type(module).__name__.lower()
@@ -106,20 +106,22 @@ def _shira_rank(encoder: nn.Module, rate: float) -> int:
 
 
 @register_text_method("lora", learning_rate=5e-4, check=_lora_rank)
-def lora(network: TextClassifier, setting: Setting) -> Adapted:
+def lora(network: TextClassifier, setting: Setting) -> AdaptedEncoder:
     """Train low-rank differences of the query and value projections (Hu et al. 2022), by `peft`."""
     targets = _projections(network.encoder)
     return _peft("LoraConfig", network, setting, targets, target_modules=targets, lora_alpha=16, lora_dropout=0.0)
 
 
 @register_text_method("shira", learning_rate=5e-4, check=_shira_rank)
-def shira(network: TextClassifier, setting: Setting) -> Adapted:
+def shira(network: TextClassifier, setting: Setting) -> AdaptedEncoder:
     """Train sparse differences at random positions of all linear layers (SHiRA, Bhardwaj et al. 2024), by `peft`."""
     with torch.sparse.check_sparse_tensor_invariants(enable=False):  # off by default, but torch warns unless it is set
         return _peft("ShiraConfig", network, setting, [""], target_modules="all-linear", random_seed=setting.seed)
 
 
-def _peft(config: str, network: TextClassifier, setting: Setting, endings: Sequence[str], **options: Any) -> Adapted:
+def _peft(
+    config: str, network: TextClassifier, setting: Setting, endings: Sequence[str], **options: Any
+) -> AdaptedEncoder:
     """Train an adapter of `peft`, of the largest rank that keeps its values within `rate` of the encoder's.
 
     **Arguments:**
@@ -145,7 +147,7 @@ def _peft(config: str, network: TextClassifier, setting: Setting, endings: Seque
         model.save_pretrained(folder)
         size = (Path(folder) / "adapter_model.safetensors").stat().st_size
     head = _count_trained(network.head)
-    return Adapted(adapter=adapter, values=_count_trained(model) + head, bytes=size + 4 * head)
+    return AdaptedEncoder(adapter=adapter, values=_count_trained(model) + head, bytes=size + 4 * head)
 
 
 def _count_trained(module: nn.Module) -> int:

@@ -93,6 +93,11 @@ class TextClassifier(nn.Module):
 class Tokens:
     """Texts as token ids without padding. Batches are padded to their longest text.
 
+    ```python
+    tokens = Tokens("minilm-l6", load_task("clinc150").train)
+    inputs, targets = next(tokens.batches(16))
+    ```
+
     **Arguments:**
 
     - `name`: the encoder, as in `TextClassifier`.

@@ -50,12 +50,12 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adapted:
+class AdaptedEncoder:
     """The result of a method: a network adapted to one task.
 
     >>> from torch import nn
     >>> head = nn.Linear(4, 2)
-    >>> Adapted(adapter=Dense([*head.parameters()], learning_rate=1e-3), values=10, bytes=128).values
+    >>> AdaptedEncoder(adapter=Dense([*head.parameters()], learning_rate=1e-3), values=10, bytes=128).values
     10
 
     - `adapter`: the adapter that the network is evaluated with.

@@ -21,14 +21,14 @@ from ..diff import (
 )
 from ..training.adapters import Dense, Fixed, Relaxed, Together
 from .encoder import TextClassifier
-from .setting import Adapted, Setting, head_of
+from .setting import AdaptedEncoder, Setting, head_of
 from .text_methods import register_text_method
 
 _DIFF = tuple(field.name for field in fields(TextDiffSettings))
 
 
 @register_text_method("gradient_mask", learning_rate=5e-4)
-def gradient_mask(network: TextClassifier, setting: Setting) -> Adapted:
+def gradient_mask(network: TextClassifier, setting: Setting) -> AdaptedEncoder:
     """Train the positions of the largest mean gradient before training (SPEFT, 2024)."""
     flat, sha256 = _flat(network)
     scores = _sum_gradients(network, setting, flat, lambda gradient: gradient).abs()
@@ -37,7 +37,7 @@ def gradient_mask(network: TextClassifier, setting: Setting) -> Adapted:
 
 
 @register_text_method("fisher_mask", learning_rate=5e-4)
-def fisher_mask(network: TextClassifier, setting: Setting) -> Adapted:
+def fisher_mask(network: TextClassifier, setting: Setting) -> AdaptedEncoder:
     """Train the positions of the largest mean squared gradient before training (FISH mask, Sung et al. 2021)."""
     flat, sha256 = _flat(network)
     positions = top_positions(_sum_gradients(network, setting, flat, torch.square), flat, setting.rate)
@@ -45,7 +45,7 @@ def fisher_mask(network: TextClassifier, setting: Setting) -> Adapted:
 
 
 @register_text_method("magnitude_mask", learning_rate=5e-4, reads=("first_share", "first_rate"))
-def magnitude_mask(network: TextClassifier, setting: Setting) -> Adapted:
+def magnitude_mask(network: TextClassifier, setting: Setting) -> AdaptedEncoder:
     """Train, from the base, the positions that full fine-tuning moves most (LT-SFT, Ansell et al. 2022)."""
     flat, sha256 = _flat(network)
     base = [part.clone() for part in flat.parts]
@@ -57,12 +57,12 @@ def magnitude_mask(network: TextClassifier, setting: Setting) -> Adapted:
 
 
 @register_text_method("diff", learning_rate=5e-4, reads=_DIFF)
-def diff(network: TextClassifier, setting: Setting) -> Adapted:
+def diff(network: TextClassifier, setting: Setting) -> AdaptedEncoder:
     """Prune a difference (Guo et al. 2021): train it with gates, keep the best positions, and train these further."""
     return _diff(network, setting, structured=True)
 
 
-def _diff(network: TextClassifier, setting: Setting, *, structured: bool) -> Adapted:
+def _diff(network: TextClassifier, setting: Setting, *, structured: bool) -> AdaptedEncoder:
     (flat, sha256), settings = _flat(network), setting.diff
     options: dict[str, Any] = {"structured": structured, "groups": settings.groups, "penalty": settings.penalty}
     relaxed = RelaxedDiff(flat, seed=setting.seed, compiled=setting.compiled, **options)
@@ -77,7 +77,7 @@ def _diff(network: TextClassifier, setting: Setting, *, structured: bool) -> Ada
 
 
 @register_text_method("diff_elementwise", learning_rate=5e-4, reads=_DIFF)
-def diff_elementwise(network: TextClassifier, setting: Setting) -> Adapted:
+def diff_elementwise(network: TextClassifier, setting: Setting) -> AdaptedEncoder:
     """Prune a difference as `diff` does, but without gates of whole tensors."""
     return _diff(network, setting, structured=False)
 
@@ -120,7 +120,7 @@ def _train_positions(
     positions: Tensor,
     start: Tensor | None = None,
     steps: int | None = None,
-) -> Adapted:
+) -> AdaptedEncoder:
     """Train the difference at fixed positions, and the head.
 
     **Arguments:**
@@ -136,4 +136,4 @@ def _train_positions(
     delta = delta_of(flat, positions, fixed.values, state=state, base_sha256=sha256)
     values = len(positions) + sum(parameter.numel() for parameter in head.values())
     size = delta_bytes(delta)  # without metadata: the file of every method needs that
-    return Adapted(adapter=adapter, values=values, bytes=size, delta=replace(delta, metadata=setting.metadata))
+    return AdaptedEncoder(adapter=adapter, values=values, bytes=size, delta=replace(delta, metadata=setting.metadata))

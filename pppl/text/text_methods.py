@@ -11,9 +11,9 @@ from torch import nn
 
 from ..system.registries import Registry
 from .encoder import TextClassifier
-from .setting import Adapted, Setting
+from .setting import AdaptedEncoder, Setting
 
-Adapt = Callable[[TextClassifier, Setting], Adapted]
+Adapt = Callable[[TextClassifier, Setting], AdaptedEncoder]
 Check = Callable[[nn.Module, float], object]
 
 
@@ -41,7 +41,7 @@ def register_text_method(
 
     ```python
     @register_text_method("embeddings", learning_rate=1e-3)
-    def embeddings(network: TextClassifier, setting: Setting) -> Adapted:
+    def embeddings(network: TextClassifier, setting: Setting) -> AdaptedEncoder:
         return train_chosen(network, setting, lambda name: name.startswith("embeddings."))
     ```
 

@@ -124,6 +124,10 @@ def load_task(name: str) -> TextTask:
     validation. Commas, semicolons, tabs or bars separate cells.
 
     Raise `UserError` if the task is unknown, not there, or damaged.
+
+    ```python
+    load_task("clinc150/banking").labels
+    ```
     """
     if Path(name).suffix.lower() in _FILES:
         return _load_csv(Path(name))

@@ -60,6 +60,7 @@ class PersonTraining:
       `layers`: the input of each layer, as for gates trained by samples; `nothing`: everybody gets the same mask.
     - `warm_start`: whether training begins with the full network's weights instead of random ones.
     - `epochs`, `learning_rate`: replace those in `training`.
+    - `gate_speed`: the gates' learning rate as a multiple of the backbone's, as in section `ppp`.
     - `persons`: number of persons in a batch; 0: as many as make a batch of `training.batch_size`, so that gates take
       as many steps per epoch as the full network.
     - `queries`: samples of each person in addition to the support set.
@@ -79,6 +80,7 @@ class PersonTraining:
     warm_start: bool = True
     epochs: int = 60
     learning_rate: float = 1e-2
+    gate_speed: float = 1.0
     persons: int = 0
     queries: int = 8
     classes: tuple[int, ...] = ()
@@ -105,7 +107,7 @@ class PersonTraining:
             0 < self.least < self.most, f"person_training.least is {self.least}: above 0, below person_training.most"
         )
         require(self.most <= 1, f"person_training.most is {self.most}: at most 1")
-        for name in ("learning_rate", "temperature", "prototype_scale"):
+        for name in ("learning_rate", "gate_speed", "temperature", "prototype_scale"):
             require(getattr(self, name) > 0, f"person_training.{name} is {getattr(self, name)}: more than 0")
         for name in ("distillation", "prototype_weight"):
             require(getattr(self, name) >= 0, f"person_training.{name} is {getattr(self, name)}: 0 or more")

@@ -93,6 +93,7 @@ def trainer(place: Place | None = None, **options: Any) -> Iterator[pl.Trainer]:
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
         warnings.filterwarnings("ignore", ".*GPU available but not used.*")  # a task is trained on its network's device
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # data are in memory and need no workers
+        warnings.filterwarnings("ignore", ".*but have no `val_dataloader`.*")  # a user's batches may have none
         warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated.*")  # its replacement is new
         try:
             yield pl.Trainer(**place.options(), enable_model_summary=False, **options)

@@ -3,13 +3,13 @@
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from ..backbones import Backbone
+from ..backbones import Adapted, Backbone
 from ..config import TrainingSettings
 from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData
@@ -56,16 +56,16 @@ class GlobalModule(pl.LightningModule):
         _, terms = self.losses(*batch)
         loss = torch.stack([*terms.values()]).sum()
         values = {f"train_{name}": value.detach() for name, value in {"loss": loss, **terms}.items()}
-        self._log_epoch(values, len(batch[0]))
+        self._log_epoch(values, len(batch[1]))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Log the loss of a batch, its terms, and the task's metrics of progress."""
         outputs, terms = self.losses(*batch)
-        x, y, *_ = batch
+        _, y, *_ = batch
         values = {f"val_{name}": value for name, value in {"loss": sum(terms.values()), **terms}.items()}
         values |= {f"val_{name}": value for name, value in self.task.progress(outputs, y).items()}
-        self._log_epoch(values, len(x), prog_bar=True)
+        self._log_epoch(values, len(y), prog_bar=True)
 
     def _log_epoch(self, values: Mapping[str, Tensor], samples: int, *, prog_bar: bool = False) -> None:
         count = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
@@ -85,6 +85,13 @@ class GlobalModule(pl.LightningModule):
         rates = [group["lr"] for group in groups]
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def gates_apart(network: nn.Module, rate: float, speed: float) -> list[dict[str, Any]]:
+    """Return the parameters of a gated network's backbone and of its gates, which learn `speed` times as fast."""
+    backbone = dict.fromkeys(network.get_submodule("backbone").parameters())
+    gates = [each for each in network.parameters() if each not in backbone]
+    return [{"params": [*backbone], "lr": rate}, {"params": gates, "lr": rate * speed}]
 
 
 class DistilledModule(GlobalModule):
@@ -124,9 +131,7 @@ class PPPModule(GlobalModule):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the parameters of the backbone and of the gates, with their largest learning rates."""
-        network, rate = cast(GatedNetwork, self.network), self.training_config.learning_rate
-        gates = {"params": list(network.gates.parameters()), "lr": rate * self.ppp.gate_speed}
-        return [{"params": list(network.backbone.parameters()), "lr": rate}, gates]
+        return gates_apart(self.network, self.training_config.learning_rate, self.ppp.gate_speed)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs, `(B, K)`, of samples `(B, C, ...)` through each sample's own gates."""
@@ -167,5 +172,10 @@ def channels_last(network: nn.Module) -> Iterator[None]:
 
 
 def use_channels_last(network: nn.Module, memory_format: torch.memory_format) -> None:
-    """Convert the weights of 2D convolutions to a memory format; their results stay the same."""
+    """Convert the weights of 2D convolutions to a memory format; their results stay the same.
+
+    Networks from elsewhere keep theirs: their `view` of a convolution's output may need it.
+    """
+    if any(isinstance(module, Adapted) for module in network.modules()):
+        return
     network.to(memory_format=memory_format)  # pyright: ignore[reportCallIssue] (missing in torch's stubs)

@@ -23,7 +23,7 @@ from ..system.errors import UserError
 from ..tasks import Task
 from .gate_settings import PersonTraining
 from .lightning import Precision, precision_here
-from .modules import GlobalModule, use_channels_last
+from .modules import GlobalModule, gates_apart, use_channels_last
 from .person_batches import PersonBatches
 
 # Number of views of the training samples that support sets are drawn from: one plain, the others augmented.
@@ -166,6 +166,10 @@ class PersonModule(GlobalModule):
         """The gated network that is trained."""
         assert isinstance(self.network, PersonGatedNetwork)
         return self.network
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the parameters of the backbone and of the gates, with their largest learning rates."""
+        return gates_apart(self.network, self.training_config.learning_rate, self.person_training.gate_speed)
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
         """Clip the gradients: a person with few channels could make a step that undoes those of other persons."""

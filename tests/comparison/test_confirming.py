@@ -186,7 +186,8 @@ def test_training_for_everybody_is_counted_alike(experiment: Experiment, digits:
     }
     assert told.groupby("method")["trained_for_all"].all().to_dict() == {name: name != "l1+bn" for name in methods}
     for_all = own["p"] | {"person_training.gate_input": "nothing"}
-    blind = effort(draw_groups(more.replace(methods=["ppp@n", "ppp@n+bn"], settings={"ppp@n": for_all}), 0))
+    for_nobody = more.replace(methods=["ppp@n", "ppp@n+bn"], settings={"ppp@n": for_all}, searched={})
+    blind = effort(draw_groups(for_nobody, 0))
     assert blind.groupby("method")["samples"].max().to_dict() == {
         "ppp@n": 0,
         "ppp@n+bn": told.query("control == 'own'")["samples"].max(),

@@ -145,6 +145,16 @@ def test_train_refuses_to_replace_a_corrupted_network(one: Experiment, tmp_path:
     load_network(path)
 
 
+def test_a_network_whose_layers_share_a_tensor_is_saved(one: Experiment, digits: IdentityDataset, tmp_path: Path):
+    network = _train(one, digits, tmp_path / "trained")
+    norms = [each for each in network.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+    norms[0].bias = norms[0].weight
+    (recipe,) = recipes(one, digits, seed=0)
+    save_network(tmp_path / "network.safetensors", recipe, network, {})
+    again = load_network(tmp_path / "network.safetensors")[0].state_dict()
+    assert all(value.equal(again[name]) for name, value in network.state_dict().items())
+
+
 def test_saving_is_atomic(one: Experiment, digits: IdentityDataset, tmp_path: Path, monkeypatch):
     network = _train(one, digits, tmp_path)
     (recipe,) = recipes(one, digits, seed=0)

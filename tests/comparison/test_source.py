@@ -95,7 +95,7 @@ EDITS = {
         "1 + self.first.steps +",
         {"ocap+finetune", "finetune"},
     ),
-    "what cuts networks": ("pruning/surgery.py", "def slice_network", "def slice_network", set(METHODS_TRIED)),
+    "what cuts networks": ("backbones/surgery.py", "def slice_network", "def slice_network", set(METHODS_TRIED)),
     "losses of gates": ("gating/losses.py", ".clamp(min=1)", ".clamp(min=2)", GATED),
     "what is used instead": (
         "personalizers/ocap.py",

@@ -119,7 +119,9 @@ def test_effort_counts_settings_of_which_one_was_chosen(experiment: Experiment):
     of_method = {each.method: _count_settings(own, each) for each in make_personalizers(own)}
     assert of_method == {"l1+finetune": 2, "gated": 5, "gated_dynamic": 5, "ppp+bn": 7}
     variants = ["ppp", "ppp@mine", "ppp@mine+bn", "ppp@other", "l1+diff"]
-    own = experiment.replace(methods=variants, searched={"ppp": 5, "ppp@mine": 3, "ppp@mine+bn": 2, "l1+diff": 4})
+    settings = {"ppp@mine": {"ppp.target_rate": 0.1}, "ppp@other": {"ppp.target_rate": 0.3}}
+    searched = {"ppp": 5, "ppp@mine": 3, "ppp@mine+bn": 2, "l1+diff": 4}
+    own = experiment.replace(methods=variants, settings=settings, searched=searched)
     own = own.replace(tuning={}, **{"diff.rates": [0.01, 0.1]})
     of_method = {each.method: _count_settings(own, each) for each in make_personalizers(own)}
     diff = {"l1+diff": 4, "l1+diff@0.1": 4}

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,12 @@ def test_plugins_are_found_beside_their_experiment(tmp_path: Path, monkeypatch: 
     (tmp_path / "other.py").write_text("")
     (tmp_path / "mine" / "nothing.py").write_text("raise ValueError")
     assert Experiment.load("mine/look.yaml", {"plugins": ["other.py"]}).plugins == ("other.py",)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names of folders there hold no colon")
+def test_a_class_beside_its_experiment_is_found_in_a_folder_with_a_colon(tmp_path: Path):
+    folder = tmp_path / "a:b"
+    folder.mkdir()
+    (folder / "nets.py").touch()
+    (tmp_path / "e.yaml").write_text("backbone: {name: 'a:b/nets.py:Net'}\n")
+    assert Experiment.load(tmp_path / "e.yaml").backbone.name == f"{folder}/nets.py:Net"

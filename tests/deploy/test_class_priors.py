@@ -7,11 +7,10 @@ import pytest
 import torch
 from small_backbones import small
 
-from pppl.backbones import NEVER, Backbone, build, correct_logits, outputs_of, spec_for
+from pppl.backbones import NEVER, Backbone, build, correct_logits, outputs_of, slice_network, spec_for
 from pppl.data.preprocessing import Preprocessing
 from pppl.deploy import Deployed, PersonalFile, Thin, open_onnx, read_personal
 from pppl.deploy.formats import to_onnx
-from pppl.pruning import slice_network
 from pppl.system.errors import UserError
 
 ADDED = torch.tensor([0.7, NEVER, 0.7, NEVER])

@@ -13,13 +13,12 @@ from small_backbones import small
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import pppl
-from pppl.backbones import Backbone, PaddedSubsample, build, spec_for
+from pppl.backbones import Backbone, PaddedSubsample, build, slice_network, spec_for
 from pppl.data.features import LogMel
 from pppl.data.preprocessing import Preprocessing
 from pppl.deploy import Deployed, open_onnx
 from pppl.deploy.formats import FORMATS, to_onnx
 from pppl.deploy.narrowed import narrow
-from pppl.pruning import slice_network
 from pppl.system.errors import UserError
 
 _BACKBONES = ("convnet", "resnet20", "tc_resnet8", "bc_resnet", "ds_cnn_s", "res8")

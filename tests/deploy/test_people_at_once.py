@@ -6,9 +6,8 @@ import torch
 from backbone_structures import names_by_structure
 from small_backbones import small
 
-from pppl.backbones import Backbone, build, spec_for
+from pppl.backbones import Backbone, build, slice_network, spec_for
 from pppl.deploy import People
-from pppl.pruning import slice_network
 from pppl.system.errors import UserError
 
 

@@ -2,6 +2,8 @@
 
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,15 +14,16 @@ import safetensors.torch
 import torch
 from small_backbones import small
 
-from pppl.backbones import Backbone, build, spec_for
+from pppl.backbones import Backbone, ShapeSpec, adapt_foreign, build, slice_network, spec_for
 from pppl.data import Support
 from pppl.data.preprocessing import Preprocessing
 from pppl.deploy import Deployed, PersonalFile, Thin, open_onnx, read_personal
 from pppl.deploy.formats import to_onnx
+from pppl.deploy.latency import latency
 from pppl.deploy.personal_file import _digest
 from pppl.diff import base_sha256
-from pppl.pruning import slice_network
 from pppl.system.errors import UserError
+from pppl.system.plugins import load_plugins
 from pppl.tasks import TASKS
 from pppl.training import learn_delta
 from pppl.training.delta_training import DiffSettings
@@ -179,6 +182,12 @@ def _option(name: str, value: object) -> Callable[[dict[str, torch.Tensor], dict
     return change
 
 
+_DEEP = json.dumps(
+    {
+        "backbone": "hf/vit",
+        "options": {"arguments": {"a": json.loads("[" * 480 + "]" * 480)}, "input_shape": [3, 8, 8], "num_outputs": 4},
+    }
+)
 _HOSTILE = {
     "huge": _option("width", 10**7),
     "endless": _option("widths", [1] * 10**5),
@@ -188,6 +197,7 @@ _HOSTILE = {
     "other classes": _option("num_outputs", 5),
     "no network": lambda _, header: header.update(spec=json.dumps({"backbone": "os.system", "options": {}})),
     "deep JSON": lambda _, header: header.update(provenance="[" * 10**5),
+    "deep list": lambda _, header: header.update(spec=_DEEP, full=_DEEP),
     "no JSON": lambda _, header: header.update(preprocessing="{"),
     "another full network": lambda _, header: header.update(full=_network().spec.to_json()),
     "NaN": lambda state, _: state["linear.bias"].fill_(float("nan")),
@@ -204,8 +214,77 @@ _HOSTILE = {
 def test_a_hostile_file_with_a_right_hash_is_refused(kind: str, personal: PersonalFile, tmp_path: Path):
     path = tmp_path / "p.safetensors"
     path.write_bytes(_rewritten(personal, _HOSTILE[kind]))
-    with pytest.raises(UserError, match=r"p\.safetensors is damaged"):
+    with pytest.raises(UserError, match=r"p\.safetensors(: its network has '(width|os)' = | is damaged)"):
         read_personal(path)
+
+
+_OWN_NET = """
+from torch import nn
+
+
+class Net(nn.Sequential):
+    def __init__(self, num_classes, in_channels):
+        super().__init__(nn.Conv2d(in_channels, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, num_classes))
+"""
+
+
+def test_a_file_does_not_choose_which_code_is_run(tmp_path: Path):
+    """A network of the user's own is built only where its code has been loaded by the user."""
+    place = tmp_path / "nets.py"
+    place.write_text(_OWN_NET)
+    full = adapt_foreign(f"{place}:Net", {}, (1, 8, 8), 4)
+    own = slice_network(full, [torch.arange(8) < 3]).eval()
+    about = {"preprocessing": _preprocessing((1, 8, 8)), "base_sha256": base_sha256(full), "provenance": {}}
+    file = PersonalFile(network=own, full=full.spec, **about)  # type: ignore[arg-type]
+    file.write(tmp_path / "personal.safetensors")
+    load = (
+        "import sys, torch, pppl; from pppl.deploy import read_personal; pppl.load_plugins(sys.argv[2:]); "
+        "print(read_personal(sys.argv[1]).network(torch.ones(1, 1, 8, 8)).tolist())"
+    )
+    run = [sys.executable, "-c", load, str(tmp_path / "personal.safetensors")]
+    refused = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert refused.returncode
+    assert f"personal.safetensors: its network Net is code of {place}, which a file does not choose" in refused.stderr
+    read = subprocess.run([*run, str(place)], capture_output=True, text=True, check=True)
+    torch.testing.assert_close(torch.tensor(json.loads(read.stdout)), own(torch.ones(1, 1, 8, 8)).detach())
+
+
+def test_a_file_of_a_class_is_read_where_its_python_file_lies_elsewhere(tmp_path: Path):
+    for folder in ("there", "here"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "moved.py").write_text(_OWN_NET)
+    full = adapt_foreign(f"{tmp_path}/there/moved.py:Net", {}, (1, 8, 8), 4)
+    own = slice_network(full, [torch.arange(8) < 3]).eval()
+    about = {"preprocessing": _preprocessing((1, 8, 8)), "base_sha256": base_sha256(full), "provenance": {}}
+    file = PersonalFile(network=own, full=full.spec, **about)  # type: ignore[arg-type]
+    moved = _rewritten(
+        file, lambda _, header: header.update({k: v.replace("/there", "/gone") for k, v in header.items()})
+    )
+    (tmp_path / "personal.safetensors").write_bytes(moved)
+    load_plugins([str(tmp_path / "here" / "moved.py")])
+    read = read_personal(tmp_path / "personal.safetensors").network
+    assert read.spec.backbone == f"{tmp_path}/here/moved.py:Net"
+    x = torch.ones(1, 1, 8, 8)
+    torch.testing.assert_close(read(x), own(x))
+    (tmp_path / "here" / "moved.py").write_text("Net = print")
+    load_plugins([str(tmp_path / "here" / "moved.py")])
+    with pytest.raises(UserError, match="is builtin_function_or_method, no network"):
+        read_personal(tmp_path / "personal.safetensors")
+
+
+def test_a_file_runs_no_command(personal: PersonalFile, tmp_path: Path):
+    """That a module is imported by others does not let a file use it."""
+    options = {"arguments": {"command": f"touch {tmp_path / 'run'}"}, "input_shape": (3, 8, 8), "num_outputs": 4}
+    text = ShapeSpec(backbone="os:system", options=options | {"groups": (), "widths": ()}).to_json()
+    path = tmp_path / "p.safetensors"
+    path.write_bytes(_rewritten(personal, lambda _, header: header.update(spec=text, full=text)))
+    meta = {"preprocessing": json.loads(personal.preprocessing.to_json()), "raw_audio": False}
+    meta |= {"spec": json.loads(text), "full": json.loads(text)}
+    (tmp_path / "p.onnx").write_bytes(to_onnx(Deployed(personal.network, personal.preprocessing), meta))
+    for read in (lambda: read_personal(path), lambda: latency([tmp_path / "p.onnx"], runs=1)):
+        with pytest.raises(UserError, match=r"p\.\w+: its network system is code of os, which a file does not choose"):
+            read()
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_is_not_there_or_something_else_is_told(tmp_path: Path):

@@ -263,7 +263,7 @@ def test_protocols_without_a_gain_have_no_panel():
     rows = [common | {"persons": persons, "method": method, "control": control} for persons, method, control in series]
     mean = {"method": "ppp", "against": "other", "budget": 0.1, "gain": 0.0, "gain_low": 0.0, "gain_high": 0.0}
     figure = gain_figure(pd.DataFrame(rows), pd.DataFrame([mean | {"persons": "2 classes", "seen": True}]))
-    assert [ax.get_title() for ax in figure.axes] == ["persons of 2 classes own less another's"]
+    assert [ax.get_title() for ax in figure.axes] == ["persons of 2 classes: own less another's"]
 
 
 def test_a_pruned_method_at_the_whole_budget_is_not_shown_for_another():

@@ -26,6 +26,22 @@ def test_gates_are_sorted_inside_their_layer():
     assert gates(writers, channel_order(writers), Figure().subplots()).get_xlabel() == "person"
 
 
+def test_labels_of_thin_layers_do_not_cover_one_another():
+    """As in MobileNetV2: the first of eight layers has 4 % of the channels."""
+    rows = [
+        {"identity": person, "layer": layer, "channel": channel, "probability": 0.5}
+        for person, layer in itertools.product("ab", range(1, 9))
+        for channel in range(layer)
+    ]
+    frame = pd.DataFrame(rows)
+    figure = Figure(figsize=(6, 4))
+    ax = gates(frame, channel_order(frame), figure.subplots())
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in ax.get_yticklabels()]
+    assert not any(one.overlaps(other) for one, other in itertools.pairwise(boxes))
+    assert [label.get_text() for label in ax.get_yticklabels()] == list("12345678")
+
+
 def test_many_layers_and_long_names_leave_labels_out():
     frame = pd.DataFrame(
         [

@@ -5,9 +5,8 @@ import torch
 from backbone_structures import names_by_structure
 from small_backbones import small
 
-from pppl.backbones import build, spec_for
+from pppl.backbones import build, slice_network, spec_for
 from pppl.gating import PersonGatedNetwork, relaxed_masks, with_gradient_of
-from pppl.pruning import slice_network
 from pppl.tasks import TASKS
 
 CLASSES = 4

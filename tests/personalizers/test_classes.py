@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pppl import Experiment
-from pppl.backbones import NEVER, build, classifier_of, outputs_of, predict_classes, spec_for
+from pppl.backbones import NEVER, artifact_bytes, build, classifier_of, outputs_of, predict_classes, spec_for
 from pppl.data import Support
 from pppl.personalizers import GlobalModel, Personalizer, make_personalizers
 from pppl.personalizers.class_prior import LEAST_SHARE, em, mean, told, votes
-from pppl.pruning import CostModel, artifact_bytes
+from pppl.pruning import CostModel
 from pppl.system.errors import UserError
 from pppl.tasks import TASKS
 

@@ -5,13 +5,21 @@ import pytest
 import torch
 
 from pppl import Experiment
-from pppl.backbones import hook_groups
+from pppl.backbones import artifact_bytes, hook_groups
 from pppl.config.sections import name_of
 from pppl.data import IdentityDataset, Support
 from pppl.gating import prototype
-from pppl.personalizers import METHODS, STEPS, GlobalModel, Personalizer, RetrainedNetwork, make_personalizers
+from pppl.personalizers import (
+    METHODS,
+    STEPS,
+    GlobalModel,
+    Personalizer,
+    RetrainedNetwork,
+    make_own_personalizer,
+    make_personalizers,
+)
 from pppl.personalizers.scores import relative, uniform
-from pppl.pruning import artifact_bytes, budget_masks
+from pppl.pruning import budget_masks
 from pppl.system.errors import UserError
 
 # Each step behind a method that prunes by gates, behind one that does without, and behind another step.
@@ -260,6 +268,7 @@ def test_settings_that_cannot_be_are_named(tiny: Experiment, settings: dict, mes
 
 def test_a_variant_has_gates_and_settings_of_its_own(tiny: Experiment):
     settings = {"ppp@few": {"ppp.target_rate": 0.1}, "ppp@few+bn": {"bn.share": 0.5}}
+    settings |= {"gated@few": {"ppp.gate_speed": 2.0}}
     methods = ["ppp", "ppp@few", "gated@few", "ppp@few+bn", "ppp+bn"]
     made = {each.method: each for each in make_personalizers(tiny.replace(methods=methods, settings=settings))}
     rates = {name: each.depends_on()["ppp"]["target_rate"] for name, each in made.items()}
@@ -269,6 +278,30 @@ def test_a_variant_has_gates_and_settings_of_its_own(tiny: Experiment):
     assert "prototype_weight" not in made["gated@few"].depends_on()["ppp"]
     with pytest.raises(UserError, match=r"needs gates trained by samples, but ppp\.training is persons: leave"):
         make_personalizers(tiny.replace(methods=["ppp_dynamic"], **{"ppp.training": "persons"}))
+
+
+@pytest.mark.parametrize(
+    ("method", "remedy"),
+    [
+        ("l1@b", "give it some under settings, or write 'l1'"),
+        ("full+bn@b", r"did you mean 'full\+bn@a'\?"),
+        ("ppp@fwe+bn", r"did you mean 'ppp@few'\?"),
+    ],
+)
+def test_a_variant_without_settings_is_no_other_method(tiny: Experiment, method: str, remedy: str):
+    settings = {"full+bn@a": {"bn.share": 0.3}, "ppp@few": {"ppp.target_rate": 0.1}}
+    with pytest.raises(UserError, match=f"has no settings of its own: {remedy}"):
+        make_personalizers(tiny.replace(methods=[method], settings=settings))
+    overridden = tiny.replace(settings=settings).override({"ppp.target_rate": 0.2, "methods": ["ppp@few"]})
+    assert make_personalizers(overridden)[0].method == "ppp@few"
+
+
+def test_one_method_is_made_beside_counts_of_others(tiny: Experiment):
+    """Their settings are ignored with them, and so is what stands behind them."""
+    settings, searched = {"ppp@few": {"ppp.target_rate": 0.1}}, {"ppp@few+bn": 3}
+    experiment = tiny.replace(methods=["full", "ppp@few"], settings=settings, searched=searched)
+    assert make_own_personalizer(experiment, "full").method == "full"
+    assert make_own_personalizer(experiment, "ppp@few+bn").method == "ppp@few+bn"
 
 
 @pytest.mark.parametrize("method", ALL)

@@ -5,10 +5,10 @@ import torch
 from sklearn.cluster import KMeans
 
 from pppl import Experiment
-from pppl.backbones import build, spec_for
+from pppl.backbones import artifact_bytes, build, spec_for
 from pppl.data import Support
 from pppl.personalizers import GlobalModel, make_personalizers
-from pppl.pruning import CostModel, artifact_bytes, share_weights
+from pppl.pruning import CostModel, share_weights
 from pppl.pruning.shared_weights import cluster, pack
 from pppl.tasks import TASKS
 

@@ -3,8 +3,7 @@
 import pytest
 from torch import nn
 
-from pppl.backbones import Backbone, ChannelGroup, build, spec_for
-from pppl.pruning import check_groups
+from pppl.backbones import Backbone, ChannelGroup, build, check_groups, spec_for
 from pppl.system.errors import UserError
 
 
@@ -31,7 +30,7 @@ def test_an_output_before_batch_normalization_is_refused(output: str):
     if output != "one":  # ReLU of 0 is 0
         check_groups(network, (1, 8, 8))
     else:
-        with pytest.raises(UserError, match=r"masking the output 'one' of group 0 \(producer 'one'\) does not equal"):
+        with pytest.raises(UserError, match=r"group 0 \(producer 'one', output 'one'\): masking them does not equal"):
             check_groups(network, (1, 8, 8))
     assert network.training
     assert all(value.equal(before[name]) for name, value in network.state_dict().items())

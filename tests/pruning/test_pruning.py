@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from small_backbones import small
 from torch.utils.flop_counter import FlopCounterMode
 
-from pppl.backbones import Backbone, ShapeSpec, build, hook_groups, spec_for
+from pppl.backbones import Backbone, ShapeSpec, artifact_bytes, build, hook_groups, slice_network, spec_for
 from pppl.gating import GatedNetwork
 from pppl.gating.gate import apply_gate
-from pppl.pruning import CostModel, artifact_bytes, budget_masks, masks_within, slice_network, threshold_masks
+from pppl.pruning import CostModel, budget_masks, masks_within, threshold_masks
 from pppl.system.errors import UserError
 
 VARIANTS = [

@@ -8,12 +8,12 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from pppl.backbones import Backbone, hook_groups
+from pppl.backbones import Backbone, filters, hook_groups, slice_network
 from pppl.data import Support
 from pppl.gating import GatedNetwork
 from pppl.gating.gate import apply_gate
 from pppl.personalizers.static import CRITERIA
-from pppl.pruning import Cost, CostModel, filter_traces, filters, importance_scores, slice_network
+from pppl.pruning import Cost, CostModel, filter_traces, importance_scores
 from pppl.system.errors import UserError
 from pppl.tasks import TASKS
 
@@ -96,7 +96,7 @@ def _weight_normalized(layer: nn.Module) -> nn.Module:
 
 def _varying(n: Net, x: torch.Tensor) -> torch.Tensor:
     x = n.act(n.a(x)).flatten(2)
-    return n.head(n.b((x @ (x.transpose(1, 2) @ x))[..., None]).flatten(2).mean(2))
+    return n.head(n.b(((x @ x.transpose(1, 2)) @ x)[..., None]).flatten(2).mean(2))  # (C, C): quadratic
 
 
 def _bilinear(n: Net, x: torch.Tensor) -> torch.Tensor:

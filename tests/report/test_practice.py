@@ -114,6 +114,17 @@ def test_several_folders_are_told_together_and_seen_people_can_be_left_out(tmp_p
     assert table[3].startswith("| full network, `full`, all MACs | 80.0 [75.0, 85.0] |")
 
 
+def test_two_networks_on_the_same_data_are_told_apart(tmp_path: Path):
+    one, other = _folder(tmp_path / "one", twin=False), _folder(tmp_path / "other", twin=False)
+    for path in other.glob("*.csv"):
+        frame = pd.read_csv(path)
+        frame.assign(**{"backbone": "nets.py:Net"} if "backbone" in frame else {}).to_csv(path, index=False)
+    told = accuracies_of([one, other], 0.1, ["l1"], seen=False)
+    assert told.splitlines()[0] == "| | my words, b (3 classes, unseen) | my words, Net (3 classes, unseen) |"
+    assert "my words, Net (3 classes, unseen)" in answers_of([one, other], budget=0.1)
+    assert "my words (3 classes, unseen)" in answers_of([one], budget=0.1), "where there is one, it is not named"
+
+
 def test_a_question_that_one_folder_has_stands_behind_what_it_follows_there(tmp_path: Path):
     one, two = _folder(tmp_path / "one"), _folder(tmp_path / "two", "others")
     rows = pd.read_csv(two / "answers.csv")

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 import torch
 
-from pppl.backbones import build, spec_for
+from pppl.backbones import build, slice_network, spec_for
 from pppl.lab import ResultsFrame
 from pppl.personalizers import PersonalModel
-from pppl.pruning import Cost, CostModel, slice_network
+from pppl.pruning import Cost, CostModel
 
 
 def _cells(html: str) -> list[list[str]]:

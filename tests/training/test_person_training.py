@@ -242,6 +242,26 @@ def test_the_full_network_stays_as_it_was(experiment: Experiment, digits: Identi
     )
 
 
+def test_gates_learn_at_a_speed_of_their_own(experiment: Experiment, digits: IdentityDataset, tmp_path: Path):
+    """With a learning rate next to nothing only fast gates move."""
+    of_all, *_ = recipes(experiment, digits, 0)
+    full, _ = load_or_train(of_all, experiment, digits, tmp_path)
+    training = dataclasses.replace(experiment.training, epochs=1, learning_rate=1e-9, weight_decay=0.0)
+    fast = dataclasses.replace(experiment.person_training, gate_speed=1e6)
+    made: list[dict[str, torch.Tensor]] = []
+
+    def make() -> PersonModule:
+        who = {"by_people": False, "sizes": (2,), "shots": 5}
+        module = PersonModule(cast(Backbone, full), training, TASKS["classification"], fast, experiment.pruning, **who)  # type: ignore[arg-type]
+        made.append({name: value.clone() for name, value in module.network.named_parameters()})
+        return module
+
+    module, _ = fit(make, digits, seed=0, folder=tmp_path / "fit")
+    moved = {n: (v - made[0][n]).abs().max().item() for n, v in module.network.named_parameters()}
+    assert max(change for name, change in moved.items() if name.startswith("backbone.")) < 1e-6
+    assert min(change for name, change in moved.items() if name.startswith(("hidden.", "out."))) > 1e-4
+
+
 def test_networks_of_person_gates_are_kept_with_what_they_see(
     experiment: Experiment, digits: IdentityDataset, model: GlobalModel, tmp_path: Path
 ):
