@@ -19,6 +19,7 @@ from ..system.errors import UserError, first_line, unknown
 from ..system.plugins import load_module, split_place
 from .adapted import Adapted
 from .backbone import Backbone, ShapeSpec
+from .examples import FAILURES
 from .groups import ChannelGroup
 from .libraries import import_library
 from .modes import evaluating
@@ -29,7 +30,6 @@ from .transformers_models import Reader, find_model, make_model
 _OUTPUTS = ("num_outputs", "num_classes", "num_labels", "n_classes")
 _INPUTS = ("in_channels", "in_chans", "num_channels")
 _CHANNELS = 3  # of the images that networks of torchvision read
-_ERRORS = (TypeError, ValueError, LookupError, RuntimeError, AssertionError, AttributeError, ArithmeticError)
 
 
 def is_foreign(name: str) -> bool:
@@ -85,7 +85,7 @@ def build_foreign(spec: ShapeSpec) -> Backbone:
         return slice_network(network, [torch.arange(most, device="cpu") < width for most, width in kept])
     except UserError:
         raise
-    except _ERRORS as error:
+    except FAILURES as error:
         raise UserError(f"backbone {spec.backbone} does not fit its description: {first_line(error)}") from error
 
 
@@ -141,7 +141,7 @@ def _construct(name: str, arguments: Mapping[str, Any], input_shape: tuple[int, 
         given |= arguments
     try:
         return function(**given).train()
-    except _ERRORS as error:
+    except FAILURES as error:
         raise UserError(f"backbone {name} refuses {given}: {first_line(error)}") from error
 
 
