@@ -8,7 +8,7 @@ from pathlib import Path
 from pppl.report import accuracies_of, answers_of
 
 ROOT = Path(__file__).parents[1]
-_NAMES = ("digits", "photographs", "cifar10_mobilenet", "keywords", "fsdd", "shoulder", "writers")
+_NAMES = ("digits", "photographs", "cifar10_mobilenet", "clinc150_encoder", "keywords", "fsdd", "shoulder", "writers")
 _MAIN = (
     *("full", "full+classes", "full+classes@told", "full+prototypes", "finetune", "finetune@last"),
     *("l1_local", "l1_local+retrain", "l1_local+retrain+classes", "ppp@nothing", "ppp@nothing+classes"),
