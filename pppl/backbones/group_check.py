@@ -78,16 +78,16 @@ def _trials(widths: Sequence[int]) -> Iterator[list[Tensor]]:
 def trial_copy(network: Network) -> Network:
     """Return a copy to try groups on: on the CPU, in evaluation mode, with random positive biases and scales.
 
-    Those of a new network are zeros and ones, which hide that a mask acts at the wrong place. Weights that are all zero
-    hide even more, and are random, too.
+    Those of a new network are zeros and ones, which hide that a mask acts at the wrong place, or so small that they
+    hide the layers before them; they may have further dimensions of size 1. Weights that are all zero are random, too.
     """
     generator = torch.Generator().manual_seed(0)
     trial = copy.deepcopy(network).cpu().eval()
     for module in trial.modules():
         for parameter in module.parameters(recurse=False):
-            if parameter.ndim == 1:
+            if parameter.numel() == max(parameter.shape, default=1):
                 nn.init.uniform_(parameter, 0.5, 1.5, generator=generator)
-            elif parameter.ndim and not parameter.any():
+            elif not parameter.any():
                 nn.init.uniform_(parameter, -0.1, 0.1, generator=generator)
     return trial.requires_grad_(True)
 

@@ -55,6 +55,28 @@ def test_a_weight_of_zeros_hides_nothing():
         Adapted(last, torch.rand(4, 6))
 
 
+class _Scaled(nn.Module):
+    """A residual block that training begins almost without: its layer scale is small, or zero."""
+
+    def __init__(self, scale: Tensor) -> None:
+        super().__init__()
+        self.up, self.down, self.scale = nn.Conv2d(4, 8, 1), nn.Conv2d(8, 4, 1), nn.Parameter(scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.scale * self.down(F.relu(self.up(x)))
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [torch.full((4, 1, 1), 1e-6), torch.full((1, 4, 1, 1), 1e-6), torch.zeros(()), torch.zeros(1, 4, 4, 4)],
+    ids=["as ConvNeXt's", "with samples", "ReZero", "by position"],
+)
+def test_a_small_layer_scale_hides_nothing(scale: Tensor):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), _Scaled(scale), nn.Flatten(), nn.Linear(64, 5))
+    assert Adapted(network, torch.rand(2, 3, 4, 4)).widths == (8,)
+
+
 class _Wide(nn.Module):
     """Layers that state how many channels they read, in ways of their own."""
 
