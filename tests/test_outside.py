@@ -267,7 +267,7 @@ def test_what_a_plugin_does_wrong_is_told_in_one_line(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("plugins: [bat]", r"unknown plugin 'bat': did you mean 'bad'\? .*"),
+        ("plugins: [bat]", r"unknown module or plugin 'bat': did you mean 'bad'\? .*"),
         ("plugins: [footsteps/shrin.py]", r"plugin \S+/shrin\.py cannot be read: .*; name a Python file or a module"),
         ("methods: [full, shrimp]", r"unknown method 'shrimp': did you mean 'shrink'\?.*"),
         ("shrinks: {power: 2}", r"unknown key 'shrinks': did you mean 'shrink'\?.*"),

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..system.errors import UserError, first_line
 from .backbone import Backbone, ShapeSpec, channels_out
@@ -30,6 +31,17 @@ class LeftOut:
 def _left_out(path: str, channels: int, reason: str) -> LeftOut:
     """Return channels that stay, with paths as the user's network has them."""
     return LeftOut(path=path.removeprefix("net."), channels=channels, reason=re.sub(r"(?<![\w.])net\.", "", reason))
+
+
+def _hint(network: nn.Module, inputs: Any, error: Exception) -> str:
+    """Return what may help if a network cannot be called with an example."""
+    if isinstance(inputs, Mapping) and isinstance(error, TypeError):
+        return "; if the network takes one dictionary, give it in a tuple"
+    with suppress(*FAILURES):
+        if isinstance(inputs, Tensor):
+            Calls.of(network, inputs[None])
+            return "; the example is one sample: give it a batch dimension, as by sample[None]"
+    return ""
 
 
 class Adapted(Backbone):
@@ -91,8 +103,7 @@ class Adapted(Backbone):
         try:
             calls = Calls.of(trial, inputs)
         except FAILURES as error:
-            named = isinstance(inputs, Mapping) and isinstance(error, TypeError)
-            hint = "; if the network takes one dictionary, give it in a tuple" if named else ""
+            hint = _hint(trial, inputs, error)
             raise UserError(f"{self._name} cannot be called with the example: {first_line(error)}{hint}") from error
         require_batch(self._name, trial, calls)
         require_finite(self._name, calls.outputs)

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from ..system.errors import UserError
+from ..system.plugins import load_plugins
 from .verb import Verb, user_path
 
 
@@ -37,6 +38,7 @@ def _positive(name: str, text: str) -> int:
 def _predict(options: argparse.Namespace, _: dict[str, Any]) -> None:
     from ..deploy.predict import predict
 
+    load_plugins(options.plugin)
     for name, label, probability in predict(options.model, options.files):
         print(f"{name}  {label}" + (f"  {probability:.3f}" if probability is not None else ""))
 
@@ -45,6 +47,7 @@ def _latency(options: argparse.Namespace, _: dict[str, Any]) -> None:
     from ..deploy.deploy_text import latency_as_text
     from ..deploy.latency import latency
 
+    load_plugins(options.plugin)
     print(latency_as_text(latency(options.files, threads=options.threads), options.threads))
 
 
@@ -75,11 +78,18 @@ def _add_personalize(parser: argparse.ArgumentParser) -> None:
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=user_path, metavar="PERSONAL.onnx", help="or a personal model file")
     parser.add_argument("files", nargs="+", metavar="FILE", help="recordings, images or arrays; - for a list of files")
+    _add_plugin(parser)
 
 
 def _add_latency(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=user_path, nargs="+", metavar="FILE", help="files of `pppl personalize`")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of each engine (default: 1)")
+    _add_plugin(parser)
+
+
+def _add_plugin(parser: argparse.ArgumentParser) -> None:
+    what = "your code that a network is made of: a Python file or a module; may be repeated"
+    parser.add_argument("--plugin", action="append", default=[], metavar="FILE.py", help=what)
 
 
 VERBS: dict[str, Verb] = {

@@ -107,10 +107,10 @@ def _require(is_chosen: bool, key: str, value: Any, path: Path) -> None:
 def _loaded(place: str, attribute: str, path: Path) -> str:
     """Return the name of a class of networks that the user has loaded."""
     if not (loaded := find_loaded(place, attribute)):
-        file = f", or with the path of {PureWindowsPath(place).name} here," if place.endswith(".py") else ""
+        here = f" (or the path of {PureWindowsPath(place).name} here)" if place.endswith(".py") else ""
         raise UserError(
-            f"{path}: its network {attribute} is code of {place}, which a file does not choose: call "
-            f"`pppl.load_plugins([{place!r}])`{file} before it is read, or {_remedy(path)}"
+            f"{path}: its network {attribute} is code of {place}, which a file does not choose: give `--plugin {place}`"
+            f"{here}, in Python call `pppl.load_plugins([{place!r}])` before it is read, or {_remedy(path)}"
         )
     try:
         class_of(name := f"{loaded}:{attribute}")  # refuses what is no network

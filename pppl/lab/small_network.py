@@ -16,7 +16,7 @@ from ..backbones.surgery import stored_once
 from ..comparison.network_files import state_sha256
 from ..pruning import Cost
 from ..system.errors import UserError, first_line
-from ..system.files import expand, write_bytes
+from ..system.files import expand, output_folder, write_bytes
 
 Network = TypeVar("Network", bound=nn.Module)
 _FORMAT = "pppl-small 1"
@@ -55,6 +55,7 @@ class Personalized:
         small.save("anna.safetensors")
         ```
         """
+        output_folder(expand(path).parent)
         state, shared = stored_once(self.module)
         header = {
             "format": _FORMAT,
@@ -79,6 +80,8 @@ def load_small(path: str | Path, module: Network) -> Network:
 
     Raise `UserError` if the file is none of this kind, or if it is of another network.
     """
+    if not isinstance(module, nn.Module):
+        raise UserError(f"load_small was given {module!r}: give a new network, as MyNet(), not its class or a path")
     file, name = _read(expand(path)), type(module).__qualname__
     spec = ShapeSpec(backbone=name, options={"widths": tuple(map(len, file.masks))})
     try:
@@ -122,7 +125,7 @@ def _read(path: Path) -> _Small:
     except UserError:
         raise
     except (OSError, safetensors.SafetensorError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise UserError(f"{path} is truncated or altered: make it again") from error
+        raise UserError(f"{path} is no file of `save`, or truncated or altered: make it again") from error
     if len(masks) != len(groups):
         raise UserError(f"{path} has {len(masks)} masks for {len(groups)} groups of channels: make it again")
     for mask, group in zip(masks, groups, strict=True):

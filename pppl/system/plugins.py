@@ -103,7 +103,11 @@ def _import(module: str, name: str) -> ModuleType:
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
             there = [path.stem for path in Path().glob("*.py")]
-            raise unknown("plugin", name, [*there, *(f"{each}.py" for each in there)]) from error
+            if not there:
+                raise UserError(
+                    f"there is no module {name!r} to import: install it, or name a Python file, such as {name}.py"
+                ) from error
+            raise unknown("module or plugin", name, [*there, *(f"{each}.py" for each in there)]) from error
         raise UserError(f"plugin {name} cannot be imported: {_where(error)}") from error
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data import IdentityDataset
+from ..system.errors import UserError
 from ..tables.metric import METRICS
 from .task import Task, register_task
 
@@ -29,8 +30,11 @@ class Regression(Task):
         return dataset.y.shape[1]
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean squared error of outputs and targets, both `(B, D)`."""
-        return F.mse_loss(outputs, targets)
+        """Return the mean squared error of outputs and targets, both `(B, D)`; targets of one number may be `(B,)`.
+
+        Raise `UserError` if there is not one target for each output.
+        """
+        return F.mse_loss(outputs, _for_each(outputs, targets))
 
     def score(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Return R2, the mean over dimensions, and MAE of outputs and targets, both `(N, D)`.
@@ -54,8 +58,17 @@ class Regression(Task):
 
     def progress(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return the mean absolute error."""
-        return {"MAE": (outputs - targets).abs().mean()}
+        return {"MAE": (outputs - _for_each(outputs, targets)).abs().mean()}
 
     def chance(self, dataset: IdentityDataset) -> float:
         """Return R2 of the mean."""
         return 0.0
+
+
+def _for_each(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return targets in the shape of outputs: `(B,)` and `(B, 1)` would be compared each with each."""
+    if len(targets) != len(outputs) or targets.numel() != outputs.numel():
+        raise UserError(
+            f"outputs of shape {tuple(outputs.shape)} have targets of shape {tuple(targets.shape)}: give one for each"
+        )
+    return targets.view_as(outputs)

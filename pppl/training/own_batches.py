@@ -123,6 +123,12 @@ def refuse_targets(network: nn.Module, task: Task, inputs: Any, targets: Tensor)
                 ) from error
             what = f"targets of shape {tuple(targets.shape)} and {targets.dtype} in {mode} mode"
             raise UserError(f"{type(task).__name__} cannot be trained on {what}: {first_line(error)}") from error
+    labels = task.labels(targets)
+    if labels is not None and (labels.ndim != 1 or labels.is_floating_point()):
+        raise UserError(
+            f"{type(task).__name__} takes one whole number for each sample, the class, but targets have shape "
+            f"{tuple(targets.shape)} and {targets.dtype}: give targets.argmax(1) of one-hot ones, or name another task"
+        )
 
 
 def refuse_gates(module: OwnBatches, inputs: Any, targets: Tensor) -> None:
@@ -189,6 +195,8 @@ def _in_form(samples: Any, example: Any, pairs: list[tuple[Tensor, Tensor]]) -> 
 def _tensor_like(samples: Any, example: Tensor) -> Tensor:
     """Return samples as a tensor of the kind, device and dimensions of an example."""
     try:
+        if isinstance(samples, (list, tuple)) and samples and all(isinstance(each, Tensor) for each in samples):
+            samples = torch.stack([*samples])
         values = torch.as_tensor(samples).to(example.device)
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"samples are no tensor and no array of numbers: {first_line(error)}") from error

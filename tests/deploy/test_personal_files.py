@@ -15,6 +15,7 @@ import torch
 from small_backbones import small
 
 from pppl.backbones import Backbone, ShapeSpec, adapt_foreign, build, slice_network, spec_for
+from pppl.cli.command import main
 from pppl.data import Support
 from pppl.data.preprocessing import Preprocessing
 from pppl.deploy import Deployed, PersonalFile, Thin, open_onnx, read_personal
@@ -22,6 +23,7 @@ from pppl.deploy.formats import to_onnx
 from pppl.deploy.latency import latency
 from pppl.deploy.personal_file import _digest
 from pppl.diff import base_sha256
+from pppl.system import plugins
 from pppl.system.errors import UserError
 from pppl.system.plugins import load_plugins
 from pppl.tasks import TASKS
@@ -270,6 +272,25 @@ def test_a_file_of_a_class_is_read_where_its_python_file_lies_elsewhere(tmp_path
     load_plugins([str(tmp_path / "here" / "moved.py")])
     with pytest.raises(UserError, match="is builtin_function_or_method, no network"):
         read_personal(tmp_path / "personal.safetensors")
+
+
+def test_code_of_a_network_is_named_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    place = tmp_path / "named.py"
+    place.write_text(_OWN_NET)
+    full = adapt_foreign(f"{place}:Net", {}, (1, 8, 8), 4)
+    own = slice_network(full, [torch.arange(8) < 3]).eval()
+    about = {"preprocessing": _preprocessing((1, 8, 8)), "base_sha256": base_sha256(full), "provenance": {}}
+    path = tmp_path / "personal.safetensors"
+    PersonalFile(network=own, full=full.spec, **about).write(path)  # type: ignore[arg-type] (keyword arguments)
+    np.save(tmp_path / "sample.npy", np.ones((1, 8, 8), np.float32))
+    for verb, *rest in (["latency"], ["predict", str(tmp_path / "sample.npy")]):
+        monkeypatch.setattr(plugins, "_RUN", {})  # as in another process
+        assert main([verb, str(path), *rest]) == 2
+        assert f"give `--plugin {place}` (or the path of named.py here)" in capsys.readouterr().err
+        assert main([verb, str(path), *rest, "--plugin", str(place)]) == 0
+        capsys.readouterr()
 
 
 def test_a_file_runs_no_command(personal: PersonalFile, tmp_path: Path):

@@ -159,3 +159,9 @@ def test_layers_beside_the_tree_give_the_same_outputs_from_a_file(tmp_path: Path
     assert small.module.post[0] is small.module.norm  # type: ignore[index]
     path = small.save(tmp_path / "small.safetensors")
     assert pppl.load_small(path, Listed())(X).equal(small.module(X))
+
+
+def test_a_folder_is_made_and_a_class_is_no_network(tmp_path: Path):
+    path = _small(TwoPaths()).save(tmp_path / "new" / "small.safetensors")
+    with pytest.raises(UserError, match=r"give a new network, as MyNet\(\)"):
+        pppl.load_small(path, TwoPaths)  # type: ignore[type-var] (the mistake that is meant)

@@ -175,3 +175,44 @@ def test_what_a_network_keeps_from_personalizing_can_be_trained_with():
     small = gates.personalize(torch.rand(40, 5), budget=0.7).module
     small.train()(torch.rand(40, 5)).sum().backward()
     assert all(parameter.grad is not None for parameter in small.parameters())
+
+
+def test_one_number_for_each_sample_may_have_no_dimension():
+    x = torch.rand(64, 4, generator=torch.Generator().manual_seed(0))
+    fractions = []
+    for y in (x.sum(1), x.sum(1, keepdim=True)):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
+        loader = DataLoader(TensorDataset(x, y), batch_size=16)
+        gates = pppl.train_gates(net, loader, epochs=2, task="regression", progress=False)
+        fractions.append(gates.network.backbone(x))
+    assert fractions[0].equal(fractions[1])
+
+
+@pytest.mark.parametrize(
+    ("task", "targets", "sentence"),
+    [
+        ("classification", nn.functional.one_hot(torch.arange(24) % 4, 4).float(), "takes one whole number for each"),
+        ("classification", (torch.arange(24) % 4)[:, None].float(), "size of input|whole number|shape"),
+        ("regression", torch.rand(24, 3), r"shape \(8, 4\) have targets of shape \(8, 3\): give one for each"),
+    ],
+)
+def test_targets_of_another_kind_are_told(task: str, targets: Tensor, sentence: str):
+    net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 4))
+    loader = DataLoader(TensorDataset(torch.rand(24, 5), targets), batch_size=8)
+    with pytest.raises(UserError, match=sentence) as error:
+        pppl.train_gates(net, loader, epochs=1, task=task, progress=False)
+    assert "gradient checkpointing" not in str(error.value)
+
+
+def test_a_list_of_samples_is_a_batch():
+    net = nn.Sequential(nn.Linear(5, 12), nn.ReLU(), nn.Linear(12, 4))
+    gates = pppl.train_gates(net, _loader(), epochs=1, progress=False)
+    x = torch.rand(2, 5)
+    one, other = (gates.personalize(samples, budget=0.5) for samples in (x, [x[0], x[1]]))
+    assert all(mask.equal(same) for mask, same in zip(one.masks, other.masks, strict=True))
+
+
+def test_a_sample_without_a_batch_is_told():
+    with pytest.raises(UserError, match=r"is one sample: give it a batch dimension, as by sample\[None\]"):
+        pppl.groups(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(144, 4)), torch.rand(1, 8, 8))
