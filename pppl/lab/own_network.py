@@ -19,7 +19,7 @@ from ..system.errors import UserError, first_line
 from ..tasks import TASKS, Task
 from ..training.gate_settings import PPPSettings
 from ..training.lightning import device_kind, seed_inside, trainer, usual_precision
-from ..training.own_batches import OwnBatches, first_batch, like, refuse_gates, refuse_targets
+from ..training.own_batches import CALL_ERRORS, OwnBatches, first_batch, like, refuse_gates, refuse_targets
 from .small_network import Personalized
 
 # Gates are new, while the network is already trained: they learn this many times as fast.
@@ -61,7 +61,7 @@ class TrainedGates:
         samples = like(samples, self._example)
         try:
             scores = prototype(self.network, samples)
-        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+        except CALL_ERRORS as error:
             raise UserError(f"the network cannot be called with these samples: {first_line(error)}") from error
         masks = budget_masks(scores, self._cost, budget)
         smaller = slice_network(self._backbone, masks)

@@ -17,7 +17,8 @@ from .modules import PPPModule
 
 _TARGETS = ("labels", "label", "targets", "target")
 _ONE_SAMPLE = "a batch has one sample, which batch normalization cannot take: set drop_last=True or another batch_size"
-_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
+# What a call with batches or samples of the wrong form raises.
+CALL_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
 
 
 class OwnBatches(PPPModule):
@@ -115,7 +116,7 @@ def refuse_targets(network: nn.Module, task: Task, inputs: Any, targets: Tensor)
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 outputs = (trial.eval() if mode == "evaluation" else trial)(inputs)
                 task.loss(outputs, targets)
-        except _ERRORS as error:
+        except CALL_ERRORS as error:
             if not isinstance(outputs, Tensor):
                 raise UserError(
                     f"the network returns a {type(outputs).__name__} in {mode} mode: return a tensor, or an output "
@@ -143,7 +144,7 @@ def refuse_gates(module: OwnBatches, inputs: Any, targets: Tensor) -> None:
             torch.stack([*terms.values()]).sum().backward()
     except UserError:
         raise
-    except _ERRORS as error:
+    except CALL_ERRORS as error:
         raise UserError(
             f"gates cannot be trained: {first_line(error).rstrip('.:')}; if the network uses gradient checkpointing, "
             "switch gradient checkpointing off"
