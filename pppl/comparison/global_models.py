@@ -92,7 +92,7 @@ def retrain(
     before = state_sha256(start.state_dict(), {})
     how = {"epochs": settings.epochs, "learning_rate": settings.learning_rate}
     training = dataclasses.replace(experiment.training, **how)
-    teacher = copy.deepcopy(full).cpu() if settings.distillation else None
+    teacher = copy.deepcopy(full).cpu() if settings.distillation or settings.classes else None
     recipe = Recipe(
         kind=_RETRAINED,
         task=dataset.task,
@@ -102,7 +102,11 @@ def retrain(
         training=training.to_hash(),
         distilled=None
         if teacher is None
-        else Distillation(teacher_sha256=state_sha256(teacher.state_dict(), {}), weight=settings.distillation),
+        else Distillation(
+            teacher_sha256=state_sha256(teacher.state_dict(), {}),
+            weight=settings.distillation,
+            classes=settings.classes,
+        ),
         seed=seed,
     )
     recipe = dataclasses.replace(recipe, kind=f"{_RETRAINED}-{recipe.key[:8]}")  # gives each log a name of its own
@@ -224,7 +228,7 @@ def _make_module(
         )
     if start is not None and recipe.distilled is not None:
         assert teacher is not None
-        return DistilledModule(start, training, task, teacher, recipe.distilled.weight)
+        return DistilledModule(start, training, task, teacher, recipe.distilled.weight, recipe.distilled.classes)
     if start is not None:
         return GlobalModule(start, training, task)
     backbone = build(recipe.spec)

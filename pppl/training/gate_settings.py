@@ -57,7 +57,10 @@ class PersonTraining:
     This goes beyond the paper. The defaults come from 49 trials on validation persons, most of them of Arabic keywords.
 
     - `gate_input`: the input of the gates. `predictions`: the full network's mean prediction on the support set;
-      `layers`: the input of each layer, as for gates trained by samples; `nothing`: everybody gets the same mask.
+      `features`, `channels`: also how its features, or the activity of its channels, differ from what is usual for
+      these predictions; `layers`: the input of each layer, as for gates trained by samples; `nothing`: everybody gets
+      the same mask.
+    - `corrected`: whether the loss is on outputs corrected for the person's classes, as `+classes` corrects them.
     - `warm_start`: whether training begins with the full network's weights instead of random ones.
     - `epochs`, `learning_rate`: replace those in `training`.
     - `gate_speed`: the gates' learning rate as a multiple of the backbone's, as in section `ppp`.
@@ -72,11 +75,14 @@ class PersonTraining:
     - `gate_width`, `temperature`: hidden units of the gates, and the temperature of their relaxation.
     - `distillation`: weight of the divergence from the full network's predictions (Hinton et al. 2015).
     - `prototype_weight`, `prototype_scale`: of the prototype loss between persons; `gated` trains with weight 0.
+    - `code_steps`, `code_rate`: steps and learning rate with which a new person's code, what gates read of them, is
+      moved until predictions on their support set are sure and varied; 0 steps: the code stays as it was read.
     - `precision`: precision of training, as Lightning names it; `auto`: bf16 if there is a GPU. `bf16-mixed` also pays
       on processors that multiply bf16 (Intel's AMX), for networks that are not tiny.
     """
 
-    gate_input: Literal["predictions", "layers", "nothing"] = "predictions"
+    gate_input: Literal["predictions", "features", "channels", "layers", "nothing"] = "predictions"
+    corrected: bool = False
     warm_start: bool = True
     epochs: int = 60
     learning_rate: float = 1e-2
@@ -91,6 +97,8 @@ class PersonTraining:
     distillation: float = 1.0
     prototype_weight: float = 2.0
     prototype_scale: float = 30.0
+    code_steps: int = 0
+    code_rate: float = 0.1
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
 
     def __post_init__(self) -> None:

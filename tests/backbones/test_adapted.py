@@ -222,7 +222,7 @@ def test_an_example_without_a_batch_or_without_values_is_refused():
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
-        ("nowhere.nets:Net", {}, "plugin 'nowhere.nets'"),
+        ("nowhere.nets:Net", {}, "no module 'nowhere.nets' to import"),
         ("torch.nn:Linaer", {}, "did you mean 'Linear'"),
         ("torch.nn:Linear", {"width": 4}, "refuses"),
         ("hub/resnet", {}, "unknown library of networks 'hub'"),

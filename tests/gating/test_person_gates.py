@@ -5,7 +5,7 @@ import torch
 from backbone_structures import names_by_structure
 from small_backbones import small
 
-from pppl.backbones import build, slice_network, spec_for
+from pppl.backbones import build, hook_groups, slice_network, spec_for
 from pppl.gating import PersonGatedNetwork, relaxed_masks, with_gradient_of
 from pppl.tasks import TASKS
 
@@ -41,6 +41,35 @@ def test_predictions_are_seen_as_probabilities_of_the_full_network():
     x = torch.rand(5, *shape)
     torch.testing.assert_close(gated.view(x, full), full(x).softmax(1))
     torch.testing.assert_close(gated.view(x, full).sum(1), torch.ones(5))
+
+
+@pytest.mark.parametrize("gate_input", ["features", "channels"])
+def test_a_shift_is_what_a_person_has_beyond_their_classes(gate_input: str):
+    gated, full, shape = network(gate_input=gate_input)
+    x = torch.rand(200, *shape, generator=torch.Generator().manual_seed(0))
+    rows = gated.view(x, full)
+    gated.sight.fit(rows)
+    predictions, shift = gated.sight.read(rows).split([CLASSES, gated.sight.size - CLASSES], 1)
+    torch.testing.assert_close(predictions, full(x).softmax(1) * CLASSES**0.5)
+    varying = gated.sight.spread > 1e-5
+    assert varying.sum() > 4
+    torch.testing.assert_close(shift.mean(0)[varying], torch.zeros(int(varying.sum())), atol=0.05, rtol=0)
+    assert (shift[:, varying].std(0) < 1.1).all()
+    louder = gated.sight.read(gated.view(1.5 * x, full))[:, CLASSES:]
+    assert louder.abs().mean() > shift.abs().mean(), "another kind of sample is seen"
+
+
+def test_channels_are_those_that_can_be_removed():
+    gated, full, shape = network(gate_input="channels")
+    x = torch.rand(3, *shape)
+    seen: list[torch.Tensor] = []
+    with hook_groups(full, after=lambda _, values: seen.append(values) or values):
+        full(x)
+    values = gated.view(x, full)[:, CLASSES:]
+    first = full.widths[0]
+    torch.testing.assert_close(values[:, :first], seen[0].mean((2, 3)))
+    torch.testing.assert_close(values[:, first : 2 * first], seen[0].square().mean((2, 3)).sqrt())
+    assert values.shape == (3, 2 * sum(full.widths))
 
 
 def test_with_layers_gates_see_what_published_ones_see_and_leave_statistics_alone():

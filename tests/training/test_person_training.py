@@ -15,7 +15,7 @@ from pppl.comparison.global_models import load_or_train
 from pppl.comparison.network_files import load_network
 from pppl.comparison.recipes import recipes
 from pppl.comparison.units import PersonGroup, Workbench
-from pppl.data import IdentityDataset, Support
+from pppl.data import GroupName, IdentityDataset, Support
 from pppl.data.datamodule import Batches
 from pppl.data.identities import TRAIN, VALIDATION
 from pppl.gating import PersonGatedNetwork
@@ -73,6 +73,14 @@ def test_a_batch_holds_persons_as_they_are_drawn_for_personalizing(digits: Ident
             assert not queries & {tuple(x.flatten().tolist()) for x in digits.inputs(support)}, "no sample is both"
             halves = batch.half[batch.person == person]
             assert abs(int((2 * halves - 1).sum())) <= 1
+
+
+def test_a_person_keeps_random_changes_in_support_and_queries(digits: IdentityDataset):
+    for batch in batches(digits, augment=("hand",)):
+        assert batch.changed is not None
+        assert batch.changed.shape == (len(batch.support), *digits.input_shape)
+        assert not batch.changed.allclose(digits.inputs(batch.support), atol=0.1)
+    assert next(iter(batches(digits, augment=("crop",)))).changed is None
 
 
 @pytest.mark.parametrize("batch_size", [32, 128])
@@ -200,7 +208,7 @@ def test_more_than_the_largest_budget_of_training_is_not_used(
 def test_what_is_learnt_is_personal_and_better_than_by_lot(
     experiment: Experiment, digits: IdentityDataset, model: GlobalModel
 ):
-    among = PersonGroup.draw(experiment.replace(**{"persons.count": 6}), digits, 0, 2, True)
+    among = PersonGroup.draw(experiment.replace(**{"persons.count": 6}), digits, 0, GroupName(2, seen=True))
     bench = Workbench(model, torch.device("cpu"))
     rows = [row for unit in among.units() for row in bench.rows(unit) if row["method"] == "ppp@persons"]
     mean = {c: np.mean([r["score"] for r in rows if r["control"] == c]) for c in ("own", "other", "random")}
