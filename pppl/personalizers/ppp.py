@@ -26,6 +26,7 @@ from .class_prior import votes
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
 from .personalizer import Personalizer, SupportFrom, register_method
+from .recalibrate import recalibrated
 from .scores import ScorePruner
 
 _CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other", "twin", "swap")
@@ -130,7 +131,10 @@ class PersonPPP(_Gated):
         scores = network.scores(view, gate_budget, moved)[0]
         masks = self.masks_within(capped, list(scores.split(model.full.widths)), model.cost)
         with torch.inference_mode(False):
-            return MethodOutput(module=slice_network(network.backbone, masks), masks=masks)
+            module = slice_network(network.backbone, masks)
+            if person_training.statistics == "person":
+                module = recalibrated(module, support.x.clone(), share=1.0)
+            return MethodOutput(module=module, masks=masks)
 
     def _code(
         self, network: PersonGatedNetwork, model: GlobalModel, support: Support, view: Tensor, budget: Tensor
@@ -182,7 +186,9 @@ def _with_controls(method: str, experiment: Experiment) -> list[Personalizer]:
     by_persons = experiment[PPPSettings].training == "persons"
     kind = PersonPPP if by_persons else SamplePPP
     if by_persons and experiment[PersonTraining].gate_input == "nothing":
-        (alone := kind(method, experiment, "own")).support_from = "none"  # the mask does not depend on samples
+        alone = kind(method, experiment, "own")
+        if experiment[PersonTraining].statistics == "everybody":
+            alone.support_from = "none"  # nothing depends on the samples
         return [alone]
     return [*(kind(method, experiment, whose) for whose in _CONTROLS), RandomMask(method, experiment)]
 

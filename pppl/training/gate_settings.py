@@ -61,6 +61,9 @@ class PersonTraining:
       these predictions; `layers`: the input of each layer, as for gates trained by samples; `nothing`: everybody gets
       the same mask.
     - `corrected`: whether the loss is on outputs corrected for the person's classes, as `+classes` corrects them.
+    - `statistics`: the statistics of batch normalization. `everybody`: of all persons together, as in other methods;
+      `person`: of the person's own samples under their mask, which in deployment is the support set.
+    - `first`: channels that gates begin with: `random` ones, or those of the largest weights (`l1`).
     - `warm_start`: whether training begins with the full network's weights instead of random ones.
     - `epochs`, `learning_rate`: replace those in `training`.
     - `gate_speed`: the gates' learning rate as a multiple of the backbone's, as in section `ppp`.
@@ -83,6 +86,8 @@ class PersonTraining:
 
     gate_input: Literal["predictions", "features", "channels", "layers", "nothing"] = "predictions"
     corrected: bool = False
+    statistics: Literal["everybody", "person"] = "everybody"
+    first: Literal["random", "l1"] = "random"
     warm_start: bool = True
     epochs: int = 60
     learning_rate: float = 1e-2

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch_pruning.pruner.importance import MagnitudeImportance
 
 from ..backbones import NEVER, Backbone, build
 from ..config import PruningSettings, TrainingSettings
@@ -19,7 +21,8 @@ from ..data.identities import TRAIN, VALIDATION
 from ..data.person_changes import PERSON_CHANGES
 from ..gating import PersonGatedNetwork, prototype_loss, relaxed_masks, with_gradient_of
 from ..gating.gate import logistic_noise
-from ..pruning import CostModel, masks_within
+from ..gating.person_statistics import normalized_by_person
+from ..pruning import CostModel, importance_scores, masks_within
 from ..system.errors import UserError
 from ..tasks import Task
 from .gate_settings import PersonTraining
@@ -127,6 +130,9 @@ class PersonModule(GlobalModule):
             training,
             task,
         )
+        if person_training.first == "l1":
+            criterion = MagnitudeImportance(p=1, group_reduction="first")
+            self.person_network.begin_with(importance_scores(full, criterion))
         self.person_training, self.pruning, self.widths = person_training, pruning, full.widths
         self.draws = {"by_people": by_people, "sizes": sizes, "shots": shots}
         teacher = copy.deepcopy(full).eval().requires_grad_(False)
@@ -201,7 +207,8 @@ class PersonModule(GlobalModule):
             scores = scores + self._noise_scale() * logistic_noise(*scores.shape, device=scores.device)
         masks, cut = self._masks(scores, budgets)
         gates = with_gradient_of(masks, relaxed_masks(scores, cut, person_training.temperature))
-        outputs = network(x, gates.repeat_interleave(len(x) // persons, 0))
+        with self._normalizing(persons):
+            outputs = network(x, gates.repeat_interleave(len(x) // persons, 0))
         added = self._added(support, owner, persons).repeat_interleave(len(x) // persons, 0)  # (B, K)
         terms = {"task": self.task.loss(outputs + added, y)}
         if person_training.distillation > 0:
@@ -213,6 +220,11 @@ class PersonModule(GlobalModule):
             loss = self._between_persons(halves, labels[has_halves], budgets[:1])
             terms["prototype"] = person_training.prototype_weight * loss
         return outputs, terms
+
+    def _normalizing(self, persons: int) -> AbstractContextManager[None]:
+        if self.person_training.statistics == "everybody":
+            return nullcontext()
+        return normalized_by_person(self.person_network.backbone, persons)
 
     def _added(self, support: Tensor, owner: Tensor, persons: int) -> Tensor:
         """Return what is added to the outputs for each person, `(P, K)`."""
