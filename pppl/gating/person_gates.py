@@ -14,6 +14,8 @@ from ..tasks import Task
 from .gate import apply_gate, gates_of
 from .person_views import VIEWS, GateInput
 
+_STEEPEST = 1.5  # a channel's output changes by a factor of at most exp(1.5)
+
 
 class PersonGatedNetwork(nn.Module):
     """A backbone and gates that score its channels for a person.
@@ -31,7 +33,7 @@ class PersonGatedNetwork(nn.Module):
     - `width`: number of hidden units.
     """
 
-    def __init__(self, backbone: Backbone, task: Task, *, gate_input: GateInput = "predictions", width: int = 64):
+    def __init__(self, backbone: Backbone, task: Task, *, gate_input: GateInput = "predictions", width: int = 64, graded: bool = False):
         super().__init__()
         self.backbone, self.gate_input = backbone, gate_input
         if gate_input == "layers":
@@ -43,6 +45,10 @@ class PersonGatedNetwork(nn.Module):
             self.out = nn.Linear(width, sum(backbone.widths))
             nn.init.normal_(self.out.weight, std=0.1)
             nn.init.zeros_(self.out.bias)
+            self.grade = nn.Linear(width, sum(backbone.widths)) if graded else None
+            if self.grade is not None:
+                nn.init.zeros_(self.grade.weight)
+                nn.init.zeros_(self.grade.bias)
 
     def begin_with(self, importance: list[Tensor]) -> None:
         """Let everybody's scores begin in the order of these, `(C_l,)` per group, spread as logistic noise is."""
@@ -77,9 +83,18 @@ class PersonGatedNetwork(nn.Module):
         if self.gate_input == "layers":
             return prototypes.logit(eps=1e-6)
         with torch.autocast(prototypes.device.type, enabled=False):  # bf16 would give many channels equal scores
-            read = self.sight.read(prototypes)
-            inputs = torch.cat([read if moved is None else read + moved, budgets.float().log()[:, None]], 1)
-            return self.out(F.relu(self.norm(self.hidden(inputs))))
+            return self.out(self._hidden(prototypes, budgets, moved))
+
+    def scales(self, prototypes: Tensor, budgets: Tensor, moved: Tensor | None = None) -> Tensor:
+        """Return what each channel is multiplied by for each person, `(P, D)`."""
+        with torch.autocast(prototypes.device.type, enabled=False):
+            assert self.grade is not None
+            return self.grade(self._hidden(prototypes, budgets, moved)).clamp(-_STEEPEST, _STEEPEST).exp()
+
+    def _hidden(self, prototypes: Tensor, budgets: Tensor, moved: Tensor | None) -> Tensor:
+        read = self.sight.read(prototypes)
+        inputs = torch.cat([read if moved is None else read + moved, budgets.float().log()[:, None]], 1)
+        return F.relu(self.norm(self.hidden(inputs)))
 
     def forward(self, x: Tensor, masks: Tensor) -> Tensor:
         """Return the logits, `(B, K)`, of samples `(B, C, ...)`, each with its own mask, a row of `masks`, `(B, D)`."""

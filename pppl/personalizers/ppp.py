@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ..backbones import NEVER, Backbone, slice_network
+from ..backbones import NEVER, Backbone, scale_channels, slice_network
 from ..config import Experiment
 from ..data import Support
 from ..data.datamodule import batches_in_a_pass, seen_in_a_pass
@@ -132,6 +132,10 @@ class PersonPPP(_Gated):
         masks = self.masks_within(capped, list(scores.split(model.full.widths)), model.cost)
         with torch.inference_mode(False):
             module = slice_network(network.backbone, masks)
+            if person_training.graded:
+                scales = network.scales(view.clone(), gate_budget.clone(), moved)[0].detach()
+                scales = [each[mask] for each, mask in zip(scales.split(model.full.widths), masks, strict=True)]
+                scale_channels(module, scales)
             if person_training.statistics == "person":
                 module = recalibrated(module, support.x.clone(), share=1.0)
             return MethodOutput(module=module, masks=masks)

@@ -88,6 +88,7 @@ class PersonTraining:
     corrected: bool = False
     statistics: Literal["everybody", "person"] = "everybody"
     first: Literal["random", "l1"] = "random"
+    graded: bool = False
     warm_start: bool = True
     epochs: int = 60
     learning_rate: float = 1e-2

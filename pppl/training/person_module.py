@@ -126,7 +126,7 @@ class PersonModule(GlobalModule):
         if person_training.corrected and "classes" not in task.offers:
             raise UserError("person_training.corrected is for outputs that are classes: set it to false")
         super().__init__(
-            PersonGatedNetwork(start, task, gate_input=person_training.gate_input, width=person_training.gate_width),
+            PersonGatedNetwork(start, task, gate_input=person_training.gate_input, width=person_training.gate_width, graded=person_training.graded),
             training,
             task,
         )
@@ -207,6 +207,8 @@ class PersonModule(GlobalModule):
             scores = scores + self._noise_scale() * logistic_noise(*scores.shape, device=scores.device)
         masks, cut = self._masks(scores, budgets)
         gates = with_gradient_of(masks, relaxed_masks(scores, cut, person_training.temperature))
+        if person_training.graded:
+            gates = gates * network.scales(_means(view, owner, persons), budgets)
         with self._normalizing(persons):
             outputs = network(x, gates.repeat_interleave(len(x) // persons, 0))
         added = self._added(support, owner, persons).repeat_interleave(len(x) // persons, 0)  # (B, K)
