@@ -124,21 +124,34 @@ class PersonPPP(_Gated):
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         """Return the network with the mask that its gates choose for the support set and the budget."""
         network, person_training = cast(PersonGatedNetwork, model.gated[self.method]), self.experiment[PersonTraining]
-        capped = None if budget is None else person_training.capped(budget)
         view = support.once(("view", network), lambda: network.view(support.x, model.full).mean(0, keepdim=True))
-        gate_budget = view.new_tensor([max(capped or person_training.most, person_training.least)])
+        gate_budget = self._gate_budget(view, budget)
         moved = self._code(network, model, support, view, gate_budget) if person_training.code_steps else None
-        scores = network.scores(view, gate_budget, moved)[0]
-        masks = self.masks_within(capped, list(scores.split(model.full.widths)), model.cost)
+        masks = self.masks_of(model, view, budget, moved)
         with torch.inference_mode(False):
             module = slice_network(network.backbone, masks)
             if person_training.graded:
-                scales = network.scales(view.clone(), gate_budget.clone(), moved)[0].detach()
-                scales = [each[mask] for each, mask in zip(scales.split(model.full.widths), masks, strict=True)]
-                scale_channels(module, scales)
+                scales = network.scales(view.clone(), gate_budget.clone(), moved)[0].detach().split(model.full.widths)
+                scale_channels(module, [each[mask] for each, mask in zip(scales, masks, strict=True)])
             if person_training.statistics == "person":
                 module = recalibrated(module, support.x.clone(), share=1.0)
             return MethodOutput(module=module, masks=masks)
+
+    def masks_of(
+        self, model: GlobalModel, view: Tensor, budget: float | None, moved: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return the masks, per group `(C_l,)`, that gates choose for a mean view, `(1, K)`, and a budget."""
+        network = cast(PersonGatedNetwork, model.gated[self.method])
+        scores = network.scores(view, self._gate_budget(view, budget), moved)[0]
+        return self.masks_within(self._capped(budget), list(scores.split(model.full.widths)), model.cost)
+
+    def _capped(self, budget: float | None) -> float | None:
+        return None if budget is None else self.experiment[PersonTraining].capped(budget)
+
+    def _gate_budget(self, view: Tensor, budget: float | None) -> Tensor:
+        """Return the budget that gates read, `(1,)`: within those of their training."""
+        person_training = self.experiment[PersonTraining]
+        return view.new_tensor([max(self._capped(budget) or person_training.most, person_training.least)])
 
     def _code(
         self, network: PersonGatedNetwork, model: GlobalModel, support: Support, view: Tensor, budget: Tensor

@@ -89,6 +89,7 @@ class PersonTraining:
     statistics: Literal["everybody", "person"] = "everybody"
     first: Literal["random", "l1"] = "random"
     graded: bool = False
+    noise: float = 1.0
     warm_start: bool = True
     epochs: int = 60
     learning_rate: float = 1e-2

@@ -245,7 +245,8 @@ class PersonModule(GlobalModule):
         return self.views[int(torch.randint(len(self.views), ())) if self.training else 0][support]
 
     def _noise_scale(self) -> float:
-        return 1 - self.trainer.global_step / int(self.trainer.estimated_stepping_batches)
+        left = 1 - self.trainer.global_step / int(self.trainer.estimated_stepping_batches)
+        return self.person_training.noise * left
 
     def _masks(self, scores: Tensor, budgets: Tensor) -> tuple[Tensor, Tensor]:
         rule = {"unit": self.pruning.unit, "round_to": self.pruning.round_to}
