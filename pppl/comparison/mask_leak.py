@@ -4,9 +4,10 @@ A personal file can be a mask, so whoever reads the file can try. Here they know
 network, made from other samples, and fit a logistic regression.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -21,6 +22,9 @@ from ..data.splits import resolve_protocol
 from ..gating import PersonGatedNetwork
 from ..personalizers import GlobalModel
 from ..personalizers.ppp import PersonPPP
+from ..tables.journal import write_table
+from ..tables.schema import read_frame
+from .global_models import global_model
 from .units import PersonGroup
 
 LEAK = "leak.csv"
@@ -29,12 +33,39 @@ _DRAWS, _AT_LEAST = 30, 240
 _BATCH = 512
 
 
+def leaking(groups: Iterable[PersonGroup]) -> dict[str, PersonPPP]:
+    """Return the methods whose masks can tell: those with gates for one person at a time, by name."""
+    own = (each for group in groups for each in group.personalizers if each.control == "own")
+    return {each.method: each for each in own if type(each) is PersonPPP and each.support_from == "own"}
+
+
+def leak_is_whole(folder: Path, groups: Sequence[PersonGroup]) -> bool:
+    """Return whether the file exists and has the methods and seeds of `groups`."""
+    try:
+        frame = read_frame(folder / LEAK)
+        named = set(zip(frame["method"], frame["seed"], strict=True))
+    except (OSError, ValueError, KeyError):
+        return False
+    return named == {(method, group.seed) for group in groups for method in leaking([group])}
+
+
+def write_leak(folder: Path, groups: Sequence[PersonGroup]) -> None:
+    """Write the table, from networks that are trained already."""
+    by_seed: dict[int, list[PersonGroup]] = {}
+    for group in groups:
+        by_seed.setdefault(group.seed, []).append(group)
+    frames = []
+    for seed, own in by_seed.items():
+        frames.append(mask_leak(global_model(own[0].experiment, own[0].dataset, seed, folder), own))
+    write_table(folder / LEAK, pd.concat(frames))
+
+
 def mask_leak(model: GlobalModel, groups: Sequence[PersonGroup]) -> pd.DataFrame:
     """Return how often masks tell whose they are, and the classes of their support set.
 
     Columns: `persons`, `method`, `seed`, `budget`, `tells` (`person` or `classes`), `score`, the rate of right answers,
     `chance`, and `among`, the number of people or classes. For classes, as many as the support set has are named, and
-    `score` is the share of them that are right. Each method with gates for one person at a time has rows.
+    `score` is the share of them that are right.
 
     Support sets are drawn from samples that no network was trained on. Each has as many random classes as persons have,
     so that classes do not tell people apart. Masks from one half of everybody's samples are fitted, and those from the
@@ -45,11 +76,10 @@ def mask_leak(model: GlobalModel, groups: Sequence[PersonGroup]) -> pd.DataFrame
     - `model`: the networks of one seed.
     - `groups`: the persons of this seed.
     """
-    group, rows = groups[0], []
-    methods = {each.method: each for each in group.personalizers if type(each) is PersonPPP and each.control == "own"}
-    for size in dict.fromkeys(each.name.size for each in groups) if methods else ():
-        draws = _Draws.of(group, size)
-        for name, method in methods.items():
+    rows = []
+    for group in {each.name.size: each for each in groups}.values():
+        draws = _Draws.of(group)
+        for name, method in leaking(groups).items():
             views = draws.views(cast(PersonGatedNetwork, model.gated[name]), model)
             for budget in group.experiment.budgets:
                 masks = torch.stack([torch.cat(method.masks_of(model, view[None], budget)) for view in views])
@@ -79,8 +109,8 @@ class _Draws:
     size: int
 
     @staticmethod
-    def of(group: PersonGroup, size: int) -> "_Draws":
-        dataset, persons = group.dataset, resolve_protocol(group.experiment.persons, group.dataset)
+    def of(group: PersonGroup) -> "_Draws":
+        size, dataset, persons = group.name.size, group.dataset, resolve_protocol(group.experiment.persons, group.dataset)
         pools = [PersonPool(dataset, persons, seen) for seen in (True, False)]
         pool, held_out = pools[0], np.unique(np.concatenate([each.query for each in pools]))
         rng = np.random.default_rng([group.seed, size])

@@ -54,6 +54,7 @@ class PersonGatedNetwork(nn.Module):
         """Let everybody's scores begin in the order of these, `(C_l,)` per group, spread as logistic noise is."""
         ranks = [(scores.cpu().argsort().argsort() + 0.5) / len(scores) for scores in importance]
         nn.init.zeros_(self.out.bias).data.add_(torch.cat(ranks).logit())
+        nn.init.zeros_(self.out.weight)
 
     def view(self, x: Tensor, full: nn.Module) -> Tensor:
         """Return what the gates see of samples `(N, C, ...)`: `(N, K)`, or `(N, D)` if `gate_input` is `layers`.
