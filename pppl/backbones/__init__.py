@@ -24,7 +24,7 @@ from .index import ChannelIndex
 from .modes import evaluating
 from .registry import BACKBONES, build, register_backbone, source_of_backbone, spec_for
 from .resnet import PaddedSubsample
-from .surgery import artifact_bytes, scale_channels, slice_network
+from .surgery import artifact_bytes, slice_network
 from .weights import load_weights
 
 __all__ = [
@@ -65,7 +65,6 @@ __all__ = [
     "put_outputs",
     "refusal",
     "register_backbone",
-    "scale_channels",
     "slice_network",
     "source_of_backbone",
     "spec_for",

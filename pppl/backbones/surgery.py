@@ -54,32 +54,6 @@ def slice_network(backbone: Backbone, masks: Sequence[Tensor]) -> Backbone:
     return smaller
 
 
-@torch.no_grad()
-def scale_channels(backbone: Backbone, scales: Sequence[Tensor]) -> None:
-    """Multiply the output of every channel, by scaling the weights of the layers that read it.
-
-    **Arguments:**
-
-    - `scales`: per group, `(C_l,)`.
-
-    >>> from pppl.backbones import build, spec_for
-    >>> network, x = build(spec_for("convnet", {"widths": (4, 8)}, (1, 8, 8), 10)).eval(), torch.rand(2, 1, 8, 8)
-    >>> before = network(x) - network.head.bias
-    >>> scale_channels(network, [torch.ones(4), 3 * torch.ones(8)])
-    >>> torch.allclose(network(x) - network.head.bias, 3 * before)
-    True
-    """
-    for cut in cuts(backbone):
-        if cut.path not in backbone.groups[cut.group].consumers:
-            continue
-        weight = cut.layer.get_parameter("weight")
-        factors = weight.new_ones(weight.shape[cut.dims["weight"]])
-        each = scales[cut.group].to(weight).repeat_interleave(cut.span.block)
-        for start in cut.span.starts:
-            factors[start : start + len(each)] = each
-        weight.mul_(factors.view(-1, *[1] * (weight.ndim - 1 - cut.dims["weight"])))
-
-
 def _without(span: Span, mask: Tensor, size: int, before: Tensor | None) -> Tensor:
     """Return the indices that are left of `size` entries, or of those left `before`, without a mask's lost channels."""
     removed, lost = torch.zeros(size, dtype=torch.bool, device="cpu"), ~mask.cpu()

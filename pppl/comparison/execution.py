@@ -19,7 +19,7 @@ from ..tables.journal import Journal, Row, key_of
 from ..tables.metric import metric_of
 from ..tables.provenance import Stamp
 from ..training.lightning import device_count
-from .global_models import global_model, is_cached, load_or_train
+from .global_models import cache_path, global_model, is_cached, load_or_train
 from .load import load_split
 from .recipes import recipes, weights_sha256
 from .units import PersonGroup, PersonUnit, Workbench
@@ -76,12 +76,12 @@ def compute_missing(missing: Sequence[PersonUnit], *, total: int, journal: Journ
     if not missing:
         return
     experiment, folder = missing[0].among.experiment, journal.path.parent
-    trainings = [
-        _Training(experiment=experiment, kind=recipe.kind, seed=recipe.seed, folder=folder)
+    trainings = {
+        cache_path(recipe): _Training(experiment=experiment, kind=recipe.kind, seed=recipe.seed, folder=folder)
         for seed in dict.fromkeys(unit.among.seed for unit in missing)
         for recipe in recipes(experiment, load_split(experiment, seed), seed)
         if not is_cached(recipe)
-    ]
+    }.values()
     shared = _shared_outputs(missing, journal)
     chunks, step = [], _PERSONS_PER_CHUNK
     for among, units in groupby(missing, key=lambda unit: unit.among):

@@ -141,7 +141,7 @@ def load_or_train(
 
     Raise `UserError` if networks cannot be cached or the devices do not suffice.
     """
-    path = _cache_path(recipe)
+    path = cache_path(recipe)
     if path.exists():
         try:
             return load_network(path)
@@ -194,20 +194,21 @@ def list_training_devices(experiment: Experiment, seeds: Mapping[int, IdentityDa
 
 def read_training_device(recipe: Recipe) -> str:
     """Return the GPU or processor that a network in the cache was trained on."""
-    return read_device(_cache_path(recipe))
+    return read_device(cache_path(recipe))
 
 
 def is_cached(recipe: Recipe) -> bool:
     """Return whether the cache has this network in a valid file."""
     try:
-        load_network(_cache_path(recipe))
+        load_network(cache_path(recipe))
     except UserError:
         return False
     return True
 
 
-def _cache_path(recipe: Recipe) -> Path:
-    return model_cache() / f"{recipe.kind}-{recipe.key}.safetensors"
+def cache_path(recipe: Recipe) -> Path:
+    """Return the network's file in the cache, the same for variants that differ only in what is done with it."""
+    return model_cache() / f"{recipe.kind.partition('@')[0]}-{recipe.key}.safetensors"
 
 
 def model_cache() -> Path:

@@ -34,9 +34,13 @@ _BATCH = 512
 
 
 def leaking(groups: Iterable[PersonGroup]) -> dict[str, PersonPPP]:
-    """Return the methods whose masks can tell: those with gates for one person at a time, by name."""
+    """Return the methods whose masks can tell: those with gates for one person at a time, by name.
+
+    Codes that move on a support set are left out.
+    """
     own = (each for group in groups for each in group.personalizers if each.control == "own")
-    return {each.method: each for each in own if type(each) is PersonPPP and each.support_from == "own"}
+    gates = (each for each in own if type(each) is PersonPPP and each.support_from == "own")
+    return {each.method: each for each in gates if each.steps == 0}
 
 
 def leak_is_whole(folder: Path, groups: Sequence[PersonGroup]) -> bool:
@@ -78,7 +82,7 @@ def mask_leak(model: GlobalModel, groups: Sequence[PersonGroup]) -> pd.DataFrame
     """
     rows = []
     for group in {each.name.size: each for each in groups}.values():
-        draws = _Draws.of(group)
+        draws = Draws.of(group)
         for name, method in leaking(groups).items():
             views = draws.views(cast(PersonGatedNetwork, model.gated[name]), model)
             for budget in group.experiment.budgets:
@@ -90,8 +94,8 @@ def mask_leak(model: GlobalModel, groups: Sequence[PersonGroup]) -> pd.DataFrame
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Draws:
-    """Random support sets, each of one person's samples.
+class Draws:
+    """Random support sets, each of one person's samples, from two halves of the samples that share no recording.
 
     - `persons`: the protocol as in tables.
     - `rows`: for each set, its rows of the data set.
@@ -109,8 +113,10 @@ class _Draws:
     size: int
 
     @staticmethod
-    def of(group: PersonGroup) -> "_Draws":
-        size, dataset, persons = group.name.size, group.dataset, resolve_protocol(group.experiment.persons, group.dataset)
+    def of(group: PersonGroup) -> "Draws":
+        """Return sets of as many classes as the persons of a group have, for everybody who has samples to ask."""
+        size, dataset = group.name.size, group.dataset
+        persons = resolve_protocol(group.experiment.persons, dataset)
         pools = [PersonPool(dataset, persons, seen) for seen in (True, False)]
         pool, held_out = pools[0], np.unique(np.concatenate([each.query for each in pools]))
         rng = np.random.default_rng([group.seed, size])
@@ -124,7 +130,7 @@ class _Draws:
                 rows = [rng.permutation(own[pool.labels[own] == c])[: persons.shots] for c in classes]
                 drawn.append((np.concatenate(rows), who, half, np.isin(np.arange(dataset.strata_count), classes)))
         rows, whose, halves, classes = zip(*drawn, strict=True)
-        return _Draws(
+        return Draws(
             dataset=dataset,
             persons=group.persons[0].persons,
             rows=rows,
@@ -147,13 +153,15 @@ class _Draws:
         told, people, (_, among) = [], len(np.unique(self.who)), self.classes.shape
         known, asked = self.half == 0, self.half == 1
         if people > 1:
-            right = _fit(masks[known], self.who[known]).predict(masks[asked]) == self.who[asked]
-            told.append({"tells": "person", "score": right.mean(), "chance": 1 / people, "among": people})
+            named = _fit(masks[known], self.who[known]).predict(masks[asked])
+            told.append(
+                {"tells": "person", "score": np.mean(named == self.who[asked]), "chance": 1 / people, "among": people}
+            )
         if self.size:
             chances = [self._probability(masks, self.classes[:, c], known, asked) for c in range(among)]
-            named = np.argsort(-np.stack(chances, 1), 1)[:, : self.size]  # (asked, size)
-            right = np.take_along_axis(self.classes[asked], named, 1)
-            told.append({"tells": "classes", "score": right.mean(), "chance": self.size / among, "among": among})
+            likeliest = np.argsort(-np.stack(chances, 1), 1)[:, : self.size]  # (asked, size)
+            right = np.mean(np.take_along_axis(self.classes[asked], likeliest, 1))
+            told.append({"tells": "classes", "score": right, "chance": self.size / among, "among": among})
         return told
 
     def _probability(self, masks: np.ndarray, target: np.ndarray, known: np.ndarray, asked: np.ndarray) -> np.ndarray:

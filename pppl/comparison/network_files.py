@@ -85,7 +85,6 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, float]]:
             TASKS.find(header["task"]),
             gate_input=persons["gate_input"],
             width=persons["gate_width"],
-            graded=persons.get("graded", False),
         )
     network.load_state_dict(state)
     return network.eval(), json.loads(header["metrics"])

@@ -14,8 +14,6 @@ from ..tasks import Task
 from .gate import apply_gate, gates_of
 from .person_views import VIEWS, GateInput
 
-_STEEPEST = 1.5  # a channel's output changes by a factor of at most exp(1.5)
-
 
 class PersonGatedNetwork(nn.Module):
     """A backbone and gates that score its channels for a person.
@@ -33,7 +31,7 @@ class PersonGatedNetwork(nn.Module):
     - `width`: number of hidden units.
     """
 
-    def __init__(self, backbone: Backbone, task: Task, *, gate_input: GateInput = "predictions", width: int = 64, graded: bool = False):
+    def __init__(self, backbone: Backbone, task: Task, *, gate_input: GateInput = "predictions", width: int = 64):
         super().__init__()
         self.backbone, self.gate_input = backbone, gate_input
         if gate_input == "layers":
@@ -45,16 +43,16 @@ class PersonGatedNetwork(nn.Module):
             self.out = nn.Linear(width, sum(backbone.widths))
             nn.init.normal_(self.out.weight, std=0.1)
             nn.init.zeros_(self.out.bias)
-            self.grade = nn.Linear(width, sum(backbone.widths)) if graded else None
-            if self.grade is not None:
-                nn.init.zeros_(self.grade.weight)
-                nn.init.zeros_(self.grade.bias)
 
+    @torch.no_grad()
     def begin_with(self, importance: list[Tensor]) -> None:
-        """Let everybody's scores begin in the order of these, `(C_l,)` per group, spread as logistic noise is."""
-        ranks = [(scores.cpu().argsort().argsort() + 0.5) / len(scores) for scores in importance]
-        nn.init.zeros_(self.out.bias).data.add_(torch.cat(ranks).logit())
-        nn.init.zeros_(self.out.weight)
+        """Give everybody the same scores, for all budgets: the ranks of these, `(C_l,)`, in each group.
+
+        A score is the logit of a channel's rank, so that the same fraction of each group is kept.
+        """
+        ranks = [(scores.argsort().argsort() + 0.5) / len(scores) for scores in importance]
+        self.out.bias.copy_(torch.cat(ranks).logit())
+        self.out.weight.zero_()
 
     def view(self, x: Tensor, full: nn.Module) -> Tensor:
         """Return what the gates see of samples `(N, C, ...)`: `(N, K)`, or `(N, D)` if `gate_input` is `layers`.
@@ -84,18 +82,9 @@ class PersonGatedNetwork(nn.Module):
         if self.gate_input == "layers":
             return prototypes.logit(eps=1e-6)
         with torch.autocast(prototypes.device.type, enabled=False):  # bf16 would give many channels equal scores
-            return self.out(self._hidden(prototypes, budgets, moved))
-
-    def scales(self, prototypes: Tensor, budgets: Tensor, moved: Tensor | None = None) -> Tensor:
-        """Return what each channel is multiplied by for each person, `(P, D)`."""
-        with torch.autocast(prototypes.device.type, enabled=False):
-            assert self.grade is not None
-            return self.grade(self._hidden(prototypes, budgets, moved)).clamp(-_STEEPEST, _STEEPEST).exp()
-
-    def _hidden(self, prototypes: Tensor, budgets: Tensor, moved: Tensor | None) -> Tensor:
-        read = self.sight.read(prototypes)
-        inputs = torch.cat([read if moved is None else read + moved, budgets.float().log()[:, None]], 1)
-        return F.relu(self.norm(self.hidden(inputs)))
+            read = self.sight.read(prototypes)
+            inputs = torch.cat([read if moved is None else read + moved, budgets.float().log()[:, None]], 1)
+            return self.out(F.relu(self.norm(self.hidden(inputs))))
 
     def forward(self, x: Tensor, masks: Tensor) -> Tensor:
         """Return the logits, `(B, K)`, of samples `(B, C, ...)`, each with its own mask, a row of `masks`, `(B, D)`."""

@@ -6,10 +6,10 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from ..backbones import Backbone, classifier_of, evaluating, hook_groups, split_classifier
+from ..backbones import Backbone, evaluating, hook_groups
 from ..tasks import Task
 
-GateInput = Literal["predictions", "features", "channels", "layers", "nothing"]
+GateInput = Literal["predictions", "channels", "layers", "nothing"]
 _FARTHEST = 5.0  # standard deviations
 
 
@@ -49,67 +49,27 @@ class Nothing(PersonView):
         return x.new_zeros(len(x), self.outputs)
 
 
-class _Shift(PersonView):
-    """Predictions, and how other values of the full network's pass differ from what is usual for these predictions.
+class Channels(PersonView):
+    """Predictions, and how the activity of channels differs from what is usual for these predictions.
 
-    Values of the training samples, weighted by their predictions, are usual for each output. So the difference shows
-    the person rather than their classes. It is divided by the standard deviation over training samples.
-
-    - `values`: a function from samples to their values, `(N, V)`, and outputs, `(N, K)`.
+    The activity of a channel that can be removed is its mean and its root mean square over all positions, in the full
+    network. Values of the training samples, weighted by their predictions, are usual for each output. So the difference
+    shows the person rather than their classes. It is divided by the standard deviation over training samples.
     """
 
     usual: Tensor
     spread: Tensor
 
-    def __init__(self, backbone: Backbone, task: Task, count: int):
+    def __init__(self, backbone: Backbone, task: Task):
         super().__init__(backbone, task)
+        count = 2 * sum(backbone.widths)
         self.size = self.outputs + count
         self.register_buffer("usual", torch.zeros(self.outputs, count))
         self.register_buffer("spread", torch.ones(count))
 
-    def values(self, x: Tensor, full: Backbone) -> tuple[Tensor, Tensor]:
-        """Return the values of samples, `(N, V)`, and the network's outputs, `(N, K)`."""
-        raise NotImplementedError
-
-    def forward(self, x: Tensor, full: nn.Module) -> Tensor:
-        """Return predictions and values, `(N, K + V)`."""
-        values, outputs = self.values(x, cast(Backbone, full))
-        return torch.cat([self.task.evidence(outputs.float()), values.float()], 1)
-
-    def fit(self, rows: Tensor) -> None:
-        """Learn the usual values of each output, and their standard deviation."""
-        predictions, values = rows.split([self.outputs, rows.shape[1] - self.outputs], 1)
-        weights = predictions / predictions.sum(0).clamp(min=1e-6)
-        self.usual.copy_(weights.T @ values)
-        self.spread.copy_((values - predictions @ self.usual).std(0).clamp(min=1e-6))
-
-    def read(self, prototypes: Tensor) -> Tensor:
-        """Return mean predictions, and the differences of mean values."""
-        predictions, values = prototypes.float().split([self.outputs, prototypes.shape[1] - self.outputs], 1)
-        shift = (values - predictions @ self.usual) / self.spread
-        return torch.cat([super().read(predictions), shift.clamp(-_FARTHEST, _FARTHEST)], 1)
-
-
-class Features(_Shift):
-    """Predictions, and the shift of the features that the classifier reads."""
-
-    def __init__(self, backbone: Backbone, task: Task):
-        super().__init__(backbone, task, classifier_of(backbone)[1].in_features)
-
-    def values(self, x: Tensor, full: Backbone) -> tuple[Tensor, Tensor]:
-        """Return features and outputs."""
-        return split_classifier(full, x)
-
-
-class Channels(_Shift):
-    """Predictions, and the shift of the mean and of the root mean square of each channel that can be removed."""
-
-    def __init__(self, backbone: Backbone, task: Task):
-        super().__init__(backbone, task, 2 * sum(backbone.widths))
-
     @torch.no_grad()
-    def values(self, x: Tensor, full: Backbone) -> tuple[Tensor, Tensor]:
-        """Return means and root mean squares over all positions, and outputs."""
+    def forward(self, x: Tensor, full: nn.Module) -> Tensor:
+        """Return predictions and activities, `(N, K + V)`."""
         seen: list[Tensor] = []
 
         def see(_: int, activations: Tensor) -> Tensor:
@@ -117,14 +77,30 @@ class Channels(_Shift):
             seen.append(torch.cat([flat.mean(2), flat.square().mean(2).sqrt()], 1))
             return activations
 
-        with evaluating(full), hook_groups(full, after=see):
+        with evaluating(full), hook_groups(cast(Backbone, full), after=see):
             outputs = full(x)
-        return torch.cat(seen, 1), outputs
+        return torch.cat([self.task.evidence(outputs.float()), *seen], 1)
+
+    def fit(self, rows: Tensor) -> None:
+        """Learn the usual activity for each output, and its standard deviation."""
+        predictions, values = self._split(rows)
+        weights = predictions / predictions.sum(0).clamp(min=1e-6)
+        self.usual.copy_(weights.T @ values)
+        self.spread.copy_((values - predictions @ self.usual).std(0).clamp(min=1e-6))
+
+    def read(self, prototypes: Tensor) -> Tensor:
+        """Return mean predictions, and the differences of mean activities."""
+        predictions, values = self._split(prototypes.float())
+        shift = (values - predictions @ self.usual) / self.spread
+        return torch.cat([super().read(predictions), shift.clamp(-_FARTHEST, _FARTHEST)], 1)
+
+    def _split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        predictions, values = rows.split([self.outputs, rows.shape[1] - self.outputs], 1)
+        return predictions, values
 
 
 VIEWS: dict[str, Callable[[Backbone, Task], PersonView]] = {
     "predictions": PersonView,
-    "features": Features,
     "channels": Channels,
     "nothing": Nothing,
 }

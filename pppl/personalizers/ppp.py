@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ..backbones import NEVER, Backbone, scale_channels, slice_network
+from ..backbones import NEVER, Backbone, slice_network
 from ..config import Experiment
 from ..data import Support
 from ..data.datamodule import batches_in_a_pass, seen_in_a_pass
@@ -26,7 +26,6 @@ from .class_prior import votes
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
 from .personalizer import Personalizer, SupportFrom, register_method
-from .recalibrate import recalibrated
 from .scores import ScorePruner
 
 _CONTROLS: tuple[SupportFrom, ...] = ("own", "population", "other", "twin", "swap")
@@ -120,6 +119,11 @@ class PersonPPP(_Gated):
         least = self.experiment[PersonTraining].capped(min(self.experiment.budgets))
         self.masks_within(least, [torch.zeros(width) for width in backbone.widths], cost)
 
+    @property
+    def steps(self) -> int:
+        """Number of steps in which a person's code moves."""
+        return self.experiment[PersonTraining].code_steps
+
     @torch.inference_mode()
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         """Return the network with the mask that its gates choose for the support set and the budget."""
@@ -130,12 +134,7 @@ class PersonPPP(_Gated):
         masks = self.masks_of(model, view, budget, moved)
         with torch.inference_mode(False):
             module = slice_network(network.backbone, masks)
-            if person_training.graded:
-                scales = network.scales(view.clone(), gate_budget.clone(), moved)[0].detach().split(model.full.widths)
-                scale_channels(module, [each[mask] for each, mask in zip(scales, masks, strict=True)])
-            if person_training.statistics == "person":
-                module = recalibrated(module, support.x.clone(), share=1.0)
-            return MethodOutput(module=module, masks=masks)
+        return MethodOutput(module=module, masks=masks, retrain_samples=self.steps * len(support.x))
 
     def masks_of(
         self, model: GlobalModel, view: Tensor, budget: float | None, moved: Tensor | None = None
@@ -203,9 +202,7 @@ def _with_controls(method: str, experiment: Experiment) -> list[Personalizer]:
     by_persons = experiment[PPPSettings].training == "persons"
     kind = PersonPPP if by_persons else SamplePPP
     if by_persons and experiment[PersonTraining].gate_input == "nothing":
-        alone = kind(method, experiment, "own")
-        if experiment[PersonTraining].statistics == "everybody":
-            alone.support_from = "none"  # nothing depends on the samples
+        (alone := kind(method, experiment, "own")).support_from = "none"  # the mask does not depend on samples
         return [alone]
     return [*(kind(method, experiment, whose) for whose in _CONTROLS), RandomMask(method, experiment)]
 

@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..config import register_settings, require
 from ..data import Support
 from ..diff import base_sha256, batch_statistics
 from ..system.errors import UserError
-from .global_model import GlobalModel, Network
+from .global_model import GlobalModel
 from .personal_model import MethodOutput
 from .personalizer import Step, register_step
 
@@ -28,21 +27,6 @@ class BNSettings:
 
     def __post_init__(self) -> None:
         require(0 < self.share <= 1, f"bn.share is {self.share}: in (0, 1]")
-
-
-def recalibrated(network: Network, x: Tensor, *, share: float) -> Network:
-    """Return a copy whose batch normalization has the statistics of samples `(N, C, ...)`, by a weight of `share`."""
-    module = copy.deepcopy(network).eval()
-    normalizing: list[Any] = [layer for layer in module.modules() if "running_mean" in layer._buffers]
-    momenta = [layer.momentum for layer in normalizing]
-    for layer in normalizing:
-        layer.momentum = share
-        layer.train()  # these layers only: dropout would make statistics random
-    with torch.no_grad():
-        module(x)
-    for layer, momentum in zip(normalizing, momenta, strict=True):
-        layer.momentum = momentum
-    return module.eval()
 
 
 @register_step("bn")
@@ -64,10 +48,19 @@ class Recalibrated(Step):
         if len(support.x) < 2:
             raise UserError(f"method {self.method} needs at least 2 support samples: raise persons.shots")
         first = self.output_of_first(model, support, budget)
-        module = recalibrated(first.module, support.x, share=self.settings.share)
+        module = copy.deepcopy(first.module).eval()
+        normalizing: list[Any] = [layer for layer in module.modules() if "running_mean" in layer._buffers]
+        momenta = [layer.momentum for layer in normalizing]
+        for layer in normalizing:
+            layer.momentum = self.settings.share
+            layer.train()  # these layers only: dropout would make statistics random
+        with torch.no_grad():
+            module(support.x)
+        for layer, momentum in zip(normalizing, momenta, strict=True):
+            layer.momentum = momentum
         if first.delta is None:
-            return first.with_module(module, size=first.size)  # the weights in the file include the statistics
+            return first.with_module(module.eval(), size=first.size)  # the weights in the file include the statistics
         statistics = {name: module.get_buffer(name) for name in batch_statistics(module)}
         own = base_sha256(model.full, own=statistics)
         delta = replace(first.delta, state={**first.delta.state, **statistics}, base_sha256=own)
-        return first.with_module(module, delta=delta)
+        return first.with_module(module.eval(), delta=delta)

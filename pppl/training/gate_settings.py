@@ -57,13 +57,12 @@ class PersonTraining:
     This goes beyond the paper. The defaults come from 49 trials on validation persons, most of them of Arabic keywords.
 
     - `gate_input`: the input of the gates. `predictions`: the full network's mean prediction on the support set;
-      `features`, `channels`: also how its features, or the activity of its channels, differ from what is usual for
-      these predictions; `layers`: the input of each layer, as for gates trained by samples; `nothing`: everybody gets
-      the same mask.
+      `channels`: also how the activity of its channels differs from what is usual for these predictions; `layers`: the
+      input of each layer, as for gates trained by samples; `nothing`: everybody gets the same mask.
     - `corrected`: whether the loss is on outputs corrected for the person's classes, as `+classes` corrects them.
-    - `statistics`: the statistics of batch normalization. `everybody`: of all persons together, as in other methods;
-      `person`: of the person's own samples under their mask, which in deployment is the support set.
-    - `first`: channels that gates begin with: `random` ones, or those of the largest weights (`l1`).
+    - `start`: the masks that training begins with. `random`: gates have random weights, and noise that fades lets
+      channels compete. `l1`: everybody has the channels of the largest weights in each layer, without noise, and gates
+      learn what to change for whom; a small `gate_speed` suits it.
     - `warm_start`: whether training begins with the full network's weights instead of random ones.
     - `epochs`, `learning_rate`: replace those in `training`.
     - `gate_speed`: the gates' learning rate as a multiple of the backbone's, as in section `ppp`.
@@ -84,12 +83,9 @@ class PersonTraining:
       on processors that multiply bf16 (Intel's AMX), for networks that are not tiny.
     """
 
-    gate_input: Literal["predictions", "features", "channels", "layers", "nothing"] = "predictions"
+    gate_input: Literal["predictions", "channels", "layers", "nothing"] = "predictions"
     corrected: bool = False
-    statistics: Literal["everybody", "person"] = "everybody"
-    first: Literal["random", "l1"] = "random"
-    graded: bool = False
-    noise: float = 1.0
+    start: Literal["random", "l1"] = "random"
     warm_start: bool = True
     epochs: int = 60
     learning_rate: float = 1e-2
@@ -114,6 +110,15 @@ class PersonTraining:
         wanted = "at least 2, which the prototype loss compares, or 0 (as many as fit)"
         require(self.persons == 0 or self.persons >= 2, f"person_training.persons is {self.persons}: {wanted}")
         require(
+            self.start == "random" or self.gate_input != "layers",
+            "person_training.start is l1, which gates on each layer's input cannot have: set gate_input to predictions",
+        )
+        require(self.code_steps >= 0, f"person_training.code_steps is {self.code_steps}: 0 or more")
+        require(
+            self.code_steps == 0 or self.gate_input in ("predictions", "channels"),
+            f"person_training.code_steps moves what gates read, but gate_input is {self.gate_input}: try channels",
+        )
+        require(
             len(set(self.classes)) == len(self.classes),
             f"person_training.classes is {list(self.classes)}: name each once",
         )
@@ -122,7 +127,7 @@ class PersonTraining:
             0 < self.least < self.most, f"person_training.least is {self.least}: above 0, below person_training.most"
         )
         require(self.most <= 1, f"person_training.most is {self.most}: at most 1")
-        for name in ("learning_rate", "gate_speed", "temperature", "prototype_scale"):
+        for name in ("learning_rate", "gate_speed", "temperature", "prototype_scale", "code_rate"):
             require(getattr(self, name) > 0, f"person_training.{name} is {getattr(self, name)}: more than 0")
         for name in ("distillation", "prototype_weight"):
             require(getattr(self, name) >= 0, f"person_training.{name} is {getattr(self, name)}: 0 or more")

@@ -131,14 +131,13 @@ class DistilledModule(GlobalModule):
         """Return the outputs, `(B, K)`, and the terms of the loss, with the divergence."""
         plain, targets = self(x), _of_all_processes(y)
         outputs = _of_all_processes(plain)
-        if self.sizes:
-            added = corrections(targets, outputs.shape[1], self.sizes)
-            outputs = outputs + added
+        added = corrections(targets, outputs.shape[1], self.sizes) if self.sizes else torch.zeros_like(outputs)
+        outputs = outputs + added
         terms = {"task": self.task.loss(outputs, targets)}
         if self.weight > 0:
             with torch.no_grad():
                 teacher = _of_all_processes(self._teacher[0](x))
-            loss = self.task.divergence(outputs, teacher + added if self.sizes else teacher)
+            loss = self.task.divergence(outputs, teacher + added)
             terms["distillation"] = self.weight * loss
         return plain, terms
 

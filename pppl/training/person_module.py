@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -21,7 +20,6 @@ from ..data.identities import TRAIN, VALIDATION
 from ..data.person_changes import PERSON_CHANGES
 from ..gating import PersonGatedNetwork, prototype_loss, relaxed_masks, with_gradient_of
 from ..gating.gate import logistic_noise
-from ..gating.person_statistics import normalized_by_person
 from ..pruning import CostModel, importance_scores, masks_within
 from ..system.errors import UserError
 from ..tasks import Task
@@ -100,8 +98,9 @@ class PersonModule(GlobalModule):
     The loss is task + distillation from the full network + prototype loss between persons. Each person has a budget,
     and one mask, which is made as `budget_masks` makes it.
 
-    In training, logistic noise is added to the scores, and its scale falls to 0: channels compete as binary concrete
-    gates would. The gradient passes the mask by a straight-through estimator, `sigmoid((score - cut) / temperature)`.
+    If training starts with random masks, logistic noise is added to the scores, and its scale falls to 0: channels
+    compete as binary concrete gates would. The gradient passes the mask by a straight-through estimator,
+    `sigmoid((score - cut) / temperature)`.
 
     **Arguments:**
 
@@ -126,11 +125,11 @@ class PersonModule(GlobalModule):
         if person_training.corrected and "classes" not in task.offers:
             raise UserError("person_training.corrected is for outputs that are classes: set it to false")
         super().__init__(
-            PersonGatedNetwork(start, task, gate_input=person_training.gate_input, width=person_training.gate_width, graded=person_training.graded),
+            PersonGatedNetwork(start, task, gate_input=person_training.gate_input, width=person_training.gate_width),
             training,
             task,
         )
-        if person_training.first == "l1":
+        if person_training.start == "l1":
             criterion = MagnitudeImportance(p=1, group_reduction="first")
             self.person_network.begin_with(importance_scores(full, criterion))
         self.person_training, self.pruning, self.widths = person_training, pruning, full.widths
@@ -207,10 +206,7 @@ class PersonModule(GlobalModule):
             scores = scores + self._noise_scale() * logistic_noise(*scores.shape, device=scores.device)
         masks, cut = self._masks(scores, budgets)
         gates = with_gradient_of(masks, relaxed_masks(scores, cut, person_training.temperature))
-        if person_training.graded:
-            gates = gates * network.scales(_means(view, owner, persons), budgets)
-        with self._normalizing(persons):
-            outputs = network(x, gates.repeat_interleave(len(x) // persons, 0))
+        outputs = network(x, gates.repeat_interleave(len(x) // persons, 0))
         added = self._added(support, owner, persons).repeat_interleave(len(x) // persons, 0)  # (B, K)
         terms = {"task": self.task.loss(outputs + added, y)}
         if person_training.distillation > 0:
@@ -222,11 +218,6 @@ class PersonModule(GlobalModule):
             loss = self._between_persons(halves, labels[has_halves], budgets[:1])
             terms["prototype"] = person_training.prototype_weight * loss
         return outputs, terms
-
-    def _normalizing(self, persons: int) -> AbstractContextManager[None]:
-        if self.person_training.statistics == "everybody":
-            return nullcontext()
-        return normalized_by_person(self.person_network.backbone, persons)
 
     def _added(self, support: Tensor, owner: Tensor, persons: int) -> Tensor:
         """Return what is added to the outputs for each person, `(P, K)`."""
@@ -245,8 +236,9 @@ class PersonModule(GlobalModule):
         return self.views[int(torch.randint(len(self.views), ())) if self.training else 0][support]
 
     def _noise_scale(self) -> float:
-        left = 1 - self.trainer.global_step / int(self.trainer.estimated_stepping_batches)
-        return self.person_training.noise * left
+        if self.person_training.start == "l1":
+            return 0.0
+        return 1 - self.trainer.global_step / int(self.trainer.estimated_stepping_batches)
 
     def _masks(self, scores: Tensor, budgets: Tensor) -> tuple[Tensor, Tensor]:
         rule = {"unit": self.pruning.unit, "round_to": self.pruning.round_to}

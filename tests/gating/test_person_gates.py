@@ -7,6 +7,7 @@ from small_backbones import small
 
 from pppl.backbones import build, hook_groups, slice_network, spec_for
 from pppl.gating import PersonGatedNetwork, relaxed_masks, with_gradient_of
+from pppl.gating.person_views import Channels
 from pppl.tasks import TASKS
 
 CLASSES = 4
@@ -43,19 +44,20 @@ def test_predictions_are_seen_as_probabilities_of_the_full_network():
     torch.testing.assert_close(gated.view(x, full).sum(1), torch.ones(5))
 
 
-@pytest.mark.parametrize("gate_input", ["features", "channels"])
-def test_a_shift_is_what_a_person_has_beyond_their_classes(gate_input: str):
-    gated, full, shape = network(gate_input=gate_input)
+def test_a_shift_is_what_a_person_has_beyond_their_classes():
+    gated, full, shape = network(gate_input="channels")
     x = torch.rand(200, *shape, generator=torch.Generator().manual_seed(0))
     rows = gated.view(x, full)
-    gated.sight.fit(rows)
-    predictions, shift = gated.sight.read(rows).split([CLASSES, gated.sight.size - CLASSES], 1)
+    sight = gated.sight
+    assert isinstance(sight, Channels)
+    sight.fit(rows)
+    predictions, shift = sight.read(rows).split([CLASSES, sight.size - CLASSES], 1)
     torch.testing.assert_close(predictions, full(x).softmax(1) * CLASSES**0.5)
-    varying = gated.sight.spread > 1e-5
+    varying = sight.spread > 1e-5
     assert varying.sum() > 4
     torch.testing.assert_close(shift.mean(0)[varying], torch.zeros(int(varying.sum())), atol=0.05, rtol=0)
     assert (shift[:, varying].std(0) < 1.1).all()
-    louder = gated.sight.read(gated.view(1.5 * x, full))[:, CLASSES:]
+    louder = sight.read(gated.view(1.5 * x, full))[:, CLASSES:]
     assert louder.abs().mean() > shift.abs().mean(), "another kind of sample is seen"
 
 
@@ -92,6 +94,18 @@ def test_who_sees_nothing_has_one_mask_for_everybody():
     scores = gated.scores(views, torch.full((7,), 0.3))
     assert (scores == scores[0]).all()
     assert (gated.scores(views[:1], torch.tensor([0.1])) != scores[:1]).any(), "but one for each budget"
+
+
+def test_gates_can_begin_with_one_mask_for_all_that_keeps_the_same_fraction_of_each_group():
+    gated, full, shape = network()
+    importance = [torch.rand(width, generator=torch.Generator().manual_seed(width)) for width in full.widths]
+    gated.begin_with(importance)
+    views = gated.view(torch.rand(3, *shape), full)
+    scores = gated.scores(views, torch.tensor([0.1, 0.3, 0.9]))
+    assert (scores == scores[0]).all()
+    for own, given in zip(scores[0].split(gated.backbone.widths), importance, strict=True):
+        assert own.argsort().tolist() == given.argsort().tolist()
+        assert (own > 0).sum() == len(own) // 2
 
 
 def test_masks_have_their_values_and_the_gradient_of_the_relaxation():

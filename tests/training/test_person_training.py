@@ -11,6 +11,7 @@ import torch
 
 from pppl import Experiment
 from pppl.backbones import Backbone
+from pppl.backbones.cuts import filters
 from pppl.comparison.global_models import load_or_train
 from pppl.comparison.network_files import load_network
 from pppl.comparison.recipes import recipes
@@ -103,6 +104,21 @@ def test_who_is_drawn_twice_is_one_person(digits: IdentityDataset):
         assert len(set(classes)) < 20
         for person, other in itertools.combinations(range(20), 2):
             assert (batch.label[person] == batch.label[other]) == (classes[person] == classes[other])
+
+
+def test_training_can_begin_with_the_channels_of_the_largest_weights(
+    experiment: Experiment, digits: IdentityDataset, model: GlobalModel
+):
+    settings = dataclasses.replace(experiment.person_training, start="l1")
+    how = {"by_people": False, "sizes": (2,), "shots": 5}
+    module = PersonModule(model.full, experiment.training, TASKS["classification"], settings, experiment.pruning, **how)
+    view = module.person_network.view(digits.inputs(torch.arange(4)), model.full).mean(0, keepdim=True)
+    scores = module.person_network.scores(view, torch.tensor([0.2]))[0].split(model.full.widths)
+    for own, layer in zip(scores, filters(model.full), strict=True):
+        assert own.argmax() == layer.abs().sum(1).argmax()
+        assert own.argmin() == layer.abs().sum(1).argmin()
+    with pytest.raises(UserError, match="start is l1"):
+        dataclasses.replace(settings, gate_input="layers")
 
 
 def test_one_support_sample_has_no_halves_to_compare(
