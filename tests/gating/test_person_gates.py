@@ -68,10 +68,10 @@ def test_channels_are_those_that_can_be_removed():
     with hook_groups(full, after=lambda _, values: seen.append(values) or values):
         full(x)
     values = gated.view(x, full)[:, CLASSES:]
-    first = full.widths[0]
+    first = gated.backbone.widths[0]
     torch.testing.assert_close(values[:, :first], seen[0].mean((2, 3)))
     torch.testing.assert_close(values[:, first : 2 * first], seen[0].square().mean((2, 3)).sqrt())
-    assert values.shape == (3, 2 * sum(full.widths))
+    assert values.shape == (3, 2 * sum(gated.backbone.widths))
 
 
 def test_with_layers_gates_see_what_published_ones_see_and_leave_statistics_alone():
