@@ -63,7 +63,8 @@ class TrainingSettings:
 
     - `threads`: CPU threads of each training. Sums in another order change numbers, so results hold for one number of
       threads. A comparison trains as many networks at once as its workers have threads for.
-    - `augment`: random changes of each batch, by name: `crop`, `flip`, `shift`, `specaugment`.
+    - `augment`: random changes of each batch, by name: `crop`, `flip`, `shift`, `specaugment`; and `voice`,
+      `hand`, `wear`, which a synthetic person keeps over all samples (`ppp.training: persons`).
     - `averaging`: decay of a running average of the weights. The last average is kept. 0: no average; the weights of
       the last epoch are kept.
     - `devices`: the number of GPUs, or of processes without a GPU, that train one network together; `auto`: all GPUs.
