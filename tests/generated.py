@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import beside_theirs
+
 from pppl.report import accuracies_of, answers_of, leaks_of
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +38,7 @@ def _of_all(name: str) -> Callable[[], str] | None:
         "what leads bring at a tenth": lambda: answers_of(_there(_LEADS), budget=0.1, seen=False),
         "what leads bring at a quarter": lambda: answers_of(_there(_LEADS), budget=0.25, seen=False),
         "leaks": lambda: leaks_of(_there(_LEADS), 0.1),
+        "ours beside theirs": lambda: beside_theirs.table(ROOT / "results"),
         "networks": _networks,
     }.get(name)
 
