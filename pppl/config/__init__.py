@@ -12,7 +12,7 @@ from .experiment import (
     TrainingSettings,
     stages,
 )
-from .persons import PersonSettings, SupportKind
+from .person_settings import PersonSettings, SupportKind
 from .sections import register_settings
 from .sweep_experiment import MEASURES, Sweep
 from .text_experiment import TextDiffSettings, TextExperiment

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from ..system.errors import UserError, is_text
 from ..system.registries import place
 from .look_checks import check_looks
-from .persons import PersonSettings
+from .person_settings import PersonSettings
 from .sections import all_sections, name_of
 from .tree import Tree, expand_paths, require
 

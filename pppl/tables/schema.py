@@ -59,9 +59,8 @@ COLUMN_TYPES: dict[str, ColumnType] = {
         ("encoder", "Encoder", "text"),
         ("key", "Setting", "text", "setting"),
         ("state", "State", "text"),
-        ("tells", "Tells", "text"),
         ("reference", "", "text", "reference"),
-        *((name, "", "text") for name in ("question", "folder", "kind", "row", "name")),
+        *((name, "", "text") for name in ("question", "folder", "kind", "row", "name", "tells")),
     ),
     **_of_kind(
         "flag",
@@ -94,8 +93,6 @@ COLUMN_TYPES: dict[str, ColumnType] = {
         ("params_fraction", "Parameters", "percent"),
         ("wilcoxon_p", "p", "p"),
         ("holm_p", "p (Holm)", "p", "p (Holm)"),
-        ("chance", "By chance", "metric"),
-        ("among", "Among", "count"),
         ("holm_tests", "Tests in the family", "count"),
         ("n", "n", "count", "n"),
         ("people", "People", "count"),
@@ -121,7 +118,7 @@ COLUMN_TYPES: dict[str, ColumnType] = {
         ("train_seconds", "Training (s)"),
         ("personalize_seconds", "Seconds"),
         *((name,) for name in ("shots", "macs", "params", "queries", "learning_rate", "tried", "validation")),
-        *((name,) for name in ("layer", "channel", "probability")),
+        *((name,) for name in ("layer", "channel", "probability", "chance", "among")),
     ),
 }
 TEXTS = frozenset(name for name, column in COLUMN_TYPES.items() if column.kind == "text")
