@@ -50,7 +50,7 @@ def leak_is_whole(folder: Path, groups: Sequence[PersonGroup]) -> bool:
         named = set(zip(frame["method"], frame["seed"], strict=True))
     except (OSError, ValueError, KeyError):
         return False
-    return named == {(method, group.seed) for group in groups for method in leaking([group])}
+    return named == {(method, group.seed) for group in groups for method in leaking([group]) if Draws.of(group).rows}
 
 
 def write_leak(folder: Path, groups: Sequence[PersonGroup]) -> None:
@@ -83,7 +83,7 @@ def mask_leak(model: GlobalModel, groups: Sequence[PersonGroup]) -> pd.DataFrame
     rows = []
     for group in {each.name.size: each for each in groups}.values():
         draws = Draws.of(group)
-        for name, method in leaking(groups).items():
+        for name, method in leaking(groups).items() if draws.rows else ():
             views = draws.views(cast(PersonGatedNetwork, model.gated[name]), model)
             for budget in group.experiment.budgets:
                 masks = torch.stack([torch.cat(method.masks_of(model, view[None], budget)) for view in views])
@@ -114,28 +114,34 @@ class Draws:
 
     @staticmethod
     def of(group: PersonGroup) -> "Draws":
-        """Return sets of as many classes as the persons of a group have, for everybody who has samples to ask."""
+        """Return sets of as many classes as a group's persons have, for everybody with enough samples in each half."""
         size, dataset = group.name.size, group.dataset
         persons = resolve_protocol(group.experiment.persons, dataset)
         pools = [PersonPool(dataset, persons, seen) for seen in (True, False)]
         pool, held_out = pools[0], np.unique(np.concatenate([each.query for each in pools]))
         rng = np.random.default_rng([group.seed, size])
         second = rng.permutation(int(pool.recording.max()) + 1)[pool.recording] % 2  # (N,), recordings stay whole
-        people, drawn = np.unique(pool.who[held_out]), []
-        for who, half in product(people.tolist(), (0, 1)):
-            own = held_out[(pool.who[held_out] == who) & (second[held_out] == half)]
+        halves = {
+            (who, half): held_out[(pool.who[held_out] == who) & (second[held_out] == half)]
+            for who, half in product(np.unique(pool.who[held_out]).tolist(), (0, 1))
+        }
+        enough = {key for key, own in halves.items() if len(np.unique(pool.labels[own])) >= max(size, 1)}
+        people = sorted({who for who, _ in halves} - {who for who, _ in {*halves} - enough})
+        drawn = []
+        for who, half in product(people, (0, 1)):
+            own = halves[who, half]
             there = np.unique(pool.labels[own])
-            for _ in range(max(_DRAWS, _AT_LEAST // (2 * len(people))) if len(there) >= max(size, 1) else 0):
+            for _ in range(max(_DRAWS, _AT_LEAST // (2 * len(people)))):
                 classes = rng.choice(there, size or len(there), replace=False)
                 rows = [rng.permutation(own[pool.labels[own] == c])[: persons.shots] for c in classes]
                 drawn.append((np.concatenate(rows), who, half, np.isin(np.arange(dataset.strata_count), classes)))
-        rows, whose, halves, classes = zip(*drawn, strict=True)
+        rows, whose, half, classes = zip(*drawn, strict=True) if drawn else ((), (), (), ())
         return Draws(
             dataset=dataset,
             persons=group.persons[0].persons,
             rows=rows,
             who=np.array(whose),
-            half=np.array(halves),
+            half=np.array(half),
             classes=np.array(classes),
             size=size,
         )

@@ -1,5 +1,6 @@
 """What masks tell: everything if each person or class has its own, nothing if all are the same."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,18 @@ def test_masks_that_are_fitted_and_masks_that_are_asked_share_no_sample(people: 
     for rows, who, own in zip(draws.rows, draws.who, draws.classes, strict=True):
         assert (people.dataset.identity[rows] == who).all()
         assert sorted(people.dataset.y[rows].unique().tolist()) == np.flatnonzero(own).tolist()
+
+
+def test_people_with_samples_in_one_half_alone_are_left_out(people: PersonGroup):
+    """Recordings stay whole, and here everybody has one of each class."""
+    dataset = people.dataset
+    assert dataset.identity is not None
+    one = dataclasses.replace(dataset, recording=dataset.identity * 6 + dataset.y.numpy())
+    some = Draws.of(dataclasses.replace(people, dataset=one))
+    for who in set(some.who.tolist()):
+        assert {*some.half[some.who == who].tolist()} == {0, 1}
+    none = Draws.of(dataclasses.replace(people, dataset=dataclasses.replace(dataset, recording=dataset.identity)))
+    assert not none.rows
 
 
 def test_the_table_has_a_row_for_each_method_that_sees_the_person(
