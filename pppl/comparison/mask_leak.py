@@ -20,7 +20,7 @@ from ..data import IdentityDataset
 from ..data.person_pool import PersonPool
 from ..data.splits import resolve_protocol
 from ..gating import PersonGatedNetwork
-from ..personalizers import GlobalModel
+from ..personalizers import GlobalModel, Personalizer, Step
 from ..personalizers.ppp import PersonPPP
 from ..tables.journal import write_table
 from ..tables.schema import read_frame
@@ -38,9 +38,15 @@ def leaking(groups: Iterable[PersonGroup]) -> dict[str, PersonPPP]:
 
     Codes that move on a support set are left out.
     """
-    own = (each for group in groups for each in group.personalizers if each.control == "own")
-    gates = (each for each in own if type(each) is PersonPPP and each.support_from == "own")
+    own = (_without_steps(each) for group in groups for each in group.personalizers if each.control in ("", "own"))
+    gates = (each for each in own if type(each) is PersonPPP and each.support_from == "own" and each.control == "own")
     return {each.method: each for each in gates if each.steps == 0}
+
+
+def _without_steps(personalizer: Personalizer) -> Personalizer:
+    while isinstance(personalizer, Step):
+        personalizer = personalizer.first
+    return personalizer
 
 
 def leak_is_whole(folder: Path, groups: Sequence[PersonGroup]) -> bool:

@@ -85,7 +85,8 @@ def test_the_table_has_a_row_for_each_method_that_sees_the_person(
     tiny: Experiment, digits: IdentityDataset, tmp_path: Path
 ):
     settings = {"ppp@persons": PERSONS, "ppp@nothing": PERSONS | {"person_training.gate_input": "nothing"}}
-    experiment = tiny.replace(methods=["full", "ppp", *settings], settings=settings, seeds=[0])
+    methods = ["full", "ppp", "ppp@persons+quant", "ppp@nothing"]
+    experiment = tiny.replace(methods=methods, settings=settings, seeds=[0])
     dataset = split_for(digits, experiment.persons, 0)
     groups = [PersonGroup.draw(experiment, dataset, 0, GroupName(2, seen=True))]
     assert [*leaking(groups)] == ["ppp@persons"], "gates for each sample and for everybody have no mask of a person"
