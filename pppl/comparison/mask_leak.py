@@ -20,7 +20,8 @@ from ..data import IdentityDataset
 from ..data.person_pool import PersonPool
 from ..data.splits import resolve_protocol
 from ..gating import PersonGatedNetwork
-from ..personalizers import GlobalModel, Personalizer, Step
+from ..personalizers import GlobalModel, Personalizer
+from ..personalizers.personalizer import Step
 from ..personalizers.ppp import PersonPPP
 from ..tables.journal import write_table
 from ..tables.schema import read_frame
