@@ -104,7 +104,6 @@ def test_variants_that_differ_in_the_use_of_gates_share_a_training(
     monkeypatch.setenv("PPPL_CACHE", str(tmp_path))
     monkeypatch.setattr(models, "fit", fit)
     monkeypatch.setattr(execution, "_train", lambda task: trained.append(task.kind) or train(task))
-    compare(experiment.replace(**{"persons.count": 2}), tmp_path / "out")
-    assert len(trained) == 4
-    assert trained[0] == "full"
-    assert len({*trained} & {"ppp@code", "ppp@channels"}) == 1
+    few = experiment.replace(methods=["full", "ppp@channels", "ppp@code"], **{"persons.count": 2})
+    compare(few.replace(settings={name: VARIANTS[name] for name in few.methods[1:]}), tmp_path / "out")
+    assert sorted(trained) in (["full", "ppp@channels"], ["full", "ppp@code"])
