@@ -11,7 +11,7 @@ from pppl.report import accuracies_of, answers_of, leaks_of
 
 ROOT = Path(__file__).parents[1]
 _NAMES = ("digits", "photographs", "cifar10_mobilenet", "clinc150_encoder", "keywords", "fsdd", "shoulder", "writers")
-_LEADS = ("leads_digits", "leads_photographs", "leads_fsdd", "leads_shoulder")
+_LEADS = ("leads_digits", "leads_fsdd", "leads_shoulder")
 _MAIN = (
     *("full", "full+classes", "full+classes@told", "full+prototypes", "finetune", "finetune@last"),
     *("l1_local", "l1_local+retrain", "l1_local+retrain+classes", "ppp@nothing", "ppp@nothing+classes"),
