@@ -2,13 +2,16 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pppl.report import accuracies_of, answers_of
+import beside_theirs
+
+from pppl.report import accuracies_of, answers_of, leaks_of
 
 ROOT = Path(__file__).parents[1]
 _NAMES = ("digits", "photographs", "cifar10_mobilenet", "clinc150_encoder", "keywords", "fsdd", "shoulder", "writers")
+_LEADS = ("leads_digits", "leads_fsdd", "leads_shoulder")
 _MAIN = (
     *("full", "full+classes", "full+classes@told", "full+prototypes", "finetune", "finetune@last"),
     *("l1_local", "l1_local+retrain", "l1_local+retrain+classes", "ppp@nothing", "ppp@nothing+classes"),
@@ -19,8 +22,8 @@ _MAIN = (
 _BLOCK = re.compile(r"(<!-- (?P<name>[\w, .]+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
 
-def _there() -> list[Path]:
-    return [ROOT / "results" / name for name in _NAMES if (ROOT / "results" / name).is_dir()]
+def _there(names: Sequence[str] = _NAMES) -> list[Path]:
+    return [ROOT / "results" / name for name in names if (ROOT / "results" / name).is_dir()]
 
 
 def _of_all(name: str) -> Callable[[], str] | None:
@@ -30,6 +33,12 @@ def _of_all(name: str) -> Callable[[], str] | None:
         "results": lambda: accuracies_of(_there(), 0.1, _MAIN, seen=False),
         "answers at a tenth": lambda: answers_of(_there(), budget=0.1),
         "answers at a quarter": lambda: answers_of(_there(), budget=0.25),
+        "leads at a tenth": lambda: accuracies_of(_there(_LEADS), 0.1, seen=False),
+        "leads at a quarter": lambda: accuracies_of(_there(_LEADS), 0.25, seen=False),
+        "what leads bring at a tenth": lambda: answers_of(_there(_LEADS), budget=0.1, seen=False),
+        "what leads bring at a quarter": lambda: answers_of(_there(_LEADS), budget=0.25, seen=False),
+        "leaks": lambda: leaks_of(_there(_LEADS), 0.1),
+        "ours beside theirs": lambda: beside_theirs.table(ROOT / "results"),
         "networks": _networks,
     }.get(name)
 

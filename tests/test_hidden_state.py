@@ -24,7 +24,7 @@ from pppl.comparison import compare as comparison
 from pppl.comparison import load as opening
 from pppl.comparison.execution import _SeedCache
 from pppl.comparison.units import PersonGroup, PersonUnit, Source, Workbench, evaluate
-from pppl.data import IdentityDataset, NoSamples, Support
+from pppl.data import GroupName, IdentityDataset, NoSamples, Support
 from pppl.deploy.people import People
 from pppl.gating import GatedNetwork, PersonGatedNetwork, prototype
 from pppl.personalizers import GlobalModel, Personalizer
@@ -250,7 +250,7 @@ def test_supports_are_kept_by_whose_they_are_and_not_by_where_they_lie(
 ):
     experiment = tiny.replace(methods=["full", "ppp"])
     dataset = opening.load_split(experiment, 0)
-    persons = PersonGroup.draw(experiment, dataset, 0, 2, True)
+    persons = PersonGroup.draw(experiment, dataset, 0, GroupName(2, seen=True))
     bench = Workbench(model, torch.device("cpu"))
     kept: dict[Source, list[Support]] = {}
     for personalizer in persons.personalizers:

@@ -30,7 +30,7 @@ def effort(groups: Iterable[PersonGroup]) -> pd.DataFrame:
     tried = {}
     for group in groups:
         for each in group.personalizers:
-            key = (group.persons[0].persons, group.seen, each.method, each.control)
+            key = (group.persons[0].persons, group.name.seen, each.method, each.control)
             tried[key] = _count_settings(group.experiment, each)
             sources = [group.source(each, index) for index in range(len(group.persons))]
             sizes = [len(group.samples(source).x) for source in sources if source is not None]

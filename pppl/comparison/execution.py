@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ..config import Experiment
-from ..data import IdentityDataset
+from ..data import GroupName, IdentityDataset
 from ..personalizers import make_personalizers
 from ..system import progress
 from ..system.errors import UserError
@@ -19,7 +19,7 @@ from ..tables.journal import Journal, Row, key_of
 from ..tables.metric import metric_of
 from ..tables.provenance import Stamp
 from ..training.lightning import device_count
-from .global_models import global_model, is_cached, load_or_train
+from .global_models import cache_path, global_model, is_cached, load_or_train
 from .load import load_split
 from .recipes import recipes, weights_sha256
 from .units import PersonGroup, PersonUnit, Workbench
@@ -52,8 +52,7 @@ class _Chunk:
 
     experiment: Experiment
     seed: int
-    size: int
-    seen: bool
+    group: GroupName
     indices: tuple[int, ...]
     folder: Path
     fingerprints: Mapping[str, Stamp]
@@ -77,12 +76,12 @@ def compute_missing(missing: Sequence[PersonUnit], *, total: int, journal: Journ
     if not missing:
         return
     experiment, folder = missing[0].among.experiment, journal.path.parent
-    trainings = [
-        _Training(experiment=experiment, kind=recipe.kind, seed=recipe.seed, folder=folder)
+    trainings = {
+        cache_path(recipe): _Training(experiment=experiment, kind=recipe.kind, seed=recipe.seed, folder=folder)
         for seed in dict.fromkeys(unit.among.seed for unit in missing)
         for recipe in recipes(experiment, load_split(experiment, seed), seed)
         if not is_cached(recipe)
-    ]
+    }.values()
     shared = _shared_outputs(missing, journal)
     chunks, step = [], _PERSONS_PER_CHUNK
     for among, units in groupby(missing, key=lambda unit: unit.among):
@@ -91,8 +90,7 @@ def compute_missing(missing: Sequence[PersonUnit], *, total: int, journal: Journ
             _Chunk,
             experiment=experiment,
             seed=among.seed,
-            size=among.size,
-            seen=among.seen,
+            group=among.name,
             folder=folder,
             fingerprints=journal.fingerprints,
         )
@@ -156,7 +154,7 @@ def _device() -> torch.device:
 def _compute_chunk(chunk: _Chunk) -> int:
     """Compute the missing rows of a chunk, append them person by person, and return the number of persons."""
     _seed_cache.switch_to(_SeedInputs.from_chunk(chunk))
-    bench, units = _seed_cache.workbench(), _seed_cache.units(chunk.size, chunk.seen)
+    bench, units = _seed_cache.workbench(), _seed_cache.units(chunk.group)
     journal = Journal(chunk.folder, chunk.fingerprints)
     for index in chunk.indices:
         journal.read()  # another process may have written to it
@@ -207,7 +205,7 @@ class _SeedCache:
     def __init__(self) -> None:
         self._inputs: _SeedInputs | None = None
         self._bench: Workbench | None = None
-        self._units: dict[tuple[int, bool], list[PersonUnit]] = {}
+        self._units: dict[GroupName, list[PersonUnit]] = {}
 
     def switch_to(self, inputs: _SeedInputs) -> None:
         """Drop everything if the seed or the experiment is another one."""
@@ -223,14 +221,13 @@ class _SeedCache:
             self._bench = Workbench(model.to(_device()), _device())
         return self._bench
 
-    def units(self, size: int, seen: bool) -> list[PersonUnit]:
-        """Return the persons of one size, seen in training or not."""
+    def units(self, name: GroupName) -> list[PersonUnit]:
+        """Return the persons of one group."""
         inputs = self._inputs
         assert inputs is not None
-        if (size, seen) not in self._units:
-            group = PersonGroup.draw(inputs.experiment, inputs.dataset, inputs.seed, size, seen)
-            self._units[size, seen] = group.units()
-        return self._units[size, seen]
+        if name not in self._units:
+            self._units[name] = PersonGroup.draw(inputs.experiment, inputs.dataset, inputs.seed, name).units()
+        return self._units[name]
 
 
 _seed_cache = _SeedCache()

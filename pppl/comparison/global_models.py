@@ -92,7 +92,7 @@ def retrain(
     before = state_sha256(start.state_dict(), {})
     how = {"epochs": settings.epochs, "learning_rate": settings.learning_rate}
     training = dataclasses.replace(experiment.training, **how)
-    teacher = copy.deepcopy(full).cpu() if settings.distillation else None
+    teacher = copy.deepcopy(full).cpu() if settings.distillation or settings.classes else None
     recipe = Recipe(
         kind=_RETRAINED,
         task=dataset.task,
@@ -102,7 +102,11 @@ def retrain(
         training=training.to_hash(),
         distilled=None
         if teacher is None
-        else Distillation(teacher_sha256=state_sha256(teacher.state_dict(), {}), weight=settings.distillation),
+        else Distillation(
+            teacher_sha256=state_sha256(teacher.state_dict(), {}),
+            weight=settings.distillation,
+            classes=settings.classes,
+        ),
         seed=seed,
     )
     recipe = dataclasses.replace(recipe, kind=f"{_RETRAINED}-{recipe.key[:8]}")  # gives each log a name of its own
@@ -137,7 +141,7 @@ def load_or_train(
 
     Raise `UserError` if networks cannot be cached or the devices do not suffice.
     """
-    path = _cache_path(recipe)
+    path = cache_path(recipe)
     if path.exists():
         try:
             return load_network(path)
@@ -190,20 +194,21 @@ def list_training_devices(experiment: Experiment, seeds: Mapping[int, IdentityDa
 
 def read_training_device(recipe: Recipe) -> str:
     """Return the GPU or processor that a network in the cache was trained on."""
-    return read_device(_cache_path(recipe))
+    return read_device(cache_path(recipe))
 
 
 def is_cached(recipe: Recipe) -> bool:
     """Return whether the cache has this network in a valid file."""
     try:
-        load_network(_cache_path(recipe))
+        load_network(cache_path(recipe))
     except UserError:
         return False
     return True
 
 
-def _cache_path(recipe: Recipe) -> Path:
-    return model_cache() / f"{recipe.kind}-{recipe.key}.safetensors"
+def cache_path(recipe: Recipe) -> Path:
+    """Return the network's file in the cache, the same for variants that differ only in what is done with it."""
+    return model_cache() / f"{recipe.kind.partition('@')[0]}-{recipe.key}.safetensors"
 
 
 def model_cache() -> Path:
@@ -224,7 +229,7 @@ def _make_module(
         )
     if start is not None and recipe.distilled is not None:
         assert teacher is not None
-        return DistilledModule(start, training, task, teacher, recipe.distilled.weight)
+        return DistilledModule(start, training, task, teacher, recipe.distilled.weight, recipe.distilled.classes)
     if start is not None:
         return GlobalModule(start, training, task)
     backbone = build(recipe.spec)

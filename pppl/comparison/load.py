@@ -82,7 +82,7 @@ class _DatasetCache:
         """Drop the data set and its splits."""
         self._settings: DataSettings | None = None
         self._dataset: IdentityDataset | None = None
-        self._splits: OrderedDict[tuple[PersonsConfig, int], IdentityDataset] = OrderedDict()
+        self._splits: OrderedDict[tuple[str, int], IdentityDataset] = OrderedDict()
 
     def dataset(self, data: DataSettings) -> IdentityDataset:
         """Return the data set, read now if another one was read last."""
@@ -93,7 +93,7 @@ class _DatasetCache:
 
     def split(self, data: DataSettings, persons: PersonsConfig, seed: int) -> IdentityDataset:
         """Return the data set as one seed splits it."""
-        dataset, key = self.dataset(data), (persons, seed)
+        dataset, key = self.dataset(data), (repr(persons), seed)
         if key not in self._splits:
             split = split_for(dataset, persons, seed)
             is_regression = isinstance(task_of(dataset), Regression)
@@ -121,9 +121,9 @@ def draw_groups(experiment: Experiment, seed: int, *, report: bool = False) -> l
     dataset = load_split(experiment, seed)
     groups: list[PersonGroup] = []
     reasons: list[TooFewPersons] = []
-    for size, seen in person_groups(experiment.persons):
+    for name in person_groups(experiment.persons):
         try:
-            groups.append(PersonGroup.draw(experiment, dataset, seed, size, seen))
+            groups.append(PersonGroup.draw(experiment, dataset, seed, name))
         except TooFewPersons as error:
             reasons.append(error)
     if not groups:
@@ -137,13 +137,13 @@ def draw_groups(experiment: Experiment, seed: int, *, report: bool = False) -> l
 
 def _report_people_left_out(experiment: Experiment, group: PersonGroup) -> None:
     """Report the people who have too few samples."""
-    few = people_left_out(group.dataset, experiment.persons, size=group.size, seen=group.seen)
+    few = people_left_out(group.dataset, experiment.persons, size=group.name.size, seen=group.name.seen)
     if few:
-        kind, needed = "seen" if group.seen else "unseen", experiment.persons.shots + (not group.seen)
+        kind, needed = "seen" if group.name.seen else "unseen", experiment.persons.shots + (not group.name.seen)
         names = ", ".join(few[:_SHOWN]) + ", ..." * (len(few) > _SHOWN)
         notice(
             f"{len(few)} {kind} people are left out with seed {group.seed} ({names}): fewer than {needed} samples of "
-            f"{group.size or 2} classes; lower persons.shots to have them"
+            f"{group.name.size or 2} classes; lower persons.shots to have them"
         )
 
 

@@ -39,6 +39,7 @@ from .freshness import fingerprints
 from .gatemap import GATES, gates_are_whole, write_gates
 from .global_models import global_model, list_training_devices
 from .load import draw_groups, load_split, open_experiment, report_data, report_folds
+from .mask_leak import LEAK, leak_is_whole, leaking, write_leak
 from .plan import Key, Plan
 from .recipes import weights_sha256
 from .units import PersonUnit
@@ -59,7 +60,7 @@ class PersonPlan(Plan[Experiment, PersonUnit]):
     """
 
     command = "compare"
-    files = (*TABLES, EFFORT, GATES, "run.json")
+    files = (*TABLES, EFFORT, GATES, LEAK, "run.json")
     measured = ("score_full", *(name for name in NUMBERS if name not in (TIMED, "score_full")))
 
     def __init__(self, experiment: Experiment, out: str | Path, *, report: bool = False):
@@ -122,13 +123,14 @@ class PersonPlan(Plan[Experiment, PersonUnit]):
         return round_numbers(pd.DataFrame(rows, columns=list(COLUMNS)))
 
     def write_tables(self, *, anew: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Write the table, its derived tables, `effort.csv` and `gates.csv`."""
+        """Write the table, its derived tables, `effort.csv`, `gates.csv` and `leak.csv`."""
         table = self.table()
         if anew:
             warn_near_chance(table, self.dataset)
         write_table(self.folder / EFFORT, effort(self.groups))
         summary = write_tables(self.folder, table, self.experiment)
         self._write_gates(anew=anew)
+        self._write_leak(anew=anew)
         return table, summary
 
     def _write_gates(self, *, anew: bool) -> None:
@@ -142,6 +144,14 @@ class PersonPlan(Plan[Experiment, PersonUnit]):
             with threads(1):
                 model = global_model(self.experiment, groups[0].dataset, groups[0].seed, self.folder)
                 write_gates(self.folder, model, groups, gates)
+
+    def _write_leak(self, *, anew: bool) -> None:
+        """Write `leak.csv` of all seeds if a method has gates for one person at a time."""
+        if not leaking(self.groups):
+            remove(self.folder / LEAK)
+        elif anew or not leak_is_whole(self.folder, self.groups):
+            with threads(1):
+                write_leak(self.folder, self.groups)
 
     def facts(self, table: pd.DataFrame, computed: Sequence[PersonUnit]) -> dict[str, Any]:
         """Return the number of persons, the metric, and the devices that networks were trained on."""

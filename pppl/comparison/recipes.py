@@ -38,10 +38,14 @@ class PersonRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Distillation:
-    """The teacher that a pruned network is distilled from, by its hash, and the weight of its predictions."""
+    """The teacher that a pruned network is distilled from, by its hash, and the weight of its predictions.
+
+    - `classes`: numbers of classes of the persons for whose classes outputs are corrected; none: they are not.
+    """
 
     teacher_sha256: str
     weight: float
+    classes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,8 @@ class Recipe:
             del tree["person_training"]
         else:
             precision = tree["person_training"]["settings"].pop("precision")
+            for name in ("code_steps", "code_rate"):  # what is done with trained gates
+                tree["person_training"]["settings"].pop(name)
         del tree["kind"]
         tree["trained"] = [device_kind(), precision_here(precision)]
         gates = (self.person_training and self.person_training.settings) or self.ppp

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..backbones import evaluating, whole_outputs
 from ..config import Experiment
-from ..data import IdentityDataset, Person, Support, draw_persons
+from ..data import GroupName, IdentityDataset, Person, Support, draw_persons
 from ..data.identities import TRAIN
 from ..personalizers import GlobalModel, Personalizer, PersonalModel, make_personalizers
 from ..tables.journal import KEYS, Row, key_of
@@ -24,26 +24,19 @@ Source = tuple[Literal["own", "population", "twin", "swap"], int]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PersonGroup:
-    """The persons of one seed, size and protocol, and the support samples that each control gives them."""
+    """The persons of one seed and name, and the support samples that each control gives them."""
 
     experiment: Experiment
     dataset: IdentityDataset
     seed: int
-    size: int
-    seen: bool
+    name: GroupName
     persons: Sequence[Person]
 
     @staticmethod
-    def draw(experiment: Experiment, dataset: IdentityDataset, seed: int, size: int, seen: bool) -> "PersonGroup":
-        """Return the persons that an experiment draws with a seed, of `size` classes, seen in training or not."""
-        return PersonGroup(
-            experiment=experiment,
-            dataset=dataset,
-            seed=seed,
-            size=size,
-            seen=seen,
-            persons=draw_persons(dataset, experiment.persons, size=size, seed=seed, seen=seen),
-        )
+    def draw(experiment: Experiment, dataset: IdentityDataset, seed: int, name: GroupName) -> "PersonGroup":
+        """Return the persons that an experiment draws with a seed."""
+        persons = draw_persons(dataset, experiment.persons, seed=seed, **name._asdict())
+        return PersonGroup(experiment=experiment, dataset=dataset, seed=seed, name=name, persons=persons)
 
     @cached_property
     def personalizers(self) -> Sequence[Personalizer]:
@@ -141,7 +134,7 @@ class PersonUnit:
             budget,
             self.among.seed,
             person.identity,
-            experiment.persons.shots,
+            experiment.persons.support_kinds()[self.among.name.support].shots or experiment.persons.shots,
         )
         return dict(zip(KEYS, values, strict=True))
 
@@ -196,7 +189,7 @@ class Workbench:
 
     def _personal(self, personalizer: Personalizer, unit: PersonUnit, budget: float) -> PersonalModel:
         shared = personalizer.shared
-        group = (unit.among.size, unit.among.seen) if personalizer.support_from == "population" else ()
+        group = unit.among.name if personalizer.support_from == "population" else ()
         key = (personalizer.method, personalizer.control, budget, *group)
         if shared and key in self._shared:
             return self._shared[key]

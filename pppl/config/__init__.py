@@ -8,11 +8,11 @@ from .experiment import (
     BackboneSettings,
     DataSettings,
     Experiment,
-    PersonSettings,
     PruningSettings,
     TrainingSettings,
     stages,
 )
+from .person_settings import PersonSettings, SupportKind
 from .sections import register_settings
 from .sweep_experiment import MEASURES, Sweep
 from .text_experiment import TextDiffSettings, TextExperiment
@@ -25,6 +25,7 @@ __all__ = [
     "Experiment",
     "PersonSettings",
     "PruningSettings",
+    "SupportKind",
     "Sweep",
     "TextDiffSettings",
     "TextExperiment",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from ..system.errors import UserError, is_text
 from ..system.registries import place
 from .look_checks import check_looks
+from .person_settings import PersonSettings
 from .sections import all_sections, name_of
 from .tree import Tree, expand_paths, require
 
@@ -39,47 +40,6 @@ class DataSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PersonSettings:
-    """The persons that networks are personalized for.
-
-    - `protocol`: `classes`, a person is a subset of the classes; `person`, a speaker or writer with all classes;
-      `person+classes`, a speaker or writer with some classes; `auto`, `person+classes` if the data set names the person
-      of each sample, else `classes`.
-    - `split`: `official`, the data set's own; `random`, people (or samples) are held out by seed.
-    - `folds`: people are held out in turn, and `split` is ignored. Over the seeds 0 to `folds - 1` everybody is unseen
-      once, and over the next `folds` seeds once again, in other folds. 0: no folds.
-    - `classes`: sizes of the subsets of classes. Each size gives at most `count` seen and `count` unseen persons.
-    - `shots`: support samples per class.
-    - `queries`: the largest number of query samples per class. 0: all.
-    - `query`: the split that the query samples come from. All tuning uses `validation`.
-    """
-
-    protocol: Literal["auto", "classes", "person", "person+classes"] = "auto"
-    split: Literal["official", "random"] = "official"
-    folds: int = 0
-    classes: tuple[int, ...] = (2, 3, 5)
-    count: int = 20
-    shots: int = 5
-    queries: int = 0
-    query: Literal["test", "validation"] = "test"
-
-    def __post_init__(self) -> None:
-        require(self.count >= 2, f"persons.count is {self.count}: the control `other` needs at least 2 persons")
-        require(self.folds == 0 or self.folds >= 2, f"persons.folds is {self.folds}: 0 (none) or at least 2")
-        require(
-            self.folds == 0 or self.protocol != "classes",
-            "persons.folds holds people out, but persons.protocol is classes: set it to person, or folds to 0",
-        )
-        require(self.shots >= 1, f"persons.shots is {self.shots}: a support set needs at least 1 sample per class")
-        require(self.queries >= 0, f"persons.queries is {self.queries}: 0 (all) or more")
-        require(min(self.classes, default=0) >= 1, f"persons.classes is {list(self.classes)}: give sizes of 1 or more")
-        require(
-            len(set(self.classes)) == len(self.classes),
-            f"persons.classes is {list(self.classes)}: name each size once",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
 class BackboneSettings:
     """The network architecture, and the weights that training starts from.
 
@@ -103,7 +63,8 @@ class TrainingSettings:
 
     - `threads`: CPU threads of each training. Sums in another order change numbers, so results hold for one number of
       threads. A comparison trains as many networks at once as its workers have threads for.
-    - `augment`: random changes of each batch, by name: `crop`, `flip`, `shift`, `specaugment`.
+    - `augment`: random changes of each batch, by name: `crop`, `flip`, `shift`, `specaugment`; and `voice`,
+      `hand`, `wear`, which a synthetic person keeps over all samples (`ppp.training: persons`).
     - `averaging`: decay of a running average of the weights. The last average is kept. 0: no average; the weights of
       the last epoch are kept.
     - `devices`: the number of GPUs, or of processes without a GPU, that train one network together; `auto`: all GPUs.

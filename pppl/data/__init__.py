@@ -3,11 +3,13 @@
 from . import sources  # noqa: F401 (its modules register themselves)
 from .catalogue import SOURCES, data_folder, find_source, load_dataset, register_source
 from .identities import IdentityDataset, NoSamples, Support, TimedCache, synchronized_time
-from .persons import Person, draw_persons, people_left_out, person_groups
+from .person_pool import Person
+from .persons import GroupName, draw_persons, people_left_out, person_groups
 from .splits import TooFewPersons, limit, resolve_protocol, split_for, standardize_targets
 
 __all__ = [
     "SOURCES",
+    "GroupName",
     "IdentityDataset",
     "NoSamples",
     "Person",

@@ -10,20 +10,26 @@ from torch import Tensor
 from ..system.errors import unknown
 from .augment import AUGMENTATIONS
 from .identities import TRAIN, VALIDATION, IdentityDataset
+from .person_changes import PERSON_CHANGES
 
 # Augmentations of the standardized inputs: SpecAugment fills with 0, which is the mean only there. The others change
 # the stored samples, where 0 is black or silence.
 _OF_INPUTS = ("specaugment",)
 
 
-def check_augmentations(names: Sequence[str]) -> None:
+def check_augmentations(names: Sequence[str], *, of_people: bool = True) -> None:
     """Check names of augmentations. Raise `UserError` for an unknown one.
+
+    **Arguments:**
+
+    - `of_people`: whether changes that make somebody else of a person are allowed.
 
     >>> check_augmentations(["crop", "flip"])
     """
+    known = [*AUGMENTATIONS, *(PERSON_CHANGES if of_people else ())]
     for name in names:
-        if name not in AUGMENTATIONS:
-            raise unknown("augmentation", name, AUGMENTATIONS)
+        if name not in known:
+            raise unknown("augmentation", name, known)
 
 
 def seen_in_a_pass(count: int, batch_size: int) -> int:
@@ -106,15 +112,23 @@ class Batches:
     def _share(self, values: Tensor) -> Tensor:
         return values.tensor_split(self.world_size)[self.rank]
 
-    def of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the batch of some rows, `(B,)`, augmented with the next random numbers."""
-        return self._prepare(self.dataset.x[rows]), self.dataset.targets(rows)
+    def of(self, rows: Tensor, whose: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the batch of some rows, `(B,)`, augmented with the next random numbers.
 
-    def _prepare(self, stored: Tensor) -> Tensor:
+        **Arguments:**
+
+        - `whose`: `(B,)`, index of the person of each sample, who keeps changes of people.
+        """
+        return self._prepare(self.dataset.x[rows], whose), self.dataset.targets(rows)
+
+    def _prepare(self, stored: Tensor, whose: Tensor | None) -> Tensor:
         for name in self.augment:
-            if name not in _OF_INPUTS:
+            if name in AUGMENTATIONS and name not in _OF_INPUTS:
                 stored = AUGMENTATIONS[name](stored, self.chance)
         x = self.dataset.to_inputs(stored)
+        for name in self.augment:
+            if name in PERSON_CHANGES:
+                x = PERSON_CHANGES[name](x, self.chance, whose)
         for name in self.augment:
             if name in _OF_INPUTS:
                 x = AUGMENTATIONS[name](x, self.chance)

@@ -14,6 +14,7 @@ from .panels import accuracy_figure, bytes_figure, gain_figure, gates_figure, is
 from .personal_gain import personal_gain
 from .render import render, rendered
 from .retraining import retraining
+from .support_kinds import support_kinds, supports_figure
 from .sweep_panels import sweep_figures
 from .task_panels import scores_figure, storage_figure
 from .task_scores import storage, task_scores
@@ -40,6 +41,8 @@ __all__ = [
     "storage",
     "storage_figure",
     "style",
+    "support_kinds",
+    "supports_figure",
     "sweep_figures",
     "task_scores",
 ]

@@ -150,6 +150,8 @@ _COMPARISON = {
     "personal_gain": "{Metric} with a mask of the person's own samples less that with a control's{in_points}: a twin "
     "is somebody else with the same classes, other classes are the same person's. Means with 95 % intervals, and where "
     "there is room a dot for each person and seed.",
+    "supports": "{Metric} on a person's queries with several kinds of support sets, of the same persons: means with "
+    "95 % intervals.",
     "retraining": "{Metric} on a person's queries against the samples that go through a training step beyond those of "
     "the full network, for the person and for everybody, gates among them: means with 95 % intervals. What trains "
     "nothing stands side by side at none.",

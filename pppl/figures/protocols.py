@@ -25,6 +25,16 @@ def by_protocol(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return panels
 
 
+def kind_of(persons: str) -> tuple[str, str]:
+    """Return the protocol, and the kind of support sets if it has several.
+
+    >>> kind_of("person+3 classes, 1 shot"), kind_of("2 classes")
+    (('person+3 classes', '1 shot'), ('2 classes', ''))
+    """
+    protocol, _, kind = persons.partition(", ")
+    return protocol, kind
+
+
 def are_people(rows: pd.DataFrame) -> bool:
     """Return whether persons are people, not subsets of classes."""
     return str(rows["persons"].iloc[0]).startswith("person")

@@ -3,7 +3,7 @@
 They go beyond the paper.
 """
 
-from typing import Literal, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from ..backbones import Backbone, evaluating, hook_groups
 from ..tasks import Task
 from .gate import apply_gate, gates_of
-
-GateInput = Literal["predictions", "layers", "nothing"]
+from .person_views import VIEWS, GateInput
 
 
 class PersonGatedNetwork(nn.Module):
@@ -27,24 +26,33 @@ class PersonGatedNetwork(nn.Module):
 
     - `backbone`: any registered network.
     - `task`: what the backbone is for; it tells how predictions are read.
-    - `gate_input`: what the gates see. `predictions`: the full network's, such as probabilities of all classes.
-      `layers`, for comparison: a `Gate` on each layer's input, as for single samples; its mean open probability is the
-      score. `nothing`: no input, so everybody has the same scores.
+    - `gate_input`: what the gates see, the name of a `PersonView`. `layers`, for comparison: a `Gate` on each layer's
+      input, as for single samples; its mean open probability is the score.
     - `width`: number of hidden units.
     """
 
     def __init__(self, backbone: Backbone, task: Task, *, gate_input: GateInput = "predictions", width: int = 64):
         super().__init__()
-        self.backbone, self.task, self.gate_input = backbone, task, gate_input
-        self.outputs = int(backbone.spec.options["num_outputs"])
+        self.backbone, self.gate_input = backbone, gate_input
         if gate_input == "layers":
             self.gates = gates_of(backbone, width=width)
         else:
-            self.hidden = nn.Linear(self.outputs + 1, width)
+            self.sight = VIEWS[gate_input](backbone, task)
+            self.hidden = nn.Linear(self.sight.size + 1, width)
             self.norm = nn.LayerNorm(width)
             self.out = nn.Linear(width, sum(backbone.widths))
             nn.init.normal_(self.out.weight, std=0.1)
             nn.init.zeros_(self.out.bias)
+
+    @torch.no_grad()
+    def begin_with(self, importance: list[Tensor]) -> None:
+        """Give everybody the same scores, for all budgets: the ranks of these, `(C_l,)`, in each group.
+
+        A score is the logit of a channel's rank, so that the same fraction of each group is kept.
+        """
+        ranks = [(scores.argsort().argsort() + 0.5) / len(scores) for scores in importance]
+        self.out.bias.copy_(torch.cat(ranks).logit())
+        self.out.weight.zero_()
 
     def view(self, x: Tensor, full: nn.Module) -> Tensor:
         """Return what the gates see of samples `(N, C, ...)`: `(N, K)`, or `(N, D)` if `gate_input` is `layers`.
@@ -53,10 +61,8 @@ class PersonGatedNetwork(nn.Module):
 
         - `full`: network whose predictions the gates see; it maps `(N, C, ...)` to logits `(N, K)`.
         """
-        if self.gate_input == "nothing":
-            return x.new_zeros(len(x), self.outputs)
-        if self.gate_input == "predictions":
-            return self.task.evidence(full(x).float())
+        if self.gate_input != "layers":
+            return self.sight(x, full)
         logits: list[Tensor] = []
         see = hook_groups(self.backbone, before=lambda index, inputs: logits.append(self.gates[index](inputs)))
         # In evaluation mode this pass leaves the running statistics alone, which are those of masked passes.
@@ -64,18 +70,20 @@ class PersonGatedNetwork(nn.Module):
             self.backbone(x)
         return torch.cat(logits, 1).float().sigmoid()
 
-    def scores(self, prototypes: Tensor, budgets: Tensor) -> Tensor:
+    def scores(self, prototypes: Tensor, budgets: Tensor, moved: Tensor | None = None) -> Tensor:
         """Return the score of each channel for each person, `(P, D)`.
 
         **Arguments:**
 
         - `prototypes`: means of `view`, `(P, K)` or `(P, D)`.
         - `budgets`: fractions of the full network's MACs, `(P,)`.
+        - `moved`: what is added to what gates read of prototypes, `(P, size)`.
         """
         if self.gate_input == "layers":
             return prototypes.logit(eps=1e-6)
         with torch.autocast(prototypes.device.type, enabled=False):  # bf16 would give many channels equal scores
-            inputs = torch.cat([prototypes.float() * self.outputs**0.5, budgets.float().log()[:, None]], 1)
+            read = self.sight.read(prototypes)
+            inputs = torch.cat([read if moved is None else read + moved, budgets.float().log()[:, None]], 1)
             return self.out(F.relu(self.norm(self.hidden(inputs))))
 
     def forward(self, x: Tensor, masks: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ class FineTuned(Step):
         Also raise it if `first` cannot work on such a network.
         """
         super().check(backbone, cost)
-        check_augmentations(self.settings.augment)
+        check_augmentations(self.settings.augment, of_people=False)
         if self.settings.layers == "last":
             classifier_of(backbone)
 

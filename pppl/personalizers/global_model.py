@@ -24,15 +24,19 @@ class RetrainSettings:
 
     - `epochs`, `learning_rate`: replace those of `training`.
     - `distillation`: weight of the divergence from the full network's predictions (Hinton et al. 2015).
+    - `classes`: numbers of classes that a person may have (0: all); both losses are then on outputs corrected for the
+      classes of a random person, as `+classes` corrects them. Empty: on outputs as they are.
     """
 
     epochs: int = 10
     learning_rate: float = 5e-3
     distillation: float = 0.0
+    classes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"retrain.epochs is {self.epochs}: at least 1")
         require(self.learning_rate > 0, f"retrain.learning_rate is {self.learning_rate}: more than 0")
+        require(min(self.classes, default=0) >= 0, f"retrain.classes is {list(self.classes)}: 0 (all) or more")
         require(self.distillation >= 0, f"retrain.distillation is {self.distillation}: 0 or more")
 
 

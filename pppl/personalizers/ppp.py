@@ -14,13 +14,15 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ..backbones import Backbone, slice_network
+from ..backbones import NEVER, Backbone, slice_network
 from ..config import Experiment
 from ..data import Support
 from ..data.datamodule import batches_in_a_pass, seen_in_a_pass
 from ..gating import GatedNetwork, PersonGatedNetwork, Rule, prototype
-from ..pruning import CostModel, threshold_masks
+from ..gating.person_code import find_code
+from ..pruning import CostModel, masks_within, threshold_masks
 from ..training.gate_settings import PersonTraining, PPPSettings
+from .class_prior import votes
 from .global_model import GlobalModel
 from .personal_model import MethodOutput
 from .personalizer import Personalizer, SupportFrom, register_method
@@ -117,17 +119,64 @@ class PersonPPP(_Gated):
         least = self.experiment[PersonTraining].capped(min(self.experiment.budgets))
         self.masks_within(least, [torch.zeros(width) for width in backbone.widths], cost)
 
+    @property
+    def steps(self) -> int:
+        """Number of steps in which a person's code moves."""
+        return self.experiment[PersonTraining].code_steps
+
     @torch.inference_mode()
     def make(self, model: GlobalModel, support: Support, budget: float | None) -> MethodOutput:
         """Return the network with the mask that its gates choose for the support set and the budget."""
         network, person_training = cast(PersonGatedNetwork, model.gated[self.method]), self.experiment[PersonTraining]
-        capped = None if budget is None else person_training.capped(budget)
         view = support.once(("view", network), lambda: network.view(support.x, model.full).mean(0, keepdim=True))
-        gate_budget = view.new_tensor([max(capped or person_training.most, person_training.least)])
-        scores = network.scores(view, gate_budget)[0]
-        masks = self.masks_within(capped, list(scores.split(model.full.widths)), model.cost)
+        gate_budget = self._gate_budget(view, budget)
+        moved = self._code(network, model, support, view, gate_budget) if person_training.code_steps else None
+        masks = self.masks_of(model, view, budget, moved)
         with torch.inference_mode(False):
-            return MethodOutput(module=slice_network(network.backbone, masks), masks=masks)
+            module = slice_network(network.backbone, masks)
+        return MethodOutput(module=module, masks=masks, retrain_samples=self.steps * len(support.x))
+
+    def masks_of(
+        self, model: GlobalModel, view: Tensor, budget: float | None, moved: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return the masks, per group `(C_l,)`, that gates choose for a mean view, `(1, K)`, and a budget."""
+        network = cast(PersonGatedNetwork, model.gated[self.method])
+        scores = network.scores(view, self._gate_budget(view, budget), moved)[0]
+        return self.masks_within(self._capped(budget), list(scores.split(model.full.widths)), model.cost)
+
+    def _capped(self, budget: float | None) -> float | None:
+        return None if budget is None else self.experiment[PersonTraining].capped(budget)
+
+    def _gate_budget(self, view: Tensor, budget: float | None) -> Tensor:
+        """Return the budget that gates read, `(1,)`: within those of their training."""
+        person_training = self.experiment[PersonTraining]
+        return view.new_tensor([max(self._capped(budget) or person_training.most, person_training.least)])
+
+    def _code(
+        self, network: PersonGatedNetwork, model: GlobalModel, support: Support, view: Tensor, budget: Tensor
+    ) -> Tensor:
+        """Return how a person's code moves; outputs are corrected for the classes that the full network votes for."""
+        settings, pruning = self.experiment[PersonTraining], self.experiment.pruning
+        with torch.inference_mode(False):
+            x, prior = support.x.clone(), votes(model.full(support.x.clone()).softmax(1), view)
+            return find_code(
+                network,
+                x,
+                view.clone(),
+                budget.clone(),
+                lambda scores: masks_within(
+                    scores,
+                    model.full.widths,
+                    model.cost,
+                    budget.double().cpu().numpy(),
+                    unit=pruning.unit,
+                    round_to=pruning.round_to,
+                ),
+                torch.where(prior > 0, 0.0, NEVER),
+                temperature=settings.temperature,
+                steps=settings.code_steps,
+                learning_rate=settings.code_rate,
+            )
 
 
 class RandomMask(_Gated, ScorePruner):

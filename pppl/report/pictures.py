@@ -10,7 +10,16 @@ from ..system.errors import UserError
 from .html import Html, element
 
 # The figures that answer most come first; others follow by name.
-_FIRST = ("accuracy_vs_macs", "task_scores", "history", "iso_macs", "personal_gain", "retraining", "importances")
+_FIRST = (
+    "accuracy_vs_macs",
+    "supports",
+    "task_scores",
+    "history",
+    "iso_macs",
+    "personal_gain",
+    "retraining",
+    "importances",
+)
 
 # Figures up to this width in pixels (a column of text) are shown narrower: letters are as large as in others.
 _HALF = 900

@@ -12,11 +12,12 @@ from ..tables.metric import ACCURACY, Metric, metric_of
 from ..tables.schema import settings_of
 
 _MOST_TASKS = 5
+_MOST_PROTOCOLS = 4  # side by side
 _UNITS = {"macs": "MACs", "params": "parameters"}
 
 
 def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
-    """Return a table of the score of every method at one budget; a column for each protocol.
+    """Return a table of the score of every method at one budget; a column for each protocol, four side by side.
 
     Accuracies are in %, and all have 95 % intervals. The budget is the first of `shown_budgets`. Methods that do not
     prune come first.
@@ -46,7 +47,12 @@ def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
         name = f"{method} {control}".strip()
         rows.append([name, f"{macs:.1%}", *[cells.get(protocol, "") for protocol in protocols], trained])
     title = f"{_title(summary)} [95 % interval] at a budget of {budget:g} of the full network's {_UNITS[unit]}"
-    return _aligned(f"{title}; samples trained on beyond it", rows)
+    titles = [f"{title}; samples trained on beyond it", *[""] * len(protocols)]
+    parts = [
+        slice(at, min(at + _MOST_PROTOCOLS, len(rows[0]) - 1)) for at in range(2, len(rows[0]) - 1, _MOST_PROTOCOLS)
+    ]
+    tables = [[[*row[:2], *row[part], row[-1]] for row in rows] for part in parts]
+    return "\n".join(_aligned(*each) for each in zip(titles, tables, strict=False))
 
 
 def tasks_as_text(summary: pd.DataFrame) -> str:

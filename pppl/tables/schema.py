@@ -60,7 +60,7 @@ COLUMN_TYPES: dict[str, ColumnType] = {
         ("key", "Setting", "text", "setting"),
         ("state", "State", "text"),
         ("reference", "", "text", "reference"),
-        *((name, "", "text") for name in ("question", "folder", "kind", "row", "name")),
+        *((name, "", "text") for name in ("question", "folder", "kind", "row", "name", "tells")),
     ),
     **_of_kind(
         "flag",
@@ -118,7 +118,7 @@ COLUMN_TYPES: dict[str, ColumnType] = {
         ("train_seconds", "Training (s)"),
         ("personalize_seconds", "Seconds"),
         *((name,) for name in ("shots", "macs", "params", "queries", "learning_rate", "tried", "validation")),
-        *((name,) for name in ("layer", "channel", "probability")),
+        *((name,) for name in ("layer", "channel", "probability", "chance", "among")),
     ),
 }
 TEXTS = frozenset(name for name, column in COLUMN_TYPES.items() if column.kind == "text")

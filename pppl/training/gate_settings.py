@@ -57,7 +57,12 @@ class PersonTraining:
     This goes beyond the paper. The defaults come from 49 trials on validation persons, most of them of Arabic keywords.
 
     - `gate_input`: the input of the gates. `predictions`: the full network's mean prediction on the support set;
-      `layers`: the input of each layer, as for gates trained by samples; `nothing`: everybody gets the same mask.
+      `channels`: also how the activity of its channels differs from what is usual for these predictions; `layers`: the
+      input of each layer, as for gates trained by samples; `nothing`: everybody gets the same mask.
+    - `corrected`: whether the loss is on outputs corrected for the person's classes, as `+classes` corrects them.
+    - `start`: the masks that training begins with. `random`: gates have random weights, and noise that fades lets
+      channels compete. `l1`: everybody has the channels of the largest weights in each layer, without noise, and gates
+      learn what to change for whom; a small `gate_speed` suits it.
     - `warm_start`: whether training begins with the full network's weights instead of random ones.
     - `epochs`, `learning_rate`: replace those in `training`.
     - `gate_speed`: the gates' learning rate as a multiple of the backbone's, as in section `ppp`.
@@ -72,11 +77,15 @@ class PersonTraining:
     - `gate_width`, `temperature`: hidden units of the gates, and the temperature of their relaxation.
     - `distillation`: weight of the divergence from the full network's predictions (Hinton et al. 2015).
     - `prototype_weight`, `prototype_scale`: of the prototype loss between persons; `gated` trains with weight 0.
+    - `code_steps`, `code_rate`: steps and learning rate with which a new person's code, what gates read of them, is
+      moved until predictions on their support set are sure and varied; 0 steps: the code stays as it was read.
     - `precision`: precision of training, as Lightning names it; `auto`: bf16 if there is a GPU. `bf16-mixed` also pays
       on processors that multiply bf16 (Intel's AMX), for networks that are not tiny.
     """
 
-    gate_input: Literal["predictions", "layers", "nothing"] = "predictions"
+    gate_input: Literal["predictions", "channels", "layers", "nothing"] = "predictions"
+    corrected: bool = False
+    start: Literal["random", "l1"] = "random"
     warm_start: bool = True
     epochs: int = 60
     learning_rate: float = 1e-2
@@ -91,6 +100,8 @@ class PersonTraining:
     distillation: float = 1.0
     prototype_weight: float = 2.0
     prototype_scale: float = 30.0
+    code_steps: int = 0
+    code_rate: float = 0.1
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
 
     def __post_init__(self) -> None:
@@ -98,6 +109,15 @@ class PersonTraining:
             require(getattr(self, name) >= 1, f"person_training.{name} is {getattr(self, name)}: at least 1")
         wanted = "at least 2, which the prototype loss compares, or 0 (as many as fit)"
         require(self.persons == 0 or self.persons >= 2, f"person_training.persons is {self.persons}: {wanted}")
+        require(
+            self.start == "random" or self.gate_input != "layers",
+            "person_training.start is l1, which gates on each layer's input cannot have: set gate_input to predictions",
+        )
+        require(self.code_steps >= 0, f"person_training.code_steps is {self.code_steps}: 0 or more")
+        require(
+            self.code_steps == 0 or self.gate_input in ("predictions", "channels"),
+            f"person_training.code_steps moves what gates read, but gate_input is {self.gate_input}: try channels",
+        )
         require(
             len(set(self.classes)) == len(self.classes),
             f"person_training.classes is {list(self.classes)}: name each once",
@@ -107,7 +127,7 @@ class PersonTraining:
             0 < self.least < self.most, f"person_training.least is {self.least}: above 0, below person_training.most"
         )
         require(self.most <= 1, f"person_training.most is {self.most}: at most 1")
-        for name in ("learning_rate", "gate_speed", "temperature", "prototype_scale"):
+        for name in ("learning_rate", "gate_speed", "temperature", "prototype_scale", "code_rate"):
             require(getattr(self, name) > 0, f"person_training.{name} is {getattr(self, name)}: more than 0")
         for name in ("distillation", "prototype_weight"):
             require(getattr(self, name) >= 0, f"person_training.{name} is {getattr(self, name)}: 0 or more")

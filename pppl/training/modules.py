@@ -1,7 +1,7 @@
 """LightningModules: a plain global network, and a gated one with the losses of PPP."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,8 +14,10 @@ from ..config import TrainingSettings
 from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData
 from ..gating import GatedNetwork, prototype_loss, target_rate_loss
+from ..system.errors import UserError
 from ..tasks import Task
 from .gate_settings import PPPSettings
+from .known_classes import corrections
 from .lightning import Precision, usual_precision
 from .whole_batch import WholeBatch
 
@@ -101,13 +103,25 @@ class DistilledModule(GlobalModule):
 
     - `teacher`: a network that is copied, not changed; the copy is no part of the module's state.
     - `weight`: weight of the divergence.
+    - `sizes`: numbers of classes that persons may have, for whose classes outputs are corrected in training; none:
+      outputs are left as they are.
     """
 
-    def __init__(self, network: nn.Module, training: TrainingSettings, task: Task, teacher: nn.Module, weight: float):
+    def __init__(
+        self,
+        network: nn.Module,
+        training: TrainingSettings,
+        task: Task,
+        teacher: nn.Module,
+        weight: float,
+        sizes: Sequence[int] = (),
+    ):
+        if sizes and "classes" not in task.offers:
+            raise UserError("retrain.classes is for outputs that are classes: leave it out")
         super().__init__(network, training, task)
         frozen = copy.deepcopy(teacher).eval().requires_grad_(False)
         use_channels_last(frozen, torch.channels_last)
-        self._teacher, self.weight = (frozen,), weight  # in a tuple, or it would be a submodule
+        self._teacher, self.weight, self.sizes = (frozen,), weight, sizes  # in a tuple, or it would be a submodule
 
     def on_fit_start(self) -> None:
         """Move the teacher to the device."""
@@ -115,11 +129,17 @@ class DistilledModule(GlobalModule):
 
     def losses(self, x: Tensor, y: Tensor, *_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the outputs, `(B, K)`, and the terms of the loss, with the divergence."""
-        outputs, terms = super().losses(x, y)
-        with torch.no_grad():
-            teacher = self._teacher[0](x)
-        loss = self.task.divergence(_of_all_processes(outputs), _of_all_processes(teacher))
-        return outputs, terms | {"distillation": self.weight * loss}
+        plain, targets = self(x), _of_all_processes(y)
+        outputs = _of_all_processes(plain)
+        added = corrections(targets, outputs.shape[1], self.sizes) if self.sizes else torch.zeros_like(outputs)
+        outputs = outputs + added
+        terms = {"task": self.task.loss(outputs, targets)}
+        if self.weight > 0:
+            with torch.no_grad():
+                teacher = _of_all_processes(self._teacher[0](x))
+            loss = self.task.divergence(outputs, teacher + added)
+            terms["distillation"] = self.weight * loss
+        return plain, terms
 
 
 class PPPModule(GlobalModule):

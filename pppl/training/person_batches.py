@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..data import IdentityDataset
 from ..data.datamodule import Batches
+from ..data.person_changes import PERSON_CHANGES
 from ..system.errors import UserError
 
 
@@ -21,6 +22,7 @@ class PersonBatch(NamedTuple):
     - `half`: `(n,)`, which half of the support set it belongs to, 0 or 1.
     - `budgets`: `(P,)`, fractions of the full network's cost.
     - `label`: `(P,)`, a number for each different person; a person who is drawn twice has it twice.
+    - `changed`: `(n, C, ...)`, the samples of the support sets, if persons keep random changes; else None.
     """
 
     x: Tensor
@@ -30,6 +32,7 @@ class PersonBatch(NamedTuple):
     half: Tensor
     budgets: Tensor
     label: Tensor
+    changed: Tensor | None = None
 
 
 class PersonBatches:
@@ -74,6 +77,7 @@ class PersonBatches:
         self.dataset, self.sizes, self.persons, self.queries, self.shots = dataset, sizes, persons, queries, shots
         self.budgets, self.count, self.seed, self.again = np.log(budgets), count, seed, again
         self.rng = np.random.default_rng(seed)
+        self._changes = any(name in PERSON_CHANGES for name in augment)
         self._inputs = Batches(dataset, torch.from_numpy(rows), persons * queries, seed=seed, augment=augment)
         nobody, labels = np.zeros(len(rows), np.int64), dataset.to("cpu").strata[rows]
         people = dataset.identity[rows] if by_people and dataset.identity is not None else nobody
@@ -98,15 +102,24 @@ class PersonBatches:
         names = [name for *_, name in drawn]
         half = np.concatenate([self.rng.permutation(size) % 2 for size in sizes])
         budgets = np.exp(self.rng.uniform(self.budgets[0], self.budgets[1], self.persons)).astype(np.float32)
-        x, y = self._inputs.of(self._on_device(np.concatenate([queries for _, queries, _ in drawn])))
+        queries = self._on_device(np.concatenate([queries for _, queries, _ in drawn]))
+        support = self._on_device(np.concatenate([support for support, *_ in drawn]))
+        person = self._on_device(np.repeat(np.arange(self.persons), sizes))
+        asked = self._on_device(np.repeat(np.arange(self.persons), self.queries))
+        if self._changes:
+            both, y = self._inputs.of(torch.cat([queries, support]), torch.cat([asked, person]))
+            (x, changed), y = both.split([len(queries), len(support)]), y[: len(queries)]
+        else:
+            (x, y), changed = self._inputs.of(queries), None
         return PersonBatch(
             x,
             y,
-            support=self._on_device(np.concatenate([support for support, *_ in drawn])),
-            person=self._on_device(np.repeat(np.arange(self.persons), sizes)),
+            support=support,
+            person=person,
             half=self._on_device(half),
             budgets=self._on_device(budgets),
             label=self._on_device(np.array([names.index(name) for name in names])),
+            changed=changed,
         )
 
     def _draw(self) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:

@@ -10,15 +10,17 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch_pruning.pruner.importance import MagnitudeImportance
 
-from ..backbones import Backbone, build
+from ..backbones import NEVER, Backbone, build
 from ..config import PruningSettings, TrainingSettings
 from ..data import IdentityDataset
 from ..data.datamodule import InMemoryData, batches_in_a_pass
 from ..data.identities import TRAIN, VALIDATION
+from ..data.person_changes import PERSON_CHANGES
 from ..gating import PersonGatedNetwork, prototype_loss, relaxed_masks, with_gradient_of
 from ..gating.gate import logistic_noise
-from ..pruning import CostModel, masks_within
+from ..pruning import CostModel, importance_scores, masks_within
 from ..system.errors import UserError
 from ..tasks import Task
 from .gate_settings import PersonTraining
@@ -60,6 +62,8 @@ class PersonData(InMemoryData):
     def views(self, see: Callable[[Tensor], Tensor]) -> list[Tensor]:
         """Return views of the samples, `(N, K)` each: one of plain samples, the others of augmented training samples.
 
+        If persons keep random changes, only the first is made, since their samples are seen as they are changed.
+
         The first view covers training and validation samples. All other rows are 0.
 
         **Arguments:**
@@ -69,7 +73,8 @@ class PersonData(InMemoryData):
         train, validation = (torch.from_numpy(self.dataset.rows(split)) for split in (TRAIN, VALIDATION))
         augmented = self._batches(train, None, self.augment)
         plain = self._view(torch.cat([train, validation]), lambda rows: see(self.on_device.inputs(rows)))
-        return [plain, *(self._view(train, lambda rows: see(augmented.of(rows)[0])) for _ in range(_VIEWS - 1))]
+        more = 0 if any(name in PERSON_CHANGES for name in self.augment) else _VIEWS - 1
+        return [plain, *(self._view(train, lambda rows: see(augmented.of(rows)[0])) for _ in range(more))]
 
     def _view(self, rows: Tensor, see: Callable[[Tensor], Tensor]) -> Tensor:
         chunks = rows.to(self.on_device.x.device).split(1024)
@@ -93,8 +98,9 @@ class PersonModule(GlobalModule):
     The loss is task + distillation from the full network + prototype loss between persons. Each person has a budget,
     and one mask, which is made as `budget_masks` makes it.
 
-    In training, logistic noise is added to the scores, and its scale falls to 0: channels compete as binary concrete
-    gates would. The gradient passes the mask by a straight-through estimator, `sigmoid((score - cut) / temperature)`.
+    If training starts with random masks, logistic noise is added to the scores, and its scale falls to 0: channels
+    compete as binary concrete gates would. The gradient passes the mask by a straight-through estimator,
+    `sigmoid((score - cut) / temperature)`.
 
     **Arguments:**
 
@@ -116,11 +122,16 @@ class PersonModule(GlobalModule):
         shots: int,
     ):
         start = copy.deepcopy(full).train().requires_grad_(True) if person_training.warm_start else build(full.spec)
+        if person_training.corrected and "classes" not in task.offers:
+            raise UserError("person_training.corrected is for outputs that are classes: set it to false")
         super().__init__(
             PersonGatedNetwork(start, task, gate_input=person_training.gate_input, width=person_training.gate_width),
             training,
             task,
         )
+        if person_training.start == "l1":
+            criterion = MagnitudeImportance(p=1, group_reduction="first")
+            self.person_network.begin_with(importance_scores(full, criterion))
         self.person_training, self.pruning, self.widths = person_training, pruning, full.widths
         self.draws = {"by_people": by_people, "sizes": sizes, "shots": shots}
         teacher = copy.deepcopy(full).eval().requires_grad_(False)
@@ -159,7 +170,10 @@ class PersonModule(GlobalModule):
         self.cost: CostModel = data.cost
         full = self._full[0].to(self.device)
         see = partial(self.person_network.view, full=full)
-        self.views: list[Tensor] = [] if self.person_training.gate_input == "layers" else data.views(see)
+        self.views: list[Tensor] = []
+        if self.person_training.gate_input != "layers":
+            self.views = data.views(see)
+            self.person_network.sight.fit(self.views[0][torch.from_numpy(data.dataset.rows(TRAIN))])
 
     @property
     def person_network(self) -> PersonGatedNetwork:
@@ -175,25 +189,28 @@ class PersonModule(GlobalModule):
         """Clip the gradients: a person with few channels could make a step that undoes those of other persons."""
         nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_GRADIENT)
 
-    def losses(self, x: Tensor, y: Tensor, *person: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def losses(self, x: Tensor, y: Tensor, *person: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the outputs, `(B, K)`, and the terms of the loss; their sum is minimized.
 
         **Arguments:**
 
         - `person`: the other fields of a `PersonBatch`.
+
+        The loss of the task, and that of distillation, are on corrected outputs if the settings say so.
         """
-        support, owner, half, budgets, labels = person
+        support, owner, half, budgets, labels, changed = person
         network, person_training, persons = self.person_network, self.person_training, len(budgets)
-        view = self._view(support)  # (n, K)
+        view = self._view(support, changed)  # (n, K)
         scores = network.scores(_means(view, owner, persons), budgets)  # (P, D)
         if self.training:
             scores = scores + self._noise_scale() * logistic_noise(*scores.shape, device=scores.device)
         masks, cut = self._masks(scores, budgets)
         gates = with_gradient_of(masks, relaxed_masks(scores, cut, person_training.temperature))
         outputs = network(x, gates.repeat_interleave(len(x) // persons, 0))
-        terms = {"task": self.task.loss(outputs, y)}
+        added = self._added(support, owner, persons).repeat_interleave(len(x) // persons, 0)  # (B, K)
+        terms = {"task": self.task.loss(outputs + added, y)}
         if person_training.distillation > 0:
-            terms["distillation"] = person_training.distillation * self._divergence(x, outputs)
+            terms["distillation"] = person_training.distillation * self._divergence(x, outputs, added)
         if person_training.prototype_weight > 0:
             group = owner + persons * half
             has_halves = torch.bincount(group, minlength=2 * persons).view(2, persons).bool().all(0)  # (P,)
@@ -202,22 +219,35 @@ class PersonModule(GlobalModule):
             terms["prototype"] = person_training.prototype_weight * loss
         return outputs, terms
 
-    def _view(self, support: Tensor) -> Tensor:
+    def _added(self, support: Tensor, owner: Tensor, persons: int) -> Tensor:
+        """Return what is added to the outputs for each person, `(P, K)`."""
+        if not self.person_training.corrected:
+            return torch.zeros(persons, 1, device=owner.device)
+        outputs = int(self._full[0].spec.options["num_outputs"])
+        added = torch.full((persons, outputs), NEVER, device=owner.device)
+        return added.index_put_((owner, self.dataset.targets(support)), added.new_zeros(()))
+
+    def _view(self, support: Tensor, changed: Tensor | None) -> Tensor:
+        if changed is not None:
+            with torch.no_grad():
+                return self.person_network.view(changed, self._full[0])
         if not self.views:
             return self.person_network.view(self.dataset.inputs(support), self._full[0])
         return self.views[int(torch.randint(len(self.views), ())) if self.training else 0][support]
 
     def _noise_scale(self) -> float:
+        if self.person_training.start == "l1":
+            return 0.0
         return 1 - self.trainer.global_step / int(self.trainer.estimated_stepping_batches)
 
     def _masks(self, scores: Tensor, budgets: Tensor) -> tuple[Tensor, Tensor]:
         rule = {"unit": self.pruning.unit, "round_to": self.pruning.round_to}
         return masks_within(scores, self.widths, self.cost, budgets.double().cpu().numpy(), **rule)
 
-    def _divergence(self, x: Tensor, outputs: Tensor) -> Tensor:
+    def _divergence(self, x: Tensor, outputs: Tensor, added: Tensor) -> Tensor:
         with torch.no_grad():
             teacher = self._full[0](x)
-        return self.task.divergence(outputs, teacher)
+        return self.task.divergence(outputs + added, teacher + added)
 
     def _between_persons(self, halves: Tensor, labels: Tensor, budget: Tensor) -> Tensor:
         """Return the prototype loss between the masks of halves of support sets, `(2 P, K)`, all at one budget.

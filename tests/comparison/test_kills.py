@@ -19,7 +19,7 @@ from pppl.tables.journal import TIMED
 
 pytestmark = pytest.mark.usefixtures("sketched")
 
-KILLS = 20
+KILLS, OF_STUBS = 20, 8
 METHODS = ["full", "ppp", "ocap", "l1_local+finetune", "l1_local+retrain", "finetune"]
 
 
@@ -73,7 +73,7 @@ def _progress(out: Path) -> int:
     return len([*(out / "cache").glob("*.safetensors")]) + lines
 
 
-def test_after_twenty_kills_of_stubs_the_table_is_that_of_an_undisturbed_run(
+def test_after_eight_kills_of_stubs_the_table_is_that_of_an_undisturbed_run(
     tiny: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Each a moment after something has been finished, so that all of them come while there is something to compute."""
@@ -84,7 +84,7 @@ def test_after_twenty_kills_of_stubs_the_table_is_that_of_an_undisturbed_run(
     compare(experiment, tmp_path / "undisturbed")
     rng, out = random.Random(0), tmp_path / "killed"
     writers = Writers(experiment, out, True)
-    for kills in range(KILLS):
+    for kills in range(OF_STUBS):
         before = _progress(out)
         while _progress(out) == before:
             time.sleep(0.002)

@@ -103,7 +103,7 @@ EDITS = {
         "import ScorePruner, relative as uniform",
         {"ocap", "ocap+finetune"},
     ),
-    "who persons are": ("data/persons.py", "permutation(people)", "permutation(people[::-1])", set(METHODS_TRIED)),
+    "who persons are": ("data/person_pool.py", "permutation(people)", "permutation(people[::-1])", set(METHODS_TRIED)),
     "how data are split": ("data/splits.py", "_OF_ROWS = (0.15, 0.25)", "_OF_ROWS = (0.1, 0.2)", set(METHODS_TRIED)),
     "how all train": ("training/modules.py", "fused=True", "fused=False", set(METHODS_TRIED)),
     "their backbone": ("backbones/convnet.py", "bias=False", "bias=True", set(METHODS_TRIED)),

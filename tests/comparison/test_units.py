@@ -10,7 +10,7 @@ from pppl import Experiment
 from pppl.backbones import build, spec_for
 from pppl.comparison import load as opening
 from pppl.comparison.units import PersonGroup, evaluate
-from pppl.data import IdentityDataset, split_for
+from pppl.data import GroupName, IdentityDataset, split_for
 from pppl.personalizers import make_personalizers
 from pppl.tasks import TASKS
 
@@ -34,7 +34,7 @@ def test_the_other_is_somebody_else():
     dataset = split_for(_dataset(10), experiment.persons, seed=0)
     (other,) = (p for p in make_personalizers(experiment) if p.control == "other")
     for seen in (True, False):
-        among = PersonGroup.draw(experiment, dataset, seed=0, size=2, seen=seen)
+        among = PersonGroup.draw(experiment, dataset, seed=0, name=GroupName(2, seen=seen))
         supports = [person.support_of(dataset).x for person in among.persons]
         for index, person in enumerate(among.persons):
             source = among.source(other, index)

@@ -140,12 +140,12 @@ def mutated(text: str, draw: random.Random) -> str:
 @pytest.mark.parametrize(
     ("kind", "file", "count"),
     [
-        (Experiment, "compare/digits.yaml", 200),
-        (Sweep, "tune/digits_ppp.yaml", 150),
-        (TextExperiment, "tasks/minilm.yaml", 150),
+        (Experiment, "compare/digits.yaml", 80),
+        (Sweep, "tune/digits_ppp.yaml", 60),
+        (TextExperiment, "tasks/minilm.yaml", 60),
     ],
 )
-def test_five_hundred_mutations_end_in_an_experiment_or_in_one_line(
+def test_two_hundred_mutations_end_in_an_experiment_or_in_one_line(
     kind: type[Tree], file: str, count: int, tmp_path: Path
 ):
     draw, path = random.Random(0), tmp_path / "mine.yaml"

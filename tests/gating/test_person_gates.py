@@ -5,8 +5,9 @@ import torch
 from backbone_structures import names_by_structure
 from small_backbones import small
 
-from pppl.backbones import build, slice_network, spec_for
+from pppl.backbones import build, hook_groups, slice_network, spec_for
 from pppl.gating import PersonGatedNetwork, relaxed_masks, with_gradient_of
+from pppl.gating.person_views import Channels
 from pppl.tasks import TASKS
 
 CLASSES = 4
@@ -43,6 +44,36 @@ def test_predictions_are_seen_as_probabilities_of_the_full_network():
     torch.testing.assert_close(gated.view(x, full).sum(1), torch.ones(5))
 
 
+def test_a_shift_is_what_a_person_has_beyond_their_classes():
+    gated, full, shape = network(gate_input="channels")
+    x = torch.rand(200, *shape, generator=torch.Generator().manual_seed(0))
+    rows = gated.view(x, full)
+    sight = gated.sight
+    assert isinstance(sight, Channels)
+    sight.fit(rows)
+    predictions, shift = sight.read(rows).split([CLASSES, sight.size - CLASSES], 1)
+    torch.testing.assert_close(predictions, full(x).softmax(1) * CLASSES**0.5)
+    varying = sight.spread > 1e-5
+    assert varying.sum() > 4
+    torch.testing.assert_close(shift.mean(0)[varying], torch.zeros(int(varying.sum())), atol=0.05, rtol=0)
+    assert (shift[:, varying].std(0) < 1.1).all()
+    louder = sight.read(gated.view(1.5 * x, full))[:, CLASSES:]
+    assert louder.abs().mean() > shift.abs().mean(), "another kind of sample is seen"
+
+
+def test_channels_are_those_that_can_be_removed():
+    gated, full, shape = network(gate_input="channels")
+    x = torch.rand(3, *shape)
+    seen: list[torch.Tensor] = []
+    with hook_groups(full, after=lambda _, values: seen.append(values) or values):
+        full(x)
+    values = gated.view(x, full)[:, CLASSES:]
+    first = gated.backbone.widths[0]
+    torch.testing.assert_close(values[:, :first], seen[0].mean((2, 3)))
+    torch.testing.assert_close(values[:, first : 2 * first], seen[0].square().mean((2, 3)).sqrt())
+    assert values.shape == (3, 2 * sum(gated.backbone.widths))
+
+
 def test_with_layers_gates_see_what_published_ones_see_and_leave_statistics_alone():
     gated, full, shape = network(gate_input="layers", width=8)
     gated.train()
@@ -63,6 +94,18 @@ def test_who_sees_nothing_has_one_mask_for_everybody():
     scores = gated.scores(views, torch.full((7,), 0.3))
     assert (scores == scores[0]).all()
     assert (gated.scores(views[:1], torch.tensor([0.1])) != scores[:1]).any(), "but one for each budget"
+
+
+def test_gates_can_begin_with_one_mask_for_all_that_keeps_the_same_fraction_of_each_group():
+    gated, full, shape = network()
+    importance = [torch.rand(width, generator=torch.Generator().manual_seed(width)) for width in full.widths]
+    gated.begin_with(importance)
+    views = gated.view(torch.rand(3, *shape), full)
+    scores = gated.scores(views, torch.tensor([0.1, 0.3, 0.9]))
+    assert (scores == scores[0]).all()
+    for own, given in zip(scores[0].split(gated.backbone.widths), importance, strict=True):
+        assert own.argsort().tolist() == given.argsort().tolist()
+        assert (own > 0).sum() == len(own) // 2
 
 
 def test_masks_have_their_values_and_the_gradient_of_the_relaxation():

@@ -6,7 +6,7 @@ import torch
 
 from pppl import Experiment
 from pppl.comparison.units import PersonGroup, Workbench
-from pppl.data import IdentityDataset, split_for
+from pppl.data import GroupName, IdentityDataset, split_for
 from pppl.gating.gate import Gate
 from pppl.personalizers import GlobalModel, make_personalizers
 
@@ -48,7 +48,7 @@ def test_its_row_has_the_cost_of_the_query(tiny: Experiment, model: GlobalModel,
     experiment = tiny.replace(methods=["full", "ppp_dynamic"])
     dataset = split_for(digits, experiment.persons, seed=0)
     model = _choosy(model)
-    unit = PersonGroup.draw(experiment, dataset, 0, 2, True).units()[0]
+    unit = PersonGroup.draw(experiment, dataset, 0, GroupName(2, seen=True)).units()[0]
     full, dynamic = Workbench(model, torch.device("cpu")).rows(unit)
     (_, personalizer) = make_personalizers(experiment)
     query = dataset.inputs(unit.person.query)

@@ -11,11 +11,12 @@ import torch
 
 from pppl import Experiment
 from pppl.backbones import Backbone
+from pppl.backbones.cuts import filters
 from pppl.comparison.global_models import load_or_train
 from pppl.comparison.network_files import load_network
 from pppl.comparison.recipes import recipes
 from pppl.comparison.units import PersonGroup, Workbench
-from pppl.data import IdentityDataset, Support
+from pppl.data import GroupName, IdentityDataset, Support
 from pppl.data.datamodule import Batches
 from pppl.data.identities import TRAIN, VALIDATION
 from pppl.gating import PersonGatedNetwork
@@ -75,6 +76,14 @@ def test_a_batch_holds_persons_as_they_are_drawn_for_personalizing(digits: Ident
             assert abs(int((2 * halves - 1).sum())) <= 1
 
 
+def test_a_person_keeps_random_changes_in_support_and_queries(digits: IdentityDataset):
+    for batch in batches(digits, augment=("hand",)):
+        assert batch.changed is not None
+        assert batch.changed.shape == (len(batch.support), *digits.input_shape)
+        assert not batch.changed.allclose(digits.inputs(batch.support), atol=0.1)
+    assert next(iter(batches(digits, augment=("crop",)))).changed is None
+
+
 @pytest.mark.parametrize("batch_size", [32, 128])
 def test_gates_take_as_many_steps_as_the_full_network(batch_size: int, digits: IdentityDataset):
     person_training = Experiment().person_training
@@ -95,6 +104,21 @@ def test_who_is_drawn_twice_is_one_person(digits: IdentityDataset):
         assert len(set(classes)) < 20
         for person, other in itertools.combinations(range(20), 2):
             assert (batch.label[person] == batch.label[other]) == (classes[person] == classes[other])
+
+
+def test_training_can_begin_with_the_channels_of_the_largest_weights(
+    experiment: Experiment, digits: IdentityDataset, model: GlobalModel
+):
+    settings = dataclasses.replace(experiment.person_training, start="l1")
+    how = {"by_people": False, "sizes": (2,), "shots": 5}
+    module = PersonModule(model.full, experiment.training, TASKS["classification"], settings, experiment.pruning, **how)
+    view = module.person_network.view(digits.inputs(torch.arange(4)), model.full).mean(0, keepdim=True)
+    scores = module.person_network.scores(view, torch.tensor([0.2]))[0].split(model.full.widths)
+    for own, layer in zip(scores, filters(model.full), strict=True):
+        assert own.argmax() == layer.abs().sum(1).argmax()
+        assert own.argmin() == layer.abs().sum(1).argmin()
+    with pytest.raises(UserError, match="start is l1"):
+        dataclasses.replace(settings, gate_input="layers")
 
 
 def test_one_support_sample_has_no_halves_to_compare(
@@ -200,7 +224,7 @@ def test_more_than_the_largest_budget_of_training_is_not_used(
 def test_what_is_learnt_is_personal_and_better_than_by_lot(
     experiment: Experiment, digits: IdentityDataset, model: GlobalModel
 ):
-    among = PersonGroup.draw(experiment.replace(**{"persons.count": 6}), digits, 0, 2, True)
+    among = PersonGroup.draw(experiment.replace(**{"persons.count": 6}), digits, 0, GroupName(2, seen=True))
     bench = Workbench(model, torch.device("cpu"))
     rows = [row for unit in among.units() for row in bench.rows(unit) if row["method"] == "ppp@persons"]
     mean = {c: np.mean([r["score"] for r in rows if r["control"] == c]) for c in ("own", "other", "random")}

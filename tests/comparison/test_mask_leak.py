@@ -1,0 +1,100 @@
+"""What masks tell: everything if each person or class has its own, nothing if all are the same."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pppl import Experiment
+from pppl.comparison.mask_leak import LEAK, Draws, leak_is_whole, leaking, write_leak
+from pppl.comparison.units import PersonGroup
+from pppl.data import GroupName, IdentityDataset, split_for
+from pppl.tables.schema import read_frame
+
+PERSONS = {"ppp.training": "persons", "person_training.epochs": 2}
+
+
+def told(draws: Draws, masks: np.ndarray) -> dict[str, float]:
+    return {str(row["tells"]): float(str(row["score"])) for row in draws.told(masks.astype(np.float32))}
+
+
+@pytest.fixture
+def people() -> PersonGroup:
+    """Eight people with two of six classes, who are persons of an experiment."""
+    who, y, _ = np.indices((8, 6, 20)).reshape(3, -1)
+    dataset = IdentityDataset(
+        name="words",
+        x=torch.zeros(len(y), 1, 4),
+        y=torch.from_numpy(y),
+        classes=tuple("abcdef"),
+        identity=who,
+        identities=tuple("ABCDEFGH"),
+    )
+    changes = {"persons.protocol": "person+classes", "persons.split": "random", "persons.shots": 2}
+    experiment = Experiment().replace(methods=["ppp@persons"], settings={"ppp@persons": PERSONS}, **changes)
+    dataset = split_for(dataset, experiment.persons, seed=0)
+    return PersonGroup.draw(experiment, dataset, 0, GroupName(2, seen=True))
+
+
+def test_masks_of_ones_own_tell_who_it_is_and_those_of_the_classes_do_not(people: PersonGroup):
+    draws = Draws.of(people)
+    person = np.eye(8)[draws.who]
+    assert told(draws, person)["person"] == 1
+    assert told(draws, person)["classes"] < 0.5, "a third is right by chance"
+    assert told(draws, draws.classes)["classes"] == 1
+    assert told(draws, draws.classes)["person"] < 0.3, "classes are drawn for each support set"
+    nothing = told(draws, np.zeros((len(draws.who), 3)))
+    assert nothing["person"] < 0.3
+    assert {row["tells"]: row["chance"] for row in draws.told(person)} == {
+        "person": 1 / len(np.unique(draws.who)),
+        "classes": 1 / 3,
+    }
+
+
+def test_masks_that_are_fitted_and_masks_that_are_asked_share_no_sample(people: PersonGroup):
+    draws = Draws.of(people)
+    fitted, asked = (
+        {row for rows, of in zip(draws.rows, draws.half, strict=True) if of == half for row in rows} for half in (0, 1)
+    )
+    assert fitted
+    assert asked
+    assert not fitted & asked
+    training = np.flatnonzero(people.dataset.split == 0)
+    assert not (fitted | asked) & set(training.tolist()), "no network was trained on them"
+    assert people.dataset.identity is not None
+    for rows, who, own in zip(draws.rows, draws.who, draws.classes, strict=True):
+        assert (people.dataset.identity[rows] == who).all()
+        assert sorted(people.dataset.y[rows].unique().tolist()) == np.flatnonzero(own).tolist()
+
+
+def test_people_with_samples_in_one_half_alone_are_left_out(people: PersonGroup):
+    """Recordings stay whole, and here everybody has one of each class."""
+    dataset = people.dataset
+    assert dataset.identity is not None
+    one = dataclasses.replace(dataset, recording=dataset.identity * 6 + dataset.y.numpy())
+    some = Draws.of(dataclasses.replace(people, dataset=one))
+    for who in set(some.who.tolist()):
+        assert {*some.half[some.who == who].tolist()} == {0, 1}
+    none = Draws.of(dataclasses.replace(people, dataset=dataclasses.replace(dataset, recording=dataset.identity)))
+    assert not none.rows
+
+
+def test_the_table_has_a_row_for_each_method_that_sees_the_person(
+    tiny: Experiment, digits: IdentityDataset, tmp_path: Path
+):
+    settings = {"ppp@persons": PERSONS, "ppp@nothing": PERSONS | {"person_training.gate_input": "nothing"}}
+    methods = ["full", "ppp", "ppp@persons+quant", "ppp@nothing"]
+    experiment = tiny.replace(methods=methods, settings=settings, seeds=[0])
+    dataset = split_for(digits, experiment.persons, 0)
+    groups = [PersonGroup.draw(experiment, dataset, 0, GroupName(2, seen=True))]
+    assert [*leaking(groups)] == ["ppp@persons"], "gates for each sample and for everybody have no mask of a person"
+    assert not leak_is_whole(tmp_path, groups)
+    write_leak(tmp_path, groups)
+    assert leak_is_whole(tmp_path, groups)
+    table = read_frame(tmp_path / LEAK)
+    assert table["budget"].tolist() == list(experiment.budgets)
+    assert set(table["tells"]) == {"classes"}, "persons are classes here"
+    assert table["score"].between(0, 1).all()
+    assert (table["chance"] == 0.2).all()
