@@ -57,7 +57,8 @@ def leak_is_whole(folder: Path, groups: Sequence[PersonGroup]) -> bool:
         named = set(zip(frame["method"], frame["seed"], strict=True))
     except (OSError, ValueError, KeyError):
         return False
-    return named == {(method, group.seed) for group in groups for method in leaking([group]) if Draws.of(group).rows}
+    drawn = [group for group in groups if Draws.of(group).rows]
+    return named == {(method, group.seed) for group in drawn for method in leaking([group])}
 
 
 def write_leak(folder: Path, groups: Sequence[PersonGroup]) -> None:

@@ -90,7 +90,7 @@ def test_a_code_is_of_the_device_and_its_steps_are_told(
 @pytest.mark.parametrize("gate_input", ["nothing", "layers"])
 def test_gates_that_read_nothing_of_a_person_have_no_code(gate_input: str):
     with pytest.raises(UserError, match="code_steps moves what gates read"):
-        PersonTraining(gate_input=gate_input, code_steps=3)  # type: ignore[arg-type]
+        PersonTraining(gate_input=gate_input, code_steps=3)  # type: ignore[arg-type] (parametrized as text)
 
 
 @pytest.mark.usefixtures("sketched")
