@@ -34,7 +34,16 @@ from pppl import load_run
 from pppl.figures import Looks, overview_figure, style
 from pppl.report import accuracies_of, answers_of
 
-NAMES = ("digits", "photographs", "cifar10_mobilenet", "keywords", "fsdd", "shoulder", "writers")
+NAMES = (
+    "digits",
+    "photographs",
+    "cifar10_mobilenet",
+    "clinc150_encoder",
+    "keywords",
+    "fsdd",
+    "shoulder",
+    "writers",
+)
 folders = [path for name in NAMES if (path := Path("../results") / name).is_dir()]
 runs = {path.name: load_run(path) for path in folders}
 list(runs.values())

@@ -57,7 +57,16 @@ pd.DataFrame({"figures": figures}).style
 # ## All data sets in one figure
 
 # %%
-NAMES = ("digits", "photographs", "cifar10_mobilenet", "keywords", "fsdd", "shoulder", "writers")
+NAMES = (
+    "digits",
+    "photographs",
+    "cifar10_mobilenet",
+    "clinc150_encoder",
+    "keywords",
+    "fsdd",
+    "shoulder",
+    "writers",
+)
 SERIES = (
     ("full", ""),
     ("full+classes", ""),

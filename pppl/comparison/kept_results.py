@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from ..config import Experiment, Tree
 from ..config.older import current_names
-from ..config.reading import from_dict
 from ..personalizers import make_personalizers
 from ..system.errors import UserError
 from ..tables.provenance import read_run
@@ -54,7 +53,7 @@ class KeptResults:
         """
         tree, gone = _split_settings(current_names(config), kind().to_dict())
         try:
-            settings = from_dict(tree, kind)
+            settings = kind.reopen(tree, self.folder)
         except UserError as error:
             raise UserError(f"its settings are of another version ({error}): {self._remedy}") from error
         read = [

@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from ..config import Experiment
-from ..config.reading import from_dict
 from ..personalizers import make_personalizers
 from ..system.errors import UserError
 from ..system.files import claim, expand, output_folder, remove, replacing
@@ -51,7 +50,7 @@ class FinishedResults:
         if not isinstance(run.get("fingerprints"), dict) or not isinstance(run.get("config"), dict):
             raise UserError(f"{folder}/run.json is of no comparison, or an early one: run `pppl compare` again")
         try:
-            experiment = from_dict(run["config"], Experiment)
+            experiment = Experiment.reopen(run["config"], folder)
         except UserError as error:
             raise UserError(f"{folder}/run.json is of another version: {error}") from error
         rows = name_budgets_exactly(read_table(folder / TABLE), experiment.budgets)

@@ -1,6 +1,6 @@
 """`Tree`, the base of all kinds of experiments: nested frozen dataclasses with dotted keys."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -105,12 +105,27 @@ class Tree:
             raise UserError(f"{path} has no section `fast`: write one, or leave --fast out")
         try:
             plugins = {"plugins": overrides["plugins"]} if overrides and "plugins" in overrides else {}
-            experiment = from_dict({"name": path.stem, **tree, **_files_beside(path, tree), **plugins}, cls)
+            experiment = from_dict({"name": path.stem, **tree, **_find_files(tree, [path.parent]), **plugins}, cls)
             if fast and quick:
                 experiment = experiment.override({"name": f"{experiment.name}-fast", **quick})
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
         return experiment.override(overrides or {})
+
+    @classmethod
+    def reopen(cls, tree: Mapping[str, Any], folder: Path) -> Self:
+        """Return the settings of the `run.json` in a results folder.
+
+        A path of code in them begins where the run was called. If it is not found from here, as in a notebook, it is
+        looked for from the folders above the results. What lies in a results folder itself is never run.
+
+        Raise `UserError` as `load` does.
+
+        ```python
+        Experiment.reopen(read_run(folder)["config"], folder)
+        ```
+        """
+        return from_dict({**tree, **_find_files(tree, folder.resolve().parents)}, cls)
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with dotted keys replaced.
@@ -142,13 +157,15 @@ class Tree:
         return as_plain(self)
 
 
-def _files_beside(path: Path, tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the `plugins` and the `backbone` of a YAML file; files that are not found here are those beside it."""
+def _find_files(tree: Mapping[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
+    """Return the `plugins` and the `backbone` of a tree, with files that are not found here taken from `folders`."""
 
     def find(name: Any, *, of_class: bool = False) -> Any:
         place, attribute = split_place(str(name)) if of_class else (str(name), "")
-        beside = place.endswith(".py") and not expand(place).exists() and (path.parent / place).exists()
-        return str(path.parent / place) + of_class * f":{attribute}" if beside else name
+        if not place.endswith(".py") or expand(place).exists():
+            return name
+        there = next((path for folder in folders if (path := folder / place).exists()), None)
+        return name if there is None else str(there) + of_class * f":{attribute}"
 
     plugins, backbone = tree.get("plugins"), tree.get("backbone")
     found: dict[str, Any] = {"plugins": [find(name) for name in plugins]} if isinstance(plugins, list) else {}

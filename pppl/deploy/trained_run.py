@@ -9,7 +9,6 @@ from ..backbones import Backbone
 from ..comparison.network_files import load_network
 from ..comparison.train import inputs_name
 from ..config import Experiment
-from ..config.reading import from_dict
 from ..data import NoSamples
 from ..data.preprocessing import Preprocessing
 from ..gating import GatedNetwork, PersonGatedNetwork
@@ -53,7 +52,7 @@ class TrainedRun:
             raise UserError(
                 f"{folder} holds no trained networks: `pppl train EXPERIMENT.yaml --out {folder}` trains some"
             )
-        experiment = from_dict(run["config"], Experiment)
+        experiment = Experiment.reopen(run["config"], folder)
         seed = experiment.seeds[0] if seed is None else seed
         if seed not in experiment.seeds:
             raise UserError(f"{folder} has no seed {seed}: choose from {', '.join(map(str, experiment.seeds))}")

@@ -13,7 +13,6 @@ from ..comparison.global_models import global_model
 from ..comparison.load import draw_groups, load_split
 from ..comparison.units import evaluate
 from ..config import Experiment, TextExperiment
-from ..config.reading import from_dict
 from ..data import IdentityDataset, Person
 from ..deploy.trained_run import TrainedRun
 from ..figures import Looks
@@ -48,7 +47,7 @@ def load_run(folder: str | Path, *, seed: int | None = None) -> "LoadedRun":
     if "config" not in about:
         raise UserError(f"{folder} has no run.json: name a folder that `pppl compare` or `pppl train` has written")
     kind = TextExperiment if "tasks" in about["config"] else Experiment
-    experiment = from_dict(about["config"], kind)
+    experiment = kind.reopen(about["config"], folder)
     seed = experiment.seeds[0] if seed is None else seed
     if seed not in experiment.seeds:
         raise UserError(f"{folder} has no seed {seed}: choose from {', '.join(map(str, experiment.seeds))}")

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 _LEVEL = 0.95
 # The exponent of the two sources' shares of the variance in the degrees of freedom of the mean. With Satterthwaite's
@@ -107,7 +106,9 @@ def _returning_people_variance(parts: np.ndarray, deviations: np.ndarray) -> np.
 
 
 def _quantile(freedom: np.ndarray | int) -> np.ndarray:
-    return stats.t.ppf((1 + _LEVEL) / 2, np.where(np.asarray(freedom) > 0, freedom, np.nan))
+    from scipy.special import stdtrit  # takes 0.3 s to import
+
+    return stdtrit(np.where(np.asarray(freedom) > 0, freedom, np.nan), (1 + _LEVEL) / 2)
 
 
 def _sum_variance(contributions: np.ndarray) -> np.ndarray:

@@ -62,6 +62,20 @@ def test_a_run_says_what_it_is(folder: Path):
     assert "<code>summary.csv</code>" in run._repr_html_()
 
 
+def test_plugins_of_a_run_are_found_from_the_folders_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    results = tmp_path / "results" / "own"
+    results.mkdir(parents=True)
+    (results / "run.json").write_text(json.dumps({"config": {"plugins": ["mine/nothing.py"]}}))
+    (results / "mine").mkdir()
+    (results / "mine" / "nothing.py").write_text("raise AssertionError('what came with results is never run')\n")
+    monkeypatch.chdir(results.parent)  # the run was called from the folder above
+    with pytest.raises(UserError, match=r"plugin .*mine/nothing.py cannot be read"):
+        load_run("own")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "nothing.py").write_text("")
+    assert load_run("own").experiment.plugins == (str(tmp_path / "mine" / "nothing.py"),)
+
+
 def test_text_tasks_have_tables_alone():
     run = load_run(ROOT / "results" / "minilm")
     assert set(run.summary["metric"]) == {"matthews", "accuracy and F1", "accuracy", ""}
