@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import beside_theirs
+import lead_tables
 
 from pppl.report import accuracies_of, answers_of, leaks_of
 
 ROOT = Path(__file__).parents[1]
 _NAMES = ("digits", "photographs", "cifar10_mobilenet", "clinc150_encoder", "keywords", "fsdd", "shoulder", "writers")
-_LEADS = ("leads_digits", "leads_fsdd", "leads_shoulder")
+_LEADS = ("leads_photographs", "leads_digits", "leads_keywords", "leads_fsdd", "leads_shoulder")
 _MAIN = (
     *("full", "full+classes", "full+classes@told", "full+prototypes", "finetune", "finetune@last"),
     *("l1_local", "l1_local+retrain", "l1_local+retrain+classes", "ppp@nothing", "ppp@nothing+classes"),
@@ -37,6 +38,8 @@ def _of_all(name: str) -> Callable[[], str] | None:
         "leads at a quarter": lambda: accuracies_of(_there(_LEADS), 0.25, seen=False),
         "what leads bring at a tenth": lambda: answers_of(_there(_LEADS), budget=0.1, seen=False),
         "what leads bring at a quarter": lambda: answers_of(_there(_LEADS), budget=0.25, seen=False),
+        "goals": lambda: lead_tables.goals(ROOT / "results"),
+        "people who change": lambda: lead_tables.changed_people(ROOT / "results"),
         "leaks": lambda: leaks_of(_there(_LEADS), 0.1),
         "ours beside theirs": lambda: beside_theirs.table(ROOT / "results"),
         "networks": _networks,

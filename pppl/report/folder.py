@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,7 +55,6 @@ class FolderTables:
     - `kind`: of experiment, which decides the columns of `main`.
     - `main`: `summary.csv`, or a sweep's `trials.csv`.
     - `tables`: others that are not empty, by file name.
-    - `rows`: `table.csv.gz` of persons; empty if there is none.
     - `run`: the content of `run.json`.
     - `best`: the text of a sweep's `best.yaml`; empty if there is none.
     """
@@ -63,9 +63,17 @@ class FolderTables:
     kind: Kind
     main: Table
     tables: dict[str, Table]
-    rows: Table
     run: dict[str, Any]
     best: str = ""
+
+    @cached_property
+    def rows(self) -> Table:
+        """The rows of `table.csv.gz` of a comparison on persons; none if it has no such file.
+
+        Raise `UserError` if it is corrupted.
+        """
+        path = existing(self.folder / TABLE)  # it is large, and most readers need its means alone
+        return read_rows(path, *_NEEDED_OF_ROWS, only=True) if self.kind == "persons" and path.exists() else EMPTY
 
     @property
     def config(self) -> dict[str, Any]:
@@ -122,7 +130,7 @@ def short_network(name: str) -> str:
 def read_results(folder: Path) -> FolderTables:
     """Read the tables that a report shows.
 
-    Raise `UserError` if the main table is missing or has no rows, or if any table is corrupted.
+    Raise `UserError` if the main table is missing or has no rows, or if one that is read here is corrupted.
 
     ```python
     read_results(Path("results/digits")).main.distinct("method")
@@ -142,9 +150,7 @@ def read_results(folder: Path) -> FolderTables:
         for name in _OTHER_TABLES
         if (folder / name).exists()
     }
-    each = existing(folder / TABLE)
-    rows = read_rows(each, *_NEEDED_OF_ROWS, only=True) if kind == "persons" and each.exists() else EMPTY
     best = folder / "best.yaml"
     text = best.read_text(encoding="utf-8", errors="replace") if kind == "sweep" and best.exists() else ""
     shown = {name: table for name, table in tables.items() if table.rows}
-    return FolderTables(folder, kind, main, shown, rows, run, text)
+    return FolderTables(folder, kind, main, shown, run, text)
