@@ -33,7 +33,7 @@ def goals(results: Path) -> str:
         "less a twin's",
     )
     rows = [row for name, (budget, step) in _GOALS.items() for row in _goal(results / name, budget, step)]
-    return _markdown(head, rows)
+    return _markdown(("data", "MACs", "best mask", "%", *less), rows)
 
 
 def _goal(folder: Path, budget: float, step: str) -> list[list[str]]:
