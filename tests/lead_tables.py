@@ -22,16 +22,7 @@ _PLAIN = {"plain_fsdd": "leads_fsdd", "plain_shoulder": "leads_shoulder"}
 
 def goals(results: Path) -> str:
     """Return the best personal mask without labels of each data set, and how much it is above others."""
-    head = (
-        "data",
-        "MACs",
-        "best mask",
-        "%",
-        "less full",
-        "less L1 + retraining",
-        "less one mask for all",
-        "less a twin's",
-    )
+    less = ("less full", "less L1 + retraining", "less one mask for all", "less a twin's")
     rows = [row for name, (budget, step) in _GOALS.items() for row in _goal(results / name, budget, step)]
     return _markdown(("data", "MACs", "best mask", "%", *less), rows)
 
