@@ -64,7 +64,7 @@ def changed_people(results: Path) -> str:
 
 def _unseen(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of persons whom training has not met; where persons are classes, all."""
-    return table[~table["seen"] | ~table["persons"].astype(str).str.startswith("person")]
+    return table.loc[~table["seen"] | ~table["persons"].astype(str).str.startswith("person")]
 
 
 def _difference(row: "pd.Series | dict", name: str) -> str:

@@ -80,8 +80,8 @@ def mask_leak(model: GlobalModel, groups: Sequence[PersonGroup]) -> pd.DataFrame
     `score` is the share of them that are right.
 
     Support sets are drawn from samples that no network was trained on. Each has as many random classes as persons have,
-    so that classes do not tell people apart. Masks from one half of everybody's samples are fitted, and those from the
-    other half are asked.
+    or all of them, so that classes do not tell people apart. Masks from one half of everybody's samples are fitted, and
+    those from the other half are asked.
 
     **Arguments:**
 
@@ -122,7 +122,7 @@ class Draws:
 
     @staticmethod
     def of(group: PersonGroup) -> "Draws":
-        """Return sets of as many classes as a group's persons have, for everybody with enough samples in each half."""
+        """Return sets of as many classes as a group's persons have, for everybody with so many in both halves."""
         size, dataset = group.name.size, group.dataset
         persons = resolve_protocol(group.experiment.persons, dataset)
         pools = [PersonPool(dataset, persons, seen) for seen in (True, False)]
@@ -133,14 +133,17 @@ class Draws:
             (who, half): held_out[(pool.who[held_out] == who) & (second[held_out] == half)]
             for who, half in product(np.unique(pool.who[held_out]).tolist(), (0, 1))
         }
-        enough = {key for key, own in halves.items() if len(np.unique(pool.labels[own])) >= max(size, 1)}
-        people = sorted({who for who, _ in halves} - {who for who, _ in {*halves} - enough})
+        # Of classes in one half alone a set would tell whose it is.
+        there = {
+            who: np.intersect1d(pool.labels[halves[who, 0]], pool.labels[halves[who, 1]])
+            for who in np.unique(pool.who[held_out]).tolist()
+        }
+        people = [who for who, both in there.items() if len(both) >= (size or dataset.strata_count)]
         drawn = []
         for who, half in product(people, (0, 1)):
             own = halves[who, half]
-            there = np.unique(pool.labels[own])
             for _ in range(max(_DRAWS, _AT_LEAST // (2 * len(people)))):
-                classes = rng.choice(there, size or len(there), replace=False)
+                classes = rng.choice(there[who], size or dataset.strata_count, replace=False)
                 rows = [rng.permutation(own[pool.labels[own] == c])[: persons.shots] for c in classes]
                 drawn.append((np.concatenate(rows), who, half, np.isin(np.arange(dataset.strata_count), classes)))
         rows, whose, half, classes = zip(*drawn, strict=True) if drawn else ((), (), (), ())

@@ -155,10 +155,10 @@ class PersonPPP(_Gated):
     def _code(
         self, network: PersonGatedNetwork, model: GlobalModel, support: Support, view: Tensor, budget: Tensor
     ) -> Tensor:
-        """Return how a person's code moves; outputs are corrected for the classes that the full network votes for."""
+        """Return how a person's code moves, `(1, size)`; outputs are corrected as those of `+classes` are."""
         settings, pruning = self.experiment[PersonTraining], self.experiment.pruning
         with torch.inference_mode(False):
-            x, prior = support.x.clone(), votes(model.full(support.x.clone()).softmax(1), view)
+            x, added = support.x.clone(), self._added(model, support)
             return find_code(
                 network,
                 x,
@@ -172,11 +172,22 @@ class PersonPPP(_Gated):
                     unit=pruning.unit,
                     round_to=pruning.round_to,
                 ),
-                torch.where(prior > 0, 0.0, NEVER),
+                added,
                 temperature=settings.temperature,
                 steps=settings.code_steps,
                 learning_rate=settings.code_rate,
             )
+
+    def _added(self, model: GlobalModel, support: Support) -> Tensor:
+        """Return what makes outputs, `(K,)`, those for the classes that the full network votes for.
+
+        The votes are the person's own if somebody else's samples move the code, as those of `+classes` are. Where
+        persons have all classes there is nothing to add.
+        """
+        probabilities = model.full((support.own or support).x.clone()).softmax(1)
+        some = self.experiment.persons.protocol != "person"
+        prior = votes(probabilities, probabilities) if some else torch.ones_like(probabilities[0])
+        return torch.where(prior > 0, 0.0, NEVER)
 
 
 class RandomMask(_Gated, ScorePruner):

@@ -69,16 +69,34 @@ def test_masks_that_are_fitted_and_masks_that_are_asked_share_no_sample(people: 
         assert sorted(people.dataset.y[rows].unique().tolist()) == np.flatnonzero(own).tolist()
 
 
-def test_people_with_samples_in_one_half_alone_are_left_out(people: PersonGroup):
-    """Recordings stay whole, and here everybody has one of each class."""
+def test_people_are_left_out_where_halves_tell_classes_that_the_other_half_lacks(people: PersonGroup):
+    """Recordings stay whole, and here everybody has one or two of each class."""
     dataset = people.dataset
     assert dataset.identity is not None
-    one = dataclasses.replace(dataset, recording=dataset.identity * 6 + dataset.y.numpy())
-    some = Draws.of(dataclasses.replace(people, dataset=one))
+    two = np.arange(len(dataset.y)) % 2 + 2 * (dataset.identity * 6 + dataset.y.numpy())
+    some = Draws.of(dataclasses.replace(people, dataset=dataclasses.replace(dataset, recording=two)))
+    assert 0 < len(set(some.who.tolist())) <= 8
     for who in set(some.who.tolist()):
-        assert {*some.half[some.who == who].tolist()} == {0, 1}
-    none = Draws.of(dataclasses.replace(people, dataset=dataclasses.replace(dataset, recording=dataset.identity)))
-    assert not none.rows
+        known, asked = (some.classes[(some.who == who) & (some.half == half)].any(0) for half in (0, 1))
+        assert known.tolist() == asked.tolist(), "drawn from the same classes"
+    one = dataclasses.replace(dataset, recording=dataset.identity * 6 + dataset.y.numpy())
+    assert not Draws.of(dataclasses.replace(people, dataset=one)).rows
+
+
+def test_persons_with_all_classes_are_those_who_have_all_in_both_halves(people: PersonGroup):
+    changes = {"persons.protocol": "person"}
+    everything = PersonGroup.draw(people.experiment.replace(**changes), people.dataset, 0, GroupName(0, seen=True))
+    draws = Draws.of(everything)
+    assert draws.rows
+    assert draws.classes.all()
+    dataset = everything.dataset
+    assert dataset.identity is not None
+    # A class of one person is in one recording, so that it is in one half alone.
+    who, recording = int(draws.who[0]), np.arange(len(dataset.y))
+    of_class = np.flatnonzero((dataset.identity == who) & (dataset.y.numpy() == 3))
+    recording[of_class] = of_class[0]
+    others = Draws.of(dataclasses.replace(everything, dataset=dataclasses.replace(dataset, recording=recording)))
+    assert {*others.who.tolist()} == {*draws.who.tolist()} - {who}
 
 
 def test_the_table_has_a_row_for_each_method_that_sees_the_person(

@@ -1,8 +1,11 @@
 """What could make a mask know its person: a code that moves on the support set, losses as deployed, shared networks."""
 
+import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from stub_training import fit
@@ -17,7 +20,7 @@ from pppl.comparison.recipes import recipes
 from pppl.data import IdentityDataset, Support
 from pppl.gating import PersonGatedNetwork
 from pppl.gating.person_code import find_code, information
-from pppl.personalizers import GlobalModel, make_personalizers
+from pppl.personalizers import GlobalModel, make_personalizers, ppp
 from pppl.pruning import CostModel, masks_within
 from pppl.system.errors import UserError
 from pppl.tasks import TASKS
@@ -85,6 +88,31 @@ def test_a_code_is_of_the_device_and_its_steps_are_told(
         steps = 4 * (method == "ppp@code")
         assert (own[method].steps, personal.retrain_samples) == (steps, 10 * steps)
         assert personal.cost.macs <= 0.3 * model.cost.full.macs
+
+
+@pytest.mark.parametrize("protocol", ["classes", "person"])
+def test_a_code_moves_for_the_classes_that_outputs_are_corrected_for(
+    experiment: Experiment, digits: IdentityDataset, model: GlobalModel, monkeypatch: pytest.MonkeyPatch, protocol: str
+):
+    """Somebody else's samples move it as a control, but the classes stay the person's own, as behind `+classes`."""
+    added: list[torch.Tensor] = []
+
+    def spy(network: PersonGatedNetwork, *given: Any, **how: Any) -> torch.Tensor:
+        added.append(given[4])
+        return find_code(network, *given, **how)
+
+    monkeypatch.setattr(ppp, "find_code", spy)
+    changed = experiment.replace(persons__protocol=protocol)
+    code = next(each for each in make_personalizers(changed) if each.method == "ppp@code" and each.control == "own")
+    with torch.inference_mode():
+        predicted = model.full(digits.inputs(np.arange(200))).argmax(1).numpy()
+    both = (np.flatnonzero(predicted == each)[:6] for each in np.unique(predicted)[:2])
+    mine, others = (Support(x=digits.inputs(rows), y=digits.targets(rows)) for rows in both)
+    for support in (mine, others, dataclasses.replace(others, own=mine)):
+        code.personalize(model, support, 0.3)
+    assert torch.equal(added[0], added[2])
+    assert torch.equal(added[0], added[1]) == (protocol == "person")
+    assert added[0].any() == (protocol == "classes"), "whoever has all classes has nothing to be corrected for"
 
 
 @pytest.mark.parametrize("gate_input", ["nothing", "layers"])
