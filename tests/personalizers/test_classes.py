@@ -13,7 +13,7 @@ from pppl import Experiment
 from pppl.backbones import NEVER, artifact_bytes, build, classifier_of, outputs_of, predict_classes, spec_for
 from pppl.data import Support
 from pppl.personalizers import GlobalModel, Personalizer, make_personalizers
-from pppl.personalizers.class_prior import LEAST_SHARE, em, mean, told, votes
+from pppl.personalizers.class_prior import LEAST_PART, em, mean, told, votes
 from pppl.pruning import CostModel
 from pppl.system.errors import UserError
 from pppl.tasks import TASKS
@@ -31,9 +31,19 @@ def test_votes_are_those_of_a_loop(taken: list[int]):
     probabilities = torch.full((len(taken), 6), 0.1)
     for row, label in enumerate(taken):
         probabilities[row, label] = 0.5
-    present = [c for c in range(6) if taken.count(c) >= LEAST_SHARE * len(taken)]
+    present = [c for c in range(6) if taken.count(c) >= LEAST_PART * len(taken) / len({*taken})]
     expected = [1 / len(present) if c in present else 0 for c in range(6)]
     np.testing.assert_allclose(votes(probabilities, UNIFORM).numpy(), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize(("classes", "shots"), [(3, 5), (10, 5), (10, 1), (3, 20), (30, 4)])
+def test_votes_keep_all_classes_of_a_person_whatever_their_number_and_drop_single_mistakes(classes: int, shots: int):
+    """Once a class needed a tenth of the samples, so that with ten classes one mistake lost a class."""
+    taken = [label for label in range(classes) for _ in range(shots)]
+    if shots > 1:
+        taken[0], taken[shots] = 38, 39  # mistakes
+    prior = votes(torch.eye(40)[taken], torch.ones(40) / 40)
+    assert prior.nonzero().flatten().tolist() == list(range(classes))
 
 
 def test_predictions_that_agree_on_nothing_leave_all_classes_as_likely():
@@ -152,6 +162,7 @@ def test_one_class_is_answered_and_never_cut(tiny: Experiment, model: GlobalMode
 
 
 def test_behind_a_control_the_prior_stays_the_persons_own(tiny: Experiment, model: GlobalModel, support: Support):
+    tiny = tiny.replace(classes__by="deployed")
     others = Support(x=model.train.x[:9], y=model.train.y[:9], seed=2)
     own = _one(tiny, "ppp+classes", "own").personalize(model, support, 0.5)
     twin = _one(tiny, "ppp+classes", "twin").personalize(model, replace(others, own=support), 0.5)
