@@ -33,8 +33,8 @@ class ClassSettings:
 
     - `rule`: how the prior is estimated on the support set. Without labels: `votes` is uniform over the classes that
       are predicted for not much fewer samples than predicted classes are on average, which suits persons with few
-      classes; `mean` is the mean prediction; `em` maximizes the likelihood (Saerens, Latinne, Decaestecker 2002). With labels: `told` is uniform
-      over the classes of the support set, as if the person had ticked them in a list.
+      classes; `mean` is the mean prediction; `em` maximizes the likelihood (Saerens, Latinne, Decaestecker 2002). With
+      labels: `told` is uniform over the classes of the support set, as if the person had ticked them in a list.
     - `by`: the network that predicts: `full`, which is there where a person's network is made, or `deployed`.
     - `cut`: whether classes with prior 0 lose their row of the classifier. No step that reads labels can follow.
     - `training_prior`: the prior of the training data, a number for each class; empty: uniform.
@@ -50,8 +50,8 @@ class ClassSettings:
             require(value > 0, f"classes.training_prior holds {value}: more than 0 for each class")
 
 
-# A class that is predicted for a smaller part of the samples that predicted classes have on average has prior 0. Of 0.3,
-# 0.4 and 0.5 it had the highest accuracy on validation persons with 3 and 10 of 40 keywords; a fixed share of the
+# A class that is predicted for a smaller part of the samples that predicted classes have on average has prior 0. Of
+# 0.3, 0.4 and 0.5 it had the highest accuracy on validation persons with 3 and 10 of 40 keywords; a fixed share of the
 # samples, a tenth, left out classes of persons who have ten [choice].
 LEAST_PART = 0.4
 _SMALLEST = 1e-6  # a smaller prior counts as 0
