@@ -126,8 +126,8 @@ def _calls(body: Sequence[ast.stmt], loop: dict[str, list[str]]) -> Iterator[tup
             inside[statement.target.id] = [str(v.value) for v in values if isinstance(v, ast.Constant)]
         if isinstance(statement, (ast.For, ast.If)):
             yield from _calls([*statement.body, *statement.orelse], inside)
-        elif isinstance(statement, ast.Expr) and isinstance(call := statement.value, ast.Call):
-            if isinstance(call.func, ast.Name) and call.func.id == "require" and len(call.args) == 2:
+        match statement:
+            case ast.Expr(value=ast.Call(func=ast.Name(id="require"), args=[_, _]) as call):
                 yield call, inside
 
 

@@ -55,8 +55,8 @@ class TextExperiment(Tree):
     - `compiled`: whether `torch.compile` fuses the passes of diff pruning. This is faster, and needs a C++ compiler.
     - `head_rate`: the learning rate of the head, which every method trains.
     - `diff`: the settings of diff pruning.
-    - `search`, `search_tasks`: learning rates to try, as multiples of a method's own. The first seed runs all of them on
-      `search_tasks`. The one with the best mean score on their validation examples is used on all tasks with all seeds.
+    - `search`, `search_tasks`: learning rates to try, as multiples of a method's own. The first seed runs all of them
+      on `search_tasks`. The one with the best mean score on their validation examples is used on all tasks with all seeds.
       Without `search_tasks`, each task chooses its own.
     - `beyond`: how many further learning rates a search may try, one by one, while the best one is the smallest or the
       largest. A `search` with fewer than three is never extended.
