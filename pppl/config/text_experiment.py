@@ -56,8 +56,8 @@ class TextExperiment(Tree):
     - `head_rate`: the learning rate of the head, which every method trains.
     - `diff`: the settings of diff pruning.
     - `search`, `search_tasks`: learning rates to try, as multiples of a method's own. The first seed runs all of them
-      on `search_tasks`. The one with the best mean score on their validation examples is used on all tasks with all seeds.
-      Without `search_tasks`, each task chooses its own.
+      on `search_tasks`. The one with the best mean score on their validation examples is used on all tasks with all
+      seeds. Without `search_tasks`, each task chooses its own.
     - `beyond`: how many further learning rates a search may try, one by one, while the best one is the smallest or the
       largest. A `search` with fewer than three is never extended.
     - `examples`: the largest number of examples in each split of a task. 0: all.
