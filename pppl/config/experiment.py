@@ -61,6 +61,9 @@ class BackboneSettings:
 class TrainingSettings:
     """The training of every global network, gated or not: AdamW with a one-cycle learning rate.
 
+    - `epochs`: passes over the training samples.
+    - `batch_size`: samples of a step, over all devices together.
+    - `learning_rate`, `weight_decay`: the peak of the one-cycle learning rate, and AdamW's decay.
     - `threads`: CPU threads of each training. Sums in another order change numbers, so results hold for one number of
       threads. A comparison trains as many networks at once as its workers have threads for.
     - `augment`: random changes of each batch, by name: `crop`, `flip`, `shift`, `specaugment`; and `voice`,
@@ -128,6 +131,7 @@ class Experiment(Tree):
     >>> experiment.training.epochs, experiment.methods
     (5, ('full', 'ppp'))
 
+    - `name`: of the results folder and of W&B's group.
     - `methods`: names of personalizers, each with any steps after it (`ppp+bn`). `full` is always computed, since every
       row carries its accuracy.
     - `budgets`: fractions of the full network's cost, in (0, 1].

@@ -61,7 +61,8 @@ class PersonSettings:
     - `split`: `official`, the data set's own; `random`, people (or samples) are held out by seed.
     - `folds`: people are held out in turn, and `split` is ignored. Over the seeds 0 to `folds - 1` everybody is unseen
       once, and over the next `folds` seeds once again, in other folds. 0: no folds.
-    - `classes`: sizes of the subsets of classes. Each size gives at most `count` seen and `count` unseen persons.
+    - `classes`, `count`: sizes of the subsets of classes, each of which gives at most `count` seen and `count` unseen
+      persons.
     - `shots`: support samples per class.
     - `queries`: the largest number of query samples per class. 0: all.
     - `query`: the split that the query samples come from. All tuning uses `validation`.

@@ -29,6 +29,7 @@ class Sweep(Tree):
     >>> Sweep(base="digits.yaml", space={"ppp.target_rate": {"low": 0.05, "high": 0.5}}, trials=20).method
     'ppp'
 
+    - `name`: of the results folder and of the study.
     - `base`: the YAML file of the experiment that trials change. The path is relative to the current folder or to the
       sweep's own file. From its `settings`, only those of `method` hold.
     - `settings`: values of dotted keys of that experiment, the same for all trials.
@@ -39,7 +40,7 @@ class Sweep(Tree):
     - `objectives`: `[score]`, with the person's own samples, or `[score, macs_fraction]`, for a Pareto front.
     - `constraints`: bounds for the best trial: the least `score`, the least `own_minus_other` (how much the score drops
       with another person's samples), and the largest `macs_fraction`.
-    - `sampler`: `tpe`, `gp`, `nsga2` or `random`, with the seed `sampler_seed`.
+    - `sampler`, `sampler_seed`: `tpe`, `gp`, `nsga2` or `random`, and its seed.
     - `pruner`: `none` or `median`. `median` ends a trial whose best score so far, on some validation persons, is below
       the median of other trials after as many epochs. It also ends a trial whose mean score is below their median after
       as many seeds. It ignores constraints. It needs a method with gates, and one objective.

@@ -44,6 +44,7 @@ class TextExperiment(Tree):
     >>> TextExperiment(tasks=("moods.csv",), methods=("full", "diff")).replace(epochs=2).epochs
     2
 
+    - `name`: of the results folder and of W&B's group.
     - `encoder`: `minilm-l6`, a folder, or a model of the Hugging Face hub.
     - `tasks`: names such as `glue/CoLA`, `clinc150` or `clinc150/banking`, or paths of CSV files.
     - `methods`: names of registered text methods (`register_text_method`).
@@ -54,9 +55,9 @@ class TextExperiment(Tree):
     - `compiled`: whether `torch.compile` fuses the passes of diff pruning. This is faster, and needs a C++ compiler.
     - `head_rate`: the learning rate of the head, which every method trains.
     - `diff`: the settings of diff pruning.
-    - `search`: learning rates to try, as multiples of a method's own. The first seed runs all of them on
-      `search_tasks`. The one with the best mean score on their validation examples is used on all tasks with all seeds.
-      Without `search_tasks`, each task chooses its own.
+    - `search`, `search_tasks`: learning rates to try, as multiples of a method's own. The first seed runs all of them
+      on `search_tasks`. The one with the best mean score on their validation examples is used on all tasks with all
+      seeds. Without `search_tasks`, each task chooses its own.
     - `beyond`: how many further learning rates a search may try, one by one, while the best one is the smallest or the
       largest. A `search` with fewer than three is never extended.
     - `examples`: the largest number of examples in each split of a task. 0: all.
