@@ -8,7 +8,7 @@ from ..system.printable import printable
 from ..tables.metric import Metric, metric_of
 from ..tables.schema import settings_of, with_names
 from .accuracy_vs_macs import shown_budgets
-from .protocols import are_people, by_protocol, counts_classes
+from .protocols import are_people, by_protocol, counts_classes, kind_of
 from .sweeps import completed_trials, short_name
 
 _BOOTSTRAP = "95 % intervals are percentiles of a bootstrap over"
@@ -178,7 +178,7 @@ def _data(summary: pd.DataFrame, budgets: Sequence[float]) -> str:
 def _whom(summary: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     """Return sentences on `n`, people, seeds and support samples."""
     protocols = []
-    for name, rows in by_protocol(summary):
+    for name, rows in _without_kinds(summary):
         counts, people = rows["n"].to_numpy(int), int(rows["people"].to_numpy().max())
         least, count = counts.min(), counts.max()
         n = f"{count}" if least == count else f"{least} to {count}"
@@ -191,12 +191,18 @@ def _whom(summary: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     ]
 
 
+def _without_kinds(summary: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the rows of each protocol with its name; kinds of support sets are of the same persons."""
+    names = [kind_of(str(each))[0] for each in summary["persons"]]
+    return [(name, summary.loc[rows.index]) for name, rows in by_protocol(summary.assign(persons=names))]
+
+
 def _queries(rows: pd.DataFrame, table: pd.DataFrame) -> str:
     """Return the least and the most queries of a person; empty for tables of earlier versions, which lack them."""
     if "queries" not in table.columns:
         return ""
-    row = rows.iloc[0]
-    of = table.loc[(table["persons"] == row["persons"]) & (table["seen"].astype(str) == str(row["seen"])), "queries"]
+    seen = table["seen"].astype(str) == str(rows["seen"].iloc[0])
+    of = table.loc[table["persons"].isin(rows["persons"]) & seen, "queries"]
     least, most = (int(of.min()), int(of.max())) if len(of) and of.notna().all() else (0, 0)
     return f", {least}{'' if least == most else f' to {most}'} queries each" if most else ""
 

@@ -37,6 +37,9 @@ _FACES: dict[str, dict[str, Any]] = {
     "-.": {"fillstyle": "bottom", "markerfacecoloralt": "white"},
 }
 
+# Of looks without a marker, by dash.
+_MARKERS = {":": "s", "--": "p", "-.": "X"}
+
 # A method and a control.
 Series = tuple[str, str]
 # In the order of legends.
@@ -248,16 +251,19 @@ def task_rank(method: str) -> tuple[int, str]:
     return (keys.index(method) if method in TASK_LOOKS else len(keys), method)
 
 
-def draw_series(rows: pd.DataFrame, x: np.ndarray, style: Look, ax: Axes) -> None:
-    """Draw the scores of `rows` over `x`, with 95 % intervals."""
+def draw_series(rows: pd.DataFrame, x: np.ndarray, style: Look, ax: Axes, *, joined: bool = True) -> None:
+    """Draw the scores of `rows` over `x`, with 95 % intervals, and join them by a line.
+
+    A look that is a line alone has a marker if nothing is joined.
+    """
     spread = [rows["score"] - rows["score_low"], rows["score_high"] - rows["score"]]
     ax.errorbar(
         x,
         rows["score"],
         yerr=[side.clip(lower=0) for side in spread],
         color=style.colour,
-        marker=style.marker,
-        ls=style.dash,
+        marker=style.marker if style.marker or joined else _MARKERS.get(style.dash, "o"),
+        ls=style.dash if joined else "",
         **style.face,
         capsize=1.5,
         elinewidth=0.8,

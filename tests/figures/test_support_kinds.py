@@ -62,3 +62,23 @@ def test_the_terminal_shows_four_kinds_of_persons_side_by_side(summary: pd.DataF
     assert [head.count("person+3 classes") for head in heads] == [4, 2]
     assert text.count("samples trained on beyond it") == 1
     assert text.count("85.0 [75.0, 95.0]") == 2
+
+
+def test_many_methods_have_a_row_for_those_that_take_steps_on_the_support_set(summary: pd.DataFrame):
+    parts = [
+        summary.assign(method=summary["method"] + f"@{name}", retrain_samples=10 * (name > "a")) for name in "abcde"
+    ]
+    figure = supports_figure(pd.concat(parts))
+    assert [ax.get_title().replace("\n", " ") for ax in figure.axes] == [
+        f"3 classes of a person, {whom}, {what}"
+        for what in ("no step on the support set", "steps on the support set")
+        for whom in ("seen", "unseen")
+    ]
+    assert [len(ax.get_legend_handles_labels()[1]) for ax in figure.axes] == [2, 2, 8, 8]
+
+
+def test_kinds_have_no_order_that_a_line_could_show(summary: pd.DataFrame):
+    handles, _ = support_kinds(summary.query("seen"), Figure().subplots()).get_legend_handles_labels()
+    for handle in handles:
+        assert handle.lines[0].get_linestyle() == "None"
+        assert handle.lines[0].get_marker() not in ("", "None")
