@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Experiment, Sweep, TextExperiment, Tree
-from ..config.described import Setting, describe
+from ..config.described import Described, describe
 from ..system.errors import UserError, unknown
 from .verb import Verb, user_path
 
@@ -63,17 +63,17 @@ def _names() -> Iterator[str]:
         yield from textwrap.wrap(f"{what}: {', '.join(names)}.", _WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
-def _named(key: str, settings: Mapping[str, Setting]) -> list[tuple[Mapping[str, Setting], Setting]]:
+def _named(key: str, settings: Mapping[str, Described]) -> list[tuple[Mapping[str, Described], Described]]:
     exact = [settings[key]] if key in settings else []
     return [(settings, each) for each in exact or [each for name, each in settings.items() if name.endswith(f".{key}")]]
 
 
-def _line(setting: Setting) -> str:
+def _line(setting: Described) -> str:
     first = setting.text.partition(". ")[0].rstrip(".:")
     return f"  {setting.key:<34}{textwrap.shorten(first, _WIDTH - 36, placeholder=' ...')}"
 
 
-def _type_and_default(setting: Setting) -> str:
+def _type_and_default(setting: Described) -> str:
     if setting.is_section:
         return "a section"
     default = json.dumps(list(setting.default) if isinstance(setting.default, tuple) else setting.default)

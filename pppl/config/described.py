@@ -18,7 +18,7 @@ _PLAIN = {int: "a whole number", float: "a number", str: "text", bool: "true or 
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Setting:
+class Described:
     """One key of an experiment's file.
 
     - `key`: dotted, as on the command line.
@@ -43,13 +43,13 @@ class Setting:
     def type_name(self) -> str:
         """The type in words.
 
-        >>> Setting(key="a", kind=tuple[int, ...], default=(), text="", rules=()).type_name
+        >>> Described(key="a", kind=tuple[int, ...], default=(), text="", rules=()).type_name
         'a list, each a whole number'
         """
         return "a section" if self.is_section else _in_words(self.kind)
 
 
-def describe(kind: type[Tree]) -> dict[str, Setting]:
+def describe(kind: type[Tree]) -> dict[str, Described]:
     """Return all settings of a kind of experiment by dotted key, sections before their keys.
 
     >>> from pppl import Experiment
@@ -59,7 +59,7 @@ def describe(kind: type[Tree]) -> dict[str, Setting]:
     return {each.key: each for each in _settings(kind, kind.section_kinds(), "")}
 
 
-def _settings(kind: type, sections: Mapping[str, type], prefix: str) -> Iterator[Setting]:
+def _settings(kind: type, sections: Mapping[str, type], prefix: str) -> Iterator[Described]:
     texts, rules = _texts(kind), _rules(kind)
     hints = get_type_hints(kind)
     for field in dataclasses.fields(kind):
@@ -70,7 +70,7 @@ def _settings(kind: type, sections: Mapping[str, type], prefix: str) -> Iterator
         if dataclasses.is_dataclass(hints[field.name]):
             yield from _section(f"{prefix}{field.name}", hints[field.name])
             continue
-        yield Setting(
+        yield Described(
             key=f"{prefix}{field.name}",
             kind=hints[field.name],
             default=field.default if field.default is not dataclasses.MISSING else field.default_factory(),  # type: ignore[misc]
@@ -79,9 +79,9 @@ def _settings(kind: type, sections: Mapping[str, type], prefix: str) -> Iterator
         )
 
 
-def _section(key: str, kind: Any) -> Iterator[Setting]:
+def _section(key: str, kind: Any) -> Iterator[Described]:
     first = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0]
-    yield Setting(key=key, kind=kind, default=kind(), text=" ".join(first.split()), rules=())
+    yield Described(key=key, kind=kind, default=kind(), text=" ".join(first.split()), rules=())
     yield from _settings(kind, {}, f"{key}.")
 
 

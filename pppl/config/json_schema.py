@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from .described import Setting, describe
+from .described import Described, describe
 from .reading import as_plain
 from .tree import Tree
 
@@ -43,11 +43,11 @@ def json_schema(kind: type[Tree]) -> dict[str, Any]:
     return {"$schema": _DIALECT, "title": title, **_object(properties)}
 
 
-def _leaves(settings: Mapping[str, Setting]) -> Iterable[str]:
+def _leaves(settings: Mapping[str, Described]) -> Iterable[str]:
     return (key for key, each in settings.items() if not each.is_section)
 
 
-def _property(setting: Setting, settings: Mapping[str, Setting]) -> dict[str, Any]:
+def _property(setting: Described, settings: Mapping[str, Described]) -> dict[str, Any]:
     if setting.is_section:
         inside = {
             key.removeprefix(f"{setting.key}."): _property(each, settings)
