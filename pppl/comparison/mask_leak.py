@@ -29,8 +29,8 @@ from .global_models import global_model
 from .units import PersonGroup
 
 LEAK = "leak.csv"
-# In each half of a person's samples, so many support sets are drawn; at least `_AT_LEAST` in all.
-_DRAWS, _AT_LEAST = 30, 240
+# So many support sets are drawn in all, and of each half of a person's samples at least `_OF_EACH`.
+_IN_ALL, _OF_EACH = 360, 8
 _BATCH = 512
 
 
@@ -142,7 +142,7 @@ class Draws:
         drawn = []
         for who, half in product(people, (0, 1)):
             own = halves[who, half]
-            for _ in range(max(_DRAWS, _AT_LEAST // (2 * len(people)))):
+            for _ in range(max(_OF_EACH, _IN_ALL // (2 * len(people)))):
                 classes = rng.choice(there[who], size or dataset.strata_count, replace=False)
                 rows = [rng.permutation(own[pool.labels[own] == c])[: persons.shots] for c in classes]
                 drawn.append((np.concatenate(rows), who, half, np.isin(np.arange(dataset.strata_count), classes)))
