@@ -76,7 +76,8 @@ def mask_leak(model: GlobalModel, groups: Sequence[PersonGroup]) -> pd.DataFrame
     """Return how often masks tell whose they are, and the classes of their support set.
 
     Columns: `persons`, `method`, `seed`, `budget`, `tells` (`person` or `classes`), `score`, the rate of right answers,
-    `chance`, and `among`, the number of people or classes. For classes, as many as the support set has are named, and
+    `chance`, and `among`, the number of people or classes. `chance` of naming the person is that of the classes alone
+    where these tell more than nothing: some people lack some classes. For classes, as many as the support set has are named, and
     `score` is the share of them that are right.
 
     Support sets are drawn from samples that no network was trained on. Each has as many random classes as persons have,
@@ -170,16 +171,18 @@ class Draws:
         told, people, (_, among) = [], len(np.unique(self.who)), self.classes.shape
         known, asked = self.half == 0, self.half == 1
         if people > 1:
-            named = _fit(masks[known], self.who[known]).predict(masks[asked])
-            told.append(
-                {"tells": "person", "score": np.mean(named == self.who[asked]), "chance": 1 / people, "among": people}
-            )
+            score, by_classes = (self._named(given, known, asked) for given in (masks, self.classes.astype(np.float32)))
+            told.append({"tells": "person", "score": score, "chance": max(1 / people, by_classes), "among": people})
         if self.size:
             chances = [self._probability(masks, self.classes[:, c], known, asked) for c in range(among)]
             likeliest = np.argsort(-np.stack(chances, 1), 1)[:, : self.size]  # (asked, size)
             right = np.mean(np.take_along_axis(self.classes[asked], likeliest, 1))
             told.append({"tells": "classes", "score": right, "chance": self.size / among, "among": among})
         return told
+
+    def _named(self, given: np.ndarray, known: np.ndarray, asked: np.ndarray) -> float:
+        """Return how often what is given of each set, `(n, D)`, names its person."""
+        return float(np.mean(_fit(given[known], self.who[known]).predict(given[asked]) == self.who[asked]))
 
     def _probability(self, masks: np.ndarray, target: np.ndarray, known: np.ndarray, asked: np.ndarray) -> np.ndarray:
         """Return how likely each asked set has a class; `target` says which sets have it, `(n,)`."""

@@ -10,7 +10,7 @@ from ..tables.intervals import mean_interval
 from ..tables.schema import load_frame
 
 _LEAK = "leak.csv"
-_HEAD = ("data", "masks", "budget", "tell", "right, %", "by chance, %", "among")
+_HEAD = ("data", "masks", "budget", "tell", "right, %", "by chance or the classes, %", "among")
 
 
 def leaks_of(folders: Sequence[Path], budget: float) -> str:
