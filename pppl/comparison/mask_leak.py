@@ -77,8 +77,8 @@ def mask_leak(model: GlobalModel, groups: Sequence[PersonGroup]) -> pd.DataFrame
 
     Columns: `persons`, `method`, `seed`, `budget`, `tells` (`person` or `classes`), `score`, the rate of right answers,
     `chance`, and `among`, the number of people or classes. `chance` of naming the person is that of the classes alone
-    where these tell more than nothing: some people lack some classes. For classes, as many as the support set has are named, and
-    `score` is the share of them that are right.
+    where these tell more than nothing, since some people lack some classes. For classes, as many as the support set has
+    are named, and `score` is the share of them that are right.
 
     Support sets are drawn from samples that no network was trained on. Each has as many random classes as persons have,
     or all of them, so that classes do not tell people apart. Masks from one half of everybody's samples are fitted, and
