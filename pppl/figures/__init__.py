@@ -14,6 +14,7 @@ from .panels import accuracy_figure, bytes_figure, gain_figure, gates_figure, is
 from .personal_gain import personal_gain
 from .render import render, rendered
 from .retraining import retraining
+from .score_list import list_figure, score_list
 from .support_kinds import support_kinds, supports_figure
 from .sweep_panels import sweep_figures
 from .task_panels import scores_figure, storage_figure
@@ -31,12 +32,14 @@ __all__ = [
     "gates_figure",
     "iso_figure",
     "iso_macs",
+    "list_figure",
     "overview_figure",
     "personal_gain",
     "render",
     "rendered",
     "retraining",
     "retraining_figure",
+    "score_list",
     "scores_figure",
     "storage",
     "storage_figure",

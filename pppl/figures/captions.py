@@ -142,6 +142,8 @@ def _in_metric(text: str, metric: Metric) -> str:
 _COMPARISON = {
     "accuracy_vs_macs": "{Metric} on a person's queries against the fraction of the full network's MACs: means with "
     "95 % intervals (bars, or bands of what is not pruned).",
+    "score_list": "{Metric} on a person's queries: means with 95 % intervals. Open marks do not prune; the dotted line "
+    "is the full network.",
     "accuracy_vs_bytes": "{Metric} on a person's queries against the size of the person's file, diff pruning at "
     "several rates: means with 95 % intervals; lines without markers are levels to compare with.",
     "iso_macs": "The least fraction of the full network's MACs at which mean {metric} is no more than {steps} "

@@ -20,6 +20,7 @@ from .latex import accuracy_table, scores_table
 from .looks import Looks
 from .panels import accuracy_figure, bytes_figure, gain_figure, gates_figure, iso_figure, retraining_figure
 from .retraining import samples_of
+from .score_list import has_one_budget, list_figure
 from .support_kinds import has_kinds, supports_figure
 from .sweep_panels import sweep_figures
 from .sweeps import completed_trials
@@ -29,7 +30,7 @@ from .venues import DEFAULT, style
 # Extensions and possible names of the files of a figure and of a table.
 _FIGURE, _TABLE = (".pdf", ".png", ".txt"), (".tex", ".txt")
 _FIGURES = re.compile(
-    "accuracy_vs_macs|accuracy_vs_bytes|iso_macs|personal_gain|gates|retraining|supports|task_scores|storage"
+    "accuracy_vs_macs|score_list|accuracy_vs_bytes|iso_macs|personal_gain|gates|retraining|supports|task_scores|storage"
     "|history|contour|parallel|pareto|importances"
 )
 _TABLES = re.compile(r"scores|(accuracy|score)(_\d+){0,2}")
@@ -57,10 +58,10 @@ def render(folder: Path, *, venue: str = DEFAULT, out: Path | None = None, of: s
 
     Each figure needs its tables, and is left out if an optional one is missing:
 
-    - Comparison on persons: `accuracy_vs_macs` from `summary.csv`; `retraining` if a method trains beyond the full
-      network; `accuracy_vs_bytes` if diff pruning has several rates; `iso_macs` from `curves.csv`; `personal_gain` from
-      `gains.csv` and `table.csv.gz`; `gates` from `gates.csv`. With kinds of support sets, `supports` from
-      `summary.csv` stands for all but `gates`.
+    - Comparison on persons: `accuracy_vs_macs`, or `score_list` if there is one budget, from `summary.csv`;
+      `retraining` if a method trains beyond the full network; `accuracy_vs_bytes` if diff pruning has several rates;
+      `iso_macs` from `curves.csv`; `personal_gain` from `gains.csv` and `table.csv.gz`; `gates` from `gates.csv`. With
+      kinds of support sets, `supports` from `summary.csv` stands for all but `gates`.
     - Comparison on tasks: `task_scores` from `summary.csv`, `storage` from `stream.csv`.
     - Sweep: `history`, `contour`, `parallel` and, with several objectives, `pareto` from `trials.csv`; `importances`
       from `importances.csv`.
@@ -180,7 +181,10 @@ def _of_persons(folder: Path, summary: pd.DataFrame, looks: Looks) -> _Drawn:
 def _figures_of_persons(folder: Path, summary: pd.DataFrame, table: pd.DataFrame, looks: Looks) -> dict[str, Figure]:
     if has_kinds(summary):
         return {"supports": supports_figure(summary, looks=looks)}
-    figures = {"accuracy_vs_macs": accuracy_figure(summary, looks=looks)}
+    if has_one_budget(summary):
+        figures = {"score_list": list_figure(summary, looks=looks)}
+    else:
+        figures = {"accuracy_vs_macs": accuracy_figure(summary, looks=looks)}
     if has_rates(summary):
         check_columns(folder / "summary.csv", summary, [], ["artifact_bytes"])
         figures["accuracy_vs_bytes"] = bytes_figure(summary, looks=looks)

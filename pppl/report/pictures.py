@@ -12,6 +12,7 @@ from .html import Html, element
 # The figures that answer most come first; others follow by name.
 _FIRST = (
     "accuracy_vs_macs",
+    "score_list",
     "supports",
     "task_scores",
     "history",
