@@ -32,6 +32,7 @@ LEAK = "leak.csv"
 # So many support sets are drawn in all, and of each half of a person's samples at least `_OF_EACH`.
 _IN_ALL, _OF_EACH = 360, 8
 _BATCH = 512
+_COLUMNS = ["persons", "method", "seed", "budget", "tells", "score", "chance", "among"]
 
 
 def leaking(groups: Iterable[PersonGroup]) -> dict[str, PersonPPP]:
@@ -99,7 +100,7 @@ def mask_leak(model: GlobalModel, groups: Sequence[PersonGroup]) -> pd.DataFrame
                 told = draws.told(masks.cpu().numpy().astype(np.float32))
                 named = {"persons": draws.persons, "method": name, "seed": group.seed, "budget": budget}
                 rows += [named | each for each in told]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -100,6 +100,19 @@ def test_persons_with_all_classes_are_those_who_have_all_in_both_halves(people: 
     assert {*others.who.tolist()} == {*draws.who.tolist()} - {who}
 
 
+def test_a_table_without_anybody_to_ask_has_its_columns(
+    tiny: Experiment, digits: IdentityDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    experiment = tiny.replace(methods=["full", "ppp@persons"], settings={"ppp@persons": PERSONS}, seeds=[0])
+    groups = [PersonGroup.draw(experiment, split_for(digits, experiment.persons, 0), 0, GroupName(2, seen=True))]
+    nobody = dataclasses.replace(Draws.of(groups[0]), rows=())
+    monkeypatch.setattr(Draws, "of", staticmethod(lambda group: nobody))
+    write_leak(tmp_path, groups)
+    assert leak_is_whole(tmp_path, groups)
+    assert read_frame(tmp_path / LEAK).columns[:3].tolist() == ["persons", "method", "seed"]
+    assert len(read_frame(tmp_path / LEAK)) == 0
+
+
 def test_the_table_has_a_row_for_each_method_that_sees_the_person(
     tiny: Experiment, digits: IdentityDataset, tmp_path: Path
 ):
