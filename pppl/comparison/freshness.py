@@ -52,7 +52,7 @@ def task_stamps(
 ) -> dict[tuple[str, str], Stamp]:
     """Return the stamp of the rows of each task and method in a comparison on text tasks."""
     left_out = {"name", "plugins", "tasks", "encoder", "methods", "rate", "seeds", "epochs_of"}
-    left_out |= {"search", "search_tasks", "beyond", "diff"}
+    left_out |= {"search", "search_tasks", "beyond", "diff", "tracking"}
     tree = {key: value for key, value in experiment.to_dict().items() if key not in left_out}
     stamps: dict[tuple[str, str], Stamp] = {}
     for method in experiment.methods:

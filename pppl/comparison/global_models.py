@@ -263,7 +263,9 @@ def _train(
     claim([log := logs / f"{name}.csv"])
     with (
         tempfile.TemporaryDirectory(dir=logs, prefix=".") as scratch,
-        track(folder, group=experiment.name, name=name, job_type="train", config=config) as tracker,
+        track(
+            folder, experiment.tracking, group=experiment.name, name=name, job_type="train", config=config
+        ) as tracker,
     ):
         module, metrics = fit(
             lambda: _make_module(recipe, experiment, start, teacher),

@@ -149,7 +149,8 @@ def run_plan(plan: Plan[Any, Any], *, workers: int, draw: Draw) -> pd.DataFrame:
         draw(folder)
         return summary
     report_stale(plan.journal, plan.stale_keys())
-    with track(folder, group=plan.experiment.name, name=plan.command, job_type=plan.command, config=config) as tracker:
+    names = {"group": plan.experiment.name, "name": plan.command, "job_type": plan.command}
+    with track(folder, plan.experiment.tracking, **names, config=config) as tracker:
         with Workers(workers) as pool:
             computed = plan.finish(pool)
         remove(folder / "run.json")  # `run.json` must not describe older tables

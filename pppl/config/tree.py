@@ -1,12 +1,13 @@
 """`Tree`, the base of all kinds of experiments: nested frozen dataclasses with dotted keys."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from ..system.errors import UserError, is_text, unknown
 from ..system.files import expand, expand_name
+from ..system.loggers import TrackingSettings
 from ..system.plugins import load_plugins, split_place
 from .plain_yaml import read_yaml_file
 from .reading import all_keys, as_plain, from_dict
@@ -47,6 +48,7 @@ class Tree:
     """A frozen dataclass. Each field is a plain value or a section, itself a dataclass."""
 
     name: str = "experiment"
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
     @classmethod
     def prepare(cls, tree: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ _CONFIG = "sweep"
 # The pruner starts to compare after this many trials are complete.
 STARTUP = 8
 # Settings that may change when a study is resumed.
-_FREE = ("base", "trials", "sampler", "sampler_seed", "pruner", "hours")
+_FREE = ("base", "trials", "sampler", "sampler_seed", "pruner", "hours", "tracking")
 
 
 def queue_of(settings: Sweep, base: Experiment, sources: Sequence[str], folder: Path, url: str) -> Queue:
@@ -33,7 +33,7 @@ def queue_of(settings: Sweep, base: Experiment, sources: Sequence[str], folder: 
     Raise `UserError` if the folder or database holds a different study of that name.
     """
     study = open_study(settings, folder, url)
-    experiment = base.to_dict() | {"searched": {}, "looks": {}}  # which do not affect trials
+    experiment = _of_trials(base) | {"searched": {}, "looks": {}}  # which do not affect trials
     config = {**settings.to_dict(), "experiment": experiment, "sources": list(sources)}
     known = study.user_attrs.get(_CONFIG)
     other = _begun_elsewhere(study, settings) if known is None else _differing(known, config)
@@ -115,12 +115,17 @@ def quiet_optuna() -> Iterator[None]:
 def _differing(known: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """Return which settings differ between two sweeps that must agree to share a study; empty if none does."""
     names = {"experiment": "base", "sources": "data"}
-    known = _filled(known, Sweep().to_dict() | {"experiment": Experiment().to_dict()})
+    known = _filled(known, Sweep().to_dict() | {"experiment": _of_trials(Experiment())})
     known["experiment"] = current_names(known["experiment"])
     known["objectives"] = [RENAMED.get(name, name) for name in known["objectives"]]
     known["constraints"] = {RENAMED.get(name, name): bound for name, bound in known["constraints"].items()}
     keys = [key for key in config if key not in _FREE and fingerprint([known.get(key)]) != fingerprint([config[key]])]
     return f"with different {', '.join(names.get(key, key) for key in keys)}" if keys else ""
+
+
+def _of_trials(base: Experiment) -> dict[str, Any]:
+    """Return the settings of an experiment without where its runs are tracked."""
+    return {key: value for key, value in base.to_dict().items() if key != "tracking"}
 
 
 def _filled(known: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:

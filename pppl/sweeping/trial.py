@@ -48,7 +48,7 @@ def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path)
     own = folder / "trials" / fingerprint(values)
     config = {**values, "sweep": sweep.name, "trial": slot}
     names = {"group": sweep.name, "name": f"{sweep.name}-{slot}", "job_type": "trial"}
-    with track(folder, **names, config=config, whole_id=trial.user_attrs[RUN]) as tracker:
+    with track(folder, sweep.tracking, **names, config=config, whole_id=trial.user_attrs[RUN]) as tracker:
         try:
             table = _table(trial, sweep, _valid_experiment(base, values), own)
         except (optuna.TrialPruned, Diverged, _Impossible, torch.OutOfMemoryError) as end:

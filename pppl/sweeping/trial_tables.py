@@ -55,7 +55,7 @@ def write_results(
     figures = draw(folder)
     if run:
         names = {"group": settings.name, "name": settings.name, "job_type": "study"}
-        with track(folder, **names, config=settings.to_dict(), whole_id=run) as tracker:
+        with track(folder, settings.tracking, **names, config=settings.to_dict(), whole_id=run) as tracker:
             tracker.table("trials", table)
             tracker.table("importances", shares)
             if best is not None:

@@ -1,36 +1,35 @@
-"""Weights & Biases runs. They are offline unless the user is logged in and the server answers.
+"""Runs of Weights & Biases and of Lightning's loggers. Nothing leaves the machine unless the settings ask for it.
 
-A failure of W&B never stops an experiment.
+A failure of W&B or of a logger never stops an experiment.
 """
 
 import os
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from .environment import without_variables
+from .loggers import TrackingSettings, open_loggers
 from .printable import cell_of, clip
 from .progress import notice
+from .wandb_mode import gone, mode_of, without_secrets
 
 __all__ = ["Tracker", "notice", "track"]
 _LONGEST = 120  # W&B takes at most 128 characters of a name or a group
-# Seconds that W&B has to answer at all, to begin a run, and to upload the rest of one.
-_ANSWER, _BEGIN, _FINISH = 4.0, 30, 60
+# Seconds that W&B has to begin a run, and to upload the rest of one.
+_BEGIN, _FINISH = 30, 60
 # Variables that would make every run here a part of one other run.
 _RUN_VARIABLES = ("WANDB_RUN_ID", "WANDB_RESUME", "WANDB_SWEEP_ID")
-_gone = threading.Event()  # set when W&B has failed to answer: later runs are offline
 
 
 class Tracker:
-    """One W&B run. It reports its first failure and does nothing after that.
+    """One run, of W&B and of other loggers. Each reports its first failure and does nothing after that.
 
     ```python
     with track(folder, group="digits", name="ppp-0", job_type="train", config={"epochs": 5}) as tracker:
@@ -38,8 +37,16 @@ class Tracker:
     ```
     """
 
-    def __init__(self, run: Any):
-        self._run = run
+    def __init__(self, run: Any, loggers: Sequence[Any] = ()):
+        self._run, self._loggers = run, [*loggers]
+
+    def _tell(self, action: Callable[[Any], Any]) -> None:
+        for logger in [*self._loggers]:
+            try:
+                action(logger)
+            except Exception as error:  # whatever a logger raises, the experiment goes on
+                self._loggers.remove(logger)
+                notice(f"{type(logger).__name__} failed ({_first_line(error)}); going on without it")
 
     def _try(self, action: Callable[[Any], Any]) -> None:
         if self._run is None:
@@ -53,6 +60,7 @@ class Tracker:
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Add one point to each curve."""
         self._try(lambda run: run.log(dict(values), step=step))
+        self._tell(lambda logger: logger.log_metrics(dict(values), step=step))
 
     def part(self, name: str) -> "Tracker":
         """Return a tracker for one of several trainings in this run. Its curves have the prefix `name`."""
@@ -61,6 +69,8 @@ class Tracker:
     def summary(self, values: Mapping[str, Any]) -> None:
         """Set the run's final values."""
         self._try(lambda run: run.summary.update(dict(values)))
+        numbers = {key: float(value) for key, value in values.items() if isinstance(value, (int, float))}
+        self._tell(lambda logger: logger.log_metrics(numbers))
 
     def table(self, name: str, frame: pd.DataFrame) -> None:
         """Log a data frame."""
@@ -77,13 +87,14 @@ class Tracker:
     def finish(self, exit_code: int) -> None:
         """Close the run. Any code but 0 marks it as failed."""
         self._try(lambda run: _finish(run, exit_code))
+        self._tell(lambda logger: logger.finalize("failed" if exit_code else "success"))
 
 
 def _finish(run: Any, exit_code: int) -> None:
     try:
         run.finish(exit_code=exit_code)
     except TimeoutError:
-        _gone.set()
+        gone.set()
         where = run.settings.sync_dir
         notice(f"W&B does not answer; later runs stay offline, and this one is kept: upload it with wandb sync {where}")
 
@@ -92,6 +103,7 @@ class _Part(Tracker):
     """One of several trainings in a run."""
 
     def __init__(self, whole: Tracker, name: str):
+        super().__init__(None)
         self.whole, self.name = whole, name
         # Otherwise W&B draws all curves over the steps of the run, in which one training follows another.
         self._try(lambda run: run.define_metric(f"{name}/*", step_metric=f"{name}/epoch"))
@@ -99,9 +111,13 @@ class _Part(Tracker):
     def _try(self, action: Callable[[Any], Any]) -> None:
         self.whole._try(action)
 
+    def _tell(self, action: Callable[[Any], Any]) -> None:
+        self.whole._tell(action)
+
     def log(self, values: Mapping[str, float], step: int) -> None:
         named = {f"{self.name}/{key}": value for key, value in {"epoch": step, **values}.items()}
         self._try(lambda run: run.log(named))
+        self._tell(lambda logger: logger.log_metrics(named, step=step))
 
     def summary(self, values: Mapping[str, Any]) -> None:
         super().summary({f"{self.name}/{key}": value for key, value in values.items()})
@@ -121,14 +137,25 @@ _WHOLE: ContextVar[Tracker | None] = ContextVar("whole", default=None)
 
 @contextmanager
 def track(
-    folder: Path, *, group: str, name: str, job_type: str, config: Mapping[str, Any], whole_id: str = ""
+    folder: Path,
+    settings: TrackingSettings | None = None,
+    *,
+    group: str,
+    name: str,
+    job_type: str,
+    config: Mapping[str, Any],
+    whole_id: str = "",
 ) -> Iterator[Tracker]:
-    """Open a W&B run until the block ends, and yield its tracker. The run's files are in `folder/wandb`.
+    """Open a run until the block ends, and yield its tracker. The files of W&B are in `folder/wandb`.
 
     The project is `pppl` unless `WANDB_PROJECT` names another. The other variables of W&B are respected, such as
     `WANDB_MODE`, except those that name a run.
 
+    Raise `UserError` if a logger's package is not installed.
+
     **Arguments:**
+
+    - `settings`: the mode and the loggers; by default offline runs of W&B.
 
     - `group`, `name`, `job_type`, `config`: the run's identity and settings, as in `wandb.init`.
     - `whole_id`: the ID of a run that may have begun in an earlier process and is continued. Runs that are opened
@@ -137,11 +164,15 @@ def track(
     if (whole := _WHOLE.get()) is not None:
         yield whole.part(name)
         return
+    settings = settings or TrackingSettings()
     named = {"group": clip(group, _LONGEST), "name": clip(name, _LONGEST)}
     identity = {**named, "job_type": job_type, "config": dict(config)}
-    with _without_passwords(), without_variables(*_RUN_VARIABLES):
-        run = _start(folder, **identity, **({"id": whole_id, "resume": "allow"} if whole_id else {}))
-    tracker = Tracker(run)
+    run = None
+    if "wandb" in settings.loggers:
+        with _without_passwords(), without_variables(*_RUN_VARIABLES):
+            whole = {"id": whole_id, "resume": "allow"} if whole_id else {}
+            run = _start(folder, settings.mode, **identity, **whole)
+    tracker = Tracker(run, open_loggers(settings.loggers, folder, group=group, name=name))
     outside, exit_code = _WHOLE.set(tracker if whole_id else None), 1
     try:
         yield tracker
@@ -162,15 +193,15 @@ def _without_passwords() -> Iterator[None]:
         sys.argv = before
 
 
-def _start(folder: Path, **identity: Any) -> Any:
+def _start(folder: Path, wanted: str, **identity: Any) -> Any:
     try:
         wandb = _wandb()
-        mode = _mode(wandb)
+        mode = mode_of(wandb, wanted)
         if mode == "online":
             try:
                 return _begin(wandb, folder, mode, identity)
             except Exception as error:  # a rejected key, or a lost network
-                _gone.set()
+                gone.set()
                 notice(f"W&B cannot be reached ({_first_line(error)}); runs are kept offline")
                 mode = "offline"
         return _begin(wandb, folder, mode, identity)
@@ -193,49 +224,6 @@ def _begin(wandb: Any, folder: Path, mode: str, identity: Mapping[str, Any]) -> 
     )
     project = os.environ.get("WANDB_PROJECT", "pppl")
     return wandb.init(project=project, dir=folder, mode=mode, settings=settings, reinit="create_new", **identity)
-
-
-def _mode(wandb: Any) -> str:
-    """Return `WANDB_MODE`, by default online if somebody is logged in; return offline if W&B cannot be reached."""
-    chosen = os.environ.get("WANDB_MODE") or ("online" if _logged_in(wandb) else "offline")
-    if chosen != "online" or _gone.is_set():
-        return "offline" if chosen == "online" else chosen
-    url = wandb.setup().settings.base_url
-    if not _answers(url):
-        _gone.set()
-        notice(f"{_without_secrets(url)} does not answer; W&B runs are kept offline")
-        return "offline"
-    return chosen
-
-
-def _logged_in(wandb: Any) -> bool:
-    """Return whether there is a key. W&B must be silent about it, since its message shows passwords in URLs."""
-    settings = wandb.setup().settings
-    before, settings.silent = settings.silent, True
-    wandb.termsetup(settings, None)
-    try:
-        return wandb.login(prompt=False, verify=False)
-    finally:
-        settings.silent = before
-        wandb.termsetup(settings, None)
-
-
-@lru_cache(maxsize=4)
-def _answers(url: str) -> bool:
-    """Return whether a server answers within `_ANSWER` seconds. A thread limits the wait for a name server, too."""
-    answered = threading.Event()
-
-    def ask() -> None:
-        import requests
-
-        with suppress(requests.RequestException):
-            requests.head(url, timeout=_ANSWER)
-            answered.set()
-
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(_ANSWER)
-    return answered.is_set()
 
 
 def offline_runs(folder: Path) -> str:
@@ -264,9 +252,4 @@ def _cell_text(value: Any) -> str | None:
 
 
 def _first_line(error: Exception) -> str:
-    return _without_secrets((str(error).splitlines() or [type(error).__name__])[0])
-
-
-def _without_secrets(text: str) -> str:
-    key = os.environ.get("WANDB_API_KEY")
-    return re.sub(r"://[^/@\s]+@", "://", text.replace(key, "...") if key else text)
+    return without_secrets((str(error).splitlines() or [type(error).__name__])[0])

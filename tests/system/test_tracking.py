@@ -1,6 +1,7 @@
 import gc
 import json
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -18,8 +19,11 @@ from wandb.sdk.artifacts.artifact_instance_cache import artifact_instance_cache_
 from wandb_files import whole_run
 
 from pppl import Experiment, compare
-from pppl.system import tracking
+from pppl.system import tracking, wandb_mode
+from pppl.system.errors import UserError
+from pppl.system.loggers import TrackingSettings
 from pppl.system.tracking import notice, offline_runs, track
+from pppl.system.wandb_mode import mode_of
 
 
 def _runs(folder: Path) -> dict[str, list[pb.Record]]:
@@ -156,17 +160,42 @@ def logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytes
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
-    monkeypatch.setattr(tracking, "_gone", threading.Event())
+    monkeypatch.setattr(wandb_mode, "gone", gone := threading.Event())
+    monkeypatch.setattr(tracking, "gone", gone)
     wandb.teardown()  # it remembers the environment that it has met first
     yield monkeypatch
     wandb.teardown()
+
+
+ONLINE = TrackingSettings(mode="online")
+
+
+def test_being_logged_in_is_no_consent_to_an_upload(tmp_path: Path, logged_in: pytest.MonkeyPatch, capfd):
+    logged_in.setattr(wandb_mode, "_answers", lambda url: pytest.fail("no server is asked"))
+    with track(tmp_path, group="g", name="n", job_type="test", config={}) as run:
+        run.log({"loss": 1.0}, 0)
+    assert _runs(tmp_path).keys() == {"n"}
+    assert not capfd.readouterr().err
+
+
+def test_online_without_a_key_stays_offline_and_says_how_to_log_in(
+    tmp_path: Path, logged_in: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    logged_in.delenv("WANDB_API_KEY")
+    logged_in.setenv("NETRC", str(tmp_path / "none"))
+    logged_in.setattr(wandb_mode, "_answers", lambda url: True)
+    for name in ("n", "m"):
+        with track(tmp_path, ONLINE, group="g", name=name, job_type="test", config={}):
+            pass
+    assert _runs(tmp_path).keys() == {"n", "m"}
+    assert capsys.readouterr().err.count("`wandb login` asks for a key") == 1
 
 
 def test_without_a_network_runs_are_kept_offline(tmp_path: Path, logged_in: pytest.MonkeyPatch, capfd):
     logged_in.setenv("WANDB_BASE_URL", "http://me:secret@127.0.0.1:9")
     logged_in.setenv("WANDB_RUN_ID", "of-another-program")
     for name in ("n", "m"):
-        with track(tmp_path, group="g", name=name, job_type="test", config={}) as run:
+        with track(tmp_path, ONLINE, group="g", name=name, job_type="test", config={}) as run:
             run.log({"loss": 1.0}, 0)
     assert _runs(tmp_path).keys() == {"n", "m"}
     err = capfd.readouterr().err
@@ -185,9 +214,9 @@ def test_a_server_that_refuses_costs_one_try(tmp_path: Path, logged_in: pytest.M
         return begin(module, folder, mode, identity)
 
     logged_in.setattr(tracking, "_begin", refused)
-    logged_in.setattr(tracking, "_answers", lambda url: True)
+    logged_in.setattr(wandb_mode, "_answers", lambda url: True)
     for name in ("n", "m"):
-        with track(tmp_path, group="g", name=name, job_type="test", config={}):
+        with track(tmp_path, ONLINE, group="g", name=name, job_type="test", config={}):
             pass
     assert modes == ["online", "offline", "offline"]
     assert _runs(tmp_path).keys() == {"n", "m"}
@@ -206,18 +235,18 @@ def test_a_network_that_goes_away_is_told_with_what_is_kept(
             raise TimeoutError
 
     logged_in.setattr(tracking, "_begin", lambda wandb, folder, mode, identity: Run())
-    logged_in.setattr(tracking, "_answers", lambda url: True)
-    with track(tmp_path, group="g", name="n", job_type="test", config={}):
+    logged_in.setattr(wandb_mode, "_answers", lambda url: True)
+    with track(tmp_path, ONLINE, group="g", name="n", job_type="test", config={}):
         pass
     assert f"wandb sync {tmp_path}/wandb/run-1" in capsys.readouterr().err
-    assert tracking._mode(wandb) == "offline", "no later run waits as long"
+    assert mode_of(wandb, "online") == "offline", "no later run waits as long"
 
 
 def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tracking, "_ANSWER", 0.1)
+    monkeypatch.setattr(wandb_mode, "_ANSWER", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         begin = time.monotonic()
-        assert not tracking._answers(f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert not wandb_mode._answers(f"http://127.0.0.1:{server.getsockname()[1]}")
         assert time.monotonic() - begin < 5
 
 
@@ -230,3 +259,46 @@ def test_a_notice_that_nobody_can_read_is_no_error(monkeypatch: pytest.MonkeyPat
         monkeypatch.undo()
         with suppress(OSError):
             full.close()
+
+
+def test_a_run_without_wandb_has_the_curves_of_other_loggers(tiny: Experiment, tmp_path: Path, tracked: None):
+    experiment = tiny.replace(
+        seeds=[0],
+        methods=["full"],
+        training__epochs=2,
+        training__learning_rate=0.0123,  # a network that no other test trains
+        tracking__loggers=["csv"],
+        persons__classes=[2],
+    )
+    compare(experiment, tmp_path)
+    assert not (tmp_path / "wandb").exists()
+    curves = pd.read_csv(tmp_path / "csv" / tiny.name / "full-seed0" / "metrics.csv")
+    assert curves["train_loss"].notna().sum() == 2
+    assert curves["last_val_loss"].notna().sum() == 1
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
+def test_a_logger_that_is_not_installed_is_named_with_its_line(tmp_path: Path, name: str, monkeypatch):
+    for package in ("tensorboard", "tensorboardX", "mlflow"):
+        monkeypatch.setitem(sys.modules, package, None)
+    settings = TrackingSettings(loggers=(name,))
+    with (
+        pytest.raises(UserError, match=f"pip install {name}"),
+        track(tmp_path, settings, group="g", name="n", job_type="t", config={}),
+    ):
+        pass
+
+
+def test_a_logger_that_fails_is_told_once_and_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with track(tmp_path, TrackingSettings(loggers=("csv",)), group="g", name="n", job_type="t", config={}) as run:
+        run.log({"loss": 1.0}, 0)
+        shutil.rmtree(tmp_path / "csv")
+        (tmp_path / "csv").write_text("in the way")
+        run.part("p").log({"loss": 1.0}, 1)
+        run.summary({"a": 1, "why": "text"})
+    assert capsys.readouterr().err.count("CSVLogger failed") == 1
+
+
+def test_an_unknown_logger_has_the_nearest_one_told():
+    with pytest.raises(UserError, match=r"unknown logger in tracking\.loggers 'wandbb': did you mean 'wandb'"):
+        Experiment().replace(tracking__loggers=["wandbb"])
