@@ -17,7 +17,7 @@ _GOALS = {
     "leads_shoulder": (0.25, ""),
 }
 _MASKS = ("random", "sees", "known", "channels", "code")
-_PLAIN = {"plain_fsdd": "leads_fsdd", "plain_shoulder": "leads_shoulder"}
+_PLAIN = {"plain_fsdd": "leads_fsdd"}
 
 
 def goals(results: Path) -> str:
