@@ -6,7 +6,6 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -100,7 +99,6 @@ def _texts(kind: type) -> dict[str, str]:
     return texts
 
 
-@cache
 def _rules(kind: type) -> dict[str, list[str]]:
     """Return what `require` demands of each field: what follows `KEY is VALUE: ` in the message of its error."""
     check = kind.__dict__.get("__post_init__")

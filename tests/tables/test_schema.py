@@ -130,7 +130,7 @@ def _folder(folder: Path) -> Path:
 
 def test_a_folder_of_odd_names_is_drawn_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     folder = _folder(tmp_path)
-    assert {path.stem for path in render(folder)} == {"accuracy_vs_macs", "personal_gain", "gates"}
+    assert {path.stem for path in render(folder)} == {"score_list", "personal_gain", "gates"}
     text = report(folder).read_text(encoding="utf-8")
     assert r"$a$\n&lt;NA&gt;" in text
     assert "<NA>" not in text
