@@ -24,11 +24,15 @@ _BEGINNINGS = Path(__file__).parents[1] / "config" / "beginnings"
 
 def _explain(options: argparse.Namespace, _: dict[str, Any]) -> None:
     if options.schema:
-        from ..config.json_schema import json_schema
-
-        print(json.dumps(json_schema(_KINDS[options.schema][0]), indent=2))
+        print(_schema(options.schema))
         return
     print("\n".join(_list_all() if options.key is None else _tell(options.key)))
+
+
+def _schema(kind: str) -> str:
+    from ..config.json_schema import json_schema
+
+    return json.dumps(json_schema(_KINDS[kind][0]), indent=2)
 
 
 def _list_all() -> Iterator[str]:
@@ -75,22 +79,21 @@ def _line(setting: Described) -> str:
 
 def _type_and_default(setting: Described) -> str:
     if setting.is_section:
-        return "a section"
+        return setting.type_name
     default = json.dumps(list(setting.default) if isinstance(setting.default, tuple) else setting.default)
     return f"{setting.type_name}; {default} if it is left out"
 
 
 def _new(options: argparse.Namespace, _: dict[str, Any]) -> None:
-    from ..config.json_schema import json_schema
     from ..system.files import output_folder, write_bytes
 
-    kind, verb = _KINDS[options.kind]
+    verb = _KINDS[options.kind][1]
     named = options.name.suffix in (".yaml", ".yml")
     path = options.name if named else options.name.with_name(f"{options.name.name}.yaml")
     if path.exists():
         raise UserError(f"{path} is there already: choose another name")
     schema = output_folder(path.parent / ".pppl") / f"{options.kind}.schema.json"
-    write_bytes(schema, (json.dumps(json_schema(kind), indent=2) + "\n").encode())
+    write_bytes(schema, f"{_schema(options.kind)}\n".encode())
     text = (_BEGINNINGS / f"{options.kind}.yaml").read_text(encoding="utf-8")
     head = f"# yaml-language-server: $schema=.pppl/{schema.name}\n"
     write_bytes(path, (head + text.format(path=path, base=options.base)).encode())

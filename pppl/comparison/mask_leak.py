@@ -6,6 +6,7 @@ network, made from other samples, and fit a logistic regression.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import cast
@@ -131,15 +132,13 @@ class Draws:
         pool, held_out = pools[0], np.unique(np.concatenate([each.query for each in pools]))
         rng = np.random.default_rng([group.seed, size])
         second = rng.permutation(int(pool.recording.max()) + 1)[pool.recording] % 2  # (N,), recordings stay whole
+        everybody = np.unique(pool.who[held_out]).tolist()
         halves = {
             (who, half): held_out[(pool.who[held_out] == who) & (second[held_out] == half)]
-            for who, half in product(np.unique(pool.who[held_out]).tolist(), (0, 1))
+            for who, half in product(everybody, (0, 1))
         }
         # Of classes in one half alone a set would tell whose it is.
-        there = {
-            who: np.intersect1d(pool.labels[halves[who, 0]], pool.labels[halves[who, 1]])
-            for who in np.unique(pool.who[held_out]).tolist()
-        }
+        there = {who: np.intersect1d(pool.labels[halves[who, 0]], pool.labels[halves[who, 1]]) for who in everybody}
         people = [who for who, both in there.items() if len(both) >= (size or dataset.strata_count)]
         drawn = []
         for who, half in product(people, (0, 1)):
@@ -172,8 +171,8 @@ class Draws:
         told, people, (_, among) = [], len(np.unique(self.who)), self.classes.shape
         known, asked = self.half == 0, self.half == 1
         if people > 1:
-            score, by_classes = (self._named(given, known, asked) for given in (masks, self.classes.astype(np.float32)))
-            told.append({"tells": "person", "score": score, "chance": max(1 / people, by_classes), "among": people})
+            chance = max(1 / people, self._by_classes)
+            told.append({"tells": "person", "score": self._named(masks), "chance": chance, "among": people})
         if self.size:
             chances = [self._probability(masks, self.classes[:, c], known, asked) for c in range(among)]
             likeliest = np.argsort(-np.stack(chances, 1), 1)[:, : self.size]  # (asked, size)
@@ -181,8 +180,14 @@ class Draws:
             told.append({"tells": "classes", "score": right, "chance": self.size / among, "among": among})
         return told
 
-    def _named(self, given: np.ndarray, known: np.ndarray, asked: np.ndarray) -> float:
+    @cached_property
+    def _by_classes(self) -> float:
+        """How often the classes alone name the person, whatever the masks."""
+        return self._named(self.classes.astype(np.float32))
+
+    def _named(self, given: np.ndarray) -> float:
         """Return how often what is given of each set, `(n, D)`, names its person."""
+        known, asked = self.half == 0, self.half == 1
         return float(np.mean(_fit(given[known], self.who[known]).predict(given[asked]) == self.who[asked]))
 
     def _probability(self, masks: np.ndarray, target: np.ndarray, known: np.ndarray, asked: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ _ROW_SETTINGS = ("methods", "budgets", "seeds", "persons.classes")
 # Settings of single methods: fingerprints show whether their rows depend on them.
 _METHOD_SETTINGS = ("settings", "tuning", "searched", "looks")
 # Settings that change no row.
-_OUTSIDE = ("name", "reference", "tracking.mode", "tracking.loggers")
+_OUTSIDE = ("name", "reference", "tracking")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ def _join_settings(experiment: Experiment, part: FinishedResults) -> Experiment:
     """Return both experiments as one. Raise `UserError` if they differ in settings that are no keys of rows."""
     one, other = _flat(experiment.to_dict()), _flat(part.experiment.to_dict())
     for key in {**one, **other}:
-        if key in (*_ROW_SETTINGS, *_OUTSIDE) or key.split(".")[0] in _METHOD_SETTINGS:
+        if key in _ROW_SETTINGS or key.split(".")[0] in (*_OUTSIDE, *_METHOD_SETTINGS):
             continue
         if one.get(key) != other.get(key):
             raise UserError(

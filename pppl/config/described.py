@@ -60,7 +60,7 @@ def describe(kind: type[Tree]) -> dict[str, Described]:
 
 def _settings(kind: type, sections: Mapping[str, type], prefix: str) -> Iterator[Described]:
     texts, rules = _texts(kind), _rules(kind)
-    hints = get_type_hints(kind)
+    hints, usual = get_type_hints(kind), kind()
     for field in dataclasses.fields(kind):
         if field.name == "sections" and sections:
             for name, section in sections.items():
@@ -72,7 +72,7 @@ def _settings(kind: type, sections: Mapping[str, type], prefix: str) -> Iterator
         yield Described(
             key=f"{prefix}{field.name}",
             kind=hints[field.name],
-            default=field.default if field.default is not dataclasses.MISSING else field.default_factory(),  # type: ignore[misc]
+            default=getattr(usual, field.name),
             text=texts.get(field.name, ""),
             rules=tuple(rules.get(field.name, ())),
         )

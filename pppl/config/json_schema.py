@@ -18,7 +18,7 @@ _BOUNDS = (
     (rf"^at least {_NUMBER}", ("minimum",)),
     (rf"^at most {_NUMBER}", ("maximum",)),
     (rf"^more than {_NUMBER}", ("exclusiveMinimum",)),
-    (rf"^{_NUMBER} .*or more$|^{_NUMBER} or more$", ("minimum",)),
+    (rf"^{_NUMBER} .*or more$", ("minimum",)),
     (rf"in \[{_NUMBER}, {_NUMBER}\)$", ("minimum", "exclusiveMaximum")),
     (rf"in \({_NUMBER}, {_NUMBER}\]$", ("exclusiveMinimum", "maximum")),
     (rf"in \({_NUMBER}, {_NUMBER}\)$", ("exclusiveMinimum", "exclusiveMaximum")),
@@ -93,7 +93,7 @@ def _bounds(rules: Iterable[str]) -> dict[str, float]:
     for rule in rules:
         for pattern, names in _BOUNDS:
             if found := re.search(pattern, rule):
-                numbers = [_number(each) for each in found.groups() if each is not None]
+                numbers = map(_number, found.groups())
                 bounds |= dict(zip(names, numbers, strict=True))
                 break
     return bounds

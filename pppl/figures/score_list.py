@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ..tables.metric import metric_of
 from ..tables.schema import with_names
 from .accuracy_vs_macs import shown_series
-from .layout import inches, label, panel_grid, percents, write_titles
+from .layout import inches, panel_grid, percents, write_titles
 from .looks import BUILT_IN, Looks
 from .protocols import by_protocol, count_protocols
 
@@ -79,5 +79,4 @@ def list_figure(summary: pd.DataFrame, *, looks: Looks = BUILT_IN) -> Figure:
         ax.set_xlabel(f"{metric_of(summary).title} on queries")
     beside = max(inches(looks.look(*key).label, _LABELS) for key in series) + 0.1
     write_titles(axes, [(name, f"({count_protocols(rows)})") for name, rows in panels], beside=beside)
-    label(figure, axes, "", most=1)
     return figure

@@ -33,7 +33,7 @@ def queue_of(settings: Sweep, base: Experiment, sources: Sequence[str], folder: 
     Raise `UserError` if the folder or database holds a different study of that name.
     """
     study = open_study(settings, folder, url)
-    experiment = _of_trials(base) | {"searched": {}, "looks": {}}  # which do not affect trials
+    experiment = _of_trials(base)
     config = {**settings.to_dict(), "experiment": experiment, "sources": list(sources)}
     known = study.user_attrs.get(_CONFIG)
     other = _begun_elsewhere(study, settings) if known is None else _differing(known, config)
@@ -124,8 +124,9 @@ def _differing(known: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 
 
 def _of_trials(base: Experiment) -> dict[str, Any]:
-    """Return the settings of an experiment without where its runs are tracked."""
-    return {key: value for key, value in base.to_dict().items() if key != "tracking"}
+    """Return the settings of an experiment without those that do not affect trials."""
+    tree = base.to_dict() | {"searched": {}, "looks": {}}
+    return {key: value for key, value in tree.items() if key != "tracking"}
 
 
 def _filled(known: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 from .errors import UserError, unknown
 
-LOGGERS = ("wandb", "csv", "tensorboard", "mlflow")
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingSettings:
@@ -24,9 +22,10 @@ class TrackingSettings:
     loggers: tuple[str, ...] = ("wandb",)
 
     def __post_init__(self) -> None:
+        known = ("wandb", *_OPEN)
         for name in self.loggers:
-            if name not in LOGGERS:
-                raise unknown("logger in tracking.loggers", name, LOGGERS)
+            if name not in known:
+                raise unknown("logger in tracking.loggers", name, known)
 
 
 def open_loggers(names: Sequence[str], folder: Path, *, group: str, name: str) -> list[Any]:

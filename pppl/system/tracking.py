@@ -156,7 +156,6 @@ def track(
     **Arguments:**
 
     - `settings`: the mode and the loggers; by default offline runs of W&B.
-
     - `group`, `name`, `job_type`, `config`: the run's identity and settings, as in `wandb.init`.
     - `whole_id`: the ID of a run that may have begun in an earlier process and is continued. Runs that are opened
       inside the block are then parts of this one.
@@ -167,12 +166,12 @@ def track(
     settings = settings or TrackingSettings()
     named = {"group": clip(group, _LONGEST), "name": clip(name, _LONGEST)}
     identity = {**named, "job_type": job_type, "config": dict(config)}
-    run = None
+    loggers, run = open_loggers(settings.loggers, folder, group=group, name=name), None  # they may refuse
     if "wandb" in settings.loggers:
         with _without_passwords(), without_variables(*_RUN_VARIABLES):
             whole = {"id": whole_id, "resume": "allow"} if whole_id else {}
             run = _start(folder, settings.mode, **identity, **whole)
-    tracker = Tracker(run, open_loggers(settings.loggers, folder, group=group, name=name))
+    tracker = Tracker(run, loggers)
     outside, exit_code = _WHOLE.set(tracker if whole_id else None), 1
     try:
         yield tracker
