@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow lint lab reproduce
+.PHONY: help demo test test-slow lint lab docs reproduce
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -23,6 +23,10 @@ lint: .venv/dev.done  ## Check style and types
 
 lab: .venv/lab.done  ## Open JupyterLab
 	$(BIN)/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+
+docs: .venv/docs.done  ## Build the documentation site into docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 # Folders under version control; all that are there where git is not, as in an archive of the repository.
 RESULTS = $(or $(shell git ls-files 'results/*/run.json' 2>/dev/null),$(wildcard results/*/run.json))

@@ -20,7 +20,7 @@
 # network for everybody, diff pruning, fine-tuning, and against what the same samples give for
 # nothing: a corrected class prior (`+classes`). Same persons, same support samples, same budgets in
 # multiply-accumulates (MACs), each network trained as long. From `results/` alone; nothing is
-# trained here. How PPP works is drawn in the [README](../README.md#how-it-works).
+# trained here. How PPP works is drawn [in the documentation](../docs/concepts/ppp.md).
 
 # %%
 # %matplotlib inline

@@ -1,4 +1,4 @@
-"""Generated blocks of the README and the findings: `python tests/generated.py` writes them, and a test compares."""
+"""Generated blocks of README, site and findings: `python tests/generated.py` writes them, and a test compares."""
 
 import re
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import beside_theirs
 import lead_tables
+import readme_tables
 
 from pppl.report import accuracies_of, answers_of, leaks_of
 
@@ -45,6 +46,8 @@ def _of_all(name: str) -> Callable[[], str] | None:
         "leaks": lambda: leaks_of(_there(_LEADS), 0.1),
         "ours beside theirs": lambda: beside_theirs.table(ROOT / "results"),
         "networks": _networks,
+        "decisions": lambda: readme_tables.decisions(ROOT / "results"),
+        "headline": lambda: readme_tables.headline(ROOT / "results"),
     }.get(name)
 
 
@@ -54,7 +57,7 @@ def _networks() -> str:
     return table()
 
 
-# Beginnings of the answers that the README shows. Those about training gates and settings are in the findings only.
+# Beginnings of the answers on what to do in practice. Those about training gates and settings are in the findings only.
 _TO_DO = (
     "Correct the outputs for the person's classes",
     "The same by the mean of its predictions",
@@ -70,7 +73,7 @@ _TO_DO = (
 
 
 def _ten(lines: str) -> str:
-    """Return the answers that the README shows, numbered anew."""
+    """Return the answers on what to do in practice, numbered anew."""
     parts = [line.partition(". ")[2] for line in lines.splitlines()]
     kept = [line for line in parts if line.removeprefix("**").startswith(_TO_DO)]
     return "\n".join(f"{number}. {line}" for number, line in enumerate(kept, 1))
@@ -95,7 +98,10 @@ def with_blocks(text: str) -> str:
     return _BLOCK.sub(lambda found: f"{found[1]}\n{block(found['name'])}\n\n{found[4]}", text)
 
 
-PATHS = (ROOT / "README.md", ROOT / "results" / "FINDINGS.md", ROOT / "NETWORKS.md")
+PATHS = (
+    *(ROOT / "README.md", ROOT / "results" / "FINDINGS.md", ROOT / "docs" / "index.md"),
+    *(ROOT / "docs" / "results" / "practice.md", ROOT / "docs" / "reference" / "removable.md"),
+)
 
 if __name__ == "__main__":
     for each in PATHS:

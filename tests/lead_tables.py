@@ -16,7 +16,7 @@ _GOALS = {
     "leads_fsdd": (0.25, "+classes"),
     "leads_shoulder": (0.25, ""),
 }
-_MASKS = ("random", "sees", "known", "channels", "code")
+MASKS = ("random", "sees", "known", "channels", "code")
 _PLAIN = {"plain_fsdd": "leads_fsdd"}
 
 
@@ -29,7 +29,7 @@ def goals(results: Path) -> str:
 
 def _goal(folder: Path, budget: float, step: str) -> list[list[str]]:
     table, gains = (_unseen(load_frame(folder / name)) for name in ("table.csv.gz", "gains.csv"))
-    masks = [f"ppp@{mask}{step}" for mask in _MASKS]
+    masks = [f"ppp@{mask}{step}" for mask in MASKS]
     others = [f"full{step}", f"l1_local+retrain{step}", f"ppp@nothing{step}"]
     rows = []
     for persons, of in table.groupby("persons", sort=False):

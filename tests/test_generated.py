@@ -1,4 +1,4 @@
-"""What the README and the findings tell of results is what the tables tell, number by number."""
+"""What README, site and findings tell of results is what the tables tell, number by number."""
 
 import re
 from pathlib import Path
@@ -20,10 +20,10 @@ def test_blocks_are_those_of_the_tables(path: Path):
     assert text.count("<!-- end -->") == len(re.findall(r"<!-- (?!end)", text)) > 0
 
 
-def test_each_number_of_the_readmes_lines_is_in_a_table():
+def test_each_number_of_the_lines_on_practice_is_in_a_table():
     """Read by other code than that which wrote them."""
-    readme = PATHS[0].read_text(encoding="utf-8")
-    lines = readme[readme.index("<!-- answers -->") : readme.index("<!-- end -->")].strip().splitlines()[2:]
+    practice = next(path for path in PATHS if path.name == "practice.md").read_text(encoding="utf-8")
+    lines = practice[practice.index("<!-- answers -->") : practice.index("<!-- end -->")].strip().splitlines()[2:]
     questions = {name: pd.read_csv(RESULTS / name / "answers.csv") for name in _folders()}
     assert len(lines) == 10
     told = 0

@@ -1,33 +1,22 @@
 """What the files around the code promise."""
 
 import re
-import shlex
 import shutil
 import subprocess
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
-from stub_training import sketching
 
 from pppl import Experiment, TextExperiment
-from pppl.backbones import BACKBONES, build, spec_for
-from pppl.cli.command import main
 from pppl.config import Sweep
 from pppl.data import SOURCES
-from pppl.personalizers import METHODS, STEPS
-from pppl.pruning import CostModel
 from pppl.sweeping.space import base_of, check_space
-from pppl.system.errors import UserError
 from pppl.text.text_methods import TEXT_METHODS
 from pppl.text.text_tasks import task_names
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
 def _pins() -> dict[str, str]:
@@ -97,109 +86,13 @@ def test_the_conda_environment_installs_the_same_lock():
     assert packages == {"pip": ["--constraint requirements.lock", "--editable .[lab,dev]"]}
 
 
-@pytest.mark.parametrize("target", ["help", "demo", "test", "test-slow", "lint", "lab", "reproduce"])
+@pytest.mark.parametrize("target", ["help", "demo", "test", "test-slow", "lint", "lab", "docs", "reproduce"])
 def test_every_make_target_builds_its_environment_first(target: str, tmp_path: Path):
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path)
     steps = subprocess.run(["make", "-n", target], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert ("-m venv .venv" in steps) == (target != "help")
-    assert (f"make {target}" in README) or target in ("help", "lint")
-
-
-def _tables(heading: str) -> list[list[list[str]]]:
-    """Rows of cells of every table in a section."""
-    section = README.split(f"## {heading}\n")[1].split("\n## ")[0]
-    blocks = [block.strip() for block in section.split("\n\n") if block.strip().startswith("|")]
-    return [
-        [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in block.splitlines()]
-        for block in blocks
-    ]
-
-
-def test_the_readmes_tables_are_those_of_the_registries():
-    methods, *_ = _tables("Methods, backbones and data sets")
-    names = [name for row in methods[2:] for name in row[0].split("`, `")]
-    assert sorted(names) == sorted([*METHODS, *(f"+{step}" for step in STEPS)])
-
-
-def test_the_readmes_ways_to_adapt_an_encoder_are_those_of_the_registry():
-    methods, _ = _tables("One text encoder, many tasks")
-    assert [row[0] for row in methods[2:]] == list(TEXT_METHODS)
-
-
-def test_the_readmes_scores_are_those_of_the_results():
-    _, scores = _tables("One text encoder, many tasks")
-    summary = pd.read_csv(ROOT / "results" / "minilm" / "summary.csv").set_index(["task", "method"])
-    tasks = ["glue/CoLA", "glue/MRPC", "glue/RTE", "clinc150"]
-    assert len(scores) - 2 == summary.index.get_level_values("method").nunique()
-    for method, *cells in scores[2:]:
-        assert cells[:4] == [f"{100 * summary.at[(task, method), 'score']:.1f}" for task in tasks]
-        mean = summary.loc[("average", method)]
-        score, low, high = (100 * mean[name] for name in ("score", "score_low", "score_high"))
-        assert cells[4] == f"{score:.1f} [{low:.1f}, {high:.1f}]"
-        less, low, high = (-100 * mean[f"minus_full{end}"] for end in ("", "_high", "_low"))
-        assert cells[5] == ("" if method == "full" else f"{less:.1f} [{low:.1f}, {high:.1f}]")
-        assert cells[6:] == [f"{mean['task_bytes'] / 1000:,.0f}", f"{mean['peak_memory_mib']:,.0f}"]
-
-
-# The shapes of the registered sources' samples; of series only files are known.
-_SHAPES = {
-    "digits": (1, 8, 8),
-    "cifar10": (3, 32, 32),
-    "cifar100": (3, 32, 32),
-    "omniglot": (1, 28, 28),
-    "mnist_writers": (1, 28, 28),
-    "shoulder_exercises": (6, 128),
-    "arabic_speech_commands": (1, 49, 40),
-    "speech_commands": (1, 49, 40),
-    "fsdd": (1, 49, 40),
-    "series (C, T)": (9, 128),
-}
-
-
-def test_the_readme_tells_which_backbone_takes_which_data_set():
-    _, (header, _, *rows) = _tables("Methods, backbones and data sets")
-    assert set(header[2:]) == set(_SHAPES) == {*SOURCES, "series (C, T)"}
-    assert {row[0] for row in rows} == set(BACKBONES)
-
-    def taken(backbone: str, shape: tuple[int, ...]) -> str:
-        try:
-            CostModel(build(spec_for(backbone, {}, shape, 10)), shape)
-        except UserError:
-            return "-"
-        return "all"
-
-    truth = {(name, shape): taken(name, shape) for name in BACKBONES for shape in set(_SHAPES.values())}
-    for name, _, *cells in rows:
-        assert cells == [truth[name, _SHAPES[data]] for data in header[2:]], name
-
-
-@pytest.mark.slow
-def test_the_readmes_code_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    shutil.copytree(ROOT / "sweeps", tmp_path / "sweeps")
-    monkeypatch.chdir(tmp_path)
-    for index, (language, code) in enumerate(BLOCKS):
-        if language == "python":
-            with sketching():
-                exec(compile(code, f"README.md block {index}", "exec"), {"__name__": "__main__"})
-            continue
-        if language == "yaml":
-            (tmp_path / "part.yaml").write_text(code)
-            assert Experiment.load(tmp_path / "part.yaml") != Experiment()
-            continue
-        if language in ("shell", "bibtex"):  # the first needs a data set: tests/deploy runs it where that is there
-            continue
-        assert language == "sh"
-        for line in code.splitlines():
-            program, *arguments = shlex.split(line, comments=True)
-            if program == "make":
-                subprocess.run(["make", "-n", *arguments], cwd=ROOT, check=True, capture_output=True)
-            elif program == ".":
-                assert arguments == [".venv/bin/activate"]
-            else:
-                assert program == "pppl"
-                with nullcontext() if arguments[0] == "figures" else sketching():
-                    assert main(arguments) == 0, line
+    assert target == "help" or f"`make {target}" in (ROOT / "docs" / "start" / "install.md").read_text()
 
 
 def _bases() -> set[tuple[str, str]]:

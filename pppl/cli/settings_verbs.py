@@ -80,8 +80,7 @@ def _line(setting: Described) -> str:
 def _type_and_default(setting: Described) -> str:
     if setting.is_section:
         return setting.type_name
-    default = json.dumps(list(setting.default) if isinstance(setting.default, tuple) else setting.default)
-    return f"{setting.type_name}; {default} if it is left out"
+    return f"{setting.type_name}; {setting.default_text} if it is left out"
 
 
 def _new(options: argparse.Namespace, _: dict[str, Any]) -> None:

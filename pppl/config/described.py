@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +47,15 @@ class Described:
         'a list, each a whole number'
         """
         return "a section" if self.is_section else _in_words(self.kind)
+
+    @property
+    def default_text(self) -> str:
+        """The default as a file would write it.
+
+        >>> Described(key="a", kind=tuple[int, ...], default=(1, 2), text="", rules=()).default_text
+        '[1, 2]'
+        """
+        return json.dumps(list(self.default) if isinstance(self.default, tuple) else self.default)
 
 
 def describe(kind: type[Tree]) -> dict[str, Described]:

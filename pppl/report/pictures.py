@@ -33,8 +33,12 @@ def pictures(folder: Path) -> list[Html]:
 
     Raise `UserError` if a file is not a PNG file.
     """
-    paths = sorted((folder / "figures").glob("[!.]*.png"), key=lambda path: (_place(path.stem), path.stem))
-    return [_figure(path) for path in paths]
+    return [_figure(path) for path in ordered(folder)]
+
+
+def ordered(folder: Path) -> list[Path]:
+    """Return the PNG files in `figures/`, those that answer most first."""
+    return sorted((folder / "figures").glob("[!.]*.png"), key=lambda path: (_place(path.stem), path.stem))
 
 
 def _place(name: str) -> int:

@@ -330,7 +330,8 @@ def test_a_limit_says_itself():
     assert str(Limit(value=0.25, unit="macs")) == "0.25 of the MACs"
 
 
-_SHELL = re.findall(r"^```shell\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+_PAGE = ROOT / "docs" / "howto" / "device.md"
+_SHELL = re.findall(r"^```shell\n(.*?)^```$", _PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.slow
@@ -338,7 +339,7 @@ _SHELL = re.findall(r"^```shell\n(.*?)^```$", (ROOT / "README.md").read_text(), 
     not (Path(os.environ.get("PPPL_DATA", "")) / "free-spoken-digit-dataset").is_dir(),
     reason="PPPL_DATA has no free-spoken-digit-dataset",
 )
-def test_the_readmes_lines_bring_an_unseen_speakers_network_to_a_file_that_hears(tmp_path: Path):
+def test_the_documented_lines_bring_an_unseen_speakers_network_to_a_file_that_hears(tmp_path: Path):
     (tmp_path / "sweeps").symlink_to(ROOT / "sweeps")
     (lines,) = [block for block in _SHELL if "personalize" in block]
     assert len(lines.strip().splitlines()) == 4
