@@ -83,8 +83,8 @@ def sketching() -> Iterator[None]:
         yield
 
 
-def _sketch(_: Figure, path: Path, **__: Any) -> None:
+def _sketch(_: Figure, path: Path | str, **__: Any) -> None:
     blank = io.BytesIO(b"%PDF-1.4\n")
-    if path.suffix != ".pdf":
+    if Path(path).suffix != ".pdf":
         Image.new("L", (1, 1)).save(blank, "PNG")
-    path.write_bytes(blank.getvalue())
+    Path(path).write_bytes(blank.getvalue())
