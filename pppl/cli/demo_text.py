@@ -1,6 +1,6 @@
 """What `pppl demo` prints at the end: ten methods with intervals, and the answer in a sentence."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..report.estimate import Estimate
 from ..report.folder import FolderTables
@@ -62,18 +62,18 @@ def demo_as_text(results: FolderTables) -> str:
     )
 
 
-def _title(rows: list[TableRow]) -> str:
+def _title(rows: Sequence[TableRow]) -> str:
     pairs, people = (f"{float(rows[0][name]):.0f}" for name in ("n", "people"))
     return f"Accuracy in % [95 % interval over persons and seeds]; {pairs} person-seed pairs, {people} persons"
 
 
-def _table(title: str, names: Mapping[str, str], rows: list[TableRow]) -> str:
+def _table(title: str, names: Mapping[str, str], rows: Sequence[TableRow]) -> str:
     """Return the lines of one budget: what a method is, its accuracy and its name; empty if it has none of them."""
     lines = align([*_cells(names, rows)])
     return "\n".join([f"{title}:", *(f"  {line}" for line in lines)]) if lines else ""
 
 
-def _cells(names: Mapping[str, str], rows: list[TableRow]) -> Iterator[list[str]]:
+def _cells(names: Mapping[str, str], rows: Sequence[TableRow]) -> Iterator[list[str]]:
     found = {row_key(row): row for row in reversed(rows)}
     for key, text in names.items():
         if key in found:

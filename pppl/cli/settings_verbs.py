@@ -19,6 +19,7 @@ _KINDS: dict[str, tuple[type[Tree], str]] = {
     "tune": (Sweep, "pppl sweep"),
     "tasks": (TextExperiment, "pppl tasks"),
 }
+_NAMES_OF_KINDS = tuple(_KINDS)
 _WIDTH = 100
 _BEGINNINGS = Path(__file__).parents[1] / "config" / "beginnings"
 
@@ -114,13 +115,13 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
         "key", nargs="?", metavar="KEY", help="a setting, such as persons.shots, or a section; default: all"
     )
     parser.add_argument(
-        "--schema", choices=tuple(_KINDS), help="print the JSON schema of the files of a kind, for editors"
+        "--schema", choices=_NAMES_OF_KINDS, help="print the JSON schema of the files of a kind, for editors"
     )
 
 
 def _add_new(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "kind", choices=tuple(_KINDS), help="compare methods, tune one, or adapt an encoder to text tasks"
+        "kind", choices=_NAMES_OF_KINDS, help="compare methods, tune one, or adapt an encoder to text tasks"
     )
     parser.add_argument("name", type=user_path, metavar="NAME", help="of the experiment: NAME.yaml is written")
     parser.add_argument("--base", default="compare.yaml", metavar="FILE", help="the experiment that `tune` searches in")

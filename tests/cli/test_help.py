@@ -68,7 +68,8 @@ def test_cheap_examples_run(verb: str, line: str, tmp_path: Path, monkeypatch: p
     Path("nets.py").write_text(
         "from torch import nn\n\n\nclass Net(nn.Sequential):\n"
         "    def __init__(self, width, num_classes):\n"
-        "        super().__init__(nn.Conv2d(1, width, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36 * width, num_classes))\n"
+        "        layers = nn.Conv2d(1, width, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36 * width, num_classes)\n"
+        "        super().__init__(*layers)\n"
     )
     for words in _commands(line):
         assert main(words) == 0
