@@ -31,10 +31,10 @@ _STAR = "(*) corrected for the classes that the person's unlabelled samples are 
 # What the answer holds against each other, and how it calls them.
 _PPP, _ONE_FOR_ALL = "ppp@persons+classes", "l1_local+retrain+classes"
 _ANSWERS = {
-    "gains": "the mask for each person is better",
-    "loses": "the network for all is better",
-    "equal within {step}": "the two are equal within a point",
-    "not told apart": "so few persons and networks do not tell the two apart",
+    "gains": "The mask for each person is better.",
+    "loses": "The network for all is better.",
+    "equal within {step}": "The two are equal within a point.",
+    "not told apart": "That is not enough to tell which is better.",
 }
 
 
@@ -64,7 +64,7 @@ def demo_as_text(results: FolderTables) -> str:
 
 def _title(rows: Sequence[TableRow]) -> str:
     pairs, people = (f"{float(rows[0][name]):.0f}" for name in ("n", "people"))
-    return f"Accuracy in % [95 % interval over persons and seeds]; {pairs} person-seed pairs, {people} persons"
+    return f"Accuracy in % [95 % interval over persons and seeds]; {people} persons, {pairs} person-seed pairs"
 
 
 def _table(title: str, names: Mapping[str, str], rows: Sequence[TableRow]) -> str:
@@ -91,6 +91,6 @@ def _answer(results: FolderTables, budget: float) -> str:
             return (
                 f"Answer: at {budget:.0%} of the MACs, a mask for each person has {scores[f'{_PPP} own'].as_value},\n"
                 f"one small network for all {scores[_ONE_FOR_ALL].as_value}: person by person, the mask is\n"
-                f"{difference.against('it')}, so {_ANSWERS[verdict(difference)]}."
+                f"{difference.against('it')}. {_ANSWERS[verdict(difference)]}"
             ).replace("\N{NO-BREAK SPACE}", " ")
     return ""
