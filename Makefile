@@ -31,7 +31,7 @@ docs: .venv/docs.done  ## Build the documentation site into docs/_build/html
 # Folders under version control; all that are there where git is not, as in an archive of the repository.
 RESULTS = $(or $(shell git ls-files 'results/*/run.json' 2>/dev/null),$(wildcard results/*/run.json))
 
-reproduce: .venv/text.done  ## Make the reference results again and compare, hours long; some by ONLY="digits fsdd"
+reproduce: .venv/audio,text.done  ## Make the reference results again and compare, hours long; some by ONLY="digits fsdd"
 	$(BIN)/pppl results reproduce $(addprefix results/,$(or $(ONLY),$(RESULTS:results/%/run.json=%)))
 
 # One mark for each set of extras that has been installed; a change of the pins installs again.

@@ -3,14 +3,14 @@
 import argparse
 from collections.abc import Iterator
 
-from pppl.cli.command import _parser as command_parser
+from pppl.cli.command import build_parser
 
 from .markdown import table
 
 
 def pages() -> Iterator[tuple[str, str]]:
     """Yield the page of all commands."""
-    parser = command_parser()
+    parser = build_parser()
     parts = [
         "# Commands\n",
         "`pppl --help` lists these, `pppl COMMAND --help` has the same as here. Exit codes: 0; 1, rows differ; 2, bad "

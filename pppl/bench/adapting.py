@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..backbones import Adapted, channel_axis, slice_network, tensors_of
 from ..config import Experiment
+from ..system.extras import missing
 from ..system.tracking import notice
 from ..tasks import TASKS
 from ..training import GlobalModule, PPPModule
@@ -26,7 +27,7 @@ def measure() -> Iterator[Measured]:
     try:
         import transformers
     except ImportError:
-        notice("networks from elsewhere cannot be measured without transformers: pip install pppl[text]")
+        notice(missing("measuring networks from elsewhere", "transformers", "text"))
         return
     torch.manual_seed(0)
     labels: dict[str, Any] = {"num_labels": 10}

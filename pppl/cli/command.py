@@ -3,7 +3,6 @@
 Nothing heavy is imported before a verb is chosen, and hardly anything before Ctrl-C is handled.
 """
 
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,16 +13,17 @@ from .console import Interrupted, is_of_printing, nobody_reads, ready_streams, s
 if TYPE_CHECKING:
     import argparse
 
-_EXAMPLE = "--training.epochs 5 --persons.shots=10 --budgets '[0.1, 0.2]'"
-# The verbs that take keys of an experiment file, with an example.
+_OF_FILES = "Every key of the file can be set, as in the examples; `pppl explain` lists all."
+# The verbs that take further settings as `--KEY VALUE`, with a note on which.
 _WITH_SETTINGS = {
-    "train": _EXAMPLE,
-    "compare": _EXAMPLE,
-    "demo": _EXAMPLE,
-    "tasks": "--epochs 5 --methods '[full, diff]' --epochs_of.clinc150=2",
-    "groups": "--widths '[8, 16]'",
-    "sweep": "--budget 0.2 --sampler random --seeds '[1000, 1001]'",
+    **dict.fromkeys(("train", "compare", "tasks", "sweep"), _OF_FILES),
+    "demo": "Every key of an experiment can be set; `pppl explain` lists all.",
+    "groups": "Arguments of the network's constructor can be set, as in the examples.",
 }
+_UNREAD = 128 + 13  # the code of SIGPIPE, which Windows does not have
+# The verbs that train, start processes or lock files, as Linux and macOS do it.
+_NOT_ON_WINDOWS = ("demo", "compare", "tasks", "sweep", "train", "bench")
+_NOT_ON_WINDOWS += tuple(f"results {action}" for action in ("merge", "reproduce", "confirm"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,7 +70,7 @@ def _outcome(arguments: Sequence[str], hidden: Mapping[str, str]) -> tuple[str, 
         return str(interrupted), interrupted.code
     except Exception as error:
         if isinstance(error, BrokenPipeError) and nobody_reads():
-            return "", 128 + signal.SIGPIPE
+            return "", _UNREAD
         if isinstance(error, OSError) and is_of_printing(error):
             return f"error: the output of this command cannot be written: {error.strerror}", 2
         if explanation := explain(error):  # a full disk, or a folder that was removed
@@ -84,32 +84,45 @@ def _run(arguments: Sequence[str], hidden: Mapping[str, str]) -> None:
     from ..system.errors import UserError, unknown
     from .verbs import VERBS
 
-    if sys.platform == "win32":
-        raise UserError("pppl runs on Linux and macOS; on Windows, use it in WSL")
     if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
         raise unknown("command", arguments[0], VERBS)
-    options, overrides = _parser().parse_known_args(arguments)
+    options, overrides = build_parser().parse_known_args(arguments)
+    command = f"{options.verb} {getattr(options, 'action', '')}".strip()
+    if sys.platform == "win32" and command in _NOT_ON_WINDOWS:
+        raise UserError(f"pppl {command} runs on Linux and macOS; on Windows, run it in WSL")
     if overrides and options.verb not in _WITH_SETTINGS:
         raise UserError(f"unknown argument {overrides[0]!r}: see `pppl {options.verb} --help`")
     if options.verb in _WITH_SETTINGS and (variable := launcher_size(hidden)):
         print(f"pppl: {variable} is ignored: pppl is one process that starts its own --workers", file=sys.stderr)
-    VERBS[options.verb][0](options, _overrides(overrides))
+    VERBS[options.verb][0](options, read_overrides(overrides))
 
 
-def _parser() -> "argparse.ArgumentParser":
+def build_parser() -> "argparse.ArgumentParser":
+    """Return the parser of the command line. Arguments that it parsed have it as `parser`.
+
+    >>> build_parser().parse_args(["report", "results/demo"]).verb
+    'report'
+    """
     from .. import __version__
+    from .help import CommandParser, describe
     from .verbs import VERBS, Parser
 
-    parser = Parser(prog="pppl", description="Compare ways of making one global network small and personal.")
+    parser = CommandParser(
+        prog="pppl",
+        description="Compare ways of making one global network small and personal.",
+        verbs={name: text for name, (_, text, _) in VERBS.items()},
+    )
+    parser.set_defaults(parser=parser)
     parser.add_argument("--version", action="version", version=f"pppl {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND", parser_class=Parser)
-    for name, (_, description, add) in VERBS.items():
-        epilog = f"Every key of an experiment can be set: {_WITH_SETTINGS[name]}" if name in _WITH_SETTINGS else None
-        add(verbs.add_parser(name, help=description, description=description, epilog=epilog, allow_abbrev=False))
+    for name, (_, text, add) in VERBS.items():
+        verb = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
+        add(verb)
+        describe(verb, name, notes=[_WITH_SETTINGS[name]] if name in _WITH_SETTINGS else [])
     return parser
 
 
-def _overrides(arguments: Sequence[str]) -> dict[str, Any]:
+def read_overrides(arguments: Sequence[str]) -> dict[str, Any]:
     """Return arguments such as `--a.b VALUE` and `--a.b=VALUE` as a mapping, with values read as YAML."""
     from ..config.plain_yaml import read_yaml
     from ..system.errors import UserError

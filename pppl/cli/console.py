@@ -49,6 +49,8 @@ def is_of_printing(error: OSError) -> bool:
 
 def nobody_reads() -> bool:
     """Return whether the program that reads this command's output has ended, as `head` does."""
+    if not hasattr(select, "poll"):  # on Windows, a pipe that is broken tells it alone
+        return True
     poll = select.poll()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # the stream is no real file, as in a notebook

@@ -53,26 +53,29 @@ def _latency(options: argparse.Namespace, _: dict[str, Any]) -> None:
 
 def _add_personalize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=user_path, metavar="RUN_DIR", help="folder of `pppl train`")
-    parser.add_argument(
+    person = parser.add_argument_group("the person")
+    person.add_argument(
         "--data", required=True, metavar="FILE|FOLDER|-", help="the person's samples; - for a list of files"
     )
-    limits = "0.25 (of the MACs), 0.25params, 40kB or 2.5ms (ONNX Runtime, one thread)"
-    parser.add_argument("--budget", required=True, metavar="B", help=limits)
-    parser.add_argument("--out", type=user_path, required=True, metavar="DIR", help="folder for the person's files")
-    parser.add_argument("--method", default="ppp", help="a method of the run (default: ppp)")
-    parser.add_argument("--seed", type=int, metavar="N", help="the seed of the networks (default: the run's first)")
-    parser.add_argument(
+    person.add_argument(
         "--queries", default="", metavar="FILE|FOLDER", help="other labelled samples to measure the accuracy on"
     )
-    formats = "onnx, onnx-int8, torch, executorch (default: onnx)"
-    parser.add_argument("--export", nargs="*", default=["onnx"], metavar="FORMAT", help=formats)
-    parser.add_argument("--raw-audio", action="store_true", help="export networks that take waveforms, not log-mel")
     prior = "correct the classifier for the person's classes, without labels: votes (the default), mean or em"
     rules = ("votes", "mean", "em")
-    parser.add_argument("--classes", nargs="?", const="votes", default="", choices=rules, metavar="RULE", help=prior)
-    parser.add_argument("--cut-classes", action="store_true", help="remove the outputs of classes that are not used")
+    person.add_argument("--classes", nargs="?", const="votes", default="", choices=rules, metavar="RULE", help=prior)
+    person.add_argument("--cut-classes", action="store_true", help="remove the outputs of classes that are not used")
+    network = parser.add_argument_group("the network")
+    limits = "0.25 (of the MACs), 0.25params, 40kB or 2.5ms (ONNX Runtime, one thread)"
+    network.add_argument("--budget", required=True, metavar="B", help=limits)
+    network.add_argument("--method", default="ppp", help="a method of the run (default: ppp)")
+    network.add_argument("--seed", type=int, metavar="N", help="the seed of the networks (default: the run's first)")
     rounding = "keep multiples of N channels per layer; auto: the multiple that is fastest per MAC here (default: 1)"
-    parser.add_argument("--round-to", default="1", metavar="N|auto", help=rounding)
+    network.add_argument("--round-to", default="1", metavar="N|auto", help=rounding)
+    files = parser.add_argument_group("the files")
+    files.add_argument("--out", type=user_path, required=True, metavar="DIR", help="folder for the person's files")
+    formats = "onnx, onnx-int8, torch, executorch (default: onnx)"
+    files.add_argument("--export", nargs="*", default=["onnx"], metavar="FORMAT", help=formats)
+    files.add_argument("--raw-audio", action="store_true", help="export networks that take waveforms, not log-mel")
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:

@@ -2,17 +2,33 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import Experiment, Sweep, TextExperiment
 from ..system.errors import UserError
-from .verb import Verb, user_path, worker_count
+from .verb import Arguments, Verb, user_path, worker_count
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def _demo(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
+    _start_workers(options.workers)
+    from ..report import report
+    from ..report.folder import read_results
+    from ..system.progress import notice
     from .demo import demo_experiment
+    from .demo_text import demo_as_text
 
-    _run_comparison(demo_experiment(overrides), options.out or Path("results/demo"), options.workers)
+    experiment, out = demo_experiment(overrides), options.out or Path("results/demo")
+    notice(
+        f"{len(experiment.methods)} methods on {experiment.data.name}, in three minutes on two idle cores: networks "
+        "are trained for two, then persons get theirs, then tables, figures and a report are made"
+    )
+    _compute(experiment, out, options.workers)
+    page = report(out)
+    print(f"{demo_as_text(read_results(out))}\n\nAll methods, figures and what they mean, as one page: {page}")
+    _say_where_runs_are(out)
 
 
 def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
@@ -53,23 +69,31 @@ def _tune(experiment: Experiment, out: Path, workers: int | None) -> None:
 
 
 def _run_comparison(experiment: Experiment, out: Path, workers: int | None) -> None:
-    from ..system.processes import worker_context
-
-    count = worker_count(workers)
-    if count > 1:
-        worker_context("pppl.comparison.execution")  # the workers' server imports while this process does
-    from ..lab import compare
     from ..report.terminal import as_text
 
-    summary = compare(experiment, out, workers=count)
-    print(as_text(summary, experiment.pruning.unit))
-    _say_where(out)
+    print(as_text(_compute(experiment, out, workers), experiment.pruning.unit))
+    print(f"\nTables and figures are in {out}; as one page: pppl report {out}")
+    _say_where_runs_are(out)
 
 
-def _say_where(out: Path) -> None:
+def _compute(experiment: Experiment, out: Path, workers: int | None) -> "pd.DataFrame":
+    _start_workers(workers)
+    from ..lab import compare
+
+    return compare(experiment, out, workers=worker_count(workers))
+
+
+def _start_workers(workers: int | None) -> None:
+    """Start the server of worker processes, if there are any, which imports while this process does."""
+    from ..system.processes import worker_context
+
+    if worker_count(workers) > 1:
+        worker_context("pppl.comparison.execution")
+
+
+def _say_where_runs_are(out: Path) -> None:
     from ..system.tracking import offline_runs
 
-    print(f"\nTables and figures are in {out}; as one page: pppl report {out}")
     if line := offline_runs(out):
         print(line)
 
@@ -81,7 +105,8 @@ def _tasks(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     experiment = TextExperiment.load(options.experiment, overrides, fast=options.fast)
     out = options.out or Path("results") / experiment.name
     print(tasks_as_text(compare_tasks(experiment, out, workers=worker_count(options.workers))))
-    _say_where(out)
+    print(f"\nTables and figures are in {out}; as one page: pppl report {out}")
+    _say_where_runs_are(out)
 
 
 def _sweep(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
@@ -124,22 +149,25 @@ def _add_groups(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", metavar="NETWORK", help=names)
     shape = "shape of one sample, such as 3 224 224"
     parser.add_argument("--shape", type=int, nargs="+", metavar="N", required=True, help=shape)
-    parser.epilog = "Arguments of the network can be set: --widths '[8, 16]'"
     parser.add_argument("--outputs", type=int, default=10, metavar="K", help="number of outputs (default: 10)")
 
 
-def _add_experiment(parser: argparse.ArgumentParser) -> None:
+def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_file(parser)
     _add_out(parser)
 
 
-def _add_out(parser: argparse.ArgumentParser) -> None:
+def _add_out(parser: Arguments) -> None:
     parser.add_argument("--out", type=user_path, metavar="DIR", help="results folder (default: below results/)")
+
+
+def _add_workers(parser: Arguments) -> None:
+    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per core)")
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     _add_out(parser)
-    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per core)")
+    _add_workers(parser)
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
@@ -154,23 +182,27 @@ def _add_tasks(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sweep(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sweep", type=user_path, metavar="SWEEP.yaml")
-    _add_fast(parser)
-    _add_demo(parser)
-    parser.add_argument("--trials", type=int, metavar="N", help="trials to finish (default: the number in the file)")
-    parser.add_argument("--hours", type=float, metavar="H", help="start no trial after H hours")
-    shared = "a database that several machines share: postgresql://user@host/database"
-    parser.add_argument("--storage", metavar="URL", default="", help=shared)
-    parser.add_argument("--launcher", choices=("local", "slurm"), default="local", help="where workers run")
+    parser.add_argument("sweep", type=user_path, metavar="SWEEP.yaml", help="write one by `pppl new tune NAME`")
+    _add_out(parser)
     parser.add_argument("--status", action="store_true", help="show what is done, running, dead, and the best so far")
+    much = parser.add_argument_group("how much")
+    _add_fast(much)
+    much.add_argument("--trials", type=int, metavar="N", help="trials to finish (default: the number in the file)")
+    much.add_argument("--hours", type=float, metavar="H", help="start no trial after H hours")
+    where = parser.add_argument_group("where")
+    _add_workers(where)
+    shared = "a database that several machines share: postgresql://user@host/database"
+    where.add_argument("--storage", metavar="URL", default="", help=shared)
+    where.add_argument("--launcher", choices=("local", "slurm"), default="local", help="where workers run")
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment", type=user_path, metavar="EXPERIMENT.yaml")
+    kind = "write one by `pppl new`"
+    parser.add_argument("experiment", type=user_path, metavar="EXPERIMENT.yaml", help=kind)
     _add_fast(parser)
 
 
-def _add_fast(parser: argparse.ArgumentParser) -> None:
+def _add_fast(parser: Arguments) -> None:
     parser.add_argument("--fast", action="store_true", help="apply the file's section `fast`: a preview in a minute")
 
 
@@ -180,5 +212,5 @@ VERBS: dict[str, Verb] = {
     "tasks": (_tasks, "compare ways to adapt one text encoder to many tasks", _add_tasks),
     "sweep": (_sweep, "search for a method's settings on validation persons", _add_sweep),
     "groups": (_groups, "show which channels of a network can be removed, and why others stay", _add_groups),
-    "train": (_train, "train the global networks of an experiment", _add_experiment),
+    "train": (_train, "train the global networks of an experiment", _add_train),
 }

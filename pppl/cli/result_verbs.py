@@ -96,14 +96,19 @@ def _bench(options: argparse.Namespace, _: dict[str, Any]) -> None:
 
 
 def _add_figures(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", type=user_path, metavar="RESULTS_DIR")
+    _add_folder(parser)
     styles = "icml, neurips, ieee or slides"
     parser.add_argument("--style", metavar="NAME", default="icml", help=f"widths and fonts: {styles} (default: icml)")
     parser.add_argument("--out", type=user_path, metavar="DIR", help="another folder for figures and LaTeX tables")
 
 
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    of = "folder of `pppl compare`, `tasks` or `sweep`"
+    parser.add_argument("results", type=user_path, metavar="RESULTS_DIR", help=of)
+
+
 def _add_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", type=user_path, metavar="RESULTS_DIR")
+    _add_folder(parser)
     parser.add_argument(
         "--out", type=user_path, metavar="FILE.html", help="the file (default: RESULTS_DIR/report.html)"
     )

@@ -10,6 +10,7 @@ from typing import Any
 from ..config import Experiment, Sweep, TextExperiment, Tree
 from ..config.described import Described, describe
 from ..system.errors import UserError, unknown
+from .completion import SHELLS, completion
 from .verb import Verb, user_path
 
 # By the word that `pppl new` takes: the experiment, and the verb that runs its file.
@@ -18,6 +19,7 @@ _KINDS: dict[str, tuple[type[Tree], str]] = {
     "tune": (Sweep, "pppl sweep"),
     "tasks": (TextExperiment, "pppl tasks"),
 }
+_NAMES_OF_KINDS = tuple(_KINDS)
 _WIDTH = 100
 _BEGINNINGS = Path(__file__).parents[1] / "config" / "beginnings"
 
@@ -99,15 +101,27 @@ def _new(options: argparse.Namespace, _: dict[str, Any]) -> None:
     print(f"{path} has the settings to begin with; run it: {verb} {path}")
 
 
+def _completion(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    print(completion(options.parser, options.shell))
+
+
+def _add_completion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=SHELLS, help="the shell that the script is for")
+
+
 def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "key", nargs="?", metavar="KEY", help="a setting, such as persons.shots, or a section; default: all"
     )
-    parser.add_argument("--schema", choices=_KINDS, help="print the JSON schema of the files of a kind, for editors")
+    parser.add_argument(
+        "--schema", choices=_NAMES_OF_KINDS, help="print the JSON schema of the files of a kind, for editors"
+    )
 
 
 def _add_new(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=_KINDS, help="compare methods, tune one, or adapt an encoder to text tasks")
+    parser.add_argument(
+        "kind", choices=_NAMES_OF_KINDS, help="compare methods, tune one, or adapt an encoder to text tasks"
+    )
     parser.add_argument("name", type=user_path, metavar="NAME", help="of the experiment: NAME.yaml is written")
     parser.add_argument("--base", default="compare.yaml", metavar="FILE", help="the experiment that `tune` searches in")
 
@@ -115,4 +129,5 @@ def _add_new(parser: argparse.ArgumentParser) -> None:
 VERBS: dict[str, Verb] = {
     "new": (_new, "write the file of an experiment to begin with", _add_new),
     "explain": (_explain, "tell what a setting means, its type, default and values", _add_explain),
+    "completion": (_completion, "print a script that completes commands in a shell", _add_completion),
 }

@@ -13,6 +13,9 @@ from ..system.files import expand
 # verb's arguments to a parser.
 Verb = tuple[Callable[[argparse.Namespace, dict[str, Any]], None], str, Callable[[argparse.ArgumentParser], None]]
 
+# A parser, or a group of its options.
+Arguments = argparse.ArgumentParser | argparse._ArgumentGroup
+
 
 class Parser(argparse.ArgumentParser):
     """A parser that reports bad arguments as the rest of the program does: by one line and exit code 2."""

@@ -6,7 +6,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, get_type_hints
 
 from ..system.errors import UserError, unknown
 from .older import current_names
@@ -34,7 +34,7 @@ class Readable(Protocol):
 Kind = TypeVar("Kind", bound=Readable)
 _SECTIONS = "sections"
 
-# A cache of parsed settings. A comparison reads the same few experiments for every part of its work, in 50 ms each.
+# A cache of parsed settings. A comparison reads the same few experiments for every part of its work.
 _CACHE: OrderedDict[tuple[type, Sections, str], Any] = OrderedDict()
 _CACHE_SIZE = 1000
 
@@ -53,7 +53,8 @@ def all_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 def as_plain(value: Any) -> Any:
     """Return settings as plain dictionaries and lists, in the form of `run.json` and YAML."""
-    value = dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: as_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {key: as_plain(item) for key, item in value.items()}
     return [as_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
@@ -96,26 +97,52 @@ def from_dict(tree: Mapping[str, Any], kind: type[Kind]) -> Kind:
     return cast(Kind, _CACHE[key])
 
 
-@lru_cache(maxsize=8)
-def _parser(kind: type, sections: Sections) -> Any:
+@lru_cache(maxsize=256)
+def _parser(kind: type, name: str, is_section: bool) -> Any:
+    """Return a parser of one key: of a section with the fields of `kind`, or of one field of `kind`."""
     import jsonargparse
 
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind, skip={_SECTIONS})
-    for name, section in sections:
-        parser.add_class_arguments(section, name)
+    if is_section:
+        parser.add_class_arguments(kind, name)
+    else:
+        parser.add_class_arguments(kind, skip={field.name for field in dataclasses.fields(kind)} - {name})
     return parser
+
+
+class _Given:
+    """The value of a key. Values are equal if they look alike, as JSON's 1 and "1" do not."""
+
+    def __init__(self, value: Any):
+        self.value, self._text = value, repr(value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Given) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@lru_cache(maxsize=10 * _CACHE_SIZE)  # a change of settings leaves most keys as they are
+def _parse(kind: type, name: str, is_section: bool, given: _Given) -> Any:
+    """Return the value of a key as its type says."""
+    parser = _parser(kind, name, is_section)
+    # A copy, since the parser changes its argument.
+    return vars(parser.instantiate(parser.parse_object({name: copy.deepcopy(given.value)})))[name]
 
 
 def _from_dict(tree: Mapping[str, Any], kind: type[Kind], sections: Sections) -> Kind:
     _check_keys(tree, kind().to_dict())
-    parser = _parser(kind, sections)
+    hints, own = get_type_hints(kind), dict(sections)
     try:
-        # A copy, since the parser changes its argument.
-        parsed = parser.instantiate(parser.parse_object(copy.deepcopy(dict(tree))))
-        values = vars(parsed)
-        own = {_SECTIONS: {name: values.pop(name) for name, _ in sections}} if sections else {}
-        return cast(Kind, _restore_given(kind(**values, **own), tree))
+        values = {}
+        for name, given in tree.items():
+            part = own.get(name, hints.get(name))
+            is_section = dataclasses.is_dataclass(part)
+            values[name] = _parse(cast(type, part) if is_section else kind, name, is_section, _Given(given))
+        if sections:
+            values[_SECTIONS] = {name: values.pop(name) if name in values else section() for name, section in sections}
+        return cast(Kind, _restore_given(kind(**values), tree))
     except UserError:
         raise
     except Exception as error:  # jsonargparse raises several kinds, with the key in the first line

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..system import progress
 from ..system.errors import UserError
+from ..system.extras import Needing
 from .features import LogMel, fit_length, resample
 
 _BATCH = 256  # clips transformed at once: 16 MB of waveforms
@@ -58,8 +59,8 @@ def read_recording(path: Path) -> Recording:
     Raise `UserError` if the file does not exist, is empty, cannot be read by libsndfile or holds values that are not
     finite; and if its rate is none of a recorder, it is longer than 10 minutes, or floats are far beyond full scale.
     """
-    import soundfile
-
+    with Needing("a recording", "audio"):
+        import soundfile
     if not path.is_file():
         raise UserError(f"{path} is not there: check the name of the recording")
     if path.stat().st_size == 0:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ..system.errors import UserError
+from ..system.extras import Needing
 from .graph import Deployed
 from .onnx_file import seal
 
@@ -52,6 +52,8 @@ def to_onnx(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
 
 
 def _model(deployed: Deployed) -> Any:
+    with Needing("an export to ONNX", "deploy"):
+        import onnxscript  # noqa: F401 (torch imports it)
     with _quiet():
         program = torch.onnx.export(
             _program(deployed),
@@ -94,8 +96,9 @@ def to_int8_onnx(deployed: Deployed, meta: Mapping[str, Any]) -> bytes:
 
     Activations are quantized at run time (ONNX Runtime's dynamic quantization).
     """
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    with Needing("an export to ONNX with 8 bits", "deploy"):
+        import onnx
+        from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory() as folder, _quiet():
         plain, small = Path(folder) / "plain.onnx", Path(folder) / "small.onnx"
@@ -127,10 +130,9 @@ def to_executorch(deployed: Deployed, _: Mapping[str, Any]) -> bytes:
 
     Raise `UserError` if ExecuTorch is not installed.
     """
-    if importlib.util.find_spec("executorch") is None:
-        raise UserError("ExecuTorch is not installed: pip install 'pppl[executorch]'")
-    lower = importlib.import_module("executorch.exir").to_edge_transform_and_lower
-    xnnpack = importlib.import_module("executorch.backends.xnnpack.partition.xnnpack_partitioner")
+    with Needing("an export to ExecuTorch", "executorch"):
+        lower = importlib.import_module("executorch.exir").to_edge_transform_and_lower
+        xnnpack = importlib.import_module("executorch.backends.xnnpack.partition.xnnpack_partitioner")
 
     with _quiet():
         program = _program(deployed, batches=False)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..system.errors import UserError, first_line
+from ..system.extras import Needing
 from ..system.files import expand
 
 _META, _SEAL = "pppl", b"pppl.sha256"
@@ -80,8 +81,8 @@ def open_onnx_bytes(content: bytes, *, threads: int = 1, where: str = "the expor
 
     - `where`: the name of the file in error messages.
     """
-    import onnxruntime
-
+    with Needing("an .onnx file", "deploy"):
+        import onnxruntime
     end = len(content) - len(_HEAD) - 64
     if end < 0 or content[end : end + len(_HEAD)] != _HEAD:
         raise UserError(f"{where} is truncated, or was not exported by `pppl personalize`: export it again")

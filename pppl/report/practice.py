@@ -94,17 +94,22 @@ def _is_somebody(row: TableRow) -> bool:
 def _grouped(rows: Sequence[TableRow], name: str = "difference") -> str:
     """Return the differences grouped by verdict (`_VERDICTS`), the largest first."""
     verdicts = [
-        (_verdict(Estimate.of(row, name)), -float(row[name]), f"{whom(row)} {_points(row, name)}") for row in rows
+        (verdict(Estimate.of(row, name)), -float(row[name]), f"{whom(row)} {_points(row, name)}") for row in rows
     ]
     step = "a point" if not rows or metric_of(rows[0]).percent else "0.01"
     verdicts.sort(key=lambda each: (_VERDICTS.index(each[0]), each[1]))
     return "; ".join(
-        f"{verdict.format(step=step)}: {', '.join(text for *_, text in each)}"
-        for verdict, each in groupby(verdicts, itemgetter(0))
+        f"{title.format(step=step)}: {', '.join(text for *_, text in each)}"
+        for title, each in groupby(verdicts, itemgetter(0))
     )
 
 
-def _verdict(estimate: Estimate) -> str:
+def verdict(estimate: Estimate) -> str:
+    """Return one of `_VERDICTS` for a difference.
+
+    >>> verdict(Estimate(0.02, 0.011, 0.029)), verdict(Estimate(0.0, -0.1, 0.1))
+    ('gains', 'not told apart')
+    """
     gains, loses, equal, unknown = _VERDICTS
     if not estimate.metric.higher_is_better:
         estimate = estimate.negative()

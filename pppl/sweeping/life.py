@@ -1,7 +1,7 @@
 """Detection of dead workers: immediate on this machine, after a timeout on other machines."""
 
-import fcntl
 import os
+import platform
 import threading
 import time
 import uuid
@@ -14,6 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from ..system.files import output_folder
+from ..system.locks import lock
 from ..system.tracking import notice
 
 WORKER = "worker"
@@ -65,10 +66,10 @@ class Life:
     @contextmanager
     def living(self) -> Iterator[None]:
         """Make this process visible as a live worker while the context is open."""
-        self.worker = f"{os.uname().nodename}-{uuid.uuid4().hex}"
+        self.worker = f"{platform.node()}-{uuid.uuid4().hex}"
         path, end = output_folder(self._folder) / self.worker, threading.Event()
         with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file)
             file.write(f"{os.getpid()}\n")  # for users who look into the folder
             file.flush()
             threading.Thread(target=self._beat, args=(end,), daemon=True).start()
@@ -102,12 +103,12 @@ class Life:
 
         Locks of other machines are not trusted, since file systems of clusters may not share locks between machines.
         """
-        if worker.rpartition("-")[0] != os.uname().nodename:
+        if worker.rpartition("-")[0] != platform.node():
             return None
         path = self._folder / worker
         try:
             with path.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                lock(file, shared=True, wait=False)
         except PermissionError:  # the file is private to another user
             return None
         except FileNotFoundError:  # the worker has ended, or has another results folder

@@ -1,6 +1,5 @@
 """The storage of a study: a journal file in the results folder, or a PostgreSQL database for several machines."""
 
-import fcntl
 import functools
 import json
 import os
@@ -17,6 +16,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.pool import NullPool
 
 from ..system.errors import UserError
+from ..system.extras import missing
+from ..system.locks import lock
 from ..system.tracking import notice
 
 JOURNAL = "study.log"
@@ -88,8 +89,8 @@ class _JournalBackend(JournalFileBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append all of the entries, or none. Raise `OSError` if the disk is full."""
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        with self.path.with_suffix(".lock").open("ab") as lock, self.path.open("r+b", buffering=0) as file:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self.path.with_suffix(".lock").open("ab") as guard, self.path.open("r+b", buffering=0) as file:
+            lock(guard)
             whole = _end_of_lines(file)
             try:
                 file.truncate(whole)
@@ -130,7 +131,7 @@ def _database(url: str, patient: bool) -> BaseStorage:
     try:
         return _patiently(_connected)(address) if patient else _connected(address)
     except ImportError as error:
-        raise UserError("--storage needs the PostgreSQL driver: pip install 'pppl[cluster]'") from error
+        raise UserError(missing("--storage", "psycopg, the PostgreSQL driver", "cluster")) from error
     except (StorageInternalError, DBAPIError) as error:
         raise UserError(
             f"{hide_password(url)} does not answer ({reason_of(error)}): check the URL and the server"

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from ..config import Experiment, Sweep
 from ..system import progress
 from ..system.errors import UserError, explain
+from ..system.extras import Needing
 from ..system.processes import describe_exit, start_quietly, start_worker, threads, worker_context, worker_environment
 from ..system.tracking import notice
 from .life import Life
@@ -247,10 +248,9 @@ class _Jobs(_Crew):
     def __init__(self, work: Work, cluster: str = "slurm"):
         super().__init__(replace(work, storage=without_password(work.storage)))
         try:
-            submitit = importlib.import_module("submitit")
+            with Needing("--launcher slurm", "cluster"):
+                submitit = importlib.import_module("submitit")
             self._executor = submitit.AutoExecutor(folder=work.folder / "jobs", cluster=cluster)
-        except ImportError as error:
-            raise UserError("--launcher slurm needs submitit: pip install 'pppl[cluster]'") from error
         except RuntimeError as error:  # this machine has no sbatch
             raise UserError(f"--launcher slurm: {error}; start it where jobs can be submitted") from error
         cores = max(1, work.base.training.threads)

@@ -5,7 +5,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -178,6 +177,11 @@ def _cpu_name() -> str:
         return platform.processor()
 
 
-def _peak_memory_mib() -> float:
+def _peak_memory_mib() -> float | None:
+    """Return the most memory of this process or of one that it waited for; None on Windows, which does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)  # bytes on macOS, KiB on Linux

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..system.errors import UserError
+from ..system.extras import missing
 from .text_tasks import Examples
 
 # Encoders that come as a Python package, for work offline.
@@ -27,13 +28,13 @@ def _folder(name: str) -> str:
         return name
     package = importlib.util.find_spec(_PACKAGED[name])
     if package is None or package.origin is None:
-        raise UserError(f"encoder {name} is not installed: run `pip install 'pppl[text]'`")
+        raise UserError(missing(f"encoder {name}", _PACKAGED[name], "text"))
     return str(Path(package.origin).parent / "model")
 
 
 def _load_pretrained(kind: str, name: str, **options: Any) -> Any:
     if importlib.util.find_spec("transformers") is None:
-        raise UserError("text needs the package transformers: run `pip install 'pppl[text]'`")
+        raise UserError(missing("text", "transformers", "text"))
     import transformers
     from safetensors import SafetensorError
 
