@@ -60,9 +60,14 @@ def _run_comparison(experiment: Experiment, out: Path, workers: int | None) -> N
         worker_context("pppl.comparison.execution")  # the workers' server imports while this process does
     from ..lab import compare
     from ..report.terminal import as_text
+    from ..report.terminal_rivals import rivals_as_text
+    from ..tables.journal import TABLE
+    from ..tables.schema import load_frame
 
     summary = compare(experiment, out, workers=count)
     print(as_text(summary, experiment.pruning.unit))
+    if beaten := rivals_as_text(summary, load_frame(out / TABLE)):
+        print(f"\n{beaten}")
     _say_where(out)
 
 

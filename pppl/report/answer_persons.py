@@ -10,6 +10,7 @@ from ..figures.looks import Looks
 from ..figures.protocols import counts_classes
 from ..figures.retraining import samples_of, training_label
 from ..tables.metric import metric_of
+from .answer_rivals import tell_rivals
 from .columns import FORMATS
 from .estimate import Estimate, overlap, subtract, subtract_from_full
 from .folder import FolderTables
@@ -51,6 +52,13 @@ class _Protocol:
     def untrained(self) -> TableRow | None:
         """The best method that is not trained after pruning."""
         return next((row for row in self.methods if not training_label(row)), None)
+
+    @property
+    def gaining(self) -> tuple[TableRow | None, str]:
+        """The best method whose personal gain is known, and the control that the gain is over."""
+        known = {(row["method"], row["against"]) for row in self.gains}
+        against = "twin" if any(control == "twin" for _, control in known) else "other"
+        return next((row for row in self.methods if (row["method"], against) in known), None), against
 
 
 def answer_persons(results: FolderTables) -> list[Html]:
@@ -98,7 +106,8 @@ def _paragraph(protocol: _Protocol) -> Html:
     title = protocol.name[:1].upper() + protocol.name[1:]
     counts = f" ({first['n']:,.0f} person-seed pairs, {first['people']:,.0f} different). "
     sentences = [_full(protocol), *_best(protocol), *_training(protocol), *_gain(protocol)]
-    return element("p", element("strong", title), counts, join(sentences, " "))
+    prose = element("p", element("strong", title), counts, join(sentences, " "))
+    return element("div", prose, *_rivals(protocol))
 
 
 def _full(protocol: _Protocol) -> Html:
@@ -170,11 +179,10 @@ def _gain(protocol: _Protocol) -> list[Html]:
 
     The gain is over a twin's samples, or over another person's if no method has a twin.
     """
-    of_method = {(row["method"], row["against"]): row for row in protocol.gains}
-    against = "twin" if any(control == "twin" for _, control in of_method) else "other"
-    row = next((row for row in protocol.methods if (row["method"], against) in of_method), None)
+    row, against = protocol.gaining
     if row is None:
         return []
+    of_method = {(row["method"], row["against"]): row for row in protocol.gains}
     other, population = (of_method.get((row["method"], control)) for control in (against, "population"))
     p_value = other.get("holm_p", "") if other else ""
     tested = f" ({_p(p_value)})" if isinstance(p_value, float) and p_value == p_value else ""
@@ -183,6 +191,16 @@ def _gain(protocol: _Protocol) -> list[Html]:
     if population is not None:
         text += f", and over everybody's {Estimate.of(population, 'gain').in_points}"
     return [join(("The personal gain of ", element("b", label_of(row, protocol.looks)), f"{text}."))]
+
+
+def _rivals(protocol: _Protocol) -> list[Html]:
+    """Return a list of the controls and free baselines that beat each method that is praised."""
+    praised = [*protocol.methods[:1], protocol.untrained, protocol.gaining[0]]
+    named = {row["method"]: row for row in praised if row is not None}
+    told = [tell_rivals(row, protocol.summary, protocol.rows, protocol.looks) for row in named.values()]
+    items = [element("li", sentence) for sentence in told if sentence]
+    unit = f"In points of {metric_of(protocol.summary[0]).title}:" if metric_of(protocol.summary[0]).percent else ""
+    return [element("p", unit, class_="note"), element("ul", *items, class_="practice")] if items else []
 
 
 _WHOSE = {"twin": "a twin's samples", "other": "another person's samples"}

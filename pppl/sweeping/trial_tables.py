@@ -17,12 +17,13 @@ from ..tables.journal import write_table
 from ..tables.metric import ACCURACY, Metric, metric_of
 from ..tables.provenance import fingerprint
 from ..tables.schema import csv_text, write_csv
+from .baselines import BASELINES, baselines, with_baselines, without_unmet
 from .importances import importances
 from .queue import RUN, WHY, Queue
 from .space import values_taken, with_values
 
 # Files that a sweep writes, except figures and its journal.
-FILES = ("trials.csv", "importances.csv", "best.yaml", "run.json")
+FILES = ("trials.csv", "importances.csv", BASELINES, "best.yaml", "run.json")
 _MEASURED = ("score", "score_low", "score_high", "own_minus_other", "macs_fraction")
 
 
@@ -37,11 +38,12 @@ def study_run(settings: Sweep, queue: Queue) -> str:
 def write_results(
     settings: Sweep, base: Experiment, queue: Queue, folder: Path, *, run: str, draw: Draw
 ) -> pd.DataFrame:
-    """Write `trials.csv`, `importances.csv`, `best.yaml` and the figures that `draw` makes; return the trials.
+    """Write `trials.csv`, `importances.csv`, `baselines.csv`, `best.yaml` and figures; return the trials.
 
     **Arguments:**
 
-    - `run`: the id of the W&B run that receives the results, too; empty for none.
+    - `run`: the id of the W&B run that receives the results, too; empty if nothing is new. Baselines are then kept.
+    - `draw`: a function that draws figures from the tables.
     """
     trials = queue.done()
     table, shares = trials_table(settings, trials), importances(settings, trials.values())
@@ -52,6 +54,8 @@ def write_results(
     best = best_of(settings, trials.values())
     if best is not None:
         _write_best(settings, base, best, len(trials), folder)
+        if run or not (folder / BASELINES).exists():
+            _write_baselines(base, values_taken(settings.space, best.params), folder)
     figures = draw(folder)
     if run:
         names = {"group": settings.name, "name": settings.name, "job_type": "study"}
@@ -65,6 +69,13 @@ def write_results(
             for path in figures:
                 tracker.image(path.stem, path)
     return table
+
+
+def _write_baselines(base: Experiment, values: Mapping[str, Any], folder: Path) -> None:
+    remove(folder / BASELINES)
+    table = baselines(base, values, folder)
+    if len(table):
+        write_table(folder / BASELINES, table)
 
 
 def trials_table(settings: Sweep, trials: Mapping[int, FrozenTrial]) -> pd.DataFrame:
@@ -141,7 +152,7 @@ def _upwards(settings: Sweep, trial: FrozenTrial) -> tuple[float, ...]:
 def _write_best(settings: Sweep, base: Experiment, best: FrozenTrial, tried: int, folder: Path) -> None:
     """Write the best trial as an experiment file for `pppl compare`, with test persons and seeds that no trial saw."""
     seeds = [seed for seed in range(len(settings.seeds) + 3) if seed not in settings.seeds][:3]
-    experiment = with_values(base, values_taken(settings.space, best.params))
+    experiment = without_unmet(with_baselines(with_values(base, values_taken(settings.space, best.params))))
     changes = {"persons.query": "test", "seeds": seeds, "name": f"{settings.name}-best"}
     searched = base.searched.get(settings.method, 0) + tried
     experiment = experiment.replace(**changes, searched={settings.method: searched})
