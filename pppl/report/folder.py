@@ -12,12 +12,21 @@ from ..system.errors import UserError
 from ..tables.journal import TABLE
 from ..tables.metric import Metric, declare_metric
 from ..tables.provenance import read_run
-from ..tables.schema import existing
+from ..tables.schema import BASELINES, existing
 from .table import EMPTY, Table, read_rows
 
 Kind = Literal["persons", "tasks", "sweep"]
 # Tables beside the main one, in the order of the report.
-_OTHER_TABLES = ("answers.csv", "gains.csv", "curves.csv", "effort.csv", "tuned.csv", "stream.csv", "importances.csv")
+_OTHER_TABLES = (
+    "answers.csv",
+    "gains.csv",
+    "curves.csv",
+    "effort.csv",
+    "tuned.csv",
+    "stream.csv",
+    "importances.csv",
+    BASELINES,
+)
 _OF_SUMMARY = ("score_full", "macs_fraction", "retrain_samples")
 _NEEDED: dict[
     Kind, tuple[Sequence[str], Sequence[str]]
@@ -29,6 +38,7 @@ _NEEDED: dict[
     "tasks": (("task", "method", "metric"), ("score", "score_low", "score_high")),
     "sweep": (("state", "feasible", "best", "score", "own_minus_other", "macs_fraction", "seconds"), ("trial",)),
 }
+_OF_PERSONS = _NEEDED["persons"]
 # The same for other tables that prose is made of.
 _NEEDED_OF_OTHERS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "gains.csv": (
@@ -40,6 +50,7 @@ _NEEDED_OF_OTHERS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         ("budget", "difference", "difference_low", "difference_high"),
     ),
     "importances.csv": (("key",), ("importance", "importance_low", "importance_high")),
+    BASELINES: ((*_OF_PERSONS[0], "reference"), _OF_PERSONS[1]),
     "stream.csv": ((), ("step", "stored_bytes", "copies_bytes")),
 }
 _NEEDED_OF_ROWS = (

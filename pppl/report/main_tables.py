@@ -100,7 +100,9 @@ def _of_sweep(trials: Table) -> Html:
     names = ["trial", "state", "score", "own_minus_other", "macs_fraction", "feasible", "best", "pareto", "seconds"]
     same = {name for name in ("state", "feasible") if len(table.distinct(name)) == 1}
     columns = [
-        table.column(name) for name in [*names, *settings_of(table.names)] if name in table.names and name not in same
+        table.column(name)
+        for name in [*names, *settings_of(table.names), "folder", "run"]
+        if name in table.names and name not in same
     ]
     choices = [
         Choice.by("State", [row["state"] for row in table.rows]),

@@ -1,6 +1,6 @@
 """Lines for the terminal on the controls and free baselines that beat the best methods of a comparison."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,6 +12,8 @@ from ..tables.rivals import CONTROLS, rivals
 from .answer_rivals import tell_points
 from .names import row_key
 from .table import TableRow
+
+_NEEDED = ["method", "control", "budget", "seed", "identity", "score"]
 
 
 def rivals_as_text(summary: pd.DataFrame, table: pd.DataFrame) -> str:
@@ -33,7 +35,7 @@ def rivals_as_text(summary: pd.DataFrame, table: pd.DataFrame) -> str:
     lines: list[str] = []
     for _, of_data in summary.groupby(keys[:2], sort=False):
         for name, rows in by_protocol(of_data):
-            same = table.merge(rows[keys].drop_duplicates(), on=keys)
+            same = table.merge(rows[keys].drop_duplicates(), on=keys)[_NEEDED]
             lines += [f"{name}: {line}" for line in _lines(rows.to_dict("records"), same.to_dict("records"), budget)]
     unit = " (points)" if metric_of(summary).percent else ""
     head = f"Controls and free baselines that beat the best methods, on the same persons{unit}"
@@ -41,10 +43,44 @@ def rivals_as_text(summary: pd.DataFrame, table: pd.DataFrame) -> str:
 
 
 def _lines(summary: Sequence[Any], rows: Sequence[Any], budget: float) -> Iterator[str]:
-    for praised in best_methods(summary, budget):
-        better = [rival for rival in rivals(praised, summary, rows) if rival.beats]
-        told = "; ".join(f"{row_key(rival.row)} {tell_points(rival)}" for rival in better) or "nothing"
-        yield f"{row_key(praised)} is beaten by {told}"
+    yield from (_beaten(praised, summary, rows) for praised in best_methods(summary, budget))
+
+
+def _beaten(praised: TableRow, summary: Iterable[TableRow], rows: Iterable[TableRow]) -> str:
+    better = [rival for rival in rivals(praised, summary, rows) if rival.beats]
+    told = "; ".join(f"{row_key(rival.row)} {tell_points(rival)}" for rival in better)
+    return f"{row_key(praised)} is beaten by {told or 'nothing'}"
+
+
+def baselines_as_text(table: pd.DataFrame) -> str:
+    """Return what beats the best trial of a sweep, for each kind of persons.
+
+    ```python
+    print(baselines_as_text(load_frame(Path("results/digits_ppp/baselines.csv"))))
+    ```
+
+    **Arguments:**
+
+    - `table`: `baselines.csv` of a sweep.
+    """
+    lines = []
+    for name, rows in by_protocol(table):
+        records: list[Any] = rows.to_dict("records")
+        praised = reference_row(records)
+        lines += [] if praised is None else [f"{name}: {_beaten(praised, records, ())}"]
+    unit = " (points)" if metric_of(table).percent else ""
+    return "\n".join([f"Controls and free baselines that beat the best trial, on the same persons{unit}", *lines])
+
+
+def reference_row(summary: Iterable[TableRow]) -> TableRow | None:
+    """Return the row of the reference of a summary, with the person's own samples; None if it has none.
+
+    >>> reference_row([{"method": "ppp", "control": "own", "reference": ""}, {"method": "l1", "reference": "ppp"}])
+    {'method': 'ppp', 'control': 'own', 'reference': ''}
+    """
+    rows = list(summary)
+    names = {row["reference"] for row in rows if isinstance(row["reference"], str) and row["reference"]}
+    return next((row for row in rows if row["method"] in names and row["control"] in ("", "own")), None)
 
 
 def best_methods(summary: Sequence[TableRow], budget: float) -> list[TableRow]:

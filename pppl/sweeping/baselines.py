@@ -14,13 +14,11 @@ from ..personalizers import make_own_personalizer
 from ..system.errors import UserError
 from ..system.processes import Workers
 from ..system.tracking import notice
-from ..tables.provenance import fingerprint
 from ..tables.summary import summarize
 from ..tasks import task_of
 from ..training.gate_settings import PPPSettings
-from .space import with_values
+from .space import trial_name, with_values
 
-BASELINES = "baselines.csv"
 _WHOLE = ("full", "full+classes")
 _PRUNED = ("l1_local", "l1_local+retrain", "l1_local+retrain+classes")
 _ONE_MASK = "person_training.gate_input"
@@ -73,7 +71,7 @@ def baselines(base: Experiment, values: Mapping[str, Any], folder: Path) -> pd.D
     try:
         experiment = without_unmet(with_baselines(with_values(base, values))).replace(**silent)
         with isolate_rng(), Workers(1) as pool:
-            table = PersonPlan(experiment, folder / "trials" / fingerprint(dict(values))).computed(pool)
+            table = PersonPlan(experiment, folder / "trials" / trial_name(values)).computed(pool)
     except UserError as error:
         notice(f"the best trial is not compared with baselines ({error})")
         return pd.DataFrame()

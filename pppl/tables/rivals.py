@@ -74,8 +74,8 @@ def rivals(praised: TableRow, summary: Iterable[TableRow], rows: Iterable[TableR
 
     - `praised`: a row of `summary`.
     - `summary`: rows of `summary.csv` about the same group of persons.
-    - `rows`: rows of `table.csv.gz` about them, for paired differences. Without these, differences are of means, and
-      a rival that was measured on fewer persons is left out.
+    - `rows`: rows of `table.csv.gz` about them, for paired differences. Without these, only differences to the
+      `reference` of `summary` are paired. Others are of means, and a rival measured on fewer persons is left out.
     """
     summary, scores = list(summary), _scores_by_series(rows)
     own = _series(praised)
@@ -131,10 +131,20 @@ def _against(row: TableRow, praised: TableRow, scores: Mapping[Any, Mapping[Any,
     """Return a rival with its paired difference; None if they have no persons in common."""
     one, other = (scores.get(_series(each)) for each in (row, praised))
     if one is None or other is None:
-        same = row.get("n") == praised.get("n")
-        return Rival(row=row, difference=float(row["score"]) - float(praised["score"])) if same else None
+        return _by_means(row, praised)
     both = [key for key in one if key in other]
     return _paired(row, both, [one[key] - other[key] for key in both], metric_of(row)) if both else None
+
+
+def _by_means(row: TableRow, praised: TableRow) -> Rival | None:
+    """Return a rival without rows of persons: by its difference to the reference if that is praised, else by means."""
+    name = "reference_minus_this"
+    is_reference = praised["method"] == row.get("reference") and str(praised["control"]) in ("", "own")
+    if is_reference and row.get(name, math.nan) == row.get(name):
+        low, high = -float(row[f"{name}_high"]), -float(row[f"{name}_low"])
+        return Rival(row=row, difference=-float(row[name]), low=low, high=high)
+    same = row.get("n") == praised.get("n")
+    return Rival(row=row, difference=float(row["score"]) - float(praised["score"])) if same else None
 
 
 def _paired(row: TableRow, persons: Sequence[tuple[Any, ...]], differences: list[float], metric: Metric) -> Rival:

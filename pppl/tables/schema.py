@@ -60,7 +60,7 @@ COLUMN_TYPES: dict[str, ColumnType] = {
         ("key", "Setting", "text", "setting"),
         ("state", "State", "text"),
         ("reference", "", "text", "reference"),
-        *((name, "", "text") for name in ("question", "folder", "kind", "row", "name", "tells")),
+        *((name, "", "text") for name in ("question", "folder", "run", "kind", "row", "name", "tells")),
     ),
     **_of_kind(
         "flag",
@@ -129,6 +129,7 @@ _RENAMED = {
 # The task and the metric of all rows of earlier versions.
 EARLIER = {"task": "classification", "metric": "accuracy"}
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
+BASELINES = "baselines.csv"  # the best trial of a sweep, its controls and free baselines, as in `summary.csv`
 ODD_BYTES = "surrogateescape"  # names of files may hold bytes that are not text
 GZIP = ".gz"
 _LINE_END = "\r\n\r\r\n\n"
