@@ -67,8 +67,8 @@ def _rivals(results: FolderTables) -> list[Html]:
     """Return a list of the controls and free baselines that beat the best trial, for each kind of persons."""
     table = results.tables.get(BASELINES)
     if table is None:
-        text = "What it has to beat was not measured: the full network, full+classes and l1_local+retrain, and its controls."
-        return [element("p", f"{text} `pppl compare` measures it on best.yaml with these methods in it.")]
+        text = "What it has to beat was not measured: full, full+classes, l1_local+retrain and its controls. "
+        return [element("p", f"{text}`pppl compare` measures it on best.yaml with these methods in it.")]
     items = []
     for row in {(row["persons"], row["seen"]): row for row in table.rows}.values():
         rows = table.alike(row, ["persons", "seen"]).rows
