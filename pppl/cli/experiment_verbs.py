@@ -58,6 +58,7 @@ def _run_comparison(experiment: Experiment, out: Path, workers: int | None) -> N
     count = worker_count(workers)
     if count > 1:
         worker_context("pppl.comparison.execution")  # the workers' server imports while this process does
+    from ..comparison.effort import EFFORT
     from ..lab import compare
     from ..report.terminal import as_text
     from ..report.terminal_rivals import rivals_as_text
@@ -65,7 +66,7 @@ def _run_comparison(experiment: Experiment, out: Path, workers: int | None) -> N
     from ..tables.schema import load_frame
 
     summary = compare(experiment, out, workers=count)
-    print(as_text(summary, experiment.pruning.unit))
+    print(as_text(summary, experiment.pruning.unit, load_frame(out / EFFORT)))
     if beaten := rivals_as_text(summary, load_frame(out / TABLE)):
         print(f"\n{beaten}")
     _say_where(out)

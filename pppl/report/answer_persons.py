@@ -8,7 +8,7 @@ import pandas as pd
 from ..figures.accuracy_vs_macs import shown_budgets
 from ..figures.looks import Looks
 from ..figures.protocols import counts_classes
-from ..figures.retraining import samples_of, training_label
+from ..figures.retraining import training_label
 from ..tables.metric import metric_of
 from .answer_rivals import tell_rivals
 from .columns import FORMATS
@@ -17,6 +17,7 @@ from .folder import FolderTables
 from .html import Html, element, join
 from .names import label_of, protocol_of
 from .table import EMPTY, TableRow
+from .trained_on import trained_on
 
 _PROTOCOL = ["dataset", "backbone", "persons", "seen"]
 _UNITS = {"macs": "MACs", "params": "parameters"}
@@ -29,7 +30,7 @@ _TRAINING_STEPS = {
 
 @dataclass(frozen=True)
 class _Protocol:
-    """Rows of `summary.csv`, `table.csv.gz` and `gains.csv` for the same persons.
+    """Rows of `summary.csv`, `table.csv.gz`, `gains.csv` and `effort.csv` for the same persons.
 
     - `name`: of these persons.
     - `methods`: rows of `summary` at the reported budget, own samples only, best first; without the full network.
@@ -42,6 +43,7 @@ class _Protocol:
     summary: Sequence[TableRow]
     rows: Sequence[TableRow]
     gains: Sequence[TableRow]
+    effort: Sequence[TableRow]
 
     @property
     def trained(self) -> TableRow | None:
@@ -81,7 +83,8 @@ def _protocol(results: FolderTables, row: TableRow, budget: float) -> _Protocol:
         (each for each in methods if each["method"] != "full"), key=lambda each: -results.metric.sign * each["score"]
     )
     gains = [each for each in gains if each["budget"] == budget]
-    return _Protocol(title, results.looks, methods, summary, rows, gains)
+    effort = results.tables.get("effort.csv", EMPTY).rows
+    return _Protocol(title, results.looks, methods, summary, rows, gains, effort)
 
 
 def _opening(results: FolderTables, budget: float) -> Html:
@@ -128,13 +131,17 @@ def _best(protocol: _Protocol) -> list[Html]:
     also = overlap(sum(_reaches(row, best) for row in others), len(others))
     prune = " that prune" if best["budget"] < 1 else ""
     of = f"Best of {len(others) + 1} methods{prune}" if others else "The only method"
-    how = _trained_on(best) or " (nothing is trained after pruning)"
+    how = _trained_on(best, protocol.effort) or " (nothing is trained after pruning)"
     sentences = [join((f"{of} is ", _described(best, protocol), f"{how}{also}."))]
     next_one = protocol.untrained if training_label(best) else protocol.trained
     if next_one is not None:
         what = "Of those that are retrained" if training_label(next_one) else "Without any training after pruning"
         distance = subtract(next_one, best, protocol.rows).against(label_of(best, protocol.looks))
-        parts = (f"{what}, the best is ", _described(next_one, protocol), f"{_trained_on(next_one)} and {distance}.")
+        parts = (
+            f"{what}, the best is ",
+            _described(next_one, protocol),
+            f"{_trained_on(next_one, protocol.effort)} and {distance}.",
+        )
         sentences.append(join(parts))
     return sentences
 
@@ -152,8 +159,9 @@ def _described(row: TableRow, protocol: _Protocol) -> Html:
     )
 
 
-def _trained_on(row: TableRow) -> str:
-    return f" (retrained; {samples_of(row):,.0f} samples beyond the full network)" if training_label(row) else ""
+def _trained_on(row: TableRow, effort: Sequence[TableRow]) -> str:
+    told = trained_on([row], effort)
+    return f" (retrained; beyond the full network: {told})" if training_label(row) else ""
 
 
 def _training(protocol: _Protocol) -> list[Html]:

@@ -37,8 +37,8 @@ _TITLES = {
     ),
     BASELINES: (
         "What the best trial has to beat",
-        "{Metric} of the best trial, its controls and free baselines on the same validation persons, and the best trial "
-        "less each of them.",
+        "{Metric} of the best trial, its controls and free baselines on the same validation persons, and the best "
+        "trial less each of them.",
     ),
     "importances.csv": ("Importance of settings", "What share of the differences in {metric} a setting explains."),
 }

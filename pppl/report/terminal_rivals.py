@@ -35,7 +35,7 @@ def rivals_as_text(summary: pd.DataFrame, table: pd.DataFrame) -> str:
     lines: list[str] = []
     for _, of_data in summary.groupby(keys[:2], sort=False):
         for name, rows in by_protocol(of_data):
-            same = table.merge(rows[keys].drop_duplicates(), on=keys)[_NEEDED]
+            same: Any = table.merge(rows[keys].drop_duplicates(), on=keys)[_NEEDED]
             lines += [f"{name}: {line}" for line in _lines(rows.to_dict("records"), same.to_dict("records"), budget)]
     unit = " (points)" if metric_of(summary).percent else ""
     head = f"Controls and free baselines that beat the best methods, on the same persons{unit}"

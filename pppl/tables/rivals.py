@@ -61,9 +61,9 @@ def chosen_by(method: str) -> str:
 def rivals(praised: TableRow, summary: Iterable[TableRow], rows: Iterable[TableRow] = ()) -> list[Rival]:
     """Return the controls and free baselines on the same persons at the same budget, the best first.
 
-    A free baseline trains nothing on the person, and its channels do not depend on the person: the full network, static
-    pruning, or gates that give everybody one mask; with and without class correction, batch statistics or retraining for
-    everybody. What does not prune is a rival at every budget.
+    A free baseline trains nothing on the person, and its channels do not depend on the person. It is the full network,
+    static pruning, or gates that give everybody one mask, with or without class correction, batch statistics and
+    retraining for everybody. What does not prune is a rival at every budget.
 
     ```python
     best = max(summary, key=lambda row: row["score"])
