@@ -10,7 +10,7 @@ from ..system.errors import UserError
 from ..system.files import expand
 from ..system.plugins import load_plugins
 from .older import current_names
-from .tree import Tree, find_files
+from .tree import Tree
 
 Settings = TypeVar("Settings", bound=Tree)
 
@@ -27,7 +27,8 @@ def salvage(kind: type[Settings], tree: Mapping[str, Any], folder: Path) -> tupl
 
     Raise `UserError` if the settings cannot be read for another reason.
     """
-    tree = {**current_names(tree), **find_files(tree, folder.resolve().parents)}
+    tree = dict(current_names(tree))
+    tree |= {"plugins": [_located(name, folder) for name in _plugins(tree)]} if _plugins(tree) else {}
     reasons = {name: reason for name in _plugins(tree) if (reason := _why_not(name))}
     kept = tree | {"plugins": [name for name in _plugins(tree) if name not in reasons]}
     kind.prepare(kept)
@@ -42,6 +43,13 @@ def salvage(kind: type[Settings], tree: Mapping[str, Any], folder: Path) -> tupl
 def _plugins(tree: Mapping[str, Any]) -> list[str]:
     plugins = tree.get("plugins")
     return [str(name) for name in plugins] if isinstance(plugins, list) else []
+
+
+def _located(name: str, folder: Path) -> str:
+    """Return a plugin's file, also if it lies in a folder above the results only, as `Tree.reopen` finds it."""
+    if not name.endswith(".py") or expand(name).exists():
+        return name
+    return next((str(path) for each in folder.resolve().parents if (path := each / name).exists()), name)
 
 
 def _why_not(name: str) -> str:

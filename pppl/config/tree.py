@@ -107,7 +107,7 @@ class Tree:
             raise UserError(f"{path} has no section `fast`: write one, or leave --fast out")
         try:
             plugins = {"plugins": overrides["plugins"]} if overrides and "plugins" in overrides else {}
-            experiment = from_dict({"name": path.stem, **tree, **find_files(tree, [path.parent]), **plugins}, cls)
+            experiment = from_dict({"name": path.stem, **tree, **_find_files(tree, [path.parent]), **plugins}, cls)
             if fast and quick:
                 experiment = experiment.override({"name": f"{experiment.name}-fast", **quick})
         except UserError as error:
@@ -127,7 +127,7 @@ class Tree:
         Experiment.reopen(read_run(folder)["config"], folder)
         ```
         """
-        return from_dict({**tree, **find_files(tree, folder.resolve().parents)}, cls)
+        return from_dict({**tree, **_find_files(tree, folder.resolve().parents)}, cls)
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with dotted keys replaced.
@@ -159,12 +159,8 @@ class Tree:
         return as_plain(self)
 
 
-def find_files(tree: Mapping[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
-    """Return the `plugins` and the `backbone` of a tree, with files that are not found here taken from `folders`.
-
-    >>> find_files({"plugins": ["pppl"]}, [])
-    {'plugins': ['pppl']}
-    """
+def _find_files(tree: Mapping[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
+    """Return the `plugins` and the `backbone` of a tree, with files that are not found here taken from `folders`."""
 
     def find(name: Any, *, of_class: bool = False) -> Any:
         place, attribute = split_place(str(name)) if of_class else (str(name), "")

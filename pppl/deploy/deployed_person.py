@@ -110,8 +110,10 @@ class DeployedPerson:
             return make(limit.value)
         if limit.unit == "bytes":
             return fit_bytes(make, lambda model: len(self.file(model.module).to_bytes()), limit.value)
-        milliseconds: Callable[[PersonalModel], float] = lambda model: self.share(model) * self.full_ms
-        return fit_latency(make, milliseconds, limit.value, self.full_ms, explain=self._explain_latency)
+        return fit_latency(make, self._milliseconds_of, limit.value, self.full_ms, explain=self._explain_latency)
+
+    def _milliseconds_of(self, model: PersonalModel) -> float:
+        return self.share(model) * self.full_ms
 
     def _explain_latency(self) -> str:
         """Return how much of the latency log-mel takes, and what to do about it; empty if there is none."""

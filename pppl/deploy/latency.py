@@ -16,6 +16,7 @@ from ..backbones import Backbone, ShapeSpec
 from ..data.preprocessing import Preprocessing
 from ..pruning import CostModel
 from ..system.errors import UserError
+from ..system.files import expand
 from ..system.memory import PeakMemory
 from ..system.processes import threads as torch_threads
 from .formats import to_onnx
@@ -71,11 +72,11 @@ def _torch_forward(deployed: Deployed, x: torch.Tensor) -> torch.Tensor:
     return deployed(x)
 
 
-def latency(paths: Sequence[Path], *, threads: int = 1, runs: int = 100) -> pd.DataFrame:
+def latency(paths: Sequence[str | Path], *, threads: int = 1, runs: int = 100) -> pd.DataFrame:
     """Time one sample through each file and each full network, in PyTorch and ONNX Runtime, all in turns.
 
     ```python
-    table = latency([Path("personal.onnx"), Path("personal.safetensors")])
+    table = latency(["personal.onnx", "personal.safetensors"])
     ```
 
     **Arguments:**
@@ -85,17 +86,17 @@ def latency(paths: Sequence[Path], *, threads: int = 1, runs: int = 100) -> pd.D
     - `runs`: how often each network runs at least.
 
     **Returns:** one row per file and engine. Its columns are `median_ms`, `low_ms` and `high_ms` (quartiles),
-    `speed_up` (the full network's median divided by the file's), `log_mel_ms` and `network_speed_up` (the median of
-    log-mel alone, and the speed-up without it; NaN unless the file takes raw audio), `macs`, `params`, `bytes` of the file, and `peak_mib`
-    (memory for loading it and one pass). Full networks have random weights, and so does the network that PyTorch builds
-    from an `.onnx` file. Speed does not depend on weights.
+    `speed_up` (the full network's median divided by the file's), `log_mel_ms` (the median of log-mel alone) and
+    `network_speed_up` (the speed-up without it), both NaN unless the file takes raw audio, `macs`, `params`, `bytes` of
+    the file, and `peak_mib` (memory for loading it and one pass). Full networks have random weights, and so does the
+    network that PyTorch builds from an `.onnx` file. Speed does not depend on weights.
 
     Raise `UserError` if a file cannot be read, or if its network is made of code that has not been loaded.
     """
     subjects: dict[str, _Subject] = {}
     full_of: dict[str, str] = {}
     fulls: dict[tuple[str, bool], str] = {}
-    for path in paths:
+    for path in map(expand, paths):
         subject, full = _open_subject(path)
         key = full.to_json(), subject.raw_audio
         if key not in fulls:

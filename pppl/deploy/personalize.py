@@ -34,7 +34,13 @@ _THIN = ".thin"
 
 
 def personalize(
-    folder: str | Path, data: str, wish: DeployRequest, out: str | Path, *, seed: int | None = None, queries: str = ""
+    folder: str | Path,
+    data: str | Path,
+    wish: DeployRequest,
+    out: str | Path,
+    *,
+    seed: int | None = None,
+    queries: str | Path = "",
 ) -> dict[str, Any]:
     """Make a person's network from a run of `pppl train`. Write it with its thin form, exports and `report.json`.
 
@@ -59,8 +65,9 @@ def personalize(
         if name not in FORMATS:
             raise unknown("export format", name, FORMATS)
     run = TrainedRun.open(folder, seed)
+    data = str(data)
     samples = read_samples(data, run.preprocessing)
-    queried = read_samples(queries, run.preprocessing) if queries else samples
+    queried = read_samples(str(queries), run.preprocessing) if queries else samples
     notice(f"{data}: {samples}")
     for note in (*samples.notes, *(queried.notes if queries else ())):
         notice(note)

@@ -32,11 +32,11 @@ class Prediction(NamedTuple):
     truth: str = ""
 
 
-def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
+def predict(model: str | Path, sources: Sequence[str | Path]) -> list[Prediction]:
     """Predict the class, or the numbers, of samples, in order.
 
     ```python
-    predict(Path("personal.onnx"), ["one.png", "two.png"])
+    predict("personal.onnx", ["one.png", "two.png"])
     ```
 
     **Arguments:**
@@ -46,9 +46,9 @@ def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
 
     Raise `UserError`, with the name of the file, if a file cannot be used.
     """
-    run, preprocessing, classes, raw_audio = _open_model(model)
+    run, preprocessing, classes, raw_audio = _open_model(expand(model))
     if len(sources) == 1:
-        samples = read_samples(sources[0], preprocessing)
+        samples = read_samples(str(sources[0]), preprocessing)
     else:
         samples = read_files([expand(source) for source in sources], preprocessing)
     for note in samples.notes:
