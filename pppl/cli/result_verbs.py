@@ -24,7 +24,11 @@ def _figures(options: argparse.Namespace, _: dict[str, Any]) -> None:
 def _report(options: argparse.Namespace, _: dict[str, Any]) -> None:
     from ..report import report
 
-    print(report(options.results, options.out))
+    one, *others = options.results
+    if len(others) > 1:
+        raise UserError(f"a report compares two folders, not {len(options.results)}: name two")
+    beside = others[0] if others else None
+    print(report(one, options.out, beside=beside, reference=options.reference, against=options.against))
 
 
 def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
@@ -105,10 +109,14 @@ def _add_figures(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", type=user_path, metavar="RESULTS_DIR")
-    parser.add_argument(
-        "--out", type=user_path, metavar="FILE.html", help="the file (default: RESULTS_DIR/report.html)"
-    )
+    two = "a results folder; with a second one, both side by side"
+    parser.add_argument("results", type=user_path, nargs="+", metavar="RESULTS_DIR", help=two)
+    where = "the file (default: RESULTS_DIR/report.html); needed for two folders"
+    parser.add_argument("--out", type=user_path, metavar="FILE.html", help=where)
+    reference = "the method that all others are compared with (default: the experiment's reference)"
+    parser.add_argument("--reference", default="", metavar="METHOD", help=reference)
+    against = "the method that persons are held against in the gallery (default: full+classes, or full)"
+    parser.add_argument("--against", default="", metavar="METHOD", help=against)
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:

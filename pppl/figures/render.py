@@ -54,9 +54,7 @@ def rendered(folder: str | Path) -> list[Path]:
     ]
 
 
-def render(
-    folder: str | Path, *, venue: str = DEFAULT, out: str | Path | None = None, of: str = ""
-) -> list[Path]:
+def render(folder: str | Path, *, venue: str = DEFAULT, out: str | Path | None = None, of: str = "") -> list[Path]:
     """Draw the figures of a results folder: `figures/NAME.png`, `.pdf`, and the caption as `.txt`.
 
     Each figure needs its tables, and is left out if an optional one is missing:

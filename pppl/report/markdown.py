@@ -40,7 +40,9 @@ def answers_of(folders: Sequence[str | Path], *, budget: float | None = None, se
     return "\n".join(f"{number}. **{line.question}**: {line.told}." for number, line in enumerate(lines, 1))
 
 
-def accuracies_of(folders: Sequence[str | Path], budget: float, methods: Sequence[str] = (), *, seen: bool = True) -> str:
+def accuracies_of(
+    folders: Sequence[str | Path], budget: float, methods: Sequence[str] = (), *, seen: bool = True
+) -> str:
     """Return a table of scores (accuracies in %): a row for each method, a column for each kind of persons.
 
     Cells hold the mean and its 95 % interval, with the own samples only. The label of a method that does not prune says
