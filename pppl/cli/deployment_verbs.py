@@ -41,8 +41,8 @@ def _predict(options: argparse.Namespace, _: dict[str, Any]) -> None:
 
     load_plugins(options.plugin)
     predictions = predict(options.model, options.files)
-    for name, label, probability, _ in predictions:
-        print(f"{name}  {label}" + (f"  {probability:.3f}" if probability is not None else ""))
+    for each in predictions:
+        print(f"{each.name}  {each.label}" + (f"  {each.probability:.3f}" if each.probability is not None else ""))
     labelled = [each for each in predictions if each.truth]
     if labelled:
         print("\n" + scores_as_text([each.truth for each in labelled], [each.label for each in labelled]))

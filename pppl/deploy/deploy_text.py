@@ -41,7 +41,7 @@ def _lines_by_class(by_class: Mapping[str, Any] | None) -> list[str]:
     if by_class is None:
         return []
     whose = "of a class" if by_class["labelled"] else "that the full network takes for a class"
-    rows = [("class", "samples", "full", "personal", "mostly taken for")]
+    rows: list[tuple[str, ...]] = [("class", "samples", "full", "personal", "mostly taken for")]
     for each in by_class["classes"][:_MOST_CLASSES]:
         rows.append((each["name"], *(str(each[name]) for name in ("n", "full", "personal")), each["mostly"]))
     left = len(by_class["classes"]) - _MOST_CLASSES
@@ -51,10 +51,11 @@ def _lines_by_class(by_class: Mapping[str, Any] | None) -> list[str]:
 
 def _log_mel_columns(table: pd.DataFrame) -> dict[str, list[str]]:
     """Return columns on the part of log-mel in a latency, and the speed-up without it; none if no file hears."""
-    if table["log_mel_ms"].isna().all():
-        return {}
-    parts = zip(table["log_mel_ms"], table["median_ms"], table["network_speed_up"], strict=True)
+    rows: list[Any] = table.to_dict("records")
+    parts = [tuple(row[name] for name in ("log_mel_ms", "median_ms", "network_speed_up")) for row in rows]
     hears = [(took, took / whole, speed_up) if took == took else None for took, whole, speed_up in parts]
+    if not any(hears):
+        return {}
     return {
         "log-mel": ["" if each is None else f"{each[0]:.3f} ms ({min(each[1], 1):.0%})" for each in hears],
         "speed-up without it": ["" if each is None else f"{each[2]:.2f}" for each in hears],

@@ -41,7 +41,7 @@ def _facts(one: Mapping[str, Any], two: Mapping[str, Any]) -> list[tuple[str, An
 
 def _stamps(one: Mapping[str, Any], two: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Yield which methods in both folders have rows of other code, or of other settings or data."""
-    before, after = (run.get("fingerprints") if isinstance(run.get("fingerprints"), dict) else {} for run in (one, two))
+    before, after = (_mapping(run, "fingerprints") for run in (one, two))
     for part, title in (("code", "code of rows"), ("settings", "settings and data of rows")):
         hashes = [
             {name: stamp[part] for name, stamp in each.items() if isinstance(stamp, Mapping) and part in stamp}
@@ -53,8 +53,13 @@ def _stamps(one: Mapping[str, Any], two: Mapping[str, Any]) -> Iterator[tuple[st
 
 
 def _section(name: str, one: Mapping[str, Any], two: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    before, after = (run.get(name) if isinstance(run.get(name), dict) else {} for run in (one, two))
+    before, after = (_mapping(run, name) for run in (one, two))
     return [(f"{name}: {key}", before.get(key), after.get(key)) for key in dict.fromkeys([*before, *after])]
+
+
+def _mapping(run: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = run.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _read_by_rows(config: Mapping[str, Any]) -> dict[str, Any]:

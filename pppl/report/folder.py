@@ -155,8 +155,8 @@ def read_results(folder: Path, reference: str = "") -> FolderTables:
     - `reference`: the method that all others of a comparison on persons are compared with. `summary.csv` and
       `gains.csv` are then made anew from the rows of persons, in memory only. By default they are read as they are.
 
-    Raise `UserError` if the main table is missing or has no rows, if one that is read here is corrupted, or if there are
-    no rows of the reference.
+    Raise `UserError` if the main table is missing or has no rows, if one that is read here is corrupted, or if there
+    are no rows of the reference.
     """
     run = read_run(folder)
     declare_metric(run)

@@ -12,7 +12,6 @@ from ..tables.intervals import mean_interval
 from ..tables.metric import metric_of
 from ..tables.paired import people_of
 from .folder import FolderTables
-from .names import row_key
 from .table import TableRow
 
 _PERSONS = ("dataset", "backbone", "persons", "seen", "method", "control", "budget")
@@ -53,7 +52,7 @@ class SideBySide:
     """What two folders have in common.
 
     - `sides`: methods in both, in the order of the first.
-    - `only_one`, `only_two`: methods in one of them only, with controls.
+    - `only_one`, `only_two`: methods in one of them only.
     """
 
     sides: Sequence[Side]
@@ -103,12 +102,8 @@ def _content(results: FolderTables) -> str:
 
 
 def _only(rows: Mapping[Any, TableRow], others: Mapping[Any, TableRow]) -> list[str]:
-    there = {_series(row) for row in others.values()}
-    return [name for name in dict.fromkeys(map(_series, rows.values())) if name not in there]
-
-
-def _series(row: TableRow) -> str:
-    return row_key(row) if "control" in row else str(row["method"])
+    there = {str(row["method"]) for row in others.values()}
+    return [name for name in dict.fromkeys(str(row["method"]) for row in rows.values()) if name not in there]
 
 
 def _scores(results: FolderTables, names: Sequence[str]) -> dict[tuple[Any, ...], dict[tuple[Any, ...], float]]:
