@@ -33,6 +33,24 @@ def test_a_public_name_is_there_and_has_an_example(module: str, name: str):
             compile(code, f"{module}.{name}", "exec")
 
 
+def _functions(value: object) -> Iterator[tuple[str, object]]:
+    """Yield a public function, or the public methods of a class."""
+    if inspect.isfunction(value):
+        yield value.__name__, value
+    elif inspect.isclass(value):
+        yield from ((name, getattr(value, name)) for name in vars(value) if not name.startswith("_"))
+
+
+@pytest.mark.parametrize(("module", "name"), [*NAMES, *(("pppl.sweeping", each) for each in ("sweep", "status"))])
+def test_a_path_may_be_text(module: str, name: str):
+    for function, value in _functions(getattr(import_module(module), name)):
+        if callable(value):
+            for parameter in inspect.signature(getattr(value, "__func__", value)).parameters.values():
+                kind = str(parameter.annotation)
+                is_path = "pathlib.Path" in kind and "Callable" not in kind
+                assert not is_path or "str" in kind, f"{function}({parameter})"
+
+
 def test_all_is_what_is_loaded_on_first_use_and_what_type_checkers_see():
     assert len(set(pppl.__all__)) == len(pppl.__all__)
     assert set(pppl.__all__) == set(pppl._LAZY)

@@ -36,11 +36,16 @@ def _positive(name: str, text: str) -> int:
 
 
 def _predict(options: argparse.Namespace, _: dict[str, Any]) -> None:
+    from ..deploy.class_scores import scores_as_text
     from ..deploy.predict import predict
 
     load_plugins(options.plugin)
-    for name, label, probability in predict(options.model, options.files):
-        print(f"{name}  {label}" + (f"  {probability:.3f}" if probability is not None else ""))
+    predictions = predict(options.model, options.files)
+    for each in predictions:
+        print(f"{each.name}  {each.label}" + (f"  {each.probability:.3f}" if each.probability is not None else ""))
+    labelled = [each for each in predictions if each.truth]
+    if labelled:
+        print("\n" + scores_as_text([each.truth for each in labelled], [each.label for each in labelled]))
 
 
 def _latency(options: argparse.Namespace, _: dict[str, Any]) -> None:

@@ -69,9 +69,16 @@ def _tune(experiment: Experiment, out: Path, workers: int | None) -> None:
 
 
 def _run_comparison(experiment: Experiment, out: Path, workers: int | None) -> None:
+    summary = _compute(experiment, out, workers)
+    from ..comparison.effort import EFFORT
     from ..report.terminal import as_text
+    from ..report.terminal_rivals import rivals_as_text
+    from ..tables.journal import TABLE
+    from ..tables.schema import load_frame
 
-    print(as_text(_compute(experiment, out, workers), experiment.pruning.unit))
+    print(as_text(summary, experiment.pruning.unit, load_frame(out / EFFORT)))
+    if beaten := rivals_as_text(summary, load_frame(out / TABLE)):
+        print(f"\n{beaten}")
     print(f"\nTables and figures are in {out}; as one page: pppl report {out}")
     _say_where_runs_are(out)
 
@@ -112,7 +119,10 @@ def _tasks(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
 def _sweep(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     from ..lab import sweep
     from ..report.terminal import sweep_as_text
+    from ..report.terminal_rivals import baselines_as_text
     from ..sweeping import status
+    from ..system.tracking import offline_runs
+    from ..tables.schema import BASELINES, load_frame
 
     overrides |= {name: given for name in ("trials", "hours") if (given := getattr(options, name)) is not None}
     settings = Sweep.load(options.sweep, overrides, fast=options.fast)
@@ -125,7 +135,11 @@ def _sweep(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     where = {"beside": options.sweep.parent, "storage": options.storage, "launcher": options.launcher}
     trials = sweep(settings, out, workers=worker_count(options.workers), fast=options.fast, **where)
     print(sweep_as_text(trials))
+    if (path := out / BASELINES).exists():
+        print(f"\n{baselines_as_text(load_frame(path))}")
     print(f"\nAll trials are in {out}/trials.csv; on test persons: pppl compare {out}/best.yaml")
+    if line := offline_runs(out):
+        print(f"{line} (the study has one, and each trial that `run` of trials.csv names)")
 
 
 def _train(options: argparse.Namespace, overrides: dict[str, Any]) -> None:

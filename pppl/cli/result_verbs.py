@@ -24,15 +24,21 @@ def _figures(options: argparse.Namespace, _: dict[str, Any]) -> None:
 def _report(options: argparse.Namespace, _: dict[str, Any]) -> None:
     from ..report import report
 
-    print(report(options.results, options.out))
+    one, *others = options.results
+    if len(others) > 1:
+        raise UserError(f"a report compares two folders, not {len(options.results)}: name two")
+    beside = others[0] if others else None
+    print(report(one, options.out, beside=beside, reference=options.reference, against=options.against))
 
 
 def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
     if options.action == "merge":
+        from ..comparison.effort import EFFORT
         from ..lab import merge
         from ..report.terminal import as_text
+        from ..tables.schema import load_frame
 
-        print(as_text(merge(options.folders, options.out)))
+        print(as_text(merge(options.folders, options.out), effort=load_frame(options.out / EFFORT)))
         return
     if options.action == "answers":
         from ..report import answers_of
@@ -96,22 +102,22 @@ def _bench(options: argparse.Namespace, _: dict[str, Any]) -> None:
 
 
 def _add_figures(parser: argparse.ArgumentParser) -> None:
-    _add_folder(parser)
+    of = "folder of `pppl compare`, `tasks` or `sweep`"
+    parser.add_argument("results", type=user_path, metavar="RESULTS_DIR", help=of)
     styles = "icml, neurips, ieee or slides"
     parser.add_argument("--style", metavar="NAME", default="icml", help=f"widths and fonts: {styles} (default: icml)")
     parser.add_argument("--out", type=user_path, metavar="DIR", help="another folder for figures and LaTeX tables")
 
 
-def _add_folder(parser: argparse.ArgumentParser) -> None:
-    of = "folder of `pppl compare`, `tasks` or `sweep`"
-    parser.add_argument("results", type=user_path, metavar="RESULTS_DIR", help=of)
-
-
 def _add_report(parser: argparse.ArgumentParser) -> None:
-    _add_folder(parser)
-    parser.add_argument(
-        "--out", type=user_path, metavar="FILE.html", help="the file (default: RESULTS_DIR/report.html)"
-    )
+    two = "a results folder; with a second one, both side by side"
+    parser.add_argument("results", type=user_path, nargs="+", metavar="RESULTS_DIR", help=two)
+    where = "the file (default: RESULTS_DIR/report.html); needed for two folders"
+    parser.add_argument("--out", type=user_path, metavar="FILE.html", help=where)
+    reference = "the method that all others are compared with (default: the experiment's reference)"
+    parser.add_argument("--reference", default="", metavar="METHOD", help=reference)
+    against = "the method that persons are held against in the gallery (default: full+classes, or full)"
+    parser.add_argument("--against", default="", metavar="METHOD", help=against)
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:

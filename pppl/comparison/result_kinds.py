@@ -18,6 +18,7 @@ from ..tables.journal import TABLE, TIMED
 from ..tables.schema import load_frame
 from ..tables.summary import GROUP
 from .check import check_persons
+from .folders import command_of
 from .kept_results import KeptResults
 from .load import open_experiment
 from .merge import FinishedResults
@@ -58,6 +59,10 @@ class ResultKind(ABC):
     def agreement(self, kept: Path, again: Path) -> pd.DataFrame:
         """Return how two results folders agree, in the form of `agreement`."""
 
+    def unfinished(self, folder: Path) -> str:
+        """Return why results that were begun have no tables yet, and the remedy; empty if they are finished."""
+        return ""
+
     @abstractmethod
     def faults(self, kept: KeptResults) -> list[str]:
         """Return the faults of a folder, one line each: what is missing, contradictory or stale.
@@ -73,7 +78,11 @@ def kind_of(kept: KeptResults, kinds: Sequence[ResultKind]) -> ResultKind | None
 
 def find_faults(folder: Path, kinds: Sequence[ResultKind]) -> list[str]:
     """Return the faults of a results folder. Raise `UserError` if it holds no finished results of these kinds."""
+    if unfinished := next(filter(None, (kind.unfinished(folder) for kind in kinds)), ""):
+        raise UserError(unfinished)
     kept = KeptResults.read(folder)
+    if command_of(folder, kept.run) == "train":
+        raise UserError(f"{folder} holds networks of `pppl train`, which has no rows to check: name another folder")
     kind = kind_of(kept, kinds)
     if kind is None:
         raise UserError(f"{folder} has no run.json with the settings that made its results: run the experiment again")

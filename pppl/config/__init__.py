@@ -14,11 +14,12 @@ from .experiment import (
 )
 from .person_settings import PersonSettings, SupportKind
 from .sections import register_settings
-from .sweep_experiment import MEASURES, Sweep
+from .sweep_experiment import LEAST_TRIALS, MEASURES, Sweep
 from .text_experiment import TextDiffSettings, TextExperiment
 from .tree import Tree, require
 
 __all__ = [
+    "LEAST_TRIALS",
     "MEASURES",
     "BackboneSettings",
     "DataSettings",

@@ -15,6 +15,8 @@ MEASURES: dict[str, Literal["maximize", "minimize"]] = {
     "own_minus_other": "maximize",
     "macs_fraction": "minimize",
 }
+# The best tenth of fewer complete trials is too small to show what good trials have in common.
+LEAST_TRIALS = 20
 # Names of measures in files of earlier versions, with their names today.
 RENAMED = {"accuracy": "score"}
 OBJECTIVES = (("score",), ("score", "macs_fraction"))

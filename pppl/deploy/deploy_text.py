@@ -5,7 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-_MOST_GROUPS = 8
+from ..system.printable import align
+
+_MOST_GROUPS, _MOST_CLASSES = 8, 20
 
 
 def deployment_as_text(report: Mapping[str, Any]) -> str:
@@ -22,6 +24,7 @@ def deployment_as_text(report: Mapping[str, Any]) -> str:
         shares = [f"{name} {share:.2f}" for name, share in prior.items()][:_MOST_GROUPS]
         more = f" and {len(prior) - _MOST_GROUPS} more" if len(prior) > _MOST_GROUPS else ""
         lines.append(f"classes: {', '.join(shares)}{more}; mean confidence {sure:.2f}")
+    lines += _lines_by_class(report.get("by_class"))
     for name, scores in report.get("scores", {}).items():
         numbers = ", ".join(f"{metric} {value:.3f}" for metric, value in scores.items() if metric != "n")
         lines.append(f"{name}: {numbers} of {scores['n']} samples")
@@ -31,6 +34,32 @@ def deployment_as_text(report: Mapping[str, Any]) -> str:
     lines += [f"{name}: {size:,} bytes" for name, size in report["files"].items()]
     lines += [f"{name}: outputs within {off:.1e} of torch's" for name, off in report["off_by"].items()]
     return "\n".join(lines)
+
+
+def _lines_by_class(by_class: Mapping[str, Any] | None) -> list[str]:
+    """Return how many samples of each class the full and the personal network have right, a line each."""
+    if by_class is None:
+        return []
+    whose = "of a class" if by_class["labelled"] else "that the full network takes for a class"
+    rows: list[tuple[str, ...]] = [("class", "samples", "full", "personal", "mostly taken for")]
+    for each in by_class["classes"][:_MOST_CLASSES]:
+        rows.append((each["name"], *(str(each[name]) for name in ("n", "full", "personal")), each["mostly"]))
+    left = len(by_class["classes"]) - _MOST_CLASSES
+    more = [f"and {left} more classes"] if left > 0 else []
+    return [f"samples given {whose}, and how many are right:", *align(rows), *more]
+
+
+def _log_mel_columns(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Return columns on the part of log-mel in a latency, and the speed-up without it; none if no file hears."""
+    rows: list[Any] = table.to_dict("records")
+    parts = [tuple(row[name] for name in ("log_mel_ms", "median_ms", "network_speed_up")) for row in rows]
+    hears = [(took, took / whole, speed_up) if took == took else None for took, whole, speed_up in parts]
+    if not any(hears):
+        return {}
+    return {
+        "log-mel": ["" if each is None else f"{each[0]:.3f} ms ({min(each[1], 1):.0%})" for each in hears],
+        "speed-up without it": ["" if each is None else f"{each[2]:.2f}" for each in hears],
+    }
 
 
 def latency_as_text(table: pd.DataFrame, threads: int) -> str:
@@ -44,6 +73,7 @@ def latency_as_text(table: pd.DataFrame, threads: int) -> str:
                 f"[{low:.3f}, {high:.3f}]" for low, high in zip(table["low_ms"], table["high_ms"], strict=True)
             ],
             "speed-up": table["speed_up"].map("{:.2f}".format),
+            **_log_mel_columns(table),
             "MACs": table["macs"].map("{:,}".format),
             "parameters": table["params"].map("{:,}".format),
             "bytes": ["" if pd.isna(size) else f"{size:,}" for size in table["bytes"]],

@@ -19,7 +19,7 @@ from ..personalizers import GlobalModel, Personalizer, PersonalModel
 from ..system.errors import UserError
 from .fitting import ROUNDINGS, Rounding, choose_rounding, fit_bytes, fit_latency
 from .formats import to_onnx
-from .graph import Deployed
+from .graph import Deployed, LogMelOnly
 from .limit import Limit
 from .narrowed import narrow
 from .onnx_file import Session, open_onnx_bytes
@@ -62,6 +62,7 @@ class DeployedPerson:
         self.run, self.method, self.limit, self.raw_audio = run, method, limit, raw_audio
         self.settings = dict(settings or {})
         self.global_model: GlobalModel = run.model(run.personalizer(method))
+        self.has_labels = samples.labels is not None
         unknown_labels = torch.zeros(len(samples.values), dtype=torch.int64)
         labels = unknown_labels if samples.labels is None else run.preprocessing.to_targets(samples.labels)
         if samples.labels is None and run.personalizer(method).reads_labels:
@@ -109,7 +110,18 @@ class DeployedPerson:
             return make(limit.value)
         if limit.unit == "bytes":
             return fit_bytes(make, lambda model: len(self.file(model.module).to_bytes()), limit.value)
-        return fit_latency(make, lambda model: self.share(model) * self.full_ms, limit.value, self.full_ms)
+        return fit_latency(make, self._milliseconds_of, limit.value, self.full_ms, explain=self._explain_latency)
+
+    def _milliseconds_of(self, model: PersonalModel) -> float:
+        return self.share(model) * self.full_ms
+
+    def _explain_latency(self) -> str:
+        """Return how much of the latency log-mel takes, and what to do about it; empty if there is none."""
+        if not self.raw_audio:
+            return ""
+        hears = LogMelOnly(self.global_model.full, self.run.preprocessing, raw_audio=True)
+        took = self.milliseconds({"log-mel": open_onnx_bytes(to_onnx(hears, {}))})["log-mel"]
+        return f", log-mel alone {took:.3g} ms, which no budget makes less: give more, or leave --raw-audio out"
 
     def share(self, model: PersonalModel) -> float:
         """Measure a model's latency as a fraction of the full network's.

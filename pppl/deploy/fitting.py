@@ -51,7 +51,14 @@ def fit_bytes(make: Make, size: Callable[[PersonalModel], int], limit: float) ->
     return best
 
 
-def fit_latency(make: Make, milliseconds: Callable[[PersonalModel], float], limit: float, full: float) -> PersonalModel:
+def fit_latency(
+    make: Make,
+    milliseconds: Callable[[PersonalModel], float],
+    limit: float,
+    full: float,
+    *,
+    explain: Callable[[], str] = lambda: "",
+) -> PersonalModel:
     """Return the largest model found that takes at most `limit` ms.
 
     The search interpolates between measurements, since latency is nearly linear in MACs. It stops at a model that takes
@@ -66,6 +73,7 @@ def fit_latency(make: Make, milliseconds: Callable[[PersonalModel], float], limi
     - `make`: a function from a fraction of the MACs to a model.
     - `milliseconds`: a function that measures a model.
     - `full`: milliseconds of the full network.
+    - `explain`: a function that returns what else to say if the limit cannot be met, such as what takes the time.
 
     Raise `UserError` if even the smallest network tried takes longer.
     """
@@ -91,7 +99,8 @@ def fit_latency(make: Make, milliseconds: Callable[[PersonalModel], float], limi
         if took >= _LEAST_USE * limit:
             break
     if best is None:
-        raise UserError(f"budget of {limit:g} ms cannot be met: the smallest network tried takes {slower[1]:.3g} ms")
+        took = f"the smallest network tried takes {slower[1]:.3g} ms"
+        raise UserError(f"budget of {limit:g} ms cannot be met: {took}{explain()}")
     return best
 
 

@@ -71,16 +71,33 @@ class Deployed(nn.Module):
         """Name of the input in exported files: `values` or `audio`."""
         return "values" if self.log_mel is None else "audio"
 
+    def hear(self, x: Tensor) -> Tensor:
+        """Return values, `(B, C, ...)`: log-mel features of waveforms `(B, samples)`, or the values given."""
+        # Double precision: near silence the logarithm magnifies differences in how engines round.
+        return x if self.log_mel is None else self.log_mel(x.double()).to(x.dtype)
+
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs, `(B, K)`, of waveforms `(B, samples)` or values `(B, C, ...)`.
 
         Outputs that are numbers have the unit of the data.
         """
-        # Double precision: near silence the logarithm magnifies differences in how engines round.
-        values = x if self.log_mel is None else self.log_mel(x.double()).to(x.dtype)
+        values = self.hear(x)
         if self.shift is not None:
             values = values - self.shift
         outputs = self.network(torch.addcmul(self.bias, values, self.gain))
         if self.output_scale is None or self.output_offset is None:
             return outputs
         return torch.addcmul(self.output_offset, outputs, self.output_scale)
+
+
+class LogMelOnly(Deployed):
+    """The part of a `Deployed` network for raw audio that turns waveforms into log-mel features, to time it alone.
+
+    ```python
+    session = open_onnx_bytes(to_onnx(LogMelOnly(network, preprocessing, raw_audio=True), {}))
+    ```
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return log-mel features, `(B, C, ...)`, of waveforms, `(B, samples)`."""
+        return self.hear(x)

@@ -1,6 +1,7 @@
 """The latency of one sample through files of `pppl personalize` and through the full networks they come from."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,10 +16,11 @@ from ..backbones import Backbone, ShapeSpec
 from ..data.preprocessing import Preprocessing
 from ..pruning import CostModel
 from ..system.errors import UserError
+from ..system.files import expand
 from ..system.memory import PeakMemory
 from ..system.processes import threads as torch_threads
 from .formats import to_onnx
-from .graph import Deployed
+from .graph import Deployed, LogMelOnly
 from .meta_build import build_bounded
 from .onnx_file import open_onnx, open_onnx_bytes
 from .personal_file import read_personal
@@ -26,6 +28,7 @@ from .timing import time_in_turns
 from .trusted import trusted
 
 ENGINES = ("torch", "onnxruntime")
+_LEAST_MS = 1e-6  # a timer tells no less
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,7 @@ class _Subject:
 
     - `onnx`: content of the network's ONNX file. If None, the network is exported.
     - `size`: size of the network's file in bytes; None for a full network, which has no file here.
+    - `hears_only`: whether only its log-mel features are timed, without the network.
     """
 
     network: Backbone
@@ -41,10 +45,16 @@ class _Subject:
     raw_audio: bool
     onnx: bytes | None
     size: int | None
+    hears_only: bool = False
+
+    @property
+    def deployed(self) -> Deployed:
+        """The network with its preprocessing, or its log-mel features alone."""
+        return (LogMelOnly if self.hears_only else Deployed)(self.network, self.preprocessing, raw_audio=self.raw_audio)
 
     def call(self, engine: str, threads: int) -> Callable[[], object]:
         """Return a function that runs one sample through an engine."""
-        deployed = Deployed(self.network, self.preprocessing, raw_audio=self.raw_audio)
+        deployed = self.deployed
         one = np.random.default_rng(0).normal(size=(1, *deployed.input_shape)).astype(np.float32)
         if engine == "torch":
             tensor = torch.from_numpy(one)
@@ -54,7 +64,7 @@ class _Subject:
 
     @cached_property
     def _onnx(self) -> bytes:
-        return self.onnx or to_onnx(Deployed(self.network, self.preprocessing, raw_audio=self.raw_audio), {})
+        return self.onnx or to_onnx(self.deployed, {})
 
 
 @torch.inference_mode()
@@ -62,11 +72,11 @@ def _torch_forward(deployed: Deployed, x: torch.Tensor) -> torch.Tensor:
     return deployed(x)
 
 
-def latency(paths: Sequence[Path], *, threads: int = 1, runs: int = 100) -> pd.DataFrame:
+def latency(paths: Sequence[str | Path], *, threads: int = 1, runs: int = 100) -> pd.DataFrame:
     """Time one sample through each file and each full network, in PyTorch and ONNX Runtime, all in turns.
 
     ```python
-    table = latency([Path("personal.onnx"), Path("personal.safetensors")])
+    table = latency(["personal.onnx", "personal.safetensors"])
     ```
 
     **Arguments:**
@@ -76,16 +86,17 @@ def latency(paths: Sequence[Path], *, threads: int = 1, runs: int = 100) -> pd.D
     - `runs`: how often each network runs at least.
 
     **Returns:** one row per file and engine. Its columns are `median_ms`, `low_ms` and `high_ms` (quartiles),
-    `speed_up` (the full network's median divided by the file's), `macs`, `params`, `bytes` of the file, and `peak_mib`
-    (memory for loading it and one pass). Full networks have random weights, and so does the network that PyTorch builds
-    from an `.onnx` file. Speed does not depend on weights.
+    `speed_up` (the full network's median divided by the file's), `log_mel_ms` (the median of log-mel alone) and
+    `network_speed_up` (the speed-up without it), both NaN unless the file takes raw audio, `macs`, `params`, `bytes` of
+    the file, and `peak_mib` (memory for loading it and one pass). Full networks have random weights, and so does the
+    network that PyTorch builds from an `.onnx` file. Speed does not depend on weights.
 
     Raise `UserError` if a file cannot be read, or if its network is made of code that has not been loaded.
     """
     subjects: dict[str, _Subject] = {}
     full_of: dict[str, str] = {}
     fulls: dict[tuple[str, bool], str] = {}
-    for path in paths:
+    for path in map(expand, paths):
         subject, full = _open_subject(path)
         key = full.to_json(), subject.raw_audio
         if key not in fulls:
@@ -101,7 +112,9 @@ def latency(paths: Sequence[Path], *, threads: int = 1, runs: int = 100) -> pd.D
 
 def _measure(subjects: dict[str, _Subject], full_of: dict[str, str], threads: int, runs: int) -> pd.DataFrame:
     calls, peaks = {}, {}
-    for name, subject in subjects.items():
+    log_mel_of = {name: _log_mel_name(subject) for name, subject in subjects.items() if subject.raw_audio}
+    hearing = {log_mel: replace(subjects[name], hears_only=True, onnx=None) for name, log_mel in log_mel_of.items()}
+    for name, subject in (subjects | hearing).items():
         for engine in ENGINES:
             subject.call(engine, threads)()  # exports the network, and lets the engine do its one-time setup
             with PeakMemory() as memory:
@@ -111,6 +124,9 @@ def _measure(subjects: dict[str, _Subject], full_of: dict[str, str], threads: in
     took = time_in_turns(calls, runs=runs)
     rows: list[dict[str, Any]] = []
     for (name, engine), spent in took.items():
+        if name in hearing:
+            continue
+        log_mel = took[log_mel_of[name], engine].median if name in log_mel_of else math.nan
         subject, full = subjects[name], took[full_of.get(name, name), engine]
         cost = CostModel(subject.network, subject.preprocessing.shape).full
         rows.append(
@@ -121,6 +137,8 @@ def _measure(subjects: dict[str, _Subject], full_of: dict[str, str], threads: in
                 "low_ms": spent.low,
                 "high_ms": spent.high,
                 "speed_up": full.median / spent.median,
+                "log_mel_ms": log_mel,
+                "network_speed_up": (full.median - log_mel) / max(spent.median - log_mel, _LEAST_MS),
                 "macs": cost.macs,
                 "params": cost.params,
                 "bytes": subject.size,
@@ -128,6 +146,11 @@ def _measure(subjects: dict[str, _Subject], full_of: dict[str, str], threads: in
             }
         )
     return pd.DataFrame(rows).astype({"bytes": "Int64"})
+
+
+def _log_mel_name(subject: _Subject) -> str:
+    """Return a name for the log-mel features of a subject, the same for subjects that have the same."""
+    return f"log-mel {subject.preprocessing.log_mel}"
 
 
 def _open_subject(path: Path) -> tuple[_Subject, ShapeSpec]:

@@ -60,9 +60,9 @@ class PersonalFile:
         names = self.preprocessing.classes
         return tuple(names[index] for index in outputs_of(self.network)) if names else ()
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Write the file atomically: an existing file stays until the new one is complete."""
-        write_bytes(path, self.to_bytes())
+        write_bytes(expand(path), self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """Return the content of the file that `write` writes."""

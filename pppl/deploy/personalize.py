@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import binomtest
 
 from ..backbones import Backbone, predict_classes
 from ..data.samples import Samples, read_samples
@@ -19,13 +18,14 @@ from ..system.files import claim, expand, output_folder, remove_if_ours, replaci
 from ..system.tracking import notice
 from ..tables.provenance import read_run
 from ..tasks import TASKS
+from .class_scores import compare_classes, wilson
 from .deployed_person import DeployedPerson
 from .fitting import Rounding
 from .formats import FORMATS
 from .graph import Deployed
 from .onnx_file import open_onnx_bytes
 from .request import DeployRequest
-from .told_classes import read_classes
+from .told_classes import read_classes, warn_of_lost_classes
 from .trained_run import TrainedRun
 
 # Largest difference between outputs of an export and PyTorch's, relative to the largest output if that is above 1.
@@ -34,7 +34,13 @@ _THIN = ".thin"
 
 
 def personalize(
-    folder: str | Path, data: str, wish: DeployRequest, out: str | Path, *, seed: int | None = None, queries: str = ""
+    folder: str | Path,
+    data: str | Path,
+    wish: DeployRequest,
+    out: str | Path,
+    *,
+    seed: int | None = None,
+    queries: str | Path = "",
 ) -> dict[str, Any]:
     """Make a person's network from a run of `pppl train`. Write it with its thin form, exports and `report.json`.
 
@@ -59,8 +65,9 @@ def personalize(
         if name not in FORMATS:
             raise unknown("export format", name, FORMATS)
     run = TrainedRun.open(folder, seed)
+    data = str(data)
     samples = read_samples(data, run.preprocessing)
-    queried = read_samples(queries, run.preprocessing) if queries else samples
+    queried = read_samples(str(queries), run.preprocessing) if queries else samples
     notice(f"{data}: {samples}")
     for note in (*samples.notes, *(queried.notes if queries else ())):
         notice(note)
@@ -79,6 +86,8 @@ def personalize(
     report = {"samples": origin} | _costs(person, model, rounding)
     if model.classes is not None:
         report |= {"classes": read_classes(model.classes, run.preprocessing.classes, len(person.support.x))}
+    if "classes" in inputs.task.offers:
+        report |= {"by_class": _by_class(person, model)}
     scored = "accuracy" if "classes" in inputs.task.offers else "scores"
     report |= {scored: _scores(person, model, inputs)}
     return _write_files(folder, person, model, deployed, inputs, wish.formats, report)
@@ -119,8 +128,7 @@ class _Inputs:
         if self.labels.is_floating_point():
             return {**self.task.score(outputs, self.labels), "n": len(self.labels)}
         right = int((predict_classes(network, outputs) == self.labels).sum())
-        interval = binomtest(right, len(self.labels)).proportion_ci(method="wilson")
-        return {"mean": right / len(self.labels), "low": interval.low, "high": interval.high, "n": len(self.labels)}
+        return wilson(right, len(self.labels))
 
 
 @torch.inference_mode()
@@ -132,6 +140,23 @@ def _scores(person: DeployedPerson, model: PersonalModel, inputs: _Inputs) -> di
     networks = {"full": full, **corrected, "personal": model.module}
     in_units = person.run.preprocessing.in_units
     return {name: inputs.score(network, in_units(network(inputs.inputs))) for name, network in networks.items()}
+
+
+@torch.inference_mode()
+def _by_class(person: DeployedPerson, model: PersonalModel) -> dict[str, Any]:
+    """Return how each class of the person's own samples fares under the full and the personal network.
+
+    Without labels, the classes are those that the full network predicts.
+    """
+    names, x = person.run.preprocessing.classes, person.support.x
+    full, own = (
+        [names[label] for label in predict_classes(network, network(x)).tolist()]
+        for network in (person.global_model.full, model.module)
+    )
+    truths = [names[label] for label in person.support.y.tolist()] if person.has_labels else full
+    compared = sorted(compare_classes(truths, full, own), key=lambda each: names.index(each.name))
+    warn_of_lost_classes(compared, labelled=person.has_labels)
+    return {"labelled": person.has_labels, "classes": [each.to_dict() for each in compared]}
 
 
 def _costs(person: DeployedPerson, model: PersonalModel, rounding: Rounding) -> dict[str, Any]:

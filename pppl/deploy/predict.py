@@ -21,18 +21,22 @@ _BATCH = 256
 
 
 class Prediction(NamedTuple):
-    """A sample's name, its predicted class with its probability, or the predicted numbers without one."""
+    """A sample's name, its predicted class with its probability, or the predicted numbers without one.
+
+    - `truth`: the class that the sample's folder or file says; empty if it says none, and for numbers.
+    """
 
     name: str
     label: str
     probability: float | None
+    truth: str = ""
 
 
-def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
+def predict(model: str | Path, sources: Sequence[str | Path]) -> list[Prediction]:
     """Predict the class, or the numbers, of samples, in order.
 
     ```python
-    predict(Path("personal.onnx"), ["one.png", "two.png"])
+    predict("personal.onnx", ["one.png", "two.png"])
     ```
 
     **Arguments:**
@@ -42,24 +46,26 @@ def predict(model: Path, sources: Sequence[str]) -> list[Prediction]:
 
     Raise `UserError`, with the name of the file, if a file cannot be used.
     """
-    run, preprocessing, classes, raw_audio = _open_model(model)
+    run, preprocessing, classes, raw_audio = _open_model(expand(model))
     if len(sources) == 1:
-        samples = read_samples(sources[0], preprocessing)
+        samples = read_samples(str(sources[0]), preprocessing)
     else:
         samples = read_files([expand(source) for source in sources], preprocessing)
     for note in samples.notes:
         notice(note)
     given = samples.given(raw_audio=raw_audio).numpy()
     logits = np.concatenate([run(given[start : start + _BATCH]) for start in range(0, len(given), _BATCH)])
+    known = preprocessing.classes  # of all classes; the network may have fewer outputs
     if not classes:
         numbers = (" ".join(f"{value:.5g}" for value in row) for row in logits)
         return [Prediction(name, label, None) for name, label in zip(samples.names, numbers, strict=True)]
     odds = np.exp(logits - logits.max(1, keepdims=True))
     probabilities = odds / odds.sum(1, keepdims=True)
     best = probabilities.argmax(1)
+    truths = [""] * len(best) if samples.labels is None else [known[label] for label in samples.labels.tolist()]
     return [
-        Prediction(name, classes[int(label)], float(row[label]))
-        for name, label, row in zip(samples.names, best, probabilities, strict=True)
+        Prediction(name, classes[int(label)], float(row[label]), truth)
+        for name, label, row, truth in zip(samples.names, best, probabilities, truths, strict=True)
     ]
 
 

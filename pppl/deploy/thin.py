@@ -96,9 +96,9 @@ class Thin:
         body += self.delta
         return _MAGIC + hashlib.sha256(body).digest() + body
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Write the file atomically: an existing file stays until the new one is complete."""
-        write_bytes(path, self.to_bytes())
+        write_bytes(expand(path), self.to_bytes())
 
     @classmethod
     def read(cls, path: str | Path) -> Self:

@@ -5,12 +5,35 @@ from typing import Any
 
 from ..personalizers import ClassPrior
 from ..system.tracking import notice
+from .class_scores import ClassLoss
 
 # If the mean probability of the predicted class is below this, the correction harms as often as it helps. Measured on
 # FSDD (3 of 10 digits, tc_resnet8, six seeds): of 48 persons below, it helped 19 and harmed 25; of 96 above, it helped
 # 36 and harmed 2.
 LEAST_CONFIDENCE = 0.9
 _SHOWN = 8
+
+
+def warn_of_lost_classes(compared: Sequence[ClassLoss], *, labelled: bool) -> None:
+    """Print a notice for each class that the full network knows and the personal one has lost, and what to expect.
+
+    **Arguments:**
+
+    - `compared`: how the classes fare on the person's own samples.
+    - `labelled`: whether classes are those of labels, or those that the full network predicts.
+    """
+    lost = [each for each in compared if each.is_lost]
+    if not lost:
+        return
+    for each in lost[:_SHOWN]:
+        known = f"the full network has {each.full} of {each.n} samples right, the personal one {each.personal}"
+        if not labelled:
+            known = f"of {each.n} samples that the full network takes for it, the personal one takes {each.personal} so"
+        notice(f"class {each.name}: {known}" + f"; it mostly takes them for {each.mostly}" * bool(each.mostly))
+    more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+    names = ", ".join(each.name for each in lost[:_SHOWN])
+    remedy = f"give a larger --budget, or {'' if labelled else 'labels and '}a method with +finetune"
+    notice(f"expect wrong answers for {names}{more}, on other samples, too: {remedy}")
 
 
 def read_classes(found: ClassPrior, names: Sequence[str], samples: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from ..backbones import Backbone
 from ..comparison.network_files import load_network
 from ..comparison.train import inputs_name
 from ..config import Experiment
+from ..config.salvage import explaining, salvage
 from ..data import NoSamples
 from ..data.preprocessing import Preprocessing
 from ..gating import GatedNetwork, PersonGatedNetwork
@@ -27,6 +28,7 @@ class TrainedRun:
     - `experiment`: the run's experiment with `seed` as its only seed.
     - `unseen`: names of the people who were not in the training data.
     - `dataset_sha256`: hash of the run's data set; empty if the run has none.
+    - `lost`: why plugins of the run cannot be loaded; empty if all can. Errors about what they add say why.
     """
 
     folder: Path
@@ -35,6 +37,7 @@ class TrainedRun:
     preprocessing: Preprocessing
     unseen: tuple[str, ...]
     dataset_sha256: str
+    lost: str = ""
 
     @staticmethod
     def open(folder: str | Path, seed: int | None = None) -> "TrainedRun":
@@ -52,7 +55,7 @@ class TrainedRun:
             raise UserError(
                 f"{folder} holds no trained networks: `pppl train EXPERIMENT.yaml --out {folder}` trains some"
             )
-        experiment = Experiment.reopen(run["config"], folder)
+        experiment, lost = salvage(Experiment, run["config"], folder)
         seed = experiment.seeds[0] if seed is None else seed
         if seed not in experiment.seeds:
             raise UserError(f"{folder} has no seed {seed}: choose from {', '.join(map(str, experiment.seeds))}")
@@ -70,6 +73,7 @@ class TrainedRun:
             preprocessing=preprocessing,
             unseen=tuple(tree["unseen"]),
             dataset_sha256=str(run.get("dataset_sha256", "")),
+            lost=lost,
         )
 
     def personalizer(self, method: str, **settings: Any) -> Personalizer:
@@ -79,7 +83,8 @@ class TrainedRun:
 
         Raise `UserError` if the run has no network for it.
         """
-        own = make_own_personalizer(self.experiment.replace(**settings), method)
+        with explaining(self.lost):
+            own = make_own_personalizer(self.experiment.replace(**settings), method)
         if own.gates is not None and not self._path(own.gates).exists():
             present = [
                 path.name.rpartition("-seed")[0] for path in (self.folder / "models").glob("[!.]*-seed*.safetensors")
@@ -89,9 +94,10 @@ class TrainedRun:
 
     def model(self, personalizer: Personalizer) -> GlobalModel:
         """Load the networks of the global model that a personalizer needs."""
-        full = cast(Backbone, load_network(self._path("full"))[0])
         gates = personalizer.gates
-        gated = {} if gates is None else {gates: load_network(self._path(gates))[0]}
+        with explaining(self.lost):
+            full = cast(Backbone, load_network(self._path("full"))[0])
+            gated = {} if gates is None else {gates: load_network(self._path(gates))[0]}
         return GlobalModel(
             task=TASKS.find(self.preprocessing.task),
             full=full,

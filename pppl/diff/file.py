@@ -29,17 +29,18 @@ _STATE_DTYPES = _DTYPES | {"I64": torch.int64, "I32": torch.int32, "U8": torch.u
 _MOST_PARAMETERS, _MOST_TEXT = 10_000, 2 << 20
 
 
-def write_delta(path: Path, delta: Delta, dtype: torch.dtype = torch.float32) -> None:
+def write_delta(path: str | Path, delta: Delta, dtype: torch.dtype = torch.float32) -> None:
     """Write a delta to a file, its values as `dtype`: float32, float16, bfloat16 or float64.
 
     ```python
-    write_delta(Path("task.safetensors"), delta, torch.float16)
+    write_delta("task.safetensors", delta, torch.float16)
     DeltaFile("task.safetensors").read()
     ```
 
     Raise `UserError` for another dtype, or if the folder cannot be made or written to.
     """
     tensors, header = _packed(delta, dtype)
+    path = expand(path)
     output_folder(path.parent)
     with replacing(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, metadata=header)

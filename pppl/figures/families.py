@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from ..tables.rivals import chosen_by
 from .accuracy_vs_macs import shown_series
 from .looks import BUILT_IN, Looks
 from .retraining import training_label
@@ -50,18 +51,6 @@ def families(summary: pd.DataFrame, looks: Looks = BUILT_IN) -> dict[str, list[t
 def _references(series: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     own = [key for key in series if key[1] == "own" and key[0].partition("@")[0] == "ppp" and "+" not in key[0]]
     return [key for key in series if key == ("full", "")] + own[:1]
-
-
-def chosen_by(method: str) -> str:
-    """Return what chooses a method's channels: `gates`, `support` or `everybody`.
-
-    >>> chosen_by("ppp@mine"), chosen_by("taylor_support"), chosen_by("l1_local")
-    ('gates', 'support', 'everybody')
-    """
-    base = method.split("+")[0]
-    if base.startswith(("ppp", "gated")):
-        return "gates"
-    return "support" if "_support" in base or base.startswith(("ocap", "capnn")) else "everybody"
 
 
 def _family_of(method: str) -> str:

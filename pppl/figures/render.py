@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..system.files import claim, output_folder, replacing, write_bytes
+from ..system.files import claim, expand, output_folder, replacing, write_bytes
 from ..tables.journal import TABLE
 from ..tables.metric import ACCURACY, declare_metric, metric_of
 from ..tables.provenance import read_run
@@ -36,14 +36,15 @@ _FIGURES = re.compile(
 _TABLES = re.compile(r"scores|(accuracy|score)(_\d+){0,2}")
 
 
-def rendered(folder: Path) -> list[Path]:
+def rendered(folder: str | Path) -> list[Path]:
     """Return the files of a folder that have names of `render`, whoever wrote them.
 
     Check them with `claim` before long work: `render` does not replace files of somebody else.
 
-    >>> rendered(Path("no such folder"))
+    >>> rendered("no such folder")
     []
     """
+    folder = expand(folder)
     kinds = (("figures", _FIGURES, _FIGURE), ("tables", _TABLES, _TABLE))
     return [
         path
@@ -53,7 +54,7 @@ def rendered(folder: Path) -> list[Path]:
     ]
 
 
-def render(folder: Path, *, venue: str = DEFAULT, out: Path | None = None, of: str = "") -> list[Path]:
+def render(folder: str | Path, *, venue: str = DEFAULT, out: str | Path | None = None, of: str = "") -> list[Path]:
     """Draw the figures of a results folder: `figures/NAME.png`, `.pdf`, and the caption as `.txt`.
 
     Each figure needs its tables, and is left out if an optional one is missing:
@@ -70,7 +71,7 @@ def render(folder: Path, *, venue: str = DEFAULT, out: Path | None = None, of: s
     `retraining`), or `tables/scores.tex` of tasks.
 
     ```python
-    render(Path("results/mine"), venue="ieee", out=Path("results/paper"))
+    render("results/mine", venue="ieee", out="results/paper")
     ```
 
     **Arguments:**
@@ -85,13 +86,14 @@ def render(folder: Path, *, venue: str = DEFAULT, out: Path | None = None, of: s
 
     Raise `UserError` if a table is missing or corrupted, the venue is unknown, or a foreign file is in the way.
     """
+    folder = expand(folder)
     run = read_run(folder)
     declare_metric(run)
     looks = Looks.of_run(run)
     named = {letter for each in looks.known.values() for letter in each.label}
     with style(venue), fonts_for(characters_of(folder) | named):
         drawn = _of_sweep(folder) if (folder / "trials.csv").exists() else _of_comparison(folder, looks)
-        return drawn.save(out or folder, of)
+        return drawn.save(folder if out is None else expand(out), of)
 
 
 @dataclass(frozen=True)

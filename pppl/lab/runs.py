@@ -13,6 +13,7 @@ from ..comparison.global_models import global_model
 from ..comparison.load import draw_groups, load_split
 from ..comparison.units import evaluate
 from ..config import Experiment, TextExperiment
+from ..config.salvage import explaining, salvage
 from ..data import IdentityDataset, Person
 from ..deploy.trained_run import TrainedRun
 from ..figures import Looks
@@ -20,6 +21,7 @@ from ..personalizers import GlobalModel, Personalizer, PersonalModel, make_own_p
 from ..report.results_frame import ResultsFrame
 from ..system.errors import UserError
 from ..system.files import expand
+from ..system.tracking import notice
 from ..tables.journal import TABLE
 from ..tables.provenance import read_run
 from ..tables.schema import existing, load_frame
@@ -32,6 +34,8 @@ def load_run(folder: str | Path, *, seed: int | None = None) -> "LoadedRun":
     **Arguments:**
 
     - `seed`: the seed of persons and networks; the first of the experiment by default.
+
+    A run opens even if its plugins cannot be loaded here, with a notice. Only what they add is then missing.
 
     Raise `UserError` if the folder holds no such run, or the run lacks this seed.
 
@@ -47,11 +51,13 @@ def load_run(folder: str | Path, *, seed: int | None = None) -> "LoadedRun":
     if "config" not in about:
         raise UserError(f"{folder} has no run.json: name a folder that `pppl compare` or `pppl train` has written")
     kind = TextExperiment if "tasks" in about["config"] else Experiment
-    experiment = kind.reopen(about["config"], folder)
+    experiment, lost = salvage(kind, about["config"], folder)
+    if lost:
+        notice(f"{folder}: {lost}; its tables, its persons and all other methods are there")
     seed = experiment.seeds[0] if seed is None else seed
     if seed not in experiment.seeds:
         raise UserError(f"{folder} has no seed {seed}: choose from {', '.join(map(str, experiment.seeds))}")
-    return LoadedRun(folder=folder, about=about, settings=experiment, seed=seed)
+    return LoadedRun(folder=folder, about=about, settings=experiment, seed=seed, lost=lost)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -61,6 +67,8 @@ class LoadedRun:
     - `about`: its `run.json`: commit, hardware, package versions.
     - `settings`: its experiment, on persons or on text tasks.
     - `seed`: the seed of persons and networks.
+    - `lost`: why plugins of the run cannot be loaded; empty if all can. What they add is not available, and errors
+      about it say why.
 
     ```python
     run = load_run("results/digits")
@@ -73,6 +81,7 @@ class LoadedRun:
     about: Mapping[str, Any]
     settings: Experiment | TextExperiment
     seed: int
+    lost: str = ""
 
     @property
     def experiment(self) -> Experiment:
@@ -119,12 +128,14 @@ class LoadedRun:
     @cached_property
     def dataset(self) -> IdentityDataset:
         """The data, split by this seed. Raise `UserError` if they are not present."""
-        return load_split(self.experiment, self.seed)
+        with explaining(self.lost):
+            return load_split(self.experiment, self.seed)
 
     @cached_property
     def persons(self) -> list[Person]:
         """The persons of this seed: of all sizes, seen and unseen."""
-        return [person for group in draw_groups(self.experiment, self.seed) for person in group.persons]
+        with explaining(self.lost):
+            return [person for group in draw_groups(self.experiment, self.seed) for person in group.persons]
 
     def global_model(self, method: str = "ppp") -> GlobalModel:
         """Return the networks that a method starts from: those of the folder, else of the cache, else trained now.
@@ -142,10 +153,12 @@ class LoadedRun:
     def _load(self, personalizer: Personalizer) -> GlobalModel:
         if (self.folder / "models").is_dir():
             return TrainedRun.open(self.folder, self.seed).model(personalizer)
-        return global_model(personalizer.experiment, self.dataset, self.seed, self.folder)
+        with explaining(self.lost):
+            return global_model(personalizer.experiment, self.dataset, self.seed, self.folder)
 
     def _personalizer(self, method: str) -> Personalizer:
-        return make_own_personalizer(self.experiment.replace(seeds=[self.seed]), method)
+        with explaining(self.lost):
+            return make_own_personalizer(self.experiment.replace(seeds=[self.seed]), method)
 
     def personalize(self, person: Person, *, method: str = "ppp", budget: float = 0.1) -> PersonalModel:
         """Return a person's own network within a budget, a fraction of the full network's cost.

@@ -53,6 +53,7 @@ class Study:
     folder: Path
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", expand(self.folder))  # the dataclass is frozen
         if not (self.folder / "trials.csv").exists():
             raise UserError(f"{self.folder} has no trials.csv: name a folder that `pppl sweep` has written")
 

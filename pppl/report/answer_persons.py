@@ -8,14 +8,16 @@ import pandas as pd
 from ..figures.accuracy_vs_macs import shown_budgets
 from ..figures.looks import Looks
 from ..figures.protocols import counts_classes
-from ..figures.retraining import samples_of, training_label
+from ..figures.retraining import training_label
 from ..tables.metric import metric_of
+from .answer_rivals import tell_rivals
 from .columns import FORMATS
 from .estimate import Estimate, overlap, subtract, subtract_from_full
 from .folder import FolderTables
 from .html import Html, element, join
 from .names import label_of, protocol_of
 from .table import EMPTY, TableRow
+from .trained_on import trained_on
 
 _PROTOCOL = ["dataset", "backbone", "persons", "seen"]
 _UNITS = {"macs": "MACs", "params": "parameters"}
@@ -28,7 +30,7 @@ _TRAINING_STEPS = {
 
 @dataclass(frozen=True)
 class _Protocol:
-    """Rows of `summary.csv`, `table.csv.gz` and `gains.csv` for the same persons.
+    """Rows of `summary.csv`, `table.csv.gz`, `gains.csv` and `effort.csv` for the same persons.
 
     - `name`: of these persons.
     - `methods`: rows of `summary` at the reported budget, own samples only, best first; without the full network.
@@ -41,6 +43,7 @@ class _Protocol:
     summary: Sequence[TableRow]
     rows: Sequence[TableRow]
     gains: Sequence[TableRow]
+    effort: Sequence[TableRow]
 
     @property
     def trained(self) -> TableRow | None:
@@ -51,6 +54,13 @@ class _Protocol:
     def untrained(self) -> TableRow | None:
         """The best method that is not trained after pruning."""
         return next((row for row in self.methods if not training_label(row)), None)
+
+    @property
+    def gaining(self) -> tuple[TableRow | None, str]:
+        """The best method whose personal gain is known, and the control that the gain is over."""
+        known = {(row["method"], row["against"]) for row in self.gains}
+        against = "twin" if any(control == "twin" for _, control in known) else "other"
+        return next((row for row in self.methods if (row["method"], against) in known), None), against
 
 
 def answer_persons(results: FolderTables) -> list[Html]:
@@ -73,7 +83,8 @@ def _protocol(results: FolderTables, row: TableRow, budget: float) -> _Protocol:
         (each for each in methods if each["method"] != "full"), key=lambda each: -results.metric.sign * each["score"]
     )
     gains = [each for each in gains if each["budget"] == budget]
-    return _Protocol(title, results.looks, methods, summary, rows, gains)
+    effort = results.tables.get("effort.csv", EMPTY).rows
+    return _Protocol(title, results.looks, methods, summary, rows, gains, effort)
 
 
 def _opening(results: FolderTables, budget: float) -> Html:
@@ -98,7 +109,8 @@ def _paragraph(protocol: _Protocol) -> Html:
     title = protocol.name[:1].upper() + protocol.name[1:]
     counts = f" ({first['n']:,.0f} person-seed pairs, {first['people']:,.0f} different). "
     sentences = [_full(protocol), *_best(protocol), *_training(protocol), *_gain(protocol)]
-    return element("p", element("strong", title), counts, join(sentences, " "))
+    prose = element("p", element("strong", title), counts, join(sentences, " "))
+    return element("div", prose, *_rivals(protocol))
 
 
 def _full(protocol: _Protocol) -> Html:
@@ -119,13 +131,17 @@ def _best(protocol: _Protocol) -> list[Html]:
     also = overlap(sum(_reaches(row, best) for row in others), len(others))
     prune = " that prune" if best["budget"] < 1 else ""
     of = f"Best of {len(others) + 1} methods{prune}" if others else "The only method"
-    how = _trained_on(best) or " (nothing is trained after pruning)"
+    how = _trained_on(best, protocol.effort) or " (nothing is trained after pruning)"
     sentences = [join((f"{of} is ", _described(best, protocol), f"{how}{also}."))]
     next_one = protocol.untrained if training_label(best) else protocol.trained
     if next_one is not None:
         what = "Of those that are retrained" if training_label(next_one) else "Without any training after pruning"
         distance = subtract(next_one, best, protocol.rows).against(label_of(best, protocol.looks))
-        parts = (f"{what}, the best is ", _described(next_one, protocol), f"{_trained_on(next_one)} and {distance}.")
+        parts = (
+            f"{what}, the best is ",
+            _described(next_one, protocol),
+            f"{_trained_on(next_one, protocol.effort)} and {distance}.",
+        )
         sentences.append(join(parts))
     return sentences
 
@@ -143,8 +159,9 @@ def _described(row: TableRow, protocol: _Protocol) -> Html:
     )
 
 
-def _trained_on(row: TableRow) -> str:
-    return f" (retrained; {samples_of(row):,.0f} samples beyond the full network)" if training_label(row) else ""
+def _trained_on(row: TableRow, effort: Sequence[TableRow]) -> str:
+    told = trained_on([row], effort)
+    return f" (retrained; beyond the full network: {told})" if training_label(row) else ""
 
 
 def _training(protocol: _Protocol) -> list[Html]:
@@ -170,11 +187,10 @@ def _gain(protocol: _Protocol) -> list[Html]:
 
     The gain is over a twin's samples, or over another person's if no method has a twin.
     """
-    of_method = {(row["method"], row["against"]): row for row in protocol.gains}
-    against = "twin" if any(control == "twin" for _, control in of_method) else "other"
-    row = next((row for row in protocol.methods if (row["method"], against) in of_method), None)
+    row, against = protocol.gaining
     if row is None:
         return []
+    of_method = {(row["method"], row["against"]): row for row in protocol.gains}
     other, population = (of_method.get((row["method"], control)) for control in (against, "population"))
     p_value = other.get("holm_p", "") if other else ""
     tested = f" ({_p(p_value)})" if isinstance(p_value, float) and p_value == p_value else ""
@@ -183,6 +199,16 @@ def _gain(protocol: _Protocol) -> list[Html]:
     if population is not None:
         text += f", and over everybody's {Estimate.of(population, 'gain').in_points}"
     return [join(("The personal gain of ", element("b", label_of(row, protocol.looks)), f"{text}."))]
+
+
+def _rivals(protocol: _Protocol) -> list[Html]:
+    """Return a list of the controls and free baselines that beat each method that is praised."""
+    praised = [*protocol.methods[:1], protocol.untrained, protocol.gaining[0]]
+    named = {row["method"]: row for row in praised if row is not None}
+    told = [tell_rivals(row, protocol.summary, protocol.rows, protocol.looks) for row in named.values()]
+    items = [element("li", sentence) for sentence in told if sentence]
+    unit = f"In points of {metric_of(protocol.summary[0]).title}:" if metric_of(protocol.summary[0]).percent else ""
+    return [element("p", unit, class_="note"), element("ul", *items, class_="practice")] if items else []
 
 
 _WHOSE = {"twin": "a twin's samples", "other": "another person's samples"}

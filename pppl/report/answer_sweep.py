@@ -2,20 +2,24 @@
 
 from typing import Any
 
+from ..config import LEAST_TRIALS
 from ..tables.metric import metric_of
-from ..tables.schema import settings_of
+from ..tables.schema import BASELINES, settings_of
+from .answer_rivals import tell_rivals
 from .columns import FORMATS, is_missing
 from .estimate import Estimate
 from .folder import FolderTables
 from .html import Html, element, join
+from .names import protocol_of
 from .table import TableRow
+from .terminal_rivals import reference_row
 
 _OTHER_PERSONS = "that with another person's samples"
 
 
 def answer_sweep(results: FolderTables) -> list[Html]:
-    """Return paragraphs on the number of trials, the best trial, and the settings that mattered most."""
-    return [_opening(results), *_best(results), *_importances(results)]
+    """Return paragraphs on the number of trials, the best trial and its rivals, and the settings that mattered most."""
+    return [_opening(results), *_best(results), *_rivals(results), *_importances(results)]
 
 
 def _opening(results: FolderTables) -> Html:
@@ -59,10 +63,28 @@ def _value(value: Any) -> str:
     return FORMATS["number"](value) if isinstance(value, float) else str(value)
 
 
+def _rivals(results: FolderTables) -> list[Html]:
+    """Return a list of the controls and free baselines that beat the best trial, for each kind of persons."""
+    table = results.tables.get(BASELINES)
+    if table is None:
+        text = "What it has to beat was not measured: full, full+classes, l1_local+retrain and its controls. "
+        return [element("p", f"{text}`pppl compare` measures it on best.yaml with these methods in it.")]
+    items = []
+    for row in {(row["persons"], row["seen"]): row for row in table.rows}.values():
+        rows = table.alike(row, ["persons", "seen"]).rows
+        if (praised := reference_row(rows)) is not None:
+            whom = element("strong", protocol_of(row, told=False))
+            items.append(element("li", whom, ": ", tell_rivals(praised, rows, (), results.looks)))
+    unit = f" In points of {results.metric.title}:" if results.metric.percent else ""
+    return [element("p", f"What it has to beat on the same validation persons.{unit}"), element("ul", *items)]
+
+
 def _importances(results: FolderTables) -> list[Html]:
     table = results.tables.get("importances.csv")
     if table is None:
-        return []
+        done = sum(row["state"] == "complete" for row in results.main.rows)
+        lacking = f": {done} trials are complete, {LEAST_TRIALS - done} more are needed" * (done < LEAST_TRIALS)
+        return [element("p", f"What mattered most is unknown{lacking}.")]
     rows = sorted(table.rows, key=lambda row: -row["importance"])[:3]
     shares = [join((element("code", row["key"]), f" {Estimate.of(row, 'importance').as_value}")) for row in rows]
     return [

@@ -7,17 +7,29 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
+
 from ..figures.looks import Looks
-from ..system.errors import UserError
+from ..system.errors import UserError, unknown
 from ..tables.journal import TABLE
 from ..tables.metric import Metric, declare_metric
 from ..tables.provenance import read_run
-from ..tables.schema import existing
-from .table import EMPTY, Table, read_rows
+from ..tables.schema import BASELINES, existing, load_frame
+from ..tables.summary import gains, summarize
+from .table import EMPTY, Table, read_rows, rows_of
 
 Kind = Literal["persons", "tasks", "sweep"]
 # Tables beside the main one, in the order of the report.
-_OTHER_TABLES = ("answers.csv", "gains.csv", "curves.csv", "effort.csv", "tuned.csv", "stream.csv", "importances.csv")
+_OTHER_TABLES = (
+    "answers.csv",
+    "gains.csv",
+    "curves.csv",
+    "effort.csv",
+    "tuned.csv",
+    "stream.csv",
+    "importances.csv",
+    BASELINES,
+)
 _OF_SUMMARY = ("score_full", "macs_fraction", "retrain_samples")
 _NEEDED: dict[
     Kind, tuple[Sequence[str], Sequence[str]]
@@ -29,6 +41,7 @@ _NEEDED: dict[
     "tasks": (("task", "method", "metric"), ("score", "score_low", "score_high")),
     "sweep": (("state", "feasible", "best", "score", "own_minus_other", "macs_fraction", "seconds"), ("trial",)),
 }
+_OF_PERSONS = _NEEDED["persons"]
 # The same for other tables that prose is made of.
 _NEEDED_OF_OTHERS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "gains.csv": (
@@ -40,6 +53,7 @@ _NEEDED_OF_OTHERS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         ("budget", "difference", "difference_low", "difference_high"),
     ),
     "importances.csv": (("key",), ("importance", "importance_low", "importance_high")),
+    BASELINES: ((*_OF_PERSONS[0], "reference"), _OF_PERSONS[1]),
     "stream.csv": ((), ("step", "stored_bytes", "copies_bytes")),
 }
 _NEEDED_OF_ROWS = (
@@ -57,6 +71,7 @@ class FolderTables:
     - `tables`: others that are not empty, by file name.
     - `run`: the content of `run.json`.
     - `best`: the text of a sweep's `best.yaml`; empty if there is none.
+    - `reference`: the method that `main` was made anew for; empty if `main` is as it was written.
     """
 
     folder: Path
@@ -65,6 +80,7 @@ class FolderTables:
     tables: dict[str, Table]
     run: dict[str, Any]
     best: str = ""
+    reference: str = ""
 
     @cached_property
     def rows(self) -> Table:
@@ -127,14 +143,20 @@ def short_network(name: str) -> str:
     return name.rpartition(":")[2].rpartition("/")[2]
 
 
-def read_results(folder: Path) -> FolderTables:
+def read_results(folder: Path, reference: str = "") -> FolderTables:
     """Read the tables that a report shows.
-
-    Raise `UserError` if the main table is missing or has no rows, or if one that is read here is corrupted.
 
     ```python
     read_results(Path("results/digits")).main.distinct("method")
     ```
+
+    **Arguments:**
+
+    - `reference`: the method that all others of a comparison on persons are compared with. `summary.csv` and
+      `gains.csv` are then made anew from the rows of persons, in memory only. By default they are read as they are.
+
+    Raise `UserError` if the main table is missing or has no rows, if one that is read here is corrupted, or if there
+    are no rows of the reference.
     """
     run = read_run(folder)
     declare_metric(run)
@@ -153,4 +175,28 @@ def read_results(folder: Path) -> FolderTables:
     best = folder / "best.yaml"
     text = best.read_text(encoding="utf-8", errors="replace") if kind == "sweep" and best.exists() else ""
     shown = {name: table for name, table in tables.items() if table.rows}
-    return FolderTables(folder, kind, main, shown, run, text)
+    results = FolderTables(folder, kind, main, shown, run, text)
+    return with_reference(results, reference) if reference else results
+
+
+def with_reference(results: FolderTables, reference: str) -> FolderTables:
+    """Return results whose `summary.csv` and `gains.csv` compare all methods with another reference.
+
+    Raise `UserError` if the results are of no comparison on persons, lack the rows of persons, or lack the method.
+    """
+    path = existing(results.folder / TABLE)
+    if results.kind != "persons" or not path.exists():
+        raise UserError(f"{results.folder} has no {TABLE}: --reference takes the rows of a comparison on persons")
+    table = load_frame(path)
+    methods = [*dict.fromkeys(table["method"])]
+    if reference not in methods:
+        raise unknown(f"reference in {results.folder}", reference, methods)
+    main = rows_of(_as_written(summarize(table, reference)), path, *_NEEDED["persons"])
+    gained = rows_of(_as_written(gains(table, reference)), path, *_NEEDED_OF_OTHERS["gains.csv"])
+    tables = results.tables | ({"gains.csv": gained} if gained.rows else {})
+    return replace(results, main=main, tables=tables, reference=reference)
+
+
+def _as_written(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame with the flags and texts that reading it from a file would give."""
+    return frame.assign(seen=frame["seen"].map(str))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..system.errors import UserError
+from ..system.files import expand
 from ..tables.intervals import mean_interval
 from ..tables.schema import load_frame
 
@@ -13,13 +14,13 @@ _LEAK = "leak.csv"
 _HEAD = ("data", "masks", "budget", "tell", "right, %", "by chance or the classes, %", "among")
 
 
-def leaks_of(folders: Sequence[Path], budget: float) -> str:
+def leaks_of(folders: Sequence[str | Path], budget: float) -> str:
     """Return a table of what masks tell: how often a logistic regression names the person, or the classes.
 
     Intervals of 95 % are over seeds, which have a network each.
 
     ```python
-    print(leaks_of([Path("results/leads_digits")], 0.1))
+    print(leaks_of(["results/leads_digits"], 0.1))
     ```
 
     **Arguments:**
@@ -28,7 +29,7 @@ def leaks_of(folders: Sequence[Path], budget: float) -> str:
 
     Raise `UserError` if a folder has no `leak.csv`.
     """
-    rows = [row for folder in folders for row in _rows(folder, budget)]
+    rows = [row for folder in folders for row in _rows(expand(folder), budget)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (_HEAD, ["---"] * len(_HEAD), *rows))
 
 

@@ -47,13 +47,13 @@ def _of_persons(summary: Table, looks: Looks) -> Html:
     choices = [
         Choice.by("Persons", [row["persons"] for row in table.rows]),
         Choice.by("Seen in training", [yes_or_no(row["seen"]) for row in table.rows]),
-        _by_budget(table),
+        budget_choice(table),
         Choice.by("Methods", [family_of(row) for row in table.rows]),
     ]
     return grid("Summary of methods", table, columns, choices)
 
 
-def _by_budget(table: Table) -> Choice:
+def budget_choice(table: Table) -> Choice:
     """Return the drop-down of budgets; a row without budget is comparable with all and shown with each."""
     names = {budget: f"{budget * 100:g} %, or none" for budget in sorted(table.distinct("budget")) if budget < 1}
     every = [*names.values(), "none"]
@@ -100,7 +100,9 @@ def _of_sweep(trials: Table) -> Html:
     names = ["trial", "state", "score", "own_minus_other", "macs_fraction", "feasible", "best", "pareto", "seconds"]
     same = {name for name in ("state", "feasible") if len(table.distinct(name)) == 1}
     columns = [
-        table.column(name) for name in [*names, *settings_of(table.names)] if name in table.names and name not in same
+        table.column(name)
+        for name in [*names, *settings_of(table.names), "folder", "run"]
+        if name in table.names and name not in same
     ]
     choices = [
         Choice.by("State", [row["state"] for row in table.rows]),

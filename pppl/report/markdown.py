@@ -8,6 +8,7 @@ import pandas as pd
 from ..figures.accuracy_vs_macs import shown_budgets
 from ..figures.looks import Looks
 from ..system.errors import UserError
+from ..system.files import expand
 from ..tables.metric import metric_of
 from .folder import FolderTables, read_results, told_apart
 from .names import label_of
@@ -20,11 +21,11 @@ def headline(results: FolderTables) -> float:
     return shown_budgets(pd.DataFrame(results.main.rows))[0]
 
 
-def answers_of(folders: Sequence[Path], *, budget: float | None = None, seen: bool = True) -> str:
+def answers_of(folders: Sequence[str | Path], *, budget: float | None = None, seen: bool = True) -> str:
     """Return the answers of comparisons on persons: a numbered list, one line for each of their questions.
 
     ```python
-    print(answers_of([Path("results/digits"), Path("results/keywords")], budget=0.1))
+    print(answers_of(["results/digits", "results/keywords"], budget=0.1))
     ```
 
     **Arguments:**
@@ -39,14 +40,16 @@ def answers_of(folders: Sequence[Path], *, budget: float | None = None, seen: bo
     return "\n".join(f"{number}. **{line.question}**: {line.told}." for number, line in enumerate(lines, 1))
 
 
-def accuracies_of(folders: Sequence[Path], budget: float, methods: Sequence[str] = (), *, seen: bool = True) -> str:
+def accuracies_of(
+    folders: Sequence[str | Path], budget: float, methods: Sequence[str] = (), *, seen: bool = True
+) -> str:
     """Return a table of scores (accuracies in %): a row for each method, a column for each kind of persons.
 
     Cells hold the mean and its 95 % interval, with the own samples only. The label of a method that does not prune says
     that it takes all MACs. The first row has the average number of queries of a person, if all tables have it.
 
     ```python
-    print(accuracies_of([Path("results/digits")], 0.1, ["full", "ppp", "l1_local+retrain"]))
+    print(accuracies_of(["results/digits"], 0.1, ["full", "ppp", "l1_local+retrain"]))
     ```
 
     **Arguments:**
@@ -86,7 +89,8 @@ def _cell(row: TableRow) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def _of_persons(folder: Path) -> FolderTables:
+def _of_persons(folder: str | Path) -> FolderTables:
+    folder = expand(folder)
     results = read_results(folder)
     if results.kind != "persons":
         raise UserError(f"{folder} is not a comparison on persons: name folders of `pppl compare`")

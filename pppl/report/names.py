@@ -1,9 +1,9 @@
 """Names of methods, their families and persons in prose and tables."""
 
-from ..figures.families import chosen_by
 from ..figures.looks import BUILT_IN, Looks
 from ..figures.protocols import name_persons
 from ..figures.retraining import training_label
+from ..tables.rivals import chosen_by
 from .table import TableRow
 
 WHOLE = "not pruned"

@@ -76,17 +76,21 @@ def _count(networks: Any) -> str:
 def _yaml(content: Any) -> str:
     if not isinstance(content, dict):
         return ""
-    return _without_logins(yaml.safe_dump(_without_secrets(content), sort_keys=False, allow_unicode=True))
+    return _without_logins(yaml.safe_dump(without_secrets(content), sort_keys=False, allow_unicode=True))
 
 
-def _without_secrets(content: Any) -> Any:
-    """Return settings without secrets: the package writes none, but somebody may have added some."""
+def without_secrets(content: Any) -> Any:
+    """Return settings without secrets: the package writes none, but somebody may have added some.
+
+    >>> without_secrets({"api_key": "x", "epochs": 5})
+    {'api_key': '(left out)', 'epochs': 5}
+    """
     if isinstance(content, dict):
         return {
-            key: "(left out)" if _SECRET.search(str(key)) and isinstance(value, str) else _without_secrets(value)
+            key: "(left out)" if _SECRET.search(str(key)) and isinstance(value, str) else without_secrets(value)
             for key, value in content.items()
         }
-    return [_without_secrets(each) for each in content] if isinstance(content, list) else content
+    return [without_secrets(each) for each in content] if isinstance(content, list) else content
 
 
 def _without_logins(text: str) -> str:

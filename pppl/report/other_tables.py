@@ -1,6 +1,7 @@
 """Tables beside the main one, folded."""
 
 from ..tables.metric import Metric
+from ..tables.schema import BASELINES
 from .columns import Column
 from .folder import FolderTables
 from .grid import grid
@@ -33,6 +34,11 @@ _TITLES = {
     "stream.csv": (
         "Storage as tasks come",
         "Deltas on one base: scores as they come and at the end, and what is stored.",
+    ),
+    BASELINES: (
+        "What the best trial has to beat",
+        "{Metric} of the best trial, its controls and free baselines on the same validation persons, and the best "
+        "trial less each of them.",
     ),
     "importances.csv": ("Importance of settings", "What share of the differences in {metric} a setting explains."),
 }

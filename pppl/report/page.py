@@ -2,10 +2,12 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from importlib.resources import files
 
 from .answer import answer
 from .folder import FolderTables
+from .gallery import gallery
 from .html import Html, element, join
 from .main_tables import main_table
 from .origin import origin
@@ -19,43 +21,66 @@ _QUESTIONS = {
 }
 _NOTES = {
     "persons": "The bar spans the 95 % interval{from_to}, the tick is the mean. "
-    "“Less full” is {metric} less the full network's on the same persons. “PPP less this” is the paired difference to "
-    "PPP with the own prototype at the same budget, with its interval and its p-value corrected by Holm's procedure. "
+    "“Less full” is {metric} less the full network's on the same persons. “Reference less this” is the paired "
+    "difference to {reference} with the person's own samples at the same budget, with its interval and its p-value "
+    "corrected by Holm's procedure. "
     "What is not pruned, or has MACs of its own, has no budget and is shown with each.",
     "tasks": "The bar spans the 95 % interval, the tick is the mean. Scores are the metric named, times 100.",
     "sweep": "{Metric} on validation persons, with its 95 % interval.",
 }
 
 
-def page(results: FolderTables) -> Html:
-    """Return the whole document."""
+def page(results: FolderTables, against: str = "") -> Html:
+    """Return the whole document.
+
+    **Arguments:**
+
+    - `against`: the method that persons are held against in the gallery.
+
+    Raise `UserError` if that method was not measured.
+    """
     parts = [
         ("answer", "Answer", join(answer(results))),
         ("summary", {"sweep": "Trials"}.get(results.kind, "Summary"), _summary(results)),
+        ("persons", "Persons", gallery(results, against)),
         ("figures", "Figures", _figures(results)),
         ("tables", "Other tables", join(other_tables(results))),
         ("origin", "Where it comes from", origin(results.run, results.best)),
     ]
+    question = _in_metric(_QUESTIONS[results.kind], results)
+    return document(results.name, question, _of_what(results), parts)
+
+
+def document(name: str, question: str, about: str, parts: Sequence[tuple[str, str, Html]]) -> Html:
+    """Return an HTML document that loads nothing.
+
+    **Arguments:**
+
+    - `name`, `question`, `about`: the lines of its head.
+    - `parts`: the anchor, the title and the content of each section; empty ones are left out.
+    """
     parts = [part for part in parts if part[2]]
-    links = [element("a", title, href=f"#{name}") for name, title, _ in parts]
+    links = [element("a", title, href=f"#{anchor}") for anchor, title, _ in parts]
     sections = [
-        element("section", element("h2", title), content, id=name, class_=name) for name, title, content in parts
+        element("section", element("h2", title), content, id=anchor, class_=anchor) for anchor, title, content in parts
     ]
     header = element(
         "header",
-        element("h1", results.name),
-        element("p", _in_metric(_QUESTIONS[results.kind], results), class_="question"),
-        element("p", _of_what(results), class_="quiet"),
+        element("h1", name),
+        element("p", question, class_="question"),
+        element("p", about, class_="quiet"),
         element("nav", *links, aria_label="Parts of this page"),
     )
     footer = element("footer", "Made by `pppl report` from the tables and figures of a results folder.")
     body = element("body", header, element("main", *sections), footer, element("script", _asset("page.js")))
-    return join((Html("<!DOCTYPE html>\n"), element("html", _head(results.name), body, lang="en"), "\n"))
+    return join((Html("<!DOCTYPE html>\n"), element("html", _head(name), body, lang="en"), "\n"))
 
 
 def _in_metric(text: str, results: FolderTables) -> str:
     metric = results.metric
-    return text.format(metric=metric.title, Metric=metric.heading, from_to=" from 0 to 100 %" if metric.percent else "")
+    from_to = " from 0 to 100 %" if metric.percent else ""
+    reference = next((row["reference"] for row in results.main.rows if row.get("reference")), "the reference")
+    return text.format(metric=metric.title, Metric=metric.heading, from_to=from_to, reference=reference)
 
 
 def _head(name: str) -> Html:

@@ -71,7 +71,16 @@ def read_rows(path: Path, names: Iterable[str] = (), numbers: Iterable[str] = ()
     - `names`, `numbers`: columns that must exist; those in `numbers` must hold a finite number in each row.
     - `only`: whether other columns are left out.
     """
-    frame = load_frame(path)
+    return rows_of(load_frame(path), path, names, numbers, only=only)
+
+
+def rows_of(
+    frame: pd.DataFrame, path: Path, names: Iterable[str] = (), numbers: Iterable[str] = (), *, only: bool = False
+) -> Table:
+    """Return a frame as a table. Arguments and errors are those of `read_rows`.
+
+    - `path`: the file that messages name.
+    """
     header = [*frame.columns]
     lacking = next((name for name in [*names, *numbers] if name not in header), None)
     if lacking is not None:

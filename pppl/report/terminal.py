@@ -6,17 +6,17 @@ from typing import Any
 import pandas as pd
 
 from ..figures.accuracy_vs_macs import shown_budgets
-from ..figures.retraining import samples_of
 from ..system.printable import align
 from ..tables.metric import ACCURACY, Metric, metric_of
 from ..tables.schema import settings_of
+from .trained_on import trained_on
 
 _MOST_TASKS = 5
 _MOST_PROTOCOLS = 4  # side by side
 _UNITS = {"macs": "MACs", "params": "parameters"}
 
 
-def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
+def as_text(summary: pd.DataFrame, unit: str = "macs", effort: pd.DataFrame | None = None) -> str:
     """Return a table of the score of every method at one budget; a column for each protocol, four side by side.
 
     Accuracies are in %, and all have 95 % intervals. The budget is the first of `shown_budgets`. Methods that do not
@@ -30,9 +30,11 @@ def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
 
     - `summary`: `summary.csv` of a comparison on persons.
     - `unit`: of the budget, `macs` or `params`.
+    - `effort`: `effort.csv`, which tells the samples and steps of a training on the person apart.
     """
     budget = shown_budgets(summary)[0]
-    records = summary.to_dict("records")
+    records: list[Any] = summary.to_dict("records")
+    of_effort: list[Any] = [] if effort is None else effort.to_dict("records")
     pruning = {(row["method"], row["control"]) for row in records if row["budget"] == budget}
     shown = [row for row in records if row["budget"] == (budget if _series(row) in pruning else 1.0)]
     shown.sort(key=lambda row: -row["budget"])
@@ -41,9 +43,8 @@ def as_text(summary: pd.DataFrame, unit: str = "macs") -> str:
     for method, control in dict.fromkeys(map(_series, shown)):
         same = [row for row in shown if _series(row) == (method, control)]
         cells = {_protocol(row): _cell(row) for row in same}
-        samples = sum(map(samples_of, same)) / len(same)
         macs = sum(row["macs_fraction"] for row in same) / len(same)
-        trained = f"{samples:,.0f} samples" if samples else "nothing"
+        trained = trained_on(same, of_effort) or "nothing"
         name = f"{method} {control}".strip()
         rows.append([name, f"{macs:.1%}", *[cells.get(protocol, "") for protocol in protocols], trained])
     title = f"{_title(summary)} [95 % interval] at a budget of {budget:g} of the full network's {_UNITS[unit]}"

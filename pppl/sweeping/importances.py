@@ -9,10 +9,9 @@ import pandas as pd
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
-from ..config import MEASURES, Sweep
+from ..config import LEAST_TRIALS, MEASURES, Sweep
 
-# The best tenth of fewer trials is too small to show what good trials have in common.
-_MIN_TRIALS, _RESAMPLES = 20, 200
+_RESAMPLES = 200
 COLUMNS = ["key", "importance", "importance_low", "importance_high", "trials"]
 
 
@@ -34,14 +33,31 @@ def importances(settings: Sweep, trials: Iterable[FrozenTrial]) -> pd.DataFrame:
     **Returns:** key, importance, importance_low, importance_high, trials.
     """
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    keys = [key for key in settings.space if all(key in trial.params for trial in done)]
-    values = np.array([trial.values[0] for trial in done])
-    if len(done) < _MIN_TRIALS or not keys or np.ptp(values) == 0:
+    if why_unknown(settings, done):
         return pd.DataFrame(columns=COLUMNS)
+    keys = _keys_of_all(settings, done)
     with warnings.catch_warnings():
         # Optuna warns when all trials of a random half are equally good, which is harmless here.
         warnings.filterwarnings("ignore", "Target and region quantiles select the same set")
         return _table(settings, keys, done)
+
+
+def why_unknown(settings: Sweep, trials: Iterable[FrozenTrial]) -> str:
+    """Return why `importances` are unknown, and how many complete trials are missing; empty if they are known.
+
+    >>> why_unknown(Sweep(base="x", space={"ppp.target_rate": {"low": 0.1, "high": 0.5}}), [])
+    '0 trials are complete, and importances need 20: 20 more'
+    """
+    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    if len(done) < LEAST_TRIALS:
+        return f"{len(done)} trials are complete, and importances need {LEAST_TRIALS}: {LEAST_TRIALS - len(done)} more"
+    if not _keys_of_all(settings, done):
+        return "no setting has a value in all complete trials"
+    return "" if np.ptp([trial.values[0] for trial in done]) else "all complete trials are equally good"
+
+
+def _keys_of_all(settings: Sweep, done: list[FrozenTrial]) -> list[str]:
+    return [key for key in settings.space if all(key in trial.params for trial in done)]
 
 
 def _table(settings: Sweep, keys: list[str], done: list[FrozenTrial]) -> pd.DataFrame:

@@ -93,6 +93,10 @@ class Queue:
         )
         self.study.add_trial(given_up)
 
+    def running(self) -> str:
+        """Return the slots whose trials run, separated by commas."""
+        return ", ".join(str(slot) for slot, trial in self.trials().items() if trial.state == TrialState.RUNNING)
+
     def done(self) -> dict[int, FrozenTrial]:
         """Return the trials of the slots that are done."""
         return {slot: trial for slot, trial in self.trials().items() if trial.state in DONE}

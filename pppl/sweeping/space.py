@@ -13,6 +13,7 @@ from ..data import IdentityDataset
 from ..personalizers import make_personalizers
 from ..system.errors import UserError
 from ..system.printable import cell_of
+from ..tables.provenance import fingerprint
 from ..tasks import task_of
 
 # Sections of the base that mean nothing for one method on validation persons.
@@ -107,6 +108,15 @@ def with_values(base: Experiment, values: Mapping[str, Any]) -> Experiment:
     if "budget" in changes:
         changes["budgets"] = (changes.pop("budget"),)
     return base.replace(**changes)
+
+
+def trial_name(values: Mapping[str, Any]) -> str:
+    """Return the name of the folder of a trial with these values, by dotted key.
+
+    >>> trial_name({"ppp.target_rate": 0.3})
+    'a38e8d2c43306243'
+    """
+    return fingerprint(dict(values))
 
 
 def values_taken(space: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from .life import Life
 from .queue import SLOT, Queue
 from .storage import reason_of, without_password
 from .study import open_study, pruner_of, sampler_of
-from .trial import run_trial, watched_epochs
+from .trial import outcome_as_text, run_trial, watched_epochs
 
 Launcher = Literal["local", "slurm"]
 _POLL = 0.5  # seconds
@@ -77,6 +77,7 @@ def supervise(work: Work, queue: Queue, workers: int, launcher: Launcher) -> Non
         with progress.bar(total=queue.slots, initial=queue.finished(), desc="trials", unit="trial") as bar:
             while (done := queue.finished()) < queue.slots and not (work.over and crew.idle(queue)):
                 bar.update(done - bar.n)
+                bar.set_postfix_str(f"running: {queue.running()}")
                 crew.check(done)
                 queue.repair()
                 if not work.over:
@@ -107,8 +108,11 @@ def work_on(work: Work) -> None:
             seed = np.random.SeedSequence([settings.sampler_seed, trial.number]).generate_state(1)[0]
             study.sampler = sampler_of(settings, int(seed))
             # Another worker has the trial by now if this one was taken for dead.
-            with _named(trial), suppress(UpdateFinishedTrialError):
-                queue.tell(trial, *run_trial(trial, settings, work.base, work.folder))
+            about = progress.about(f"trial {trial.user_attrs[SLOT]}")
+            with _named(trial), about, suppress(UpdateFinishedTrialError):
+                state, values = run_trial(trial, settings, work.base, work.folder)
+                queue.tell(trial, state, values)
+                notice(outcome_as_text(settings, values))
 
 
 @contextmanager

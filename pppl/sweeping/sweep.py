@@ -33,7 +33,7 @@ def sweep(
     out: str | Path,
     *,
     workers: int = 1,
-    beside: Path = Path(),
+    beside: str | Path = "",
     fast: bool = False,
     storage: str = "",
     launcher: Launcher = "local",
@@ -49,7 +49,7 @@ def sweep(
 
     ```python
     settings = Sweep.load("sweeps/tune/digits_ppp.yaml")
-    trials = sweep(settings, "results/digits_ppp", workers=2, beside=Path("sweeps/tune"))
+    trials = sweep(settings, "results/digits_ppp", workers=2, beside="sweeps/tune")
     ```
 
     **Arguments:**
@@ -65,7 +65,7 @@ def sweep(
     Raise it also if `out` or the database holds a different study of that name, or cannot be reached or written.
     """
     start = time.perf_counter()
-    base = base_of(settings, beside, fast=fast)
+    base = base_of(settings, expand(beside), fast=fast)
     check_space(settings, base)
     base, dataset = open_experiment(base)
     check_split(settings, base, dataset)

@@ -15,6 +15,7 @@ from ..system.errors import UserError
 from ..system.files import replacing
 from ..tables.agreement import COLUMNS, TOLERANCE, agreement
 from ..tables.schema import load_frame, settings_of
+from .storage import JOURNAL
 from .sweep import sweep
 from .trial_checks import check_trials
 
@@ -58,6 +59,13 @@ class SweepResults(ResultKind):
         if (kept / "importances.csv").exists():
             parts.append(_compare_importances(kept, again))
         return pd.DataFrame([row for part in parts for row in part.to_dict("records")], columns=list(COLUMNS))
+
+    def unfinished(self, folder: Path) -> str:
+        """Return that a study has no tables yet, if it was killed or still runs."""
+        if not (folder / JOURNAL).exists() or (folder / "run.json").exists():
+            return ""
+        remedy = "`pppl sweep` with the same --out goes on, and with --status tells how far it is"
+        return f"the sweep in {folder} is not finished: {remedy}"
 
     def faults(self, kept: KeptResults) -> list[str]:
         """Return the faults of a sweep's folder, one line each."""

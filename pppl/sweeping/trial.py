@@ -1,7 +1,7 @@
 """One trial of a sweep: training and evaluation on validation persons with the sampled values."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -27,11 +27,10 @@ from ..system.tracking import track
 from ..tables.intervals import mean_interval
 from ..tables.metric import metric_of
 from ..tables.paired import people_of
-from ..tables.provenance import fingerprint
 from ..training.gate_settings import PersonTraining, PPPSettings
 from ..training.modules import use_channels_last
 from .queue import RUN, SLOT, WHY
-from .space import suggest, with_values
+from .space import suggest, trial_name, with_values
 from .study import STARTUP
 
 # Number of validation persons that the pruner evaluates after each epoch.
@@ -45,7 +44,7 @@ def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path)
     at the same values has finished are not computed again. All attempts of a trial share one W&B run.
     """
     values, slot = suggest(trial, sweep.space), trial.user_attrs[SLOT]
-    own = folder / "trials" / fingerprint(values)
+    own = folder / "trials" / trial_name(values)
     config = {**values, "sweep": sweep.name, "trial": slot}
     names = {"group": sweep.name, "name": f"{sweep.name}-{slot}", "job_type": "trial"}
     with track(folder, sweep.tracking, **names, config=config, whole_id=trial.user_attrs[RUN]) as tracker:
@@ -67,6 +66,20 @@ def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path)
         over = measured[name] - bound
         trial.set_constraint(name, -over if MEASURES[name] == "maximize" else over)
     return TrialState.COMPLETE, [measured[name] for name in sweep.objectives]
+
+
+def outcome_as_text(sweep: Sweep, values: Sequence[float]) -> str:
+    """Return the objectives of a trial as one line.
+
+    >>> outcome_as_text(Sweep(base="x"), [0.91234]), outcome_as_text(Sweep(base="x"), [])
+    ('score 0.9123', 'ended early')
+
+    **Arguments:**
+
+    - `values`: its objectives; none if it ended early.
+    """
+    pairs = zip(sweep.objectives, values, strict=bool(values))
+    return ", ".join(f"{name} {value:.4f}" for name, value in pairs) or "ended early"
 
 
 class _Impossible(Exception):

@@ -11,37 +11,40 @@ from ..config import MEASURES, Experiment, Sweep
 from ..config.plain_yaml import as_yaml
 from ..system.files import remove, replacing
 from ..system.printable import cell_of, printable
-from ..system.tracking import track
+from ..system.tracking import notice, track
 from ..tables.derived import Draw
 from ..tables.journal import write_table
 from ..tables.metric import ACCURACY, Metric, metric_of
 from ..tables.provenance import fingerprint
-from ..tables.schema import csv_text, write_csv
-from .importances import importances
+from ..tables.schema import BASELINES, csv_text, write_csv
+from .baselines import baselines, with_baselines, without_unmet
+from .importances import importances, why_unknown
 from .queue import RUN, WHY, Queue
-from .space import values_taken, with_values
+from .space import trial_name, values_taken, with_values
 
 # Files that a sweep writes, except figures and its journal.
-FILES = ("trials.csv", "importances.csv", "best.yaml", "run.json")
+FILES = ("trials.csv", "importances.csv", BASELINES, "best.yaml", "run.json")
 _MEASURED = ("score", "score_low", "score_high", "own_minus_other", "macs_fraction")
 
 
 def study_run(settings: Sweep, queue: Queue) -> str:
     """Return the id of the study's own W&B run.
 
-    It is a hash of the ids of the trials' runs, waiting trials included, so that every machine writes the same run.
+    It is a hash of the id of the first trial's run, so that every machine, and a later call with more trials, continues
+    the same run.
     """
-    return fingerprint([settings.name, sorted(trial.user_attrs[RUN] for trial in queue.trials().values())])
+    return fingerprint([settings.name, queue.trials()[0].user_attrs[RUN]])
 
 
 def write_results(
     settings: Sweep, base: Experiment, queue: Queue, folder: Path, *, run: str, draw: Draw
 ) -> pd.DataFrame:
-    """Write `trials.csv`, `importances.csv`, `best.yaml` and the figures that `draw` makes; return the trials.
+    """Write `trials.csv`, `importances.csv`, `baselines.csv`, `best.yaml` and figures; return the trials.
 
     **Arguments:**
 
-    - `run`: the id of the W&B run that receives the results, too; empty for none.
+    - `run`: the id of the W&B run that receives the results, too; empty if nothing is new. Baselines are then kept.
+    - `draw`: a function that draws figures from the tables.
     """
     trials = queue.done()
     table, shares = trials_table(settings, trials), importances(settings, trials.values())
@@ -49,9 +52,13 @@ def write_results(
     remove(folder / "importances.csv")
     if len(shares):
         write_table(folder / "importances.csv", shares)
+    else:
+        notice(f"no importances.csv: {why_unknown(settings, trials.values())}")
     best = best_of(settings, trials.values())
     if best is not None:
         _write_best(settings, base, best, len(trials), folder)
+        if run or not (folder / BASELINES).exists():
+            _write_baselines(base, values_taken(settings.space, best.params), folder)
     figures = draw(folder)
     if run:
         names = {"group": settings.name, "name": settings.name, "job_type": "study"}
@@ -67,8 +74,19 @@ def write_results(
     return table
 
 
+def _write_baselines(base: Experiment, values: Mapping[str, Any], folder: Path) -> None:
+    remove(folder / BASELINES)
+    table = baselines(base, values, folder)
+    if len(table):
+        write_table(folder / BASELINES, table)
+
+
 def trials_table(settings: Sweep, trials: Mapping[int, FrozenTrial]) -> pd.DataFrame:
-    """Return one row per slot that is done; the sampled values are the last columns, after `seconds`."""
+    """Return one row per slot that is done; the sampled values are the last columns, after `seconds`.
+
+    `folder` is the trial's folder in the results folder of the machine that ran it, and `run` is the id of its W&B run,
+    with which the name of the run's own folder ends. `run` is empty if W&B is not among the loggers.
+    """
     best, front = best_of(settings, trials.values()), front_of(settings, trials.values())
     rows, metric = [], _metric_of(trials.values())
     for slot, trial in sorted(trials.items()):
@@ -78,6 +96,8 @@ def trials_table(settings: Sweep, trials: Mapping[int, FrozenTrial]) -> pd.DataF
         row |= {"feasible": is_feasible(trial), "best": trial is best}
         if len(settings.objectives) > 1:
             row["pareto"] = any(trial is each for each in front)
+        row |= {"folder": f"trials/{trial_name(values_taken(settings.space, trial.params))}"}
+        row |= {"run": trial.user_attrs.get(RUN, "") if "wandb" in settings.tracking.loggers else ""}
         seconds = trial.duration.total_seconds() if trial.duration else float("nan")
         rows.append(row | {"seconds": round(seconds, 2)} | _value_cells(settings, trial))
     return pd.DataFrame(rows)
@@ -141,7 +161,7 @@ def _upwards(settings: Sweep, trial: FrozenTrial) -> tuple[float, ...]:
 def _write_best(settings: Sweep, base: Experiment, best: FrozenTrial, tried: int, folder: Path) -> None:
     """Write the best trial as an experiment file for `pppl compare`, with test persons and seeds that no trial saw."""
     seeds = [seed for seed in range(len(settings.seeds) + 3) if seed not in settings.seeds][:3]
-    experiment = with_values(base, values_taken(settings.space, best.params))
+    experiment = without_unmet(with_baselines(with_values(base, values_taken(settings.space, best.params))))
     changes = {"persons.query": "test", "seeds": seeds, "name": f"{settings.name}-best"}
     searched = base.searched.get(settings.method, 0) + tried
     experiment = experiment.replace(**changes, searched={settings.method: searched})

@@ -3,10 +3,14 @@
 import multiprocessing
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, TextIO
 
 from .printable import printable
+
+_ABOUT: ContextVar[str] = ContextVar("about", default="")
 
 
 def in_notebook() -> bool:
@@ -16,6 +20,20 @@ def in_notebook() -> bool:
     from IPython.core.getipython import get_ipython
 
     return getattr(get_ipython(), "kernel", None) is not None
+
+
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Begin all notices of this thread with `what` while the context is open.
+
+    >>> with about("trial 3"):
+    ...     notice("training full, seed 0")  # pppl: trial 3: training full, seed 0
+    """
+    before = _ABOUT.set(f"{what}: ")
+    try:
+        yield
+    finally:
+        _ABOUT.reset(before)
 
 
 def notice(message: str) -> None:
@@ -30,7 +48,7 @@ def notice(message: str) -> None:
     stream = sys.stdout if in_notebook() else sys.stderr
     if stream is not None:
         with suppress(OSError, ValueError):
-            print(f"pppl: {printable(message)}", file=stream, flush=True)
+            print(f"pppl: {_ABOUT.get()}{printable(message)}", file=stream, flush=True)
 
 
 def bars_shown(stream: TextIO | None = None) -> bool:

@@ -226,9 +226,14 @@ def _begin(wandb: Any, folder: Path, mode: str, identity: Mapping[str, Any]) -> 
 
 
 def offline_runs(folder: Path) -> str:
-    """Return one line on how to upload the offline runs in a results folder; empty if there are none."""
-    kept = any(folder.glob("wandb/offline-run-*"))
-    return f"Offline W&B runs: wandb sync {folder}/wandb/offline-run-*" if kept else ""
+    """Return one line on how many offline runs a results folder has, and how to upload them; empty if it has none.
+
+    A run that was killed and began again has several folders, whose names end with the same id.
+    """
+    names = [path.name for path in folder.glob("wandb/offline-run-*")]
+    runs = len({name.rpartition("-")[2] for name in names})
+    parts = f" in {len(names)} folders, one for each time that one began or went on" * (len(names) > runs)
+    return f"Offline W&B runs: {runs}{parts}: wandb sync {folder}/wandb/offline-run-*" if names else ""
 
 
 def _wandb() -> Any:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from ..system.errors import UserError
-from ..system.files import claim, remove, replacing
+from ..system.files import claim, expand, remove, replacing
 from ..system.printable import NUMBER, TRUTH
 from .provenance import read_run
 
@@ -60,7 +60,7 @@ COLUMN_TYPES: dict[str, ColumnType] = {
         ("key", "Setting", "text", "setting"),
         ("state", "State", "text"),
         ("reference", "", "text", "reference"),
-        *((name, "", "text") for name in ("question", "folder", "kind", "row", "name", "tells")),
+        *((name, "", "text") for name in ("question", "folder", "run", "kind", "row", "name", "tells")),
     ),
     **_of_kind(
         "flag",
@@ -96,8 +96,8 @@ COLUMN_TYPES: dict[str, ColumnType] = {
         ("holm_tests", "Tests in the family", "count"),
         ("n", "n", "count", "n"),
         ("people", "People", "count"),
-        ("retrain_samples", "Samples of the person trained on", "count", "retrained on (samples)"),
-        ("train_samples", "Samples trained on for all", "count", "trained for all on (samples)"),
+        ("retrain_samples", "Passes of the person's samples", "count", "passes of own samples"),
+        ("train_samples", "Passes of samples for all", "count", "passes of samples for all"),
         ("samples", "Samples seen", "count"),
         ("labels", "Labels", "count"),
         ("device_steps", "Steps on the device", "count"),
@@ -129,6 +129,7 @@ _RENAMED = {
 # The task and the metric of all rows of earlier versions.
 EARLIER = {"task": "classification", "metric": "accuracy"}
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
+BASELINES = "baselines.csv"  # of the best trial of a sweep, as `summary.csv`
 ODD_BYTES = "surrogateescape"  # names of files may hold bytes that are not text
 GZIP = ".gz"
 _LINE_END = "\r\n\r\r\n\n"
@@ -156,7 +157,7 @@ def read_frame(path: Path, rows: int | None = None) -> pd.DataFrame:
 
     - `rows`: the number of rows to read, all by default.
 
-    Raise `OSError` if the file cannot be read, and `ValueError`, with the reason, if it is not such a table.
+    Raise `OSError` if the file cannot be read, `ValueError` with the reason if it is no such table.
     """
     header, *lines = _lines(existing(path), rows)
     renamed = {_RENAMED[name] for name in header if name in _RENAMED}
@@ -173,20 +174,21 @@ def read_frame(path: Path, rows: int | None = None) -> pd.DataFrame:
     return with_task(frame) if "score" in renamed else frame
 
 
-def load_frame(path: Path, remedy: str = "") -> pd.DataFrame:
+def load_frame(path: str | Path, remedy: str = "") -> pd.DataFrame:
     """Return a table in the form of `read_frame`. Raise `UserError` if it is missing or corrupted.
 
-    >>> load_frame(Path("results/digits/table.csv.gz"))  # doctest: +SKIP
+    >>> load_frame("results/digits/table.csv.gz")  # doctest: +SKIP
 
     **Arguments:**
 
     - `remedy`: the remedy for a corrupted table, by default to run the command that writes it.
     """
+    path = expand(path)
     try:
         return read_frame(path)
     except OSError as error:
-        verbs = "`pppl compare`, `pppl tasks` or `pppl sweep`"
-        raise UserError(f"cannot read {path}: {error.strerror}; name a folder that {verbs} has written") from error
+        what = "a folder that `pppl compare`, `pppl tasks` or `pppl sweep` has written"
+        raise UserError(f"cannot read {path}: {error.strerror}; name {what}") from error
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is corrupted ({reason}); {remedy or rewriting(path)}") from error

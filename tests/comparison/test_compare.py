@@ -258,15 +258,22 @@ def test_bad_settings_are_told_before_anything_is_trained(tiny: Experiment, tmp_
 
 
 def test_the_summary_is_readable(results: Path):
-    text = as_text(pd.read_csv(results / "summary.csv", keep_default_na=False))
+    summary = pd.read_csv(results / "summary.csv", keep_default_na=False)
+    text = as_text(summary)
     lines = text.splitlines()
     told = "Accuracy in % [95 % interval] at a budget of 0.2 of the full network's MACs"
     assert lines[0] == f"{told}; samples trained on beyond it"
     assert lines[2].split("  ")[0] == "method"
     assert len(lines) == 4 + 17
     assert max(map(len, lines)) <= 120
-    assert any(line.startswith("l1_local+finetune") and line.endswith("samples") for line in lines)
-    assert any(line.startswith("ppp own") and line.endswith("samples") for line in lines), "its gates are trained"
+    assert any(line.startswith("l1_local+finetune") and line.endswith("passes") for line in lines)
+    assert any(line.startswith("ppp own") and line.endswith("passes for all") for line in lines), (
+        "its gates are trained"
+    )
+    effort = pd.read_csv(results / "effort.csv", keep_default_na=False)
+    (tuned,) = effort[(effort["method"] == "l1_local+finetune") & (effort["persons"] == "2 classes")].to_dict("records")
+    (line,) = (each for each in as_text(summary, effort=effort).splitlines() if each.startswith("l1_local+finetune"))
+    assert line.endswith(f" samples, {tuned['device_steps']} steps")
     assert any(line.startswith("l1 ") and line.endswith("nothing") for line in lines)
 
 

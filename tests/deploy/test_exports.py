@@ -17,7 +17,10 @@ from pppl.backbones import Backbone, PaddedSubsample, build, slice_network, spec
 from pppl.data.features import LogMel
 from pppl.data.preprocessing import Preprocessing
 from pppl.deploy import Deployed, open_onnx
+from pppl.deploy.deploy_text import latency_as_text
 from pppl.deploy.formats import FORMATS, to_onnx
+from pppl.deploy.graph import LogMelOnly
+from pppl.deploy.latency import latency
 from pppl.deploy.narrowed import narrow
 from pppl.system.errors import UserError
 
@@ -158,6 +161,33 @@ def test_executorch_gives_what_torch_gives(tmp_path: Path):
 def test_without_executorch_its_extra_is_named():
     with pytest.raises(UserError, match=r"pip install 'pppl\[executorch\]'"):
         FORMATS["executorch"][0](_deployed("tc_resnet8"), {})
+
+
+def test_latency_tells_the_part_of_log_mel(tmp_path: Path):
+    log_mel = LogMel()
+    whole, own = (_deployed("tc_resnet8", log_mel, pruned=pruned) for pruned in (False, True))
+    spec, full = (json.loads(each.network.spec.to_json()) for each in (own, whole))
+    meta = {"preprocessing": json.loads(own.preprocessing.to_json()), "spec": spec, "full": full}
+    for raw in (True, False):
+        deployed = Deployed(own.network, own.preprocessing, raw_audio=raw)
+        (tmp_path / f"{raw}.onnx").write_bytes(to_onnx(deployed, meta | {"raw_audio": raw}))
+    table = latency([tmp_path / "True.onnx", tmp_path / "False.onnx"], runs=5)
+    hears = [name.endswith(("log-mel", "True.onnx")) for name in table["file"]]
+    assert len(table) == 8
+    assert table["log_mel_ms"].notna().tolist() == table["network_speed_up"].notna().tolist() == hears
+    assert (table["log_mel_ms"] > 0).sum() == 4
+    text = latency_as_text(table, 1)
+    assert "log-mel" in text.splitlines()[1]
+    assert "speed-up without it" in text.splitlines()[1]
+    assert "speed-up without it" not in latency_as_text(table[~np.array(hears)], 1)
+
+
+def test_log_mel_alone_gives_features(tmp_path: Path):
+    deployed = _deployed("tc_resnet8", LogMel())
+    hears = LogMelOnly(deployed.network, deployed.preprocessing, raw_audio=True)
+    session = open_onnx(_written(tmp_path / "p.onnx", hears, "onnx"))
+    x = 0.1 * torch.randn(2, *hears.input_shape)
+    np.testing.assert_allclose(session(x.numpy()), deployed.preprocessing.log_mel(x), atol=1e-3)  # type: ignore[misc]
 
 
 def test_raw_audio_is_refused_where_nothing_hears():

@@ -71,6 +71,8 @@ def test_a_latency_that_cannot_be_met_is_refused_and_one_that_is_met_anyway_prun
     assert fit_latency(_made, milliseconds, 20.0, full=11.0).budget == 1
     with pytest.raises(UserError, match=r"0\.5 ms cannot be met"):
         fit_latency(_made, milliseconds, 0.5, full=11.0)
+    with pytest.raises(UserError, match=r"the smallest network tried takes .* ms, log-mel alone 0\.9 ms$"):
+        fit_latency(_made, milliseconds, 0.5, full=11.0, explain=lambda: ", log-mel alone 0.9 ms")
 
 
 def test_the_smallest_multiple_that_is_nearly_the_best_per_mac_is_chosen():

@@ -307,6 +307,36 @@ def test_predictions_are_those_of_the_network(
     assert open_onnx(tmp_path / "personal.onnx").meta["preprocessing"]["classes"] == [*"0123456789"]
 
 
+def test_labelled_folders_are_scored_in_total_and_by_class(
+    run: Path, person: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    for data, labelled in (("images", True), ("loose", False)):
+        if not labelled:
+            (tmp_path / data).mkdir()
+            for path in (person / "images").glob("*/*.png"):
+                (tmp_path / data / path.name).write_bytes(path.read_bytes())
+        source = (person if labelled else tmp_path) / data
+        report = _personalize(run, tmp_path / f"of-{data}", "--data", str(source), "--budget", "0.3")
+        by_class = report["by_class"]["classes"]
+        count = len(list(source.rglob("*.png")))
+        assert report["by_class"]["labelled"] == labelled
+        assert sum(each["n"] for each in by_class) == count
+        if labelled:
+            for whose in ("full", "personal"):
+                assert sum(each[whose] for each in by_class) == round(count * report["accuracy"][whose]["mean"])
+        told = "of a class" if labelled else "that the full network takes for a class"
+        printed = capsys.readouterr().out
+        assert f"samples given {told}, and how many are right" in printed
+        assert main(["predict", str(tmp_path / f"of-{data}" / "personal.onnx"), str(source)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        if labelled:
+            right = sum(each["personal"] for each in by_class)
+            assert lines[count + 1].startswith(f"{right} of {count} right: {100 * right / count:.1f} % [")
+            assert [line.split()[0] for line in lines[count + 4 :]] == [each["name"] for each in by_class]
+        else:
+            assert len(lines) == count
+
+
 def test_latency_has_a_row_for_each_file_and_engine_and_the_full_network(
     run: Path, person: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):

@@ -49,7 +49,7 @@ def trained(
         optimizer.step()
         fixed.scatter()
     delta = delta_of(flat, fixed.positions, fixed.values, state=own, base_sha256=sha256, metadata={"seed": str(seed)})
-    write_delta(path, delta, torch.float64 if dtype == torch.float64 else torch.float32)
+    write_delta(str(path), delta, torch.float64 if dtype == torch.float64 else torch.float32)
     return base, bits(module)
 
 

@@ -78,7 +78,7 @@ def test_the_budget_of_the_answer_is_shown_first(opened: Any):
 
 def test_a_header_sorts_by_numbers_and_back(opened: Any):
     _show_all(opened)
-    for title in ("Accuracy", "Samples of the person"):
+    for title in ("Accuracy", "Passes of the person's samples"):
         header = opened.locator(f"{_TABLE} th", has_text=title)
         header.get_by_role("button").click()
         ascending = _numbers(opened, title)
@@ -122,7 +122,7 @@ def test_drop_downs_choose_together(opened: Any):
     _choice(opened, "Methods").select_option("trained after pruning")
     assert set(_column(opened, "Persons")) == {"5 classes"}
     trained = zip(
-        *(_numbers(opened, f"Samples {whose}") for whose in ("of the person", "trained on for all")), strict=True
+        *(_numbers(opened, f"Passes of {whose}") for whose in ("the person's samples", "samples for all")), strict=True
     )
     assert all(max(each) > 0 for each in trained)
     _choice(opened, "Budget").select_option("25 %, or none")

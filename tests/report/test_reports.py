@@ -35,7 +35,8 @@ def _assert_harmless(page: Parsed) -> None:
     assert len(page.named("script")) == len(page.named("style")) == 1
     assert not [key for _, attributes in page.elements for key in attributes if key.startswith("on") or key == "style"]
     assert all((image["src"] or "").startswith("data:image/png;base64,") for image in page.named("img"))
-    assert {a["href"] for a in page.named("a")} <= {"#answer", "#summary", "#figures", "#tables", "#origin"}
+    parts = ("answer", "summary", "persons", "figures", "tables", "origin")
+    assert {a["href"] for a in page.named("a")} <= {f"#{part}" for part in parts}
     assert page.named("link") == [{"rel": "icon", "href": "data:,"}]
     policy = next(meta["content"] or "" for meta in page.named("meta") if meta.get("http-equiv"))
     assert policy.startswith("default-src 'none'; img-src data:; script-src 'sha256-")
@@ -153,6 +154,7 @@ def test_without_the_table_of_persons_there_are_means_without_intervals(folder: 
 def test_tables_have_a_row_for_each_of_the_files(folder: Path, tmp_path: Path):
     page = _page(folder, tmp_path)
     rows = sum(len(pd.read_csv(path)) for path in folder.glob("*.csv") if path.stem != "table")
+    rows += pd.read_csv(folder / "table.csv.gz")["identity"].nunique()  # in the gallery of persons
     heads = len(page.named("table"))
     assert len(page.named("tr")) == rows + heads
     sortable = [attributes for attributes in page.named("th") if attributes["aria-sort"] == "none"]

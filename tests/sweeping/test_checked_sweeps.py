@@ -1,5 +1,6 @@
 """Tables of sweeps that are checked: the kept ones are whole, and what was changed in them is told."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pppl import Experiment
 from pppl.cli.command import main
-from pppl.comparison.result_kinds import find_faults
+from pppl.comparison.result_kinds import KINDS, find_faults
 from pppl.sweeping.sweep_results import SweepResults
+from pppl.system.errors import UserError
 
 RESULTS = Path(__file__).parents[2] / "results"
 SWEEPS = ("digits_ppp", "digits_front", "diff_pruning", "arabic_ppp")
@@ -53,3 +56,15 @@ def test_files_beside_the_trials_are_checked_too(tmp_path: Path):
     assert len(told) == 2
     assert "best.yaml" in told[0]
     assert "importances.csv is missing" in told[1]
+
+
+def test_a_sweep_that_is_not_finished_is_told_so(tmp_path: Path):
+    (tmp_path / "study.log").write_text("")
+    with pytest.raises(UserError, match="is not finished: `pppl sweep` with the same --out goes on, and with --status"):
+        find_faults(tmp_path, [*KINDS, SweepResults()])
+
+
+def test_a_folder_of_networks_has_no_rows_to_check(tmp_path: Path):
+    (tmp_path / "run.json").write_text(json.dumps({"config": Experiment().to_dict()}))
+    with pytest.raises(UserError, match="holds networks of `pppl train`, which has no rows to check"):
+        find_faults(tmp_path, [*KINDS, SweepResults()])

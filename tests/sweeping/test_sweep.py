@@ -28,6 +28,7 @@ from pppl.sweeping.study import queue_of
 from pppl.sweeping.trial import is_behind
 from pppl.system.errors import UserError
 from pppl.system.files import output_folder
+from pppl.system.progress import about, notice
 from pppl.tables.metric import METRICS
 from pppl.tasks import TASKS
 
@@ -85,7 +86,50 @@ def test_the_best_is_an_experiment_on_persons_that_no_trial_saw(folder: Path, se
     for path in (folder / "out" / "trials").iterdir():
         rows = pd.read_json(path / "journal.jsonl", lines=True)
         assert set(rows["seed"]) == {1000}
+    assert best.methods == ("full", "full+classes", "l1_local", "l1_local+retrain", "l1_local+retrain+classes", "ppp")
     assert main(["compare", str(folder / "out" / "best.yaml"), "--seeds=[0]", "--out", str(folder / "on-test")]) == 0
+
+
+def test_what_the_best_has_to_beat_is_measured_on_the_same_persons(
+    folder: Path, capsys: pytest.CaptureFixture[str], tracked: None
+):
+    out = folder / "out"
+    assert main(["sweep", str(folder / "mine.yaml"), "--trials", "2", "--workers", "1", "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert "no importances.csv: 2 trials are complete, and importances need 20: 18 more" in printed.err
+    trials, rows = pd.read_csv(out / "trials.csv"), pd.read_csv(out / "baselines.csv", keep_default_na=False)
+    best = trials[trials["best"]].iloc[0]
+    own = rows[(rows["method"] == "ppp") & (rows["control"] == "own")].iloc[0]
+    assert own["score"] == best["score"]
+    assert {"full", "full+classes", "l1_local", "l1_local+retrain", "l1_local+retrain+classes"} <= {*rows["method"]}
+    assert {"random", "population", "other", "twin", "swap"} <= {*rows["control"]}
+    told = printed.out.split("beat the best trial, on the same persons")[1].split("All trials")[0]
+    better = rows[(rows["score"] > own["score"] + 0.001) & rows["budget"].isin([0.5, 1.0])]
+    for row in better.to_dict("records"):
+        assert f"{row['method']} {row['control']}".strip() + " +" in told
+    assert ("is beaten by nothing" in told) == (len(better) == 0)
+    for row in trials.to_dict("records"):
+        assert (out / row["folder"] / "journal.jsonl").exists()
+        assert len([*(out / "wandb").glob(f"offline-run-*-{row['run']}")]) == 1
+    runs = [*(out / "wandb").glob("offline-run-*")]
+    assert f"Offline W&B runs: {len(runs)}: wandb sync" in printed.out
+    assert len(runs) == 3, "of two trials and of the study"
+    assert main(["results", "check", str(out)]) == 0
+
+
+def test_a_later_call_continues_the_runs_of_a_study(folder: Path, settings: Sweep, tracked: None):
+    out = folder / "out"
+    for trials in (1, 2):
+        sweep(settings.replace(trials=trials, space=QUICK), out, beside=folder)
+    runs = {path.name.rpartition("-")[2] for path in (out / "wandb").glob("offline-run-*")}
+    assert len(runs) == 3, "two trials and one study"
+
+
+def test_notices_of_a_trial_begin_with_its_number(capsys: pytest.CaptureFixture[str]):
+    with about("trial 7"):
+        notice("training full")
+    notice("training full")
+    assert capsys.readouterr().err == "pppl: trial 7: training full\npppl: training full\n"
 
 
 def test_several_objectives_give_a_front(folder: Path, settings: Sweep):
