@@ -89,7 +89,7 @@ class ArrowTable(SampleTable):
     def numbers(self, name: str) -> np.ndarray:
         """Return the numbers of a column or of its arrays: uint8 as they are, others as float64."""
         import pyarrow as pa
-        import pyarrow.compute as pc
+        from pyarrow.compute import call_function
 
         array, shape = self._table[name].combine_chunks(), [len(self._table)]
         array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
@@ -97,7 +97,7 @@ class ArrowTable(SampleTable):
             if isinstance(array.type, pa.BaseExtensionType):
                 array = array.storage
                 continue
-            lengths = pc.fill_null(pc.list_value_length(array), -1).to_numpy(zero_copy_only=False)
+            lengths = call_function("list_value_length", [array]).fill_null(-1).to_numpy(zero_copy_only=False)
             if (odd := np.flatnonzero(lengths != lengths[0])).size:
                 row = int(odd[0]) // (len(array) // shape[0])
                 raise UserError(f"{self.place(row)}: {name} has another shape than in row 0: cut or pad all to one")

@@ -49,7 +49,7 @@ def choose_columns(table: SampleTable, given: ColumnSettings) -> ChosenColumns:
     Raise `UserError` if there is no such column, or if the class or the values cannot be told.
     """
     single = {key: find_column(table, name, key) if name else "" for key, name in given.single().items()}
-    values = tuple(find_column(table, name, "values") for name in given.values)
+    values: tuple[str, ...] = tuple(find_column(table, name, "values") for name in given.values)
     for key, usual in _USUAL.items():
         free = [name for name in table.kinds if name not in (*values, *single.values())]
         single[key] = single[key] or _guess(table, free, key, usual)
@@ -57,16 +57,21 @@ def choose_columns(table: SampleTable, given: ColumnSettings) -> ChosenColumns:
         raise _ask(table, "label", "which column is the class", table.kinds)
     if not values:
         values = _guess_values(table, [name for name in table.kinds if name not in single.values()])
-    kinds = {name: "number" if table.kinds[name] == "text" else table.kinds[name] for name in values}
-    for name, kind in kinds.items():
-        if kind not in ("number", "array", "image", "audio"):
+    # Texts among numbers are reported with their line as they are read.
+    kinds: dict[str, ColumnKind] = {
+        each: "number" if table.kinds[each] == "text" else table.kinds[each] for each in values
+    }
+    first, *_ = values
+    kind = kinds[first]
+    for name in values:
+        if kinds[name] not in ("number", "array", "image", "audio"):
             raise UserError(f"{table.where}: {name} holds no values: name other columns in data.columns.values")
-    if len({*kinds.values()}) > 1 or (kinds[values[0]] in ("image", "audio") and len(values) > 1):
-        told = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+    if len({*kinds.values()}) > 1 or (kind in ("image", "audio") and len(values) > 1):
+        told = ", ".join(f"{name} ({kinds[name]})" for name in values)
         raise UserError(f"{table.where}: data.columns.values mixes {told}: name columns of numbers, or one of files")
-    if single["sample"] and kinds[values[0]] != "number":
-        raise UserError(f"{table.where}: each row of {values[0]} is a whole sample: leave data.columns.sample out")
-    return ChosenColumns(values=values, kind=kinds[values[0]], **single)
+    if single["sample"] and kind != "number":
+        raise UserError(f"{table.where}: each row of {first} is a whole sample: leave data.columns.sample out")
+    return ChosenColumns(values=values, kind=kind, **single)
 
 
 def find_column(table: SampleTable, name: str, key: str) -> str:

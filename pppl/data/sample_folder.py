@@ -1,8 +1,10 @@
 """A folder of recordings, images or arrays whose sub-folders name classes, people and splits."""
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
@@ -14,6 +16,7 @@ from .media import Media, read_media, refuse_settings
 from .samples import file_kind
 
 _LAYOUTS = {1: "class/file", 2: "person/class/file"}
+_DEEPEST = 3  # folders: split, person and class
 _MEANT = "class/file or person/class/file, either below train, validation and test or not"
 
 
@@ -34,15 +37,14 @@ def read_sample_folder(folder: Path, data: DataSettings) -> OwnData:
     read_sample_folder(Path("pets"), DataSettings()).dataset.classes  # pets/cat/1.png, pets/dog/1.png
     ```
     """
-    found = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
-    inside = [path for path in found if not any(part.startswith(".") for part in path.parts)]
+    inside = sorted(_find_files(folder))
     if not inside:
         raise UserError(f"{folder} holds no files: put samples into it, {_MEANT}")
     depth = _depth(folder, inside)
     with_split = {path.parts[0].casefold() for path in inside} <= SPLITS.keys() and depth > 1
     layout = _LAYOUTS.get(depth - with_split)
     if layout is None:
-        raise UserError(f"{folder / inside[0]} lies {depth} folders deep: give {_MEANT}")
+        raise _too_deep(folder / inside[0])
     files = [folder / path for path in inside]
     kinds = {file_kind(path): path for path in reversed(files)}
     if len(kinds) > 1:
@@ -62,6 +64,28 @@ def read_sample_folder(folder: Path, data: DataSettings) -> OwnData:
 
 
 _PLURAL = {"audio": "recordings", "image": "images", "npy": "arrays"}
+
+
+def _find_files(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder, relative to it, without hidden ones.
+
+    Raise `UserError` for a file that lies too deep, before all of a disk is listed, or if a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> NoReturn:
+        raise UserError(f"cannot read {error.filename}: {error.strerror}") from error
+
+    for top, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        shown = [Path(top, name) for name in files if not name.startswith(".")]
+        for path in shown:
+            yield path.relative_to(folder)
+        if shown and len(shown[0].relative_to(folder).parts) > _DEEPEST + 1:
+            raise _too_deep(shown[0])
+
+
+def _too_deep(path: Path) -> UserError:
+    return UserError(f"{path} lies too deep: give {_MEANT}")
 
 
 def _depth(folder: Path, files: Sequence[Path]) -> int:
