@@ -21,6 +21,7 @@ _WITH_SETTINGS = {
     "compare": _EXAMPLE,
     "demo": _EXAMPLE,
     "tasks": "--epochs 5 --methods '[full, diff]' --epochs_of.clinc150=2",
+    "data": "check sensors.csv --data.columns.label activity",
     "groups": "--widths '[8, 16]'",
     "sweep": "--budget 0.2 --sampler random --seeds '[1000, 1001]'",
 }
