@@ -18,6 +18,7 @@ _OF_FILES = "Every key of the file can be set, as in the examples; `pppl explain
 _WITH_SETTINGS = {
     **dict.fromkeys(("train", "compare", "tasks", "sweep"), _OF_FILES),
     "demo": "Every key of an experiment can be set; `pppl explain` lists all.",
+    "data": "`check` takes keys of the section data, as in --data.columns.label activity.",
     "groups": "Arguments of the network's constructor can be set, as in the examples.",
 }
 _UNREAD = 128 + 13  # the code of SIGPIPE, which Windows does not have

@@ -1,11 +1,13 @@
 """Verbs for experiments, their results and their data."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import Experiment, Sweep, TextExperiment
+from ..config import ColumnSettings, Experiment, Sweep, TextExperiment
 from ..system.errors import UserError
+from ..system.files import expand
 from .verb import Arguments, Verb, user_path, worker_count
 
 if TYPE_CHECKING:
@@ -34,8 +36,10 @@ def _demo(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
 def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     experiment = Experiment.load(options.experiment, overrides, fast=options.fast)
     if options.data is not None:
-        name = f"{experiment.name}-{Path(options.data).stem}"  # the results on its own data stay in another folder
-        experiment = experiment.replace(**{"data.name": options.data, "name": overrides.get("name", name)})
+        # The results on the file's own data stay in another folder, and how these are read is no matter of others.
+        name = f"{experiment.name}-{expand(options.data).resolve().stem}"
+        other = {"data.name": options.data, "name": name, "data.columns": asdict(ColumnSettings()), "data.size": []}
+        experiment = experiment.replace(**other).override(overrides)
         if "methods" not in overrides:  # or the user has named them
             experiment = _fitting(experiment)
     out = options.out or Path("results") / experiment.name
@@ -186,7 +190,11 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
     _add_tasks(parser)
-    parser.add_argument("--data", metavar="NAME|FILE.npz", help="another data set: see `pppl data list`, or a file")
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help="another data set: a name of `pppl data list`, a file, a folder, or hf:OWNER/NAME",
+    )
     parser.add_argument("--tune", action="store_true", help="try the settings in `tuning` on validation persons only")
 
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..config import Experiment
 from ..system.errors import UserError
 from .verb import Parser, Verb, user_path, worker_count
 
@@ -78,7 +79,12 @@ def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
     print("\n".join(f"{folder}: whole and current" for folder in options.folders))
 
 
-def _data(options: argparse.Namespace, _: dict[str, Any]) -> None:
+def _data(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
+    if options.action == "check":
+        _check_data(options.data, overrides)
+        return
+    if overrides:
+        raise UserError(f"unknown argument '--{next(iter(overrides))}': see `pppl data {options.action} --help`")
     if options.action == "prepare":
         from ..data.prepare import prepare
 
@@ -93,6 +99,18 @@ def _data(options: argparse.Namespace, _: dict[str, Any]) -> None:
         for name, s in SOURCES.items()
     ]
     print("\n".join(align(rows)))
+
+
+def _check_data(name: str, overrides: dict[str, Any]) -> None:
+    from ..data.catalogue import read_data
+    from ..data.inspection import inspect
+    from ..system.printable import align
+
+    if name.endswith((".yaml", ".yml")):
+        experiment = Experiment.load(name, overrides)
+    else:
+        experiment = Experiment().replace(**{"data.name": name}).override(overrides)
+    print("\n".join(align(inspect(read_data(experiment.data), experiment.persons))))
 
 
 def _bench(options: argparse.Namespace, _: dict[str, Any]) -> None:
@@ -151,6 +169,11 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="show every data set, and whether it is present")
     prepare = actions.add_parser("prepare", help="download a data set, check it and unpack it")
     prepare.add_argument("name", metavar="NAME", help="a name from `pppl data list`")
+    told = "tell what data hold, what may be a mistake, and what can be compared"
+    check = actions.add_parser("check", help=told, description=told)
+    check.epilog = "Keys of an experiment can be set: --data.columns.label activity --persons.shots 3"
+    data = "a name of `pppl data list`, a file, a folder, hf:OWNER/NAME, or the file of an experiment"
+    check.add_argument("data", metavar="DATA", help=data)
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import DataSettings
-from ..data import SOURCES, IdentityDataset, limit, load_dataset
+from ..data import IdentityDataset, limit, load_dataset
 from ..system.errors import UserError
 from ..tables.journal import TABLE
 from ..tables.provenance import read_run
@@ -28,8 +28,7 @@ def refuse_other_results(folder: Path, command: str, data: DataSettings, dataset
     refuse_othercommand_of(folder, command)
     run, name = _read_description(folder), _dataset_name(folder)
     kept_sha256, before = run.get("dataset_sha256"), _data_settings(run)
-    source = SOURCES.get(data.name)
-    if isinstance(kept_sha256, str) and not (source and source.log_mel):
+    if isinstance(kept_sha256, str) and dataset.log_mel is None:
         if kept_sha256 in (dataset.sha256, _limited_sha256(data, before)):
             return
     elif name in ("", dataset.name):
@@ -116,7 +115,7 @@ def _limited_sha256(data: DataSettings, before: Mapping[str, Any]) -> str:
     if limits == {name: getattr(data, name) for name in names}:
         return ""
     with suppress(UserError, TypeError):
-        return limit(load_dataset(data.name), dataclasses.replace(data, **limits)).sha256
+        return limit(load_dataset(data), dataclasses.replace(data, **limits)).sha256
     return ""
 
 

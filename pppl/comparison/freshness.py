@@ -32,7 +32,8 @@ def fingerprints(experiment: Experiment, dataset: IdentityDataset) -> dict[str, 
         dataset.sha256,
         weights_sha256(experiment),
         persons,
-        *(dataclasses.asdict(section) for section in (experiment.data, experiment.backbone)),
+        experiment.data.to_hash(),
+        dataclasses.asdict(experiment.backbone),
         experiment.training.to_hash(),
     ]
     by_method: dict[str, list[Personalizer]] = {}  # all controls of a method have one stamp
@@ -51,7 +52,7 @@ def task_stamps(
     experiment: TextExperiment, prepared: Mapping[str, Prepared], encoder_sha256: str
 ) -> dict[tuple[str, str], Stamp]:
     """Return the stamp of the rows of each task and method in a comparison on text tasks."""
-    left_out = {"name", "plugins", "tasks", "encoder", "methods", "rate", "seeds", "epochs_of"}
+    left_out = {"name", "plugins", "tasks", "columns", "encoder", "methods", "rate", "seeds", "epochs_of"}
     left_out |= {"search", "search_tasks", "beyond", "diff", "tracking"}
     tree = {key: value for key, value in experiment.to_dict().items() if key not in left_out}
     stamps: dict[tuple[str, str], Stamp] = {}

@@ -17,7 +17,7 @@ from ..data import (
     split_for,
     standardize_targets,
 )
-from ..data.shapes import describe, find_oddities
+from ..data.shapes import describe_dataset, find_oddities
 from ..personalizers import make_personalizers
 from ..system.tracking import notice
 from ..tasks import Regression, task_of
@@ -48,12 +48,10 @@ def open_experiment(experiment: Experiment) -> tuple[Experiment, IdentityDataset
 
 
 def report_data(experiment: Experiment, dataset: IdentityDataset) -> None:
-    """Report the contents of the user's own file, and what looks like a mistake in it."""
+    """Report the contents of the user's own data, how they were read, and what looks like a mistake in them."""
     if experiment.data.name in SOURCES:
         return
-    people = 0 if dataset.identity is None else len(set(dataset.identity.tolist()))
-    contents = describe(dataset.input_shape, len(dataset.y), people=people, classes=len(dataset.classes))
-    for line in (contents, *find_oddities(dataset)):
+    for line in (describe_dataset(dataset), *dataset.about, *find_oddities(dataset)):
         notice(f"{experiment.data.name}: {line}")
 
 
@@ -88,7 +86,7 @@ class _DatasetCache:
         """Return the data set, read now if another one was read last."""
         if self._dataset is None or self._settings != data:
             self.forget()
-            self._settings, self._dataset = data, limit(load_dataset(data.name), data)
+            self._settings, self._dataset = data, limit(load_dataset(data), data)
         return self._dataset
 
     def split(self, data: DataSettings, persons: PersonsConfig, seed: int) -> IdentityDataset:

@@ -11,6 +11,8 @@ import pandas as pd
 
 from ..config import Experiment, TextExperiment
 from ..data import SOURCES
+from ..data.catalogue import is_own_data
+from ..data.own_data import is_missing
 from ..system.errors import UserError
 from ..tables.agreement import agreement
 from ..tables.derived import draw_nothing
@@ -215,7 +217,7 @@ def check_data(kept: KeptResults, experiment: Experiment) -> str:
     source = SOURCES.get(name)
     if source is not None and not source.present():
         raise MissingInputs(str(source.missing(name)))
-    if name.endswith(".npz") and not Path(name).exists():
+    if is_own_data(name) and is_missing(name):
         raise MissingInputs(f"data set {name} is not there: put it where it was")
     try:
         weights = weights_sha256(experiment)
@@ -226,6 +228,6 @@ def check_data(kept: KeptResults, experiment: Experiment) -> str:
     _, dataset = open_experiment(experiment)
     if dataset.sha256 == kept.run.get("dataset_sha256"):
         return ""
-    if source is None or source.log_mel is None:
+    if dataset.log_mel is None:
         raise MissingInputs(f"data set {name} is another than that of these results, by its SHA-256")
     return "features of recordings differ from those of these results, as they do on another processor"

@@ -81,7 +81,8 @@ def _measure(run: MemoryRun, connection: Connection) -> None:
     """Train twice, and send the peak memory of the second training in bytes."""
     keep_freed()
     experiment = run.experiment.replace(epochs=1, epochs_of={})
-    prepared = _longest(prepared_task(experiment.encoder, run.task, experiment.examples), experiment.batch_size)
+    task = prepared_task(experiment.encoder, run.task, experiment.examples, experiment.columns)
+    prepared = _longest(task, experiment.batch_size)
     rate = TEXT_METHODS[run.method].learning_rate
 
     def train() -> None:

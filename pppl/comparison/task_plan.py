@@ -59,7 +59,8 @@ class TaskPlan(Plan[TextExperiment, TaskRun | MemoryRun]):
         prepared_task.cache_clear()  # files may have changed since an earlier call
         self.experiment = experiment
         self.prepared = {
-            name: prepared_task(experiment.encoder, name, experiment.examples) for name in experiment.tasks
+            name: prepared_task(experiment.encoder, name, experiment.examples, experiment.columns)
+            for name in experiment.tasks
         }
         for prepared in self.prepared.values() if report else ():
             for line in prepared.task.about:

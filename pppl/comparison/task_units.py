@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import torch
 
-from ..config import TextExperiment
+from ..config import TextColumns, TextExperiment
 from ..diff import base_sha256, write_delta
 from ..system.errors import Diverged
 from ..system.tracking import notice
@@ -50,7 +50,7 @@ class TaskRun:
 
     def compute(self) -> None:
         """Compute the row and append it to the journal."""
-        prepared = prepared_task(self.experiment.encoder, self.task, self.experiment.examples)
+        prepared = prepared_task(self.experiment.encoder, self.task, self.experiment.examples, self.experiment.columns)
         _warm_up(self)
         try:
             measured = measured_run(self, prepared)
@@ -70,9 +70,9 @@ class TaskRun:
 
 
 @lru_cache(maxsize=16)
-def prepared_task(encoder: str, task: str, examples: int) -> Prepared:
+def prepared_task(encoder: str, task: str, examples: int, columns: TextColumns) -> Prepared:
     """Return the task as `prepare` does; cached for later runs in this process."""
-    return prepare(encoder, task, examples)
+    return prepare(encoder, task, examples, columns)
 
 
 def encoder_sha256(encoder: str) -> str:
@@ -103,7 +103,7 @@ def _warm_up(run: TaskRun) -> None:
     key = (run.method, experiment.encoder, experiment.precision, experiment.compiled)
     if key not in _warm:
         few = experiment.replace(examples=2 * experiment.batch_size, epochs=2, epochs_of={})
-        prepared = prepared_task(few.encoder, run.task, few.examples)
+        prepared = prepared_task(few.encoder, run.task, few.examples, few.columns)
         with suppress(Diverged):
             adapt(few, prepared, run.method, learning_rate=run.learning_rate, seed=run.seed)
         _warm.append(key)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..config import Experiment
-from ..data import SOURCES, IdentityDataset
+from ..data import IdentityDataset
 from ..data.identities import TRAIN
 from ..data.preprocessing import Preprocessing
 from ..system import progress
@@ -75,8 +75,7 @@ def inputs_name(seed: int) -> str:
 
 def _write_inputs(path: Path, experiment: Experiment, source: IdentityDataset, split: IdentityDataset) -> None:
     """Write the preprocessing of a seed's inputs and its unseen people."""
-    entry = SOURCES.get(experiment.data.name)
-    preprocessing = Preprocessing.of(source, split, entry.log_mel if entry else None)
+    preprocessing = Preprocessing.of(source, split, source.log_mel)
     people = set() if split.identity is None else set(split.identity) - set(split.identity[split.rows(TRAIN)])
     tree = {
         "preprocessing": json.loads(preprocessing.to_json()),

@@ -6,37 +6,15 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise, product
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from ..system.errors import UserError, is_text
+from ..system.errors import UserError
 from ..system.registries import place
+from .data_settings import DataSettings
 from .look_checks import check_looks
 from .person_settings import PersonSettings
 from .sections import all_sections, name_of
 from .tree import Tree, expand_paths, require
 
 Settings = TypeVar("Settings")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataSettings:
-    """The data set, or a part of it for a quick look.
-
-    - `name`: a registered source (`pppl data list`), or the path of an `.npz` file.
-    - `classes`: the number of classes, the first ones. 0: all.
-    - `people`: the number of people, those with the most samples. 0: all.
-    - `samples`: the number of samples of each class, split and person. 0: all.
-    """
-
-    name: str = "digits"
-    classes: int = 0
-    people: int = 0
-    samples: int = 0
-
-    def __post_init__(self) -> None:
-        require(is_text(self.name), f"data.name is {self.name!r}, which is not UTF-8 text: rename the file")
-        for key in ("classes", "people", "samples"):
-            value = getattr(self, key)
-            require(value >= 0 and value != 1, f"data.{key} is {value}: 0 (all) or at least 2")
-        expand_paths(self, "name")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,11 +49,8 @@ def _leaves(settings: Mapping[str, Described]) -> Iterable[str]:
 
 def _property(setting: Described, settings: Mapping[str, Described]) -> dict[str, Any]:
     if setting.is_section:
-        inside = {
-            key.removeprefix(f"{setting.key}."): _property(each, settings)
-            for key, each in settings.items()
-            if key.startswith(f"{setting.key}.")
-        }
+        keys = {key: key.removeprefix(f"{setting.key}.") for key in settings if key.startswith(f"{setting.key}.")}
+        inside = {name: _property(settings[key], settings) for key, name in keys.items() if "." not in name}
         return {"description": setting.text, **_object(inside)}
     rules = f" Values: {'; '.join(setting.rules)}." if setting.rules else ""
     schema = _type(setting.kind)

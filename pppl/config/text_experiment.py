@@ -38,6 +38,27 @@ class TextDiffSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextColumns:
+    """The columns of tables of texts: CSV or Parquet files. Case and spaces of names do not matter.
+
+    - `text`: the text of each row.
+    - `text2`: the second sentence of a pair, if there is such a column.
+    - `label`: the class of each row.
+    - `split`: `train`, `validation` or `test`, if there is such a column.
+    """
+
+    text: str = "text"
+    text2: str = "text2"
+    label: str = "label"
+    split: str = "split"
+
+    def __post_init__(self) -> None:
+        names = [" ".join(name.split()).casefold() for name in vars(self).values()]
+        twice = next((name for name in names if names.count(name) > 1), "")
+        require(not twice, f"columns names {twice!r} twice: a column has one meaning")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TextExperiment(Tree):
     """One encoder, adapted to each task by each method.
 
@@ -46,7 +67,8 @@ class TextExperiment(Tree):
 
     - `name`: of the results folder and of W&B's group.
     - `encoder`: `minilm-l6`, a folder, or a model of the Hugging Face hub.
-    - `tasks`: names such as `glue/CoLA`, `clinc150` or `clinc150/banking`, or paths of CSV files.
+    - `tasks`: names such as `glue/CoLA`, `clinc150` or `clinc150/banking`, or paths of CSV or Parquet files.
+    - `columns`: the columns of these files.
     - `methods`: names of registered text methods (`register_text_method`).
     - `rate`: the fraction of the encoder's values that a sparse or low-rank method may store for a task.
     - `epochs`, `batch_size`: the training of every method. The epochs include both stages of methods that have two.
@@ -73,6 +95,7 @@ class TextExperiment(Tree):
     name: str = "tasks"
     encoder: str = "minilm-l6"
     tasks: tuple[str, ...] = ("glue/CoLA", "glue/MRPC", "glue/RTE", "clinc150")
+    columns: TextColumns = field(default_factory=TextColumns)
     methods: tuple[str, ...] = (
         *("full", "last_layer", "bias_norm", "lora", "shira"),
         *("gradient_mask", "fisher_mask", "magnitude_mask", "diff_elementwise", "diff"),

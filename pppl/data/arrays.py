@@ -1,4 +1,4 @@
-"""Safe reading of the arrays in an `.npz` file: headers are checked first, sizes are bounded, nothing is unpickled."""
+"""Safe reading of `.npz` and `.npy` files: headers are checked first, sizes are bounded, nothing is unpickled."""
 
 import difflib
 import errno
@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ..system.errors import UserError, first_line
 
@@ -18,6 +20,23 @@ _MISSPELT = 0.8  # similarity to a known name from which an unknown name is take
 # Limits against files that are made to fill memory. Samples are rejected if they are larger than `_BOMB` bytes and more
 # than `_SHRUNK` times as large as their compressed form; texts if they are larger than `_MOST_NAMES` bytes.
 _BOMB, _SHRUNK, _MOST_NAMES = 1 << 26, 200, 1 << 25
+
+
+def read_npy(path: Path, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Read the numbers of an `.npy` file as `dtype`.
+
+    The file is memory-mapped first, so one that is too short for its shape is rejected before memory is allocated.
+    Raise `UserError` if it cannot be read or holds no numbers.
+    """
+    try:
+        with _unwarned():
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "uif":
+            raise ValueError(f"it holds {getattr(array, 'dtype', 'several arrays')}, not numbers")
+        with np.errstate(over="ignore"):
+            return torch.from_numpy(np.array(array, np.float64 if dtype == torch.float64 else np.float32))
+    except Exception as error:  # numpy passes on all kinds of errors of its header parser
+        raise UserError(f"{path} is no array that can be read ({first_line(error)}): write it with np.save") from error
 
 
 def open_arrays(path: Path) -> zipfile.ZipFile:

@@ -13,6 +13,7 @@ from ..system import progress
 from ..system.errors import UserError
 from ..system.extras import Needing
 from .features import LogMel, fit_length, resample
+from .stored_file import AnyFile, size_in_bytes
 
 _BATCH = 256  # clips transformed at once: 16 MB of waveforms
 # Lowest and highest sample rate of recorders, in Hz. Another rate means a damaged header, and resampling from it could
@@ -50,7 +51,7 @@ class Recording(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_recording(path: Path) -> Recording:
+def read_recording(path: AnyFile) -> Recording:
     """Read a recording as one channel: the mean of all channels.
 
     If the channels cancel each other, or nearly all are silent, it is the loudest channel. Memory is bounded, whatever
@@ -63,10 +64,10 @@ def read_recording(path: Path) -> Recording:
         import soundfile
     if not path.is_file():
         raise UserError(f"{path} is not there: check the name of the recording")
-    if path.stat().st_size == 0:
+    if size_in_bytes(path) == 0:
         raise UserError(f"{path} is empty (0 bytes): download or unpack it again")
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(path if isinstance(path, Path) else path.open()) as file:
             rate, encoding = file.samplerate, file.subtype
             _check_header(path, rate, file.frames, file.channels)
             channels = file.read(dtype="float32", always_2d=True)  # (samples, channels)
@@ -89,7 +90,7 @@ def read_recording(path: Path) -> Recording:
     return Recording(waveform, rate, _TOP.get(encoding, _FULL), (*notes, *told))
 
 
-def _check_header(path: Path, rate: int, frames: int, channels: int) -> None:
+def _check_header(path: AnyFile, rate: int, frames: int, channels: int) -> None:
     low, high = _RATES
     if not low <= rate <= high:
         raise UserError(
@@ -126,7 +127,14 @@ def _one_channel(channels: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     return np.ascontiguousarray(channels[:, loudest]), (note,)
 
 
-def read_wav(path: Path) -> tuple[np.ndarray, int]:
+def seconds_of(path: AnyFile) -> float:
+    """Return the length of a recording that can be read, by its header."""
+    import soundfile
+
+    return soundfile.info(path if isinstance(path, Path) else path.open()).duration
+
+
+def read_wav(path: AnyFile) -> tuple[np.ndarray, int]:
     """Read a recording as float32 `(samples,)`, full scale is 1, and its sample rate in Hz.
 
     Raise `UserError` as `read_recording` does.
@@ -161,13 +169,13 @@ def loudest_window(waveform: np.ndarray, samples: int) -> tuple[int, float]:
     return start, float(windows[start] / sound[-1]) if sound[-1] else 1.0
 
 
-def read_clip(path: Path, features: LogMel) -> np.ndarray:
+def read_clip(path: AnyFile, features: LogMel) -> np.ndarray:
     """Read a recording at the rate and length that `features` takes, as float32 `(samples,)`."""
     waveform, rate = read_wav(path)
     return fit_length(resample(waveform, rate, features.sample_rate), features.samples)
 
 
-def log_mels(paths: Sequence[Path], features: LogMel) -> Iterator[Tensor]:
+def log_mels(paths: Sequence[AnyFile], features: LogMel) -> Iterator[Tensor]:
     """Yield the log-mels of recordings in order, in batches `(B, 1, frames, bands)`, and show a progress bar."""
     with progress.bar(total=len(paths), desc="recordings", unit="file") as shown:
         for start in range(0, len(paths), _BATCH):

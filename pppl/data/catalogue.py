@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..config import DataSettings
 from ..system.errors import UserError, unknown
 from ..system.files import cache_folder
 from ..system.plugins import load_plugins
@@ -13,7 +14,9 @@ from ..system.registries import Registry, place
 from .download import Archive
 from .features import LogMel
 from .identities import IdentityDataset
-from .npz import load_npz
+from .labelled import OwnData
+from .media import refuse_settings
+from .own_data import is_own, read_own
 
 
 def _move(unpacked: Path, destination: Path) -> None:
@@ -81,8 +84,12 @@ def data_folder() -> Path:
     return cache_folder("PPPL_DATA", "data")
 
 
-def load_dataset(name: str) -> IdentityDataset:
-    """Read a registered source, or a file in the identity-dataset format if `name` ends in `.npz` (see `load_npz`).
+def load_dataset(data: str | DataSettings) -> IdentityDataset:
+    """Read a registered source, or a user's own data: a file, a folder, or a data set of the Hugging Face hub.
+
+    **Arguments:**
+
+    - `data`: the settings of an experiment, or their `name` alone.
 
     Raise `UserError` if the name is not registered, or if the data are missing or damaged.
 
@@ -90,16 +97,39 @@ def load_dataset(name: str) -> IdentityDataset:
     >>> tuple(dataset.x.shape), len(dataset.classes)
     ((1797, 1, 8, 8), 10)
     """
-    if name.endswith(".npz"):
-        return load_npz(name)
-    source = find_source(name)
+    return read_data(data).dataset
+
+
+def read_data(data: str | DataSettings) -> OwnData:
+    """Read what `load_dataset` does, with the names of the samples.
+
+    >>> read_data("digits").samples[3]
+    'sample 3'
+    """
+    settings = DataSettings(name=data) if isinstance(data, str) else data
+    if is_own_data(settings.name):
+        return read_own(settings)
+    source = find_source(settings.name)
     if not source.present():
-        raise source.missing(name)
+        raise source.missing(settings.name)
+    refuse_settings(settings, "columns", "size")
     dataset = source.load(source.path or data_folder())
     if not isinstance(dataset, IdentityDataset):
         made = f"{place(source.load)}) returns {dataset!r:.40}"
-        raise UserError(f"data set {name} ({made}: return an IdentityDataset")
-    return dataclasses.replace(dataset, name=name) if source.file.endswith(".npz") else dataset
+        raise UserError(f"data set {settings.name} ({made}: return an IdentityDataset")
+    name = settings.name if source.file.endswith(".npz") else dataset.name
+    dataset = dataclasses.replace(dataset, name=name, log_mel=source.log_mel or dataset.log_mel)
+    return OwnData(dataset, [f"sample {index}" for index in range(len(dataset.y))])
+
+
+def is_own_data(name: str) -> bool:
+    """Return whether a name stands for a user's own data, present or not, and not for a registered source.
+
+    >>> is_own_data("pets.csv"), is_own_data("digits")
+    (True, False)
+    """
+    load_plugins(())
+    return name not in SOURCES and is_own(name)
 
 
 SOURCES: Registry[Source] = Registry("data set")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..system.errors import UserError
+from .features import LogMel
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 # If the mean is this many standard deviations from 0, scaling in float32 before centring costs up to 1e-5 of a standard
@@ -53,6 +54,8 @@ class IdentityDataset:
     - `standardized`: whether these values are the network's inputs; if not, `split_for` standardizes them.
     - `target_scale`, `target_offset`: `(1,)` or `(D,)`; a network is trained on `(y - target_offset) / target_scale`
       if targets are numbers. `split_for` sets them.
+    - `log_mel`: the transform that turned recordings into samples; None for other data.
+    - `about`: lines for people about how the user's own data were read.
 
     >>> x, y = torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
     >>> dataset = IdentityDataset(name="toy", x=x, y=y, classes=("cat", "dog"), scale=torch.tensor([1 / 255]))
@@ -75,6 +78,8 @@ class IdentityDataset:
     standardized: bool = False
     target_scale: Tensor = field(default_factory=_one)
     target_offset: Tensor = field(default_factory=_zero)
+    log_mel: LogMel | None = None
+    about: tuple[str, ...] = ()
 
     def rows(self, split: int) -> np.ndarray:
         """Return the row indices of a split. Raise `ValueError` if the data set has no split (see `split_for`)."""

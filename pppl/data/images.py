@@ -2,24 +2,27 @@
 
 import io
 import warnings
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ..system.errors import UserError
+from .stored_file import AnyFile
 
 # Formats that Pillow decodes itself; for some others it starts external programs.
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF")
 _MOST_PIXELS = 50_000_000  # with transparency they need half a GB of memory
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT, _ORIENTATION = 258, 262, 339, 274  # TIFF tags
 _WHITE_IS_ZERO, _SIGNED = 0, 2
+_ON_ITS_SIDE = range(5, 9)  # orientations that swap width and height
 _VIEWERS_GAMMA = 2.2
 _DARK = 1 / 8  # fraction of full scale; a file that stays below it holds fewer bits than its depth allows
 _SQUEEZED = 1.1  # ratio of two aspect ratios from which there is a note
 
 
-def read_image(path: Path, channels: int, size: tuple[int, int]) -> tuple[np.ndarray, tuple[str, ...]]:
+def read_image(path: AnyFile, channels: int, size: tuple[int, int]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Read an image of any depth as a viewer shows it: upright, opaque and in sRGB.
 
     Transparent parts become white. If the file holds several images, the first is taken.
@@ -38,6 +41,23 @@ def read_image(path: Path, channels: int, size: tuple[int, int]) -> tuple[np.nda
     pixels, notes = read_image(Path("cat.png"), 3, (32, 32))  # (32, 32, 3)
     ```
     """
+    with _opened(path) as image:
+        return _shown(path, image, channels, size)
+
+
+def probe_image(path: AnyFile) -> tuple[int, tuple[int, int]]:
+    """Return the channels of an image, 1 if it is grey and else 3, and its width and height as a viewer shows it.
+
+    Raise `UserError` as `read_image` does.
+    """
+    with _opened(path) as image:
+        channels = 1 if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I") else 3
+        on_its_side = _orientation(image) in _ON_ITS_SIDE
+        return channels, (image.height, image.width) if on_its_side else (image.width, image.height)
+
+
+@contextmanager
+def _opened(path: AnyFile) -> Iterator[Any]:
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -47,7 +67,7 @@ def read_image(path: Path, channels: int, size: tuple[int, int]) -> tuple[np.nda
             with path.open("rb") as stream, Image.open(stream, formats=_FORMATS) as image:
                 if image.width * image.height > _MOST_PIXELS:
                     raise _too_large(path)
-                return _shown(path, image, channels, size)
+                yield image
     except UserError:
         raise
     except Image.DecompressionBombError as error:
@@ -58,11 +78,11 @@ def read_image(path: Path, channels: int, size: tuple[int, int]) -> tuple[np.nda
         raise UserError(f"{path} is no image that can be read ({reason}): give a png or jpeg file") from error
 
 
-def _too_large(path: Path) -> UserError:
+def _too_large(path: AnyFile) -> UserError:
     return UserError(f"{path} has too many pixels, more than {_MOST_PIXELS / 1e6:.0f} million: make it smaller")
 
 
-def _shown(path: Path, image: Any, channels: int, size: tuple[int, int]) -> tuple[np.ndarray, tuple[str, ...]]:
+def _shown(path: AnyFile, image: Any, channels: int, size: tuple[int, int]) -> tuple[np.ndarray, tuple[str, ...]]:
     notes: list[str] = []
     if image.format != "MPO" and getattr(image, "is_animated", False):  # a camera's MPO file holds previews, too
         notes.append("has several images, the first is taken")
@@ -109,11 +129,16 @@ def _turned(image: Any, picture: Any) -> Any:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }
-    try:
-        orientation = image.getexif().get(_ORIENTATION)
-    except Exception:  # damaged metadata, which viewers ignore
-        return picture
+    orientation = _orientation(image)
     return picture.transpose(turns[orientation]) if orientation in turns else picture
+
+
+def _orientation(image: Any) -> Any:
+    """Return the orientation tag of an image; None if it has none that can be read."""
+    try:
+        return image.getexif().get(_ORIENTATION)
+    except Exception:  # damaged metadata, which viewers ignore
+        return None
 
 
 def _exponent(image: Any, notes: list[str]) -> float:
@@ -128,7 +153,7 @@ def _exponent(image: Any, notes: list[str]) -> float:
     return exponent
 
 
-def _deep(path: Path, image: Any, notes: list[str]) -> Any:
+def _deep(path: AnyFile, image: Any, notes: list[str]) -> Any:
     """Convert a grey image of more than 8 bits to floats in [0, 1], mode `F`.
 
     Raise `UserError` if its values of black and white are unknown.

@@ -10,14 +10,13 @@ from torch import Tensor
 from ..system.errors import UserError, unknown
 from ..system.files import expand
 from .arrays import Arrays, open_arrays
-from .identities import FAR, TEST, TRAIN, IdentityDataset
+from .identities import TEST, TRAIN, IdentityDataset
+from .precision import PART, in_single_precision
 from .target_arrays import is_regression, read_numbers
 
 _REQUIRED, _PER_SAMPLE = ("x", "y", "classes"), ("x", "y", "identity", "split", "recording")
 _STORED = ("u1", "f2", "f4", "f8")
-_EXACT = float(np.finfo(np.float64).eps) * 1e4  # a smaller ratio of spread to mean is rounding noise, even in float64
 _MOST_OF_SOMEBODY = 1 << 20  # samples of a person; each of them gets a name
-_PART = 1024  # samples processed at a time, to avoid a copy as large as x
 
 
 def load_npz(path: str | Path) -> IdentityDataset:
@@ -116,7 +115,7 @@ def _dataset(arrays: Arrays) -> IdentityDataset:
     split = _split(arrays)
     recording = arrays.indices("recording", "recordings", None, several=False) if "recording" in arrays else None
     scale, offset = _per_channel(arrays, "scale", 1.0), _per_channel(arrays, "offset", 0.0)
-    x, center = _samples(arrays)
+    x, center = in_single_precision(_as_stored(arrays, torch.float32))
     return IdentityDataset(
         name=arrays.path.stem,
         x=x,
@@ -210,22 +209,6 @@ def _per_channel(arrays: Arrays, name: str, default: float) -> Tensor:
     return torch.from_numpy(values)
 
 
-def _samples(arrays: Arrays) -> tuple[Tensor, Tensor | None]:
-    """Return `x` as it is kept in memory, and the `center` of the data set, `(C,)` or None.
-
-    float64 becomes float32. If that would lose digits, the channel means are subtracted from `x` first. The center is
-    then minus these means: subtracting it gives the values of the file.
-    """
-    x = _as_stored(arrays, torch.float32)
-    if x.dtype != torch.float64:
-        return x, None
-    center, kept = _center(x.numpy()), torch.empty(x.shape)
-    for start in range(0, len(x), _PART):
-        part = slice(start, start + _PART)
-        kept[part] = x[part] if center is None else x[part] - center.double().view(-1, *(1,) * (x.ndim - 2))
-    return kept, None if center is None else -center
-
-
 def _as_stored(arrays: Arrays, dtype: torch.dtype) -> Tensor:
     """Return `x` in its stored data type and in native byte order.
 
@@ -235,26 +218,10 @@ def _as_stored(arrays: Arrays, dtype: torch.dtype) -> Tensor:
     x = np.ascontiguousarray(arrays.read("x"), kind.newbyteorder("="))  # copies only if needed
     if kind.kind == "f":
         most = np.finfo(np.float64 if dtype == torch.float64 else np.float32).max
-        for start in range(0, len(x), _PART):
-            part = x[start : start + _PART].reshape(len(x[start : start + _PART]), -1)
+        for start in range(0, len(x), PART):
+            part = x[start : start + PART].reshape(len(x[start : start + PART]), -1)
             finite = (np.abs(part) <= most).all(1)
             if not finite.all():
                 wrong = f"x holds NaN or infinite values, the first in sample {start + int(finite.argmin())}"
                 raise arrays.error(wrong, "finite values")
     return torch.from_numpy(x)
-
-
-def _center(x: np.ndarray) -> Tensor | None:
-    """Return what to subtract from float64 samples, `(C,)` float32, before float32 rounds away their differences.
-
-    The entry is 0 for a channel that loses nothing. Return None if no channel does.
-    """
-    over = (0, *range(2, x.ndim))
-    mean, squares, rounded = x.mean(over), np.zeros(x.shape[1]), np.zeros(x.shape[1], bool)
-    for start in range(0, len(x), _PART):
-        part = np.moveaxis(x[start : start + _PART], 1, 0).reshape(x.shape[1], -1)
-        squares += np.square(part - mean[:, None]).sum(1)
-        rounded |= (part.astype(np.float32) != part).any(1)
-    deviation = np.sqrt(squares / (x.size / x.shape[1]))
-    lost = rounded & (np.abs(mean) > FAR * deviation) & (deviation > _EXACT * np.abs(mean))
-    return torch.from_numpy(np.where(lost, mean, 0).astype(np.float32)) if lost.any() else None

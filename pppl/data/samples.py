@@ -2,7 +2,6 @@
 
 import math
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..system.errors import UserError, first_line, unknown
+from ..system.errors import UserError, unknown
 from ..system.files import expand
+from .arrays import read_npy
 from .audio import loudest_window, read_recording
 from .features import LogMel, fit_length, resample
 from .images import read_image
@@ -125,13 +125,18 @@ def read_files(paths: Sequence[Path], preprocessing: Preprocessing, *, where: st
     for path in paths:
         if not path.is_file():
             raise UserError(f"{path} is not there: check the name of the file")
-    kinds = {_kind(path) for path in paths}
+    kinds = {file_kind(path) for path in paths}
     if len(kinds) > 1 or (kinds == {"npz"} and len(paths) > 1):
         raise UserError(f"{where} mixes files ({', '.join(sorted(kinds))}): give recordings, images or one .npz file")
     return {"npz": _arrays, "npy": _arrays, "audio": _recordings, "image": _images}[kinds.pop()](paths, preprocessing)
 
 
-def _kind(path: Path) -> str:
+def file_kind(path: Path) -> str:
+    """Return what a file holds by its name: `audio`, `image`, `npy` or `npz`. Raise `UserError` for any other.
+
+    >>> file_kind(Path("anna.wav"))
+    'audio'
+    """
     suffix = path.suffix.lower()
     known = {".npz": "npz", ".npy": "npy"} | dict.fromkeys(AUDIO, "audio") | dict.fromkeys(IMAGES, "image")
     if suffix not in known:
@@ -210,7 +215,9 @@ def _arrays(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
         )
         parts, notes = [values], list(told)
     else:
-        labels, parts = None, [_npy(path, len(preprocessing.shape), dtype) for path in paths]
+        labels, dims = None, len(preprocessing.shape)
+        arrays = [read_npy(path, dtype) for path in paths]
+        parts = [array[None] if array.ndim == dims else array for array in arrays]  # one sample or several
     for path, part in zip(paths, parts, strict=True):
         if (shape := tuple(part.shape[1:])) != preprocessing.shape:
             hint = ": its axes may be swapped" if sorted(shape) == sorted(preprocessing.shape) else ""
@@ -226,25 +233,6 @@ def _arrays(paths: Sequence[Path], preprocessing: Preprocessing) -> Samples:
         for index in range(len(part))
     ]
     return Samples(values=torch.cat(parts), names=tuple(names), labels=labels, notes=tuple(dict.fromkeys(notes)))
-
-
-def _npy(path: Path, dims: int, dtype: torch.dtype) -> Tensor:
-    """Read an `.npy` file that holds one sample, `(C, ...)`, or several, `(N, C, ...)`; return `(N, C, ...)`.
-
-    The file is memory-mapped first, so one that is too short for its shape is rejected before memory is allocated.
-    Raise `UserError` if it cannot be read or holds no numbers.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numpy warns about unusual headers but reads them
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "uif":
-            raise ValueError(f"it holds {getattr(array, 'dtype', 'several arrays')}, not numbers")
-        with np.errstate(over="ignore"):
-            values = torch.from_numpy(np.array(array, np.float64 if dtype == torch.float64 else np.float32))
-    except Exception as error:  # numpy passes on all kinds of errors of its header parser
-        raise UserError(f"{path} is no array that can be read ({first_line(error)}): write it with np.save") from error
-    return values if values.ndim != dims else values[None]
 
 
 def _taken(preprocessing: Preprocessing) -> str:

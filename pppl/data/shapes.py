@@ -31,6 +31,21 @@ def describe(shape: Sequence[int], count: int, **others: int) -> str:
     return ", ".join(parts)
 
 
+def describe_dataset(dataset: IdentityDataset) -> str:
+    """Describe a data set in one line, as `describe` does.
+
+    >>> from pppl.data import load_dataset
+    >>> describe_dataset(load_dataset("digits"))
+    '1,797 samples, 1 channel x 8 x 8 pixels, 10 classes'
+    """
+    people = 0 if dataset.identity is None else len(set(dataset.identity.tolist()))
+    line = describe(dataset.input_shape, len(dataset.y), people=people, classes=len(dataset.classes))
+    if dataset.log_mel is None:
+        return line
+    frames, bands = dataset.input_shape[1:]
+    return line.replace(f"{frames:,} x {bands:,} pixels", f"{frames:,} frames x {bands:,} mel bands")
+
+
 def _plural(word: str, count: int) -> str:
     return word if count == 1 else f"{word}s"
 

@@ -15,13 +15,14 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
 from ..backbones import evaluating
-from ..config import TextExperiment
+from ..config import TextColumns, TextExperiment
 from ..system.errors import UserError
 from ..training.adapters import Adapter
 from ..training.task_module import outputs, train_task
 from .encoder import TextClassifier, Tokens
 from .setting import AdaptedEncoder, Setting
 from .text_methods import TEXT_METHODS
+from .text_table import USUAL_COLUMNS
 from .text_tasks import Examples, TextTask, load_task
 
 # A mask is chosen by the gradients of this many training examples. Sung et al. (2021) find that about 100 suffice.
@@ -47,9 +48,14 @@ class Prepared:
     tokens_sha256: str
 
 
-def prepare(encoder: str, name: str, examples: int = 0) -> Prepared:
-    """Return the tokens of a task, for at most `examples` examples of each split. 0: all."""
-    task = load_task(name)
+def prepare(encoder: str, name: str, examples: int = 0, columns: TextColumns = USUAL_COLUMNS) -> Prepared:
+    """Return the tokens of a task, for at most `examples` examples of each split. 0: all.
+
+    **Arguments:**
+
+    - `columns`: what the columns are called if the task is a table.
+    """
+    task = load_task(name, columns)
     splits = {split: _limit(getattr(task, split), examples) for split in ("train", "validation", "test")}
     tokens = {split: Tokens(encoder, limited) for split, limited in splits.items()}
     content_sha256 = _sha256([[split.texts, split.targets.tolist()] for split in splits.values()])

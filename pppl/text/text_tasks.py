@@ -1,4 +1,4 @@
-"""Text tasks: GLUE, CLINC150, and CSV files with texts and labels."""
+"""Text tasks: GLUE, CLINC150, and tables with texts and labels."""
 
 import dataclasses
 import io
@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..config import TextColumns
 from ..data.catalogue import data_folder
 from ..system.errors import UserError, unknown
 from ..tasks import TASKS, Task
-from .csv_file import read_csv_file
 from .metrics import METRICS
+from .text_table import TABLES, USUAL_COLUMNS, read_text_csv, read_text_parquet
 
 # The fraction and the largest number of examples to hold back if a task lacks a split.
 _HELD_BACK, _MOST_HELD_BACK = 0.1, 1000
 _SPLITS = ("train", "validation", "test")
-_FILES = (".csv", ".tsv")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,19 +109,23 @@ _GLUE = {
 
 
 def task_names() -> list[str]:
-    """Return the names of all tasks but CSV files."""
+    """Return the names of all tasks but tables of users."""
     return [*(f"glue/{name}" for name in _GLUE), "clinc150", *(f"clinc150/{name}" for name in _domains())]
 
 
-def load_task(name: str) -> TextTask:
+def load_task(name: str, columns: TextColumns = USUAL_COLUMNS) -> TextTask:
     """Return a task by name.
 
     Names are `glue/CoLA`, `clinc150` (150 intents), `clinc150/banking` (the 15 intents of a domain), or the path of a
-    CSV file.
+    CSV or Parquet file.
 
-    A CSV file has the columns `text` and `label`. It may have `text2`, the second sentence of a pair, and `split`
+    A file has the columns `text` and `label`. It may have `text2`, the second sentence of a pair, and `split`
     (`train`, `validation` or `test`). Without `split`, a tenth is held back for testing, and a tenth of the rest for
-    validation. Commas, semicolons, tabs or bars separate cells.
+    validation. Commas, semicolons, tabs or bars separate the cells of a CSV file.
+
+    **Arguments:**
+
+    - `columns`: what the columns of a file are called.
 
     Raise `UserError` if the task is unknown, not there, or damaged.
 
@@ -129,8 +133,8 @@ def load_task(name: str) -> TextTask:
     load_task("clinc150/banking").labels
     ```
     """
-    if Path(name).suffix.lower() in _FILES:
-        return _load_csv(Path(name))
+    if Path(name).suffix.lower() in TABLES:
+        return _load_table(Path(name), columns)
     family, _, part = name.partition("/")
     if family == "glue" and part in _GLUE:
         return _load_glue(part, data_folder() / "glue" / part)
@@ -189,8 +193,11 @@ def _make_examples(rows: Sequence[tuple[str, str]], labels: Sequence[str]) -> Ex
     return Examples(texts=[(text,) for text, _ in rows], targets=torch.tensor([index[label] for _, label in rows]))
 
 
-def _load_csv(path: Path) -> TextTask:
-    file = read_csv_file(path, _read_content(path, "a file of yours"))
+def _load_table(path: Path, columns: TextColumns) -> TextTask:
+    if path.suffix.lower() == ".parquet":
+        file = read_text_parquet(path, columns)
+    else:
+        file = read_text_csv(path, _read_content(path, "a file of yours"), columns)
     task = _make_task(path, file.rows, file.columns)
     splits = ", ".join(f"{part} {len(getattr(task, part)):,}" for part in _SPLITS)
     summary = f"{path}: {len(file.rows):,} texts, {len(task.labels)} classes; columns {', '.join(file.columns)}"
@@ -222,7 +229,7 @@ def _make_task(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[
 
 def _with_validation(path: Path, metric: str, labels: tuple[str, ...], train: Examples, test: Examples) -> TextTask:
     rest, validation = _hold_back(train, str(path), seed=0)
-    name = path.stem if path.suffix.lower() in _FILES else path.as_posix()
+    name = path.stem if path.suffix.lower() in TABLES else path.as_posix()
     return TextTask(name=name, metric=metric, labels=labels, train=rest, validation=validation, test=test)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pppl.system.errors import UserError
-from pppl.text.csv_file import read_csv_file
+from pppl.text.text_table import read_text_csv
 from pppl.text.text_tasks import load_task
 
 ROWS = [("Très bien; oui", "glad"), ("no, never", "sad"), ('a "word"', "NA"), ("007", "1e3")]
@@ -20,7 +20,7 @@ def _written(delimiter: str = ",", ends: str = "\n", head: tuple[str, str] = ("t
 
 
 def _read(content: bytes) -> list[tuple[str, str]]:
-    return [(row["text"], row["label"]) for row in read_csv_file(Path("mine.csv"), content).rows]
+    return [(row["text"], row["label"]) for row in read_text_csv(Path("mine.csv"), content).rows]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -32,7 +32,7 @@ def test_what_spreadsheets_write_is_read(delimiter: str, encoding: str, ends: st
 
 def test_heads_may_have_capitals_spaces_and_other_columns():
     assert _read(_written(head=(" Text ", "LABEL")).encode()) == ROWS
-    file = read_csv_file(Path("mine.csv"), b"id;Label;text\n1;a;x\n2;b;y\n")
+    file = read_text_csv(Path("mine.csv"), b"id;Label;text\n1;a;x\n2;b;y\n")
     assert [row["text"] for row in file.rows] == ["x", "y"]
     assert file.columns == ("text", "label")
     assert "semicolon" in file.how
@@ -59,7 +59,7 @@ def test_long_texts_and_line_ends_inside_quotes_are_texts():
 )
 def test_what_cannot_be_read_is_told_with_its_line(content: bytes, told: list[str]):
     with pytest.raises(UserError) as caught:
-        read_csv_file(Path("mine.csv"), content)
+        read_text_csv(Path("mine.csv"), content)
     assert all(each in str(caught.value) for each in told), caught.value
 
 

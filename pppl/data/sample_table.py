@@ -1,0 +1,117 @@
+"""Tables of samples: their columns by name, whatever file they come from."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ..system.errors import UserError
+from .csv_rows import read_csv_rows
+from .stored_file import AnyFile
+
+ColumnKind = Literal["number", "text", "class", "array", "image", "audio", "other"]
+
+
+class SampleTable(ABC):
+    """A table whose rows are samples or time steps of samples.
+
+    - `where`: its file, for messages.
+    - `kinds`: what each column holds, by name: `class` is a class with a known list of names, `array` a list of
+      numbers in each row.
+    """
+
+    where: str
+    kinds: Mapping[str, ColumnKind]
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    @abstractmethod
+    def place(self, row: int) -> str:
+        """Return what messages call a row."""
+
+    @abstractmethod
+    def texts(self, name: str) -> list[str]:
+        """Return the cells of a column as texts, empty where there is none."""
+
+    @abstractmethod
+    def numbers(self, name: str) -> np.ndarray:
+        """Return the numbers of a column, `(n,)` or, of arrays, `(n, ...)`.
+
+        Raise `UserError` if there are others, or if arrays differ in shape.
+        """
+
+    def files(self, name: str) -> list[AnyFile]:
+        """Return the images or recordings of a column."""
+        raise UserError(f"{self.where}: {name} holds no files: name another column in data.columns.values")
+
+    def class_names(self, name: str) -> Sequence[str]:
+        """Return the names of the classes in a column in their order; empty if they follow from the cells."""
+        return ()
+
+
+class CsvTable(SampleTable):
+    """A CSV file.
+
+    **Arguments:**
+
+    - `wanted`: names of columns that it should have, by which its delimiter is found.
+
+    Raise `UserError` as `read_csv_rows` does, if a name stands above two columns, or if there are no rows.
+    """
+
+    def __init__(self, path: Path, wanted: Sequence[str] = ()):
+        self.where = str(path)
+        header, rows, self.how = read_csv_rows(path, read_bytes(path), [name.casefold() for name in wanted])
+        names = [name.strip() for name in header]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise UserError(f"{path} has two columns {twice!r}: rename or leave out one of them")
+        if not rows:
+            raise UserError(f"{path} has no rows below its header: give one for each sample")
+        self._lines = [number for number, _ in rows]
+        self._cells = dict(zip(names, map(list, zip(*(cells for _, cells in rows), strict=True)), strict=True))
+        self.kinds = {name: "number" if all(map(_is_number, cells)) else "text" for name, cells in self._cells.items()}
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def place(self, row: int) -> str:
+        """Return the file and the line of a row."""
+        return f"{self.where}, line {self._lines[row]}"
+
+    def texts(self, name: str) -> list[str]:
+        """Return the cells of a column without the spaces around them."""
+        return [cell.strip() for cell in self._cells[name]]
+
+    def numbers(self, name: str) -> np.ndarray:
+        """Return the numbers of a column, `(n,)` float64; an empty cell is NaN."""
+        for row, cell in enumerate(self._cells[name]):
+            if not _is_number(cell):
+                raise UserError(f"{self.place(row)}: {name} is {cell.strip()!r}, which is no number: correct it")
+        return np.array([_number(cell) for cell in self._cells[name]])
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a user's file. Raise `UserError` if it is not there or cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is not there: check the name of the file") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with NUL
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        _number(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _number(cell: str) -> float:
+    """Return the number in a cell, with a decimal point or a decimal comma; NaN if the cell is empty."""
+    return float(cell.strip().replace(",", ".") or "nan")
