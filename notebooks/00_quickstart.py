@@ -81,10 +81,7 @@ experiment = Experiment().replace(
     reference="full",
     settings={"ppp@persons": {"ppp.training": "persons", "person_training.learning_rate": 0.04}},
     questions={
-        "The full network, corrected for the person's classes, less the full network": [
-            FREE,
-            "full",
-        ],
+        "The full network, corrected for the person's classes, less as it is": [FREE, "full"],
         "One small network for everybody less the full network, both corrected": [SMALL, FREE],
         "A mask of one's own less one small network for everybody, both corrected": [OWN, SMALL],
     },

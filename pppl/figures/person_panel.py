@@ -118,7 +118,9 @@ def _accuracies(view: PersonView, ax: Axes) -> None:
     for place, (name, accuracy, (low, high), colour, marker) in enumerate(rows):
         ends = [[accuracy - low], [high - accuracy]]
         ax.errorbar(accuracy, place, xerr=ends, color=colour, marker=marker, capsize=2.5, ms=5, lw=1.2)
-        ax.text(0, place - 0.28, f"{name} {accuracy:.1%} [{100 * low:.1f}, {100 * high:.1f}]", color=colour, va="bottom")
+        ax.text(
+            0, place - 0.28, f"{name} {accuracy:.1%} [{100 * low:.1f}, {100 * high:.1f}]", color=colour, va="bottom"
+        )
     ax.set(xlim=(0, 1.02), ylim=(1.3, -0.95), yticks=[])
     percents(ax.xaxis)
     ax.spines["left"].set_visible(False)

@@ -104,7 +104,7 @@ class Explorer:
         confusion = np.zeros((len(classes), len(classes)), int)
         np.add.at(confusion, (self._labels(person.query), self._predictions(personal.module, person)), 1)
         view = PersonView(
-            title=f"person {person.identity}: {method}, {len(support)} samples",
+            title=f"person {person.identity}: {method}, {len(support)} support samples",
             note=_found(personal, classes),
             confusion=confusion,
             classes=classes,
