@@ -55,6 +55,7 @@
 # | seed | all random choices: split, persons, beginnings of networks; here there is one |
 
 # %%
+# %matplotlib inline
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -146,7 +147,8 @@ found.style.format("{:.1%}", subset=["full", "corrected"]).hide(axis="index")
 # %% [markdown]
 # ## Dissect a small network
 #
-# The network for everybody at a tenth of the MACs: what it costs, what each layer keeps. The
+# The network for everybody at a tenth of the MACs: what it costs (its time is that of training it,
+# once), what each layer keeps. The
 # correction adds a bias to its outputs, a bit for each class in the person's file.
 
 # %%

@@ -112,7 +112,8 @@ with style("icml"):
         of_digit = {digit: np.array([see(x) for x in xs]) for digit, xs in pieces.items()}
         flat = PCA(2).fit(np.concatenate([*of_digit.values()]))
         for digit, seen in of_digit.items():
-            ax.scatter(*flat.transform(seen).T, marker=f"${digit}$", s=30, color="#0072B2", lw=0.4)
+            for x, y in flat.transform(seen):
+                ax.text(x, y, str(digit), ha="center", va="center", color="#0072B2", fontsize=8)
         people = np.array([see(p.support_of(dataset).x) for p in persons])
         ax.scatter(
             *flat.transform(people).T, s=22, facecolor="none", edgecolor="#D55E00",
@@ -129,8 +130,8 @@ with style("icml"):
 # %% [markdown]
 # ## Masks
 #
-# What both kinds keep at a tenth of the MACs, person by person: the same layers and channels as
-# above, black where a channel is kept.
+# What both kinds keep at a tenth of the MACs, person by person: black where a channel is kept.
+# Channels are sorted in their layer by how many persons keep them.
 
 # %%
 masks = {
@@ -216,7 +217,7 @@ with style("icml"):
     left.set(
         xlabel="budget (fraction of the MACs)",
         ylabel="least probability that is kept",
-        ylim=(-0.03, 1.03),
+        yscale="log",
     )
     for (kind, rows), dash in zip(kept.groupby("kind", sort=False), ("-", "--"), strict=True):
         for layer, marker, colour in zip(
@@ -260,7 +261,9 @@ compared = pd.DataFrame(
     ]
 )
 ways = compared.pivot_table(index="budget", columns="prototypes", values=["accuracy", "ms"])
-ways.style.format("{:.1%}", subset=["accuracy"]).format("{:.1f}", subset=["ms"])
+ways.style.format("{:.1%}", subset=["accuracy"]).format("{:.1f}", subset=["ms"]).format_index(
+    "{:.0%}"
+)
 
 # %% [markdown]
 # ## Gates per sample: target rate and temperature

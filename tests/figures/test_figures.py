@@ -144,6 +144,13 @@ def test_rates_of_diff_pruning_are_drawn_over_bytes_and_nowhere_else(summary: pd
     assert not [label for label in labels if "@" in label]
 
 
+def test_what_a_table_lacks_is_not_in_the_legend_of_bytes(summary: pd.DataFrame):
+    row = {"method": "diff", "control": "", "budget": 1.0, "macs_fraction": 1.0, "artifact_bytes": 900}
+    frame = pd.concat([summary, pd.DataFrame([row | {"score": 0.85, "score_low": 0.8, "score_high": 0.9}])])
+    _, labels = accuracy_vs_bytes(frame, Figure().subplots()).get_legend_handles_labels()
+    assert set(labels) == {"full + diff pruning", "full network"}
+
+
 def test_a_method_looks_the_same_everywhere_and_unlike_the_others():
     assert BUILT_IN.look("mine", "") == Looks().look("mine", "")
     seen = {(each.colour, each.marker, each.dash) for each in LOOKS.values()}
