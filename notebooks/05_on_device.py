@@ -17,11 +17,18 @@
 # **What this answers:** what does a person's network cost where it runs: how much of the promised
 # speed arrives, what does rounding channels bring, how large is a person's file, and how are
 # thousands of people served at once? Digits on a wide network; milliseconds are this
-# machine's, one thread, ONNX Runtime.
+# machine's, one thread, by torch and ONNX Runtime; another machine has others.
+#
+# A person's network (here by *Prototype-based Personalized Pruning*, PPP,
+# [picture](../docs/concepts/ppp.md)) is the global one without some of its channels: a plain,
+# smaller network for any runtime. A *budget* is its fraction of the full network's
+# multiply-accumulates (MACs). Processors take channels in groups of 4, 8 or 16; `round_to` keeps
+# multiples of such a number.
 
 # %%
 # %matplotlib inline
 import os
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -33,6 +40,7 @@ from sklearn.datasets import load_digits
 
 from pppl import Experiment, UserError, latency, load_run, personalize, train
 from pppl.deploy import DeployRequest, Limit, People, Thin, time_in_turns
+from pppl.figures import style
 
 torch.set_num_threads(1)
 experiment = Experiment.load("../sweeps/compare/digits.yaml").replace(
@@ -63,7 +71,8 @@ for round_to in (1, 8, 16):
         wish = DeployRequest(limit=Limit(value=budget, unit="macs"), round_to=round_to)
         out = base / f"budget{budget}-multiple{round_to}"
         try:
-            personalize(base, str(base / "person.npz"), wish, out)
+            with redirect_stdout(None):  # it describes the samples, each time
+                personalize(base, str(base / "person.npz"), wish, out)
         except UserError as error:  # so many channels of each layer are over the budget
             print(error)
         else:
@@ -71,7 +80,8 @@ for round_to in (1, 8, 16):
 
 # %% [markdown]
 # Every file and the full network are timed in turns, one sample at a time, by torch and by ONNX
-# Runtime.
+# Runtime: medians with quartiles. `speed_up` is over the full network; `share` is how much of the
+# speed-up that the MACs promise arrives: 1 where a tenth of the MACs takes a tenth of the time.
 
 # %%
 times = latency([Path(name) for name in made], runs=60)
@@ -101,40 +111,41 @@ table.style.hide(axis="index").format(precision=2).format("{:,}", subset=["bytes
 # vector units idle.
 
 # %%
-fig, axes = plt.subplots(1, 2, figsize=(6.75, 3), layout="constrained")
-for ax, engine in zip(axes, ("onnxruntime", "torch"), strict=True):
-    of_engine = times[(times["engine"] == engine) & times["file"].isin(made)]
-    for round_to, marker, colour in (
-        (1, "o", "#0072B2"),
-        (8, "s", "#009E73"),
-        (16, "^", "#D55E00"),
-    ):
-        rows = of_engine[of_engine["round_to"] == round_to]
-        spread = [rows["median_ms"] - rows["low_ms"], rows["high_ms"] - rows["median_ms"]]
-        label = "any number of channels" if round_to == 1 else f"multiples of {round_to}"
-        ax.errorbar(
-            100 * rows["MACs"],
-            rows["median_ms"],
-            yerr=spread,
-            marker=marker,
-            color=colour,
-            ls={1: "-", 8: "--", 16: ":"}[round_to],
-            capsize=2,
-            label=label,
+with style("icml"):
+    fig, axes = plt.subplots(1, 2, figsize=(6.75, 3), layout="constrained")
+    for ax, engine in zip(axes, ("onnxruntime", "torch"), strict=True):
+        of_engine = times[(times["engine"] == engine) & times["file"].isin(made)]
+        for round_to, marker, colour in (
+            (1, "o", "#0072B2"),
+            (8, "s", "#009E73"),
+            (16, "^", "#D55E00"),
+        ):
+            rows = of_engine[of_engine["round_to"] == round_to]
+            spread = [rows["median_ms"] - rows["low_ms"], rows["high_ms"] - rows["median_ms"]]
+            label = "any number of channels" if round_to == 1 else f"multiples of {round_to}"
+            ax.errorbar(
+                100 * rows["MACs"],
+                rows["median_ms"],
+                yerr=spread,
+                marker=marker,
+                color=colour,
+                ls={1: "-", 8: "--", 16: ":"}[round_to],
+                capsize=2,
+                label=label,
+            )
+        whole = full.loc[engine, "median_ms"]
+        ax.plot([0, 100], [0, whole], color="black", lw=0.8, ls=":", label="as the MACs promise")
+        ax.plot([100], [whole], "k*", ms=8, label="full network")
+        ax.set(
+            title={"torch": "torch", "onnxruntime": "ONNX Runtime"}[engine],
+            xlim=(0, 104),
+            ylim=0,
+            xlabel="MACs (% of the full network's)",
+            ylabel="ms for one sample",
         )
-    whole = full.loc[engine, "median_ms"]
-    ax.plot([0, 100], [0, whole], color="black", lw=0.8, ls=":", label="as the MACs promise")
-    ax.plot([100], [whole], "k*", ms=8, label="full network")
-    ax.set(
-        title={"torch": "torch", "onnxruntime": "ONNX Runtime"}[engine],
-        xlim=(0, 104),
-        ylim=0,
-        xlabel="MACs (% of the full network's)",
-        ylabel="ms for one sample",
+    _ = fig.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
     )
-_ = fig.legend(
-    *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
-)
 
 # %% [markdown]
 # `--round-to auto` measures multiples on this machine and says why it chose what it did.

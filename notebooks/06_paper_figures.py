@@ -16,7 +16,11 @@
 #
 # **What this answers:** nothing new; it draws every figure of `results/` from its tables alone,
 # without any training, in two minutes, with captions and LaTeX tables beside them. Change the
-# venue, and the widths and fonts change.
+# venue, and the widths and fonts change. A single folder is drawn by `pppl figures DIR`; for a
+# paper `--style ieee --columns 1 --methods '[full, ppp]'` draws some methods, one column wide.
+#
+# The methods and words that the figures name are explained in
+# [`00_quickstart`](00_quickstart.ipynb).
 
 # %%
 # %matplotlib inline
@@ -31,8 +35,8 @@ import pandas as pd
 from IPython.display import Markdown, display
 from PIL import Image
 
-from pppl import load_run
-from pppl.figures import Looks, overview_figure, render, style
+from pppl.figures import render, style
+from pppl.report import overview_of
 
 VENUE = "icml"  # or neurips, ieee, slides
 results = Path("../results")
@@ -55,6 +59,9 @@ pd.DataFrame({"figures": figures}).style
 
 # %% [markdown]
 # ## All data sets in one figure
+#
+# Error against multiply-accumulates (MACs), with 95 % intervals: the full network, what is free,
+# one small network for all, one for each person, and fine-tuning on the person's labels.
 
 # %%
 NAMES = (
@@ -74,19 +81,8 @@ SERIES = (
     ("ppp@persons+classes", "own"),
     ("l1_local+retrain+finetune", ""),
 )
-panels, looks = {}, {}
-for name in NAMES:
-    if not (results / name).is_dir():
-        continue
-    run = load_run(results / name)
-    looks |= run.experiment.looks
-    summary = run.summary
-    # Whom training has not seen; where persons are classes, all.
-    unseen = summary[~summary["seen"] | ~summary["persons"].str.startswith("person")]
-    for persons, rows in unseen.groupby("persons", sort=False):
-        panels[f"{name}, {str(persons).removeprefix('person+')}"] = rows
 with style(VENUE):
-    fig = overview_figure(panels, SERIES, looks=Looks.of(looks))
+    fig = overview_of([results / name for name in NAMES if (results / name).is_dir()], SERIES)
     fig.savefig(results / "overview.png")
     fig.savefig(results / "overview.pdf", metadata={"CreationDate": None})
 fig

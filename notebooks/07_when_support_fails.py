@@ -15,9 +15,31 @@
 # # When the support set fails
 #
 # **What this answers:** how many samples must a person give, what if some are somebody else's, if
-# a class is missing or rare, and what do labels buy? Spoken digits of speakers whom training never
-# met, 3 of the 10 digits each, a quarter of the MACs. The same persons get every kind of support
-# set. From `results/support` alone; nothing is trained here.
+# a class is missing or rare, if the mask is another person's, and what do labels buy? Spoken digits
+# of speakers whom training never met, 3 of the 10 digits each, at a quarter of the MACs
+# (multiply-accumulates). From `results/` alone; nothing is trained here.
+#
+# A *support set* are the samples that a person shows, `N shots` are N of each class; accuracy is
+# measured on other samples of the person, the *queries*. The same persons get every kind of support
+# set: `5 shots and a new class` has no sample of a fourth class that is among the queries, in
+# `a fifth of others` every fifth sample is another speaker's, and `5, 2 and 1 shots` has classes of
+# unequal number.
+#
+# | method | what it makes of the samples |
+# |---|---|
+# | `full` | nothing: the global network as it is |
+# | `+classes` | outputs corrected for the classes that votes find; `@told`: that the person tells |
+# | `+tent` | scales and shifts of batch normalization, trained for certain predictions |
+# | `+prototypes` | with labels: the class whose labelled samples have the nearest mean features |
+# | `+finetune` | with labels: the weights, trained on |
+# | `+diff` | with labels: a sparse difference of the weights |
+# | `l1_local+retrain` | one small network for all: smallest filters removed, the rest trained on |
+# | `ppp@nothing` | one small network for all, chosen by gates that see nobody's samples |
+# | `ppp@channels` | one for each person, by gates that see the full network's channels |
+# | `ppp@code` | the same, with a code of the person that is moved on the support set |
+#
+# The last two are *Prototype-based Personalized Pruning* (PPP,
+# [picture](../docs/concepts/ppp.md)); gates are small modules that choose channels.
 
 # %%
 # %matplotlib inline
@@ -109,13 +131,15 @@ def rows_of(method):
 
 with style("icml"):
     fig, ax = plt.subplots(figsize=(6.75, 3.2), layout="constrained")
-    for place, (method, marker) in enumerate(zip(LABELLED, "os^dv", strict=True)):
+    for place, method in enumerate(LABELLED):
         rows = rows_of(method).loc[[*count_of]]
         x = np.array([*count_of.values()]) * (1 + 0.04 * (place - 2))  # beside each other
         score, low, high = (100 * rows[name] for name in ("score", "score_low", "score_high"))
-        label = run.looks.look(method, rows["control"].iloc[0]).label
-        ends = [score - low, high - score]
-        ax.errorbar(x, score, yerr=ends, marker=marker, ms=4, capsize=2, label=label)
+        look = run.looks.look(method, rows["control"].iloc[0])
+        ax.errorbar(
+            x, score, yerr=[score - low, high - score], color=look.colour, marker="os^dv"[place],
+            ls=look.dash, ms=4, capsize=2, label=look.label,
+        )  # fmt: skip
     for method, colour in UNLABELLED.items():
         row = rows_of(method).loc[USUAL]
         label = run.looks.look(method, row["control"]).label
@@ -125,6 +149,61 @@ with style("icml"):
     ax.minorticks_off()
     ax.set(xlabel="labelled samples of the person", ylabel="accuracy on the queries (%)")
     _ = fig.legend(loc="outside right upper", frameon=False)
+
+# %% [markdown]
+# ## Another person's mask
+#
+# What if the mask of somebody else is used, with the outputs corrected for the person's own
+# classes? Own mask less that of everybody together (*population*), of *another* person, of a
+# *twin* (somebody else with the same classes; where persons are classes, other samples of these)
+# and of a *swap* (the person's other classes), in points. Right of 0 the own one is better.
+
+# %%
+MASKS = {
+    "spoken digits, unseen, 25 %": ("support", "ppp@channels+classes", "person+3 classes, 5 shots"),
+    "keywords, 3 classes, unseen, 10 %": (
+        "leads_keywords", "ppp@channels+classes", "person+3 classes",
+    ),
+    "keywords, 10 classes, unseen, 10 %": (
+        "leads_keywords", "ppp@channels+classes", "person+10 classes",
+    ),
+    "photographs, gates see channels, 10 %": (
+        "leads_photographs", "ppp@channels+classes", "3 classes",
+    ),
+    "photographs, gates see predictions, 10 %": ("photographs", "ppp@persons+classes", "3 classes"),
+    "digits, gates see predictions, 10 %": ("digits", "ppp@persons+classes", "5 classes"),
+}  # fmt: skip
+AGAINST = {"population": "s", "other": "o", "twin": "d", "swap": "v"}
+
+
+def gains_of(folder, method, persons):
+    """Own less each control, for people whom training never met."""
+    gains = load_run(f"../results/{folder}").frame("gains.csv")
+    gains = gains[(gains["method"] == method) & (gains["persons"] == persons)]
+    gains = gains[~gains["seen"] | ~gains["persons"].str.startswith("person")]
+    return gains[gains["budget"] == (0.25 if folder == "support" else 0.1)].set_index("against")
+
+
+gains = {title: gains_of(*which) for title, which in MASKS.items()}
+with style("icml"):
+    fig, ax = plt.subplots(figsize=(6.75, 3.1), layout="constrained")
+    for shift, (against, marker) in zip((-0.24, -0.08, 0.08, 0.24), AGAINST.items(), strict=True):
+        rows = 100 * pd.DataFrame(
+            [
+                gain.loc[against, ["gain", "gain_low", "gain_high"]].astype(float)
+                for gain in gains.values()
+            ]
+        )
+        ends = [rows["gain"] - rows["gain_low"], rows["gain_high"] - rows["gain"]]
+        places = np.arange(len(rows)) + shift
+        ax.errorbar(
+            rows["gain"], places, xerr=ends, marker=marker, ms=4, capsize=2, ls="", label=against
+        )
+    ax.axvline(0, color="black", lw=0.6)
+    ax.set_yticks(range(len(gains)), list(gains))
+    ax.invert_yaxis()
+    ax.set_xlabel("own mask less the control's (points)")
+    ax.legend(frameon=False, loc="lower right", title="less that of")
 
 # %% [markdown]
 # ## For whom it fails
@@ -159,13 +238,29 @@ def losers(kind):
     return ", ".join(lines) or "no loss is told apart from none"
 
 
+def better(against):
+    """For which of the data above the own mask is better than a control's, by the interval."""
+    rows = {title: gain.loc[against] for title, gain in gains.items()}
+    above = [
+        f"{title} ({100 * row['gain']:+.1f} [{100 * row['gain_low']:.1f}, "
+        f"{100 * row['gain_high']:.1f}])"
+        for title, row in rows.items()
+        if row["gain_low"] > 0 and row["gain_high"] > 0.01  # more than equal within a point
+    ]
+    return "; ".join(above) or "nowhere"
+
+
 knows = by_speaker.loc["full"]
 Markdown(
     "\n".join(f"- **{kind}** in place of {USUAL}: {losers(kind)}." for kind in kinds)
-    + f"\n- Three labels, one of each class, take the full network from {told('full+classes')} to "
+    + f"\n- Three labels, one of each class, take the corrected full network from "
+    f"{told('full+classes')} to "
     f"{told('finetune', '1 shot')} by fine-tuning and {told('full+prototypes', '1 shot')} by the "
     f"nearest class mean, sixty to {told('finetune', '20 shots')} and "
     f"{told('full+prototypes', '20 shots')}.\n"
+    f"- **Another person's mask**: the own one is better than another person's on "
+    f"{better('other')}; than that of other classes on {better('swap')}; than a twin's on "
+    f"{better('twin')}; than everybody's on {better('population')}.\n"
     f"- Speakers differ more than methods: the full network has {knows.max():.0f} % on "
     f"`{knows.idxmax()}` and {knows.min():.0f} % on `{knows.idxmin()}`."
 )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .deploy.personalize import personalize
     from .deploy.predict import predict
     from .gating import prototype
-    from .lab import compare, compare_tasks, groups, load_run, load_small, study, train_gates
+    from .lab import compare, compare_tasks, explore, groups, load_run, load_small, study, train_gates
     from .personalizers import GlobalModel, Personalizer, PersonalModel, register_method
     from .personalizers.personal_model import MethodOutput
     from .personalizers.personalizer import Step, register_step
@@ -65,6 +65,7 @@ __all__ = [
     "compare",
     "compare_tasks",
     "evaluating",
+    "explore",
     "groups",
     "hook_groups",
     "latency",
@@ -93,7 +94,7 @@ __all__ = [
 _MODULES: dict[str, tuple[str, ...]] = {
     # What commands and notebooks begin with.
     "config": ("Experiment", "Sweep", "TextExperiment", "register_settings", "require"),
-    "lab": ("compare", "compare_tasks", "groups", "load_run", "load_small", "study", "train_gates"),
+    "lab": ("compare", "compare_tasks", "explore", "groups", "load_run", "load_small", "study", "train_gates"),
     "system.plugins": ("load_plugins",),
     "comparison.train": ("train",),
     "deploy.personalize": ("personalize",),

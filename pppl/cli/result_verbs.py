@@ -18,8 +18,21 @@ def _figures(options: argparse.Namespace, _: dict[str, Any]) -> None:
 
         refuse_other_figures(options.results, options.out)
         of = data_mark(options.results)
-    for path in render(options.results, venue=options.style, out=options.out, of=of):
+    methods = () if options.methods is None else _names("--methods", options.methods)
+    for path in render(
+        options.results, venue=options.style, columns=options.columns, methods=methods, out=options.out, of=of
+    ):
         print(path)
+
+
+def _names(key: str, text: str) -> list[str]:
+    """Return the names in a list such as `[full, ppp]`. Raise `UserError` for anything else."""
+    from ..config.plain_yaml import read_yaml
+
+    names = read_yaml(text)
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{key} is {text}: write a list such as '[full, ppp]'")
+    return names
 
 
 def _report(options: argparse.Namespace, _: dict[str, Any]) -> None:
@@ -124,6 +137,10 @@ def _add_figures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("results", type=user_path, metavar="RESULTS_DIR", help=of)
     styles = "icml, neurips, ieee or slides"
     parser.add_argument("--style", metavar="NAME", default="icml", help=f"widths and fonts: {styles} (default: icml)")
+    wide = "how many columns of a page figures are wide, 1 or 2 (default: 2)"
+    parser.add_argument("--columns", type=int, metavar="N", default=2, help=wide)
+    shown = "methods to show, such as '[full, ppp, ppp twin]' (default: all)"
+    parser.add_argument("--methods", metavar="LIST", help=shown)
     parser.add_argument("--out", type=user_path, metavar="DIR", help="another folder for figures and LaTeX tables")
 
 

@@ -25,7 +25,7 @@ def refuse_other_results(folder: Path, command: str, data: DataSettings, dataset
     - `command`: the command that is about to write, such as `compare`.
     - `data`: the experiment's settings of data; `dataset`: the data set that they name.
     """
-    refuse_othercommand_of(folder, command)
+    refuse_other_command(folder, command)
     run, name = _read_description(folder), _dataset_name(folder)
     kept_sha256, before = run.get("dataset_sha256"), _data_settings(run)
     if isinstance(kept_sha256, str) and dataset.log_mel is None:
@@ -45,7 +45,7 @@ def refuse_other_tasks(folder: Path, sha256: Mapping[str, str]) -> None:
 
     - `sha256`: the hash of each task's texts, by the name of the task.
     """
-    refuse_othercommand_of(folder, "tasks")
+    refuse_other_command(folder, "tasks")
     kept_sha256 = read_run(folder).get("dataset_sha256")
     if not isinstance(kept_sha256, dict) or not kept_sha256:
         return
@@ -58,7 +58,7 @@ def refuse_other_tasks(folder: Path, sha256: Mapping[str, str]) -> None:
         )
 
 
-def refuse_othercommand_of(folder: Path, command: str) -> None:
+def refuse_other_command(folder: Path, command: str) -> None:
     """Raise `UserError` if a folder holds results of another command."""
     before = command_of(folder, read_run(folder))
     if before not in ("", command):

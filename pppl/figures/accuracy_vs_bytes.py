@@ -38,6 +38,8 @@ def accuracy_vs_bytes(summary: pd.DataFrame, ax: Axes, *, looks: Looks = BUILT_I
     family = summary["method"].str.split("@").str[0]
     for method, (marker, dash) in _METHODS.items():
         rows = summary.loc[family == method].sort_values(by="artifact_bytes")
+        if not len(rows):
+            continue
         kilobytes = rows["artifact_bytes"].to_numpy(float) / 1e3
         draw_series(rows, kilobytes, replace(looks.look(method, ""), marker=marker, dash=dash), ax)
     for method in _LEVELS:

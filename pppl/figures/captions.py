@@ -164,8 +164,8 @@ _SWEEP = {
     "pareto": "Validation {metric} against the fraction of the full network's MACs; the line joins trials that none "
     "beats in both.",
     "importances": "How much each setting matters among the better trials (PED-ANOVA).",
-    "contour": "Validation {metric} over the two settings that matter most: trials as points, linear between them; a "
-    "star is the best trial.",
+    "contour": "Validation {metric} over the two settings that matter most, a point for each trial; a star is the best "
+    "trial.",
     "parallel": "Every trial as a line through its settings, whose least and largest values stand at the ends.",
 }
 

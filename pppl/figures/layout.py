@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -17,13 +17,12 @@ from ..tables.metric import Metric
 from .venues import active_venue
 
 ROW_HEIGHT = 2.1  # inches of a row of panels with titles and labels, without the legend
-_MOST_IN_A_ROW = 3
 _POINTS = 72.0  # per inch
 _GAP = 0.12  # inches between the texts of neighbouring panels
 _PAD = 0.1  # inches around a legend
 _FILLED = 0.95  # most of the width that a legend takes: text is some percent wider in a file than on screen
 _SPACING = 1.0  # between lines; the default is too wide for STIX
-_LABEL = 0.55  # inches of the numbers and the label of a vertical axis
+LABEL_WIDTH = 0.55  # inches of the numbers and the label of a vertical axis
 
 
 def percents(axis: Any) -> None:
@@ -56,28 +55,33 @@ def log_ticks(low: float, high: float, usual: Sequence[float]) -> list[float]:
 
 
 def rows_of(panels: int) -> int:
-    """Return the number of rows of this many panels, three in a row."""
-    return -(-panels // _MOST_IN_A_ROW)
+    """Return the number of rows of this many panels."""
+    return -(-panels // active_venue().panels)
 
 
-def panel_grid(panels: int, height: float) -> tuple[Figure, list[list[Axes]]]:
-    """Return a figure as wide as the text, and its axes by row; each row is `height` inches high."""
+def panel_grid(panels: int, height: float, *, sharey: Literal["all", "row"] = "all") -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure as wide as the text, and its axes by row; each row is `height` inches high.
+
+    **Arguments:**
+
+    - `sharey`: which panels have the same vertical axis.
+    """
     figure = Figure(figsize=(active_venue().text, rows_of(panels) * height), layout="constrained")
-    return figure, axes_of(figure, panels)
+    return figure, axes_of(figure, panels, sharey=sharey)
 
 
-def axes_of(figure: Figure | SubFigure, panels: int) -> list[list[Axes]]:
-    """Add axes for `panels` panels to a figure and return them by row, at most three in a row."""
+def axes_of(figure: Figure | SubFigure, panels: int, *, sharey: Literal["all", "row"] = "all") -> list[list[Axes]]:
+    """Add axes for `panels` panels to a figure and return them by row, at most as many as the venue has in a row."""
     rows = rows_of(panels)
     columns = -(-panels // rows)
-    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).tolist()
+    axes = figure.subplots(rows, columns, sharey=sharey, squeeze=False).tolist()
     for _ in range(rows * columns - panels):
         axes[-1].pop().remove()
     return axes
 
 
 def write_titles(
-    axes: list[list[Axes]], titles: Sequence[Sequence[str]], *, beside: float = _LABEL, apart: bool = False
+    axes: list[list[Axes]], titles: Sequence[Sequence[str]], *, beside: float = LABEL_WIDTH, apart: bool = False
 ) -> None:
     """Write titles of panels, and wrap them and the labels of horizontal axes to the width of a panel.
 
@@ -153,7 +157,7 @@ def wrap(text: str, width: float, size: float) -> list[str]:
     """
     characters = len(text)
     while characters > 1:
-        lines = textwrap.wrap(text, characters, break_long_words=False)
+        lines = textwrap.wrap(text, characters, break_long_words=False, break_on_hyphens=False)
         if all(inches(line, size) <= width or " " not in line for line in lines):
             return lines
         characters = min(characters, max(map(len, lines))) - 1

@@ -68,7 +68,7 @@ LOOKS: dict[Series, Look] = {
     ("onda_l1_tpt", ""): Look("OnDA, L1, tuned before", "#661100", "s", ":"),
     ("l1_local+retrain", ""): Look("L1 + retraining for all", "#117733", "X", "--"),
     ("l1_local+retrain+classes", ""): Look("L1 + retraining, person's classes", "#117733", "X", "-"),
-    ("l1_local+retrain+finetune", ""): Look("L1 + retraining + fine-tuning", "#D55E00", "h", "-"),
+    ("l1_local+retrain+finetune", ""): Look("L1 + retraining + fine-tuning", "#D55E00", "D", "--"),
     ("l1_local+retrain+quant", ""): Look("L1 + retraining, quantized", "#117733", "d", ":"),
     ("ocap", ""): Look("OCAP", "#E69F00", "v", "-"),
     ("capnn", ""): Look("CAP'NN", "#F0E442", "^", "-"),

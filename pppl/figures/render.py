@@ -1,19 +1,22 @@
 """Files of all figures and LaTeX tables of a results folder, with captions."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..system.errors import UserError
 from ..system.files import claim, expand, output_folder, replacing, write_bytes
 from ..tables.journal import TABLE
 from ..tables.metric import ACCURACY, declare_metric, metric_of
 from ..tables.provenance import read_run
 from . import captions
 from .accuracy_vs_bytes import has_rates
-from .accuracy_vs_macs import shown_budgets
+from .accuracy_vs_macs import shown_budgets, shown_series
+from .choice import check_names, choose_methods, choose_series, series_name
 from .fonts import characters_of, fonts_for
 from .frames import CURVES_NUMBERS, GAINS_NUMBERS, SUMMARY_NUMBERS, TASK_NUMBERS, check_columns, read_columns
 from .latex import accuracy_table, scores_table
@@ -54,7 +57,15 @@ def rendered(folder: str | Path) -> list[Path]:
     ]
 
 
-def render(folder: str | Path, *, venue: str = DEFAULT, out: str | Path | None = None, of: str = "") -> list[Path]:
+def render(
+    folder: str | Path,
+    *,
+    venue: str = DEFAULT,
+    columns: int = 2,
+    methods: Sequence[str] = (),
+    out: str | Path | None = None,
+    of: str = "",
+) -> list[Path]:
     """Draw the figures of a results folder: `figures/NAME.png`, `.pdf`, and the caption as `.txt`.
 
     Each figure needs its tables, and is left out if an optional one is missing:
@@ -71,12 +82,13 @@ def render(folder: str | Path, *, venue: str = DEFAULT, out: str | Path | None =
     `retraining`), or `tables/scores.tex` of tasks.
 
     ```python
-    render("results/mine", venue="ieee", out="results/paper")
+    render("results/mine", venue="ieee", columns=1, methods=["full", "ppp"], out="results/paper")
     ```
 
     **Arguments:**
 
-    - `venue`: one of `style`'s.
+    - `venue`, `columns`: those of `style`.
+    - `methods`: those that figures and tables show, such as `ppp`, or `ppp twin` for a control; by default all.
     - `out`: where `figures` and `tables` are written; the folder itself by default.
     - `of`: a mark of the data; files in `out` with another mark are not replaced.
 
@@ -84,15 +96,19 @@ def render(folder: str | Path, *, venue: str = DEFAULT, out: str | Path | None =
 
     Labels, colours, markers and dashes are those of the experiment in `run.json` (`Looks.of_run`).
 
-    Raise `UserError` if a table is missing or corrupted, the venue is unknown, or a foreign file is in the way.
+    Raise `UserError` if a table is missing or corrupted, the venue or a method is unknown, or a foreign file is in the
+    way.
     """
     folder = expand(folder)
     run = read_run(folder)
     declare_metric(run)
     looks = Looks.of_run(run)
     named = {letter for each in looks.known.values() for letter in each.label}
-    with style(venue), fonts_for(characters_of(folder) | named):
-        drawn = _of_sweep(folder) if (folder / "trials.csv").exists() else _of_comparison(folder, looks)
+    is_sweep = (folder / "trials.csv").exists()
+    if is_sweep and methods:
+        raise UserError(f"{folder} holds a sweep, which has settings in place of methods: leave out methods")
+    with style(venue, columns=columns), fonts_for(characters_of(folder) | named):
+        drawn = _of_sweep(folder) if is_sweep else _of_comparison(folder, looks, methods)
         return drawn.save(folder if out is None else expand(out), of)
 
 
@@ -142,9 +158,12 @@ def _of_sweep(folder: Path) -> _Drawn:
     return drawn
 
 
-def _of_comparison(folder: Path, looks: Looks) -> _Drawn:
+def _of_comparison(folder: Path, looks: Looks, methods: Sequence[str]) -> _Drawn:
     summary = read_columns(folder / "summary.csv", ["method"], [])
-    return _of_tasks(folder, summary) if "encoder" in summary.columns else _of_persons(folder, summary, looks)
+    if "encoder" in summary.columns:
+        check_names(methods, summary["method"])
+        return _of_tasks(folder, choose_methods(summary, methods))
+    return _of_persons(folder, summary, looks, methods)
 
 
 def _of_tasks(folder: Path, summary: pd.DataFrame) -> _Drawn:
@@ -158,15 +177,18 @@ def _of_tasks(folder: Path, summary: pd.DataFrame) -> _Drawn:
     return drawn
 
 
-def _of_persons(folder: Path, summary: pd.DataFrame, looks: Looks) -> _Drawn:
+def _of_persons(folder: Path, summary: pd.DataFrame, looks: Looks, methods: Sequence[str]) -> _Drawn:
     check_columns(
         folder / "summary.csv", summary, ["dataset", "backbone", "persons", "seen", "control"], SUMMARY_NUMBERS
     )
     check_columns(folder / "summary.csv", summary, [], ["retrain_samples"])
+    check_names(methods, (series_name(*series) for series in shown_series(summary, looks)))
+    summary = choose_series(summary, methods)
     names = ["persons", "seen", "method", "control", "seed", "identity", "shots"]
-    table = read_columns(folder / TABLE, names, ["budget", "score"])
+    rows = read_columns(folder / TABLE, names, ["budget", "score"])
+    table = choose_series(rows, methods)
     drawn = _Drawn()
-    for name, figure in _figures_of_persons(folder, summary, table, looks).items():
+    for name, figure in _figures_of_persons(folder, summary, rows, looks, methods).items():
         drawn.figure(name, figure, captions.caption_comparison(name, summary, table))
     if (folder / "gates.csv").exists():
         frame = read_columns(folder / "gates.csv", ["persons", "seen", "identity"], ["layer", "channel", "probability"])
@@ -180,7 +202,9 @@ def _of_persons(folder: Path, summary: pd.DataFrame, looks: Looks) -> _Drawn:
     return drawn
 
 
-def _figures_of_persons(folder: Path, summary: pd.DataFrame, table: pd.DataFrame, looks: Looks) -> dict[str, Figure]:
+def _figures_of_persons(
+    folder: Path, summary: pd.DataFrame, table: pd.DataFrame, looks: Looks, methods: Sequence[str]
+) -> dict[str, Figure]:
     if has_kinds(summary):
         return {"supports": supports_figure(summary, looks=looks)}
     if has_one_budget(summary):
@@ -192,14 +216,14 @@ def _figures_of_persons(folder: Path, summary: pd.DataFrame, table: pd.DataFrame
         figures["accuracy_vs_bytes"] = bytes_figure(summary, looks=looks)
     if (folder / "curves.csv").exists():
         curves = read_columns(folder / "curves.csv", ["persons", "seen", "method", "control"], [], rows=False)
-        if len(curves):
+        if len(curves := choose_series(curves, methods)):
             check_columns(folder / "curves.csv", curves, [], CURVES_NUMBERS)
             figures["iso_macs"] = iso_figure(curves, looks=looks)
     if (folder / "gains.csv").exists():
         gains = read_columns(folder / "gains.csv", ["persons", "seen", "method", "against"], [], rows=False)
-        if {"other", "twin"} & {*gains["against"]}:
+        if {"other", "twin"} & {*(gains := choose_methods(gains, methods))["against"]}:
             check_columns(folder / "gains.csv", gains, [], GAINS_NUMBERS)
-            figures["personal_gain"] = gain_figure(table, gains, looks=looks)
+            figures["personal_gain"] = gain_figure(choose_methods(table, methods), gains, looks=looks)
     if any(map(samples_of, summary.to_dict("records"))):
         figures["retraining"] = retraining_figure(summary, looks=looks)
     return figures

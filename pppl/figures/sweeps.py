@@ -56,14 +56,10 @@ def importance_bars(shares: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def contour(trials: pd.DataFrame, keys: Sequence[str], ax: Axes) -> Axes:
-    """Draw the score over two settings: trials as points, with linear interpolation between them."""
+    """Draw the score over two settings, each trial a point; between noisy trials nothing is drawn."""
     done = completed_trials(trials).dropna(subset=list(keys))
     x, y = (_scaled(done[key]) for key in keys)
-    levels = np.linspace(done["score"].min(), done["score"].max(), 12)
-    between = levels[0] < levels[-1] and all(_is_number(done[key]) for key in keys)  # names cannot be interpolated
-    if between and np.linalg.matrix_rank(np.stack([x - x.mean(), y - y.mean()])) == 2:
-        ax.tricontourf(x, y, done["score"], levels=levels, cmap=SHADES)
-    shades = ax.scatter(x, y, c=done["score"], cmap=SHADES, s=12, edgecolor="white", lw=0.5, zorder=2)
+    shades = ax.scatter(x, y, c=done["score"], cmap=SHADES, s=14, lw=0)
     best = done[done["best"]]
     ax.plot(x[best.index], y[best.index], "*", ms=9, color=BAD, mec="white", mew=0.5, zorder=3, label="best")
     for axis, key in ((ax.xaxis, keys[0]), (ax.yaxis, keys[1])):

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib as mpl
 from tueplots import figsizes, fontsizes
 
-from ..system.errors import unknown
+from ..system.errors import UserError, unknown
 
 DEFAULT = "icml"
 # Least size of letters in points that is readable on paper; tueplots goes down to 6.
@@ -30,6 +30,10 @@ _SERIF: dict[str, Any] = {"font.family": "STIXGeneral", "mathtext.fontset": "sti
 _SANS: dict[str, Any] = {"font.family": "DejaVu Sans", "mathtext.fontset": "dejavusans"}
 
 
+# Inches of a panel that has room for its numbers and its title, and the most panels in a row.
+_LEAST_PANEL, _MOST_PANELS = 1.8, 3
+
+
 @dataclass(frozen=True)
 class Venue:
     """Widths of the text and of a column in inches, and rcParams of matplotlib."""
@@ -37,6 +41,17 @@ class Venue:
     text: float
     column: float
     rc: dict[Any, Any]
+
+    @property
+    def panels(self) -> int:
+        """How many panels stand side by side at most."""
+        return max(1, min(_MOST_PANELS, int(self.text / _LEAST_PANEL)))
+
+    @property
+    def narrow(self) -> "Venue":
+        """The same venue, with figures as wide as a column."""
+        height = self.rc["figure.figsize"][1]
+        return replace(self, text=self.column, rc=self.rc | {"figure.figsize": (self.column, height)})
 
 
 def _venue(text: dict[str, Any], column: dict[str, Any], sizes: Mapping[str, float], rc: dict[str, Any]) -> Venue:
@@ -58,11 +73,11 @@ VENUES = {
     # Slides are shown on screens, which need more pixels for 140 mm.
     "slides": _venue(_BEAMER, _BEAMER, fontsizes.beamer(), _SANS | {"savefig.dpi": 350}),
 }
-_active: ContextVar[str] = ContextVar("venue", default=DEFAULT)
+_active: ContextVar[Venue] = ContextVar("venue", default=VENUES[DEFAULT])
 
 
 @contextmanager
-def style(venue: str) -> Iterator[Venue]:
+def style(venue: str, *, columns: int = 2) -> Iterator[Venue]:
     """Size and write figures inside the block for a venue; save them inside it, too.
 
     >>> with style("neurips") as venue:
@@ -73,15 +88,20 @@ def style(venue: str) -> Iterator[Venue]:
 
     - `venue`: `icml` (6.75 in of text, 3.25 a column), `neurips` (5.5), `ieee` (7.16, 3.5) or `slides` (5.5, sans
       serif).
+    - `columns`: how many columns of the page a figure is wide, 2 (all of the text) or 1. `neurips` and `slides` have
+      one column, which is all of the text.
 
-    Raise `UserError` for any other venue.
+    Raise `UserError` for any other venue or number of columns.
     """
     if venue not in VENUES:
         raise unknown("style", venue, VENUES)
-    token = _active.set(venue)
+    if columns not in (1, 2):
+        raise UserError(f"columns is {columns!r}: a figure is 1 or 2 columns wide")
+    chosen = VENUES[venue].narrow if columns == 1 else VENUES[venue]
+    token = _active.set(chosen)
     try:
-        with mpl.rc_context(VENUES[venue].rc):
-            yield VENUES[venue]
+        with mpl.rc_context(chosen.rc):
+            yield chosen
     finally:
         _active.reset(token)
 
@@ -92,4 +112,4 @@ def active_venue() -> Venue:
     >>> active_venue().column
     3.25
     """
-    return VENUES[_active.get()]
+    return _active.get()

@@ -2,12 +2,14 @@
 
 from ..report.results_frame import ResultsFrame
 from .commands import compare, compare_tasks, merge, sweep
+from .explorer import Explorer, explore
 from .own_network import TrainedGates, groups, train_gates
 from .runs import LoadedRun, load_run
 from .small_network import Personalized, load_small
 from .studies import Study, study
 
 __all__ = [
+    "Explorer",
     "LoadedRun",
     "Personalized",
     "ResultsFrame",
@@ -15,6 +17,7 @@ __all__ = [
     "TrainedGates",
     "compare",
     "compare_tasks",
+    "explore",
     "groups",
     "load_run",
     "load_small",

@@ -143,7 +143,7 @@ class LoadedRun:
         Raise `UserError` for an unknown method, or if the folder's networks are damaged.
         """
         if method not in self._models:
-            self._models[method] = self._load(self._personalizer(method))
+            self._models[method] = self._load(self.personalizer(method))
         return self._models[method]
 
     @cached_property
@@ -156,7 +156,11 @@ class LoadedRun:
         with explaining(self.lost):
             return global_model(personalizer.experiment, self.dataset, self.seed, self.folder)
 
-    def _personalizer(self, method: str) -> Personalizer:
+    def personalizer(self, method: str) -> Personalizer:
+        """Return a method as the experiment sets it, which is given a person's own samples.
+
+        Raise `UserError` for an unknown method, or for settings that it cannot have.
+        """
         with explaining(self.lost):
             return make_own_personalizer(self.experiment.replace(seeds=[self.seed]), method)
 
@@ -165,7 +169,7 @@ class LoadedRun:
 
         Raise `UserError` for an unknown method, or a budget that is too small.
         """
-        own = self._personalizer(method)
+        own = self.personalizer(method)
         support = person.support_of(self.dataset)
         return own.personalize(self.global_model(method), support, budget if own.prunes else 1.0)
 

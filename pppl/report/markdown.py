@@ -35,7 +35,7 @@ def answers_of(folders: Sequence[str | Path], *, budget: float | None = None, se
 
     Raise `UserError` if a folder does not hold a comparison on persons.
     """
-    read = told_apart([_of_persons(folder) for folder in folders])
+    read = told_apart([read_persons(folder) for folder in folders])
     lines = practice(read, headline(read[0]) if budget is None else budget, seen=seen)
     return "\n".join(f"{number}. **{line.question}**: {line.told}." for number, line in enumerate(lines, 1))
 
@@ -60,7 +60,7 @@ def accuracies_of(
 
     Raise `UserError` if a folder does not hold a comparison on persons.
     """
-    read = told_apart([_of_persons(folder) for folder in folders])
+    read = told_apart([read_persons(folder) for folder in folders])
     shown = [(row, each.looks) for each in read for row in each.main.rows if _is_shown(row, budget, seen)]
     rows = [row for row, _ in shown]
     columns = list(dict.fromkeys(whom(row) for row in rows))
@@ -89,7 +89,8 @@ def _cell(row: TableRow) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def _of_persons(folder: str | Path) -> FolderTables:
+def read_persons(folder: str | Path) -> FolderTables:
+    """Read a comparison on persons. Raise `UserError` if the folder holds anything else."""
     folder = expand(folder)
     results = read_results(folder)
     if results.kind != "persons":

@@ -3,9 +3,11 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 from pppl.figures import (
     Looks,
@@ -140,6 +142,13 @@ def test_rates_of_diff_pruning_are_drawn_over_bytes_and_nowhere_else(summary: pd
     np.testing.assert_allclose(np.asarray(line.get_xdata(), float), [0.9, 3, 40])
     _, labels = accuracy_vs_macs(both, Figure().subplots()).get_legend_handles_labels()
     assert not [label for label in labels if "@" in label]
+
+
+def test_what_a_table_lacks_is_not_in_the_legend_of_bytes(summary: pd.DataFrame):
+    row = {"method": "diff", "control": "", "budget": 1.0, "macs_fraction": 1.0, "artifact_bytes": 900}
+    frame = pd.concat([summary, pd.DataFrame([row | {"score": 0.85, "score_low": 0.8, "score_high": 0.9}])])
+    _, labels = accuracy_vs_bytes(frame, Figure().subplots()).get_legend_handles_labels()
+    assert set(labels) == {"full + diff pruning", "full network"}
 
 
 def test_a_method_looks_the_same_everywhere_and_unlike_the_others():
@@ -299,18 +308,15 @@ def test_whom_no_budget_suffices_for_is_named_below():
 def test_an_overview_has_a_panel_for_each_kind_and_what_each_has(summary: pd.DataFrame):
     rows = summary.assign(persons="2 classes", n=6, people=6)
     figure = overview_figure(
-        {"one": rows, "two": rows[rows["method"] != "l1"]}, [("full", ""), ("ppp", "own"), ("l1", "")]
+        {"digits (2 classes)": rows, "two": rows[rows["method"] != "l1"]}, [("full", ""), ("ppp", "own"), ("l1", "")]
     )
-    titles = [ax.get_title() for ax in figure.axes]
-    assert [title.split("(")[0].strip() for title in titles] == ["one", "two"]
-    labels = [ax.get_legend_handles_labels()[1] for ax in figure.axes]
-    assert labels == [
-        ["PPP, own prototype", "L1", "full network"],
-        ["PPP, own prototype", "full network"],
-    ] or labels == [
-        ["full network", "PPP, own prototype", "L1"],
-        ["full network", "PPP, own prototype"],
-    ]
+    assert [ax.get_title() for ax in figure.axes] == ["digits\n(2 classes, n = 6)", "two\n(n = 6)"]
+    labels = [set(ax.get_legend_handles_labels()[1]) for ax in figure.axes]
+    assert labels == [{"full network", "PPP, own prototype", "L1"}, {"full network", "PPP, own prototype"}]
+    assert not figure.legends
+    beside = [[text.get_text() for text in ax.texts] for ax in figure.axes]
+    assert beside[0] == []
+    assert sorted(name.replace("\n", " ") for name in beside[1]) == sorted(labels[1])
 
 
 def test_an_overview_shows_a_method_alone_where_its_classes_are_not_corrected(summary: pd.DataFrame):
@@ -320,6 +326,21 @@ def test_an_overview_shows_a_method_alone_where_its_classes_are_not_corrected(su
     alone, both = overview_figure({"all": rows, "few": pd.concat([rows, corrected])}, series).axes
     told = [set(ax.get_legend_handles_labels()[1]) for ax in (alone, both)]
     assert told == [{"full network", "L1"}, {"full network", "L1, person's classes"}]
+    colours = [{line.get_color() for line in ax.lines} for ax in (alone, both)]
+    assert colours[0] == colours[1], "drawn alike"
+
+
+def test_names_in_an_overview_do_not_overlap(summary: pd.DataFrame):
+    rows = summary.assign(score=0.8, score_low=0.7, score_high=0.9, n=6, people=6, persons="person")
+    series = [("full", ""), ("ppp", "own"), ("ppp", "other"), ("l1", ""), ("mine", "")]
+    figure = overview_figure({"one": rows}, series)
+    FigureCanvasAgg(figure).draw()
+    (ax,) = figure.axes
+    boxes = [Text.get_window_extent(text) for text in ax.texts]  # without the lines to them
+    assert len(boxes) == 5
+    for one, two in itertools.combinations(boxes, 2):
+        assert one.y1 <= two.y0 + 1 or two.y1 <= one.y0 + 1
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
 
 
 def test_gains_of_nothing_are_not_magnified():

@@ -67,3 +67,43 @@ def test_an_unknown_style_writes_nothing(tmp_path: Path):
     with pytest.raises(UserError, match="did you mean 'icml'"):
         render(RESULTS / "clinc150_domains", venue="icm", out=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_choice_of_methods_is_all_that_figures_and_tables_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    chosen = "[full, ppp@persons, ppp@persons other, l1_local+retrain]"
+    command = ["figures", str(RESULTS / "digits"), "--style", "ieee", "--columns", "1", "--methods", chosen]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    drawn = {Path(line).stem for line in capsys.readouterr().out.split()}
+    assert drawn == {"accuracy_vs_macs", "iso_macs", "personal_gain", "retraining", "gates"}
+    with Image.open(tmp_path / "figures" / "accuracy_vs_macs.png") as image:
+        assert image.width / image.info["dpi"][0] == pytest.approx(3.5, abs=0.01)
+    table = (tmp_path / "tables" / "accuracy_10.tex").read_text()
+    rows = [line.partition(" &")[0] for line in table.splitlines() if " & " in line]
+    assert rows[1:] == ["full network", "PPP per person, own", "PPP per person, another's", "L1 + retraining for all"]
+
+
+def test_a_choice_of_ways_to_adapt_an_encoder(tmp_path: Path):
+    render(RESULTS / "clinc150_domains", methods=["full"], out=tmp_path)
+    table = (tmp_path / "tables" / "scores.tex").read_text()
+    assert [line.partition(" &")[0] for line in table.splitlines() if " & " in line] == ["method", "full fine-tuning"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["digits", "--methods", "[ful]"], "unknown method 'ful': did you mean 'full'?"),
+        (["digits", "--methods", "[ppp@persons twin]"], "did you mean 'ppp@persons'?"),
+        (["clinc150_domains", "--methods", "[ful]"], "did you mean 'full'?"),
+        (["digits", "--methods", "full"], "--methods is full: write a list such as '[full, ppp]'"),
+        (["digits_ppp", "--methods", "[full]"], "leave out methods"),
+        (["digits", "--columns", "3"], "columns is 3: a figure is 1 or 2 columns wide"),
+    ],
+)
+def test_a_choice_that_cannot_be_drawn_is_told(
+    arguments: list[str], answer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    name, *rest = arguments
+    assert main(["figures", str(RESULTS / name), *rest, "--out", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert answer in line
+    assert not list(tmp_path.iterdir())

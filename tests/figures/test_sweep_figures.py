@@ -56,6 +56,8 @@ def test_settings_of_many_orders_are_shown_by_their_logarithm(trials: pd.DataFra
     figure.draw_without_rendering()
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["0.1", "0.3", "1", "3", "10"]
     assert ax.get_xlabel() == "target_rate"
+    (points,) = ax.collections
+    assert len(np.asarray(points.get_offsets())) == len(trials[trials["state"] == "complete"]), "and no surface"
 
 
 def test_a_line_is_a_trial(trials: pd.DataFrame):

@@ -30,7 +30,7 @@ WIDTHS = {"icml": (6.75, 3.25), "neurips": (5.5, 5.5), "ieee": (7.16, 3.5), "sli
 
 
 def _read(name: str) -> pd.DataFrame:
-    return pd.read_csv(RESULTS / name, keep_default_na=False, na_values=[""]).fillna({"control": ""})
+    return pd.read_csv(RESULTS / name)  # as anybody would
 
 
 @pytest.fixture(params=VENUES)
@@ -60,6 +60,14 @@ def test_styles_end_with_their_block():
         assert active_venue() is VENUES["neurips"]
     assert active_venue() is VENUES["icml"], "where nothing is said"
     assert mpl.rcParams["font.size"] == before
+
+
+def test_one_column_stacks_panels():
+    summary = _read("digits/summary.csv").query("method in ('full', 'ppp@persons') and control in ('', 'own')")
+    with style("ieee", columns=1):
+        figure = accuracy_figure(summary)
+    assert figure.get_figwidth() == 3.5
+    assert [ax.get_subplotspec().get_geometry()[:2] for ax in figure.axes] == [(2, 1), (2, 1)]
 
 
 def test_an_unknown_style_names_the_nearest():
