@@ -34,7 +34,8 @@ def _demo(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
 
 
 def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
-    experiment = Experiment.load(options.experiment, overrides, fast=options.fast)
+    of_file = {key: value for key, value in overrides.items() if options.data is None or not key.startswith("data.")}
+    experiment = Experiment.load(options.experiment, of_file, fast=options.fast)
     if options.data is not None:
         # The results on the file's own data stay in another folder, and how these are read is no matter of others.
         name = f"{experiment.name}-{expand(options.data).resolve().stem}"

@@ -203,6 +203,6 @@ VERBS: dict[str, Verb] = {
     "figures": (_figures, "draw the figures of a results folder again", _add_figures),
     "report": (_report, "show a results folder as one HTML file", _add_report),
     "results": (_results, "join or check tables of results", _add_results),
-    "data": (_data, "list the data sets, or download one", _add_data),
+    "data": (_data, "list data sets, download one, or check your own", _add_data),
     "bench": (_bench, "measure speed as ratios against named peers", _add_bench),
 }

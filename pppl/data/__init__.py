@@ -1,4 +1,4 @@
-"""Data sets, splits, persons and batches. `load_dataset(name)` reads a registered source or an `.npz` file."""
+"""Data sets, splits, persons and batches. `load_dataset(name)` reads a registered source or your own data."""
 
 from . import sources  # noqa: F401 (its modules register themselves)
 from .catalogue import SOURCES, data_folder, find_source, load_dataset, register_source

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ..config import DataSettings
 from ..system.errors import UserError, unknown
-from ..system.files import cache_folder
+from ..system.files import cache_folder, expand
 from ..system.plugins import load_plugins
 from ..system.registries import Registry, place
 from .download import Archive
@@ -16,7 +16,7 @@ from .features import LogMel
 from .identities import IdentityDataset
 from .labelled import OwnData
 from .media import refuse_settings
-from .own_data import is_own, read_own
+from .own_data import is_of_users, read_own
 
 
 def _move(unpacked: Path, destination: Path) -> None:
@@ -128,8 +128,10 @@ def is_own_data(name: str) -> bool:
     >>> is_own_data("pets.csv"), is_own_data("digits")
     (True, False)
     """
+    if is_of_users(name):
+        return True
     load_plugins(())
-    return name not in SOURCES and is_own(name)
+    return name not in SOURCES and name != "" and expand(name).exists()
 
 
 SOURCES: Registry[Source] = Registry("data set")

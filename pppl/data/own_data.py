@@ -18,14 +18,13 @@ from .table_samples import read_table
 _GIVE = f"a folder, an .npz, .csv, .tsv or .parquet file, or {HUB}OWNER/NAME"
 
 
-def is_own(name: str) -> bool:
-    """Return whether a name that is no registered source stands for a user's own data, present or not.
+def is_of_users(name: str) -> bool:
+    """Return whether a name is a path or one on the hub by its form, and so that of no registered source.
 
-    >>> is_own("pets.csv"), is_own("data/pets"), is_own("hf:ylecun/mnist"), is_own("digits")
+    >>> is_of_users("pets.csv"), is_of_users("./pets"), is_of_users("hf:ylecun/mnist"), is_of_users("digits")
     (True, True, True, False)
     """
-    is_path = "/" in name or Path(name).suffix.lower() in _FILES or (name != "" and expand(name).exists())
-    return is_path or name.startswith(HUB)
+    return name.startswith(HUB) or "/" in name or Path(name).suffix.lower() in _FILES
 
 
 def is_missing(name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ..system.errors import UserError
+from ..system.printable import clip
 from .csv_rows import read_csv_rows
 from .stored_file import AnyFile
 
@@ -87,11 +88,18 @@ class CsvTable(SampleTable):
         return [cell.strip() for cell in self._cells[name]]
 
     def numbers(self, name: str) -> np.ndarray:
-        """Return the numbers of a column, `(n,)` float64; an empty cell is NaN."""
-        for row, cell in enumerate(self._cells[name]):
-            if not _is_number(cell):
-                raise UserError(f"{self.place(row)}: {name} is {cell.strip()!r}, which is no number: correct it")
-        return np.array([_number(cell) for cell in self._cells[name]])
+        """Return the numbers of a column, `(n,)` float64."""
+        cells = self._cells[name]
+        if self.kinds[name] == "number":
+            numbers = np.array([*map(_number, cells)])
+            bad = np.flatnonzero(~np.isfinite(numbers)).tolist()
+        else:
+            numbers, bad = np.empty(0), [row for row, cell in enumerate(cells) if not _is_number(cell)]
+        if bad:
+            more = f" ({len(bad) - 1:,} more cells are none)" if len(bad) > 1 else ""
+            shown = clip(repr(cells[bad[0]].strip()), 40)
+            raise UserError(f"{self.place(bad[0])}: {name} is {shown}, which is no finite number{more}: correct it")
+        return numbers
 
 
 def read_bytes(path: Path) -> bytes:

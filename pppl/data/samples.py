@@ -55,7 +55,8 @@ class Samples:
     def __str__(self) -> str:
         """Describe the samples in one line."""
         classes = 0 if self.labels is None else len(self.labels.unique())
-        return describe(self.values.shape[1:], len(self.values), classes=classes)
+        log_mel = self.waveforms is not None
+        return describe(self.values.shape[1:], len(self.values), log_mel=log_mel, classes=classes)
 
     def given(self, *, raw_audio: bool) -> Tensor:
         """Return the input of an exported network: waveforms if it takes `raw_audio`, else values.

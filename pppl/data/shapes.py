@@ -11,20 +11,24 @@ _FEW, _TIMES = 4, 4
 _SQUARE = 8  # a uint8 series with as many steps as channels is likely to be an image from this size
 
 
-def describe(shape: Sequence[int], count: int, **others: int) -> str:
+def describe(shape: Sequence[int], count: int, *, log_mel: bool = False, **others: int) -> str:
     """Describe data in one line.
 
     **Arguments:**
 
     - `shape`: shape of one sample, `(C, T)` or `(C, H, W)`.
     - `count`: number of samples.
+    - `log_mel`: whether samples are log-mels of recordings, whose shape is that of an image.
     - `others`: numbers of `people` and `classes`; 0 is left out.
 
     >>> describe((3, 128), 2500, people=20, classes=6)
     '2,500 samples, 3 channels x 128 steps, 20 people, 6 classes'
     """
     channels, *rest = shape
-    extent = f"{rest[0]:,} {_plural('step', rest[0])}" if len(rest) == 1 else f"{rest[0]:,} x {rest[1]:,} pixels"
+    if len(rest) == 1:
+        extent = f"{rest[0]:,} {_plural('step', rest[0])}"
+    else:
+        extent = f"{rest[0]:,} frames x {rest[1]:,} bands" if log_mel else f"{rest[0]:,} x {rest[1]:,} pixels"
     parts = [f"{count:,} {_plural('sample', count)}", f"{channels:,} {_plural('channel', channels)} x {extent}"]
     names = {"people": "person", "classes": "class"}
     parts += [f"{each:,} {names[name] if each == 1 else name}" for name, each in others.items() if each]
@@ -39,11 +43,8 @@ def describe_dataset(dataset: IdentityDataset) -> str:
     '1,797 samples, 1 channel x 8 x 8 pixels, 10 classes'
     """
     people = 0 if dataset.identity is None else len(set(dataset.identity.tolist()))
-    line = describe(dataset.input_shape, len(dataset.y), people=people, classes=len(dataset.classes))
-    if dataset.log_mel is None:
-        return line
-    frames, bands = dataset.input_shape[1:]
-    return line.replace(f"{frames:,} x {bands:,} pixels", f"{frames:,} frames x {bands:,} mel bands")
+    numbers = {"people": people, "classes": len(dataset.classes)}
+    return describe(dataset.input_shape, len(dataset.y), log_mel=dataset.log_mel is not None, **numbers)
 
 
 def _plural(word: str, count: int) -> str:

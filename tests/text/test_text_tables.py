@@ -3,8 +3,10 @@
 import random
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from pppl.config import TextColumns
 from pppl.system.errors import UserError
 from pppl.text.text_table import read_text_csv
 from pppl.text.text_tasks import load_task
@@ -77,6 +79,39 @@ def test_what_was_read_is_told_and_what_may_be_a_slip(tmp_path: Path):
         (False, True, False),
         (True, False, False),
     ]
+
+
+def test_columns_have_the_names_that_settings_give(tmp_path: Path):
+    path = tmp_path / "intents.csv"
+    path.write_text("text,category,set\n" + "card lost,Lost card,train\nhello,greeting,test\nhi,greeting,train\n" * 5)
+    with pytest.raises(UserError) as caught:
+        load_task(str(path))
+    told = f"{path} has no column 'label': its columns are category, set, text (comma-separated, UTF-8); "
+    assert str(caught.value) == told + "name the one that holds it in columns.label"
+    task = load_task(str(path), TextColumns(label=" Category", split="set"))
+    assert task.labels == ("Lost card", "greeting")
+    assert len(task.test) == 5, "by the column set"
+    with pytest.raises(UserError, match=r"columns.label: unknown column of .* 'categry': did you mean 'category'\?"):
+        load_task(str(path), TextColumns(label="categry"))
+    with pytest.raises(UserError, match="columns names 'text' twice"):
+        TextColumns(label="text")
+
+
+def test_texts_of_a_parquet_file(tmp_path: Path):
+    pytest.importorskip("pyarrow")
+    rows = [("good", "glad"), ("bad", "sad")] * 10
+    path = tmp_path / "moods.parquet"
+    pd.DataFrame(rows, columns=["utterance", "label"]).to_parquet(path)
+    with pytest.raises(UserError, match=r"has no column 'text': its columns are label, utterance \(Parquet\)"):
+        load_task(str(path))
+    columns = TextColumns(text="utterance")
+    task = load_task(str(path), columns)
+    (tmp_path / "moods.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    same = load_task(str(tmp_path / "moods.csv"))
+    assert (task.name, task.labels, task.train.texts) == (same.name, same.labels, same.train.texts)
+    pd.DataFrame([*rows, ("x", None)], columns=["utterance", "label"]).to_parquet(path)
+    with pytest.raises(UserError, match="row 20: the label is empty"):
+        load_task(str(path), columns)
 
 
 def test_five_hundred_mutations_end_in_texts_or_in_one_line():
