@@ -15,7 +15,7 @@
 # # Every figure of the project, at the size of a venue
 #
 # **What this answers:** nothing new; it draws every figure of `results/` from its tables alone,
-# without any training, in two minutes, with captions and LaTeX tables beside them. Change the
+# without any training, in minutes, with captions and LaTeX tables beside them. Change the
 # venue, and the widths and fonts change. A single folder is drawn by `pppl figures DIR`; for a
 # paper `--style ieee --columns 1 --methods '[full, ppp]'` draws some methods, one column wide.
 #
