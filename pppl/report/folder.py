@@ -97,7 +97,7 @@ class FolderTables:
         config = self.run.get("config")
         return config if isinstance(config, dict) else {}
 
-    @property
+    @cached_property
     def looks(self) -> Looks:
         """How methods are called: as in figures."""
         return Looks.of_run(self.run)

@@ -101,7 +101,9 @@ def _values(path: Path, name: str, column: pd.Series) -> list[Any]:
         return column.astype(float).tolist()
     if wanted and column.notna().any():
         raise _corrupted(path, f"column {name!r} holds something that is no number")
-    return [math.nan] * len(column) if wanted else column.astype(object).where(column.notna(), "").map(str).tolist()
+    if wanted:
+        return [math.nan] * len(column)
+    return ["" if missing else str(value) for value, missing in zip(column.tolist(), column.isna(), strict=True)]
 
 
 def _is_finite(value: Any) -> bool:

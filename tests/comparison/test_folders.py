@@ -133,7 +133,7 @@ def test_a_training_that_was_killed_is_told_by_what_its_networks_take(tmp_path: 
 
 @pytest.mark.usefixtures("sketched")
 def test_figures_and_pages_of_other_data_are_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    kept = Path(__file__).parents[2] / "results" / "fsdd"
+    kept = Path(__file__).parents[2] / "results" / "plain_fsdd"
     for name in ("one", "two"):
         folder = shutil.copytree(kept, tmp_path / name, ignore=shutil.ignore_patterns("figures", "tables", ".pppl*"))
         if name == "two":
@@ -150,7 +150,7 @@ def test_figures_and_pages_of_other_data_are_not_replaced(tmp_path: Path, capsys
 
 
 def test_a_merge_replaces_no_results_on_other_data_and_nothing_of_somebody_else(tmp_path: Path):
-    kept = Path(__file__).parents[2] / "results" / "digits"
+    kept = Path(__file__).parents[2] / "results" / "plain_fsdd"
     with pytest.raises(UserError, match="holds results on other data"):
         merge(
             [kept], _told(tmp_path / "others", "another", config=json.loads((kept / "run.json").read_text())["config"])
