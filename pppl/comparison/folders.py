@@ -25,7 +25,7 @@ def refuse_other_results(folder: Path, command: str, data: DataSettings, dataset
     - `command`: the command that is about to write, such as `compare`.
     - `data`: the experiment's settings of data; `dataset`: the data set that they name.
     """
-    refuse_othercommand_of(folder, command)
+    refuse_other_command(folder, command)
     run, name = _read_description(folder), _dataset_name(folder)
     kept_sha256, before = run.get("dataset_sha256"), _data_settings(run)
     source = SOURCES.get(data.name)
@@ -46,7 +46,7 @@ def refuse_other_tasks(folder: Path, sha256: Mapping[str, str]) -> None:
 
     - `sha256`: the hash of each task's texts, by the name of the task.
     """
-    refuse_othercommand_of(folder, "tasks")
+    refuse_other_command(folder, "tasks")
     kept_sha256 = read_run(folder).get("dataset_sha256")
     if not isinstance(kept_sha256, dict) or not kept_sha256:
         return
@@ -59,7 +59,7 @@ def refuse_other_tasks(folder: Path, sha256: Mapping[str, str]) -> None:
         )
 
 
-def refuse_othercommand_of(folder: Path, command: str) -> None:
+def refuse_other_command(folder: Path, command: str) -> None:
     """Raise `UserError` if a folder holds results of another command."""
     before = command_of(folder, read_run(folder))
     if before not in ("", command):
