@@ -127,7 +127,8 @@ def _sweep(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     from ..report.terminal_rivals import baselines_as_text
     from ..sweeping import status
     from ..system.tracking import offline_runs
-    from ..tables.schema import BASELINES, load_frame
+    from ..tables.rivals import BASELINES
+    from ..tables.schema import load_frame
 
     overrides |= {name: given for name in ("trials", "hours") if (given := getattr(options, name)) is not None}
     settings = Sweep.load(options.sweep, overrides, fast=options.fast)

@@ -55,7 +55,7 @@ def wilson(right: int, n: int) -> dict[str, float]:
     {'mean': 0.7, 'low': 0.56, 'high': 0.81, 'n': 50}
     """
     interval = binomtest(right, n).proportion_ci(method="wilson")
-    return {"mean": right / n, "low": interval.low, "high": interval.high, "n": n}
+    return {"mean": right / n, "low": float(interval.low), "high": float(interval.high), "n": n}
 
 
 def scores_as_text(truths: Sequence[str], predicted: Sequence[str]) -> str:

@@ -4,7 +4,8 @@ from typing import Any
 
 from ..config import LEAST_TRIALS
 from ..tables.metric import metric_of
-from ..tables.schema import BASELINES, settings_of
+from ..tables.rivals import BASELINES
+from ..tables.schema import settings_of
 from .answer_rivals import tell_rivals
 from .columns import FORMATS, is_missing
 from .estimate import Estimate

@@ -13,7 +13,7 @@ from .main_tables import budget_choice
 from .markdown import headline
 from .names import label_of, protocol_of, yes_or_no
 from .page import document
-from .side_by_side import Side, SideBySide, side_by_side
+from .side_by_side import SharedRow, SideBySide, side_by_side
 from .table import Table
 
 _SHOWN = 5  # of the largest differences, to each side
@@ -70,7 +70,7 @@ def _answer(found: SideBySide, one: FolderTables, names: tuple[str, str], count:
     return parts
 
 
-def _reported(sides: Sequence[Side], one: FolderTables) -> list[Side]:
+def _reported(sides: Sequence[SharedRow], one: FolderTables) -> list[SharedRow]:
     """Return the rows at the budget of reports; all if none is at it."""
     if one.kind != "persons":
         return list(sides)
@@ -78,7 +78,7 @@ def _reported(sides: Sequence[Side], one: FolderTables) -> list[Side]:
     return [side for side in sides if side.one["budget"] in (budget, 1.0)] or list(sides)
 
 
-def _told(side: Side, one: FolderTables) -> Html:
+def _told(side: SharedRow, one: FolderTables) -> Html:
     estimate = Estimate(side.difference, side.low, side.high, one.metric)
     whom = side.one["task"] if one.kind == "tasks" else protocol_of(side.one, told=True)
     name = side.one["method"] if one.kind == "tasks" else label_of(side.one, one.looks)
@@ -127,7 +127,7 @@ def _varies(table: Table, name: str) -> bool:
     return name == "label" or len(table.distinct(name)) > 1
 
 
-def _row(side: Side, one: FolderTables) -> dict[str, object]:
+def _row(side: SharedRow, one: FolderTables) -> dict[str, object]:
     row, other = side.one, side.two
     keys = {name: row[name] for name in ("dataset", "persons", "seen", "task", "method", "budget") if name in row}
     label = label_of(row, one.looks) if one.kind == "persons" else row["method"]

@@ -14,7 +14,8 @@ from ..system.errors import UserError, unknown
 from ..tables.journal import TABLE
 from ..tables.metric import Metric, declare_metric
 from ..tables.provenance import read_run
-from ..tables.schema import BASELINES, existing, load_frame
+from ..tables.rivals import BASELINES
+from ..tables.schema import existing, load_frame
 from ..tables.summary import gains, summarize
 from .table import EMPTY, Table, read_rows, rows_of
 

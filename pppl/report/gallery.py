@@ -10,7 +10,7 @@ from .folder import FolderTables
 from .grid import Choice, grid
 from .html import Html, element, join
 from .names import label_of, yes_or_no
-from .persons import Pairing, PersonScores, choose_pair, person_scores
+from .person_scores import Pairing, PersonScores, choose_pair, person_scores
 from .table import Table
 
 _SHOWN = 10  # cards of those who gain, and of those who lose

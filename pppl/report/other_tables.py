@@ -1,7 +1,7 @@
 """Tables beside the main one, folded."""
 
 from ..tables.metric import Metric
-from ..tables.schema import BASELINES
+from ..tables.rivals import BASELINES
 from .columns import Column
 from .folder import FolderTables
 from .grid import grid

@@ -20,7 +20,7 @@ _NETWORKS = ("backbone", "encoder")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
+class SharedRow:
     """A method in both folders.
 
     - `one`, `two`: its rows of `summary.csv`.
@@ -55,7 +55,7 @@ class SideBySide:
     - `only_one`, `only_two`: methods in one of them only.
     """
 
-    sides: Sequence[Side]
+    sides: Sequence[SharedRow]
     only_one: Sequence[str]
     only_two: Sequence[str]
 
@@ -114,13 +114,13 @@ def _scores(results: FolderTables, names: Sequence[str]) -> dict[tuple[Any, ...]
     return scores
 
 
-def _side(one: TableRow, two: TableRow, before: Mapping[Any, float], after: Mapping[Any, float]) -> Side:
+def _side(one: TableRow, two: TableRow, before: Mapping[Any, float], after: Mapping[Any, float]) -> SharedRow:
     both = [key for key in before if key in after]
     if not both:
-        return Side(one=one, two=two, before=one["score"], after=two["score"])
+        return SharedRow(one=one, two=two, before=one["score"], after=two["score"])
     differences = [after[key] - before[key] for key in both]
     people = people_of(pd.DataFrame({"identity": [identity for _, identity in both]}))
     low, high = mean_interval(differences, [seed for seed, _ in both], people, limits=metric_of(one).spread)
     means = (math.fsum(scores[key] for key in both) / len(both) for scores in (before, after))
     known = dict(zip(("before", "after"), means, strict=True))
-    return Side(one=one, two=two, **known, low=float(low), high=float(high), common=len(both))
+    return SharedRow(one=one, two=two, **known, low=float(low), high=float(high), common=len(both))

@@ -7,8 +7,7 @@ import shutil
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,10 +26,10 @@ from ..system.extras import Needing
 from ..system.processes import describe_exit, start_quietly, start_worker, threads, worker_context, worker_environment
 from ..system.tracking import notice
 from .life import Life
-from .queue import SLOT, Queue
+from .queue import Queue
 from .storage import reason_of, without_password
 from .study import open_study, pruner_of, sampler_of
-from .trial import outcome_as_text, run_trial, watched_epochs
+from .trial import naming, outcome_as_text, run_trial, watched_epochs
 
 Launcher = Literal["local", "slurm"]
 _POLL = 0.5  # seconds
@@ -108,21 +107,10 @@ def work_on(work: Work) -> None:
             seed = np.random.SeedSequence([settings.sampler_seed, trial.number]).generate_state(1)[0]
             study.sampler = sampler_of(settings, int(seed))
             # Another worker has the trial by now if this one was taken for dead.
-            about = progress.about(f"trial {trial.user_attrs[SLOT]}")
-            with _named(trial), about, suppress(UpdateFinishedTrialError):
+            with naming(trial), suppress(UpdateFinishedTrialError):
                 state, values = run_trial(trial, settings, work.base, work.folder)
                 queue.tell(trial, state, values)
                 notice(outcome_as_text(settings, values))
-
-
-@contextmanager
-def _named(trial: optuna.Trial) -> Iterator[None]:
-    """Add the slot and the values of the trial to any error raised while the context is open."""
-    try:
-        yield
-    except Exception as error:
-        error.add_note(f"in trial {trial.user_attrs[SLOT]}, which tried {trial.params}")
-        raise
 
 
 def explain_trouble(error: Exception, folder: Path) -> str:

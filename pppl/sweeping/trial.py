@@ -1,7 +1,8 @@
 """One trial of a sweep: training and evaluation on validation persons with the sampled values."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,7 @@ from ..comparison.units import Workbench
 from ..config import MEASURES, Experiment, Sweep
 from ..system.errors import Diverged, UserError
 from ..system.processes import Workers, threads
+from ..system.progress import about
 from ..system.tracking import track
 from ..tables.intervals import mean_interval
 from ..tables.metric import metric_of
@@ -66,6 +68,23 @@ def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path)
         over = measured[name] - bound
         trial.set_constraint(name, -over if MEASURES[name] == "maximize" else over)
     return TrialState.COMPLETE, [measured[name] for name in sweep.objectives]
+
+
+@contextmanager
+def naming(trial: optuna.Trial) -> Iterator[None]:
+    """Begin notices with the slot of the trial, and add its slot and values to errors, while the context is open.
+
+    ```python
+    with naming(trial):
+        run_trial(trial, sweep, base, folder)
+    ```
+    """
+    try:
+        with about(f"trial {trial.user_attrs[SLOT]}"):
+            yield
+    except Exception as error:
+        error.add_note(f"in trial {trial.user_attrs[SLOT]}, which tried {trial.params}")
+        raise
 
 
 def outcome_as_text(sweep: Sweep, values: Sequence[float]) -> str:

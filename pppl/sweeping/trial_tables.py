@@ -16,7 +16,8 @@ from ..tables.derived import Draw
 from ..tables.journal import write_table
 from ..tables.metric import ACCURACY, Metric, metric_of
 from ..tables.provenance import fingerprint
-from ..tables.schema import BASELINES, csv_text, write_csv
+from ..tables.rivals import BASELINES
+from ..tables.schema import csv_text, write_csv
 from .baselines import baselines, with_baselines, without_unmet
 from .importances import importances, why_unknown
 from .queue import RUN, WHY, Queue

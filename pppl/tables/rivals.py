@@ -11,6 +11,8 @@ from .intervals import mean_interval
 from .metric import Metric, metric_of
 from .paired import people_of
 
+# The table of the best trial of a sweep, its controls and free baselines, in the form of `summary.csv`.
+BASELINES = "baselines.csv"
 # Controls get samples other than the person's own, or a random mask.
 CONTROLS = ("population", "other", "twin", "swap", "random")
 # Methods, without their steps, that give everybody the same channels.

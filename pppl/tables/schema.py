@@ -129,7 +129,6 @@ _RENAMED = {
 # The task and the metric of all rows of earlier versions.
 EARLIER = {"task": "classification", "metric": "accuracy"}
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
-BASELINES = "baselines.csv"  # of the best trial of a sweep, as `summary.csv`
 ODD_BYTES = "surrogateescape"  # names of files may hold bytes that are not text
 GZIP = ".gz"
 _LINE_END = "\r\n\r\r\n\n"
@@ -157,7 +156,7 @@ def read_frame(path: Path, rows: int | None = None) -> pd.DataFrame:
 
     - `rows`: the number of rows to read, all by default.
 
-    Raise `OSError` if the file cannot be read, `ValueError` with the reason if it is no such table.
+    Raise `OSError` if the file cannot be read, and `ValueError`, with the reason, if it is not such a table.
     """
     header, *lines = _lines(existing(path), rows)
     renamed = {_RENAMED[name] for name in header if name in _RENAMED}
@@ -187,8 +186,8 @@ def load_frame(path: str | Path, remedy: str = "") -> pd.DataFrame:
     try:
         return read_frame(path)
     except OSError as error:
-        what = "a folder that `pppl compare`, `pppl tasks` or `pppl sweep` has written"
-        raise UserError(f"cannot read {path}: {error.strerror}; name {what}") from error
+        verbs = "`pppl compare`, `pppl tasks` or `pppl sweep`"
+        raise UserError(f"cannot read {path}: {error.strerror}; name a folder that {verbs} has written") from error
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is corrupted ({reason}); {remedy or rewriting(path)}") from error

@@ -10,7 +10,7 @@ from report_pages import RESULTS, Parsed
 
 from pppl.report import report
 from pppl.report.folder import read_results
-from pppl.report.persons import choose_pair, person_scores
+from pppl.report.person_scores import choose_pair, person_scores
 from pppl.system.errors import UserError
 
 
