@@ -232,7 +232,7 @@ def test_data_are_read_once_until_they_are_forgotten(
     tiny: Experiment, digits: IdentityDataset, monkeypatch: pytest.MonkeyPatch
 ):
     reads: list[str] = []
-    monkeypatch.setattr(opening, "load_dataset", lambda name: reads.append(name) or digits)
+    monkeypatch.setattr(opening, "load_dataset", lambda data: reads.append(data.name) or digits)
     read = opening._DatasetCache()
     splits = [read.split(tiny.data, tiny.persons, seed) for seed in (0, 1, 0, 2, 3, 4, 0)]
     assert splits[0] is splits[2] is splits[6], "the latest four"

@@ -17,7 +17,7 @@ def in_single_precision(x: Tensor) -> tuple[Tensor, Tensor | None]:
     first. The center is then minus these means: subtracting it gives the original values.
 
     >>> in_single_precision(torch.tensor([[[1e9, 1e9 + 1]]], dtype=torch.float64))
-    (tensor([[[-0.5000,  0.5000]]]), tensor([-1.0000e+09]))
+    (tensor([[[0., 1.]]]), tensor([-1.0000e+09]))
     """
     if x.dtype != torch.float64:
         return x, None
