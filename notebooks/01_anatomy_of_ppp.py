@@ -112,6 +112,7 @@ with style("icml"):
         of_digit = {digit: np.array([see(x) for x in xs]) for digit, xs in pieces.items()}
         flat = PCA(2).fit(np.concatenate([*of_digit.values()]))
         for digit, seen in of_digit.items():
+            ax.scatter(*flat.transform(seen).T, alpha=0)  # letters alone leave the axes as they are
             for x, y in flat.transform(seen):
                 ax.text(x, y, str(digit), ha="center", va="center", color="#0072B2", fontsize=8)
         people = np.array([see(p.support_of(dataset).x) for p in persons])

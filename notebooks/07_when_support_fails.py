@@ -203,7 +203,7 @@ with style("icml"):
     ax.set_yticks(range(len(gains)), list(gains))
     ax.invert_yaxis()
     ax.set_xlabel("own mask less the control's (points)")
-    ax.legend(frameon=False, loc="lower right", title="less that of")
+    fig.legend(frameon=False, loc="outside right upper", title="less that of")
 
 # %% [markdown]
 # ## For whom it fails

@@ -99,9 +99,9 @@ def person_figure(view: PersonView) -> Figure:
     with style("icml"):
         figure = Figure(figsize=_SIZE, layout="constrained")
         left, middle, right = figure.add_gridspec(1, 3, width_ratios=(1.15, 1, 1))
-        above, below = left.subgridspec(2, 1, height_ratios=(1, 1.5)).subplots()
-        _accuracies(view, above)
-        _shares(view.costs, "of the full network", below)
+        halves = left.subgridspec(2, 1, height_ratios=(1, 1.5))
+        _accuracies(view, figure.add_subplot(halves[0]))
+        _shares(view.costs, "of the full network", figure.add_subplot(halves[1]))
         _confusions(view, figure.add_subplot(middle))
         layers = view.layers[:_MOST_LAYERS]
         more = f" (first {_MOST_LAYERS} of {len(view.layers)} layers)" if len(layers) < len(view.layers) else ""

@@ -60,7 +60,7 @@ class Explorer:
         self.run, self._persons = run, run.persons
         self._drawn, self._right_full = lru_cache(_KEPT)(self._draw), lru_cache(_KEPT)(self._count_right_of_full)
         self._personalizer = lru_cache(_KEPT)(run.personalizer)  # reads all settings of the experiment
-        wide = {"layout": {"width": "26em"}, "style": {"description_width": "5em"}}
+        wide = {"layout": {"width": "20em"}, "style": {"description_width": "5em"}}
         shots = range(1, max(len(self._rows_by_class(person)[0]) for person in self._persons) + 1)
         budgets = [(f"{100 * budget:g} %", budget) for budget in run.experiment.budgets]
         self.person = widgets.Dropdown(options=_labels(self._persons), description="person", **wide)
@@ -70,8 +70,10 @@ class Explorer:
         self.shots = widgets.SelectionSlider(options=shots, value=shots[-1], description="shots", **wide)
         self._problem, self._display = widgets.HTML(), uuid4().hex
         self._handle: Any = None
-        columns = [widgets.VBox([self.person, self.method]), widgets.VBox([self.budget, self.shots]), self.classes]
-        self._controls = widgets.VBox([widgets.HBox(columns), self._problem])
+        fixed = {"layout": {"flex": "0 0 auto"}}  # columns keep their width, and wrap where there is no room
+        columns = [widgets.VBox(each, **fixed) for each in ([self.person, self.method], [self.budget, self.shots])]
+        rows = widgets.HBox([*columns, self.classes], layout={"flex_flow": "row wrap"})
+        self._controls = widgets.VBox([rows, self._problem])
         self._update()
         for control in (self.person, self.method, self.classes, self.budget, self.shots):
             control.observe(self._update, names="value")
