@@ -16,7 +16,7 @@ from multiprocessing.pool import ExceptionWithTraceback  # pyright: ignore[repor
 from typing import Any, TypeVar, cast
 
 from .environment import without_launcher
-from .errors import UserError, explain
+from .errors import UserError, explain, require_unix
 from .plugins import define, notebook_definitions
 
 Task = TypeVar("Task")
@@ -211,10 +211,9 @@ def worker_context(module: str) -> Any:
     """Return a multiprocessing context for workers. On Linux, they start with `module` already imported.
 
     A server that has imported the module forks them, which saves each seconds of imports and hundreds of MiB. On macOS
-    they are spawned, since its system libraries may fail after a fork. Raise `UserError` on Windows, which lacks signals.
+    they are spawned, since its system libraries may fail after a fork. Raise `UserError` on Windows.
     """
-    if sys.platform == "win32":
-        raise UserError("worker processes run on Linux and macOS; on Windows, use 1 worker, or WSL")
+    require_unix("more than 1 worker", "use 1 worker, or WSL")
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
