@@ -20,13 +20,13 @@ import pppl
 from pppl import Experiment, compare
 from pppl.backbones import Backbone, ChannelGroup, build, evaluating, slice_network, spec_for
 from pppl.bench.ratio import Measured
-from pppl.comparison import compare as comparison
 from pppl.comparison import load as opening
 from pppl.comparison.execution import _SeedCache
 from pppl.comparison.units import PersonGroup, PersonUnit, Source, Workbench, evaluate
 from pppl.data import GroupName, IdentityDataset, NoSamples, Support
 from pppl.deploy.people import People
 from pppl.gating import GatedNetwork, PersonGatedNetwork, prototype
+from pppl.lab import commands
 from pppl.personalizers import GlobalModel, Personalizer
 from pppl.personalizers.personalizer import MethodOutput
 from pppl.pruning import CostModel, threshold_masks
@@ -155,7 +155,7 @@ def test_a_comparison_leaves_a_notebooks_random_numbers(
         _fresh()  # initial weights of a network
         return pd.DataFrame()
 
-    monkeypatch.setattr(comparison, "compare", draws)
+    monkeypatch.setattr(commands, "run_comparison", draws)
     _seed(5)
     expected = _numbers()
     _seed(5)

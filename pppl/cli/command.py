@@ -82,15 +82,15 @@ def _outcome(arguments: Sequence[str], hidden: Mapping[str, str]) -> tuple[str, 
 
 def _run(arguments: Sequence[str], hidden: Mapping[str, str]) -> None:
     from ..system.environment import launcher_size
-    from ..system.errors import UserError, unknown
+    from ..system.errors import UserError, require_unix, unknown
     from .verbs import VERBS
 
     if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
         raise unknown("command", arguments[0], VERBS)
     options, overrides = build_parser().parse_known_args(arguments)
     command = f"{options.verb} {getattr(options, 'action', '')}".strip()
-    if sys.platform == "win32" and command in _NOT_ON_WINDOWS:
-        raise UserError(f"pppl {command} runs on Linux and macOS; on Windows, run it in WSL")
+    if command in _NOT_ON_WINDOWS:
+        require_unix(f"pppl {command}")
     if overrides and options.verb not in _WITH_SETTINGS:
         raise UserError(f"unknown argument {overrides[0]!r}: see `pppl {options.verb} --help`")
     if options.verb in _WITH_SETTINGS and (variable := launcher_size(hidden)):

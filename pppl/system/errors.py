@@ -3,6 +3,7 @@
 import difflib
 import errno
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +19,15 @@ class UserError(ValueError):
     """
 
     exit_code = 2
+
+
+def require_unix(what: str, remedy: str = "run it in WSL") -> None:
+    """Raise `UserError` on Windows, which lacks the locks, signals and processes of Unix.
+
+    >>> require_unix("pppl sweep")
+    """
+    if sys.platform == "win32":
+        raise UserError(f"{what} needs Linux or macOS; on Windows, {remedy}")
 
 
 class Differs(UserError):

@@ -18,10 +18,10 @@ def lock(file: IO[bytes] | IO[str], *, shared: bool = False, wait: bool = True) 
     - `shared`: whether other processes may hold a shared lock at the same time.
     - `wait`: whether to wait for a process that holds a lock. If not, `BlockingIOError` is raised.
 
-    Raise `UserError` on Windows, which has no such locks.
+    Raise `UserError` where the system has no such locks, as on Windows.
     """
     try:
         import fcntl
     except ImportError as error:
-        raise UserError("sweeps lock files as Linux and macOS do: on Windows, run them in WSL") from error
+        raise UserError("a sweep locks files as Linux and macOS do; on Windows, run it in WSL") from error
     fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))

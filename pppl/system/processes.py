@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
+from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.connection import Connection, wait
 from multiprocessing.pool import ExceptionWithTraceback  # pyright: ignore[reportAttributeAccessIssue]
 from typing import Any, TypeVar, cast
 
 from .environment import without_launcher
-from .errors import UserError, explain
+from .errors import UserError, explain, require_unix
 from .plugins import define, notebook_definitions
 
 Task = TypeVar("Task")
@@ -209,17 +210,12 @@ def threads(count: int) -> Iterator[None]:
 def worker_context(module: str) -> Any:
     """Return a multiprocessing context for workers. On Linux, they start with `module` already imported.
 
-    A server that has imported the module forks them. This saves each of them seconds of imports and hundreds of MiB,
-    which they share. On macOS they are spawned, since its system libraries may fail after a fork.
-
-    Raise `UserError` on Windows, which lacks the signals that workers are told to ignore.
+    A server that has imported the module forks them, which saves each seconds of imports and hundreds of MiB. On macOS
+    they are spawned, since its system libraries may fail after a fork. Raise `UserError` on Windows.
     """
-    if sys.platform == "win32":
-        raise UserError("worker processes run on Linux and macOS; on Windows, use 1 worker, or WSL")
+    require_unix("more than 1 worker", "use 1 worker, or WSL")
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
-    from multiprocessing import resource_tracker
-
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([module])
     resource_tracker.ensure_running()  # before signals are blocked, since it unblocks them
@@ -235,8 +231,6 @@ def worker_context(module: str) -> Any:
 
 def _start_server() -> None:
     """Start the fork server unless it runs. If TMPDIR is too long for the path of its socket, use /tmp."""
-    from multiprocessing import forkserver, util
-
     usual = tempfile.tempdir
     try:
         if len(os.fsencode(tempfile.gettempdir())) > _LONGEST:

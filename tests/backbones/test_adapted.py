@@ -36,6 +36,8 @@ from pppl.pruning import CostModel, importance_scores
 from pppl.system.errors import UserError
 
 NETWORKS = [*HUB, *OWN]
+# Their layers are those of MobileNetV2, ResNet, ViT and Bert; an export takes seconds.
+ALIKE = ("MobileNetV1", "RegNet", "DeiT", "AST", "DistilBert")
 
 
 @cache
@@ -109,7 +111,7 @@ def test_weights_have_the_names_of_the_library(tmp_path: Path):
     assert all(value.equal(network.state_dict()[name]) for name, value in fresh.state_dict().items())
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in NETWORKS])
 def test_the_smaller_network_is_exported(name: str):
     network, shape = _network(name)
     smaller = slice_network(network, masks_of(network.widths, 0))

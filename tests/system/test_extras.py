@@ -73,7 +73,7 @@ def test_without_the_modules_of_unix_results_can_be_read_and_sweeps_say_what_the
     )
     done = _without(UNIX, code, tmp_path)
     assert done.returncode == 2, done.stderr
-    assert done.stderr.splitlines()[-1].startswith("pppl: error: sweeps lock files as Linux and macOS do: on Windows")
+    assert done.stderr.splitlines()[-1].startswith("pppl: error: a sweep locks files as Linux and macOS do; on Windows")
     assert (tmp_path / "page.html").exists()
 
 
@@ -85,7 +85,7 @@ def test_on_windows_verbs_that_train_are_refused_and_others_are_not(
     monkeypatch.setattr(sys, "platform", "win32")
     assert main(["explain", "seeds"]) == main(["new", "compare", "other"]) == 0
     assert main(["compare", "mine.yaml"]) == main(["results", "merge", "a", "--out", "b"]) == 2
-    refused = [f"pppl: error: pppl {verb} runs on Linux and macOS; on Windows, run it in WSL" for verb in _REFUSED]
+    refused = [f"pppl: error: pppl {verb} needs Linux or macOS; on Windows, run it in WSL" for verb in _REFUSED]
     assert capsys.readouterr().err.splitlines() == refused
     with pytest.raises(UserError, match="on Windows, use 1 worker, or WSL"):
         worker_context("pppl")
