@@ -24,7 +24,7 @@ _PRUNED = {
     "ppp@persons+classes own": "PPP: a mask for each person (*)",
     "ppp@persons+classes other": "  control: another person's mask (*)",
     "ppp@persons+classes random": "  control: a random mask (*)",
-    "ppp@tenth own": "PPP as published: gates for each sample",
+    "ppp@tenth own": "PPP after the paper: gates for each sample",
     "ocap": "OCAP: channels that the person's samples use",
 }
 _STAR = "(*) corrected for the classes that the person's unlabelled samples are taken for"
