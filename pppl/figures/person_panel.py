@@ -31,7 +31,7 @@ class Share:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PersonView:
+class PersonPanel:
     """What a panel shows of a person's network.
 
     - `title`: whose network it is, and how it was made.
@@ -42,7 +42,7 @@ class PersonView:
     - `costs`: MACs, parameters and bytes beside the full network's.
     - `note`: a line below the title.
 
-    >>> view = PersonView(title="ann", confusion=np.diag([9, 8]), classes=("a", "b"), right_full=16)
+    >>> view = PersonPanel(title="ann", confusion=np.diag([9, 8]), classes=("a", "b"), right_full=16)
     >>> view.queries, view.accuracy
     (17, 1.0)
     """
@@ -94,7 +94,7 @@ def wilson_interval(right: int, count: int) -> tuple[float, float]:
     return (0.0 if right == 0 else low), (1.0 if right == count else high)
 
 
-def person_figure(view: PersonView) -> Figure:
+def person_figure(view: PersonPanel) -> Figure:
     """Draw accuracy, confusions, kept channels and costs of a person's network."""
     with style("icml"):
         figure = Figure(figsize=_SIZE, layout="constrained")
@@ -110,7 +110,7 @@ def person_figure(view: PersonView) -> Figure:
         return figure
 
 
-def _accuracies(view: PersonView, ax: Axes) -> None:
+def _accuracies(view: PersonPanel, ax: Axes) -> None:
     rows = (
         ("own", view.accuracy, view.interval, _OWN, "o"),
         ("full", view.accuracy_full, view.interval_full, _FULL, "s"),
@@ -139,7 +139,7 @@ def _shares(shares: Sequence[Share], title: str, ax: Axes) -> None:
     ax.spines["left"].set_visible(False)
 
 
-def _confusions(view: PersonView, ax: Axes) -> None:
+def _confusions(view: PersonPanel, ax: Axes) -> None:
     """Draw the classes that queries have, by the classes that are predicted for them."""
     asked = np.flatnonzero(view.confusion.sum(1))
     answered = np.flatnonzero(view.confusion.sum(0) + np.isin(np.arange(len(view.classes)), asked))

@@ -13,7 +13,7 @@ from torch import nn
 
 from ..backbones import artifact_bytes, evaluating, whole_outputs
 from ..data import Person
-from ..figures.person_panel import PersonView, Share, person_figure
+from ..figures.person_panel import PersonPanel, Share, person_figure
 from ..personalizers import PersonalModel
 from ..personalizers.shown import list_layers
 from ..system.errors import UserError
@@ -50,7 +50,7 @@ class Explorer:
     - `png`: the picture as a PNG file.
     """
 
-    view: PersonView
+    view: PersonPanel
     png: bytes
 
     def __init__(self, run: LoadedRun):
@@ -97,7 +97,7 @@ class Explorer:
 
             self._handle.update(Image(self.png))
 
-    def _draw(self, at: int, method: str, budget: float, shots: int) -> tuple[PersonView, bytes]:
+    def _draw(self, at: int, method: str, budget: float, shots: int) -> tuple[PersonPanel, bytes]:
         person, own, model = self._persons[at], self._personalizer(method), self.run.global_model(method)
         support = np.sort(np.concatenate([rows[:shots] for rows in self._rows_by_class(person)]))
         samples = person.support_of(self.run.dataset, support)
@@ -105,7 +105,7 @@ class Explorer:
         classes = self.run.dataset.classes
         confusion = np.zeros((len(classes), len(classes)), int)
         np.add.at(confusion, (self._labels(person.query), self._predictions(personal.module, person)), 1)
-        view = PersonView(
+        view = PersonPanel(
             title=f"person {person.identity}: {method}, {len(support)} support samples",
             note=_found(personal, classes),
             confusion=confusion,

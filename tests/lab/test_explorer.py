@@ -13,7 +13,7 @@ from PIL import Image
 from stub_training import sketching
 
 from pppl import Experiment, UserError, compare, explore, load_run
-from pppl.figures.person_panel import PersonView, wilson_interval
+from pppl.figures.person_panel import PersonPanel, wilson_interval
 from pppl.lab import Explorer, LoadedRun
 
 ROOT = Path(__file__).parents[2]
@@ -140,6 +140,6 @@ def test_intervals_of_queries_are_wilsons():
     for right, count in ((0, 7), (3, 7), (7, 7), (90, 100)):
         expected = binomtest(right, count).proportion_ci(method="wilson")
         assert wilson_interval(right, count) == pytest.approx((expected.low, expected.high), abs=1e-12)
-    view = PersonView(title="ann", confusion=np.diag([9, 8]), classes=("a", "b"), right_full=16)
+    view = PersonPanel(title="ann", confusion=np.diag([9, 8]), classes=("a", "b"), right_full=16)
     assert view.interval[1] == 1.0
     assert view.interval_full[1] < 1.0
