@@ -1,5 +1,6 @@
 """What `pppl demo` prints at the end: ten methods with intervals, and the answer in a sentence."""
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..report.estimate import Estimate
@@ -47,19 +48,19 @@ def demo_as_text(results: FolderTables) -> str:
     print(demo_as_text(read_results(Path("results/demo"))))
     ```
     """
-    budget = headline(results)
-    rows = results.main.rows
-    return "\n\n".join(
-        part
-        for part in (
-            _title(rows),
-            _table("At all MACs", _WHOLE, [row for row in rows if row["budget"] == 1.0]),
-            _table(f"At {budget:.0%} of the MACs", _PRUNED, [row for row in rows if row["budget"] == budget]),
-            _STAR,
-            _answer(results, budget),
-        )
-        if part
+    budget, rows = headline(results), results.main.rows
+    whole = [*_cells(_WHOLE, [row for row in rows if row["budget"] == 1.0])]
+    pruned = [*_cells(_PRUNED, [row for row in rows if row["budget"] == budget])]
+    lines = align([*whole, *pruned])
+    parts = (
+        _title(rows),
+        _part("At all MACs", lines[: len(whole)]),
+        _part(f"At {budget:.0%} of the MACs", lines[len(whole) :]),
+        _STAR,
+        _answer(results, budget),
+        _whose(results, budget),
     )
+    return "\n\n".join(filter(None, parts))
 
 
 def _title(rows: Sequence[TableRow]) -> str:
@@ -67,9 +68,7 @@ def _title(rows: Sequence[TableRow]) -> str:
     return f"Accuracy in % [95 % interval over persons and seeds]; {people} persons, {pairs} person-seed pairs"
 
 
-def _table(title: str, names: Mapping[str, str], rows: Sequence[TableRow]) -> str:
-    """Return the lines of one budget: what a method is, its accuracy and its name; empty if it has none of them."""
-    lines = align([*_cells(names, rows)])
+def _part(title: str, lines: Sequence[str]) -> str:
     return "\n".join([f"{title}:", *(f"  {line}" for line in lines)]) if lines else ""
 
 
@@ -83,14 +82,31 @@ def _cells(names: Mapping[str, str], rows: Sequence[TableRow]) -> Iterator[list[
 
 
 def _answer(results: FolderTables, budget: float) -> str:
-    """Return how PPP compares with one network for all, in a sentence; empty if the two were not compared."""
+    """Return how PPP compares with one network for all; empty if the two were not compared."""
     scores = {row_key(row): Estimate.of(row, "score") for row in results.main.rows if row["budget"] == budget}
-    for row in results.tables.get("answers.csv", EMPTY).rows:
-        if (row["method"], row["against"], row["budget"]) == (_PPP, _ONE_FOR_ALL, budget):
-            difference = Estimate.of(row, "difference")
-            return (
-                f"Answer: at {budget:.0%} of the MACs, a mask for each person has {scores[f'{_PPP} own'].as_value},\n"
-                f"one small network for all {scores[_ONE_FOR_ALL].as_value}: person by person, the mask is\n"
-                f"{difference.against('it')}. {_ANSWERS[verdict(difference)]}"
-            ).replace("\N{NO-BREAK SPACE}", " ")
+    for row in _rows(results, "answers.csv", _ONE_FOR_ALL, budget):
+        difference = Estimate.of(row, "difference")
+        text = (
+            f"Answer: at {budget:.0%} of the MACs, a mask for each person has {scores[f'{_PPP} own'].as_value}, "
+            f"one small network for all {scores[_ONE_FOR_ALL].as_value}: person by person, the mask is "
+            f"{difference.against('it')}. {_ANSWERS[verdict(difference)]}"
+        )
+        return _wrapped(text)
     return ""
+
+
+def _whose(results: FolderTables, budget: float) -> str:
+    """Return what a person's own mask gains over somebody else's; empty if nobody else's was measured."""
+    for row in _rows(results, "gains.csv", "other", budget):
+        return _wrapped(f"Their own mask less that of another person: {Estimate.of(row, 'gain').in_points}.")
+    return ""
+
+
+def _rows(results: FolderTables, table: str, against: str, budget: float) -> list[TableRow]:
+    key = (_PPP, against, budget)
+    rows = results.tables.get(table, EMPTY).rows
+    return [row for row in rows if (row["method"], row["against"], row["budget"]) == key]
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text.replace("\N{NO-BREAK SPACE}", " "), 90)

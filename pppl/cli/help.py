@@ -97,11 +97,8 @@ class CommandParser(Parser):
 def examples(verb: str) -> str:
     """Return the examples of a verb as they stand below its help.
 
-    >>> print(examples("predict"))
-
-    Examples:
-      pppl predict anna/personal.onnx one.png two.png
-
+    >>> examples("predict").splitlines()[-1]
+    '  pppl predict anna/personal.onnx one.png two.png'
     """
     return "\n".join(["examples:", *(f"  {line}" for line in EXAMPLES[verb])])
 

@@ -106,7 +106,8 @@ def _parser(kind: type, name: str, is_section: bool) -> Any:
     if is_section:
         parser.add_class_arguments(kind, name)
     else:
-        parser.add_class_arguments(kind, skip={field.name for field in dataclasses.fields(kind)} - {name})
+        others: set[str | int] = {field.name for field in dataclasses.fields(kind)} - {name}
+        parser.add_class_arguments(kind, skip=others)
     return parser
 
 

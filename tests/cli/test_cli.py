@@ -157,6 +157,7 @@ def test_the_demo_ends_with_a_table_an_answer_and_a_report(tmp_path: Path, capsy
     controls = [f"ppp@persons+classes {control}" for control in ("own", "other", "random")]
     assert names == ["full", "full+classes", "l1_local", "l1_local+retrain+classes", *controls]
     assert "Answer: at 10% of the MACs, a mask for each person has " in told.out
+    assert "Their own mask less that of another person: " in told.out
     assert f"as one page: {out / 'report.html'}" in told.out
     assert "ppp@persons" in (out / "report.html").read_text()
 
