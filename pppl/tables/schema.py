@@ -130,6 +130,8 @@ _RENAMED = {
 EARLIER = {"task": "classification", "metric": "accuracy"}
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
 ODD_BYTES = "surrogateescape"  # names of files may hold bytes that are not text
+# Else pandas keeps text as pyarrow does, where that is installed, and this form cannot hold such bytes.
+pd.set_option("mode.string_storage", "python")
 GZIP = ".gz"
 _LINE_END = "\r\n\r\r\n\n"
 _NOTES = ("budget",)  # columns of numbers that may hold text, such as "any"
@@ -189,8 +191,7 @@ def load_frame(path: str | Path, remedy: str = "") -> pd.DataFrame:
         verbs = "`pppl compare`, `pppl tasks` or `pppl sweep`"
         raise UserError(f"cannot read {path}: {error.strerror}; name a folder that {verbs} has written") from error
     except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is corrupted ({reason}); {remedy or rewriting(path)}") from error
+        raise UserError(f"{path} is corrupted ({' '.join(str(error).split())}); {remedy or rewriting(path)}") from error
 
 
 def rewriting(path: Path) -> str:
@@ -207,8 +208,7 @@ def with_task(frame: pd.DataFrame) -> pd.DataFrame:
     if "identity" in frame.columns and "task" not in frame.columns:
         frame.insert(frame.columns.tolist().index("backbone") + 1, "task", EARLIER["task"])
     if "metric" not in frame.columns:
-        columns = frame.columns.tolist()
-        frame.insert(columns.index("n" if "n" in columns else "score"), "metric", EARLIER["metric"])
+        frame.insert([*frame.columns].index("n" if "n" in frame.columns else "score"), "metric", EARLIER["metric"])
     return frame
 
 
@@ -269,7 +269,7 @@ def _column(name: str, cells: Sequence[str]) -> pd.Series:
 
 def csv_text(frame: pd.DataFrame) -> str:
     """Return a table as CSV text that `read_frame` reads back."""
-    # The writer quotes cells that hold a character of its line end. This must include "\r", at which readers end lines.
+    # Cells that hold a character of the line end are quoted; "\r" must be one of them, since readers end lines there.
     return frame.to_csv(index=False, lineterminator=_LINE_END).replace(_LINE_END, "\n")
 
 
@@ -280,12 +280,12 @@ def write_csv(path: Path, text: str) -> None:
     earlier version, is removed.
     """
     data = text.encode("utf-8", ODD_BYTES)
-    if path.suffix == GZIP:
-        claim([path.with_suffix("")])  # before the new file is there, since this may fail
+    plain = [path.with_suffix("")] if path.suffix == GZIP else []
+    claim(plain)  # before the new file is there, since this may fail
     with replacing(path) as temporary:
         temporary.write_bytes(gzip.compress(data, mtime=0) if path.suffix == GZIP else data)
-    if path.suffix == GZIP:
-        remove(path.with_suffix(""))
+    for each in plain:
+        remove(each)
 
 
 def with_names(frame: pd.DataFrame, names: Iterable[str] = TEXTS) -> pd.DataFrame:
