@@ -106,7 +106,7 @@ def _parser(kind: type, name: str, is_section: bool) -> Any:
     if is_section:
         parser.add_class_arguments(kind, name)
     else:
-        others: set[str | int] = {field.name for field in dataclasses.fields(kind)} - {name}
+        others: set[str | int] = {field.name for field in dataclasses.fields(kind) if field.name != name}
         parser.add_class_arguments(kind, skip=others)
     return parser
 

@@ -13,5 +13,6 @@ def answer(results: FolderTables) -> list[Html]:
     """Return paragraphs on what was measured and what was found; for persons, a list of practical advice, too."""
     paragraphs = {"persons": answer_persons, "tasks": answer_tasks, "sweep": answer_sweep}[results.kind](results)
     lines = practice([results], headline(results)) if results.kind == "persons" else []
-    items = [element("li", element("strong", line.question), f": {line.told}.") for line in lines]
+    told = [(line.question, line.told.replace("\\*", "*")) for line in lines]  # HTML escapes no asterisks
+    items = [element("li", element("strong", question), f": {text}.") for question, text in told]
     return [*paragraphs, element("ul", *items, class_="practice")] if items else paragraphs

@@ -7,6 +7,7 @@ import pytest
 
 from pppl.cli.command import main
 from pppl.report import accuracies_of, answers_of
+from pppl.report.answer import answer
 from pppl.report.folder import read_results
 from pppl.report.practice import practice
 from pppl.system.errors import UserError
@@ -141,3 +142,11 @@ def test_the_command_prints_them_and_refuses_what_has_no_persons(tmp_path: Path,
     tasks = Path(__file__).parents[2] / "results" / "minilm"
     with pytest.raises(UserError, match="minilm is not a comparison on persons: name folders of `pppl compare`"):
         answers_of([tasks])
+
+
+def test_asterisks_of_a_page_have_no_backslash():
+    results = read_results(Path(__file__).parents[2] / "results" / "shoulder")
+    assert any("\\*" in line.told for line in practice([results]))
+    told = " ".join(map(str, answer(results)))
+    assert "*" in told
+    assert "\\*" not in told
