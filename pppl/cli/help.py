@@ -100,7 +100,7 @@ def examples(verb: str) -> str:
     >>> examples("predict").splitlines()[-1]
     '  pppl predict anna/personal.onnx one.png two.png'
     """
-    return "\n".join(["examples:", *(f"  {line}" for line in EXAMPLES[verb])])
+    return "\n".join(["examples:", *(f"  {line}" for line in EXAMPLES.get(verb, ()))])
 
 
 def describe(parser: argparse.ArgumentParser, verb: str, *, notes: Iterable[str] = ()) -> None:

@@ -47,12 +47,10 @@ def _report(options: argparse.Namespace, _: dict[str, Any]) -> None:
 
 def _results(options: argparse.Namespace, _: dict[str, Any]) -> None:
     if options.action == "merge":
-        from ..comparison.effort import EFFORT
         from ..lab import merge
         from ..report.terminal import as_text
-        from ..tables.schema import load_frame
 
-        print(as_text(merge(options.folders, options.out), effort=load_frame(options.out / EFFORT)))
+        print(as_text(merge(options.folders, options.out)))
         return
     if options.action == "answers":
         from ..report import answers_of

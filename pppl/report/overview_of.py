@@ -14,13 +14,13 @@ from .markdown import read_persons
 from .practice import is_unseen, whom
 
 
-def overview_of(folders: Sequence[Path], series: Sequence[tuple[str, str]]) -> Figure:
+def overview_of(folders: Sequence[str | Path], series: Sequence[tuple[str, str]]) -> Figure:
     """Return the figure of error against MACs, a panel for each kind of persons whom training has not seen.
 
     Titles are those of the columns of `accuracies_of`, names of methods those of its rows.
 
     ```python
-    overview_of([Path("results/digits"), Path("results/keywords")], [("full", ""), ("ppp@persons+classes", "own")])
+    overview_of(["results/digits", "results/keywords"], [("full", ""), ("ppp@persons+classes", "own")])
     ```
 
     **Arguments:**

@@ -116,7 +116,7 @@ def test_another_system_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     from pppl.cli.command import main
 
     monkeypatch.setattr(sys, "platform", "win32")
-    assert main(["data", "list"]) == 2
+    assert main(["compare", "mine.yaml"]) == 2
     assert "WSL" in capsys.readouterr().err
 
 
