@@ -13,7 +13,7 @@ from .console import Interrupted, is_of_printing, nobody_reads, ready_streams, s
 if TYPE_CHECKING:
     import argparse
 
-_OF_FILES = "Every key of the file can be set, as in the examples; `pppl explain` lists all."
+_OF_FILES = "Every key of the file can be set after it, as in the examples; `pppl explain` lists all."
 # The verbs that take further settings as `--KEY VALUE`, with a note on which.
 _WITH_SETTINGS = {
     **dict.fromkeys(("train", "compare", "tasks", "sweep"), _OF_FILES),

@@ -34,20 +34,25 @@ def _demo(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
 
 
 def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
-    of_file = {key: value for key, value in overrides.items() if options.data is None or not key.startswith("data.")}
-    experiment = Experiment.load(options.experiment, of_file, fast=options.fast)
-    if options.data is not None:
-        # The results on the file's own data stay in another folder, and how these are read is no matter of others.
-        name = f"{experiment.name}-{expand(options.data).resolve().stem}"
-        other = {"data.name": options.data, "name": name, "data.columns": asdict(ColumnSettings()), "data.size": []}
-        experiment = experiment.replace(**other).override(overrides)
-        if "methods" not in overrides:  # or the user has named them
-            experiment = _fitting(experiment)
+    experiment = _experiment(options, overrides)
     out = options.out or Path("results") / experiment.name
     if options.tune:
         _tune(experiment, out, options.workers)
     else:
         _run_comparison(experiment, out, options.workers)
+
+
+def _experiment(options: argparse.Namespace, overrides: dict[str, Any]) -> Experiment:
+    """Return the experiment of a file, on the data that `--data` names in place of its own."""
+    if options.data is None:
+        return Experiment.load(options.experiment, overrides, fast=options.fast)
+    of_file = {key: value for key, value in overrides.items() if not key.startswith("data.")}
+    experiment = Experiment.load(options.experiment, of_file, fast=options.fast)
+    # The results on the file's own data stay in another folder, and how these are read is no matter of others.
+    name = f"{experiment.name}-{expand(options.data).resolve().stem}"
+    other = {"data.name": options.data, "name": name, "data.columns": asdict(ColumnSettings()), "data.size": []}
+    experiment = experiment.replace(**other).override(overrides)
+    return experiment if "methods" in overrides else _fitting(experiment)  # else the user has named them
 
 
 def _fitting(experiment: Experiment) -> Experiment:
@@ -151,7 +156,7 @@ def _sweep(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
 def _train(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     from ..comparison.train import train
 
-    experiment = Experiment.load(options.experiment, overrides, fast=options.fast)
+    experiment = _experiment(options, overrides)
     out = options.out or Path("results") / f"{experiment.name}-train"
     print(train(experiment, out).to_string(index=False))
     print(f"\nNetworks and logs are in {out}")
@@ -174,6 +179,7 @@ def _add_groups(parser: argparse.ArgumentParser) -> None:
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_file(parser)
+    _add_data(parser)
     _add_out(parser)
 
 
@@ -192,12 +198,13 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
     _add_tasks(parser)
-    parser.add_argument(
-        "--data",
-        metavar="DATA",
-        help="another data set: a name of `pppl data list`, a file, a folder, or hf:OWNER/NAME",
-    )
+    _add_data(parser)
     parser.add_argument("--tune", action="store_true", help="try the settings in `tuning` on validation persons only")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    other = "another data set: a name of `pppl data list`, a file, a folder, or hf:OWNER/NAME"
+    parser.add_argument("--data", metavar="DATA", help=other)
 
 
 def _add_tasks(parser: argparse.ArgumentParser) -> None:

@@ -37,16 +37,24 @@ def deployment_as_text(report: Mapping[str, Any]) -> str:
 
 
 def _lines_by_class(by_class: Mapping[str, Any] | None) -> list[str]:
-    """Return how many samples of each class the full and the personal network have right, a line each."""
+    """Return how many samples of each class both networks have right; without labels, in how many they agree."""
     if by_class is None:
         return []
-    whose = "of a class" if by_class["labelled"] else "that the full network takes for a class"
-    rows: list[tuple[str, ...]] = [("class", "samples", "full", "personal", "mostly taken for")]
+    labelled = by_class["labelled"]
+    shown = (
+        {"n": "samples", "full": "full", "personal": "personal"} if labelled else {"n": "full", "personal": "agreed"}
+    )
+    rows: list[tuple[str, ...]] = [("class", *shown.values(), "mostly taken for")]
     for each in by_class["classes"][:_MOST_CLASSES]:
-        rows.append((each["name"], *(str(each[name]) for name in ("n", "full", "personal")), each["mostly"]))
+        rows.append((each["name"], *(str(each[name]) for name in shown), each["mostly"]))
     left = len(by_class["classes"]) - _MOST_CLASSES
     more = [f"and {left} more classes"] if left > 0 else []
-    return [f"samples given {whose}, and how many are right:", *align(rows), *more]
+    heading = (
+        "samples given of a class, and how many are right:"
+        if labelled
+        else "samples that the full network takes for a class, and how many the personal one takes so:"
+    )
+    return [heading, *align(rows), *more]
 
 
 def _log_mel_columns(table: pd.DataFrame) -> dict[str, list[str]]:

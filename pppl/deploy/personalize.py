@@ -25,7 +25,7 @@ from .formats import FORMATS
 from .graph import Deployed
 from .onnx_file import open_onnx_bytes
 from .request import DeployRequest
-from .told_classes import read_classes, warn_of_lost_classes
+from .told_classes import read_classes, warn_of_harm, warn_of_lost_classes, warn_of_unseen_classes
 from .trained_run import TrainedRun
 
 # Largest difference between outputs of an export and PyTorch's, relative to the largest output if that is above 1.
@@ -139,7 +139,9 @@ def _scores(person: DeployedPerson, model: PersonalModel, inputs: _Inputs) -> di
     corrected = {"full with the person's classes": person.with_classes()} if inputs.task.offers >= {"classes"} else {}
     networks = {"full": full, **corrected, "personal": model.module}
     in_units = person.run.preprocessing.in_units
-    return {name: inputs.score(network, in_units(network(inputs.inputs))) for name, network in networks.items()}
+    scores = {name: inputs.score(network, in_units(network(inputs.inputs))) for name, network in networks.items()}
+    warn_of_harm(scores)
+    return scores
 
 
 @torch.inference_mode()
@@ -155,6 +157,8 @@ def _by_class(person: DeployedPerson, model: PersonalModel) -> dict[str, Any]:
     )
     truths = [names[label] for label in person.support.y.tolist()] if person.has_labels else full
     compared = sorted(compare_classes(truths, full, own), key=lambda each: names.index(each.name))
+    if not person.has_labels:
+        warn_of_unseen_classes(full, names, len(full))
     warn_of_lost_classes(compared, labelled=person.has_labels)
     return {"labelled": person.has_labels, "classes": [each.to_dict() for each in compared]}
 

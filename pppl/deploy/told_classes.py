@@ -1,6 +1,6 @@
 """The classes that a person's samples suggest, with warnings if these are doubtful."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..personalizers import ClassPrior
@@ -15,7 +15,9 @@ _SHOWN = 8
 
 
 def warn_of_lost_classes(compared: Sequence[ClassLoss], *, labelled: bool) -> None:
-    """Print a notice for each class that the full network knows and the personal one has lost, and what to expect.
+    """Print a notice for each class that the full network knows and the personal one has lost, and what to do.
+
+    Without labels the full network may be the one that is wrong, so that nothing is said of samples to come.
 
     **Arguments:**
 
@@ -28,12 +30,41 @@ def warn_of_lost_classes(compared: Sequence[ClassLoss], *, labelled: bool) -> No
     for each in lost[:_SHOWN]:
         known = f"the full network has {each.full} of {each.n} samples right, the personal one {each.personal}"
         if not labelled:
-            known = f"of {each.n} samples that the full network takes for it, the personal one takes {each.personal} so"
+            known = f"the full network takes {each.n} samples for it, the personal one {each.personal} of these"
         notice(f"class {each.name}: {known}" + f"; it mostly takes them for {each.mostly}" * bool(each.mostly))
     more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
     names = ", ".join(each.name for each in lost[:_SHOWN])
-    remedy = f"give a larger --budget, or {'' if labelled else 'labels and '}a method with +finetune"
-    notice(f"expect wrong answers for {names}{more}, on other samples, too: {remedy}")
+    if labelled:
+        remedy = "give a larger --budget, or a method with +finetune"
+        notice(f"expect wrong answers for {names}{more}, on other samples, too: {remedy}")
+    else:
+        remedy = "put samples into a folder for each class, and try a method with +finetune"
+        notice(f"the two networks disagree on {names}{more}; without labels nobody knows which is right: {remedy}")
+
+
+def warn_of_unseen_classes(seen: Sequence[str], names: Sequence[str], samples: int) -> None:
+    """Print a notice that names the classes for which the full network takes no sample, unless these are most.
+
+    **Arguments:**
+
+    - `seen`: the classes that the full network predicts for the unlabelled samples.
+    """
+    lacking = [name for name in names if name not in seen]
+    if lacking and len(lacking) <= len(names) // 2:
+        listed = ", ".join(lacking[:_SHOWN]) + ", ..." * (len(lacking) > _SHOWN)
+        notice(
+            f"the full network takes none of {samples} samples for {listed}: if the person uses these, it fails there"
+        )
+
+
+def warn_of_harm(accuracies: Mapping[str, Any]) -> None:
+    """Print a notice where the correction for the person's classes makes the full network worse on labelled samples."""
+    full, corrected = (accuracies.get(name) for name in ("full", "full with the person's classes"))
+    if full and corrected and corrected.get("mean", 0) < full.get("mean", 0):
+        notice(
+            f"corrected for the person's classes the full network has {100 * corrected['mean']:.1f} % right instead of "
+            f"{100 * full['mean']:.1f} %: leave out --classes, or name the classes by labels"
+        )
 
 
 def read_classes(found: ClassPrior, names: Sequence[str], samples: int) -> dict[str, Any]:

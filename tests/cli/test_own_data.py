@@ -96,6 +96,9 @@ def test_recordings_in_folders_train_a_network_that_hears(
     assert main(["train", "own.yaml", "--persons.protocol=classes", "--persons.classes=[1]"]) == 0
     (inputs,) = tmp_path.glob("results/own-train/**/inputs-seed0.json")
     assert json.loads(inputs.read_text())["preprocessing"]["log_mel"]["sample_rate"] == 16000
+    (tmp_path / "own.yaml").write_text((tmp_path / "own.yaml").read_text().replace("data: {name: words}\n", ""))
+    assert main(["train", "own.yaml", "--data", "words", "--persons.protocol=classes", "--persons.classes=[1]"]) == 0
+    assert (tmp_path / "results/own-words-train/models").is_dir()
 
 
 @pytest.mark.parametrize(

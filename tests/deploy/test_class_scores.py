@@ -3,7 +3,7 @@
 import pytest
 
 from pppl.deploy.class_scores import ClassLoss, compare_classes, scores_as_text
-from pppl.deploy.told_classes import warn_of_lost_classes
+from pppl.deploy.told_classes import warn_of_harm, warn_of_lost_classes, warn_of_unseen_classes
 
 
 def test_right_answers_are_counted_in_total_and_by_class():
@@ -33,8 +33,25 @@ def test_what_is_lost_is_told_with_what_to_expect(capsys: pytest.CaptureFixture[
     assert "class 1" not in said
     warn_of_lost_classes(compared, labelled=False)
     said = capsys.readouterr().err
-    assert "class 0: of 5 samples that the full network takes for it, the personal one takes 0 so" in said
-    assert "or labels and a method with +finetune" in said
+    assert "class 0: the full network takes 5 samples for it, the personal one 0 of these" in said
+    assert "the two networks disagree on 0; without labels nobody knows which is right" in said
+    assert "expect" not in said
+
+
+def test_classes_that_no_sample_is_taken_for_are_told_unless_they_are_most(capsys: pytest.CaptureFixture[str]):
+    warn_of_unseen_classes(["0", "1", "1"], [*"012"], 3)
+    assert "takes none of 3 samples for 2: if the person uses these" in capsys.readouterr().err
+    warn_of_unseen_classes(["0", "0"], [*"012"], 2)
+    assert not capsys.readouterr().err
+
+
+def test_a_correction_that_harms_is_told(capsys: pytest.CaptureFixture[str]):
+    scores = {"full": {"mean": 0.62}, "full with the person's classes": {"mean": 0.445}}
+    warn_of_harm(scores)
+    assert "44.5 % right instead of 62.0 %: leave out --classes" in capsys.readouterr().err
+    warn_of_harm({"full": {"mean": 0.62}, "full with the person's classes": {"mean": 0.7}})
+    warn_of_harm({"full": {"R2": 0.6}})
+    assert not capsys.readouterr().err
 
 
 def test_nothing_is_said_where_nothing_is_lost(capsys: pytest.CaptureFixture[str]):
