@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..system.errors import UserError, first_line
+from ..system.extras import Needing
 from .sample_table import ColumnKind, SampleTable
 from .stored_file import AnyFile, StoredFile
 
@@ -18,25 +19,12 @@ _WEBP = b"WEBP"  # at byte 8 of an image that begins like a wav file
 _FILE = {"bytes", "path"}
 
 
-def load_extra(package: str, what: str) -> Any:
-    """Import a package of the extra `hf`. Raise `UserError` if it is not installed.
-
-    **Arguments:**
-
-    - `what`: the data that need it, for the message.
-    """
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise UserError(f"{what} needs the package {package}: run `pip install 'pppl[hf]'`") from error
-
-
 def read_parquet(path: Path) -> "ArrowTable":
     """Read a Parquet file. Raise `UserError` if it is missing or damaged, or if pyarrow is not installed."""
-    load_extra("pyarrow", str(path))
-    parquet = load_extra("pyarrow.parquet", str(path))
     if not path.is_file():
         raise UserError(f"{path} is not there: check the name of the file")
+    with Needing(str(path), "hf"):
+        parquet = importlib.import_module("pyarrow.parquet")
     try:
         table = parquet.ParquetFile(path).read()
     except Exception as error:  # pyarrow raises several kinds of errors on damaged files

@@ -1,5 +1,6 @@
 """Data sets of the Hugging Face library `datasets`: from the hub, or from a folder that it has saved."""
 
+import importlib
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,7 +9,8 @@ from typing import Any
 
 from ..config import DataSettings
 from ..system.errors import UserError, first_line
-from .arrow_table import ArrowTable, load_extra
+from ..system.extras import Needing
+from .arrow_table import ArrowTable
 from .labelled import SPLITS, OwnData
 from .table_samples import read_table
 
@@ -30,7 +32,8 @@ def read_saved(folder: Path, data: DataSettings) -> OwnData:
     read_saved(Path("mnist"), DataSettings(name="mnist"))
     ```
     """
-    library = load_extra("datasets", str(folder))
+    with Needing(str(folder), "hf"):
+        library = importlib.import_module("datasets")
     try:
         loaded = library.load_from_disk(str(folder))
     except Exception as error:  # of the library, of pyarrow and of json
@@ -47,7 +50,8 @@ def read_hub(data: DataSettings) -> OwnData:
     """
     owner, _, rest = data.name.removeprefix(HUB).partition("/")
     name, _, config = rest.partition("/")
-    library = load_extra("datasets", data.name)
+    with Needing(data.name, "hf"):
+        library = importlib.import_module("datasets")
     try:
         with _without_warnings():  # of each time that the connection is tried again
             loaded = library.load_dataset("/".join(filter(None, (owner, name))), config or None)

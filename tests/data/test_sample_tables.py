@@ -152,5 +152,6 @@ def test_a_file_that_is_no_parquet(tmp_path: Path):
 
 
 def test_a_missing_package_is_told_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "own.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    assert "needs the package pyarrow: run `pip install 'pppl[hf]'`" in _refused(tmp_path / "own.parquet")
+    assert "needs pyarrow: run `pip install 'pppl[hf]'`" in _refused(tmp_path / "own.parquet")
