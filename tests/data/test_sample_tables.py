@@ -1,5 +1,6 @@
 """CSV and Parquet tables as data sets: series in rows or in columns, and columns that are named or found."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -153,5 +154,6 @@ def test_a_file_that_is_no_parquet(tmp_path: Path):
 
 def test_a_missing_package_is_told_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "own.parquet").write_bytes(b"PAR1")
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, "pyarrow.parquet", raising=False)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert "needs pyarrow: run `pip install 'pppl[hf]'`" in _refused(tmp_path / "own.parquet")
