@@ -38,4 +38,5 @@ class Needing:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if isinstance(error, ImportError) and not explain(error):  # else memory was short
-            raise UserError(missing(self.what, error.name or "a package", self.extra)) from error
+            package = (error.name or "a package").partition(".")[0]
+            raise UserError(missing(self.what, package, self.extra)) from error
