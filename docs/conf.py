@@ -38,8 +38,6 @@ html_extra_path = ["generated/extra"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
-    "source_repository": "",
-    "sidebar_hide_name": False,
     "light_css_variables": {"color-brand-primary": "#0b5c8a", "color-brand-content": "#0b5c8a"},
     "dark_css_variables": {"color-brand-primary": "#7cc4ea", "color-brand-content": "#7cc4ea"},
 }

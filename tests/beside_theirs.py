@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from pppl.report.markdown import markdown_table
 from pppl.tables.schema import read_frame
 
 _HEAD = ("what", "they report", "we get", "what differs")
@@ -66,7 +67,7 @@ def table(results: Path) -> str:
             "all of it is a reconstruction",
         ),
     ]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (_HEAD, ["---"] * len(_HEAD), *rows))
+    return markdown_table(_HEAD, rows)
 
 
 class _Means:

@@ -1,10 +1,10 @@
 """Tables on masks that know the person: the best of them beside what is free, and what changed people bring."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from pppl.report.markdown import markdown_table
 from pppl.tables.answers import answers
 from pppl.tables.schema import load_frame
 
@@ -24,7 +24,7 @@ def goals(results: Path) -> str:
     """Return the best personal mask without labels of each data set, and how much it is above others."""
     less = ("less full", "less L1 + retraining", "less one mask for all", "less everybody's mask", "less a twin's")
     rows = [row for name, (budget, step) in _GOALS.items() for row in _goal(results / name, budget, step)]
-    return _markdown(("data", "MACs", "best mask", "%", *less), rows)
+    return markdown_table(("data", "MACs", "best mask", "%", *less), rows)
 
 
 def _goal(folder: Path, budget: float, step: str) -> list[list[str]]:
@@ -60,7 +60,7 @@ def changed_people(results: Path) -> str:
         for row in found.to_dict("records"):
             scores = [f"{100 * row[key]:.1f}" for key in ("score_against", "score")]
             rows.append([where, f"{row['budget']:.0%}", f"`{row['method']}`", *scores, _difference(row, "difference")])
-    return _markdown(head, rows)
+    return markdown_table(head, rows)
 
 
 def _unseen(table: pd.DataFrame) -> pd.DataFrame:
@@ -71,7 +71,3 @@ def _unseen(table: pd.DataFrame) -> pd.DataFrame:
 def _difference(row: "pd.Series | dict", name: str) -> str:
     mean, low, high = (round(100 * row[f"{name}{end}"], 1) + 0.0 for end in ("", "_low", "_high"))  # no -0.0
     return f"{mean:+.1f} [{low:.1f}, {high:.1f}]"
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))

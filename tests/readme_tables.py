@@ -6,6 +6,7 @@ from pathlib import Path
 import lead_tables
 import pandas as pd
 
+from pppl.report.markdown import markdown_table
 from pppl.tables.schema import load_frame
 
 _BUDGET = 0.1
@@ -33,10 +34,8 @@ _ROWS: Mapping[str, tuple[str, ...]] = {
 def decisions(results: Path) -> str:
     """Return a table: what a person has and what to do then, with the accuracy on each data set."""
     summaries = {title: _summary(results / folder, persons) for title, (folder, persons) in _COLUMNS.items()}
-    lines = [["what there is, and what to do", *summaries], ["---"] * (len(summaries) + 1)]
-    for row, methods in _ROWS.items():
-        lines.append([row, *(_cell(summary, methods) for summary in summaries.values())])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = [[row, *(_cell(each, methods) for each in summaries.values())] for row, methods in _ROWS.items()]
+    return markdown_table(["what there is, and what to do", *summaries], rows)
 
 
 def headline(results: Path) -> str:

@@ -1,6 +1,5 @@
 """Pages of the site that follow from the code, the notebooks and the results."""
 
-import shutil
 from pathlib import Path
 
 from . import columns, commands, files, names, notebooks, results, settings
@@ -22,8 +21,7 @@ def write_pages(folder: Path) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
     for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_file() and path not in made:
-            path.unlink()
-    for path in sorted(folder.rglob("*"), reverse=True):
         if path.is_dir() and not any(path.iterdir()):
-            shutil.rmtree(path)
+            path.rmdir()
+        elif path.is_file() and path not in made:
+            path.unlink()

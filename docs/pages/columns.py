@@ -23,12 +23,7 @@ _UNITS = {
 def pages() -> Iterator[tuple[str, str]]:
     """Yield the page of all columns."""
     rows = [
-        [
-            f"`{name}`",
-            column.title.format(**_STEPS),
-            column.kind,
-            _UNITS[column.unit],
-        ]
+        [f"`{name}`", column.title.format(**_STEPS), column.kind, _UNITS[column.unit]]
         for name, column in COLUMN_TYPES.items()
     ]
     yield (

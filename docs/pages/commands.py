@@ -25,14 +25,11 @@ def _commands(parser: argparse.ArgumentParser, level: int) -> Iterator[str]:
     for action in parser._actions:
         if not isinstance(action, argparse._SubParsersAction):
             continue
-        shown: set[int] = set()
-        for name, sub in action.choices.items():
-            if id(sub) not in shown:
-                shown.add(id(sub))
-                yield from _command(name, sub, level)
+        for sub in action.choices.values():
+            yield from _command(sub, level)
 
 
-def _command(name: str, parser: argparse.ArgumentParser, level: int) -> Iterator[str]:
+def _command(parser: argparse.ArgumentParser, level: int) -> Iterator[str]:
     yield f"{'#' * level} `{parser.prog}`\n"
     yield f"{_text(parser.description)}\n"
     usage = " ".join(parser.format_usage().removeprefix("usage: ").split())

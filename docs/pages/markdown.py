@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
 
+from pppl.report.markdown import markdown_table
+
 ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
 _LINK = re.compile(r"(?<!\!)\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<target>[^()\s]+)\)")
-_IMAGE = re.compile(r"!\[(?P<text>[^\[\]]*)\]\((?P<target>[^()\s]+)\)")
 _FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 _DOCTEST = re.compile(r"^>>> .*\n?(?:^(?!\n).+\n?)*", re.MULTILINE)
 # Files of the repository that are a page of the site, each from `docs/`.
@@ -25,13 +25,12 @@ _PAGES = {
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table.
+    """Return a Markdown table whose cells may hold bars.
 
     >>> table(["a"], [["1"]]).splitlines()[2]
     '| 1 |'
     """
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines) + "\n"
+    return markdown_table(head, [[cell.replace("|", "\\|") for cell in row] for row in rows]) + "\n"
 
 
 def docstring(text: str) -> str:

@@ -1,8 +1,6 @@
 """Downloads of published archives. They continue after an interruption, and files with a wrong hash are rejected."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +61,8 @@ def fetch(archive: Archive, folder: Path) -> Path:
     # Pooch's type of a downloader has other parameter names than its documentation and its calls.
     downloader: Any = _Resuming(path)
     try:
-        with _quiet(pooch.get_logger()):
+        # The progress bar is enough.
+        with progress.quieter(pooch.get_logger(), logging.WARNING):
             pooch.retrieve(archive.url, archive.hash, fname=archive.name, path=folder, downloader=downloader)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise UserError(
@@ -73,17 +72,6 @@ def fetch(archive: Archive, folder: Path) -> Path:
     except ValueError as error:  # wrong hash: pooch's message names the file, the expected and the found hash
         raise UserError(f"{error} Run the same command again, or put the right file at {path}") from error
     return path
-
-
-@contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Let a logger show warnings only, since the progress bar is enough."""
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _reason(error: Exception) -> str:

@@ -2,14 +2,14 @@
 
 import importlib
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..config import DataSettings
 from ..system.errors import UserError, first_line
 from ..system.extras import Needing
+from ..system.progress import quieter
 from .arrow_table import ArrowTable
 from .labelled import SPLITS, OwnData
 from .table_samples import read_table
@@ -53,7 +53,8 @@ def read_hub(data: DataSettings) -> OwnData:
     with Needing(data.name, "hf"):
         library = importlib.import_module("datasets")
     try:
-        with _without_warnings():  # of each time that the connection is tried again
+        # Else each time that the connection is tried again is a warning.
+        with quieter(logging.getLogger("huggingface_hub"), logging.ERROR):
             loaded = library.load_dataset("/".join(filter(None, (owner, name))), config or None)
     except Exception as error:  # of the library, of the hub, of the network
         raise UserError(
@@ -61,17 +62,6 @@ def read_hub(data: DataSettings) -> OwnData:
             "is one with save_to_disk and give the folder"
         ) from error
     return _read(name or owner, data.name, loaded, data, Path())
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    logger = logging.getLogger("huggingface_hub")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _read(name: str, where: str, loaded: Any, data: DataSettings, beside: Path) -> OwnData:

@@ -102,12 +102,12 @@ class CsvTable(SampleTable):
         return numbers
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the content of a user's file. Raise `UserError` if it is not there or cannot be read."""
+def read_bytes(path: Path, remedy: str = "check the name of the file") -> bytes:
+    """Return the content of a user's file. Raise `UserError` if it cannot be read; the remedy is for a missing one."""
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise UserError(f"{path} is not there: check the name of the file") from error
+        raise UserError(f"{path} is not there: {remedy}") from error
     except (OSError, ValueError) as error:  # ValueError: a name with NUL
         raise UserError(f"cannot read {path}: {error}") from error
 

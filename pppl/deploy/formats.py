@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ..system.extras import Needing
+from ..system.progress import quieter
 from .graph import Deployed
 from .onnx_file import seal
 
@@ -21,15 +22,9 @@ from .onnx_file import seal
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the exporters' warnings about missing packages and their own code."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+    with quieter(logging.getLogger("torch.onnx"), logging.ERROR), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _program(deployed: Deployed, *, batches: bool = True) -> torch.export.ExportedProgram:

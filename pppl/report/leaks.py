@@ -9,6 +9,7 @@ from ..system.errors import UserError
 from ..system.files import expand
 from ..tables.intervals import mean_interval
 from ..tables.schema import load_frame
+from .markdown import markdown_table
 
 _LEAK = "leak.csv"
 _HEAD = ("data", "masks", "budget", "tell", "right, %", "by chance or the classes, %", "among")
@@ -30,7 +31,7 @@ def leaks_of(folders: Sequence[str | Path], budget: float) -> str:
     Raise `UserError` if a folder has no `leak.csv`.
     """
     rows = [row for folder in folders for row in _rows(expand(folder), budget)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (_HEAD, ["---"] * len(_HEAD), *rows))
+    return markdown_table(_HEAD, rows)
 
 
 def _rows(folder: Path, budget: float) -> list[list[str]]:

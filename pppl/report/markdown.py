@@ -1,6 +1,6 @@
 """Markdown of results: answers to the questions of experiments, and tables of scores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -73,7 +73,18 @@ def accuracies_of(
         body = [["queries of a person", *(f"{float(queries[column]):.0f}" for column in columns)]]
     body += [[labels[method], *(cells.get((method, column), "-") for column in columns)] for method in named]
     head = ["", *columns]
-    return "\n".join(f"| {' | '.join(each)} |" for each in (head, ["---"] * len(head), *body)).replace("|  |", "| |")
+    return markdown_table(head, body).replace("|  |", "| |")
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown.
+
+    >>> print(markdown_table(["a", "b"], [["1", "2"]]))
+    | a | b |
+    | --- | --- |
+    | 1 | 2 |
+    """
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 def _is_shown(row: TableRow, budget: float, seen: bool) -> bool:

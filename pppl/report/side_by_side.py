@@ -5,12 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from ..system.errors import UserError
-from ..tables.intervals import mean_interval
 from ..tables.metric import metric_of
-from ..tables.paired import people_of
+from ..tables.paired import paired_interval, scores_by
 from .folder import FolderTables
 from .table import TableRow
 
@@ -82,7 +79,7 @@ def side_by_side(one: FolderTables, two: FolderTables) -> SideBySide:
     if not first.keys() & second.keys():
         what = "; ".join(f"{each.folder} has {_content(each)}" for each in (one, two))
         raise UserError(f"the folders have no method, persons and budget in common: {what}")
-    scores = [_scores(each, names) for each in (one, two)]
+    scores = [scores_by(names, each.rows.rows) for each in (one, two)]  # none for tasks
     sides = [_side(first[key], second[key], *(each.get(key, {}) for each in scores)) for key in first if key in second]
     return SideBySide(sides=sides, only_one=_only(first, second), only_two=_only(second, first))
 
@@ -106,21 +103,11 @@ def _only(rows: Mapping[Any, TableRow], others: Mapping[Any, TableRow]) -> list[
     return [name for name in dict.fromkeys(str(row["method"]) for row in rows.values()) if name not in there]
 
 
-def _scores(results: FolderTables, names: Sequence[str]) -> dict[tuple[Any, ...], dict[tuple[Any, ...], float]]:
-    """Return scores by seed and person, for each key of a row; none for tasks."""
-    scores: dict[tuple[Any, ...], dict[tuple[Any, ...], float]] = {}
-    for row in results.rows.rows:
-        scores.setdefault(_key(row, names), {})[row["seed"], row["identity"]] = row["score"]
-    return scores
-
-
 def _side(one: TableRow, two: TableRow, before: Mapping[Any, float], after: Mapping[Any, float]) -> SharedRow:
-    both = [key for key in before if key in after]
+    both = {key: after[key] - before[key] for key in before if key in after}
     if not both:
         return SharedRow(one=one, two=two, before=one["score"], after=two["score"])
-    differences = [after[key] - before[key] for key in both]
-    people = people_of(pd.DataFrame({"identity": [identity for _, identity in both]}))
-    low, high = mean_interval(differences, [seed for seed, _ in both], people, limits=metric_of(one).spread)
+    low, high = paired_interval(both, metric_of(one))
     means = (math.fsum(scores[key] for key in both) / len(both) for scores in (before, after))
     known = dict(zip(("before", "after"), means, strict=True))
-    return SharedRow(one=one, two=two, **known, low=float(low), high=float(high), common=len(both))
+    return SharedRow(one=one, two=two, **known, low=low, high=high, common=len(both))

@@ -1,6 +1,6 @@
 """Lines for the terminal on the controls and free baselines that beat the best methods of a comparison."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -36,14 +36,15 @@ def rivals_as_text(summary: pd.DataFrame, table: pd.DataFrame) -> str:
     for _, of_data in summary.groupby(keys[:2], sort=False):
         for name, rows in by_protocol(of_data):
             same: Any = table.merge(rows[keys].drop_duplicates(), on=keys)[_NEEDED]
-            lines += [f"{name}: {line}" for line in _lines(rows.to_dict("records"), same.to_dict("records"), budget)]
-    unit = " (points)" if metric_of(summary).percent else ""
-    head = f"Controls and free baselines that beat the best methods, on the same persons{unit}"
-    return "\n".join([head, *lines]) if lines else ""
+            records: list[Any] = rows.to_dict("records")
+            scores: list[Any] = same.to_dict("records")
+            lines += [f"{name}: {_beaten(praised, records, scores)}" for praised in best_methods(records, budget)]
+    return "\n".join([_head("methods", summary), *lines]) if lines else ""
 
 
-def _lines(summary: Sequence[Any], rows: Sequence[Any], budget: float) -> Iterator[str]:
-    yield from (_beaten(praised, summary, rows) for praised in best_methods(summary, budget))
+def _head(praised: str, frame: pd.DataFrame) -> str:
+    unit = " (points)" if metric_of(frame).percent else ""
+    return f"Controls and free baselines that beat the best {praised}, on the same persons{unit}"
 
 
 def _beaten(praised: TableRow, summary: Iterable[TableRow], rows: Iterable[TableRow]) -> str:
@@ -68,8 +69,7 @@ def baselines_as_text(table: pd.DataFrame) -> str:
         records: list[Any] = rows.to_dict("records")
         praised = reference_row(records)
         lines += [] if praised is None else [f"{name}: {_beaten(praised, records, ())}"]
-    unit = " (points)" if metric_of(table).percent else ""
-    return "\n".join([f"Controls and free baselines that beat the best trial, on the same persons{unit}", *lines])
+    return "\n".join([_head("trial", table), *lines])
 
 
 def reference_row(summary: Iterable[TableRow]) -> TableRow | None:

@@ -1,5 +1,6 @@
 """Progress bars and notices for people. Bars appear in a terminal or a notebook, not in a log."""
 
+import logging
 import multiprocessing
 import os
 import sys
@@ -75,3 +76,19 @@ def bar(*arguments: Any, **options: Any) -> Any:
     from tqdm.auto import tqdm
 
     return tqdm(*arguments, disable=not bars_shown(), **options)
+
+
+@contextmanager
+def quieter(logger: logging.Logger, level: int) -> Iterator[None]:
+    """Let a logger show messages from `level` on only, until the block ends.
+
+    >>> with quieter(logging.getLogger("example"), logging.ERROR):
+    ...     logging.getLogger("example").isEnabledFor(logging.WARNING)
+    False
+    """
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -1,10 +1,15 @@
 """Paired tests over people. Tables and figures use them to decide which differences are significant."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from .intervals import mean_interval
+from .metric import Metric
+
+Scores = dict[tuple[Any, Any], float]  # by seed and person
 
 
 def wilcoxon_p(differences: Sequence[float]) -> float:
@@ -54,6 +59,26 @@ def wilcoxon_p_of_people(rows: pd.DataFrame, name: str) -> float:
     """
     each: Any = rows.assign(who=people_of(rows)).groupby("who")[name]
     return wilcoxon_p(each.mean().tolist())
+
+
+def scores_by(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], Scores]:
+    """Return scores by seed and person, for each value of the columns `names`.
+
+    >>> scores_by(["method"], [{"method": "l1", "seed": 0, "identity": "ann", "score": 0.5}])
+    {('l1',): {(0, 'ann'): 0.5}}
+    """
+    scores: dict[tuple[Any, ...], Scores] = {}
+    for row in rows:
+        key = tuple(row[name] for name in names)
+        scores.setdefault(key, {})[row["seed"], row["identity"]] = float(row["score"])
+    return scores
+
+
+def paired_interval(differences: Mapping[tuple[Any, Any], float], metric: Metric) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of differences by seed and person."""
+    people = people_of(pd.DataFrame({"identity": [identity for _, identity in differences]}))
+    low, high = mean_interval([*differences.values()], [seed for seed, _ in differences], people, limits=metric.spread)
+    return float(low), float(high)
 
 
 def people_of(rows: pd.DataFrame) -> list[str]:

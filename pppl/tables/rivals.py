@@ -5,11 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
-from .intervals import mean_interval
-from .metric import Metric, metric_of
-from .paired import people_of
+from .metric import metric_of
+from .paired import paired_interval, scores_by
 
 # The table of the best trial of a sweep, its controls and free baselines, in the form of `summary.csv`.
 BASELINES = "baselines.csv"
@@ -20,7 +17,7 @@ _SHARED = ("full", "l1", "l2", "bn_scale", "fpgm", "lamp", "taylor", "hessian", 
 _TRAINING_STEPS = ("finetune", "diff", "tent")
 # Smaller differences are shown as 0.
 _LEAST = 0.0005
-_PERSON = ("seed", "identity")
+_SERIES = ("method", "control", "budget")
 TableRow = Mapping[str, Any]
 
 
@@ -79,7 +76,7 @@ def rivals(praised: TableRow, summary: Iterable[TableRow], rows: Iterable[TableR
     - `rows`: rows of `table.csv.gz` about them, for paired differences. Without these, only differences to the
       `reference` of `summary` are paired. Others are of means, and a rival measured on fewer persons is left out.
     """
-    summary, scores = list(summary), _scores_by_series(rows)
+    summary, scores = list(summary), scores_by(_SERIES, rows)
     own = _series(praised)
     candidates = [
         row
@@ -118,15 +115,7 @@ def _step(stage: str) -> str:
 
 
 def _series(row: TableRow) -> tuple[Any, ...]:
-    return row["method"], row["control"], row["budget"]
-
-
-def _scores_by_series(rows: Iterable[TableRow]) -> dict[tuple[Any, ...], dict[tuple[Any, ...], float]]:
-    """Return scores by seed and person, for each method, control and budget."""
-    scores: dict[tuple[Any, ...], dict[tuple[Any, ...], float]] = {}
-    for row in rows:
-        scores.setdefault(_series(row), {})[tuple(row[name] for name in _PERSON)] = float(row["score"])
-    return scores
+    return tuple(row[name] for name in _SERIES)
 
 
 def _against(row: TableRow, praised: TableRow, scores: Mapping[Any, Mapping[Any, float]]) -> Rival | None:
@@ -134,8 +123,11 @@ def _against(row: TableRow, praised: TableRow, scores: Mapping[Any, Mapping[Any,
     one, other = (scores.get(_series(each)) for each in (row, praised))
     if one is None or other is None:
         return _by_means(row, praised)
-    both = [key for key in one if key in other]
-    return _paired(row, both, [one[key] - other[key] for key in both], metric_of(row)) if both else None
+    differences = {key: one[key] - other[key] for key in one if key in other}
+    if not differences:
+        return None
+    low, high = paired_interval(differences, metric_of(row))
+    return Rival(row=row, difference=math.fsum(differences.values()) / len(differences), low=low, high=high)
 
 
 def _by_means(row: TableRow, praised: TableRow) -> Rival | None:
@@ -147,9 +139,3 @@ def _by_means(row: TableRow, praised: TableRow) -> Rival | None:
         return Rival(row=row, difference=-float(row[name]), low=low, high=high)
     same = row.get("n") == praised.get("n")
     return Rival(row=row, difference=float(row["score"]) - float(praised["score"])) if same else None
-
-
-def _paired(row: TableRow, persons: Sequence[tuple[Any, ...]], differences: list[float], metric: Metric) -> Rival:
-    people = people_of(pd.DataFrame({"identity": [identity for _, identity in persons]}))
-    low, high = mean_interval(differences, [seed for seed, _ in persons], people, limits=metric.spread)
-    return Rival(row=row, difference=math.fsum(differences) / len(differences), low=float(low), high=float(high))

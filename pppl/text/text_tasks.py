@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..config import TextColumns
 from ..data.catalogue import data_folder
+from ..data.sample_table import read_bytes
 from ..system.errors import UserError, unknown
 from ..tasks import TASKS, Task
 from .metrics import METRICS
@@ -251,9 +252,4 @@ def _read_text(path: Path, origin: str) -> str:
 
 
 def _read_content(path: Path, origin: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is not there: put {origin} there (PPPL_DATA names another data folder)") from error
-    except (OSError, ValueError) as error:  # ValueError: a name with NUL
-        raise UserError(f"cannot read {path}: {error}") from error
+    return read_bytes(path, f"put {origin} there (PPPL_DATA names another data folder)")
