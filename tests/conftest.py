@@ -83,6 +83,17 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _plugins_forgotten() -> Iterator[None]:
+    """Forget after each module the plugin files that its tests have loaded, since other tests walk the registries."""
+    yield
+    from pppl.system import plugins
+
+    for path in [*plugins._RUN]:
+        plugins._forget(plugins._module_name(path))
+        del plugins._RUN[path]
+
+
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the cache folder that all pytest workers share.
 
