@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator
 
 from pppl.cli.command import build_parser
+from pppl.cli.verb import verb_parsers
 
 from .markdown import table
 
@@ -22,11 +23,8 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def _commands(parser: argparse.ArgumentParser, level: int) -> Iterator[str]:
-    for action in parser._actions:
-        if not isinstance(action, argparse._SubParsersAction):
-            continue
-        for sub in action.choices.values():
-            yield from _command(sub, level)
+    for sub in verb_parsers(parser).values():
+        yield from _command(sub, level)
 
 
 def _command(parser: argparse.ArgumentParser, level: int) -> Iterator[str]:

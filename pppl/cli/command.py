@@ -6,14 +6,14 @@ Nothing heavy is imported before a verb is chosen, and hardly anything before Ct
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .console import Interrupted, is_of_printing, nobody_reads, ready_streams, settle, watch_signals
 
 if TYPE_CHECKING:
     import argparse
 
-_OF_FILES = "Every key of the file can be set after it, as in the examples; `pppl explain` lists all."
+_OF_FILES = "Every key of the file can be set, as in the examples; `pppl explain` lists all."
 # The verbs that take further settings as `--KEY VALUE`, with a note on which.
 _WITH_SETTINGS = {
     **dict.fromkeys(("train", "compare", "tasks", "sweep"), _OF_FILES),
@@ -83,19 +83,25 @@ def _outcome(arguments: Sequence[str], hidden: Mapping[str, str]) -> tuple[str, 
 def _run(arguments: Sequence[str], hidden: Mapping[str, str]) -> None:
     from ..system.environment import launcher_size
     from ..system.errors import UserError, require_unix, unknown
+    from .overrides import read_overrides, split_overrides
+    from .verb import verb_parsers
     from .verbs import VERBS
 
     if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
         raise unknown("command", arguments[0], VERBS)
-    options, overrides = build_parser().parse_known_args(arguments)
+    parser = build_parser()
+    given, settings = list(arguments), []
+    if arguments and arguments[0] in _WITH_SETTINGS:
+        given, settings = split_overrides(arguments, verb_parsers(parser)[arguments[0]])
+    options, rest = parser.parse_known_args(given)
     command = f"{options.verb} {getattr(options, 'action', '')}".strip()
     if command in _NOT_ON_WINDOWS:
         require_unix(f"pppl {command}")
-    if overrides and options.verb not in _WITH_SETTINGS:
-        raise UserError(f"unknown argument {overrides[0]!r}: see `pppl {options.verb} --help`")
+    if rest and (rest[0].startswith("-") or options.verb not in _WITH_SETTINGS):
+        raise UserError(f"unknown argument {rest[0]!r}: see `pppl {options.verb} --help`")
     if options.verb in _WITH_SETTINGS and (variable := launcher_size(hidden)):
         print(f"pppl: {variable} is ignored: pppl is one process that starts its own --workers", file=sys.stderr)
-    VERBS[options.verb][0](options, read_overrides(overrides))
+    VERBS[options.verb][0](options, read_overrides([*rest, *settings]))
 
 
 def build_parser() -> "argparse.ArgumentParser":
@@ -121,25 +127,3 @@ def build_parser() -> "argparse.ArgumentParser":
         add(verb)
         describe(verb, name, notes=[_WITH_SETTINGS[name]] if name in _WITH_SETTINGS else [])
     return parser
-
-
-def read_overrides(arguments: Sequence[str]) -> dict[str, Any]:
-    """Return arguments such as `--a.b VALUE` and `--a.b=VALUE` as a mapping, with values read as YAML."""
-    from ..config.plain_yaml import read_yaml
-    from ..system.errors import UserError
-
-    overrides: dict[str, Any] = {}
-    rest = iter(arguments)
-    for argument in rest:
-        if not argument.startswith("--"):
-            raise UserError(f"unexpected argument {argument!r}: settings are given as --key VALUE")
-        key, equals, value = argument[2:].partition("=")
-        if not equals:
-            value = next(rest, "")
-            if value == "" or (value.startswith("--") and not value[2:3].isdigit()):
-                raise UserError(f"--{key} has no value: give it as --{key} VALUE")
-        try:
-            overrides[key] = read_yaml(value)
-        except UserError as error:
-            raise UserError(f"--{key} {value}: not a value that YAML can read ({error})") from error
-    return overrides

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from ..config import Experiment, Sweep, TextExperiment, Tree
 from ..config.described import Described, describe
+from .verb import verb_parsers
 
 SHELLS = ("bash", "zsh", "fish")
 # By verb, the kind of file whose keys it takes as options.
@@ -29,7 +30,7 @@ def completion(parser: argparse.ArgumentParser, shell: str) -> str:
     """
     import shtab
 
-    for verb, each in _verbs(parser):
+    for verb, each in verb_parsers(parser).items():
         for key, setting in describe(_KINDS[verb]).items() if verb in _KINDS else ():
             if not setting.is_section and f"--{key}" not in each._option_string_actions:
                 each.add_argument(f"--{key}", help=_first_sentence(setting))
@@ -39,16 +40,9 @@ def completion(parser: argparse.ArgumentParser, shell: str) -> str:
     return shtab.complete(parser, shell=shell)
 
 
-def _verbs(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Yield the parsers of the verbs, or of the actions of one, by name."""
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            yield from action.choices.items()
-
-
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     yield from parser._actions
-    for _, each in _verbs(parser):
+    for each in verb_parsers(parser).values():
         yield from _actions(each)
 
 

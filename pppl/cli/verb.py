@@ -25,6 +25,17 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see `{self.prog} --help`")
 
 
+def verb_parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of the verbs, or of the actions of one verb, by name.
+
+    >>> from pppl.cli.command import build_parser
+    >>> [*verb_parsers(verb_parsers(build_parser())["data"])]
+    ['list', 'check', 'prepare']
+    """
+    found = (each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
+    return {name: each for action in found for name, each in action.choices.items()}
+
+
 def user_path(text: str) -> Path:
     """Return an argument as a path with `~` expanded. This is the argparse type of all paths.
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from pppl import Experiment
-from pppl.cli.command import build_parser, main, read_overrides
+from pppl.cli.command import build_parser, main
+from pppl.cli.overrides import read_overrides, split_overrides
+from pppl.cli.verb import verb_parsers
 from pppl.cli.help import EXAMPLES, GROUPS
 from pppl.cli.verbs import VERBS
 
@@ -51,8 +53,9 @@ def test_help_fits_80_columns_and_ends_with_examples(verb: str, capsys: pytest.C
 @pytest.mark.parametrize(("verb", "line"), LINES)
 def test_examples_are_commands_that_there_are(verb: str, line: str):
     for words in _commands(line):
-        options, rest = build_parser().parse_known_args(words)
-        settings = read_overrides(rest)
+        parser = build_parser()
+        given, settings = split_overrides(words, verb_parsers(parser)[words[0]])
+        options, settings = parser.parse_args(given), read_overrides(settings)
         if options.verb in ("demo", "compare", "train"):
             Experiment().override(settings)
         else:
