@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .gating import prototype
     from .lab import compare, compare_tasks, explore, groups, load_run, load_small, study, train_gates
     from .personalizers import GlobalModel, Personalizer, PersonalModel, register_method
+    from .personalizers.methods import with_controls
     from .personalizers.personal_model import MethodOutput
     from .personalizers.personalizer import Step, register_step
     from .personalizers.scores import ScorePruner
@@ -88,6 +89,7 @@ __all__ = [
     "study",
     "train",
     "train_gates",
+    "with_controls",
 ]
 
 # All load on first use: `import pppl` must not import torch, and a command heeds Ctrl-C before it imports anything.
@@ -105,6 +107,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "system.errors": ("UserError",),
     # What those need who add a method, a step, a network, a data set, a task or settings.
     "personalizers": ("GlobalModel", "PersonalModel", "Personalizer", "register_method"),
+    "personalizers.methods": ("with_controls",),
     "personalizers.personal_model": ("MethodOutput",),
     "personalizers.personalizer": ("Step", "register_step"),
     "personalizers.scores": ("ScorePruner",),

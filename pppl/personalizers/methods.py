@@ -1,15 +1,16 @@
 """Construction of methods from their names: variants, steps, and settings that hold for one method alone."""
 
+import copy
 import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from ..config import Experiment, stages
 from ..config.sections import all_sections
 from ..system.errors import UserError, unknown
-from .personalizer import METHODS, STEPS, Personalizer, Step
+from .personalizer import METHODS, STEPS, Personalizer, Step, SupportFrom
 
 # Methods whose variants, such as `ppp@NAME`, train their own gates.
 _VARIED = ("ppp", "gated")
@@ -37,7 +38,39 @@ def make_personalizers(experiment: Experiment) -> list[Personalizer]:
     Raise `UserError` for an unknown method, or for settings that a method cannot have of its own.
     """
     _check_names(experiment)
-    return [personalizer for method in experiment.methods for personalizer in _make_method(method, experiment)]
+    made = [personalizer for method in experiment.methods for personalizer in _make_method(method, experiment)]
+    for personalizer in made:
+        _check_control(personalizer)
+    return made
+
+
+def _check_control(personalizer: Personalizer) -> None:
+    """Raise `UserError` for a control whose name tells something else than whose samples it is given."""
+    control, given = personalizer.control, personalizer.support_from
+    if control not in ("", "random", given) and (control, given) != ("own", "none"):
+        raise UserError(
+            f"method {personalizer.method} has the control {control!r}, but support_from is {given!r}: give both one "
+            "name, as pppl.with_controls does"
+        )
+
+
+def with_controls(own: Personalizer) -> list[Personalizer]:
+    """Return a personalizer that is given the person's own samples, and its controls: copies given those of others.
+
+    What a method gains over its controls is personal.
+
+    ```python
+    @register_method("mine")
+    def mine(experiment):
+        return with_controls(Mine("mine", experiment))
+    ```
+    """
+    personalizers = []
+    for whose in get_args(SupportFrom):
+        if whose != "none":
+            personalizers.append(copied := copy.copy(own))
+            copied.control = copied.support_from = whose
+    return personalizers
 
 
 def make_own_personalizer(experiment: Experiment, method: str) -> Personalizer:

@@ -18,6 +18,7 @@ from pppl.personalizers import (
     make_own_personalizer,
     make_personalizers,
 )
+from pppl.personalizers.methods import with_controls
 from pppl.personalizers.scores import relative, uniform
 from pppl.pruning import budget_masks
 from pppl.system.errors import UserError
@@ -314,3 +315,21 @@ def test_a_method_tells_all_the_settings_that_it_reads(
         seen.read.clear()
         personalizer.personalize(model, support, 0.4 if personalizer.prunes else 1.0)
         assert seen.read <= set(personalizer.depends_on())
+
+
+def test_controls_of_an_own_method_are_copies_with_others_samples(tiny: Experiment, monkeypatch: pytest.MonkeyPatch):
+    first = make_own_personalizer(tiny, "ocap")
+    monkeypatch.setitem(METHODS._entries, "mine", lambda _: with_controls(first))
+    made = make_personalizers(tiny.replace(methods=["mine", "mine+classes"]))
+    names = ["own", "population", "other", "twin", "swap"]
+    assert [each.support_from for each in made[:5]] == names
+    assert [each.control for each in made] == 2 * names
+    assert (first.control, first.support_from) == ("", "own"), "it is not changed itself"
+
+
+def test_a_control_says_whose_samples_it_is_given(tiny: Experiment, monkeypatch: pytest.MonkeyPatch):
+    wrong = make_own_personalizer(tiny, "ocap")
+    wrong.control = "twin"
+    monkeypatch.setitem(METHODS._entries, "mine", lambda _: [wrong])
+    with pytest.raises(UserError, match="method ocap has the control 'twin', but support_from is 'own'"):
+        make_personalizers(tiny.replace(methods=["mine"]))
