@@ -32,6 +32,8 @@
 
 # %%
 # %matplotlib inline
+import os
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -45,6 +47,9 @@ SAMPLE, PERSON = "ppp@tenth", "ppp@persons"
 KINDS = {"per sample": SAMPLE, "per person": PERSON}
 results = load_run("../results/digits")
 settings = {name: results.experiment.settings[name] for name in KINDS.values()}
+if os.environ.get("PPPL_FAST"):  # tests train for a tenth of the time
+    for name, key in ((SAMPLE, "ppp.epochs"), (PERSON, "person_training.epochs")):
+        settings[name] = settings[name] | {key: 10}
 run = results.changed(methods=list(KINDS.values()), settings=settings, tuning={}, searched={})
 dataset = run.dataset
 persons = [p for p in run.persons if p.persons == "2 classes"]

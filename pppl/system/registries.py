@@ -98,6 +98,11 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 _MAKERS: dict[tuple[str, str], object] = {}
 
 
+def maker_of(kind: str, name: str) -> object:
+    """Return the class or function that a registered thing was made by, such as that of the method `full`."""
+    return _unwrapped(_MAKERS[kind, name])
+
+
 def module_of(value: object) -> str:
     """Return the name of the module that a class, a function or an object's class is defined in."""
     value = _unwrapped(value)

@@ -36,8 +36,8 @@ from pppl.pruning import CostModel, importance_scores
 from pppl.system.errors import UserError
 
 NETWORKS = [*HUB, *OWN]
-# Their layers are those of MobileNetV2, ResNet, ViT and Bert; an export takes seconds.
-ALIKE = ("MobileNetV1", "RegNet", "DeiT", "AST", "DistilBert")
+# Each layer of theirs is in ResNet, EfficientNet, ViT, Bert or an own network; an export takes seconds.
+ALIKE = ("MobileNetV1", "MobileNetV2", "RegNet", "ConvNext", "DeiT", "Swin", "AST", "DistilBert", "Wav2Vec2")
 
 
 @cache

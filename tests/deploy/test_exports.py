@@ -163,6 +163,7 @@ def test_without_executorch_its_extra_is_named():
         FORMATS["executorch"][0](_deployed("tc_resnet8"), {})
 
 
+@pytest.mark.slow
 def test_latency_tells_the_part_of_log_mel(tmp_path: Path):
     log_mel = LogMel()
     whole, own = (_deployed("tc_resnet8", log_mel, pruned=pruned) for pruned in (False, True))

@@ -90,7 +90,7 @@ def test_every_method_runs_on_networks_of_users(name: str):
     assert _refused(spec, shape) == _OF_SCALES | _without_norms(spec) | (_OF_BASES if name == "attention" else set())
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", "ViT", "DistilBert"])
+@pytest.mark.parametrize("name", [pytest.param("MobileNetV2", marks=pytest.mark.slow), "ViT", "DistilBert"])
 def test_every_method_runs_on_networks_of_transformers(name: str, tmp_path: Path):
     pytest.importorskip("transformers")
     torch.manual_seed(0)
