@@ -48,9 +48,27 @@ def _of_all(name: str) -> Callable[[], str] | None:
         "leaks": lambda: leaks_of(_there(_LEADS), 0.1),
         "ours beside theirs": lambda: beside_theirs.table(ROOT / "results"),
         "networks": _networks,
+        "methods": _methods,
         "decisions": lambda: readme_tables.decisions(ROOT / "results"),
         "headline": lambda: readme_tables.headline(ROOT / "results"),
     }.get(name)
+
+
+def _methods() -> str:
+    from pppl.personalizers import METHODS, STEPS
+    from pppl.personalizers.method_texts import SCOPES, tell_method
+
+    rows = []
+    for name in (*METHODS, *(f"+{step}" for step in STEPS)):
+        if name.endswith((*SCOPES,)):
+            continue
+        told = tell_method(name)
+        marks = ["yes" if each else "no" for each in (told.reads_labels, told.trains)]
+        rows.append([f"`{name}`", told.text, *marks, ", ".join(told.controls)])
+    head = ["method", "what it does", "labels of the person", "trains on the person", "controls"]
+    scopes = [f"`NAME{scope}`, as `l1{scope}`: {text}" for scope, text in SCOPES.items()]
+    told = "Static methods, and those with `_support`, compare all layers. Two more compare them in another way. "
+    return f"{markdown.markdown_table(head, rows)}\n\n{told}{'. '.join(scopes)}."
 
 
 def _networks() -> str:
@@ -104,6 +122,7 @@ def with_blocks(text: str) -> str:
 PATHS = (
     *(ROOT / "README.md", ROOT / "results" / "FINDINGS.md", ROOT / "docs" / "index.md"),
     *(ROOT / "docs" / "results" / "practice.md", ROOT / "docs" / "reference" / "removable.md"),
+    ROOT / "docs" / "reference" / "methods.md",
 )
 
 if __name__ == "__main__":

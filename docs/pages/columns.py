@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from pppl.tables.column_texts import COLUMN_TEXTS
 from pppl.tables.schema import COLUMN_TYPES
 
 from .markdown import table
@@ -23,13 +24,14 @@ _UNITS = {
 def pages() -> Iterator[tuple[str, str]]:
     """Yield the page of all columns."""
     rows = [
-        [f"`{name}`", column.title.format(**_STEPS), column.kind, _UNITS[column.unit]]
+        [f"`{name}`", COLUMN_TEXTS[name], column.title.format(**_STEPS), column.kind, _UNITS[column.unit]]
         for name, column in COLUMN_TYPES.items()
     ]
     yield (
         "columns.md",
         "# Columns\n\n"
         "The columns of all tables in a results folder, each declared once. `NAME_low` and `NAME_high` are the ends of "
-        "a 95 % interval of `NAME`. `pppl.tables.load_frame` reads any of the tables with these types.\n\n"
-        + table(["column", "title in reports", "kind", "unit"], rows),
+        "a 95 % interval of `NAME`. `pppl.tables.load_frame` reads any of the tables with these types, and "
+        "`pppl explain COLUMN` tells the same.\n\n"
+        + table(["column", "what it holds", "title in reports", "kind", "unit"], rows),
     )

@@ -27,8 +27,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "pppl new tune search --base mine.yaml",
         "pppl new tasks texts",
     ),
-    "explain": ("pppl explain", "pppl explain persons.shots", "pppl explain --schema compare"),
-    "data": ("pppl data list", "pppl data prepare digits"),
+    "explain": (
+        "pppl explain",
+        "pppl explain persons.shots",
+        "pppl explain l1_local+retrain",
+        "pppl explain --schema compare",
+    ),
+    "data": ("pppl data list", "pppl data check digits", "pppl data prepare digits"),
     "compare": (
         "pppl new compare mine && pppl compare mine.yaml --fast",
         "pppl compare mine.yaml --workers 2 --training.epochs 5 --budgets '[0.1, 0.2]'",

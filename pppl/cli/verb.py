@@ -30,7 +30,7 @@ def verb_parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.Argument
 
     >>> from pppl.cli.command import build_parser
     >>> [*verb_parsers(verb_parsers(build_parser())["data"])]
-    ['list', 'check', 'prepare']
+    ['list', 'prepare', 'check']
     """
     found = (each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
     return {name: each for action in found for name, each in action.choices.items()}

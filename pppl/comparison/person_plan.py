@@ -32,6 +32,7 @@ from ..tables.journal import (
 )
 from ..tables.metric import metric_of
 from ..tasks import Task, task_of
+from .chance import warn_near_chance
 from .effort import EFFORT, effort
 from .execution import compute_missing
 from .folders import refuse_other_results
@@ -43,9 +44,6 @@ from .mask_leak import LEAK, leak_is_whole, leaking, write_leak
 from .plan import Key, Plan
 from .recipes import weights_sha256
 from .units import PersonUnit
-
-# A full network whose score exceeds chance by less than this has not been trained.
-_NEXT_TO_CHANCE = 0.1
 
 
 class PersonPlan(Plan[Experiment, PersonUnit]):
@@ -126,7 +124,7 @@ class PersonPlan(Plan[Experiment, PersonUnit]):
         """Write the table, its derived tables, `effort.csv`, `gates.csv` and `leak.csv`."""
         table = self.table()
         if anew:
-            warn_near_chance(table, self.dataset)
+            warn_near_chance("the full network", table["score_full"].to_numpy(float).mean(), self.dataset)
         write_table(self.folder / EFFORT, effort(self.groups))
         summary = write_tables(self.folder, table, self.experiment)
         self._write_gates(anew=anew)
@@ -174,17 +172,6 @@ class PersonPlan(Plan[Experiment, PersonUnit]):
         names = ("persons", "who", "method", "control", "budget")
         named = [{**row, "who": "" if row["seen"] else "unseen"} for row in rows]
         return {"/".join(str(row[name]) for name in names if row[name] != ""): float(row["score"]) for row in named}
-
-
-def warn_near_chance(table: pd.DataFrame, dataset: IdentityDataset) -> None:
-    """Warn if the full network is near chance, which makes every comparison with it meaningless."""
-    task = task_of(dataset)
-    metric, chance = task.metrics[0], task.chance(dataset)
-    mean = table["score_full"].to_numpy(float).mean()
-    if chance is not None and metric.sign * (mean - chance) < _NEXT_TO_CHANCE:
-        remedy = "train longer (training.epochs, or a smaller training.batch_size), as methods are measured against it"
-        shown = [f"{value:.0%}" if metric.percent else f"{metric.name} {value:.2f}" for value in (mean, chance)]
-        notice(f"the full network has {shown[0]} on average, by chance it would have {shown[1]}: {remedy}")
 
 
 def check_settings(experiment: Experiment, dataset: IdentityDataset) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -17,11 +18,13 @@ from ..system.files import claim, output_folder, replacing
 from ..system.processes import threads
 from ..tables.journal import write_table
 from ..tables.provenance import write_run
+from ..tasks import task_of
+from .chance import warn_near_chance
 from .folders import refuse_other_results
 from .global_models import load_or_train, read_training_device
 from .load import load_split, open_experiment, report_data
 from .network_files import load_network, save_network
-from .recipes import recipes, weights_sha256
+from .recipes import Recipe, recipes, weights_sha256
 
 
 def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
@@ -60,12 +63,20 @@ def train(experiment: Experiment, out: str | Path) -> pd.DataFrame:
         with threads(experiment.training.threads):
             network, metrics = load_or_train(recipe, experiment, datasets[recipe.seed], folder)
         save_network(path, recipe, network, metrics, trained_on=read_training_device(recipe))
+        _warn(recipe, metrics, datasets[recipe.seed])
         rows.append({"network": recipe.kind, "seed": recipe.seed, **metrics})
     table = pd.DataFrame(rows)
     write_table(folder / "models.csv", table)
     work = {"wall_seconds": round(time.perf_counter() - start, 1), "workers": 1}
     write_run(folder, experiment.to_dict(), dataset.sha256, weights_sha256=weights_sha256(experiment), **work)
     return table.filter(["network", "seed", "epoch", "val_accuracy", "val_loss"])
+
+
+def _warn(recipe: Recipe, metrics: Mapping[str, float], dataset: IdentityDataset) -> None:
+    """Print a notice if the full network is hardly better than guessing on validation samples."""
+    score = metrics.get(f"val_{task_of(dataset).metrics[0].name}")
+    if recipe.kind == "full" and score is not None:
+        warn_near_chance(f"the full network, seed {recipe.seed},", score, dataset)
 
 
 def inputs_name(seed: int) -> str:

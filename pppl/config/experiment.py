@@ -41,7 +41,8 @@ class TrainingSettings:
 
     - `epochs`: passes over the training samples.
     - `batch_size`: samples of a step, over all devices together.
-    - `learning_rate`, `weight_decay`: the peak of the one-cycle learning rate, and AdamW's decay.
+    - `learning_rate`: the peak of the one-cycle learning rate.
+    - `weight_decay`: AdamW's.
     - `threads`: CPU threads of each training. Sums in another order change numbers, so results hold for one number of
       threads. A comparison trains as many networks at once as its workers have threads for.
     - `augment`: random changes of each batch, by name: `crop`, `flip`, `shift`, `specaugment`; and `voice`,

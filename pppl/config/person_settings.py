@@ -61,8 +61,8 @@ class PersonSettings:
     - `split`: `official`, the data set's own; `random`, people (or samples) are held out by seed.
     - `folds`: people are held out in turn, and `split` is ignored. Over the seeds 0 to `folds - 1` everybody is unseen
       once, and over the next `folds` seeds once again, in other folds. 0: no folds.
-    - `classes`, `count`: sizes of the subsets of classes, each of which gives at most `count` seen and `count` unseen
-      persons.
+    - `classes`: how many classes a person has, one kind of persons for each number of the list.
+    - `count`: the largest number of persons of each kind, `count` whom training saw and `count` whom it did not.
     - `shots`: support samples per class.
     - `queries`: the largest number of query samples per class. 0: all.
     - `query`: the split that the query samples come from. All tuning uses `validation`.

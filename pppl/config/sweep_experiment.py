@@ -38,11 +38,13 @@ class Sweep(Tree):
     - `space`: the values to try for each dotted key: `{low: 0.1, high: 0.5}` or `{choices: [8, 16]}`. A range holds
       integers if `low` and `high` are integers. `log: true` samples it on a logarithmic scale, and `step` on a grid.
       With `when: {other.key: [8]}` the key is tried only if an earlier key with `choices` has one of these values.
-    - `method`, `budget`: the method to tune, and its fraction of the full network's cost. `budget` may be in the space.
+    - `method`: the method to tune.
+    - `budget`: the fraction of the full network's cost that the method stays within; it may be in the space.
     - `objectives`: `[score]`, with the person's own samples, or `[score, macs_fraction]`, for a Pareto front.
     - `constraints`: bounds for the best trial: the least `score`, the least `own_minus_other` (how much the score drops
       with another person's samples), and the largest `macs_fraction`.
-    - `sampler`, `sampler_seed`: `tpe`, `gp`, `nsga2` or `random`, and its seed.
+    - `sampler`: how values are chosen: `tpe`, `gp`, `nsga2` or `random`.
+    - `sampler_seed`: the sampler's seed.
     - `pruner`: `none` or `median`. `median` ends a trial whose best score so far, on some validation persons, is below
       the median of other trials after as many epochs. It also ends a trial whose mean score is below their median after
       as many seeds. It ignores constraints. It needs a method with gates, and one objective.

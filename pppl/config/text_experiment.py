@@ -71,15 +71,16 @@ class TextExperiment(Tree):
     - `columns`: the columns of these files.
     - `methods`: names of registered text methods (`register_text_method`).
     - `rate`: the fraction of the encoder's values that a sparse or low-rank method may store for a task.
-    - `epochs`, `batch_size`: the training of every method. The epochs include both stages of methods that have two.
+    - `epochs`: passes over a task's examples, for every method; both stages of methods that have two are in them.
+    - `batch_size`: examples in a batch, for every method.
     - `epochs_of`: by name, the epochs of tasks that need another number.
     - `precision`: the precision of training, as Lightning names it. Evaluation uses 32 bits.
     - `compiled`: whether `torch.compile` fuses the passes of diff pruning. This is faster, and needs a C++ compiler.
     - `head_rate`: the learning rate of the head, which every method trains.
     - `diff`: the settings of diff pruning.
-    - `search`, `search_tasks`: learning rates to try, as multiples of a method's own. The first seed runs all of them
-      on `search_tasks`. The one with the best mean score on their validation examples is used on all tasks with all
-      seeds. Without `search_tasks`, each task chooses its own.
+    - `search`: learning rates to try, as multiples of a method's own. The first seed runs all of them on
+      `search_tasks`. The one with the best mean score on their validation examples is used on all tasks with all seeds.
+    - `search_tasks`: the tasks that choose the learning rate for all. Empty: each task chooses its own.
     - `beyond`: how many further learning rates a search may try, one by one, while the best one is the smallest or the
       largest. A `search` with fewer than three is never extended.
     - `examples`: the largest number of examples in each split of a task. 0: all.

@@ -18,6 +18,7 @@ from .shapes import describe_dataset, find_oddities
 from .splits import TooFewPersons, split_for
 
 _SHOWN = 8  # classes in a line
+_FEW_TESTED = 5  # with fewer samples of a class a person's accuracy moves in large steps
 _NAMES = ("train", "validation", "test")
 
 
@@ -103,7 +104,7 @@ def _repeated(dataset: IdentityDataset, samples: Sequence[str]) -> Iterator[tupl
 def _protocols(dataset: IdentityDataset, persons: PersonSettings) -> Iterator[tuple[str, str]]:
     """Yield whether persons can be subsets of the classes or people, and how many classes they can have."""
     if dataset.classes:
-        yield "subsets as persons", _subsets(dataset, dataclasses.replace(persons, protocol="classes", folds=0))
+        yield from _subsets(dataset, dataclasses.replace(persons, protocol="classes", folds=0))
     if dataset.identity is None:
         yield "people as persons", "no: the data do not tell whose samples are whose"
         return
@@ -112,38 +113,58 @@ def _protocols(dataset: IdentityDataset, persons: PersonSettings) -> Iterator[tu
         split = split_for(dataset, of_people, seed=0)
     except UserError as error:
         yield "people as persons", f"no: {error}"
-        return
-    for seen in (True, False):
-        yield f"{'seen' if seen else 'unseen'} people as persons", _people(split, of_people, seen=seen)
+    else:
+        for seen in (True, False):
+            yield from _people(PersonPool(split, of_people, seen), of_people)
     yield "folds of people", _folds(dataset, of_people)
 
 
-def _subsets(dataset: IdentityDataset, persons: PersonSettings) -> str:
-    """Say of how many classes persons can be subsets: those with samples for support and query."""
+def _subsets(dataset: IdentityDataset, persons: PersonSettings) -> Iterator[tuple[str, str]]:
+    """Yield of how many classes persons can be subsets: those with samples for support and query."""
+    title = "subsets as persons"
     try:
-        usable = int(PersonPool(split_for(dataset, persons, seed=0), persons, seen=True).usable.sum())
+        pool = PersonPool(split_for(dataset, persons, seed=0), persons, seen=True)
     except UserError as error:
-        return f"no: {error}"
+        yield title, f"no: {error}"
+        return
+    usable = int(pool.usable.sum())
     enough = f"of the {len(dataset.classes)} classes have {persons.shots} training and 1 {persons.query} samples"
     if usable < 2:
-        return f"no: {usable} {enough}; give more samples, or lower persons.shots"
-    return f"{usable} {enough}: persons.protocol classes"
+        yield title, f"no: {usable} {enough}; give more samples, or lower persons.shots"
+        return
+    yield title, f"{usable} {enough}: persons.protocol classes"
+    yield from _tested(pool, persons, "")
 
 
-def _people(split: IdentityDataset, persons: PersonSettings, *, seen: bool) -> str:
-    """Say how many people can be persons, and how many classes they have samples for."""
-    pool = PersonPool(split, persons, seen)
+def _people(pool: PersonPool, persons: PersonSettings) -> Iterator[tuple[str, str]]:
+    """Yield how many people can be persons, and how many classes they have samples for."""
     there = np.unique(pool.who[pool.query])
+    title = f"{'seen' if pool.seen else 'unseen'} people as persons"
     if not len(there):
-        return f"no: the {persons.query} split has no samples of theirs"
+        yield title, f"no: the {persons.query} split has no samples of theirs"
+        return
     able = sorted((count for count in pool.usable[there].sum(1).tolist() if count), reverse=True)
     enough = f"{persons.shots} shots and a sample to test"
     if len(able) < 2:
-        return f"no: {len(able)} of {len(there)} have a class with {enough}, 2 are needed; lower persons.shots"
-    if not split.classes:
-        return f"{len(able)} of {len(there)} have {enough}: persons.protocol person"
-    sizes = f"person+classes with persons.classes up to {able[1]}"
-    return f"{len(able)} of {len(there)} have {enough} of {_spread(able)} classes: persons.protocol person, or {sizes}"
+        yield title, f"no: {len(able)} of {len(there)} have a class with {enough}, 2 are needed; lower persons.shots"
+        return
+    told, protocols = f"{len(able)} of {len(there)} have {enough}", "persons.protocol person"
+    if pool.dataset.classes:
+        told += f" of {_spread(able)} classes"
+        protocols += f", or person+classes with persons.classes up to {able[1]}"
+    yield title, f"{told}: {protocols}"
+    yield from _tested(pool, persons, f" of {'a seen' if pool.seen else 'an unseen'} person")
+
+
+def _tested(pool: PersonPool, persons: PersonSettings, whose: str) -> Iterator[tuple[str, str]]:
+    """Yield a caution if persons are tested on few samples, as what support sets take is left out."""
+    rows, taken = pool.query, 0 if pool.seen else persons.shots
+    cells = pool.who[rows] * pool.dataset.strata_count + pool.labels[rows]
+    counts = np.unique(cells, return_counts=True)[1] - taken
+    tested = counts[counts > 0]
+    if len(tested) and np.median(tested) < _FEW_TESTED:
+        few = f"few samples to test: {_spread(tested.tolist())} of each class{whose}"
+        yield "careful", f"{few}; give more, or take many seeds or folds"
 
 
 def _folds(dataset: IdentityDataset, persons: PersonSettings) -> str:

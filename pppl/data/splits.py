@@ -120,7 +120,10 @@ def _people_split(dataset: IdentityDataset, seed: int) -> np.ndarray:
     identity = identity_of(dataset)
     people = np.unique(identity)
     if len(people) < 5:
-        raise TooFewPersons(f"{dataset.name} has {len(people)} people: holding some back takes at least 5")
+        raise TooFewPersons(
+            f"{dataset.name} has {len(people)} people: holding some back takes at least 5, or 3 who are held out in "
+            "turn (persons.folds)"
+        )
     people = np.random.default_rng([seed, 0]).permutation(people)
     validation, test = (max(least, round(s * len(people))) for least, s in zip((1, 2), _OF_PEOPLE, strict=True))
     split = np.full(len(dataset.y), TRAIN, np.uint8)

@@ -16,6 +16,11 @@ def deployment_as_text(report: Mapping[str, Any]) -> str:
     for name, label in (("macs", "MACs"), ("params", "parameters")):
         own, full = report[name]["personal"], report[name]["full"]
         lines.append(f"{label:<11} {own:>13,} of {full:,} ({own / full:.1%})")
+    if "milliseconds" in report:
+        own, full = report["milliseconds"]["personal"], report["milliseconds"]["full"]
+        lines.append(
+            f"one sample takes {own:.3g} ms, through the full network {full:.3g} ms (ONNX Runtime, one thread)"
+        )
     kept = [f"{name} {own}/{whole}" for name, (own, whole) in report["kept"].items()]
     more = f" and {len(kept) - _MOST_GROUPS} more layers" if len(kept) > _MOST_GROUPS else ""
     lines.append(f"channels kept: {', '.join(kept[:_MOST_GROUPS])}{more}")

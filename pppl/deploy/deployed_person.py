@@ -17,6 +17,7 @@ from ..data.samples import Samples
 from ..diff import base_sha256
 from ..personalizers import GlobalModel, Personalizer, PersonalModel
 from ..system.errors import UserError
+from ..training.gate_settings import PersonTraining, PPPSettings
 from .fitting import ROUNDINGS, Rounding, choose_rounding, fit_bytes, fit_latency
 from .formats import to_onnx
 from .graph import Deployed, LogMelOnly
@@ -111,6 +112,17 @@ class DeployedPerson:
         if limit.unit == "bytes":
             return fit_bytes(make, lambda model: len(self.file(model.module).to_bytes()), limit.value)
         return fit_latency(make, self._milliseconds_of, limit.value, self.full_ms, explain=self._explain_latency)
+
+    @property
+    def most_budget(self) -> float:
+        """The largest budget that the method uses; 1 unless its gates were trained for persons with at most less."""
+        own = self._make_personalizer(1)
+        by_persons = own.gates is not None and own.experiment[PPPSettings].training == "persons"
+        return own.experiment[PersonTraining].capped(1.0) if by_persons else 1.0
+
+    def took(self, model: PersonalModel) -> dict[str, float]:
+        """Return the milliseconds of one sample through the exports of a model and of the full network."""
+        return {"personal": self._milliseconds_of(model), "full": self.full_ms}
 
     def _milliseconds_of(self, model: PersonalModel) -> float:
         return self.share(model) * self.full_ms

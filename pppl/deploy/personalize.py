@@ -25,12 +25,14 @@ from .formats import FORMATS
 from .graph import Deployed
 from .onnx_file import open_onnx_bytes
 from .request import DeployRequest
-from .told_classes import read_classes, warn_of_harm, warn_of_lost_classes, warn_of_unseen_classes
+from .told_classes import read_classes, warn_of_guessing, warn_of_harm, warn_of_lost_classes, warn_of_unseen_classes
 from .trained_run import TrainedRun
 
 # Largest difference between outputs of an export and PyTorch's, relative to the largest output if that is above 1.
 _TOLERANCE = 1e-4
 _THIN = ".thin"
+# A network that takes less of its limit than this leaves something unused.
+_WELL_USED = 0.9
 
 
 def personalize(
@@ -140,6 +142,8 @@ def _scores(person: DeployedPerson, model: PersonalModel, inputs: _Inputs) -> di
     networks = {"full": full, **corrected, "personal": model.module}
     in_units = person.run.preprocessing.in_units
     scores = {name: inputs.score(network, in_units(network(inputs.inputs))) for name, network in networks.items()}
+    if "classes" in inputs.task.offers:
+        warn_of_guessing(scores, len(inputs.labels.unique()))
     warn_of_harm(scores)
     return scores
 
@@ -166,6 +170,8 @@ def _by_class(person: DeployedPerson, model: PersonalModel) -> dict[str, Any]:
 def _costs(person: DeployedPerson, model: PersonalModel, rounding: Rounding) -> dict[str, Any]:
     full = person.global_model.cost.full
     groups = zip(person.global_model.full.groups, model.module.widths, person.global_model.full.widths, strict=True)
+    _tell_unused(person, model, rounding)
+    took = {"milliseconds": person.took(model)} if person.limit.unit == "ms" else {}
     return {
         "method": person.method,
         "limit": str(person.limit),
@@ -174,7 +180,22 @@ def _costs(person: DeployedPerson, model: PersonalModel, rounding: Rounding) -> 
         "params": {"personal": model.cost.params, "full": full.params},
         "kept": {group.producer: [kept, whole] for group, kept, whole in groups},
         "seconds": model.seconds,
+        **took,
     }
+
+
+def _tell_unused(person: DeployedPerson, model: PersonalModel, rounding: Rounding) -> None:
+    """Print a notice if a fraction of the cost is allowed that the network does not come near."""
+    limit, full = person.limit, person.global_model.cost.full
+    shares = {"macs": model.cost.macs / full.macs, "params": model.cost.params / full.params}
+    share = shares.get(limit.unit)
+    if share is not None and share < _WELL_USED * limit.value:
+        why = "one channel more in its layers would exceed it"
+        if (most := person.most_budget) < limit.value:
+            why = f"its gates were trained for at most {most:g} (person_training.most)"
+        elif rounding.round_to > 1:
+            why = f"layers keep multiples of {rounding.round_to} channels"
+        notice(f"the network takes {share:.1%} where {limit.value:.1%} is allowed: {why}")
 
 
 def _write_files(

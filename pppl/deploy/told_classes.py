@@ -67,6 +67,17 @@ def warn_of_harm(accuracies: Mapping[str, Any]) -> None:
         )
 
 
+def warn_of_guessing(accuracies: Mapping[str, Any], classes: int) -> None:
+    """Print a notice where the full network cannot be told from one that guesses among the classes of the labels."""
+    full = accuracies.get("full")
+    if full and classes > 1 and full.get("low", 1) < 1 / classes:
+        notice(
+            f"the full network has {100 * full['mean']:.1f} % of {full['n']} samples right, guessing among their "
+            f"{classes} classes {100 / classes:.1f} %: check that they are as those of the training were (range, size, "
+            "rate), or train longer"
+        )
+
+
 def read_classes(found: ClassPrior, names: Sequence[str], samples: int) -> dict[str, Any]:
     """Return the classes and their prior for a report, and print a notice if they should not be trusted.
 

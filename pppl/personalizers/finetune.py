@@ -21,8 +21,10 @@ class FinetuneSettings:
 
     The defaults are the best of a grid on validation persons of the digits.
 
-    - `steps`, `learning_rate`: for the full network.
-    - `pruned_steps`, `pruned_learning_rate`: for a network that was pruned before.
+    - `steps`: training steps on the whole support set, for the full network.
+    - `learning_rate`: the learning rate, for the full network.
+    - `pruned_steps`: training steps, for a network that was pruned before.
+    - `pruned_learning_rate`: the learning rate, for a network that was pruned before.
     - `layers`: `all` layers are trained, or the `last` alone, the classifier.
     - `augment`: random changes of the support set in each step, by name, as in `training.augment`. Parts of a sample
       that a shift or mask empties are filled with the mean of the training data.

@@ -22,7 +22,8 @@ from ..tasks import Task
 class RetrainSettings:
     """The step `+retrain`: the pruned network fine-tuned on the global training set, with the settings of `training`.
 
-    - `epochs`, `learning_rate`: replace those of `training`.
+    - `epochs`: number of epochs, in place of `training.epochs`.
+    - `learning_rate`: the peak of the learning rate, in place of `training.learning_rate`.
     - `distillation`: weight of the divergence from the full network's predictions (Hinton et al. 2015).
     - `classes`: numbers of classes that a person may have (0: all); both losses are then on outputs corrected for the
       classes of a random person, as `+classes` corrects them. Empty: on outputs as they are.

@@ -10,14 +10,14 @@ from ..system.registries import maker_of
 from .methods import make_personalizers
 from .personalizer import METHODS, STEPS, Personalizer
 
-# By the names of methods, and of steps with a `+`. Static criteria are told once, their scopes behind them.
+# By the names of methods, and of steps with a `+`.
 _TEXTS = {
     "full": "the global network as it is",
     "ppp": "Prototype-based Personalized Pruning (after Kim et al., ICASSP 2021; our reconstruction)",
     "gated": "ablation: `ppp` whose gates were trained without the prototype loss",
-    "ocap": "channels ranked by their activations on the support set (after Ma et al., 2023, without their fine-tuning)",
+    "ocap": "channels ranked by their activations on the support set (after Ma et al. 2023, without their fine-tuning)",
     "ocap_frequency": "by the support samples for which they are among the strongest of their layer (nearer to Ma et "
-    "al., 2023)",
+    "al. 2023)",
     "capnn": "channels ranked by how often they fire for the person's classes, on training data (after CAP'NN: Hemmat "
     "et al., DAC 2020; our reconstruction)",
     "l1": "static, one network for everybody: filters ranked by L1 norm (Li et al., ICLR 2017)",
@@ -65,7 +65,8 @@ _TEXTS = {
     "+bn": "behind any method, as in `ppp+bn`: batch normalization is recalibrated on the support set (AdaBN: Li et "
     "al., 2016; EagleEye: Li et al., ECCV 2020)",
 }
-_SCOPES = {
+# Static criteria with such an end compare layers in another way.
+SCOPES = {
     "_local": "every layer loses the same fraction of its channels",
     "_isomorphic": "layers of one structure lose the same fraction (Fang et al., ECCV 2024)",
 }
@@ -117,7 +118,7 @@ def _made(name: str) -> list[Personalizer]:
 def _text(name: str) -> str:
     if name in _TEXTS:
         return _TEXTS[name]
-    for scope, text in _SCOPES.items():
+    for scope, text in SCOPES.items():
         if (base := name.removesuffix(scope)) in _TEXTS and base != name:
             return f"as `{base}`, {text}"
     registry = STEPS if name.startswith("+") else METHODS

@@ -25,7 +25,8 @@ from .personalizer import Step, register_step
 class TentSettings:
     """The step `+tent`, which minimizes the entropy of predictions on the support set (Wang et al., ICLR 2021).
 
-    - `steps`, `learning_rate`: of Adam, on full batches; only scales and shifts of batch normalization are trained.
+    - `steps`: steps of Adam on the whole support set; only scales and shifts of batch normalization are trained.
+    - `learning_rate`: Adam's.
     """
 
     steps: int = 10

@@ -29,10 +29,12 @@ class DiffSettings:
       `diff@RATE`.
     - `penalty`: lambda, the price of one difference in the first stage.
     - `groups`: how the penalty counts the gates of tensors, `sum` or `product`, see `pppl.diff.RelaxedDiff`.
-    - `steps`, `learning_rate`: of the first stage, in which gates choose positions.
+    - `steps`: training steps of the first stage, in which gates choose positions.
+    - `learning_rate`: the learning rate of the first stage.
     - `gates_way`: how far the first stage can move a gate's log_alpha, which begins at 5. A gate is fully open
       above 1.6 and closed below 0. If it cannot move so far, magnitudes alone choose positions.
-    - `fixed_steps`, `fixed_learning_rate`: of the second stage, which trains the values at the chosen positions.
+    - `fixed_steps`: training steps of the second stage, which trains the values at the chosen positions.
+    - `fixed_learning_rate`: the learning rate of the second stage.
     """
 
     rates: tuple[float, ...] = (0.005,)

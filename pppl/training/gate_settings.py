@@ -18,8 +18,10 @@ class PPPSettings:
     - `temperature`: temperature of the binary concrete relaxation.
     - `gate_speed`: the gates' learning rate as a multiple of the backbone's. Choose more than 1 if the backbone starts
       from weights that it should keep.
-    - `target_rate`, `target_weight`: tau and alpha of the target-rate loss.
-    - `prototype_weight`, `prototype_scale`: beta and scale of the prototype loss; `gated` trains with beta 0.
+    - `target_rate`: tau, the share of a layer's channels that the target-rate loss wants open.
+    - `target_weight`: alpha, the weight of the target-rate loss.
+    - `prototype_weight`: beta, the weight of the prototype loss; `gated` trains with 0.
+    - `prototype_scale`: what squared distances to prototypes are multiplied by in the prototype loss.
     - `prototypes`: `parallel` takes all gates from one forward pass; `sequential` prunes layer by layer.
     - `epochs`: number of epochs; 0: as many as the full network.
     - `training`: with `samples`, every sample of a batch has its own gates, trained by the settings above. `persons`
@@ -64,21 +66,26 @@ class PersonTraining:
       channels compete. `l1`: everybody has the channels of the largest weights in each layer, without noise, and gates
       learn what to change for whom; a small `gate_speed` suits it.
     - `warm_start`: whether training begins with the full network's weights instead of random ones.
-    - `epochs`, `learning_rate`: replace those in `training`.
+    - `epochs`: number of epochs, in place of `training.epochs`.
+    - `learning_rate`: the peak of the learning rate, in place of `training.learning_rate`.
     - `gate_speed`: the gates' learning rate as a multiple of the backbone's, as in section `ppp`.
     - `persons`: number of persons in a batch; 0: as many as make a batch of `training.batch_size`, so that gates take
       as many steps per epoch as the full network.
     - `queries`: samples of each person in addition to the support set.
     - `classes`: numbers of classes that a person may have, one of which is drawn (0: all classes); empty: as in section
       `persons`.
-    - `least`, `most`: range of a person's budget, which is drawn uniformly on a logarithmic scale. Larger budgets are
-      cut to `most` later, because more channels than in training do harm. For smaller budgets the gates rank channels
-      as for `least`.
-    - `gate_width`, `temperature`: hidden units of the gates, and the temperature of their relaxation.
+    - `least`: the smallest budget in training, where budgets are drawn uniformly on a logarithmic scale. For smaller
+      ones the gates rank channels as for `least`.
+    - `most`: the largest budget in training. Larger ones are cut to `most` later, because more channels than in
+      training do harm.
+    - `gate_width`: hidden units of the gates.
+    - `temperature`: the temperature of the gates' relaxation.
     - `distillation`: weight of the divergence from the full network's predictions (Hinton et al. 2015).
-    - `prototype_weight`, `prototype_scale`: of the prototype loss between persons; `gated` trains with weight 0.
-    - `code_steps`, `code_rate`: steps and learning rate with which a new person's code, what gates read of them, is
-      moved until predictions on their support set are sure and varied; 0 steps: the code stays as it was read.
+    - `prototype_weight`: the weight of the prototype loss between persons; `gated` trains with 0.
+    - `prototype_scale`: what squared distances to prototypes are multiplied by in that loss.
+    - `code_steps`: steps in which a new person's code, what gates read of them, is moved until predictions on their
+      support set are sure and varied; 0: the code stays as it was read.
+    - `code_rate`: the learning rate of these steps.
     - `precision`: precision of training, as Lightning names it; `auto`: bf16 if there is a GPU. `bf16-mixed` also pays
       on processors that multiply bf16 (Intel's AMX), for networks that are not tiny.
     """

@@ -11,9 +11,9 @@ import pytest
 
 from pppl import Experiment
 from pppl.cli.command import build_parser, main
+from pppl.cli.help import EXAMPLES, GROUPS
 from pppl.cli.overrides import read_overrides, split_overrides
 from pppl.cli.verb import verb_parsers
-from pppl.cli.help import EXAMPLES, GROUPS
 from pppl.cli.verbs import VERBS
 
 ROOT = Path(__file__).parents[2]

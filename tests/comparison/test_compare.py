@@ -15,7 +15,8 @@ import torch
 
 from pppl import Experiment, compare
 from pppl.cli.command import main
-from pppl.comparison.person_plan import PersonPlan, warn_near_chance
+from pppl.comparison.chance import warn_near_chance
+from pppl.comparison.person_plan import PersonPlan
 from pppl.data import IdentityDataset
 from pppl.report.terminal import as_text
 from pppl.system.errors import UserError
@@ -197,10 +198,10 @@ def test_results_on_other_data_are_not_replaced(tiny: Experiment, results: Path,
 
 def test_a_full_network_at_chance_is_told(capsys: pytest.CaptureFixture[str]):
     four = IdentityDataset(name="four", x=torch.zeros(4, 1, 8), y=torch.arange(4), classes=tuple("abcd"))
-    warn_near_chance(pd.DataFrame({"score_full": [0.2, 0.3]}), four)
+    warn_near_chance("the full network", 0.25, four)
     told = "the full network has 25% on average, by chance it would have 25%: train longer (training.epochs"
     assert told in capsys.readouterr().err
-    warn_near_chance(pd.DataFrame({"score_full": [0.4, 0.5]}), four)
+    warn_near_chance("the full network", 0.45, four)
     assert capsys.readouterr().err == ""
 
 

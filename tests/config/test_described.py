@@ -14,6 +14,10 @@ from pppl.config import Tree
 from pppl.config.described import describe
 from pppl.config.json_schema import json_schema
 from pppl.config.reading import all_keys
+from pppl.personalizers import METHODS, STEPS
+from pppl.personalizers.method_texts import tell_method
+from pppl.tables.column_texts import COLUMN_TEXTS
+from pppl.tables.schema import COLUMN_TYPES
 
 ROOT = Path(__file__).parents[2]
 KINDS: dict[str, type[Tree]] = {"compare": Experiment, "tune": Sweep, "tasks": TextExperiment}
@@ -77,6 +81,10 @@ def test_a_new_file_is_read_valid_and_kept(
         ("training", ["training.averaging", "AdamW"]),
         ("methods", ["+classes", "l1_local", "`pppl tasks`"]),
         ("space", ["`pppl sweep`", "a section"]),
+        ("l1_local+retrain@long", ["l1_local, a method", "+retrain, a step", "reads no labels"]),
+        ("finetune", ["finetune, in a file", "finetune, a method", "reads labels of the person and trains"]),
+        ("ppp", ["controls: own, population, other, twin, swap, random"]),
+        ("score_low", ["Lower end of the 95 % interval of: The metric"]),
     ],
 )
 def test_a_key_is_explained(key: str, told: list[str], capsys: pytest.CaptureFixture[str]):
@@ -87,8 +95,27 @@ def test_a_key_is_explained(key: str, told: list[str], capsys: pytest.CaptureFix
 
 
 def test_an_unknown_key_has_the_nearest_one_told(capsys: pytest.CaptureFixture[str]):
-    assert main(["explain", "persons.shot"]) == 2
-    assert "did you mean 'persons.shots'?" in capsys.readouterr().err
+    for name, nearest in (
+        ("persons.shot", "persons.shots"),
+        ("l1_locl", "l1_local"),
+        ("macs_fractin", "macs_fraction"),
+    ):
+        assert main(["explain", name]) == 2
+        assert f"did you mean '{nearest}'?" in capsys.readouterr().err
+
+
+def test_keys_differ_in_what_is_told_of_them():
+    told: dict[tuple[str, str], list[str]] = {}
+    for key, each in describe(Experiment).items():
+        if "." in key:
+            told.setdefault((key.split(".")[0], each.text), []).append(key)
+    assert not [keys for keys in told.values() if len(keys) > 1]
+
+
+def test_every_method_and_every_column_is_told():
+    assert {*COLUMN_TEXTS} == {*COLUMN_TYPES}
+    names = [*METHODS, *(f"+{step}" for step in STEPS)]
+    assert not [name for name in names if not tell_method(name).text]
 
 
 def test_the_schema_of_a_kind_is_printed(capsys: pytest.CaptureFixture[str]):

@@ -77,6 +77,7 @@ def test_people_who_can_be_persons(shots: int, classes: str):
     told = _told(_dataset(), PersonSettings(shots=shots))
     assert f"{shots} shots and a sample to test of {classes} classes" in told["unseen people as persons"]
     assert f"persons.classes up to {classes}" in told["unseen people as persons"]
+    assert told["careful"].startswith(f"few samples to test: {5 - shots} of each class of an unseen person; give more")
     assert told["folds of people"] == "persons.folds 2 to 6: with as many seeds everybody is unseen once"
 
 
@@ -87,7 +88,8 @@ def test_people_with_too_few_samples():
         assert told[f"{who} people as persons"].endswith("2 are needed; lower persons.shots")
     assert told["subsets as persons"].startswith("4 of the 4 classes have 5 training")
     told = _told(_dataset(people=3), PERSONS)
-    assert told["people as persons"] == "no: own has 3 people: holding some back takes at least 5"
+    assert told["people as persons"].startswith("no: own has 3 people: holding some back takes at least 5, or 3 who are")
+    assert told["folds of people"].startswith("persons.folds 3 to 3")
 
 
 def test_data_without_people_and_without_classes():
