@@ -34,18 +34,18 @@ TINY = {
 }
 
 
-# Notebooks that take long, since they export networks or redraw all results.
-_AT_LENGTH = {"05_on_device", "06_paper_figures"}
+# The notebooks that everybody opens first; the others are executed at length.
+_FIRST_NOTEBOOKS = {"00_quickstart", "01_anatomy_of_ppp"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the slowest tests first, so that no worker is left with one of them at the end.
 
-    Notebooks that take long are marked `slow`.
+    Notebooks but the first are marked `slow`.
     """
     for item in items:
-        if item.path.suffix == ".ipynb" and item.path.stem in _AT_LENGTH:
+        if item.path.suffix == ".ipynb" and item.path.stem not in _FIRST_NOTEBOOKS:
             item.add_marker(pytest.mark.slow)
     slowest = {name.split("::")[0] for name in counting.budgets() if "::" in name}
     items.sort(key=lambda item: item.nodeid.split("::")[0] not in slowest and item.path.suffix != ".ipynb")

@@ -7,6 +7,7 @@ with real ones.
 import io
 import multiprocessing
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from matplotlib.figure import Figure
 from optuna.trial import TrialState
 from PIL import Image
 
+import pppl.figures
 from pppl.comparison import global_models as models
 from pppl.config import Experiment, Sweep
 from pppl.sweeping import life, trial_tables
@@ -45,7 +47,8 @@ def fit(
 
 def train_nothing() -> None:
     """Make this process train by `fit` above and draw no figures from now on."""
-    models.fit, Figure.savefig = fit, _sketch
+    models.fit = fit
+    _draw_nothing(setattr)
 
 
 def run_trial(trial: optuna.Trial, sweep: Sweep, base: Experiment, folder: Path) -> tuple[TrialState, list[float]]:
@@ -68,7 +71,7 @@ def try_nothing() -> None:
     workers.run_trial, life.BEAT = run_trial, 2.0
     trial_tables.baselines = lambda *_: pd.DataFrame()
     workers.worker_context = lambda _: multiprocessing.get_context("fork")
-    Figure.savefig = _sketch
+    _draw_nothing(setattr)
 
 
 def fork_with_more() -> None:
@@ -81,8 +84,16 @@ def fork_with_more() -> None:
 def sketching() -> Iterator[None]:
     """Skip the drawing of figures while the context is open, since it takes longer than a tiny comparison."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", _sketch)
+        _draw_nothing(patch.setattr)
         yield
+
+
+def _draw_nothing(put: Callable[[Any, str, Any], None]) -> None:
+    """Put blank figures in place of those of a comparison, and blank files in place of theirs."""
+    put(Figure, "savefig", _sketch)
+    render = sys.modules[pppl.figures.render.__module__]
+    for name in [each for each in vars(render) if each.endswith("_figure")]:
+        put(render, name, lambda *_, **__: Figure())
 
 
 def _sketch(_: Figure, path: Path | str, **__: Any) -> None:
