@@ -27,6 +27,9 @@ def _personalize(options: argparse.Namespace, _: dict[str, Any]) -> None:
     report = personalize(options.run, options.data, request, options.out, seed=options.seed, queries=options.queries)
     print(deployment_as_text(report))
     print(f"\nAll files are in {options.out}")
+    if exports := [str(options.out / name) for name in report["files"] if name.endswith(".onnx")]:
+        hears = ", log-mel's part among it" if options.raw_audio else ""
+        print(f"How long a sample takes, beside the full network{hears}: pppl latency {' '.join(exports)}")
 
 
 def _positive(name: str, text: str) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from ..config import DataSettings
 from ..data import IdentityDataset, limit, load_dataset
 from ..system.errors import UserError
+from ..system.tracking import notice
 from ..tables.journal import TABLE
 from ..tables.provenance import read_run
 from ..tables.schema import existing, read_frame
@@ -36,6 +37,17 @@ def refuse_other_results(folder: Path, command: str, data: DataSettings, dataset
     if name not in ("", dataset.name):
         raise UserError(f"{folder} holds results on {name}, not on {dataset.name}: name another --out")
     raise UserError(f"{folder} holds results on other data (by SHA-256) than this {data.name}: name another --out")
+
+
+def tell_another_experiment(folder: Path, name: str) -> None:
+    """Print a notice if a folder holds tables of an experiment with another name, which are about to be replaced."""
+    config = read_run(folder).get("config")
+    before = config.get("name") if isinstance(config, dict) else None
+    if isinstance(before, str) and before != name and existing(folder / TABLE).exists():
+        notice(
+            f"{folder} holds results of the experiment {before}: its tables are replaced by those of {name}, and rows "
+            "that both have are kept; name another --out to have both"
+        )
 
 
 def refuse_other_tasks(folder: Path, sha256: Mapping[str, str]) -> None:

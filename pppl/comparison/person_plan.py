@@ -35,7 +35,7 @@ from ..tasks import Task, task_of
 from .chance import warn_near_chance
 from .effort import EFFORT, effort
 from .execution import compute_missing
-from .folders import refuse_other_results
+from .folders import refuse_other_results, tell_another_experiment
 from .freshness import fingerprints
 from .gatemap import GATES, gates_are_whole, write_gates
 from .global_models import global_model, list_training_devices
@@ -81,8 +81,9 @@ class PersonPlan(Plan[Experiment, PersonUnit]):
         return [unit for group in self.groups for unit in group.units()]
 
     def refuse_others(self) -> None:
-        """Raise `UserError` if the folder holds results of another command or on other data."""
+        """Raise `UserError` if the folder holds results of another command or on other data; tell another name."""
         refuse_other_results(self.folder, self.command, self.experiment.data, self.dataset)
+        tell_another_experiment(self.folder, self.experiment.name)
 
     def adopt(self) -> None:
         """Add the rows of a finished table to the journal."""

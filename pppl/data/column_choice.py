@@ -110,5 +110,7 @@ def _guess_values(table: SampleTable, free: Sequence[str]) -> tuple[str, ...]:
 
 
 def _ask(table: SampleTable, key: str, question: str, names: Iterable[str]) -> UserError:
-    shown = ", ".join(clip(name, 40) for name in names)[:400]
-    return UserError(f"{table.where}: {question}? Set data.columns.{key}; there are {shown}")
+    shown = [clip(name, 40) for name in names]
+    example = f"'[{shown[0]}]'" if key == "values" else shown[0]
+    set_it = f"Set data.columns.{key}, as by --data.columns.{key} {example}"
+    return UserError(f"{table.where}: {question}? {set_it}; there are {', '.join(shown)[:400]}")

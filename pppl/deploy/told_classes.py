@@ -73,8 +73,8 @@ def warn_of_guessing(accuracies: Mapping[str, Any], classes: int) -> None:
     if full and classes > 1 and full.get("low", 1) < 1 / classes:
         notice(
             f"the full network has {100 * full['mean']:.1f} % of {full['n']} samples right, guessing among their "
-            f"{classes} classes {100 / classes:.1f} %: check that they are as those of the training were (range, size, "
-            "rate), or train longer"
+            f"{classes} classes {100 / classes:.1f} %: check that they are as those of the training were (scale, "
+            "size, sampling rate), or train longer"
         )
 
 

@@ -102,7 +102,7 @@ def masks_within(
         least = f"{_rounded_up(float(fractions[0, 0])):g}"
         raise UserError(
             f"budget {budgets[over][0]:.10g} is too small: the smallest network, {_channels(round_to)} per layer, "
-            f"takes {least} of the {unit}; the least possible budget is {least}"
+            f"takes {least} of the {'MACs' if unit == 'macs' else 'parameters'}; the least possible budget is {least}"
         )
     candidates = np.count_nonzero(values > -np.inf, axis=1)
     count = np.minimum(np.count_nonzero(fractions <= budgets[:, None], axis=1) - 1, candidates)  # (P,)

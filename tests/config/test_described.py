@@ -89,7 +89,7 @@ def test_a_new_file_is_read_valid_and_kept(
 )
 def test_a_key_is_explained(key: str, told: list[str], capsys: pytest.CaptureFixture[str]):
     assert main(["explain", key]) == 0
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     for each in told:
         assert each in said
 

@@ -86,7 +86,8 @@ def test_splits_recordings_and_numbers_to_predict(tmp_path: Path):
 def test_a_class_that_cannot_be_told_is_asked_for(tmp_path: Path):
     path = long_csv(tmp_path / "sensors.csv")
     error = _refused(path)
-    assert "which column is the class? Set data.columns.label; there are time, subject, window, activity" in error
+    assert "which column is the class? Set data.columns.label, as by --data.columns.label time; " in error
+    assert "there are time, subject, window, activity" in error
     assert "data.columns.label: unknown column" in (error := _refused(path, label="activty"))
     assert "did you mean 'activity'?" in error
     assert "names 'ax' twice" in _refused(path, values=("ax", "ax"))
@@ -125,7 +126,10 @@ def test_arrays_in_the_cells_of_a_parquet_file(tmp_path: Path):
     ax, ay = rng.normal(size=(2, 6, 9))
     frame = pd.DataFrame({"ax": [*ax], "ay": [*ay], "label": ["a", "b"] * 3})
     frame.to_parquet(path)
-    assert "which columns are the values? Set data.columns.values; there are ax, ay" in _refused(path)
+    assert (
+        "which columns are the values? Set data.columns.values, as by --data.columns.values '[ax]'; there are ax, ay"
+        in _refused(path)
+    )
     assert torch.allclose(_load(path, values=("ax", "ay")).x, torch.tensor(np.stack([ax, ay], 1), dtype=torch.float32))
     assert _load(path, values=("ay",)).x.shape == (6, 1, 9)
     frame["ax"] = [*ax[:4], ax[4, :3], ax[5]]
