@@ -12,7 +12,7 @@ import pandas as pd
 from ..config import Experiment, TextExperiment
 from ..data import SOURCES
 from ..data.catalogue import is_own_data
-from ..data.own_data import is_missing
+from ..data.own import is_missing
 from ..system.errors import UserError
 from ..tables.agreement import agreement
 from ..tables.derived import draw_nothing

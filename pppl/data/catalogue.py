@@ -14,9 +14,8 @@ from ..system.registries import Registry, place
 from .download import Archive
 from .features import LogMel
 from .identities import IdentityDataset
-from .labelled import OwnData
-from .media import refuse_settings
-from .own_data import is_of_users, read_own
+from .own import OwnData, is_of_users, read_own
+from .own.media import refuse_settings
 
 
 def _move(unpacked: Path, destination: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..config import PersonSettings
 from ..system.errors import UserError
 from .identities import TEST, TRAIN, VALIDATION, IdentityDataset
-from .labelled import OwnData
+from .own import OwnData
 from .person_pool import PersonPool
 from .precision import PART
 from .shapes import describe_dataset, find_oddities

@@ -150,7 +150,8 @@ def _write_names(curves: Sequence[_Curve], ax: Axes) -> None:
     ends = [(np.log10(curve.error[-1]) - bottom) / (top - bottom) for curve in curves]
     line_height = size * _APART / _POINTS / (ROW_HEIGHT - 0.8)  # of the height of a panel
     places = _spread(ends, [line_height * (1 + name.count("\n")) for name in names])
-    line = {"arrowstyle": "-", "lw": 0.6, "shrinkA": 1, "shrinkB": 3}
+    # From the left of a name: a line from its middle would cross the name above.
+    line = {"arrowstyle": "-", "lw": 0.6, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)}
     for curve, name, end, place in zip(curves, names, ends, places, strict=True):
         start = 1.0 if curve.is_whole else ax.transLimits.transform((np.log10(curve.macs[-1]), 0))[0]
         look = curve.look

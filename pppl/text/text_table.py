@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import TextColumns
-from ..data.arrow_table import read_parquet
-from ..data.csv_rows import read_csv_rows
+from ..data.own.arrow_table import read_parquet
+from ..data.own.csv_rows import read_csv_rows
 from ..system.errors import UserError, unknown
 from ..system.printable import clip, printable
 

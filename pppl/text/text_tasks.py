@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..config import TextColumns
 from ..data.catalogue import data_folder
-from ..data.sample_table import read_bytes
+from ..data.own.sample_table import read_bytes
 from ..system.errors import UserError, unknown
 from ..tasks import TASKS, Task
 from .metrics import METRICS

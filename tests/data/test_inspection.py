@@ -11,7 +11,7 @@ from pppl.config import PersonSettings
 from pppl.data import IdentityDataset
 from pppl.data.catalogue import read_data
 from pppl.data.inspection import inspect
-from pppl.data.labelled import OwnData
+from pppl.data.own import OwnData
 
 PERSONS = PersonSettings(shots=2)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..system.errors import UserError, first_line
-from ..system.extras import Needing
+from ...system.errors import UserError, first_line
+from ...system.extras import Needing
+from ..stored_file import AnyFile, StoredFile
 from .sample_table import ColumnKind, SampleTable
-from .stored_file import AnyFile, StoredFile
 
 # How recordings begin: wav, flac, ogg, aiff, and mp3 with a tag or without. Other files are images.
 _SOUNDS = (b"RIFF", b"fLaC", b"OggS", b"FORM", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")

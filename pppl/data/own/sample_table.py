@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from ..system.errors import UserError
-from ..system.printable import clip
+from ...system.errors import UserError
+from ...system.printable import clip
+from ..stored_file import AnyFile
 from .csv_rows import read_csv_rows
-from .stored_file import AnyFile
 
 ColumnKind = Literal["number", "text", "class", "array", "image", "audio", "other"]
 

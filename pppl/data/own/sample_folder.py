@@ -8,12 +8,12 @@ from typing import NoReturn
 
 import torch
 
-from ..config import DataSettings
-from ..system.errors import UserError
-from .arrays import read_npy
+from ...config import DataSettings
+from ...system.errors import UserError
+from ..arrays import read_npy
+from ..samples import file_kind
 from .labelled import SPLITS, Labels, OwnData, make_dataset
 from .media import Media, read_media, refuse_settings
-from .samples import file_kind
 
 _LAYOUTS = {1: "class/file", 2: "person/class/file"}
 _DEEPEST = 3  # folders: split, person and class

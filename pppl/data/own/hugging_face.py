@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config import DataSettings
-from ..system.errors import UserError, first_line
-from ..system.extras import Needing
-from ..system.progress import quieter
+from ...config import DataSettings
+from ...system.errors import UserError, first_line
+from ...system.extras import Needing
+from ...system.progress import quieter
 from .arrow_table import ArrowTable
 from .labelled import SPLITS, OwnData
 from .table_samples import read_table

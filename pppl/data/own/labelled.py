@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..system.errors import UserError, unknown
-from .identities import TEST, TRAIN, VALIDATION, IdentityDataset
+from ...system.errors import UserError, unknown
+from ..identities import TEST, TRAIN, VALIDATION, IdentityDataset
+from ..precision import PART, in_single_precision
 from .media import Media
-from .precision import PART, in_single_precision
 
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "valid": VALIDATION, "val": VALIDATION, "dev": VALIDATION}
 SPLITS |= {"test": TEST}

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import DataSettings
-from ..system import progress
-from ..system.errors import UserError
-from .audio import log_mels, seconds_of
-from .features import LogMel, quantize
-from .images import probe_image, read_image
-from .stored_file import AnyFile
+from ...config import DataSettings
+from ...system import progress
+from ...system.errors import UserError
+from ..audio import log_mels, seconds_of
+from ..features import LogMel, quantize
+from ..images import probe_image, read_image
+from ..stored_file import AnyFile
 
 _ONE = torch.ones(1)
 _MOST_NOTES = 5

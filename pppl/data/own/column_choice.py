@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..config import ColumnSettings
-from ..system.errors import UserError, unknown
-from ..system.printable import clip
+from ...config import ColumnSettings
+from ...system.errors import UserError, unknown
+from ...system.printable import clip
 from .sample_table import ColumnKind, SampleTable
 
 # Names by which a column is known, in lower case and without `_id`.

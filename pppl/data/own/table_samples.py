@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..config import DataSettings
-from ..system.errors import UserError
+from ...config import DataSettings
+from ...system.errors import UserError
 from .column_choice import ChosenColumns, choose_columns
 from .labelled import Labels, OwnData, make_dataset
 from .media import Media, read_media, refuse_settings

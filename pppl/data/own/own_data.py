@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ..config import DataSettings
-from ..system.errors import UserError
-from ..system.files import expand
+from ...config import DataSettings
+from ...system.errors import UserError
+from ...system.files import expand
+from ..npz import load_npz
 from .arrow_table import read_parquet
 from .hugging_face import HUB, is_saved, read_hub, read_saved
 from .labelled import OwnData
 from .media import refuse_settings
-from .npz import load_npz
 from .sample_folder import read_sample_folder
 from .sample_table import CsvTable
 from .table_samples import read_table
