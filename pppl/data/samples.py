@@ -122,7 +122,7 @@ def read_files(paths: Sequence[Path], preprocessing: Preprocessing, *, where: st
     Raise `UserError` as `read_samples` does.
     """
     if not paths:
-        raise UserError(f"{where} names no file: give at least one sample")
+        raise UserError(f"there is no file in {where}: give at least one sample")
     for path in paths:
         if not path.is_file():
             raise UserError(f"{path} is not there: check the name of the file")

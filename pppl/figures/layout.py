@@ -39,13 +39,13 @@ def scores(axis: Any, metric: Metric) -> None:
 
 
 def log_ticks(low: float, high: float, usual: Sequence[float]) -> list[float]:
-    """Return the usual ticks between the ends of a logarithmic axis, or finer ones if there are none.
+    """Return the usual ticks between the ends of a logarithmic axis, or finer ones if there are fewer than two.
 
     >>> log_ticks(0.04, 0.6, (0.01, 0.05, 0.1, 0.5)), log_ticks(0.21, 0.34, (0.1, 1.0))
     ([0.05, 0.1, 0.5], [0.25, 0.3])
     """
     ticks = [tick for tick in usual if low <= tick <= high]
-    if ticks or not 0 < low <= high:
+    if len(ticks) > 1 or not 0 < low <= high:
         return ticks
     decade = 10.0 ** np.floor(np.log10(low))
     finer = [

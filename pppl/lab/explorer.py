@@ -17,6 +17,7 @@ from ..figures.person_panel import PersonPanel, Share, person_figure
 from ..personalizers import PersonalModel
 from ..personalizers.shown import list_layers
 from ..system.errors import UserError
+from ..system.extras import Needing
 from ..training.modules import channels_last
 from .runs import LoadedRun
 
@@ -143,10 +144,8 @@ class Explorer:
 
 
 def _ipywidgets() -> Any:
-    try:
+    with Needing("explore", "lab"):
         import ipywidgets
-    except ImportError as error:
-        raise UserError("explore needs ipywidgets: pip install 'pppl[lab]'") from error
     return ipywidgets
 
 

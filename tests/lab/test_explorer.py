@@ -94,7 +94,7 @@ def test_what_cannot_be_made_is_told_and_the_picture_stays(explorer: Explorer):
 
 def test_without_ipywidgets_one_line_says_what_to_install(run: LoadedRun, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    with pytest.raises(UserError, match=r"^explore needs ipywidgets: pip install 'pppl\[lab\]'$"):
+    with pytest.raises(UserError, match=r"^explore needs ipywidgets: run `pip install 'pppl\[lab\]'`$"):
         explore(run)
 
 

@@ -187,6 +187,7 @@ def test_every_axis_has_a_number(budgets: list[float], methods: list[tuple[str, 
 
 def test_ticks_of_a_logarithmic_axis():
     assert log_ticks(0.05, 0.6, (0.1, 0.5)) == [0.1, 0.5]
+    assert log_ticks(0.28, 0.58, (0.1, 0.2, 0.5, 1.0)) == [0.3, 0.4, 0.5], "one alone tells no scale"
     assert log_ticks(0.217, 0.46, (0.1, 0.2, 0.5)) == [0.25, 0.3, 0.4]
     assert log_ticks(0.331, 0.332, (0.1, 0.2, 0.5)) == [0.331]
     assert lower_limit(pd.DataFrame({"score_low": [np.nan, 1.0]})) == 0.8
