@@ -10,7 +10,7 @@ help:  ## Show this list
 demo: .venv/base.done  ## Compare methods of every family on handwritten digits, with figures, in results/demo
 	$(BIN)/pppl demo
 
-test: .venv/dev.done  ## Run the tests, in about ten minutes
+test: .venv/dev.done  ## Run the tests, in about eight minutes
 	$(BIN)/python -m pytest
 
 test-slow: .venv/dev.done  ## Run those that guard rare things at length

@@ -66,7 +66,7 @@ def _edit(folder: Path, method: str, column: str, add: float) -> None:
     table.to_csv(folder / "table.csv.gz", index=False)
 
 
-@pytest.mark.parametrize("change", [_other_code, _as_before])
+@pytest.mark.parametrize("change", [pytest.param(_other_code, marks=pytest.mark.slow), _as_before])
 def test_rows_that_are_what_they_were_have_their_stamp_renewed(
     experiment: Experiment, copy: Path, change: Callable, capsys: pytest.CaptureFixture[str]
 ):

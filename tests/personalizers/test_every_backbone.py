@@ -72,7 +72,12 @@ def _without_norms(spec: ShapeSpec) -> set[str]:
     return set() if affine(build(spec)) else {"ppp+tent"}
 
 
-@pytest.mark.parametrize("name", names_by_structure())
+_LARGE = ("bc_resnet", "resnet18")  # their kinds of layers are in others, too
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in _LARGE)) for name in names_by_structure()]
+)
 def test_every_method_runs_on_every_backbone(name: str):
     torch.manual_seed(0)
     options, shape = small(name)

@@ -28,7 +28,7 @@ from pppl.system.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("sketched")
 
-_FEW, _MANY = pytest.param(30, True, id="stubs"), pytest.param(60, False, id="real", marks=pytest.mark.slow)
+_FEW, _MANY = pytest.param(30, True, id="stubs"), pytest.param(60, False, id="real")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,7 @@ def server() -> Iterator[Server]:
     server.remove()
 
 
+@pytest.mark.slow  # `test_killed_sweeps.py` kills as many without a database
 @pytest.mark.parametrize(("count", "stubs"), [_FEW, _MANY])
 def test_trials_under_kills_and_without_the_server_for_a_while(
     tiny: Experiment, tmp_path: Path, server: Server, tracked: None, count: int, stubs: bool
