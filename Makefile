@@ -22,7 +22,7 @@ lint: .venv/dev.done  ## Check style and types
 	$(BIN)/pyright
 
 lab: .venv/lab.done  ## Open JupyterLab
-	$(BIN)/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 docs: .venv/docs.done  ## Build the documentation site into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

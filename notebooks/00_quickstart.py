@@ -47,7 +47,7 @@
 # | own | a person's mask from their own support set; the rows below are its *controls* |
 # | population | the mask of everybody's samples together |
 # | other | the mask of another person |
-# | twin | the mask of other samples of the same classes: does it matter who it is? |
+# | twin | the mask of other samples of the same classes: does another draw of samples matter? |
 # | swap | the mask of other classes: does it matter which classes? |
 # | random | a mask by lot, as large |
 # | \[low, high\] | 95 % interval: over persons for means, over queries for one person's accuracy |
@@ -65,6 +65,8 @@ from pppl import Experiment, compare, explore, load_run
 from pppl.figures import accuracy_vs_macs, style
 
 FREE, SMALL, OWN = "full+classes", "l1_local+retrain+classes", "ppp@persons+classes"
+BUDGETS = [0.05, 0.1, 0.25]
+SHOWN = 0.1  # the budget that tables and texts below are about, one of these
 experiment = Experiment().replace(
     name="quickstart",
     data__name="digits",
@@ -77,7 +79,7 @@ experiment = Experiment().replace(
     retrain__distillation=1.0,
     person_training__epochs=20,
     methods=["full", FREE, "l1_local+retrain", SMALL, "ppp@persons", OWN],
-    budgets=[0.05, 0.1, 0.25],
+    budgets=BUDGETS,
     seeds=[0],
     reference="full",
     settings={"ppp@persons": {"ppp.training": "persons", "person_training.learning_rate": 0.04}},
@@ -96,12 +98,13 @@ experiment = Experiment().replace(
 # ## Train and compare
 #
 # One line trains the networks for everybody (they are kept, so that it happens once), makes
-# networks for all persons, methods and budgets, and measures. Means with intervals, at a tenth of
-# the MACs:
+# networks for all persons, methods and budgets, and measures. Means with intervals over `n` persons
+# at the budget `SHOWN`; *seen* persons' digits were in training, and passes are how often training
+# went through samples, of the person or of everybody, beyond the full network's training:
 
 # %%
 summary = compare(experiment, "../results/quickstart")
-summary.query("budget in (0.1, 1) and control in ('', 'own')")
+summary.query("budget in (@SHOWN, 1) and control in ('', 'own')")
 
 # %%
 run = load_run("../results/quickstart")  # opens any results folder again
@@ -147,12 +150,12 @@ found.style.format("{:.1%}", subset=["full", "corrected"]).hide(axis="index")
 # %% [markdown]
 # ## Dissect a small network
 #
-# The network for everybody at a tenth of the MACs: what it costs (its time is that of training it,
-# once), what each layer keeps. The
-# correction adds a bias to its outputs, a bit for each class in the person's file.
+# The network for everybody at the budget `SHOWN`: what it costs (its time is that of training it,
+# once), what each layer keeps. The correction closes the outputs of classes that the person does
+# not have: a bit for each class in the person's file.
 
 # %%
-run.personalize(person, method=SMALL, budget=0.1)
+run.personalize(person, method=SMALL, budget=SHOWN)
 
 # %% [markdown]
 # ## Dissect a mask of one's own
@@ -162,7 +165,7 @@ run.personalize(person, method=SMALL, budget=0.1)
 # ties with the twin's and beats the swap's.
 
 # %%
-gains = run.frame("gains.csv").query("method == @OWN and budget == 0.1").set_index("against")
+gains = run.frame("gains.csv").query("method == @OWN and budget == @SHOWN").set_index("against")
 
 
 def points(row, name):
@@ -219,7 +222,11 @@ compare(mine, "../results/made_up")
 
 # %%
 explorer = explore(run)
-explorer.method.value, explorer.classes.value, explorer.budget.value = "l1_local+retrain", True, 0.1
+explorer.method.value, explorer.classes.value, explorer.budget.value = (
+    "l1_local+retrain",
+    True,
+    SHOWN,
+)
 explorer
 
 # %% [markdown]
@@ -227,7 +234,7 @@ explorer
 
 # %%
 answers = run.frame("answers.csv")
-answers = answers[answers["budget"].isin([0.1, 1.0])]
+answers = answers[answers["budget"].isin([SHOWN, 1.0])]
 
 
 def verdict(row, name):
@@ -247,19 +254,22 @@ told = ", ".join(
     f"{against} {points(gains.loc[against], 'gain')} ({verdict(gains.loc[against], 'gain')})"
     for against in ("twin", "swap")
 )
-by_lot = summary.query("method == @OWN and control == 'random' and budget == 0.1")["score"].iloc[0]
+by_lot = summary.query("method == @OWN and control == 'random' and budget == @SHOWN")["score"].iloc[
+    0
+]
 right = int((found["person's classes"] == found["found by votes"]).sum())
 means = {
     row["method"]: f"{row['score']:.1%} [{row['score_low']:.1%}, {row['score_high']:.1%}]"
-    for row in of_own[of_own["budget"].isin([0.1, 1.0])].to_dict("records")
+    for row in of_own[of_own["budget"].isin([SHOWN, 1.0])].to_dict("records")
 }
 Markdown(
-    f"- The full network has {means['full']}, corrected {means[FREE]}; at a tenth of the MACs one "
-    f"small network for everybody has {means[SMALL]} and a mask of one's own {means[OWN]}, both "
-    f"corrected. Votes find exactly the person's classes for {right} of {len(found)} persons.\n"
+    f"- The full network has {means['full']}, corrected {means[FREE]}; at {SHOWN:.0%} of the MACs "
+    f"one small network for everybody has {means[SMALL]} and a mask of one's own {means[OWN]}, "
+    f"both corrected. Votes find exactly the person's classes for {right} of {len(found)} "
+    "persons.\n"
     + "\n".join(lines)
     + "\n- The small networks were trained on for 20 more passes than the full one, which stops "
-    "early here: where they are ahead of it, that is why.\n"
+    "early here; whether that is why some are ahead of it, this notebook does not test.\n"
     f"- A mask of one's own less its controls, in points: {told}; a mask by lot has {by_lot:.1%}. "
     "A mask that beats the swap, but not the twin, knows which classes a person has, and nothing "
     "else about them.\n"

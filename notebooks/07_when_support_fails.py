@@ -261,6 +261,6 @@ Markdown(
     f"- **Another person's mask**: the own one is better than another person's on "
     f"{better('other')}; than that of other classes on {better('swap')}; than a twin's on "
     f"{better('twin')}; than everybody's on {better('population')}.\n"
-    f"- Speakers differ more than methods: the full network has {knows.max():.0f} % on "
+    f"- Speakers differ: the full network has {knows.max():.0f} % on "
     f"`{knows.idxmax()}` and {knows.min():.0f} % on `{knows.idxmin()}`."
 )

@@ -42,6 +42,7 @@ def _of_all(name: str) -> Callable[[], str] | None:
         "leads at a quarter": lambda: accuracies_of(_there(_LEADS[-2:]), 0.25, seen=False),
         "what leads bring at a tenth": lambda: answers_of(_there(_LEADS), budget=0.1),
         "what leads bring at a quarter": lambda: answers_of(_there(_LEADS[-2:]), budget=0.25),
+        "labels": lambda: accuracies_of(_there(("labels_photographs",)), 0.1),
         "support sets": lambda: accuracies_of(_there(("support",)), 0.25, seen=False),
         "goals": lambda: lead_tables.goals(ROOT / "results"),
         "people who change": lambda: lead_tables.changed_people(ROOT / "results"),

@@ -53,6 +53,11 @@ def headline(results: Path) -> str:
 def _summary(folder: Path, persons: str) -> pd.DataFrame:
     """Return the means of a kind of persons, unseen ones where persons are people, with the own samples."""
     rows = load_frame(folder / "summary.csv")
+    chosen = folder.with_name(folder.name.replace("leads_", "labels_")) / "summary.csv"
+    if chosen.exists():  # fine-tuning with the settings that validation persons chose, on the same persons and networks
+        labels = load_frame(chosen)
+        labels = labels[labels["method"].str.contains("finetune")]
+        rows = pd.concat([rows[~rows["method"].isin(labels["method"])], labels])
     rows = rows[(rows["persons"] == persons) & rows["budget"].isin((_BUDGET, 1.0)) & rows["control"].isin(("", "own"))]
     return rows[~rows["seen"]].set_index("method") if persons.startswith("person") else rows.set_index("method")
 

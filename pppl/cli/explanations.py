@@ -1,11 +1,12 @@
 """What `pppl explain` tells of a setting, a method, a step or a column of the tables."""
 
+import difflib
 import textwrap
 from collections.abc import Iterator, Mapping
 
 from ..config import Experiment, Sweep, TextExperiment, Tree
 from ..config.described import Described, describe
-from ..system.errors import unknown
+from ..system.errors import UserError, unknown
 
 # By the word that `pppl new` takes: the experiment, and the verb that runs its file.
 KINDS: dict[str, tuple[type[Tree], str]] = {
@@ -39,12 +40,16 @@ def explain(name: str) -> Iterator[str]:
 
     Raise `UserError` with the nearest name if there is none.
     """
+    from ..personalizers.method_texts import CONTROL_TEXTS
     from ..tables.schema import COLUMN_TYPES
 
-    lines = [*_of_settings(name), *_of_methods(name), *_of_column(name)]
+    lines = [*_of_settings(name), *_of_methods(name), *_of_control(name), *_of_column(name)]
     if not lines:
         keys = {each for kind, _ in KINDS.values() for each in describe(kind)}
-        raise unknown("setting, method or column", name, {*keys, *_names_of_methods(), *COLUMN_TYPES})
+        names = {*keys, *_names_of_methods(), *CONTROL_TEXTS, *COLUMN_TYPES}
+        if not difflib.get_close_matches(name, names, n=1, cutoff=0.5):
+            raise UserError(f"there is no setting, method or column {name!r}: `pppl explain` lists all settings")
+        raise unknown("setting, method or column", name, names)
     yield from lines
 
 
@@ -98,11 +103,20 @@ def _of_methods(name: str) -> Iterator[str]:
         yield from _indented(f"It {needs} and {trains}{controls}.")
 
 
+def _of_control(name: str) -> Iterator[str]:
+    from ..personalizers.method_texts import CONTROL_TEXTS
+
+    if name in CONTROL_TEXTS:
+        yield f"{name}, a control of methods that look at the person's samples"
+        yield from _indented(CONTROL_TEXTS[name])
+
+
 def _of_column(name: str) -> Iterator[str]:
     from ..tables.column_texts import COLUMN_TEXTS
+    from ..tables.schema import COLUMN_TYPES
 
-    plain = name.removesuffix("_low").removesuffix("_high")
-    if plain in COLUMN_TEXTS:
+    plain = name if name in COLUMN_TEXTS else name.removesuffix("_low").removesuffix("_high")
+    if plain in COLUMN_TEXTS and (plain == name or COLUMN_TYPES[plain].kind == "number"):
         yield f"{name}, a column of the tables"
         end = "" if plain == name else f"{'Lower' if name.endswith('_low') else 'Upper'} end of the 95 % interval of: "
         yield from _indented(f"{end}{COLUMN_TEXTS[plain]}")

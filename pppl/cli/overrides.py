@@ -34,8 +34,8 @@ def split_overrides(arguments: Sequence[str], parser: argparse.ArgumentParser) -
 
 
 def _is_option(argument: str) -> bool:
-    """Return whether an argument is no value: `--1` is a number."""
-    return argument.startswith("--") and not argument[2:3].isdigit()
+    """Return whether an argument is the name of a setting, and not its value: `-1` is a number."""
+    return argument.startswith("--")
 
 
 def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

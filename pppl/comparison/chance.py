@@ -22,7 +22,10 @@ def warn_near_chance(network: str, score: float, dataset: IdentityDataset) -> No
     """
     task = task_of(dataset)
     metric, chance = task.metrics[0], task.chance(dataset)
-    if chance is not None and metric.sign * (score - chance) < _NEXT_TO_CHANCE:
+    if chance is None:
+        return
+    near = min(_NEXT_TO_CHANCE, chance) if chance > 0 else _NEXT_TO_CHANCE  # of many classes chance is little
+    if metric.sign * (score - chance) < near:
         remedy = "train longer (training.epochs, or a smaller training.batch_size), as methods are measured against it"
         shown = [f"{value:.0%}" if metric.percent else f"{metric.name} {value:.2f}" for value in (score, chance)]
-        notice(f"{network} has {shown[0]} on average, by chance it would have {shown[1]}: {remedy}")
+        notice(f"{network} has {shown[0]} on average, where guessing has {shown[1]}: {remedy}")

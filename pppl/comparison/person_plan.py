@@ -118,6 +118,8 @@ class PersonPlan(Plan[Experiment, PersonUnit]):
     def table(self) -> pd.DataFrame:
         """Return the rows. None may be missing."""
         rows = [self.journal.rows[key] for unit in self.units for key in unit.keys]
+        if unknown_columns := {*rows[0]} - {*COLUMNS}:
+            raise ValueError(f"rows have {sorted(unknown_columns)}, which are no columns of tables/journal.py")
         rows = name_budgets_exactly(rows, self.experiment.budgets)
         return round_numbers(pd.DataFrame(rows, columns=list(COLUMNS)))
 

@@ -200,7 +200,8 @@ class Support:
     - `y`: `(N,)` labels; PPP and OCAP never read them.
     - `seed`: seed of the personalizer's random choices.
     - `own`: the person's own samples, if a control passes somebody else's samples as `x`; else None.
-    - `once`: cache of what methods compute from these samples.
+    - `once`: cache of what methods compute from these samples. Its keys name all that a value depends on besides the
+      samples: the network, and each setting.
 
     Raise `UserError` if there are no samples, or not one label for each.
 

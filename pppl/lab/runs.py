@@ -137,7 +137,7 @@ class LoadedRun:
         with explaining(self.lost):
             return [person for group in draw_groups(self.experiment, self.seed) for person in group.persons]
 
-    def global_model(self, method: str = "ppp") -> GlobalModel:
+    def global_model(self, method: str = "full") -> GlobalModel:
         """Return the networks that a method starts from: those of the folder, else of the cache, else trained now.
 
         Raise `UserError` for an unknown method, or if the folder's networks are damaged.
@@ -167,8 +167,10 @@ class LoadedRun:
     def personalize(self, person: Person, *, method: str = "ppp", budget: float = 0.1) -> PersonalModel:
         """Return a person's own network within a budget, a fraction of the full network's cost.
 
-        Raise `UserError` for an unknown method, or a budget that is too small.
+        Raise `UserError` for an unknown method, a budget that is too small, or what is no person.
         """
+        if not isinstance(person, Person):
+            raise UserError(f"person is {person!r}: give one of the run's `persons`, such as run.persons[0]")
         own = self.personalizer(method)
         support = person.support_of(self.dataset)
         return own.personalize(self.global_model(method), support, budget if own.prunes else 1.0)

@@ -10,65 +10,77 @@ from ..system.registries import maker_of
 from .methods import make_personalizers
 from .personalizer import METHODS, STEPS, Personalizer
 
+_STATIC = "static, one network for everybody: filters ranked by"
 # By the names of methods, and of steps with a `+`.
 _TEXTS = {
     "full": "the global network as it is",
     "ppp": "Prototype-based Personalized Pruning (after Kim et al., ICASSP 2021; our reconstruction)",
     "gated": "ablation: `ppp` whose gates were trained without the prototype loss",
     "ocap": "channels ranked by their activations on the support set (after Ma et al. 2023, without their fine-tuning)",
-    "ocap_frequency": "by the support samples for which they are among the strongest of their layer (nearer to Ma et "
-    "al. 2023)",
-    "capnn": "channels ranked by how often they fire for the person's classes, on training data (after CAP'NN: Hemmat "
-    "et al., DAC 2020; our reconstruction)",
-    "l1": "static, one network for everybody: filters ranked by L1 norm (Li et al., ICLR 2017)",
-    "l2": "static, by the sum of squares (He et al., IJCAI 2018)",
-    "bn_scale": "static, by the scale of batch normalization (network slimming: Liu et al., ICCV 2017); not for `res*` "
+    "ocap_frequency": "channels ranked by the support samples for which they are among the strongest of their layer "
+    "(nearer to Ma et al. 2023)",
+    "capnn": "channels ranked by how often they fire for the person's classes, on training data (after CAP'NN: "
+    "Hemmat et al., DAC 2020; our reconstruction)",
+    "l1": f"{_STATIC} L1 norm (Li et al., ICLR 2017)",
+    "l2": f"{_STATIC} the sum of squares (He et al., IJCAI 2018)",
+    "bn_scale": f"{_STATIC} the scale of batch normalization (network slimming: Liu et al., ICCV 2017); not for `res*` "
     "and `bc_resnet`, which have none",
-    "fpgm": "static, by distance to the other filters (geometric median: He et al., CVPR 2019)",
-    "lamp": "static, by layer-adaptive magnitude (Lee et al., ICLR 2021)",
-    "taylor": "static, by abs(weight times gradient) on training samples (after Molchanov et al., CVPR 2019)",
-    "hessian": "static, by squared weight times the Hessian's diagonal, from squared gradients of training samples "
+    "fpgm": f"{_STATIC} distance to the other filters (geometric median: He et al., CVPR 2019)",
+    "lamp": f"{_STATIC} layer-adaptive magnitude (Lee et al., ICLR 2021)",
+    "taylor": f"{_STATIC} abs(weight times gradient) on training samples (after Molchanov et al., CVPR 2019)",
+    "hessian": f"{_STATIC} squared weight times the Hessian's diagonal, from squared gradients of training samples "
     "(optimal brain damage: LeCun et al., NeurIPS 1989)",
-    "random": "static, by lot",
+    "random": "static, one network for everybody: channels ranked by lot",
     "taylor_support": "as `taylor`, on the person's support set: a network for each person",
     "hessian_support": "as `hessian`, on the person's support set: a network for each person",
-    "basis": "each convolution in two by its singular values, basis filters kept by their scale (basis pruning: Wong "
-    "et al. 2024)",
+    "basis": "each convolution in two by its singular values, basis filters kept by their scale (basis pruning: "
+    "Wong et al. 2024)",
     "basis_support": "basis filters kept by scale times its gradient on the person's support set (Wong et al. 2024)",
     "ppp_dynamic": "no pruning: the gated network of `ppp`, each sample through its own gates, at their mean MACs "
     "(Veit, Belongie, ECCV 2018); the gates' own MACs are not counted",
-    "gated_dynamic": "the same with the gated network of `gated`",
+    "gated_dynamic": "no pruning: the gated network of `gated`, each sample through its own gates (as `ppp_dynamic`)",
     "onda_hap": "pruned by traces of the Hessian, then fine-tuned on pseudo-labels of the support set (OnDA: Risso et "
     "al. 2026; HAP: Yu et al., WACV 2022)",
     "onda_l1": "pruned by L1 norm, then fine-tuned on pseudo-labels of the support set (OnDA: Risso et al. 2026)",
     "onda_hap_tpt": "`onda_hap`, fine-tuned before pruning, too",
     "onda_l1_tpt": "`onda_l1`, fine-tuned before pruning, too",
-    "finetune": "the full network, fine-tuned on the support set; `finetune.layers: last` trains the classifier alone, "
-    "`finetune.augment` changes samples at random",
+    "finetune": "the full network, fine-tuned on the support set; `finetune.layers: last` trains the classifier "
+    "alone, `finetune.augment` changes samples at random",
     "diff": "structured diff pruning (Guo, Rush, Kim, ACL 2021): a sparse difference per person, 0.5 % of the weights",
     "diff_elementwise": "`diff` without a gate per tensor",
     "+finetune": "behind any method, as in `l1_local+finetune`: what it gives is fine-tuned on the support set",
     "+diff": "behind any method, as in `ppp+diff`: a difference is learnt on the weights that survive",
     "+retrain": "behind static methods, as in `l1_local+retrain`: fine-tuned on the global training set, once for "
-    "everybody: the usual pipeline; `retrain.distillation` adds the full network's predictions (Hinton et al. 2015)",
-    "+classes": "behind any method, as in `full+classes`: the person's class prior in place of the training data's, by "
-    "`votes`, `mean` or `em` (Saerens, Latinne, Decaestecker 2002); `classes.rule: told` takes the classes of the "
-    "labels, as if a person had ticked them; for persons with few of the classes",
+    "everybody: the usual pipeline; `retrain.distillation` adds the full network's predictions (Hinton et "
+    "al. 2015)",
+    "+classes": "behind any method, as in `full+classes`: the person's class prior in place of the training data's, "
+    "by `votes`, `mean` or `em` (Saerens, Latinne, Decaestecker 2002); `classes.rule: told` takes the "
+    "classes of the labels, as if a person had ticked them; for persons with few of the classes",
     "+prototypes": "behind any method: the class whose labelled samples have the nearest mean features (Snell et al., "
     "NeurIPS 2017)",
-    "+t3a": "behind any method: the classifier averaged with features by pseudo-labels (T3A: Iwasawa, Matsuo, NeurIPS "
-    "2021)",
-    "+tent": "behind any method: scales and shifts of batch normalization trained for less entropy (Tent: Wang et al., "
-    "ICLR 2021); not for `res*`",
+    "+t3a": "behind any method: the classifier averaged with features by pseudo-labels (T3A: Iwasawa, Matsuo, "
+    "NeurIPS 2021)",
+    "+tent": "behind any method: scales and shifts of batch normalization trained for less entropy (Tent: Wang et "
+    "al., ICLR 2021); not for `res*`",
     "+quant": "behind any method, as in `l1_local+quant`: weights shared by 2^4 centroids per tensor (Deep "
     "Compression: Han et al., ICLR 2016); bytes are counted so",
-    "+bn": "behind any method, as in `ppp+bn`: batch normalization is recalibrated on the support set (AdaBN: Li et "
-    "al., 2016; EagleEye: Li et al., ECCV 2020)",
+    "+bn": "behind any method, as in `ppp+bn`: batch normalization is recalibrated on the support set (AdaBN: Li "
+    "et al., 2016; EagleEye: Li et al., ECCV 2020)",
 }
 # Static criteria with such an end compare layers in another way.
 SCOPES = {
     "_local": "every layer loses the same fraction of its channels",
     "_isomorphic": "layers of one structure lose the same fraction (Fang et al., ECCV 2024)",
+}
+# Whose samples a control is given, by its name.
+CONTROL_TEXTS = {
+    "own": "The person's own samples: the method itself, beside its controls.",
+    "population": "The samples of all persons who are tested alike, the person among them: what is personal at all?",
+    "other": "The samples of the next person who is somebody else: who it is and which classes, together.",
+    "twin": "The samples of somebody else with the same classes: who it is. Where persons are subsets of classes, "
+    "other samples of the same classes, which ask what another draw of samples does.",
+    "swap": "Samples of the same person's other classes: which classes?",
+    "random": "No samples: random channels of the same cost. Does the choice matter?",
 }
 # Methods that steps are tried behind, to tell what they need.
 _BEFORE_STEPS = ("full", "l1")
@@ -91,8 +103,8 @@ class ToldMethod(NamedTuple):
 def tell_method(name: str) -> ToldMethod:
     """Return what there is to say of a method or, with a `+`, of a step. One's own is told by its docstring.
 
-    >>> tell_method("l1_local").text
-    'as `l1`, every layer loses the same fraction of its channels'
+    >>> tell_method("l1_local").text.partition("; ")[2]
+    'every layer loses the same fraction of its channels'
     >>> tell_method("+finetune").reads_labels
     True
 
@@ -120,7 +132,7 @@ def _text(name: str) -> str:
         return _TEXTS[name]
     for scope, text in SCOPES.items():
         if (base := name.removesuffix(scope)) in _TEXTS and base != name:
-            return f"as `{base}`, {text}"
+            return f"{_TEXTS[base]}; {text}"
     registry = STEPS if name.startswith("+") else METHODS
     own = inspect.getdoc(maker_of(registry.kind, name.removeprefix("+"))) or ""
     return " ".join(own.partition("\n\n")[0].split()).rstrip(".")

@@ -27,7 +27,9 @@ def tell_rivals(praised: TableRow, summary: Sequence[TableRow], rows: Sequence[T
     better = " ".join(f"{group}: {'; '.join(told)}." for group, told in groups if told)
     level = [label_of(rival.row, looks) for rival in found if _is_own_control(rival, praised) and rival.is_level]
     name = element("b", label_of(praised, looks))
-    parts: list[str] = [name, element("strong", " is beaten"), f" on the same persons. {better}"]
+    is_beaten = any(rival.beats and rival.is_told_apart for rival in found)
+    how = element("strong", " is beaten" if is_beaten else " is behind others, but not told apart from them,")
+    parts: list[str] = [name, how, f" on the same persons. {better}"]
     if not better:
         parts = ["No control and no free baseline beats ", name, "."] if found else []
     if level:
@@ -39,7 +41,8 @@ def _told(found: Iterable[Rival], praised: TableRow, group: str, looks: Looks) -
     """Yield what is better in a group, with the distance."""
     for rival in found:
         if rival.beats and _group_of(rival, praised) == group:
-            yield f"{label_of(rival.row, looks)} {tell_points(rival)}"
+            apart = "" if rival.is_told_apart else " (not told apart)"
+            yield f"{label_of(rival.row, looks)} {tell_points(rival)}{apart}"
 
 
 def _group_of(rival: Rival, praised: TableRow) -> str:

@@ -20,7 +20,7 @@ def rivals_as_text(summary: pd.DataFrame, table: pd.DataFrame) -> str:
     """Return what beats the best method of each kind of persons, and the best one with a mask of the person's own.
 
     Each line names a method and every control and free baseline with a better score on the same persons at the same
-    budget, with the paired difference and its 95 % interval.
+    budget, with the paired difference and its 95 % interval. Those whose interval holds 0 are named apart.
 
     ```python
     print(rivals_as_text(pd.read_csv("results/digits/summary.csv"), load_frame(Path("results/digits/table.csv.gz"))))
@@ -44,13 +44,17 @@ def rivals_as_text(summary: pd.DataFrame, table: pd.DataFrame) -> str:
 
 def _head(praised: str, frame: pd.DataFrame) -> str:
     unit = " (points)" if metric_of(frame).percent else ""
-    return f"Controls and free baselines that beat the best {praised}, on the same persons{unit}"
+    return f"Controls and free baselines that do better than the best {praised}, on the same persons{unit}"
 
 
 def _beaten(praised: TableRow, summary: Iterable[TableRow], rows: Iterable[TableRow]) -> str:
     better = [rival for rival in rivals(praised, summary, rows) if rival.beats]
-    told = "; ".join(f"{row_key(rival.row)} {tell_points(rival)}" for rival in better)
-    return f"{row_key(praised)} is beaten by {told or 'nothing'}"
+    clear, near = (
+        "; ".join(f"{row_key(each.row)} {tell_points(each)}" for each in better if each.is_told_apart == apart)
+        for apart in (True, False)
+    )
+    behind = f"; behind these, but not told apart: {near}" if near else ""
+    return f"{row_key(praised)} is beaten by {clear or 'nothing'}{behind}"
 
 
 def baselines_as_text(table: pd.DataFrame) -> str:

@@ -40,6 +40,12 @@ class Rival:
         return metric_of(self.row).sign * self.difference >= _LEAST
 
     @property
+    def is_told_apart(self) -> bool:
+        """Whether the interval of its lead excludes 0."""
+        sign = metric_of(self.row).sign
+        return min(sign * self.low, sign * self.high) > 0
+
+    @property
     def is_level(self) -> bool:
         """Whether it is not better on average, but not told apart from the method either."""
         return not self.beats and (self.low <= 0 <= self.high or abs(self.difference) < _LEAST)

@@ -80,7 +80,7 @@ COLUMN_TYPES: dict[str, ColumnType] = {
         ("score_at_end", "Score at the end", "metric"),
         ("area", "Area", "metric", "area"),
         ("gain", "Gain", "points", "gain"),
-        ("reference_minus_this", "Reference less this", "points", "reference's lead"),
+        ("reference_minus_this", "Reference less this", "points", "reference less this"),
         ("reference_gain_minus_this", "Reference's gain less this", "points"),
         ("own_minus_other", "Own less other", "points"),
         ("minus_full", "Less full", "points", "less full"),

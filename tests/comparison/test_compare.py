@@ -199,7 +199,7 @@ def test_results_on_other_data_are_not_replaced(tiny: Experiment, results: Path,
 def test_a_full_network_at_chance_is_told(capsys: pytest.CaptureFixture[str]):
     four = IdentityDataset(name="four", x=torch.zeros(4, 1, 8), y=torch.arange(4), classes=tuple("abcd"))
     warn_near_chance("the full network", 0.25, four)
-    told = "the full network has 25% on average, by chance it would have 25%: train longer (training.epochs"
+    told = "the full network has 25% on average, where guessing has 25%: train longer (training.epochs"
     assert told in capsys.readouterr().err
     warn_near_chance("the full network", 0.45, four)
     assert capsys.readouterr().err == ""

@@ -84,6 +84,7 @@ def test_a_new_file_is_read_valid_and_kept(
         ("l1_local+retrain@long", ["l1_local, a method", "+retrain, a step", "reads no labels"]),
         ("finetune", ["finetune, in a file", "finetune, a method", "reads labels of the person and trains"]),
         ("ppp", ["controls: own, population, other, twin, swap, random"]),
+        ("twin", ["twin, a control", "somebody else with the same classes"]),
         ("score_low", ["Lower end of the 95 % interval of: The metric"]),
     ],
 )
@@ -102,6 +103,13 @@ def test_an_unknown_key_has_the_nearest_one_told(capsys: pytest.CaptureFixture[s
     ):
         assert main(["explain", name]) == 2
         assert f"did you mean '{nearest}'?" in capsys.readouterr().err
+
+
+def test_a_name_like_no_other_is_told_in_a_short_line(capsys: pytest.CaptureFixture[str]):
+    assert main(["explain", "kWh"]) == 2
+    assert capsys.readouterr().err == (
+        "pppl: error: there is no setting, method or column 'kWh': `pppl explain` lists all settings\n"
+    )
 
 
 def test_keys_differ_in_what_is_told_of_them():

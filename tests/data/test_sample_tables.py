@@ -11,6 +11,7 @@ from own_files import long_csv, write_image
 
 from pppl.config import ColumnSettings, DataSettings
 from pppl.data import IdentityDataset, load_dataset
+from pppl.data.own.sample_table import CsvTable
 from pppl.system.errors import UserError
 
 ACTIVITY = {"label": "activity"}
@@ -161,3 +162,15 @@ def test_a_missing_package_is_told_with_its_extra(tmp_path: Path, monkeypatch: p
     monkeypatch.delitem(sys.modules, "pyarrow.parquet", raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert "needs pyarrow: run `pip install 'pppl[hf]'`" in _refused(tmp_path / "own.parquet")
+
+
+def test_commas_in_numbers_are_decimal_only_where_they_separate_no_cells(tmp_path: Path):
+    path = tmp_path / "own.csv"
+    path.write_text("label;v\na;1,5\nb;2,25\n")
+    table = CsvTable(path)
+    assert table.numbers("v").tolist() == [1.5, 2.25]
+    assert table.how.endswith("with decimal commas (1,5 is read as 1.5)")
+    path.write_text('label,v\na,"12,034"\nb,"7"\n')
+    assert CsvTable(path).kinds["v"] == "text", "it may be twelve thousand"
+    with pytest.raises(UserError, match="line 2: v is '12,034', which is no finite number"):
+        CsvTable(path).numbers("v")

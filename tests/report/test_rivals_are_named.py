@@ -29,11 +29,16 @@ def _raise_random(folder: Path) -> None:
 def test_a_random_mask_that_beats_the_best_is_told(folder: Path, tmp_path: Path):
     before = _text(folder, tmp_path)
     assert "PPP, random mask (persons), person's classes +" not in before
-    assert "PPP per person, person's classes is beaten on the same persons. By" in before
-    assert "full, person's classes +0.1 [0.0, 0.2]" in before
+    assert (
+        "PPP per person, person's classes is behind others, but not told apart from them, on the same persons."
+        in before
+    )
+    assert "full, person's classes +0.1 [0.0, 0.2] (not told apart)" in before
     assert "Controls of its own that are not told apart from it: PPP, a twin's (persons), person's classes" in before
     _raise_random(folder)
-    assert "By controls: PPP, random mask (persons), person's classes +0.1 [0.0, 0.2]." in _text(folder, tmp_path)
+    assert "By controls: PPP, random mask (persons), person's classes +0.1 [0.0, 0.2] (not told apart)." in _text(
+        folder, tmp_path
+    )
 
 
 def test_the_terminal_names_them_too(folder: Path):
@@ -59,10 +64,10 @@ def swept(tmp_path: Path) -> Path:
 
 def test_a_sweep_tells_what_beats_its_best_trial(swept: Path, tmp_path: Path):
     text = _text(swept, tmp_path)
-    assert "persons of 2 classes: PPP, own prototype (persons) is beaten on the same persons." in text
+    assert "persons of 2 classes: PPP, own prototype (persons) is behind others, but not told apart from them," in text
     assert "By free baselines that are not pruned: full, person's classes +0.2" in text
     told = baselines_as_text(load_frame(swept / "baselines.csv"))
-    assert "persons of 2 classes: ppp@persons own is beaten by full+classes +0.2" in told
+    assert "ppp@persons own is beaten by nothing; behind these, but not told apart: full+classes +0.2" in told
     (swept / "baselines.csv").unlink()
     assert "What it has to beat was not measured" in _text(swept, tmp_path)
 

@@ -133,7 +133,7 @@ def test_notebooks_and_terminals_show_plain_numbers():
     summary = derive_tables(_table(), _EXPERIMENT)["summary.csv"]
     shown = repr(ResultsFrame(summary))
     assert "R²" in shown
-    assert "reference's lead (R²)" in shown
+    assert "reference less this (R²)" in shown
     assert "accuracy" not in shown
     assert "-0.58" in shown
     assert as_text(summary).startswith("R² [95 % interval] at a budget of 0.1")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pppl.tables.rivals import is_rival, rivals
+from pppl.tables.rivals import Rival, is_rival, rivals
 
 
 def _row(method: str, control: str, score: float, budget: float = 0.1, **more: Any) -> dict[str, Any]:
@@ -95,3 +95,12 @@ def test_budgets_are_not_mixed_except_for_what_is_not_pruned():
         ("l1", 0.1),
         ("full", 1),
     ]
+
+
+def test_a_rival_is_told_apart_where_the_interval_of_its_lead_leaves_out_0():
+    error = {"metric": "MAE", "method": "l1", "control": ""}  # lower is better
+    for row, leads in (({"method": "l1"}, (0.1, 0.3)), (error, (-0.3, -0.1))):
+        low, high = leads
+        assert Rival(row=row, difference=(low + high) / 2, low=low, high=high).is_told_apart
+        assert not Rival(row=row, difference=0.1, low=-0.1, high=0.3).is_told_apart
+        assert not Rival(row=row, difference=0.1).is_told_apart, "no interval, no verdict"

@@ -67,12 +67,12 @@ class ArrowTable(SampleTable):
         return self._classes.get(name, ())
 
     def texts(self, name: str) -> list[str]:
-        """Return the cells of a column as texts; a class that is not known is empty."""
+        """Return the cells of a column as texts without the spaces around them; an unknown class is empty."""
         cells = self._table[name].to_pylist()
         if names := self._classes.get(name):
             return [names[cell] if cell is not None and 0 <= cell < len(names) else "" for cell in cells]
         whole = (int(cell) if isinstance(cell, float) and cell.is_integer() else cell for cell in cells)
-        return ["" if cell is None else str(cell) for cell in whole]
+        return ["" if cell is None else str(cell).strip() for cell in whole]
 
     def numbers(self, name: str) -> np.ndarray:
         """Return the numbers of a column or of its arrays: uint8 as they are, others as float64."""

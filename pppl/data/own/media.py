@@ -1,4 +1,4 @@
-"""Many recordings or images as the samples of a data set: uint8, of one shape."""
+"""The samples of a data set, of one shape: many recordings or images as uint8, or arrays and tables of numbers."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -74,7 +74,23 @@ class CsvTable(SampleTable):
             raise UserError(f"{path} has no rows below its header: give one for each sample")
         self._lines = [number for number, _ in rows]
         self._cells = dict(zip(names, map(list, zip(*(cells for _, cells in rows), strict=True)), strict=True))
-        self.kinds = {name: "number" if all(map(_is_number, cells)) else "text" for name, cells in self._cells.items()}
+        self._comma = not self.how.startswith("comma")  # else a comma in a cell may separate thousands
+        self.kinds = {
+            name: "number" if all(map(self._is_number, cells)) else "text" for name, cells in self._cells.items()
+        }
+        shown = next((cell.strip() for cells in self._numbers() for cell in cells if "," in cell), "")
+        if shown:
+            self.how += f", with decimal commas ({shown} is read as {_number(shown, comma=True):g})"
+
+    def _numbers(self) -> list[list[str]]:
+        return [cells for name, cells in self._cells.items() if self.kinds[name] == "number"]
+
+    def _is_number(self, cell: str) -> bool:
+        try:
+            _number(cell, comma=self._comma)
+        except ValueError:
+            return False
+        return True
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -91,10 +107,10 @@ class CsvTable(SampleTable):
         """Return the numbers of a column, `(n,)` float64."""
         cells = self._cells[name]
         if self.kinds[name] == "number":
-            numbers = np.array([*map(_number, cells)])
+            numbers = np.array([_number(cell, comma=self._comma) for cell in cells])
             bad = np.flatnonzero(~np.isfinite(numbers)).tolist()
         else:
-            numbers, bad = np.empty(0), [row for row, cell in enumerate(cells) if not _is_number(cell)]
+            numbers, bad = np.empty(0), [row for row, cell in enumerate(cells) if not self._is_number(cell)]
         if bad:
             more = f" ({len(bad) - 1:,} more cells are none)" if len(bad) > 1 else ""
             shown = clip(repr(cells[bad[0]].strip()), 40)
@@ -112,14 +128,6 @@ def read_bytes(path: Path, remedy: str = "check the name of the file") -> bytes:
         raise UserError(f"cannot read {path}: {error}") from error
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        _number(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _number(cell: str) -> float:
-    """Return the number in a cell, with a decimal point or a decimal comma; NaN if the cell is empty."""
-    return float(cell.strip().replace(",", ".") or "nan")
+def _number(cell: str, *, comma: bool) -> float:
+    """Return the number in a cell, with a decimal point or, if `comma`, a decimal comma; NaN if the cell is empty."""
+    return float((cell.replace(",", ".") if comma else cell).strip() or "nan")
