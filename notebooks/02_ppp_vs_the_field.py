@@ -205,7 +205,7 @@ Markdown(
     f"Correcting outputs for the person's classes {told('Correct the outputs')}: it is free, and "
     "right where a person has few of the classes. A mask of one's own over one small network for "
     f"all, both corrected, {told('Gates that see the person over L1 for all, retrained (ppp@')}; "
-    "its differences from a twin's mask are seldom told apart. Labels, by fine-tuning, over the "
+    f"over a twin's mask it gains in {of_twins.get('gains', 0)}. Labels, by fine-tuning, over the "
     f"list of classes: {told('Labels beyond a list of classes, by fine-tuning')}. So correct the "
     "outputs, make one small network for everybody, and let people tell their classes."
 )
