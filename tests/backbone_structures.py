@@ -1,6 +1,7 @@
 """Backbones by structure, for property tests: one of all those that differ only in depth and width is enough."""
 
 import inspect
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -65,9 +66,14 @@ def walked(cases: list[Case]) -> list[Case]:
     return [*first.values()]
 
 
-def names_by_structure() -> list[ParameterSet]:
-    """Return registered names as test parameters; all but the first name of each structure are marked `slow`."""
-    first = {case[0] for case in walked([(name, *small(name)) for name in BACKBONES])}
+def names_by_structure(at_length: Collection[str] = ()) -> list[ParameterSet]:
+    """Return registered names as test parameters; all but the first name of each structure are marked `slow`.
+
+    **Arguments:**
+
+    - `at_length`: further names to mark `slow`.
+    """
+    first = {case[0] for case in walked([(name, *small(name)) for name in BACKBONES])} - {*at_length}
     return [pytest.param(name, marks=[] if name in first else pytest.mark.slow) for name in BACKBONES]
 
 

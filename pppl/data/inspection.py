@@ -50,6 +50,12 @@ def _counts(dataset: IdentityDataset) -> Iterator[tuple[str, str]]:
         named = [f"{name} {count:,}" for name, count in zip(dataset.classes, counts, strict=True)]
         yield "classes", ", ".join(named[:_SHOWN]) + f", and {len(named) - _SHOWN} more" * (len(named) > _SHOWN)
         yield "of a class", f"{_spread(counts)} samples"
+        if np.median(counts) < 2:
+            yield (
+                "careful",
+                "most classes have a single sample: are they numbers to predict? Whole numbers are read as classes, "
+                "but not in an .npz file with the text `regression` as `task`",
+            )
     if dataset.identity is not None:
         people = len(dataset.identities)
         yield "of a person", f"{_spread(np.bincount(dataset.identity, minlength=people).tolist())} samples"

@@ -112,7 +112,7 @@ def person_figure(view: PersonPanel) -> Figure:
 
 def _accuracies(view: PersonPanel, ax: Axes) -> None:
     rows = (
-        ("own", view.accuracy, view.interval, _OWN, "o"),
+        ("this network", view.accuracy, view.interval, _OWN, "o"),
         ("full", view.accuracy_full, view.interval_full, _FULL, "s"),
     )
     for place, (name, accuracy, (low, high), colour, marker) in enumerate(rows):

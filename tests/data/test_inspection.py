@@ -112,3 +112,9 @@ def test_a_sample_is_called_by_its_file(tmp_path):
     told = dict(inspect(read_data(str(folder)), PERSONS))
     assert told["repeated"].startswith("2 of 42")
     assert told["  in another person"] == f"1, the first is {folder}/p4/b/9.png, like {folder}/p0/a/0.png"
+
+
+def test_whole_numbers_that_are_no_classes_are_told():
+    dataset = _dataset(people=1, classes=4, each=30)
+    ages = dataclasses.replace(dataset, y=torch.arange(120), classes=tuple(map(str, range(120))))
+    assert "most classes have a single sample: are they numbers to predict?" in _told(ages)["careful"]

@@ -72,12 +72,8 @@ def _without_norms(spec: ShapeSpec) -> set[str]:
     return set() if affine(build(spec)) else {"ppp+tent"}
 
 
-_LARGE = ("bc_resnet", "resnet18")  # their kinds of layers are in others, too
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in _LARGE)) for name in names_by_structure()]
-)
+# The layers of these two, which take longest, are in others, too.
+@pytest.mark.parametrize("name", names_by_structure(at_length=("bc_resnet", "resnet18")))
 def test_every_method_runs_on_every_backbone(name: str):
     torch.manual_seed(0)
     options, shape = small(name)
