@@ -11,7 +11,7 @@ import yaml
 
 from pppl import Experiment
 from pppl.cli.command import main
-from pppl.comparison.folders import refuse_other_results, refuse_other_tasks
+from pppl.comparison.folders import refuse_other_results, refuse_other_tasks, tell_another_experiment
 from pppl.comparison.merge import merge
 from pppl.config import DataSettings
 from pppl.data import limit, load_dataset
@@ -28,6 +28,19 @@ def _told(folder: Path, sha256: Any, **more: Any) -> Path:
     run = {"config": Experiment().to_dict(), "packages": {}, "fingerprints": {}, "dataset_sha256": sha256} | more
     (folder / "run.json").write_text(json.dumps(run))
     return folder
+
+
+def test_another_experiments_tables_are_replaced_with_a_notice(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = _told(tmp_path / "out", "", config=Experiment(name="first").to_dict())
+    tell_another_experiment(folder, "second")
+    assert capsys.readouterr().err == "", "no tables yet"
+    (folder / "table.csv.gz").write_bytes(b"")
+    tell_another_experiment(folder, "first")
+    assert capsys.readouterr().err == ""
+    tell_another_experiment(folder, "second")
+    assert (
+        "holds results of the experiment first: its tables are replaced by those of second" in capsys.readouterr().err
+    )
 
 
 def _npz(path: Path, factor: float = 1.0) -> Path:

@@ -24,11 +24,13 @@ from pppl.comparison.train import train
 from pppl.data import Support, draw_persons, load_dataset, split_for
 from pppl.data.samples import Samples
 from pppl.deploy import Deployed, Thin, open_onnx, read_personal
+from pppl.deploy.class_scores import wilson
 from pppl.deploy.deployed_person import DeployedPerson
 from pppl.deploy.latency import latency
 from pppl.deploy.limit import Limit
 from pppl.deploy.personalize import _difference, _Inputs
 from pppl.deploy.predict import predict
+from pppl.deploy.told_classes import warn_of_guessing
 from pppl.deploy.trained_run import TrainedRun
 from pppl.system.errors import UserError
 
@@ -172,11 +174,35 @@ def test_a_limit_in_milliseconds_is_met_on_a_machine_whose_speed_drifts(
     assert 0.35 * full <= sum(p.numel() for p in own.parameters()) <= 0.4 * full
 
 
-def test_a_limit_in_milliseconds_and_automatic_rounding_are_measured(run: Path, person: Path, tmp_path: Path):
+def test_a_budget_that_gates_do_not_use_up_is_told(
+    run: Path, person: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    own, gates = ["--data", str(person / "own.npz"), "--export"], ["--method", "ppp@persons"]
+    report = _personalize(run, tmp_path / "a", *own, *gates, "--budget", "0.9")
+    assert report["macs"]["personal"] <= 0.6 * report["macs"]["full"]
+    told = "where 90.0% is allowed: its gates were trained for at most 0.6 (person_training.most)"
+    assert told in capsys.readouterr().err
+    _personalize(run, tmp_path / "b", *own, *gates, "--budget", "0.5")
+    assert "is allowed" not in capsys.readouterr().err
+
+
+def test_a_full_network_that_guesses_is_told(capsys: pytest.CaptureFixture[str]):
+    warn_of_guessing({"full": wilson(3, 20)}, 4)
+    assert "has 15.0 % of 20 samples right, guessing among their 4 classes 25.0 %" in capsys.readouterr().err
+    for accuracies, classes in (({"full": wilson(15, 20)}, 4), ({"full": wilson(0, 20)}, 1), ({}, 4)):
+        warn_of_guessing(accuracies, classes)
+        assert capsys.readouterr().err == ""
+
+
+def test_a_limit_in_milliseconds_and_automatic_rounding_are_measured(
+    run: Path, person: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     more = ["--data", str(person / "own.npz"), "--budget", "1000ms", "--round-to", "auto", "--export"]
     report = _personalize(run, tmp_path, *more)
     assert report["macs"]["personal"] == report["macs"]["full"]  # so much time needs no pruning
     assert "of the speed-up that the MACs promise" in report["rounding"]["reason"]
+    assert report["milliseconds"]["personal"] > 0
+    assert f"through the full network {report['milliseconds']['full']:.3g} ms" in capsys.readouterr().out
 
 
 def test_methods_that_train_on_the_person_need_labels(
