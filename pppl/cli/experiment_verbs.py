@@ -35,6 +35,7 @@ def _demo(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
 
 def _compare(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     experiment = _experiment(options, overrides)
+    _tell_preview(options.experiment, options.fast)
     out = options.out or Path("results") / experiment.name
     if options.tune:
         _tune(experiment, out, options.workers)
@@ -53,6 +54,16 @@ def _experiment(options: argparse.Namespace, overrides: dict[str, Any]) -> Exper
     other = {"data.name": options.data, "name": name, "data.columns": asdict(ColumnSettings()), "data.size": []}
     experiment = experiment.replace(**other).override(overrides)
     return experiment if "methods" in overrides else _fitting(experiment)  # else the user has named them
+
+
+def _tell_preview(file: Path, fast: bool) -> None:
+    """Print a notice of what `--fast` makes of a file."""
+    if fast:
+        from ..system.progress import notice
+
+        notice(
+            f"a preview: the section `fast` of {file} leaves little to train and to test, so its numbers mean little"
+        )
 
 
 def _fitting(experiment: Experiment) -> Experiment:
@@ -120,6 +131,7 @@ def _tasks(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     from ..report.terminal import tasks_as_text
 
     experiment = TextExperiment.load(options.experiment, overrides, fast=options.fast)
+    _tell_preview(options.experiment, options.fast)
     out = options.out or Path("results") / experiment.name
     print(tasks_as_text(compare_tasks(experiment, out, workers=worker_count(options.workers))))
     print(f"\nTables and figures are in {out}; as one page: pppl report {out}")
@@ -137,6 +149,7 @@ def _sweep(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
 
     overrides |= {name: given for name in ("trials", "hours") if (given := getattr(options, name)) is not None}
     settings = Sweep.load(options.sweep, overrides, fast=options.fast)
+    _tell_preview(options.sweep, options.fast)
     out = options.out or Path("results") / settings.name
     if options.status:
         print(status(settings, out, storage=options.storage))
@@ -157,6 +170,7 @@ def _train(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
     from ..comparison.train import train
 
     experiment = _experiment(options, overrides)
+    _tell_preview(options.experiment, options.fast)
     out = options.out or Path("results") / f"{experiment.name}-train"
     print(train(experiment, out).to_string(index=False))
     print(f"\nNetworks and logs are in {out}")

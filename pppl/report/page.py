@@ -40,7 +40,7 @@ def page(results: FolderTables, against: str = "") -> Html:
     Raise `UserError` if that method was not measured.
     """
     parts = [
-        ("answer", "Answer", join(answer(results))),
+        ("answer", "Answer", join([*_preview(results), *answer(results)])),
         ("summary", {"sweep": "Trials"}.get(results.kind, "Summary"), _summary(results)),
         ("persons", "Persons", gallery(results, against)),
         ("figures", "Figures", _figures(results)),
@@ -49,6 +49,14 @@ def page(results: FolderTables, against: str = "") -> Html:
     ]
     question = _in_metric(_QUESTIONS[results.kind], results)
     return document(results.name, question, _of_what(results), parts)
+
+
+def _preview(results: FolderTables) -> list[Html]:
+    """Return a paragraph that says so if the results are of `--fast`, which ends the experiment's name with `-fast`."""
+    if not results.name.endswith("-fast"):
+        return []
+    told = " Little was trained and tested, to see whether everything runs: these numbers mean little."
+    return [element("p", element("strong", "A preview (--fast)."), told)]
 
 
 def document(name: str, question: str, about: str, parts: Sequence[tuple[str, str, Html]]) -> Html:

@@ -271,11 +271,14 @@ def test_a_mistake_is_not_taken_for_too_few_people(series: Path, capsys: pytest.
 
 
 @pytest.mark.usefixtures("sketched")
-def test_a_fast_form_changes_what_the_file_says(tiny_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_fast_form_changes_what_the_file_says(
+    tiny_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     monkeypatch.chdir(tmp_path)
     with tiny_yaml.open("a") as file:
         file.write("fast:\n  persons.count: 3\n  persons.classes: [2]\n  methods: [full]\n")
     assert main(["compare", str(tiny_yaml), "--fast", "--seeds=[0]"]) == 0
+    assert "a preview: the section `fast` of" in capsys.readouterr().err
     table = pd.read_csv(tmp_path / "results" / "tiny-fast" / "table.csv.gz")
     assert len(table) == 3
 

@@ -1,5 +1,6 @@
 """What is praised stands beside every control and free baseline that beats it."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -76,3 +77,11 @@ def test_a_sweep_of_few_trials_says_how_many_more_it_needs(swept: Path, tmp_path
     (swept / "importances.csv").unlink()
     pd.read_csv(swept / "trials.csv").head(8).to_csv(swept / "trials.csv", index=False)
     assert "What mattered most is unknown: 8 trials are complete, 12 more are needed." in _text(swept, tmp_path)
+
+
+def test_a_preview_says_that_it_is_one(folder: Path, tmp_path: Path):
+    assert "A preview" not in _text(folder, tmp_path)
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    run["config"]["name"] += "-fast"
+    (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    assert "A preview (--fast). Little was trained and tested" in _text(folder, tmp_path)
