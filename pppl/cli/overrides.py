@@ -24,18 +24,13 @@ def split_overrides(arguments: Sequence[str], parser: argparse.ArgumentParser) -
     awaits_value = False
     for argument in arguments:
         name, equals, _ = argument.partition("=")
-        if _is_option(argument):
+        if argument.startswith("--"):
             is_setting = name not in known
             awaits_value = is_setting and not equals
         else:
             is_setting, awaits_value = awaits_value, False
         (settings if is_setting else given).append(argument)
     return given, settings
-
-
-def _is_option(argument: str) -> bool:
-    """Return whether an argument is the name of a setting, and not its value: `-1` is a number."""
-    return argument.startswith("--")
 
 
 def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
@@ -63,7 +58,7 @@ def read_overrides(arguments: Sequence[str]) -> dict[str, Any]:
         key, equals, value = argument[2:].partition("=")
         if not equals:
             value = next(rest, "")
-            if value == "" or _is_option(value):
+            if value == "" or value.startswith("--"):
                 raise UserError(f"--{key} has no value: give it as --{key} VALUE")
         try:
             overrides[key] = read_yaml(value)

@@ -83,6 +83,7 @@ def personalize(
     fixed = Rounding(round_to=wish.round_to, reason="as asked for")
     rounding = fixed if wish.round_to else person.rounding()
     model = person.model(rounding.round_to)
+    _tell_unused(person, model, rounding)
     deployed = person.deployed(model.module)
     inputs = _Inputs(deployed, queried)
     report = {"samples": origin} | _costs(person, model, rounding)
@@ -170,7 +171,6 @@ def _by_class(person: DeployedPerson, model: PersonalModel) -> dict[str, Any]:
 def _costs(person: DeployedPerson, model: PersonalModel, rounding: Rounding) -> dict[str, Any]:
     full = person.global_model.cost.full
     groups = zip(person.global_model.full.groups, model.module.widths, person.global_model.full.widths, strict=True)
-    _tell_unused(person, model, rounding)
     took = {"milliseconds": person.took(model)} if person.limit.unit == "ms" else {}
     return {
         "method": person.method,

@@ -78,12 +78,9 @@ class CsvTable(SampleTable):
         self.kinds = {
             name: "number" if all(map(self._is_number, cells)) else "text" for name, cells in self._cells.items()
         }
-        shown = next((cell.strip() for cells in self._numbers() for cell in cells if "," in cell), "")
-        if shown:
+        numbers = [self._cells[name] for name, kind in self.kinds.items() if kind == "number" and self._comma]
+        if shown := next((cell.strip() for cells in numbers for cell in cells if "," in cell), ""):
             self.how += f", with decimal commas ({shown} is read as {_number(shown, comma=True):g})"
-
-    def _numbers(self) -> list[list[str]]:
-        return [cells for name, cells in self._cells.items() if self.kinds[name] == "number"]
 
     def _is_number(self, cell: str) -> bool:
         try:
